@@ -1,0 +1,123 @@
+// Package load is one load engine: it turns a schedule into requests, accounts
+// for every one of them, and tells what it saw each second. It knows
+// requests, keys, answers and a check; it does not know what they mean, and
+// draws nothing on a screen.
+//
+// It refuses to retry, to follow redirects, and to forget: planned = sent +
+// dropped, and sent = ok + bad + timeout + error, in every window sum of every
+// phase, whatever the server does.
+package load
+
+import (
+	"context"
+	"time"
+
+	"bakeoff/internal/stats"
+)
+
+// Models of load.
+const (
+	Open   = "open"   // arrivals come by a schedule
+	Closed = "closed" // each connection sends when its last answer came
+)
+
+// Phase is one stretch of load with its own books.
+type Phase struct {
+	Number      int           `json:"number"`              // from 0, unique in a trial
+	Name        string        `json:"name"`                // such as "warmup", "closed", "open"
+	Model       string        `json:"model"`               // Open or Closed
+	Connections int           `json:"connections"`         // in the whole, over all agents
+	Rate        float64       `json:"rate,omitempty"`      // open: arrivals per second in the whole
+	Arrivals    string        `json:"arrivals,omitempty"`  // open: "constant" or "poisson"
+	Ramp        time.Duration `json:"ramp_ns,omitempty"`   // closed: connection i starts at i*Ramp/Connections
+	Think       time.Duration `json:"think_ns,omitempty"`  // closed: pause after an answer
+	Duration    time.Duration `json:"duration_ns"`         // sending ends then; answers are awaited up to Timeout
+	Timeout     time.Duration `json:"timeout_ns"`          // from the actual send; also the backlog bound
+	Reconnect   bool          `json:"reconnect,omitempty"` // a connection per request instead of keep-alive
+	CheckShare  float64       `json:"check_share"`         // share of answers whose body is checked, 0..1; status is always checked
+	BodyLimit   int64         `json:"body_limit"`          // bytes; a longer body is a protocol error; 0 means 1 MiB
+}
+
+// Share is one agent's part of a plan: agent Index of Of. Connection c of the
+// whole belongs to agent c mod Of, arrival n of the whole to agent n mod Of.
+type Share struct {
+	Index int `json:"index"`
+	Of    int `json:"of"`
+}
+
+// A Workload says what to send and judges what came back. Its methods are
+// pure, safe for concurrent use, and take the request's identity: the stream
+// (phase number << 32 | 0 for the open model, phase number << 32 | connection + 1, counted
+// over the whole, for the closed one) and the number n in that stream. dataset.Workload
+// is one; any type with these methods will do.
+type Workload interface {
+	// AppendTarget appends the request target, such as "/demo?name=abc".
+	AppendTarget(dst []byte, stream, n uint64) []byte
+	// Length tells whether an answer's body length is plausible without
+	// reading the body; true when it cannot be known.
+	Length(stream, n uint64, length int64) bool
+	// Check judges a whole answer: an empty string, or why it is wrong, in
+	// few distinct words (it becomes an outcome class), such as "wrong id".
+	Check(stream, n uint64, status int, body []byte) string
+	// Hit tells whether the answer of this request is expected to exist; known is false where
+	// the client does not choose the key.
+	Hit(stream, n uint64) (hit, known bool)
+}
+
+// Job is what one agent has to do in one phase.
+type Job struct {
+	// URLs are base URLs, such as http://127.0.0.1:8080; connection c of the whole uses
+	// URLs[c mod len(URLs)].
+	URLs     []string
+	Header   map[string]string
+	Phase    Phase
+	Share    Share
+	Seed     uint64
+	Workload Workload
+	// Start is the common start; the engine sends nothing before.
+	Start time.Time
+	// Permit is asked right before each send; false means: send nothing any
+	// more (the controller has gone silent). nil permits always. What was planned but not permitted is booked as dropped.
+	Permit func() bool
+}
+
+// Window is one second of one agent's measurements. A window counts each
+// event in the second it happens; sums over a phase are exact.
+type Window struct {
+	Second    int              `json:"second"` // since the phase's start
+	Books     stats.Books      `json:"books"`
+	Outcomes  map[string]int64 `json:"outcomes,omitempty"` // class of each answer or failure that is not ok, such as "reset", "refused", "status 500", "wrong id"
+	Status    map[int]int64    `json:"status,omitempty"`
+	Unwritten int64            `json:"unwritten,omitempty"` // timeouts and errors whose request was not fully written
+	Lost      map[string]int64 `json:"lost,omitempty"`      // by our own fault: "ports", "descriptors"; part of Books.Error or Books.Dropped
+	Checked   int64            `json:"checked"`
+	Hits      int64            `json:"hits"`   // answers expected to exist
+	Misses    int64            `json:"misses"` // answers expected not to exist
+	Opened    int64            `json:"opened"` // connections opened
+	// Response is from the intended time, Service from the actual send, both
+	// to the last byte; Lateness from the intended time to being taken up. Errors are outside, time-outs and drops inside.
+	Response *stats.Histogram `json:"response"`
+	Service  *stats.Histogram `json:"service"`
+	Lateness *stats.Histogram `json:"lateness"`
+	// Replicas counts answers by the replica named in the answer header X-Bakeoff-Replica.
+	Replicas  map[string]Replica `json:"replicas,omitempty"`
+	InFlight  float64            `json:"in_flight_s"`  // integral of requests in flight, seconds
+	ErrorTime float64            `json:"error_time_s"` // sum of sent-to-end times of requests outside the histogram
+	CPU       time.Duration      `json:"cpu_ns"`       // of the whole agent process, user + system
+}
+
+// Replica is what one agent saw of one replica in one window.
+type Replica struct {
+	Answers int64            `json:"answers"`
+	Errors  int64            `json:"errors"` // answers that were not ok
+	Service *stats.Histogram `json:"service"`
+}
+
+// An Engine runs one phase at a time.
+type Engine interface {
+	// Run executes the job and calls emit once per second from one goroutine,
+	// in order, and for the last time before it returns; the windows' sum is the phase. It returns after
+	// the last answer or time-out. When ctx ends it sends nothing more, waits for
+	// nothing, books what is in flight as error class "interrupted", and returns ctx's error.
+	Run(ctx context.Context, job Job, emit func(Window)) error
+}

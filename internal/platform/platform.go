@@ -1,0 +1,78 @@
+// Package platform says what bakeoff asks of the place its processes live in:
+// start this process, tell its process ids and log, end it, and leave nothing
+// behind. It starts nothing itself; platform/local runs child processes on
+// this machine, and platform/platformtest holds the contract suite that every
+// implementation must pass.
+package platform
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// ErrClosed is returned by Start after Close was called, or after the
+// platform lost the means to end what it starts.
+var ErrClosed = errors.New("platform: closed")
+
+// Spec describes one process to start.
+type Spec struct {
+	// Name identifies the process in the run, such as "django-2"; [a-z0-9-]{1,63}.
+	Name string
+	// Argv is the command and its arguments; secrets never go here.
+	Argv []string
+	// Env is the whole environment as KEY=VALUE; nothing is inherited.
+	Env []string
+	// Dir is the working folder.
+	Dir string
+	// Log is the file that receives stdout and stderr, created with mode
+	// 0600 and truncated. At most LogLimit bytes are kept; a line at the end says how
+	// many were discarded. 0 means 16 MiB.
+	Log      string
+	LogLimit int64
+	// User, when not empty, is the account the process runs as; it needs
+	// root and is refused otherwise.
+	User string
+}
+
+// Exit says how a process ended.
+type Exit struct {
+	Code   int       // exit status, or -1 when ended by a signal
+	Signal string    // such as "SIGKILL"; empty when it exited by itself
+	At     time.Time // when the end was seen
+}
+
+// A Process is one started process with everything it forks, wherever its
+// descendants move: other process groups, other sessions, daemons.
+type Process interface {
+	// Name is the name given in the Spec.
+	Name() string
+	// PID is the process id of the first process.
+	PID() int
+	// PIDs are the ids of all living processes of the tree, the first one
+	// included while it lives, in ascending order.
+	PIDs() []int
+	// Done is closed when the first process has ended; Exit is valid then.
+	Done() <-chan struct{}
+	Exit() Exit
+	// Stop asks the first process to end (SIGTERM), waits up to grace, then kills
+	// every process left of the tree and waits until none is left. Calling it again, or
+	// after the end, is no error. A grace of 0 kills at once.
+	Stop(ctx context.Context, grace time.Duration) error
+}
+
+// A Platform starts processes and owns them. It is safe for concurrent use.
+// However its user ends, SIGKILL included, all processes it started are
+// ended within 5 s.
+type Platform interface {
+	// Start returns once the process exists (not: once it is ready).
+	Start(ctx context.Context, spec Spec) (Process, error)
+	// Host is the address at which started processes are reached: 127.0.0.1
+	// for local.
+	Host() string
+	// Port reserves a port nobody listens on and that Port will not return
+	// again during the run.
+	Port(ctx context.Context) (int, error)
+	// Close kills everything still running and waits for it.
+	Close() error
+}

@@ -1,0 +1,278 @@
+// Package record is the run directory: what writers and readers share, and
+// the only thing they share. docs/format.md draws it field by field. It
+// refuses to read what it cannot prove whole: every file of a finished trial has its length and digest
+// in trial.json, and trial.json its own in events.jsonl.
+package record
+
+import (
+	"encoding/json"
+	"time"
+
+	"bakeoff/internal/stats"
+)
+
+// FormatVersion is the version of the run directory written by this package.
+const FormatVersion = 1
+
+// Statuses of a run.
+const (
+	Incomplete = "incomplete" // a run starts as this; it stays so when its controller was killed
+	Complete   = "complete"
+	Aborted    = "aborted" // interrupted by the user, or ended by an error
+)
+
+// Statuses of a trial.
+const (
+	Valid        = "valid"
+	Invalid      = "invalid"
+	TrialAborted = "aborted"
+)
+
+// Run is run.json.
+type Run struct {
+	Format     int             `json:"format"`
+	Bakeoff    string          `json:"bakeoff"` // version of the program
+	Name       string          `json:"name"`    // of the plan
+	PlanDigest string          `json:"plan_digest"`
+	Seed       uint64          `json:"seed"`
+	Status     string          `json:"status"`
+	Reason     string          `json:"reason,omitempty"` // why aborted
+	Started    time.Time       `json:"started"`
+	Ended      time.Time       `json:"ended,omitzero"`
+	Short      bool            `json:"short,omitempty"`
+	Shared     bool            `json:"shared,omitempty"` // ran beside another run on the same machine
+	Platform   string          `json:"platform"`
+	Machine    Machine         `json:"machine"`
+	Database   DatabaseInfo    `json:"database"`
+	Balancer   BalancerInfo    `json:"balancer"`
+	Targets    []TargetInfo    `json:"targets"` // in plan order
+	Plan       json.RawMessage `json:"plan"`    // as resolved
+	Pilot      *Pilot          `json:"pilot,omitempty"`
+	Order      []Place         `json:"order"` // every trial planned, in order; block 0 is the pilot
+	Notes      []string        `json:"notes,omitempty"`
+	Measured   float64         `json:"measured_s"` // seconds of measured phases
+	Wall       float64         `json:"wall_s"`
+}
+
+// Place is one planned trial.
+type Place struct {
+	Block    int    `json:"block"`
+	Position int    `json:"position"`
+	Target   string `json:"target"`
+}
+
+// Machine is what the figures depend on.
+type Machine struct {
+	Fingerprint string `json:"fingerprint"`
+	Hostname    string `json:"hostname"`
+	CPU         string `json:"cpu"`
+	Cores       int    `json:"cores"`
+	MemoryBytes int64  `json:"memory_bytes"`
+	Kernel      string `json:"kernel"`
+	OS          string `json:"os"`
+	Governor    string `json:"governor"` // "unknown" where the machine does not say
+	Virtual     string `json:"virtual,omitempty"`
+}
+
+// DatabaseInfo is the database as it was used.
+type DatabaseInfo struct {
+	Kind           string            `json:"kind"`   // private or external
+	Vendor         string            `json:"vendor"` // mariadb or mysql
+	Version        string            `json:"version"`
+	MaxConnections int               `json:"max_connections"`
+	Settings       map[string]string `json:"settings"` // pinned settings as the server reports them
+	Collation      string            `json:"collation"`
+	Rows           int64             `json:"rows"`
+	Digest         string            `json:"digest"`                  // of the dataset, computed
+	FillSeconds    float64           `json:"fill_s"`                  // this run's fill, or 0
+	FromCache      bool              `json:"from_cache"`              // filled data directory copied
+	DigestAtFill   string            `json:"digest_at_fill"`          // read back from the server
+	DigestAtEnd    string            `json:"digest_at_end,omitempty"` // read back at the end of the run
+	Counter        string            `json:"counter"`                 // how statements are counted: "digest" or "handler_read_key"
+}
+
+// BalancerInfo is the balancer as it was used.
+type BalancerInfo struct {
+	Kind     string            `json:"kind"`
+	Version  string            `json:"version,omitempty"`
+	Settings map[string]string `json:"settings,omitempty"`
+}
+
+// TargetInfo is a target as it was deployed.
+type TargetInfo struct {
+	Name      string            `json:"name"`
+	Recipe    string            `json:"recipe"`
+	Variant   string            `json:"variant,omitempty"`
+	Title     string            `json:"title"`
+	Tags      []string          `json:"tags,omitempty"`
+	Replicas  int               `json:"replicas"`
+	Workers   int               `json:"workers"` // processes per replica
+	Pool      int               `json:"pool"`    // connections per worker; 0: as many as requests in flight
+	Protocol  string            `json:"protocol"`
+	AccessLog bool              `json:"access_log"`
+	Settings  []Setting         `json:"settings"`
+	Versions  map[string]string `json:"versions"` // of every package
+	Digest    string            `json:"digest"`   // of the recipe folder
+}
+
+// Setting is one setting that is not the framework's default.
+type Setting struct {
+	Name    string `json:"name"`
+	Value   string `json:"value"`
+	Default string `json:"default"`
+	Source  string `json:"source"`
+}
+
+// Pilot is what the pilot found.
+type Pilot struct {
+	Throughput map[string]float64 `json:"throughput"` // target to requests per second
+	Slowest    string             `json:"slowest"`
+}
+
+// Reason says why a trial is invalid; Code is one of a fixed set.
+type Reason struct {
+	Code string `json:"code"` // such as "agent-lost", "contract", "books", "witness", "not-ready", "no-overlap", "generator-limited"
+	Text string `json:"text"`
+}
+
+// Trial is trial.json.
+type Trial struct {
+	Format   int        `json:"format"`
+	Block    int        `json:"block"`
+	Position int        `json:"position"`
+	Target   string     `json:"target"`
+	Attempt  int        `json:"attempt"` // 1, or 2 and 3 for repeats of invalid trials
+	Status   string     `json:"status"`
+	Reasons  []Reason   `json:"reasons,omitempty"`
+	Started  time.Time  `json:"started"`
+	Ended    time.Time  `json:"ended"`
+	Nonce    string     `json:"nonce"`
+	Replicas []Replica  `json:"replicas"`
+	Phases   []Phase    `json:"phases"`
+	Checks   []Check    `json:"checks"`   // of the contract: before and after
+	Commands []string   `json:"commands"` // every process started, as a shell line without secrets
+	Timeline []Step     `json:"timeline"` // where the wall time went
+	Files    []FileSeal `json:"files"`
+}
+
+// Step is a stretch of a trial's wall time.
+type Step struct {
+	Name    string  `json:"name"` // start, ready, verify, warmup, closed, open, verify-after, stop
+	Seconds float64 `json:"seconds"`
+}
+
+// Replica is one replica as it was started.
+type Replica struct {
+	Name    string   `json:"name"` // such as "django-1"
+	Address string   `json:"address"`
+	PID     int      `json:"pid"`
+	ReadyS  float64  `json:"ready_s"`
+	Workers []Worker `json:"workers"`
+}
+
+// Worker is one serving process as it introduced itself.
+type Worker struct {
+	PID         int      `json:"pid"`
+	Pool        int      `json:"pool"`
+	Protocol    string   `json:"protocol"`
+	Overlap     *Overlap `json:"overlap,omitempty"`
+	Connections int      `json:"connections"` // established client connections in the middle of the last phase
+}
+
+// Overlap is the proof that two statements ran at once in a worker: seconds on the worker's monotonic
+// clock. Proven when SecondBegan < FirstEnded.
+type Overlap struct {
+	FirstBegan  float64 `json:"first_began"`
+	FirstEnded  float64 `json:"first_ended"`
+	SecondBegan float64 `json:"second_began"`
+	SecondEnded float64 `json:"second_ended"`
+}
+
+// Proven tells whether the second statement began before the first ended, and the first before the second ended.
+func (o *Overlap) Proven() bool {
+	return o != nil && o.SecondBegan < o.FirstEnded && o.FirstBegan < o.SecondEnded
+}
+
+// Phase is one phase of a trial and what the witnesses counted around it.
+type Phase struct {
+	Number      int       `json:"number"`
+	Name        string    `json:"name"`
+	Model       string    `json:"model"`
+	Connections int       `json:"connections"`
+	Rate        float64   `json:"rate,omitempty"`
+	Arrivals    string    `json:"arrivals,omitempty"`
+	DurationS   float64   `json:"duration_s"`
+	TimeoutS    float64   `json:"timeout_s"`
+	Warmup      bool      `json:"warmup,omitempty"`
+	Started     time.Time `json:"started"`
+	Ended       time.Time `json:"ended"` // the last answer or time-out
+	Witness     Witness   `json:"witness"`
+}
+
+// Witness is what others than the agents counted between two idle points around a phase.
+type Witness struct {
+	DatabaseReads  int64            `json:"database_reads"`            // row-reading statements on demo_data
+	DatabaseOthers map[string]int64 `json:"database_others,omitempty"` // other statements, such as begin, rollback, set
+	BalancerTotal  int64            `json:"balancer_requests"`         // our own status requests taken off; -1 where there is no balancer that counts
+	Connections    int64            `json:"database_connections"`      // opened in the phase
+}
+
+// Check is one check of the contract.
+type Check struct {
+	When    string `json:"when"` // "before" or "after"
+	Name    string `json:"name"`
+	Replica string `json:"replica,omitempty"` // empty: through the balancer
+	OK      bool   `json:"ok"`
+	Detail  string `json:"detail,omitempty"`
+}
+
+// FileSeal seals one file of a trial.
+type FileSeal struct {
+	Path   string `json:"path"` // relative to the trial's folder
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"`
+}
+
+// Load is one line of load.jsonl: one agent, one second.
+type Load struct {
+	Agent     int                    `json:"agent"`
+	Epoch     int64                  `json:"epoch"`
+	Sequence  int64                  `json:"sequence"`
+	Phase     int                    `json:"phase"`
+	Second    int                    `json:"second"`
+	Books     stats.Books            `json:"books"`
+	Outcomes  map[string]int64       `json:"outcomes,omitempty"`
+	Status    map[int]int64          `json:"status,omitempty"`
+	Unwritten int64                  `json:"unwritten,omitempty"`
+	Lost      map[string]int64       `json:"lost,omitempty"`
+	Checked   int64                  `json:"checked"`
+	Hits      int64                  `json:"hits"`
+	Misses    int64                  `json:"misses"`
+	Opened    int64                  `json:"opened"`
+	Response  *stats.Histogram       `json:"response"`
+	Service   *stats.Histogram       `json:"service"`
+	Lateness  *stats.Histogram       `json:"lateness"`
+	Replicas  map[string]LoadReplica `json:"replicas,omitempty"`
+	InFlight  float64                `json:"in_flight_s"`
+	ErrorTime float64                `json:"error_time_s"`
+	CPUNS     int64                  `json:"cpu_ns"`
+}
+
+// LoadReplica is what one agent saw of one replica in one second.
+type LoadReplica struct {
+	Answers int64            `json:"answers"`
+	Errors  int64            `json:"errors"`
+	Service *stats.Histogram `json:"service"`
+}
+
+// Series is one line of series.jsonl: one tier member, one second.
+type Series struct {
+	At       time.Time          `json:"at"`
+	Phase    int                `json:"phase"`               // number of the phase under way, -1 between phases
+	Tier     string             `json:"tier"`                // "target", "database", "balancer", "agent", "controller", "host"
+	Name     string             `json:"name"`                // such as "django-1"; the worker's pid follows a slash: "django-1/4711"
+	CPUNS    int64              `json:"cpu_ns"`              // user + system since the process began; host: busy time of all cores
+	RSSBytes int64              `json:"rss_bytes"`           // resident; host: memory in use
+	PSSBytes int64              `json:"pss_bytes,omitempty"` // proportional, where readable
+	Values   map[string]float64 `json:"values,omitempty"`    // database: threads_connected, ...; host: steal_ns, psi, ...
+}
