@@ -1,0 +1,105 @@
+package main_test
+
+import (
+	"encoding/json"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// levels is the whole table: an import points down only. A package under
+// another one counts as its parent, one step below it.
+var levels = [][]string{
+	{"plan", "dataset", "stats", "platform", "strictyaml"},
+	{"load", "record", "database", "balancer", "platform/local", "platform/platformtest"},
+	{"fleet", "collect", "target"},
+	{"controller", "report"},
+	{"cli"},
+}
+
+// exceptions are imports against the table, each with its reason. One that
+// no longer occurs fails the test.
+var exceptions = map[[2]string]string{
+	{"plan", "strictyaml"}: "a plan is read by the strict reader, a leaf that recipes use too",
+}
+
+// forbidden are imports that point down but must not be: commands meet at the
+// run directory, not in memory.
+var forbidden = map[string][]string{
+	"report": {"load", "fleet", "controller", "platform", "platform/local", "database", "balancer", "target"},
+	"load":   {"dataset", "plan", "record", "platform"},
+	"record": {"load", "dataset"},
+}
+
+func TestImportsPointDown(t *testing.T) {
+	level := map[string]int{}
+	for at, names := range levels {
+		for _, name := range names {
+			level[name] = at
+		}
+	}
+	used := map[[2]string]bool{}
+	for _, p := range packages(t) {
+		at, known := level[p.name]
+		if !known {
+			t.Errorf("package %s stands in no level", p.name)
+			continue
+		}
+		for _, to := range p.imports {
+			pair := [2]string{p.name, to}
+			below, known := level[to]
+			switch {
+			case exceptions[pair] != "":
+				used[pair] = true
+			case !known:
+				t.Errorf("%s imports %s, which stands in no level", p.name, to)
+			case below >= at:
+				t.Errorf("%s (level %d) imports %s (level %d): imports point down", p.name, at, to, below)
+			}
+			for _, no := range forbidden[p.name] {
+				if to == no {
+					t.Errorf("%s must not import %s", p.name, to)
+				}
+			}
+		}
+	}
+	for pair := range exceptions {
+		if !used[pair] {
+			t.Errorf("the exception %s -> %s is not needed any more", pair[0], pair[1])
+		}
+	}
+}
+
+type goPackage struct {
+	name    string   // below internal/, such as "platform/local"
+	imports []string // same
+}
+
+func packages(t *testing.T) []goPackage {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "./internal/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var list []goPackage
+	for dec := json.NewDecoder(strings.NewReader(string(out))); dec.More(); {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := dec.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		one := goPackage{name: strings.TrimPrefix(p.ImportPath, "bakeoff/internal/")}
+		for _, to := range p.Imports {
+			if name, ok := strings.CutPrefix(to, "bakeoff/internal/"); ok {
+				one.imports = append(one.imports, name)
+			}
+		}
+		list = append(list, one)
+	}
+	if len(list) < 10 {
+		t.Fatalf("only %d packages found", len(list))
+	}
+	return list
+}
