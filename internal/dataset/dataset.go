@@ -1,0 +1,241 @@
+// Package dataset holds the rows of the table and the keys asked for, with the
+// right answer to each. Rows and keys are pure functions of a seed, so every
+// agent, the filler and the check agree without talking to each other, on
+// every machine. It opens no file and no connection.
+//
+// Names are ASCII letters and digits: two of them are equal in any
+// case-insensitive utf8mb4 collation exactly when they are equal but for the
+// case of letters. Names of rows have an even sum of (lower case) character
+// values and keys that must not exist have an odd one, so a key's absence is
+// known without a search. The package refuses specifications it cannot answer
+// for: lengths outside 1 to 255, more than 100,000,000 rows.
+package dataset
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/bits"
+	"sync"
+)
+
+// Limits of a Spec.
+const (
+	MaxRows   = 100_000_000
+	MaxLength = 255 // the column is varchar(255)
+)
+
+// Spec determines every row.
+type Spec struct {
+	Rows      int    `json:"rows"`       // ids are 1 to Rows
+	Seed      uint64 `json:"seed"`       // another seed gives other names
+	MinLength int    `json:"min_length"` // of a name, in characters
+	MaxLength int    `json:"max_length"` // lengths are uniform in [MinLength, MaxLength]
+}
+
+func (s Spec) validate() error {
+	var errs []error
+	if s.Rows < 1 || s.Rows > MaxRows {
+		errs = append(errs, fmt.Errorf("rows must be 1 to %d, not %d", MaxRows, s.Rows))
+	}
+	if s.MinLength < 1 || s.MinLength > MaxLength {
+		errs = append(errs, fmt.Errorf("the least length must be 1 to %d, not %d", MaxLength, s.MinLength))
+	}
+	if s.MaxLength < s.MinLength || s.MaxLength > MaxLength {
+		errs = append(errs, fmt.Errorf("the greatest length must be %d to %d, not %d", s.MinLength, MaxLength, s.MaxLength))
+	}
+	return errors.Join(errs...)
+}
+
+// A Dataset is the rows of a Spec. It is safe for concurrent use.
+type Dataset struct {
+	spec  Spec
+	base  uint64 // the seed, mixed
+	pairs pairTable
+
+	short func() *index // of rows whose name has at most shortLength characters
+	full  func() (*index, error)
+}
+
+// New returns the dataset of a specification. It costs microseconds; indexes
+// are built when first needed.
+func New(spec Spec) (*Dataset, error) {
+	if err := spec.validate(); err != nil {
+		return nil, fmt.Errorf("dataset: %w", err)
+	}
+	d := &Dataset{spec: spec, base: mix(spec.Seed ^ domainRows), pairs: newPairTable()}
+	d.short = sync.OnceValue(d.buildShort)
+	d.full = sync.OnceValues(d.buildFull)
+	return d, nil
+}
+
+// Spec is what the dataset was made of.
+func (d *Dataset) Spec() Spec { return d.spec }
+
+// Rows is the number of rows; ids are 1 to Rows.
+func (d *Dataset) Rows() int64 { return int64(d.spec.Rows) }
+
+// AppendName appends the name of row id, 1 <= id <= Rows.
+func (d *Dataset) AppendName(dst []byte, id int64) []byte {
+	state := d.rowState(id)
+	return d.pairs.appendName(dst, state, d.length(state), even)
+}
+
+// Name is the name of row id, 1 <= id <= Rows.
+func (d *Dataset) Name(id int64) string {
+	var buf [nameBuffer]byte
+	return string(d.AppendName(buf[:0], id))
+}
+
+// First is the lowest id whose name equals that of row id, letter case
+// ignored: the right answer to a lookup of that name.
+func (d *Dataset) First(id int64) int64 {
+	state := d.rowState(id)
+	if d.length(state) > shortLength {
+		return id
+	}
+	var buf [nameBuffer]byte
+	name := d.pairs.appendName(buf[:0], state, d.length(state), even)
+	first, _ := d.short().find(d, name)
+	return first
+}
+
+// Lookup is the lowest id whose name equals name, letter case ignored, and
+// whether there is one. It is exact for every Plain name; any other name is
+// not found here, though a collation may take it for one of ours (an accent,
+// a trailing space): only the database can answer for those. The first call
+// that needs it builds an index over all rows.
+func (d *Dataset) Lookup(name string) (id int64, ok bool) {
+	if !Plain(name) || len(name) < d.spec.MinLength || len(name) > d.spec.MaxLength {
+		return 0, false
+	}
+	var buf [nameBuffer]byte
+	key := append(buf[:0], name...)
+	if parity(key) != even {
+		return 0, false
+	}
+	if len(name) <= shortLength {
+		return d.short().find(d, key)
+	}
+	full, _ := d.full()
+	return full.find(d, key)
+}
+
+// Prove checks what First relies on: no two rows whose names are longer than
+// 16 characters share one. It builds the index over all rows.
+func (d *Dataset) Prove() error {
+	_, err := d.full()
+	return err
+}
+
+// Plain tells whether a name consists of 1 to 255 ASCII letters and digits.
+func Plain(name string) bool {
+	if name == "" || len(name) > MaxLength {
+		return false
+	}
+	for i := range len(name) {
+		c := name[i]
+		if (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
+			return false
+		}
+	}
+	return true
+}
+
+// Domains keep the random numbers of rows and of keys apart.
+const (
+	domainRows = 0x726f77732f626b31
+	domainKeys = 0x6b6579732f626b31
+	gamma      = 0x9e3779b97f4a7c15 // odd; the golden ratio of 2^64
+)
+
+// mix is the finalizer of SplitMix64 (Steele, Lea, Flood: Fast splittable
+// pseudorandom number generators, OOPSLA 2014, with Stafford's variant 13).
+func mix(z uint64) uint64 {
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return z ^ z>>31
+}
+
+// scale maps a random 64-bit number to [0, n).
+func scale(random uint64, n int) int {
+	hi, _ := bits.Mul64(random, uint64(n))
+	return int(hi)
+}
+
+func (d *Dataset) rowState(id int64) uint64 { return mix(d.base + uint64(id)*gamma) }
+
+// length is that of the name generated from state: its first random number.
+func (d *Dataset) length(state uint64) int {
+	return d.spec.MinLength + scale(mix(state), d.spec.MaxLength-d.spec.MinLength+1)
+}
+
+// Parities of the sum of a name's lower case character values.
+const (
+	even = 0 // rows
+	odd  = 1 // keys that do not exist
+)
+
+const (
+	alphabet   = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	pairCount  = len(alphabet) * len(alphabet)
+	nameBuffer = 264 // MaxLength rounded up to whole groups of 8, and one group
+)
+
+// pairTable holds every two characters of the alphabet, little endian.
+type pairTable [pairCount]uint16
+
+func newPairTable() (t pairTable) {
+	for i := range t {
+		t[i] = uint16(alphabet[i/len(alphabet)]) | uint16(alphabet[i%len(alphabet)])<<8
+	}
+	return t
+}
+
+// appendName appends length characters drawn from state, the last one
+// adjusted so that the sum has the wanted parity. One random number makes
+// eight characters: four times a pair, which leaves a bias below 2^-16.
+func (t *pairTable) appendName(dst []byte, state uint64, length int, want byte) []byte {
+	start := len(dst)
+	var sum uint64
+	for n := 0; n < length; n += 8 {
+		state += gamma
+		random := mix(state + gamma)
+		var group uint64
+		for shift := 0; shift < 64; shift += 16 {
+			var pair uint64
+			pair, random = bits.Mul64(random, uint64(pairCount))
+			group |= uint64(t[pair]) << shift
+		}
+		dst = binary.LittleEndian.AppendUint64(dst, group)
+		if rest := length - n; rest < 8 {
+			group &= 1<<(8*rest) - 1
+		}
+		sum ^= group
+	}
+	dst = dst[:start+length]
+	if byte(bits.OnesCount64(sum&0x0101010101010101))&1 != want {
+		dst[len(dst)-1] = partner(dst[len(dst)-1])
+	}
+	return dst
+}
+
+// partner is the neighbour of a character in the alphabet whose value has the
+// other parity: 0-1, 2-3, a-b, y-z. It is its own inverse, so a last
+// character is still uniform over those of its parity.
+func partner(c byte) byte {
+	if c <= '9' {
+		return c ^ 1
+	}
+	return c - 1 + 2*(c&1)
+}
+
+// parity is that of the sum of the values of a plain name's characters; lower
+// case differs from upper by 32, so case does not matter.
+func parity(name []byte) byte {
+	var sum byte
+	for _, c := range name {
+		sum ^= c
+	}
+	return sum & 1
+}
