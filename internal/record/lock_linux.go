@@ -1,0 +1,34 @@
+package record
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrInUse is returned by Resume while another process writes the run.
+var ErrInUse = errors.New("another process writes this run")
+
+// lock takes the run for this open file until it is closed or its process
+// ends, however it ends (an open file description lock, fcntl(2)).
+func lock(f *os.File) error {
+	l := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
+	err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &l)
+	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
+		return ErrInUse
+	}
+	if err != nil {
+		return fmt.Errorf("lock %s: %w", f.Name(), err)
+	}
+	return nil
+}
+
+// locked tells whether a writer holds the file, without taking it.
+func locked(f *os.File) bool {
+	l := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
+	err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &l)
+	return err == nil && l.Type != unix.F_UNLCK
+}
