@@ -3,8 +3,6 @@
 // given and asks nothing of the machine. It refuses what it does not know.
 package plan
 
-import "time"
-
 // Plan is a validated plan with every default filled in.
 type Plan struct {
 	Name        string     `json:"name" yaml:"name"`
@@ -61,7 +59,7 @@ type Balancer struct {
 // Agents generate the load.
 type Agents struct {
 	Count  int    `json:"count" yaml:"count"`   // default 2
-	Engine string `json:"engine" yaml:"engine"` // "net/http" now; "native" when it exists
+	Engine string `json:"engine" yaml:"engine"` // "http" (default): on Go's net/http
 }
 
 // Deployment is how every target is deployed unless it says otherwise.
@@ -99,11 +97,8 @@ type Phase struct {
 	Timeout     Duration `json:"timeout" yaml:"timeout"`                                 // default 10s
 	CheckShare  float64  `json:"check_share" yaml:"check_share"`                         // default 0.1, at least 0.1
 	Reconnect   bool     `json:"reconnect,omitempty" yaml:"reconnect,omitempty"`
+	Lookups     string   `json:"lookups" yaml:"lookups"` // default: as the dataset says
 }
-
-// Duration is a time.Duration written as "1.5s" or "2m" in YAML and JSON; a
-// bare number is an error.
-type Duration time.Duration
 
 // Trial is one target in one block, at its place in the run's order.
 type Trial struct {

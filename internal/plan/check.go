@@ -1,0 +1,436 @@
+package plan
+
+import (
+	"fmt"
+	"math"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"bakeoff/internal/strictyaml"
+)
+
+const second = time.Second
+
+// Primary metrics.
+const (
+	Throughput = "throughput"  // closed model: answers per second
+	P99AtRate  = "p99 at rate" // open model: 99th percentile of the response time
+)
+
+// checker looks at every value of a plan and reports what cannot be.
+type checker struct {
+	plan   *Plan
+	has    func(path string) bool
+	report func(path, hint, format string, args ...any)
+}
+
+func (c *checker) check() {
+	p := c.plan
+	c.name("name", p.Name)
+	c.integer("blocks", p.Blocks, 1, 1000)
+	c.length("description", p.Description, 10_000)
+	c.dataset()
+	c.database()
+	c.balancer()
+	c.word("agents.engine", p.Agents.Engine, "http")
+	c.integer("agents.count", p.Agents.Count, 1, 64)
+	c.integer("deployment.replicas", p.Deployment.Replicas, 1, 100)
+	c.integer("deployment.workers", p.Deployment.Workers, 1, 256)
+	c.integer("deployment.pool", p.Deployment.Pool, 1, 10_000)
+	c.targets()
+	c.duration("warmup", p.Warmup, 0, time.Hour)
+	c.pilot()
+	c.phases()
+	c.primary()
+	c.consent()
+	if c.has("allow_unfair") && len(strings.TrimSpace(p.AllowUnfair)) < 10 {
+		c.report("allow_unfair", "", "must be a reason of at least 10 characters, it is shown in every report")
+	}
+}
+
+func (c *checker) dataset() {
+	d := c.plan.Dataset
+	c.integer("dataset.rows", d.Rows, 1, 100_000_000)
+	c.integer("dataset.lengths.min", d.Lengths.Min, 1, 255)
+	c.integer("dataset.lengths.max", d.Lengths.Max, 1, 255)
+	if d.Lengths.Min > d.Lengths.Max {
+		c.report("dataset.lengths", "", "min %d is above max %d", d.Lengths.Min, d.Lengths.Max)
+	}
+	c.number("dataset.hit_ratio", d.HitRatio, 0, 1)
+	c.word("dataset.lookups", d.Lookups, "client", "server")
+}
+
+var (
+	sizeText     = regexp.MustCompile(`^[1-9][0-9]{0,8}[KMG]$`)
+	variableText = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
+	settingText  = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,63}$`)
+	nameText     = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
+)
+
+func (c *checker) database() {
+	d := c.plan.Database
+	c.word("database.kind", d.Kind, "private", "external")
+	if d.Kind == "external" {
+		for _, key := range []string{"max_connections", "buffer_pool", "settings"} {
+			c.absent("database."+key, "is for a private database; an external one is taken as it is")
+		}
+		if d.DSNFile == "" {
+			c.report("database.dsn_file", "a file of mode 0600 holding user:password@tcp(host:port)/name", "an external database needs a dsn_file")
+			return
+		}
+		c.path("database.dsn_file", d.DSNFile)
+		return
+	}
+	c.absent("database.dsn_file", "is for kind: external")
+	if c.has("database.max_connections") {
+		c.integer("database.max_connections", d.MaxConnections, 10, 100_000)
+	}
+	if c.has("database.buffer_pool") && !sizeText.MatchString(d.BufferPool) {
+		c.report("database.buffer_pool", "such as 512M", "%s is no size", strictyaml.Quote(d.BufferPool))
+	}
+	for _, key := range sortedKeys(d.Settings) {
+		c.variable("database.settings."+key, key, d.Settings[key])
+	}
+}
+
+// ownVariables are server variables that bakeoff sets itself, with the key that sets them, if any.
+var ownVariables = map[string]string{
+	"max_connections": "database.max_connections", "innodb_buffer_pool_size": "database.buffer_pool",
+	"datadir": "", "basedir": "", "tmpdir": "", "socket": "", "port": "", "bind_address": "", "user": "", "pid_file": "",
+	"log_error": "", "general_log_file": "", "slow_query_log_file": "", "skip_networking": "", "skip_grant_tables": "", "secure_file_priv": "",
+	"init_file": "", "init_connect": "", "plugin_dir": "", "plugin_load": "", "plugin_load_add": "",
+}
+
+func (c *checker) variable(path, name, value string) {
+	switch key, own := ownVariables[name]; {
+	case !variableText.MatchString(name):
+		c.report(path, "", "%s is no name of a server variable (a-z, 0-9 and _)", strictyaml.Quote(name))
+	case own && key != "":
+		c.report(path, "set "+key, "is set by a key of its own")
+	case own:
+		c.report(path, "", "is set by bakeoff itself")
+	case strings.ContainsFunc(value, control) || len(value) > 1000:
+		c.report(path, "", "value has control characters or more than 1000 bytes")
+	}
+}
+
+func (c *checker) balancer() {
+	b := c.plan.Balancer
+	c.word("balancer.kind", b.Kind, "nginx", "direct", "external")
+	if b.Kind != "external" {
+		c.absent("balancer.url", "is for kind: external")
+		return
+	}
+	if b.URL == "" {
+		c.report("balancer.url", "such as http://127.0.0.1:8080", "an external balancer needs a url")
+		return
+	}
+	c.url("balancer.url", b.URL)
+}
+
+func (c *checker) url(path, text string) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || strings.ContainsFunc(text, control):
+		c.report(path, "such as http://127.0.0.1:8080", "%s is no URL", strictyaml.Quote(text))
+	case u.Scheme != "http" && u.Scheme != "https":
+		c.report(path, "such as http://127.0.0.1:8080", "must begin with http:// or https://")
+	case u.Hostname() == "":
+		c.report(path, "such as http://127.0.0.1:8080", "has no host")
+	case u.User != nil:
+		c.report(path, "", "must not hold a user or password")
+	case u.RawQuery != "" || u.Fragment != "" || u.ForceQuery:
+		c.report(path, "", "must end with the path: no ? and no #")
+	}
+}
+
+// settingsOfContract are given to every target by bakeoff, with the plan's key that sets them, if any.
+var settingsOfContract = map[string]string{
+	"DATABASE_HOST": "", "DATABASE_PORT": "", "DATABASE_SOCKET": "", "DATABASE_USER": "", "DATABASE_PASSWORD": "", "DATABASE_NAME": "",
+	"DATABASE_POOL": "pool", "WORKERS": "workers", "PORT": "", "HOST": "",
+}
+
+func (c *checker) targets() {
+	p := c.plan
+	if len(p.Targets) == 0 {
+		c.report("targets", "such as targets: [django, flask]", "a plan needs at least one target")
+	}
+	if len(p.Targets) > 100 {
+		c.report("targets", "", "%d targets are more than 100", len(p.Targets))
+	}
+	first := map[string]int{}
+	for i, t := range p.Targets {
+		path := fmt.Sprintf("targets[%d]", i)
+		c.target(path, t)
+		if j, seen := first[t.Name]; seen && t.Name != "" {
+			c.report(path+".name", "give one of them another name", "%s is the name of targets[%d] already", strictyaml.Quote(t.Name), j)
+			continue
+		}
+		first[t.Name] = i
+	}
+}
+
+func (c *checker) target(path string, t Target) {
+	if t.Recipe == "" {
+		c.report(path+".recipe", "a folder in targets/, such as django", "a target needs a recipe")
+	} else {
+		c.name(path+".recipe", t.Recipe)
+	}
+	if t.Name != t.Recipe || c.has(path+".name") {
+		c.name(path+".name", t.Name)
+	}
+	if c.has(path + ".variant") {
+		c.name(path+".variant", t.Variant)
+	}
+	c.override(path+".replicas", t.Replicas, 100)
+	c.override(path+".workers", t.Workers, 256)
+	c.override(path+".pool", t.Pool, 10_000)
+	for _, key := range sortedKeys(t.Settings) {
+		c.setting(path+".settings."+key, key, t.Settings[key])
+	}
+}
+
+func (c *checker) setting(path, name, value string) {
+	switch key, own := settingsOfContract[name]; {
+	case !settingText.MatchString(name):
+		c.report(path, "", "%s is no name of a setting (A-Z, 0-9 and _)", strictyaml.Quote(name))
+	case own && key != "":
+		c.report(path, "set the target's "+key, "is set by a key of its own")
+	case own || strings.HasPrefix(name, "BAKEOFF_"):
+		c.report(path, "", "is set by bakeoff itself")
+	case strings.ContainsRune(value, 0) || len(value) > 10_000:
+		c.report(path, "", "value has a NUL or more than 10000 bytes")
+	}
+}
+
+func (c *checker) pilot() {
+	if c.plan.Pilot != 0 {
+		c.duration("pilot", c.plan.Pilot, 500*time.Millisecond, time.Hour)
+	}
+	for i, ph := range c.plan.Phases {
+		if ph.RateOfPilot != 0 && c.plan.Pilot == 0 {
+			c.report(fmt.Sprintf("phases[%d].rate_of_pilot", i), "add pilot: 3s", "needs a pilot")
+		}
+	}
+}
+
+func (c *checker) phases() {
+	p := c.plan
+	if len(p.Phases) == 0 {
+		c.report("phases", "", "a plan needs at least one phase")
+	}
+	if len(p.Phases) > 100 {
+		c.report("phases", "", "%d phases are more than 100", len(p.Phases))
+	}
+	first := map[string]int{}
+	for i, ph := range p.Phases {
+		path := fmt.Sprintf("phases[%d]", i)
+		c.phase(path, ph)
+		if j, seen := first[ph.Name]; seen && ph.Name != "" {
+			c.report(path+".name", "give one of them another name", "%s is the name of phases[%d] already", strictyaml.Quote(ph.Name), j)
+			continue
+		}
+		first[ph.Name] = i
+	}
+}
+
+func (c *checker) phase(path string, ph Phase) {
+	if ph.Model == "" {
+		c.report(path+".model", "open: arrivals come by a schedule; closed: each connection sends when its last answer came", "a phase needs a model, open or closed")
+	} else {
+		c.word(path+".model", ph.Model, "open", "closed")
+	}
+	if ph.Name != ph.Model || c.has(path+".name") {
+		c.name(path+".name", ph.Name)
+	}
+	if ph.Name == "warmup" || ph.Name == "pilot" {
+		c.report(path+".name", "", "%s is the name of a phase of bakeoff's own", strictyaml.Quote(ph.Name))
+	}
+	c.connections(path+".connections", ph)
+	c.duration(path+".duration", ph.Duration, 100*time.Millisecond, 24*time.Hour)
+	c.duration(path+".timeout", ph.Timeout, time.Millisecond, 2*time.Minute)
+	c.number(path+".check_share", ph.CheckShare, 0.1, 1)
+	c.word(path+".lookups", ph.Lookups, "client", "server")
+	switch ph.Model {
+	case "open":
+		c.open(path, ph)
+	case "closed":
+		c.closed(path, ph)
+	}
+}
+
+func (c *checker) connections(path string, ph Phase) {
+	if ph.Connections == 0 && !c.has(path) {
+		c.report(path, "", "a closed phase needs connections")
+		return
+	}
+	c.integer(path, ph.Connections, 1, 100_000)
+	if n := c.plan.Agents.Count; ph.Connections >= 1 && ph.Connections < n {
+		c.report(path, "", "%d connections are fewer than the %d agents", ph.Connections, n)
+	}
+}
+
+func (c *checker) open(path string, ph Phase) {
+	c.absent(path+".ramp", "is for closed phases")
+	c.absent(path+".think", "is for closed phases")
+	c.word(path+".arrivals", ph.Arrivals, "poisson", "constant")
+	rate, share := c.has(path+".rate"), c.has(path+".rate_of_pilot")
+	switch {
+	case rate && share:
+		c.report(path+".rate_of_pilot", "remove one", "rate and rate_of_pilot exclude each other")
+	case !rate && !share:
+		c.report(path+".rate", "", "an open phase needs a rate or a rate_of_pilot")
+	}
+	if rate {
+		c.positive(path+".rate", ph.Rate, 10_000_000)
+	}
+	if share {
+		c.positive(path+".rate_of_pilot", ph.RateOfPilot, 10)
+	}
+}
+
+func (c *checker) closed(path string, ph Phase) {
+	for _, key := range []string{".rate", ".rate_of_pilot", ".arrivals"} {
+		c.absent(path+key, "is for open phases")
+	}
+	c.duration(path+".think", ph.Think, 0, time.Hour)
+	c.duration(path+".ramp", ph.Ramp, 0, 24*time.Hour)
+	if ph.Ramp > 0 && ph.Ramp >= ph.Duration {
+		c.report(path+".ramp", "", "%s leaves nothing of the phase's duration of %s", ph.Ramp, ph.Duration)
+	}
+}
+
+func (c *checker) primary() {
+	p := c.plan
+	c.word("primary", p.Primary, Throughput, P99AtRate)
+	need := map[string]string{Throughput: "closed", P99AtRate: "open"}[p.Primary]
+	if need == "" || len(p.Phases) == 0 {
+		return
+	}
+	if !slices.ContainsFunc(p.Phases, func(ph Phase) bool { return ph.Model == need }) {
+		c.report("primary", "", "%s needs %s %s phase", strictyaml.Quote(p.Primary), article(need), need)
+	}
+}
+
+func (c *checker) consent() {
+	for i, host := range c.plan.AllowHosts {
+		if err := checkAllowed(host); err != nil {
+			c.report(fmt.Sprintf("allow_hosts[%d]", i), "", "%v", err)
+		}
+	}
+	u, err := url.Parse(c.plan.Balancer.URL)
+	if c.plan.Balancer.Kind != "external" || err != nil || u.Hostname() == "" {
+		return
+	}
+	if err := Consent(u.Hostname(), c.plan.AllowHosts); err != nil {
+		c.report("balancer.url", "", "%v", err)
+	}
+}
+
+// The rules for single values.
+
+func (c *checker) name(path, name string) {
+	switch {
+	case name == "" && !c.has(path):
+		c.report(path, "", "is missing")
+	case !nameText.MatchString(name):
+		c.report(path, suggestName(name), "%s is no name: 1 to 63 characters of a-z, 0-9 and -", strictyaml.Quote(name))
+	}
+}
+
+// suggestName is a hint how to write a name, or "".
+func suggestName(name string) string {
+	fixed := strings.Map(func(r rune) rune {
+		if r == '_' || r == ' ' {
+			return '-'
+		}
+		return r
+	}, strings.ToLower(name))
+	if nameText.MatchString(fixed) {
+		return "write " + fixed
+	}
+	return ""
+}
+
+func (c *checker) word(path, word string, known ...string) {
+	if slices.Contains(known, word) {
+		return
+	}
+	hint := strictyaml.Suggest(word, known)
+	c.report(path, hint, "%s must be %s", strictyaml.Quote(word), strings.Join(known, " or "))
+}
+
+func (c *checker) integer(path string, x, least, most int) {
+	switch {
+	case x < least:
+		c.report(path, "", "%d is below %d", x, least)
+	case x > most:
+		c.report(path, "", "%d is above %d", x, most)
+	}
+}
+
+// override checks an integer that may be left out.
+func (c *checker) override(path string, x, most int) {
+	if c.has(path) {
+		c.integer(path, x, 1, most)
+	}
+}
+
+func (c *checker) number(path string, x, least, most float64) {
+	if !(x >= least && x <= most) {
+		c.report(path, "", "%v is not in %v to %v", x, least, most)
+	}
+}
+
+func (c *checker) positive(path string, x, most float64) {
+	if !(x > 0 && x <= most) || math.IsInf(x, 0) {
+		c.report(path, "", "%v is not above 0 and up to %v", x, most)
+	}
+}
+
+func (c *checker) duration(path string, d Duration, least, most time.Duration) {
+	switch {
+	case d == 0 && least > 0 && !c.has(path):
+		c.report(path, "such as 4s", "is missing")
+	case d < 0:
+		c.report(path, "", "%s is negative", d)
+	case time.Duration(d) < least:
+		c.report(path, "", "%s is below %s", d, Duration(least))
+	case time.Duration(d) > most:
+		c.report(path, "", "%s is above %s", d, Duration(most))
+	}
+}
+
+func (c *checker) length(path, text string, most int) {
+	if len(text) > most {
+		c.report(path, "", "%d bytes are more than %d", len(text), most)
+	}
+}
+
+func (c *checker) absent(path, why string) {
+	if c.has(path) {
+		c.report(path, "", "%s", why)
+	}
+}
+
+// path refuses a file name with a NUL or a step upwards.
+func (c *checker) path(path, name string) {
+	switch {
+	case strings.ContainsFunc(name, control):
+		c.report(path, "", "must not hold control characters")
+	case slices.Contains(strings.FieldsFunc(name, func(r rune) bool { return r == '/' || r == '\\' }), ".."):
+		c.report(path, "write the whole path", "must not hold ..")
+	}
+}
+
+func control(r rune) bool { return r < ' ' || r == 0x7f }
+
+func article(word string) string {
+	if strings.HasPrefix(word, "o") {
+		return "an"
+	}
+	return "a"
+}

@@ -1,0 +1,130 @@
+package plan
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// Digest is the SHA-256 of the resolved plan as JSON, in hexadecimal.
+func (p *Plan) Digest() string {
+	sum := sha256.Sum256(p.canonical())
+	return hex.EncodeToString(sum[:])
+}
+
+// canonical is the plan as JSON: fields in the order of the types, map keys sorted.
+func (p *Plan) canonical() []byte {
+	data, err := json.Marshal(p)
+	if err != nil {
+		panic(fmt.Sprintf("plan: a loaded plan has no JSON: %v", err))
+	}
+	return data
+}
+
+// YAML is the resolved plan; Load of it gives the same plan.
+func (p *Plan) YAML() []byte {
+	data, err := yaml.Dump(p)
+	if err != nil {
+		panic(fmt.Sprintf("plan: a loaded plan has no YAML: %v", err))
+	}
+	return data
+}
+
+// Deployed is how a target of this plan is deployed: the deployment with the
+// target's own numbers over it.
+func (p *Plan) Deployed(t Target) Deployment {
+	d := p.Deployment
+	if t.Replicas > 0 {
+		d.Replicas = t.Replicas
+	}
+	if t.Workers > 0 {
+		d.Workers = t.Workers
+	}
+	if t.Pool > 0 {
+		d.Pool = t.Pool
+	}
+	return d
+}
+
+// InFlight is the greatest number of requests in flight at one time: the most
+// connections of any phase.
+func (p *Plan) InFlight() int {
+	most := 0
+	for _, ph := range p.Phases {
+		most = max(most, ph.Connections)
+	}
+	return most
+}
+
+// Measured is the time of all measured phases of all blocks together.
+func (p *Plan) Measured() time.Duration {
+	var phases time.Duration
+	for _, ph := range p.Phases {
+		phases += time.Duration(ph.Duration)
+	}
+	return phases * time.Duration(p.Blocks*len(p.Targets))
+}
+
+// Overhead is what a run costs beside the stretches of load that the plan names.
+type Overhead struct {
+	Setup time.Duration // once: database, table, preparing targets, teardown
+	Trial time.Duration // per trial, pilot trials included: start, verify, stop
+	Phase time.Duration // per phase, warm-up and pilot included: common start, last answers, counting
+}
+
+// Expected is how long a run of the plan takes, with the caller's overheads.
+func (p *Plan) Expected(o Overhead) time.Duration {
+	warmup, phases := time.Duration(p.Warmup), len(p.Phases)
+	if warmup > 0 {
+		warmup += o.Phase
+	}
+	blocks := time.Duration(p.Blocks * len(p.Targets))
+	total := o.Setup + p.Measured() + blocks*(o.Trial+warmup+time.Duration(phases)*o.Phase)
+	if p.Pilot > 0 {
+		total += time.Duration(len(p.Targets)) * (o.Trial + warmup + time.Duration(p.Pilot) + o.Phase)
+	}
+	return total
+}
+
+// Short is the plan scaled for a quick look: at most 20,000 rows, 2 blocks, 1
+// worker per replica, 1 s of warm-up and of pilot, 2 s per phase; connections
+// and rates per worker stay, but not more than 64 connections and not fewer than agents.
+func (p *Plan) Short() *Plan {
+	s := *p
+	s.Targets, s.Phases = slices.Clone(p.Targets), slices.Clone(p.Phases)
+	s.Dataset.Rows = min(p.Dataset.Rows, 20_000)
+	s.Blocks = min(p.Blocks, 2)
+	s.Deployment.Workers = 1
+	s.Warmup = min(p.Warmup, Duration(second))
+	s.Pilot = min(p.Pilot, Duration(second))
+	for i := range s.Targets {
+		t := &s.Targets[i]
+		t.Workers = min(t.Workers, 1)
+		t.Settings = maps.Clone(t.Settings)
+	}
+	for i := range s.Phases {
+		s.Phases[i].shorten(p.Deployment.Workers, p.Agents.Count)
+	}
+	s.AllowHosts = slices.Clone(p.AllowHosts)
+	s.Database.Settings = maps.Clone(p.Database.Settings)
+	return &s
+}
+
+// shorten scales a phase from so many workers per replica to one.
+func (ph *Phase) shorten(workers, agents int) {
+	duration := min(ph.Duration, Duration(2*second))
+	ph.Ramp = Duration(float64(ph.Ramp) * float64(duration) / float64(ph.Duration))
+	ph.Duration = duration
+	ph.Connections = max(min(ph.Connections/workers, 64), agents)
+	ph.Rate /= float64(workers)
+}
+
+func sortedKeys(m map[string]string) []string {
+	return slices.Sorted(maps.Keys(m))
+}

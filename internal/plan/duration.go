@@ -1,0 +1,80 @@
+package plan
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Duration is a time.Duration written as "1.5s" or "2m" in YAML and JSON; a
+// bare number is an error.
+type Duration time.Duration
+
+// String is the shortest way to write the duration: "1.5s", "2m", "1h30m".
+func (d Duration) String() string {
+	s := time.Duration(d).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// MarshalText writes what String gives.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText reads a number with a unit of ns, us, ms, s, m or h, or several of them.
+func (d *Duration) UnmarshalText(text []byte) error {
+	word := string(text)
+	if number.MatchString(word) {
+		return &durationError{strconv.Quote(word) + " has no unit", "write " + word + "s"}
+	}
+	x, err := time.ParseDuration(word)
+	if err != nil {
+		return &durationError{strconv.Quote(clipped(word)) + " is no duration", guessDuration(word)}
+	}
+	*d = Duration(x)
+	return nil
+}
+
+var (
+	number = regexp.MustCompile(`^[-+]?[0-9]*\.?[0-9]+$`)
+	loose  = regexp.MustCompile(`^([0-9]*\.?[0-9]+) *([a-zA-Z]+)$`)
+)
+
+// units are other ways to write a unit, and what to write.
+var units = map[string]string{
+	"s": "s", "sec": "s", "secs": "s", "second": "s", "seconds": "s",
+	"m": "m", "min": "m", "mins": "m", "minute": "m", "minutes": "m",
+	"h": "h", "hour": "h", "hours": "h",
+	"ms": "ms", "msec": "ms", "milliseconds": "ms",
+	"us": "us", "ns": "ns",
+}
+
+// guessDuration is a hint for a text that is no duration.
+func guessDuration(word string) string {
+	m := loose.FindStringSubmatch(word)
+	if m == nil {
+		return "such as 4s, 1.5s, 2m or 500ms"
+	}
+	if unit, ok := units[strings.ToLower(m[2])]; ok {
+		return "write " + m[1] + unit
+	}
+	return "units are ns, us, ms, s, m and h"
+}
+
+// durationError is a text that is no duration, with a hint.
+type durationError struct{ text, hint string }
+
+func (e *durationError) Error() string { return e.text }
+func (e *durationError) Hint() string  { return e.hint }
+
+func clipped(word string) string {
+	if len(word) > 40 {
+		return word[:40] + "..."
+	}
+	return word
+}

@@ -1,0 +1,85 @@
+package plan
+
+import (
+	"fmt"
+
+	"bakeoff/internal/strictyaml"
+)
+
+// Load reads a plan: strictly decoded, defaults filled in, every value
+// checked. The name is used in messages. A file with mistakes gives a strictyaml.Problems
+// holding all of them.
+func Load(name string, data []byte) (*Plan, error) {
+	doc, err := strictyaml.Parse(name, data)
+	if err != nil {
+		return nil, err
+	}
+	p := defaults()
+	doc.Decode(p)
+	p.fill(doc.Has)
+	c := checker{plan: p, has: doc.Has, report: doc.Errorf}
+	c.check()
+	if err := doc.Err(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// FromText makes a target of a bare string: the recipe's name.
+func (t *Target) FromText(text string) { t.Recipe = text }
+
+// defaults is a plan of which nothing is said.
+func defaults() *Plan {
+	return &Plan{
+		Seed:       1,
+		Blocks:     7,
+		Dataset:    Dataset{Rows: 1_000_000, Seed: 1, Lengths: Lengths{Min: 1, Max: 255}, HitRatio: 0.5, Lookups: "client"},
+		Database:   Database{Kind: "private"},
+		Balancer:   Balancer{Kind: "nginx"},
+		Agents:     Agents{Count: 2, Engine: "http"},
+		Deployment: Deployment{Replicas: 1, Workers: 2, Pool: 8},
+		Warmup:     Duration(2 * second),
+	}
+}
+
+// fill gives values to what defaults depend on, or what stands in lists; has
+// tells which paths the plan gives itself.
+func (p *Plan) fill(has func(path string) bool) {
+	for i := range p.Targets {
+		if t := &p.Targets[i]; !has(fmt.Sprintf("targets[%d].name", i)) {
+			t.Name = t.Recipe
+		}
+	}
+	for i := range p.Phases {
+		p.Phases[i].fill(fmt.Sprintf("phases[%d].", i), has, p.Dataset.Lookups)
+	}
+	if !has("primary") {
+		p.Primary = P99AtRate
+		for _, phase := range p.Phases {
+			if phase.Model == "closed" {
+				p.Primary = Throughput
+			}
+		}
+	}
+}
+
+func (ph *Phase) fill(path string, has func(path string) bool, lookups string) {
+	if !has(path + "name") {
+		ph.Name = ph.Model
+	}
+	if !has(path+"connections") && ph.Model == "open" {
+		ph.Connections = 256
+	}
+	if !has(path+"arrivals") && ph.Model == "open" {
+		ph.Arrivals = "poisson"
+	}
+	if !has(path + "timeout") {
+		ph.Timeout = Duration(10 * second)
+	}
+	if !has(path + "check_share") {
+		ph.CheckShare = 0.1
+	}
+	if !has(path + "lookups") {
+		ph.Lookups = lookups
+	}
+}

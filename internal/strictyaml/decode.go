@@ -1,0 +1,277 @@
+package strictyaml
+
+import (
+	"encoding"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// FromText is implemented by a struct that may also be written as a bare
+// string, such as a list's item "- django".
+type FromText interface{ FromText(text string) }
+
+// Decode fills the struct v points to. What the document does not mention
+// keeps its value: defaults are set before. Fields are named by their yaml tag. A type with
+// UnmarshalText receives the text of a scalar; its error may have a method
+// Hint() string. Decode panics on Go types that it does not know; every
+// mistake of the file is collected for Err.
+func (d *Document) Decode(v any) {
+	p := reflect.ValueOf(v)
+	if p.Kind() != reflect.Pointer || p.IsNil() {
+		panic(fmt.Sprintf("strictyaml: Decode wants a pointer, got %T", v))
+	}
+	d.decode(d.root, "", p.Elem())
+}
+
+func (d *Document) decode(n *yaml.Node, path string, v reflect.Value) {
+	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" {
+		d.add(placeOf(n), path, "give it a value or remove the key", "has no value")
+		return
+	}
+	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		d.decodeText(n, path, u)
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		d.decodeStruct(n, path, v)
+	case reflect.Map:
+		d.decodeMap(n, path, v)
+	case reflect.Slice:
+		d.decodeSlice(n, path, v)
+	default:
+		d.decodeScalar(n, path, v)
+	}
+}
+
+func (d *Document) decodeStruct(n *yaml.Node, path string, v reflect.Value) {
+	if from, ok := v.Addr().Interface().(FromText); ok && n.Kind == yaml.ScalarNode && n.ShortTag() == "!!str" {
+		from.FromText(n.Value)
+		return
+	}
+	if n.Kind != yaml.MappingNode {
+		d.wrongType(n, path, "a mapping of keys")
+		return
+	}
+	fields, names := fieldsOf(v.Type())
+	d.eachKey(n, path, func(key, value *yaml.Node) {
+		index, ok := fields[key.Value]
+		if !ok {
+			hint := Suggest(key.Value, names)
+			if hint == "" {
+				hint = "known are " + strings.Join(names, ", ")
+			}
+			d.add(placeOf(key), joinKey(path, key.Value), hint, "unknown key")
+			return
+		}
+		d.decode(value, joinKey(path, key.Value), v.Field(index))
+	})
+}
+
+func (d *Document) decodeMap(n *yaml.Node, path string, v reflect.Value) {
+	if n.Kind != yaml.MappingNode {
+		d.wrongType(n, path, "a mapping of keys")
+		return
+	}
+	v.Set(reflect.MakeMapWithSize(v.Type(), len(n.Content)/2))
+	d.eachKey(n, path, func(key, value *yaml.Node) {
+		item := reflect.New(v.Type().Elem()).Elem()
+		d.decode(value, joinKey(path, key.Value), item)
+		v.SetMapIndex(reflect.ValueOf(key.Value).Convert(v.Type().Key()), item)
+	})
+}
+
+// eachKey calls f for each key that is text and stands there the first time.
+func (d *Document) eachKey(n *yaml.Node, path string, f func(key, value *yaml.Node)) {
+	first := map[string]int{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		if key.Kind != yaml.ScalarNode || key.ShortTag() != "!!str" {
+			d.add(placeOf(key), path, "put it in quotes if it is meant as a name", "this key is no text")
+			continue
+		}
+		if line, seen := first[key.Value]; seen {
+			d.add(placeOf(key), joinKey(path, key.Value), "", fmt.Sprintf("doubled key, first on line %d", line))
+			continue
+		}
+		first[key.Value] = key.Line
+		f(key, value)
+	}
+}
+
+func (d *Document) decodeSlice(n *yaml.Node, path string, v reflect.Value) {
+	if n.Kind != yaml.SequenceNode {
+		d.wrongType(n, path, "a list")
+		return
+	}
+	v.Set(reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content)))
+	for i, item := range n.Content {
+		d.decode(item, fmt.Sprintf("%s[%d]", path, i), v.Index(i))
+	}
+}
+
+func (d *Document) decodeText(n *yaml.Node, path string, u encoding.TextUnmarshaler) {
+	if n.Kind != yaml.ScalarNode {
+		d.wrongType(n, path, "a single value")
+		return
+	}
+	err := u.UnmarshalText([]byte(n.Value))
+	if err == nil {
+		return
+	}
+	hint := ""
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) {
+		hint = hinted.Hint()
+	}
+	d.add(placeOf(n), path, hint, err.Error())
+}
+
+func (d *Document) decodeScalar(n *yaml.Node, path string, v reflect.Value) {
+	switch kind := v.Kind(); {
+	case kind == reflect.String:
+		if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" {
+			d.wrongType(n, path, "text")
+			return
+		}
+		v.SetString(n.Value)
+	case kind == reflect.Bool:
+		if !plain(n) || n.Value != "true" && n.Value != "false" {
+			d.wrongType(n, path, "true or false")
+			return
+		}
+		v.SetBool(n.Value == "true")
+	case v.CanInt() || v.CanUint():
+		d.decodeInteger(n, path, v)
+	case v.CanFloat():
+		d.decodeFloat(n, path, v)
+	default:
+		panic(fmt.Sprintf("strictyaml: %s: no rule for the Go type %s", path, v.Type()))
+	}
+}
+
+var (
+	integerText = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
+	numberText  = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
+)
+
+func (d *Document) decodeInteger(n *yaml.Node, path string, v reflect.Value) {
+	if !plain(n) || !integerText.MatchString(n.Value) {
+		d.wrongType(n, path, "an integer")
+		return
+	}
+	if v.CanUint() && strings.HasPrefix(n.Value, "-") {
+		d.add(placeOf(n), path, "", Quote(n.Value)+" is negative")
+		return
+	}
+	var err error
+	if v.CanUint() {
+		var x uint64
+		if x, err = strconv.ParseUint(n.Value, 10, v.Type().Bits()); err == nil {
+			v.SetUint(x)
+		}
+	} else {
+		var x int64
+		if x, err = strconv.ParseInt(n.Value, 10, v.Type().Bits()); err == nil {
+			v.SetInt(x)
+		}
+	}
+	if err != nil {
+		d.add(placeOf(n), path, "", Quote(n.Value)+" is too large a number")
+	}
+}
+
+func (d *Document) decodeFloat(n *yaml.Node, path string, v reflect.Value) {
+	if plain(n) && n.ShortTag() == "!!float" && strings.Contains(strings.ToLower(n.Value), "nan") {
+		d.add(placeOf(n), path, "", "NaN is not a number")
+		return
+	}
+	if plain(n) && n.ShortTag() == "!!float" && strings.Contains(strings.ToLower(n.Value), "inf") {
+		d.add(placeOf(n), path, "", "must be finite")
+		return
+	}
+	if !plain(n) || !numberText.MatchString(n.Value) {
+		d.wrongType(n, path, "a number")
+		return
+	}
+	x, err := strconv.ParseFloat(n.Value, v.Type().Bits())
+	if err != nil || math.IsInf(x, 0) {
+		d.add(placeOf(n), path, "", Quote(n.Value)+" is too large a number")
+		return
+	}
+	v.SetFloat(x)
+}
+
+// plain tells whether n is a scalar without quotes.
+func plain(n *yaml.Node) bool {
+	const quoted = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
+	return n.Kind == yaml.ScalarNode && n.Style&quoted == 0
+}
+
+// wrongType adds what was wanted, what is there, and how to write it.
+func (d *Document) wrongType(n *yaml.Node, path, want string) {
+	d.add(placeOf(n), path, rewrite(n, want), fmt.Sprintf("must be %s, but is %s", want, describe(n)))
+}
+
+func describe(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "a mapping"
+	case yaml.SequenceNode:
+		return "a list"
+	}
+	switch tag := n.ShortTag(); {
+	case tag == "!!int" || tag == "!!float":
+		return "the number " + clip(n.Value)
+	case tag == "!!bool":
+		return clip(n.Value)
+	case tag == "!!timestamp":
+		return "the date " + clip(n.Value)
+	default:
+		return "the text " + Quote(n.Value)
+	}
+}
+
+// rewrite is a hint how a scalar would be written as what was wanted, or "".
+func rewrite(n *yaml.Node, want string) string {
+	if n.Kind != yaml.ScalarNode {
+		return ""
+	}
+	number, err := strconv.ParseFloat(strings.ReplaceAll(n.Value, "_", ""), 64)
+	isNumber := err == nil && !math.IsInf(number, 0) && !math.IsNaN(number)
+	whole := isNumber && number == math.Trunc(number) && math.Abs(number) < 1<<53
+	switch {
+	case want == "text":
+		return "write " + strconv.Quote(clip(n.Value))
+	case want == "true or false" && strings.Contains("|yes|on|y|true|1|", "|"+strings.ToLower(n.Value)+"|"):
+		return "write true"
+	case want == "true or false" && strings.Contains("|no|off|n|false|0|", "|"+strings.ToLower(n.Value)+"|"):
+		return "write false"
+	case want == "an integer" && whole:
+		return "write " + strconv.FormatInt(int64(number), 10)
+	case want == "a number" && isNumber:
+		return "write " + strconv.FormatFloat(number, 'g', -1, 64)
+	}
+	return ""
+}
+
+// fieldsOf maps the keys of a struct type to its fields, and lists the keys in order.
+func fieldsOf(t reflect.Type) (map[string]int, []string) {
+	fields, names := map[string]int{}, []string{}
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
+		if name == "" || name == "-" {
+			continue
+		}
+		fields[name] = i
+		names = append(names, name)
+	}
+	return fields, names
+}

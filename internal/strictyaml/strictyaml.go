@@ -1,0 +1,234 @@
+// Package strictyaml reads one YAML document into Go values and says
+// everything that is wrong with it at once, each mistake with file, line,
+// column, path, an excerpt and, where one is known, a hint.
+//
+// It refuses what other readers let pass: files above 1 MiB (unread), further
+// documents, anchors and aliases, tags, unknown and doubled keys, empty
+// values, and every silent conversion ("3" is not 3, yes is not true, 1.0 is
+// not an integer, 010 is not eight, NaN is not a number).
+//
+// A caller parses, decodes, adds its own findings with Errorf and asks Err:
+//
+//	doc, err := strictyaml.Parse("plan.yaml", data)
+//	...
+//	doc.Decode(&value)
+//	if value.Rows < 1 {
+//		doc.Errorf("dataset.rows", "write 1000000", "%d is below 1", value.Rows)
+//	}
+//	return doc.Err()
+package strictyaml
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// Document is one parsed YAML document with the problems found in it so far.
+// It is not safe for concurrent use.
+type Document struct {
+	file     string
+	lines    []string
+	root     *yaml.Node
+	places   map[string]place
+	problems Problems
+}
+
+// place is where a path stands in the file.
+type place struct{ line, column int }
+
+// Parse reads data, which must hold exactly one YAML document of at most
+// MaxBytes in UTF-8, free of anchors, aliases and tags. The name is used in
+// messages only. Every error is a Problems.
+func Parse(name string, data []byte) (*Document, error) {
+	d := &Document{file: name, places: map[string]place{}}
+	if len(data) > MaxBytes {
+		d.add(place{}, "", "", fmt.Sprintf("is larger than %s", limitText))
+		return nil, d.Err()
+	}
+	if at := firstInvalid(data); at >= 0 {
+		d.lines = splitLines(string(data[:at]))
+		d.add(place{line: len(d.lines)}, "", "", fmt.Sprintf("byte %d is not UTF-8 text", at+1))
+		return nil, d.Err()
+	}
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	d.lines = splitLines(string(data))
+	if err := d.parse(data); err != nil {
+		return nil, err
+	}
+	d.index(d.root, "")
+	d.refuse(d.root, "")
+	if err := d.Err(); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// parse fills root with the only document of data.
+func (d *Document) parse(data []byte) error {
+	loader, err := yaml.NewLoader(bytes.NewReader(data))
+	if err != nil {
+		return fmt.Errorf("strictyaml: %w", err)
+	}
+	var doc, more yaml.Node
+	switch err := loader.Load(&doc); {
+	case errors.Is(err, io.EOF) || err == nil && len(doc.Content) == 0:
+		d.add(place{line: 1, column: 1}, "", "", "holds no document")
+		return d.Err()
+	case err != nil:
+		d.syntax(err)
+		return d.Err()
+	}
+	d.root = doc.Content[0]
+	switch err := loader.Load(&more); {
+	case errors.Is(err, io.EOF):
+	case err != nil:
+		d.syntax(err)
+	default:
+		d.add(placeOf(&more), "", "one file, one document", "a second document begins here")
+	}
+	return d.Err()
+}
+
+// syntax adds the errors of the YAML reader.
+func (d *Document) syntax(err error) {
+	var many *yaml.LoadErrors
+	if errors.As(err, &many) && len(many.Errors) > 0 {
+		for _, one := range many.Errors {
+			d.syntaxAt(one)
+		}
+		return
+	}
+	var one *yaml.LoadError
+	if errors.As(err, &one) {
+		d.syntaxAt(one)
+		return
+	}
+	d.add(place{}, "", "", "is not YAML: "+err.Error())
+}
+
+func (d *Document) syntaxAt(err *yaml.LoadError) {
+	hint := ""
+	if at := err.Mark.Line; at >= 1 && at <= len(d.lines) && strings.HasPrefix(strings.TrimLeft(d.lines[at-1], " "), "\t") {
+		hint = "indent with spaces, not tabs"
+	}
+	d.add(place{err.Mark.Line, err.Mark.Column}, "", hint, "is not YAML: "+err.Message)
+}
+
+// index remembers where each path stands.
+func (d *Document) index(n *yaml.Node, path string) {
+	if _, seen := d.places[path]; !seen {
+		d.places[path] = placeOf(n)
+	}
+	switch n.Kind {
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			d.index(n.Content[i+1], joinKey(path, n.Content[i].Value))
+		}
+	case yaml.SequenceNode:
+		for i, item := range n.Content {
+			d.index(item, fmt.Sprintf("%s[%d]", path, i))
+		}
+	}
+}
+
+// refuse adds a problem for each anchor, alias, merge key and tag.
+func (d *Document) refuse(n *yaml.Node, path string) {
+	switch {
+	case n.Kind == yaml.AliasNode:
+		d.add(placeOf(n), path, "write the value out", fmt.Sprintf("alias *%s: aliases are not allowed", clip(n.Value)))
+		return
+	case n.Anchor != "":
+		d.add(placeOf(n), path, "write the value out", fmt.Sprintf("anchor &%s: anchors are not allowed", clip(n.Anchor)))
+	case n.Style&yaml.TaggedStyle != 0:
+		d.add(placeOf(n), path, "leave the tag out", fmt.Sprintf("tag %s: tags are not allowed", clip(n.Tag)))
+	}
+	for i, child := range n.Content {
+		switch {
+		case n.Kind == yaml.SequenceNode:
+			d.refuse(child, fmt.Sprintf("%s[%d]", path, i))
+		case i%2 == 0:
+			d.refuse(child, path)
+		default:
+			d.refuse(child, joinKey(path, n.Content[i-1].Value))
+		}
+	}
+}
+
+// Has tells whether the document gives a value at path, such as
+// "phases[1].timeout".
+func (d *Document) Has(path string) bool {
+	_, ok := d.places[path]
+	return ok
+}
+
+// Errorf adds a problem at path; where the document does not hold the path,
+// the place of its nearest parent is shown. The hint may be empty.
+func (d *Document) Errorf(path, hint, format string, args ...any) {
+	d.add(d.placeOfPath(path), path, hint, fmt.Sprintf(format, args...))
+}
+
+// Err returns every problem found so far in the order of the file, as
+// Problems, or nil.
+func (d *Document) Err() error {
+	if len(d.problems) == 0 {
+		return nil
+	}
+	return d.problems.sorted()
+}
+
+func (d *Document) add(at place, path, hint, message string) {
+	d.problems = append(d.problems, Problem{
+		File: d.file, Line: at.line, Column: at.column, Path: path,
+		Message: message, Hint: hint, Excerpt: excerpt(d.lines, at),
+	})
+}
+
+// placeOfPath is the place of path or of its nearest parent in the document.
+func (d *Document) placeOfPath(path string) place {
+	for {
+		if at, ok := d.places[path]; ok {
+			return at
+		}
+		cut := strings.LastIndexAny(path, ".[")
+		if cut < 0 {
+			return d.places[""]
+		}
+		path = path[:cut]
+	}
+}
+
+func placeOf(n *yaml.Node) place { return place{n.Line, n.Column} }
+
+// joinKey appends a mapping's key to a path.
+func joinKey(path, key string) string {
+	if key == "" || strings.ContainsFunc(key, oddInPath) {
+		return fmt.Sprintf("%s[%q]", path, clip(key))
+	}
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+func oddInPath(r rune) bool {
+	plain := r == '_' || r == '-' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+	return !plain
+}
+
+// firstInvalid is the index of the first byte that is not UTF-8, or -1.
+func firstInvalid(data []byte) int {
+	for i := 0; i < len(data); {
+		r, size := utf8.DecodeRune(data[i:])
+		if r == utf8.RuneError && size == 1 {
+			return i
+		}
+		i += size
+	}
+	return -1
+}
