@@ -105,10 +105,10 @@ func (d *disk) open(kind, path string, flags int) (*file, error) {
 func (d *disk) replace(path string, content []byte) error {
 	temporary := temporaryName(path)
 	if err := d.whole(temporary, content); err != nil {
-		return err
+		return errors.Join(err, d.remove(temporary))
 	}
 	if err := d.rename(temporary, path); err != nil {
-		return err
+		return errors.Join(err, d.remove(temporary))
 	}
 	return d.syncDir(filepath.Dir(path))
 }

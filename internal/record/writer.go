@@ -32,7 +32,7 @@ const (
 
 // Kinds of events this package writes; callers add their own.
 const (
-	EventRun       = "run"             // fields: run, the whole of it; the copy from which a damaged run.json is read
+	EventRun       = "run"             // fields: files and run, as in run.json; the copy from which a damaged run.json is read
 	EventTrial     = "trial"           // a trial is finished; fields: Proof
 	EventAbandoned = "trial-abandoned" // fields: folder, reason
 	EventResumed   = "resumed"         // fields: remaining, the number of places left
@@ -203,13 +203,14 @@ func (w *Writer) event(kind string, fields any, durable bool) error {
 
 // appendEvent writes a whole line or none: what a full disk cut is taken back.
 func (w *Writer) appendEvent(line []byte, durable bool) error {
-	if _, err := w.events.Write(line); err != nil {
+	_, err := w.events.Write(line)
+	if err == nil && durable {
+		err = w.events.sync()
+	}
+	if err != nil {
 		return errors.Join(err, w.events.truncate(w.size))
 	}
 	w.size += int64(len(line))
-	if durable {
-		return w.events.sync()
-	}
 	return nil
 }
 
@@ -226,26 +227,29 @@ func (w *Writer) Update(change func(*Run)) error {
 	return w.writeRun()
 }
 
-// writeRun writes the run twice: as an event, from which it is read where run.json is damaged, and as run.json.
-func (w *Writer) writeRun(more ...FileSeal) error {
-	if len(more) == 0 {
-		if err := w.event(EventRun, map[string]any{"run": w.run}, true); err != nil {
-			return err
-		}
+// writeRun writes the run twice: as run.json, and as an event, from which it
+// is read where run.json is damaged.
+func (w *Writer) writeRun() error {
+	if err := w.replaceRun(w.plans); err != nil {
+		return err
 	}
-	content, err := encodeRun(w.run, slices.Concat(w.plans, more))
+	return w.event(EventRun, runEnvelope{w.plans, w.run}, true)
+}
+
+func (w *Writer) replaceRun(files []FileSeal) error {
+	content, err := encodeRun(w.run, files)
+	if err == nil {
+		err = w.disk.replace(filepath.Join(w.dir, runFile), content)
+	}
 	if err != nil {
-		return fmt.Errorf("record: %s: %w", runFile, err)
-	}
-	if err := w.disk.replace(filepath.Join(w.dir, runFile), content); err != nil {
 		return fmt.Errorf("record: %s: %w", runFile, err)
 	}
 	return nil
 }
 
-// runEnvelope is run.json without its first lines.
+// runEnvelope is run.json without its first lines, and the event "run".
 type runEnvelope struct {
-	Files []FileSeal `json:"files"`
+	Files []FileSeal `json:"files"` // of the folder itself: the plans; events.jsonl once the run has ended
 	Run   Run        `json:"run"`
 }
 
@@ -286,7 +290,7 @@ func (w *Writer) finish() error {
 	if err := w.disk.remove(filepath.Join(w.dir, reserveFile)); err != nil {
 		return fmt.Errorf("record: %w", err)
 	}
-	if err := w.event(EventRun, map[string]any{"run": w.run}, false); err != nil {
+	if err := w.event(EventRun, runEnvelope{w.plans, w.run}, false); err != nil {
 		return err
 	}
 	if err := w.event(EventFinished, map[string]string{"status": w.run.Status, "reason": w.run.Reason}, true); err != nil {
@@ -296,7 +300,7 @@ func (w *Writer) finish() error {
 	if err != nil {
 		return fmt.Errorf("record: %w", err)
 	}
-	return w.writeRun(seal)
+	return w.replaceRun(append(slices.Clone(w.plans), seal))
 }
 
 // Close releases the directory. A run that was not finished stays

@@ -14,3 +14,6 @@ var ErrInUse = errors.New("another process writes this run")
 func lock(*os.File) error { return nil }
 
 func locked(*os.File) bool { return false }
+
+// Free is unknown on this system.
+func Free(string) (int64, error) { return 0, errors.ErrUnsupported }

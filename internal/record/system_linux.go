@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,4 +32,25 @@ func locked(f *os.File) bool {
 	l := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
 	err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &l)
 	return err == nil && l.Type != unix.F_UNLCK
+}
+
+// Free is the number of bytes that may still be written where dir lies, or
+// would lie: the nearest folder above that exists is asked.
+func Free(dir string) (int64, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return 0, fmt.Errorf("record: free space: %w", err)
+	}
+	for {
+		var s unix.Statfs_t
+		err := unix.Statfs(dir, &s)
+		if err == nil {
+			return int64(s.Bavail) * s.Frsize, nil
+		}
+		if above := filepath.Dir(dir); errors.Is(err, os.ErrNotExist) && above != dir {
+			dir = above
+			continue
+		}
+		return 0, fmt.Errorf("record: free space of %s: %w", dir, err)
+	}
 }

@@ -1,0 +1,408 @@
+package record
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// ErrNoRun is returned by Open for a folder that holds no run: none was ever
+// there, or its writer was killed before the run began.
+var ErrNoRun = errors.New("no run here")
+
+// A VersionError says that a file is of a format this package does not read.
+type VersionError struct {
+	File string
+	Has  int
+}
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("%s is of format %d; this bakeoff reads format %d", e.File, e.Has, FormatVersion)
+}
+
+// A Problem is damage found in a run directory.
+type Problem struct {
+	File string `json:"file"` // relative to the run directory; "events.jsonl:3" for a line
+	What string `json:"what"`
+}
+
+func (p Problem) String() string { return p.File + ": " + p.What }
+
+// Reader reads one run directory, finished or not, as it was when opened. It
+// changes nothing. It is safe for concurrent use.
+type Reader struct {
+	dir      string
+	run      Run
+	files    []FileSeal // of the directory itself
+	events   []Event
+	intact   int64 // bytes of events.jsonl up to the end of its last line that has one
+	live     bool
+	trials   []TrialState
+	problems []Problem
+}
+
+// Open reads the run directory and proves every finished trial: each of its
+// files has the length and digest sealed in trial.json, and trial.json the
+// digest named in events.jsonl. Damage is no error but a Problem, and never keeps other trials from being
+// read. Open fails with ErrNoRun where there is no run, with a VersionError where its
+// format is another one.
+func Open(dir string) (*Reader, error) {
+	r, err := openRun(dir)
+	if err != nil {
+		return nil, fmt.Errorf("record: %s: %w", dir, err)
+	}
+	for _, s := range r.files {
+		if what := s.proves(dir); what != "" {
+			r.problem(s.Path, what)
+		}
+	}
+	r.readTrials()
+	return r, nil
+}
+
+// openRun reads run.json and events.jsonl only.
+func openRun(dir string) (*Reader, error) {
+	r := &Reader{dir: dir}
+	if err := r.readEvents(); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	content, err := os.ReadFile(filepath.Join(dir, runFile))
+	var envelope runEnvelope
+	if err == nil {
+		envelope, err = decodeRun(content)
+	} else if errors.Is(err, os.ErrNotExist) {
+		err = errors.New("missing")
+	}
+	var version *VersionError
+	if errors.As(err, &version) {
+		return nil, err
+	}
+	if err == nil {
+		r.run, r.files = envelope.Run, envelope.Files
+		return r, nil
+	}
+	if !r.runFromEvents() {
+		return nil, fmt.Errorf("%w: %s: %w", ErrNoRun, runFile, err)
+	}
+	r.problem(runFile, err.Error()+"; read from "+eventsFile+" instead")
+	return r, nil
+}
+
+func (r *Reader) problem(file, what string) {
+	r.problems = append(r.problems, Problem{file, what})
+}
+
+// decodeRun is the inverse of encodeRun.
+func decodeRun(content []byte) (runEnvelope, error) {
+	var head struct {
+		Format int    `json:"format"`
+		SHA256 string `json:"sha256"`
+	}
+	var out runEnvelope
+	if err := json.Unmarshal(content, &head); err != nil {
+		return out, fmt.Errorf("damaged: %w", err)
+	}
+	if head.Format != FormatVersion {
+		return out, &VersionError{runFile, head.Format}
+	}
+	rest, ok := bytes.CutPrefix(content, runHead(head.Format, head.SHA256))
+	if !ok || sum(rest) != head.SHA256 {
+		return out, errors.New("damaged: content differs from its own digest")
+	}
+	if err := json.Unmarshal(content, &out); err != nil {
+		return out, fmt.Errorf("damaged: %w", err)
+	}
+	return out, nil
+}
+
+// readEvents reads events.jsonl; bad lines and gaps become problems.
+func (r *Reader) readEvents() error {
+	f, err := os.Open(filepath.Join(r.dir, eventsFile))
+	if err != nil {
+		return err
+	}
+	defer f.Close() // opened for reading
+	r.live = locked(f)
+	next := int64(1)
+	for l := range lines(f) {
+		e, err := l.event()
+		switch {
+		case errors.Is(err, errTorn) && r.live:
+			return nil // being written
+		case errors.Is(err, errTorn):
+			r.problem(fmt.Sprintf("%s:%d", eventsFile, l.number), "a torn end of "+fmt.Sprint(l.size)+" bytes, left out")
+			return nil
+		case err != nil:
+			r.problem(fmt.Sprintf("%s:%d", eventsFile, l.number), err.Error())
+		case e.Sequence != next:
+			r.problem(fmt.Sprintf("%s:%d", eventsFile, l.number), fmt.Sprintf("event %d where %d was due", e.Sequence, next))
+		}
+		r.intact = l.offset + l.size
+		if err == nil {
+			r.events = append(r.events, e)
+			next = e.Sequence
+		}
+		next++
+	}
+	return nil
+}
+
+func (l line) event() (Event, error) {
+	var e Event
+	if l.err != nil {
+		return e, l.err
+	}
+	return e, json.Unmarshal(l.record, &e)
+}
+
+// runFromEvents takes the run from the last event that holds it.
+func (r *Reader) runFromEvents() bool {
+	for _, e := range slices.Backward(r.events) {
+		var fields runEnvelope
+		if e.Kind == EventRun && json.Unmarshal(e.Fields, &fields) == nil && fields.Run.Format == FormatVersion {
+			r.run, r.files = fields.Run, fields.Files
+			return true
+		}
+	}
+	return false
+}
+
+// Dir is the run directory, Run what run.json says.
+func (r *Reader) Dir() string { return r.dir }
+func (r *Reader) Run() Run    { return r.run }
+
+// Live tells whether a process was writing the run when it was opened.
+func (r *Reader) Live() bool { return r.live }
+
+// Events are all readable events in order.
+func (r *Reader) Events() []Event { return slices.Clone(r.events) }
+
+// Problems is the damage found, in the order it was found.
+func (r *Reader) Problems() []Problem { return slices.Clone(r.problems) }
+
+// Trials are the trials begun, by block, position and attempt. Damaged and unfinished ones are among them.
+func (r *Reader) Trials() []TrialState { return slices.Clone(r.trials) }
+
+// proofs returns the last proof of each folder.
+func (r *Reader) proofs() map[string]Proof {
+	out := map[string]Proof{}
+	for _, e := range r.events {
+		var p Proof
+		if e.Kind != EventTrial {
+			continue
+		}
+		if err := json.Unmarshal(e.Fields, &p); err == nil {
+			out[p.Folder] = p
+		}
+	}
+	return out
+}
+
+// readTrials joins the folders that exist with the proofs in the events.
+func (r *Reader) readTrials() {
+	proofs := r.proofs()
+	entries, err := os.ReadDir(filepath.Join(r.dir, trialsFolder))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		r.problem(trialsFolder, err.Error())
+	}
+	for _, e := range entries {
+		place, attempt, ok := parseFolder(e.Name())
+		if !ok || !e.IsDir() {
+			r.problem(trialsFolder+"/"+e.Name(), "not the folder of a trial")
+			continue
+		}
+		if _, ok := proofs[e.Name()]; !ok {
+			t := TrialState{Place: place, Attempt: attempt, Folder: e.Name(), State: Unfinished, dir: filepath.Join(r.dir, trialsFolder, e.Name())}
+			r.trials = append(r.trials, t)
+		}
+	}
+	for folder, p := range proofs {
+		t := TrialState{Place: Place{p.Block, p.Position, p.Target}, Attempt: p.Attempt, Folder: folder, dir: filepath.Join(r.dir, trialsFolder, folder)}
+		r.trials = append(r.trials, t.prove(p))
+	}
+	slices.SortFunc(r.trials, func(a, b TrialState) int {
+		return cmp.Or(a.Place.compare(b.Place), cmp.Compare(a.Attempt, b.Attempt))
+	})
+	for _, t := range r.trials {
+		for _, d := range t.Damage {
+			r.problem(trialsFolder+"/"+t.Folder+"/"+d.File, d.What)
+		}
+	}
+}
+
+func (p Place) compare(o Place) int {
+	return cmp.Or(cmp.Compare(p.Block, o.Block), cmp.Compare(p.Position, o.Position), cmp.Compare(p.Target, o.Target))
+}
+
+// States of a trial in a run directory.
+const (
+	Finished   = "finished"   // reported complete, and proven whole
+	Damaged    = "damaged"    // reported complete, but no longer as it was
+	Unfinished = "unfinished" // begun; under way, or its writer was killed
+)
+
+// TrialState is one trial in a run directory.
+type TrialState struct {
+	Place
+	Attempt int
+	Folder  string    // inside trials/
+	State   string    // Finished, Damaged or Unfinished
+	Damage  []Problem // what is wrong, files relative to the trial's folder
+
+	trial Trial
+	dir   string
+}
+
+// prove compares the folder with the proof and the seals.
+func (t TrialState) prove(p Proof) TrialState {
+	content, err := os.ReadFile(filepath.Join(t.dir, trialFile))
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		t.Damage = []Problem{{trialFile, "missing"}}
+	case err != nil:
+		t.Damage = []Problem{{trialFile, err.Error()}}
+	case sum(content) != p.SHA256:
+		t.Damage = []Problem{{trialFile, "content differs from its digest in " + eventsFile}}
+	}
+	if err == nil && t.Damage == nil {
+		t.read(content)
+	}
+	t.State = Finished
+	if t.Damage != nil {
+		t.State = Damaged
+	}
+	return t
+}
+
+func (t *TrialState) read(content []byte) {
+	if err := json.Unmarshal(content, &t.trial); err != nil {
+		t.Damage = append(t.Damage, Problem{trialFile, err.Error()})
+		return
+	}
+	if t.trial.Format != FormatVersion {
+		t.Damage = append(t.Damage, Problem{trialFile, (&VersionError{trialFile, t.trial.Format}).Error()})
+		return
+	}
+	for _, s := range t.trial.Files {
+		if what := s.proves(t.dir); what != "" {
+			t.Damage = append(t.Damage, Problem{s.Path, what})
+		}
+	}
+}
+
+// Dir is the trial's folder.
+func (t TrialState) Dir() string { return t.dir }
+
+// Trial returns what trial.json says of a finished trial, and an error for any other.
+func (t TrialState) Trial() (Trial, error) {
+	switch t.State {
+	case Finished:
+		return t.trial, nil
+	case Damaged:
+		return Trial{}, fmt.Errorf("record: trial %s is damaged: %s", t.Folder, t.Damage[0])
+	}
+	return Trial{}, fmt.Errorf("record: trial %s is unfinished", t.Folder)
+}
+
+// Loads yields the lines of load.jsonl in their order. A bad line comes as a
+// LineError and the rest follows. It reads unfinished and damaged trials too:
+// what their lines say is then proven line by line only.
+func (t TrialState) Loads() iter.Seq2[Load, error] { return records[Load](t.dir, loadFile) }
+
+// Series yields the lines of series.jsonl like Loads.
+func (t TrialState) Series() iter.Seq2[Series, error] { return records[Series](t.dir, seriesFile) }
+
+// records yields the records of a framed file.
+func records[T any](dir, name string) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		path := filepath.Join(dir, name)
+		f, err := os.Open(path)
+		if err != nil {
+			yield(*new(T), fmt.Errorf("record: %w", err))
+			return
+		}
+		defer f.Close() // opened for reading
+		for l := range lines(f) {
+			var v T
+			err := l.err
+			if err == nil {
+				err = json.Unmarshal(l.record, &v)
+			}
+			if err != nil {
+				err = &LineError{path, l.number, err.Error()}
+			}
+			if !yield(v, err) {
+				return
+			}
+		}
+	}
+}
+
+// Listed is one run in a folder of runs, as its run.json and events tell; its trials
+// were not proven.
+type Listed struct {
+	Dir      string    `json:"dir"`
+	Name     string    `json:"name"`
+	Status   string    `json:"status"`
+	Live     bool      `json:"live"` // being written now
+	Started  time.Time `json:"started"`
+	Ended    time.Time `json:"ended,omitzero"`
+	Short    bool      `json:"short,omitempty"`
+	Shared   bool      `json:"shared,omitempty"`
+	Targets  []string  `json:"targets"`
+	Planned  int       `json:"planned"`  // trials in the order, the pilot's included
+	Finished int       `json:"finished"` // of those
+	Problem  string    `json:"problem,omitempty"`
+}
+
+// List returns the runs in root, oldest first by folder name. Folders without a run are listed with
+// their Problem; a missing root is an empty list.
+func List(root string) ([]Listed, error) {
+	entries, err := os.ReadDir(root)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("record: list: %w", err)
+	}
+	var out []Listed
+	for _, e := range entries {
+		if e.IsDir() {
+			out = append(out, listOne(filepath.Join(root, e.Name())))
+		}
+	}
+	return out, nil
+}
+
+func listOne(dir string) Listed {
+	r, err := openRun(dir)
+	if err != nil {
+		return Listed{Dir: dir, Problem: err.Error()}
+	}
+	run := r.run
+	l := Listed{
+		Dir: dir, Name: run.Name, Status: run.Status, Live: r.live, Started: run.Started, Ended: run.Ended,
+		Short: run.Short, Shared: run.Shared, Planned: len(run.Order),
+	}
+	for _, t := range run.Targets {
+		l.Targets = append(l.Targets, t.Name)
+	}
+	proofs := slices.Collect(maps.Values(r.proofs()))
+	for _, p := range run.Order {
+		if slices.ContainsFunc(proofs, func(q Proof) bool { return q.settles(p) }) {
+			l.Finished++
+		}
+	}
+	if len(r.problems) > 0 {
+		l.Problem = r.problems[0].String()
+	}
+	return l
+}
