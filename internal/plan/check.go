@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"bakeoff/internal/strictyaml"
 )
@@ -23,7 +25,8 @@ const (
 // checker looks at every value of a plan and reports what cannot be.
 type checker struct {
 	plan   *Plan
-	has    func(path string) bool
+	has    func(path string) bool // given in the file
+	bad    func(path string) bool // given, but not decodable: the value means nothing
 	report func(path, hint, format string, args ...any)
 }
 
@@ -31,7 +34,7 @@ func (c *checker) check() {
 	p := c.plan
 	c.name("name", p.Name)
 	c.integer("blocks", p.Blocks, 1, 1000)
-	c.length("description", p.Description, 10_000)
+	c.prose("description", p.Description)
 	c.dataset()
 	c.database()
 	c.balancer()
@@ -46,8 +49,9 @@ func (c *checker) check() {
 	c.phases()
 	c.primary()
 	c.consent()
-	if c.has("allow_unfair") && len(strings.TrimSpace(p.AllowUnfair)) < 10 {
-		c.report("allow_unfair", "", "must be a reason of at least 10 characters, it is shown in every report")
+	c.prose("allow_unfair", p.AllowUnfair)
+	if c.has("allow_unfair") && utf8.RuneCountInString(strings.TrimSpace(p.AllowUnfair)) < 10 {
+		c.report("allow_unfair", "", "must be a reason of at least 10 characters: every report shows it")
 	}
 }
 
@@ -92,7 +96,7 @@ func (c *checker) database() {
 		c.report("database.buffer_pool", "such as 512M", "%s is no size", strictyaml.Quote(d.BufferPool))
 	}
 	for _, key := range sortedKeys(d.Settings) {
-		c.variable("database.settings."+key, key, d.Settings[key])
+		c.variable(strictyaml.Join("database.settings", key), key, d.Settings[key])
 	}
 }
 
@@ -174,7 +178,7 @@ func (c *checker) targets() {
 }
 
 func (c *checker) target(path string, t Target) {
-	if t.Recipe == "" {
+	if t.Recipe == "" && !c.has(path+".recipe") {
 		c.report(path+".recipe", "a folder in targets/, such as django", "a target needs a recipe")
 	} else {
 		c.name(path+".recipe", t.Recipe)
@@ -189,7 +193,7 @@ func (c *checker) target(path string, t Target) {
 	c.override(path+".workers", t.Workers, 256)
 	c.override(path+".pool", t.Pool, 10_000)
 	for _, key := range sortedKeys(t.Settings) {
-		c.setting(path+".settings."+key, key, t.Settings[key])
+		c.setting(strictyaml.Join(path+".settings", key), key, t.Settings[key])
 	}
 }
 
@@ -211,7 +215,7 @@ func (c *checker) pilot() {
 		c.duration("pilot", c.plan.Pilot, 500*time.Millisecond, time.Hour)
 	}
 	for i, ph := range c.plan.Phases {
-		if ph.RateOfPilot != 0 && c.plan.Pilot == 0 {
+		if ph.RateOfPilot != 0 && c.plan.Pilot == 0 && !c.bad("pilot") {
 			c.report(fmt.Sprintf("phases[%d].rate_of_pilot", i), "add pilot: 3s", "needs a pilot")
 		}
 	}
@@ -238,8 +242,8 @@ func (c *checker) phases() {
 }
 
 func (c *checker) phase(path string, ph Phase) {
-	if ph.Model == "" {
-		c.report(path+".model", "open: arrivals come by a schedule; closed: each connection sends when its last answer came", "a phase needs a model, open or closed")
+	if !c.has(path + ".model") {
+		c.report(path+".model", "open: arrivals come by a schedule, closed: each connection sends when its last answer came", "a phase needs a model")
 	} else {
 		c.word(path+".model", ph.Model, "open", "closed")
 	}
@@ -307,7 +311,8 @@ func (c *checker) primary() {
 	p := c.plan
 	c.word("primary", p.Primary, Throughput, P99AtRate)
 	need := map[string]string{Throughput: "closed", P99AtRate: "open"}[p.Primary]
-	if need == "" || len(p.Phases) == 0 {
+	unclear := func(ph Phase) bool { return ph.Model != "open" && ph.Model != "closed" }
+	if need == "" || len(p.Phases) == 0 || slices.ContainsFunc(p.Phases, unclear) {
 		return
 	}
 	if !slices.ContainsFunc(p.Phases, func(ph Phase) bool { return ph.Model == need }) {
@@ -404,9 +409,14 @@ func (c *checker) duration(path string, d Duration, least, most time.Duration) {
 	}
 }
 
-func (c *checker) length(path, text string, most int) {
-	if len(text) > most {
+// prose checks a text that is shown to people.
+func (c *checker) prose(path, text string) {
+	const most = 10_000
+	switch {
+	case len(text) > most:
 		c.report(path, "", "%d bytes are more than %d", len(text), most)
+	case strings.ContainsFunc(text, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }):
+		c.report(path, "", "must not hold control characters")
 	}
 }
 
@@ -426,7 +436,7 @@ func (c *checker) path(path, name string) {
 	}
 }
 
-func control(r rune) bool { return r < ' ' || r == 0x7f }
+func control(r rune) bool { return unicode.IsControl(r) }
 
 func article(word string) string {
 	if strings.HasPrefix(word, "o") {

@@ -17,7 +17,7 @@ func Load(name string, data []byte) (*Plan, error) {
 	p := defaults()
 	doc.Decode(p)
 	p.fill(doc.Has)
-	c := checker{plan: p, has: doc.Has, report: doc.Errorf}
+	c := checker{plan: p, has: doc.Has, bad: doc.Bad, report: doc.Errorf}
 	c.check()
 	if err := doc.Err(); err != nil {
 		return nil, err

@@ -27,12 +27,17 @@ func (d *Document) Decode(v any) {
 	if p.Kind() != reflect.Pointer || p.IsNil() {
 		panic(fmt.Sprintf("strictyaml: Decode wants a pointer, got %T", v))
 	}
+	d.homes = homesOf(p.Elem().Type())
 	d.decode(d.root, "", p.Elem())
 }
 
 func (d *Document) decode(n *yaml.Node, path string, v reflect.Value) {
+	if d.full() {
+		return
+	}
+	d.places[path] = placeOf(n)
 	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" {
-		d.add(placeOf(n), path, "give it a value or remove the key", "has no value")
+		d.mistake(n, path, "give it a value or remove the key", "has no value")
 		return
 	}
 	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
@@ -64,15 +69,66 @@ func (d *Document) decodeStruct(n *yaml.Node, path string, v reflect.Value) {
 	d.eachKey(n, path, func(key, value *yaml.Node) {
 		index, ok := fields[key.Value]
 		if !ok {
-			hint := Suggest(key.Value, names)
-			if hint == "" {
-				hint = "known are " + strings.Join(names, ", ")
-			}
-			d.add(placeOf(key), joinKey(path, key.Value), hint, "unknown key")
+			d.unknown(n, key, path, names)
 			return
 		}
-		d.decode(value, joinKey(path, key.Value), v.Field(index))
+		d.decode(value, Join(path, key.Value), v.Field(index))
 	})
+}
+
+// unknown adds a problem with a key of n that no field has.
+func (d *Document) unknown(n, key *yaml.Node, path string, names []string) {
+	at := Join(path, key.Value)
+	if near := nearest(key.Value, names); near != "" {
+		if !holds(n, near) {
+			d.bad[Join(path, near)] = true // what was meant is known: do not say that it is missing
+		}
+		d.mistake(key, at, "did you mean "+near, "unknown key")
+		return
+	}
+	if home := d.homes[key.Value]; home != "" {
+		d.mistake(key, at, "it belongs to "+home, "unknown key here")
+		return
+	}
+	d.mistake(key, at, "known are "+strings.Join(names, ", "), "unknown key")
+}
+
+// holds tells whether the mapping n has the key.
+func holds(n *yaml.Node, key string) bool {
+	for i := 0; i < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return true
+		}
+	}
+	return false
+}
+
+// homesOf maps each key of the structs within t to where it belongs, written
+// as a path such as "phases[].duration"; the outermost wins.
+func homesOf(t reflect.Type) map[string]string {
+	type level struct {
+		t    reflect.Type
+		path string
+	}
+	homes := map[string]string{}
+	for todo := []level{{t, ""}}; len(todo) > 0; todo = todo[1:] {
+		at := todo[0]
+		for at.t.Kind() == reflect.Slice {
+			at = level{at.t.Elem(), at.path + "[]"}
+		}
+		if at.t.Kind() != reflect.Struct || strings.Count(at.path, ".") > 5 {
+			continue
+		}
+		fields, names := fieldsOf(at.t)
+		for _, name := range names {
+			path := Join(at.path, name)
+			if _, known := homes[name]; !known {
+				homes[name] = path
+			}
+			todo = append(todo, level{at.t.Field(fields[name]).Type, path})
+		}
+	}
+	return homes
 }
 
 func (d *Document) decodeMap(n *yaml.Node, path string, v reflect.Value) {
@@ -83,7 +139,7 @@ func (d *Document) decodeMap(n *yaml.Node, path string, v reflect.Value) {
 	v.Set(reflect.MakeMapWithSize(v.Type(), len(n.Content)/2))
 	d.eachKey(n, path, func(key, value *yaml.Node) {
 		item := reflect.New(v.Type().Elem()).Elem()
-		d.decode(value, joinKey(path, key.Value), item)
+		d.decode(value, Join(path, key.Value), item)
 		v.SetMapIndex(reflect.ValueOf(key.Value).Convert(v.Type().Key()), item)
 	})
 }
@@ -91,14 +147,14 @@ func (d *Document) decodeMap(n *yaml.Node, path string, v reflect.Value) {
 // eachKey calls f for each key that is text and stands there the first time.
 func (d *Document) eachKey(n *yaml.Node, path string, f func(key, value *yaml.Node)) {
 	first := map[string]int{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
+	for i := 0; i+1 < len(n.Content) && !d.full(); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		if key.Kind != yaml.ScalarNode || key.ShortTag() != "!!str" {
 			d.add(placeOf(key), path, "put it in quotes if it is meant as a name", "this key is no text")
 			continue
 		}
 		if line, seen := first[key.Value]; seen {
-			d.add(placeOf(key), joinKey(path, key.Value), "", fmt.Sprintf("doubled key, first on line %d", line))
+			d.mistake(key, Join(path, key.Value), "", "doubled key, first on line %d", line)
 			continue
 		}
 		first[key.Value] = key.Line
@@ -131,7 +187,7 @@ func (d *Document) decodeText(n *yaml.Node, path string, u encoding.TextUnmarsha
 	if errors.As(err, &hinted) {
 		hint = hinted.Hint()
 	}
-	d.add(placeOf(n), path, hint, err.Error())
+	d.mistake(n, path, hint, "%v", err)
 }
 
 func (d *Document) decodeScalar(n *yaml.Node, path string, v reflect.Value) {
@@ -168,7 +224,7 @@ func (d *Document) decodeInteger(n *yaml.Node, path string, v reflect.Value) {
 		return
 	}
 	if v.CanUint() && strings.HasPrefix(n.Value, "-") {
-		d.add(placeOf(n), path, "", Quote(n.Value)+" is negative")
+		d.mistake(n, path, "", "%s is negative", clip(n.Value))
 		return
 	}
 	var err error
@@ -184,17 +240,17 @@ func (d *Document) decodeInteger(n *yaml.Node, path string, v reflect.Value) {
 		}
 	}
 	if err != nil {
-		d.add(placeOf(n), path, "", Quote(n.Value)+" is too large a number")
+		d.mistake(n, path, "", "%s is too large a number", clip(n.Value))
 	}
 }
 
 func (d *Document) decodeFloat(n *yaml.Node, path string, v reflect.Value) {
 	if plain(n) && n.ShortTag() == "!!float" && strings.Contains(strings.ToLower(n.Value), "nan") {
-		d.add(placeOf(n), path, "", "NaN is not a number")
+		d.mistake(n, path, "", "NaN is not a number")
 		return
 	}
 	if plain(n) && n.ShortTag() == "!!float" && strings.Contains(strings.ToLower(n.Value), "inf") {
-		d.add(placeOf(n), path, "", "must be finite")
+		d.mistake(n, path, "", "must be finite")
 		return
 	}
 	if !plain(n) || !numberText.MatchString(n.Value) {
@@ -203,7 +259,7 @@ func (d *Document) decodeFloat(n *yaml.Node, path string, v reflect.Value) {
 	}
 	x, err := strconv.ParseFloat(n.Value, v.Type().Bits())
 	if err != nil || math.IsInf(x, 0) {
-		d.add(placeOf(n), path, "", Quote(n.Value)+" is too large a number")
+		d.mistake(n, path, "", "%s is too large a number", clip(n.Value))
 		return
 	}
 	v.SetFloat(x)
@@ -217,7 +273,7 @@ func plain(n *yaml.Node) bool {
 
 // wrongType adds what was wanted, what is there, and how to write it.
 func (d *Document) wrongType(n *yaml.Node, path, want string) {
-	d.add(placeOf(n), path, rewrite(n, want), fmt.Sprintf("must be %s, but is %s", want, describe(n)))
+	d.mistake(n, path, rewrite(n, want), "must be %s, but is %s", want, describe(n))
 }
 
 func describe(n *yaml.Node) string {

@@ -143,6 +143,15 @@ func Quote(word string) string { return strconv.Quote(clip(word)) }
 // Suggest returns the known word nearest to word as "did you mean x", or ""
 // when none is near. Case does not matter, nor which of - and _ was written.
 func Suggest(word string, known []string) string {
+	if near := nearest(word, known); near != "" {
+		return "did you mean " + near
+	}
+	return ""
+}
+
+// nearest is the known word with the fewest edits from word, at most a third
+// of its length (at least one); "" when there is none.
+func nearest(word string, known []string) string {
 	if len(word) > 64 {
 		return ""
 	}
@@ -152,10 +161,7 @@ func Suggest(word string, known []string) string {
 			best, distance = k, n
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return "did you mean " + best
+	return best
 }
 
 func fold(word string) string {

@@ -27,7 +27,11 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
+	"go.yaml.in/yaml/v4/plugin/loaderlimits"
 )
+
+// mostNested is how deep lists and mappings may lie in each other.
+const mostNested = 100
 
 // Document is one parsed YAML document with the problems found in it so far.
 // It is not safe for concurrent use.
@@ -35,7 +39,9 @@ type Document struct {
 	file     string
 	lines    []string
 	root     *yaml.Node
-	places   map[string]place
+	places   map[string]place  // of every path that Decode met
+	bad      map[string]bool   // paths of values that could not be decoded
+	homes    map[string]string // where a key belongs, when it stands elsewhere
 	problems Problems
 }
 
@@ -46,7 +52,7 @@ type place struct{ line, column int }
 // MaxBytes in UTF-8, free of anchors, aliases and tags. The name is used in
 // messages only. Every error is a Problems.
 func Parse(name string, data []byte) (*Document, error) {
-	d := &Document{file: name, places: map[string]place{}}
+	d := &Document{file: name, places: map[string]place{}, bad: map[string]bool{}}
 	if len(data) > MaxBytes {
 		d.add(place{}, "", "", fmt.Sprintf("is larger than %s", limitText))
 		return nil, d.Err()
@@ -61,8 +67,8 @@ func Parse(name string, data []byte) (*Document, error) {
 	if err := d.parse(data); err != nil {
 		return nil, err
 	}
-	d.index(d.root, "")
-	d.refuse(d.root, "")
+	d.places[""] = placeOf(d.root)
+	d.refuse(d.root)
 	if err := d.Err(); err != nil {
 		return nil, err
 	}
@@ -71,7 +77,7 @@ func Parse(name string, data []byte) (*Document, error) {
 
 // parse fills root with the only document of data.
 func (d *Document) parse(data []byte) error {
-	loader, err := yaml.NewLoader(bytes.NewReader(data))
+	loader, err := yaml.NewLoader(bytes.NewReader(data), yaml.WithPlugin(loaderlimits.New(loaderlimits.DepthValue(mostNested), loaderlimits.AliasNone())))
 	if err != nil {
 		return fmt.Errorf("strictyaml: %w", err)
 	}
@@ -120,56 +126,49 @@ func (d *Document) syntaxAt(err *yaml.LoadError) {
 	d.add(place{err.Mark.Line, err.Mark.Column}, "", hint, "is not YAML: "+err.Message)
 }
 
-// index remembers where each path stands.
-func (d *Document) index(n *yaml.Node, path string) {
-	if _, seen := d.places[path]; !seen {
-		d.places[path] = placeOf(n)
-	}
-	switch n.Kind {
-	case yaml.MappingNode:
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			d.index(n.Content[i+1], joinKey(path, n.Content[i].Value))
-		}
-	case yaml.SequenceNode:
-		for i, item := range n.Content {
-			d.index(item, fmt.Sprintf("%s[%d]", path, i))
-		}
-	}
-}
-
-// refuse adds a problem for each anchor, alias, merge key and tag.
-func (d *Document) refuse(n *yaml.Node, path string) {
+// refuse adds a problem for each anchor, alias and tag.
+func (d *Document) refuse(n *yaml.Node) {
 	switch {
+	case d.full():
+		return
 	case n.Kind == yaml.AliasNode:
-		d.add(placeOf(n), path, "write the value out", fmt.Sprintf("alias *%s: aliases are not allowed", clip(n.Value)))
+		d.add(placeOf(n), "", "write the value out", fmt.Sprintf("alias *%s: aliases are not allowed", clip(n.Value)))
 		return
 	case n.Anchor != "":
-		d.add(placeOf(n), path, "write the value out", fmt.Sprintf("anchor &%s: anchors are not allowed", clip(n.Anchor)))
+		d.add(placeOf(n), "", "write the value out", fmt.Sprintf("anchor &%s: anchors are not allowed", clip(n.Anchor)))
 	case n.Style&yaml.TaggedStyle != 0:
-		d.add(placeOf(n), path, "leave the tag out", fmt.Sprintf("tag %s: tags are not allowed", clip(n.Tag)))
+		d.add(placeOf(n), "", "leave the tag out", fmt.Sprintf("tag %s: tags are not allowed", clip(n.Tag)))
 	}
-	for i, child := range n.Content {
-		switch {
-		case n.Kind == yaml.SequenceNode:
-			d.refuse(child, fmt.Sprintf("%s[%d]", path, i))
-		case i%2 == 0:
-			d.refuse(child, path)
-		default:
-			d.refuse(child, joinKey(path, n.Content[i-1].Value))
-		}
+	for _, child := range n.Content {
+		d.refuse(child)
 	}
 }
 
 // Has tells whether the document gives a value at path, such as
-// "phases[1].timeout".
+// "phases[1].timeout", right or wrong. It is valid after Decode.
 func (d *Document) Has(path string) bool {
 	_, ok := d.places[path]
 	return ok
 }
 
+// Bad tells whether the value at path, or one that holds it, could not be
+// decoded, so that the Go value says nothing about what was meant.
+func (d *Document) Bad(path string) bool {
+	for ; path != ""; path = parent(path) {
+		if d.bad[path] {
+			return true
+		}
+	}
+	return d.bad[""]
+}
+
 // Errorf adds a problem at path; where the document does not hold the path,
-// the place of its nearest parent is shown. The hint may be empty.
+// the place of its nearest parent is shown. The hint may be empty. Where the path is Bad its
+// problem is known already, and nothing is added.
 func (d *Document) Errorf(path, hint, format string, args ...any) {
+	if d.Bad(path) {
+		return
+	}
 	d.add(d.placeOfPath(path), path, hint, fmt.Sprintf(format, args...))
 }
 
@@ -182,7 +181,21 @@ func (d *Document) Err() error {
 	return d.problems.sorted()
 }
 
+// mostProblems is how many problems are looked for in one file.
+const mostProblems = 200
+
+func (d *Document) full() bool { return len(d.problems) >= mostProblems }
+
+// mistake adds a problem with the value at path itself.
+func (d *Document) mistake(n *yaml.Node, path, hint, format string, args ...any) {
+	d.bad[path] = true
+	d.add(placeOf(n), path, hint, fmt.Sprintf(format, args...))
+}
+
 func (d *Document) add(at place, path, hint, message string) {
+	if d.full() {
+		return
+	}
 	d.problems = append(d.problems, Problem{
 		File: d.file, Line: at.line, Column: at.column, Path: path,
 		Message: message, Hint: hint, Excerpt: excerpt(d.lines, at),
@@ -191,22 +204,24 @@ func (d *Document) add(at place, path, hint, message string) {
 
 // placeOfPath is the place of path or of its nearest parent in the document.
 func (d *Document) placeOfPath(path string) place {
-	for {
+	for ; path != ""; path = parent(path) {
 		if at, ok := d.places[path]; ok {
 			return at
 		}
-		cut := strings.LastIndexAny(path, ".[")
-		if cut < 0 {
-			return d.places[""]
-		}
-		path = path[:cut]
 	}
+	return d.places[""]
+}
+
+// parent is the path without its last step; "" at the top.
+func parent(path string) string {
+	return path[:max(0, strings.LastIndexAny(path, ".["))]
 }
 
 func placeOf(n *yaml.Node) place { return place{n.Line, n.Column} }
 
-// joinKey appends a mapping's key to a path.
-func joinKey(path, key string) string {
+// Join is the path of a mapping's key: "a.b", or a["b c"] where the key has
+// other characters than letters, digits, - and _.
+func Join(path, key string) string {
 	if key == "" || strings.ContainsFunc(key, oddInPath) {
 		return fmt.Sprintf("%s[%q]", path, clip(key))
 	}
