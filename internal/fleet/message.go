@@ -1,0 +1,175 @@
+package fleet
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"bakeoff/internal/load"
+	"bakeoff/internal/stats"
+)
+
+const (
+	// helloLimit bounds a line of a peer that has not proven itself, in bytes.
+	helloLimit = 4 << 10
+	// lineLimit bounds every other line: a window with the histograms of some hundred replicas.
+	lineLimit = 4 << 20
+)
+
+// errTooLong is returned for a line beyond its limit.
+var errTooLong = errors.New("line too long")
+
+// message is one line. Exactly one field is set.
+type message struct {
+	Hello   *hello   `json:"hello,omitempty"`
+	Welcome *welcome `json:"welcome,omitempty"`
+	Refusal *refusal `json:"refusal,omitempty"`
+	Beat    *beat    `json:"beat,omitempty"`
+	Prepare *prepare `json:"prepare,omitempty"`
+	Ready   *ready   `json:"ready,omitempty"`
+	Start   *start   `json:"start,omitempty"`
+	Window  *window  `json:"window,omitempty"`
+	Done    *done    `json:"done,omitempty"`
+	Stop    *stop    `json:"stop,omitempty"`
+	Quit    *quit    `json:"quit,omitempty"`
+}
+
+// hello is the first line of an agent.
+type hello struct {
+	Token      string `json:"token"`
+	Index      int    `json:"index"`
+	Epoch      int64  `json:"epoch"`
+	Version    string `json:"version"`
+	PlanDigest string `json:"plan_digest"`
+}
+
+// welcome accepts an agent. Clock is the controller's wall clock.
+type welcome struct {
+	Epoch int64         `json:"epoch"`
+	Lease time.Duration `json:"lease_ns"`
+	Clock int64         `json:"clock_unix_ns"`
+}
+
+// refusal turns an agent away.
+type refusal struct {
+	Reason string `json:"reason"`
+}
+
+// beat is an agent's sign of life and its echo; Clock is set in the echo.
+type beat struct {
+	Number int64 `json:"number"`
+	Clock  int64 `json:"clock_unix_ns,omitempty"`
+}
+
+// prepare is one agent's part of a phase; Run numbers the phases of a fleet.
+type prepare struct {
+	Run      int64             `json:"run"`
+	URLs     []string          `json:"urls"`
+	Header   map[string]string `json:"header,omitempty"`
+	Phase    load.Phase        `json:"phase"`
+	Share    load.Share        `json:"share"`
+	Seed     uint64            `json:"seed"`
+	Engine   string            `json:"engine"`
+	Contract string            `json:"contract"`
+	Workload json.RawMessage   `json:"workload,omitempty"`
+}
+
+// ready says that the agent only waits for the start, or why it cannot.
+type ready struct {
+	Run   int64  `json:"run"`
+	Error string `json:"error,omitempty"`
+}
+
+// start gives the common start by the controller's wall clock.
+type start struct {
+	Run int64 `json:"run"`
+	At  int64 `json:"at_unix_ns"`
+}
+
+// window is one load.Window; Sequence counts an agent's windows of one epoch from 1.
+type window struct {
+	Run      int64       `json:"run"`
+	Epoch    int64       `json:"epoch"`
+	Sequence int64       `json:"sequence"`
+	Window   load.Window `json:"window"`
+}
+
+// done ends a phase: what the agent's windows add up to.
+type done struct {
+	Run     int64       `json:"run"`
+	Windows int64       `json:"windows"`
+	Books   stats.Books `json:"books"`
+	Stopped bool        `json:"stopped,omitempty"` // ended by a stop, not by itself
+	Error   string      `json:"error,omitempty"`
+	Timing  timing      `json:"timing"`
+}
+
+// timing says how well the agent met the common start.
+type timing struct {
+	Began      time.Duration `json:"began_ns"`            // after the common start its clock woke
+	First      time.Duration `json:"first_ns"`            // after the common start its first request was sent; -1: none
+	ClockShift time.Duration `json:"clock_shift_ns"`      // its wall clock less the controller's
+	ClockError time.Duration `json:"clock_shift_half_ns"` // half of the round trip that measured it
+}
+
+type stop struct {
+	Run int64 `json:"run"`
+}
+
+type quit struct{}
+
+// lineReader reads messages, each within a limit that can change.
+type lineReader struct {
+	in    *bufio.Reader
+	limit int
+	line  []byte
+}
+
+func newLineReader(r io.Reader, limit int) *lineReader {
+	return &lineReader{in: bufio.NewReader(r), limit: limit}
+}
+
+// read returns the next message; io.EOF when the stream ends between two lines.
+func (r *lineReader) read() (message, error) {
+	r.line = r.line[:0]
+	for {
+		part, err := r.in.ReadSlice('\n')
+		if len(r.line)+len(part) > r.limit {
+			return message{}, fmt.Errorf("%w: more than %d bytes", errTooLong, r.limit)
+		}
+		r.line = append(r.line, part...)
+		if err == nil {
+			return decode(r.line)
+		}
+		if errors.Is(err, io.EOF) && len(r.line) > 0 {
+			return message{}, io.ErrUnexpectedEOF
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return message{}, err
+		}
+	}
+}
+
+// decode reads one line.
+func decode(line []byte) (message, error) {
+	var m message
+	if err := json.Unmarshal(line, &m); err != nil {
+		return message{}, fmt.Errorf("line is no message: %w", err)
+	}
+	return m, nil
+}
+
+// encode writes one line, its newline included.
+func encode(m message) ([]byte, error) {
+	line, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("encode message: %w", err)
+	}
+	if len(line)+1 > lineLimit {
+		return nil, fmt.Errorf("encode message: %w: %d bytes", errTooLong, len(line)+1)
+	}
+	return append(line, '\n'), nil
+}

@@ -1,0 +1,348 @@
+package fleet
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"bakeoff/internal/load"
+	"bakeoff/internal/stats"
+)
+
+const (
+	// ahead is how long before the common start the agents are told of it.
+	ahead = 250 * time.Millisecond
+	// prepareWithin is how long agents may take to get ready.
+	prepareWithin = 60 * time.Second
+	// finishWithin is how long after the last possible answer agents may take to say done.
+	finishWithin = 5 * time.Second
+	// stopWithin is how long stopped agents may take to close their books.
+	stopWithin = time.Second
+)
+
+// Task is one phase for all agents together.
+type Task struct {
+	URLs     []string
+	Header   map[string]string
+	Phase    load.Phase
+	Seed     uint64
+	Engine   string          // a name in AgentOptions.Engines
+	Contract string          // a name in AgentOptions.Workloads
+	Workload json.RawMessage // what that constructor gets
+}
+
+// Snapshot is one accepted window of one agent. Sequence counts the agent's windows of
+// one epoch, over all phases, from 1.
+type Snapshot struct {
+	Agent    int
+	Epoch    int64
+	Sequence int64
+	Window   load.Window
+}
+
+// Report is what a phase came to. It is whole, and the phase of use, only
+// when Lost is empty.
+type Report struct {
+	Start  time.Time // the common start; zero when none was given
+	End    time.Time // when the last agent was done or given up
+	Agents []AgentReport
+	Lost   []Lost
+	// Skew is the greatest difference between the agents' actual starts.
+	Skew  time.Duration
+	Books stats.Books // sum of all accepted windows
+}
+
+// AgentReport is one agent's part of a phase.
+type AgentReport struct {
+	Agent   int
+	Epoch   int64
+	Windows int64       // accepted
+	Books   stats.Books // their sum
+	Done    bool        // it said so, and its totals equal the sum
+	// Began and First are durations after the common start: when the agent's
+	// clock woke, and when it sent its first request (-1: none), which may be
+	// later by schedule.
+	Began, First time.Duration
+	// ClockShift is the agent's wall clock less the controller's, known to +-ClockError.
+	ClockShift, ClockError time.Duration
+}
+
+// member is one agent during a phase.
+type member struct {
+	session *session
+	report  AgentReport
+	ready   bool
+	ended   bool // done or lost
+}
+
+// phase is one Run under way. It belongs to the goroutine of Run.
+type phase struct {
+	fleet    *Fleet
+	number   int64
+	task     Task
+	sink     func(Snapshot)
+	members  map[*session]*member
+	order    []*member
+	report   Report
+	err      error // first failure that is not a loss
+	stopping bool
+	deadline time.Time // when those who have not ended are given up
+	overdue  string    // what they failed to do by then
+}
+
+// Run has all agents run the task as one and calls sink from this goroutine
+// for every window accepted. It returns when every agent is done or lost: at
+// the latest 3 s after a lost agent's last sign of life, at the latest 1 s
+// after ctx has ended (with its error; what was in flight is then booked as
+// interrupted). A loss is no error but stands in the report; a task that an
+// agent refuses or fails at is one.
+func (f *Fleet) Run(ctx context.Context, task Task, sink func(Snapshot)) (Report, error) {
+	f.busy.Lock()
+	defer f.busy.Unlock()
+	p, err := f.newPhase(task, sink)
+	if err != nil {
+		return Report{}, fmt.Errorf("fleet: %w", err)
+	}
+	if len(p.report.Lost) > 0 {
+		return p.report, nil
+	}
+	p.prepare(ctx)
+	if p.err == nil && len(p.report.Lost) == 0 {
+		p.start()
+		p.loop(ctx, p.allEnded)
+	}
+	p.close()
+	if p.err == nil && f.closed() {
+		p.err = ErrClosed
+	}
+	if p.err != nil {
+		return p.report, fmt.Errorf("fleet: phase %q: %w", task.Phase.Name, p.err)
+	}
+	return p.report, nil
+}
+
+// newPhase gathers the agents; a missing one is in the report's Lost.
+func (f *Fleet) newPhase(task Task, sink func(Snapshot)) (*phase, error) {
+	f.runs++
+	f.inbox.take() // what a phase that is over has left
+	p := &phase{fleet: f, number: f.runs, task: task, sink: sink, members: map[*session]*member{}}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closing {
+		return nil, ErrClosed
+	}
+	for _, s := range f.slots {
+		if s.lost != nil {
+			p.report.Lost = append(p.report.Lost, *s.lost)
+			continue
+		}
+		m := &member{session: s.session, report: AgentReport{Agent: s.index, Epoch: s.epoch, First: -1}}
+		p.members[s.session] = m
+		p.order = append(p.order, m)
+	}
+	return p, nil
+}
+
+// prepare sends everyone its share and waits until all are ready.
+func (p *phase) prepare(ctx context.Context) {
+	p.deadline, p.overdue = time.Now().Add(prepareWithin), fmt.Sprintf("it was not ready within %s", prepareWithin)
+	for i, m := range p.order {
+		m.session.send(message{Prepare: &prepare{
+			Run: p.number, URLs: p.task.URLs, Header: p.task.Header, Phase: p.task.Phase,
+			Share: load.Share{Index: i, Of: len(p.order)}, Seed: p.task.Seed,
+			Engine: p.task.Engine, Contract: p.task.Contract, Workload: p.task.Workload,
+		}})
+	}
+	p.loop(ctx, p.allReady)
+}
+
+// start gives the common start.
+func (p *phase) start() {
+	at := time.Now().Add(ahead)
+	p.report.Start = at
+	t := p.task.Phase
+	p.deadline, p.overdue = at.Add(t.Duration+t.Timeout+finishWithin), "it did not finish"
+	p.tell(message{Start: &start{Run: p.number, At: at.UnixNano()}})
+}
+
+// tell sends a line to everyone who has not ended.
+func (p *phase) tell(m message) {
+	for _, member := range p.order {
+		if !member.ended {
+			member.session.send(m)
+		}
+	}
+}
+
+// loop handles events until enough says so, or nobody is left to wait for.
+func (p *phase) loop(ctx context.Context, enough func() bool) {
+	cancelled := ctx.Done()
+	for !enough() && !p.allEnded() {
+		timer := time.NewTimer(time.Until(p.deadline))
+		select {
+		case <-p.fleet.inbox.wake:
+			p.drain()
+		case <-cancelled:
+			cancelled = nil
+			p.fail(context.Cause(ctx))
+		case <-p.fleet.ctx.Done():
+			p.fail(ErrClosed)
+			p.giveUp("the fleet was closed")
+		case <-timer.C:
+			p.giveUp(p.overdue)
+		}
+		timer.Stop()
+	}
+}
+
+// allReady tells whether the start may be given, or never will be.
+func (p *phase) allReady() bool {
+	for _, m := range p.order {
+		if !m.ready {
+			return p.stopping
+		}
+	}
+	return true
+}
+
+func (p *phase) allEnded() bool {
+	for _, m := range p.order {
+		if !m.ended {
+			return false
+		}
+	}
+	return true
+}
+
+// drain handles what the inbox holds.
+func (p *phase) drain() {
+	for _, e := range p.fleet.inbox.take() {
+		m := p.members[e.session]
+		if m == nil || m.ended {
+			continue
+		}
+		if err := p.handle(m, e.message); err != nil {
+			m.session.end(err.Error())
+		}
+	}
+}
+
+// handle takes one event; an error makes the agent lost.
+func (p *phase) handle(m *member, e message) error {
+	switch {
+	case e.Ready != nil:
+		return p.onReady(m, e.Ready)
+	case e.Window != nil:
+		return p.onWindow(m, e.Window)
+	case e.Done != nil:
+		return p.onDone(m, e.Done)
+	}
+	p.lose(m)
+	return nil
+}
+
+func (p *phase) onReady(m *member, r *ready) error {
+	if r.Run < p.number {
+		return nil // of a phase that was called off
+	}
+	if r.Run > p.number || m.ready {
+		return errors.New("it said ready out of turn")
+	}
+	m.ready = true
+	if r.Error != "" {
+		p.fail(fmt.Errorf("agent %d: prepare: %s", m.report.Agent, r.Error))
+	}
+	return nil
+}
+
+func (p *phase) onWindow(m *member, w *window) error {
+	if w.Run != p.number || p.report.Start.IsZero() {
+		return errors.New("it sent a window out of turn")
+	}
+	m.report.Windows++
+	m.report.Books.Add(w.Window.Books)
+	p.report.Books.Add(w.Window.Books)
+	p.sink(Snapshot{Agent: m.report.Agent, Epoch: w.Epoch, Sequence: w.Sequence, Window: w.Window})
+	return nil
+}
+
+func (p *phase) onDone(m *member, d *done) error {
+	if d.Run < p.number {
+		return nil // of a phase that was called off
+	}
+	if d.Run > p.number || p.report.Start.IsZero() {
+		return errors.New("it said done out of turn")
+	}
+	if d.Windows != m.report.Windows || d.Books != m.report.Books {
+		return fmt.Errorf("its totals (%d windows, %+v) are not the sum of its windows (%d, %+v)",
+			d.Windows, d.Books, m.report.Windows, m.report.Books)
+	}
+	m.ended, m.report.Done = true, true
+	m.report.Began, m.report.First = d.Timing.Began, d.Timing.First
+	m.report.ClockShift, m.report.ClockError = d.Timing.ClockShift, d.Timing.ClockError
+	if d.Error != "" && !p.stopping {
+		p.fail(fmt.Errorf("agent %d: %s", m.report.Agent, d.Error))
+	}
+	return nil
+}
+
+// fail notes an error and stops everyone.
+func (p *phase) fail(err error) {
+	if p.err == nil {
+		p.err = err
+	}
+	p.stop(time.Now().Add(stopWithin))
+}
+
+// lose notes a lost agent and stops the others, so that their books are
+// closed 3 s after its last sign of life.
+func (p *phase) lose(m *member) {
+	m.ended = true
+	lost := m.session.lost()
+	p.report.Lost = append(p.report.Lost, lost)
+	p.stop(lost.LastSign.Add(p.fleet.options.Silence + stopWithin))
+}
+
+// stop ends all load now; who has not ended by the deadline is given up.
+func (p *phase) stop(deadline time.Time) {
+	if !p.stopping || deadline.Before(p.deadline) {
+		p.deadline, p.overdue = deadline, "it did not stop in time"
+	}
+	if p.stopping {
+		return
+	}
+	p.stopping = true
+	p.tell(message{Stop: &stop{Run: p.number}})
+}
+
+// giveUp makes everyone who has not ended lost.
+func (p *phase) giveUp(why string) {
+	for _, m := range p.order {
+		if !m.ended {
+			m.session.end(why)
+			p.fleet.mark(m.session)
+			p.lose(m)
+		}
+	}
+}
+
+// close completes the report.
+func (p *phase) close() {
+	p.report.End = time.Now()
+	var earliest, latest time.Duration
+	first := true
+	for _, m := range p.order {
+		p.report.Agents = append(p.report.Agents, m.report)
+		if !m.report.Done {
+			continue
+		}
+		began := m.report.Began
+		if first {
+			earliest, latest, first = began, began, false
+		}
+		earliest, latest = min(earliest, began), max(latest, began)
+	}
+	p.report.Skew = latest - earliest
+}
