@@ -1,0 +1,174 @@
+package local
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A remnant finds what a run whose guard is dead has left: processes known by
+// id and start time, processes that carry its mark, and the descendants of both.
+type remnant struct {
+	token  token
+	known  []Identity
+	killed map[Identity]bool
+}
+
+// find lists what is left, this process and zombies excluded.
+func (r *remnant) find() ([]proc, error) {
+	table, err := processes()
+	if err != nil {
+		return nil, err
+	}
+	found := map[int]proc{}
+	for pid, p := range table {
+		if pid == os.Getpid() {
+			continue
+		}
+		m, ok := markOf(pid)
+		if ok && m.token == r.token || slices.Contains(r.known, p.Identity) {
+			found[pid] = p
+			for _, d := range descendants(table, pid) {
+				found[d.PID] = d
+			}
+		}
+	}
+	delete(found, os.Getpid())
+	var left []proc
+	for _, p := range found {
+		if !p.dead() {
+			left = append(left, p)
+		} else if p.parent == os.Getpid() {
+			_, _ = unix.Wait4(p.PID, nil, unix.WNOHANG, nil) // inherited, nobody else waits for it
+		}
+	}
+	return left, nil
+}
+
+// end kills until two looks in a row find nothing.
+func (r *remnant) end(ctx context.Context) error {
+	r.killed = map[Identity]bool{}
+	for empty := 0; empty < 2; {
+		left, err := r.find()
+		if err != nil {
+			return err
+		}
+		if empty++; len(left) > 0 {
+			empty = 0
+		}
+		for _, p := range left {
+			if p.signal(unix.SIGKILL) == nil {
+				r.killed[p.Identity] = true
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("local: processes %v do not end: %w", pids(left), ctx.Err())
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+	return nil
+}
+
+// endOrphans ends what a lost guard left to this process.
+func (p *Platform) endOrphans() error {
+	r := remnant{token: p.token}
+	p.mu.Lock()
+	for _, child := range p.processes {
+		r.known = append(r.known, child.first)
+	}
+	p.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), killWait)
+	defer cancel()
+	if err := r.end(ctx); err != nil {
+		return err
+	}
+	return removeState(p.options.StateDir, p.token)
+}
+
+// Sweep ends what runs that died together with their guard have left, by the
+// state files in dir, and removes these files. A run lives while its controller or
+// its guard does; it is left alone. An empty dir means DefaultStateDir.
+func Sweep(ctx context.Context, dir string) (Swept, error) {
+	var swept Swept
+	if dir == "" {
+		var err error
+		if dir, err = DefaultStateDir(); err != nil {
+			return swept, err
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return swept, nil
+	}
+	if err != nil {
+		return swept, fmt.Errorf("local: sweep: %w", err)
+	}
+	var problems []error
+	for _, entry := range entries {
+		name, ok := strings.CutSuffix(entry.Name(), ".json")
+		t, err := parseToken(name)
+		if !ok || err != nil || !entry.Type().IsRegular() {
+			continue
+		}
+		if err := sweepRun(ctx, dir, t, &swept); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	return swept, errors.Join(problems...)
+}
+
+func sweepRun(ctx context.Context, dir string, t token, swept *Swept) error {
+	s, err := loadState(filepath.Join(dir, t.String()+".json"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // it has ended meanwhile
+	}
+	if err != nil {
+		return err
+	}
+	here := newState(Holder{})
+	if s.Boot != here.Boot {
+		return removeState(dir, t)
+	}
+	if s.Namespace != here.Namespace || s.lives(ctx) {
+		swept.Living++
+		return nil
+	}
+	r := remnant{token: t, known: append(s.First, s.Holder.Guard)}
+	err = r.end(ctx)
+	swept.Runs = append(swept.Runs, cmp.Or(s.Run, t.String()))
+	for id := range r.killed {
+		swept.Processes = append(swept.Processes, id.PID)
+	}
+	if err != nil {
+		return err
+	}
+	return removeState(dir, t)
+}
+
+// lives reports whether a run goes on. A guard without its controller is
+// given time to end what it started; one that does not is as good as dead.
+func (s state) lives(ctx context.Context) bool {
+	deadline := time.Now().Add(dyingWait)
+	for {
+		if s.Holder.Controller.alive() {
+			return true
+		}
+		if !s.Holder.Guard.alive() || time.Now().After(deadline) {
+			return false
+		}
+		select {
+		case <-ctx.Done():
+			return true
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
