@@ -89,7 +89,7 @@ func (c *checker) database() {
 		return
 	}
 	c.absent("database.dsn_file", "is for kind: external")
-	if c.has("database.max_connections") {
+	if d.MaxConnections != 0 {
 		c.integer("database.max_connections", d.MaxConnections, 10, 100_000)
 	}
 	if c.has("database.buffer_pool") && !sizeText.MatchString(d.BufferPool) {

@@ -5,99 +5,139 @@ package plan
 
 // Plan is a validated plan with every default filled in.
 type Plan struct {
-	Name        string     `json:"name" yaml:"name"`
-	Description string     `json:"description,omitempty" yaml:"description,omitempty"`
-	Seed        uint64     `json:"seed" yaml:"seed"`
-	Blocks      int        `json:"blocks" yaml:"blocks"`
-	Primary     string     `json:"primary" yaml:"primary"` // "throughput" or "p99 at rate"; later: "capacity"
-	Dataset     Dataset    `json:"dataset" yaml:"dataset"`
-	Database    Database   `json:"database" yaml:"database"`
-	Balancer    Balancer   `json:"balancer" yaml:"balancer"`
-	Agents      Agents     `json:"agents" yaml:"agents"`
-	Deployment  Deployment `json:"deployment" yaml:"deployment"`
-	Targets     []Target   `json:"targets" yaml:"targets"`
-	Warmup      Duration   `json:"warmup" yaml:"warmup"` // closed model, the connections of the first phase
-	Pilot       Duration   `json:"pilot" yaml:"pilot"`   // 0: no pilot; required by rate_of_pilot
-	Phases      []Phase    `json:"phases" yaml:"phases"`
+	// Name of the plan, part of the run directory's name.
+	Name string `json:"name" yaml:"name" jsonschema:"required,pattern=^[a-z0-9-]+$,minLength=1,maxLength=63"`
+	// Description says what the plan compares, for people.
+	Description string `json:"description,omitempty" yaml:"description,omitempty" jsonschema:"maxLength=10000"`
+	// Seed of everything random in the run but the dataset: the order of trials, arrivals, keys.
+	Seed uint64 `json:"seed" yaml:"seed" jsonschema:"minimum=0,default=1"`
+	// Blocks: how many times every target is measured.
+	Blocks int `json:"blocks" yaml:"blocks" jsonschema:"minimum=1,maximum=1000,default=7"`
+	// Primary is the metric that decides, declared before the run: "throughput" needs a closed phase and is the default with one, "p99 at rate" an open one.
+	Primary    string     `json:"primary" yaml:"primary" jsonschema:"enum=throughput,enum=p99 at rate"` // later: "capacity"
+	Dataset    Dataset    `json:"dataset" yaml:"dataset"`
+	Database   Database   `json:"database" yaml:"database"`
+	Balancer   Balancer   `json:"balancer" yaml:"balancer"`
+	Agents     Agents     `json:"agents" yaml:"agents"`
+	Deployment Deployment `json:"deployment" yaml:"deployment"`
+	// Targets are what is compared; one recipe may stand here several times under several names.
+	Targets []Target `json:"targets" yaml:"targets" jsonschema:"required,minItems=1,maxItems=100"`
+	// Warmup is load before the phases that is not measured: closed model, the connections of the first phase; 0s: none.
+	Warmup Duration `json:"warmup" yaml:"warmup" jsonschema:"default=2s"`
+	// Pilot is the length of one closed trial per target before block 1; 0s: no pilot. A rate_of_pilot needs it.
+	Pilot Duration `json:"pilot" yaml:"pilot" jsonschema:"default=0s"`
+	// Phases are the measured stretches of a trial, in order.
+	Phases []Phase `json:"phases" yaml:"phases" jsonschema:"required,minItems=1,maxItems=100"`
 	// AllowHosts are the non-loopback host names or addresses this plan may
 	// send anything to: consent, given by name.
 	AllowHosts []string `json:"allow_hosts,omitempty" yaml:"allow_hosts,omitempty"`
 	// AllowUnfair permits differences between targets that would be refused, with the reason shown in every report.
-	AllowUnfair string `json:"allow_unfair,omitempty" yaml:"allow_unfair,omitempty"`
+	AllowUnfair string `json:"allow_unfair,omitempty" yaml:"allow_unfair,omitempty" jsonschema:"minLength=10,maxLength=10000"`
 }
 
 // Dataset is the table and the keys asked for.
 type Dataset struct {
-	Rows     int     `json:"rows" yaml:"rows"`           // 1 to 100,000,000
-	Seed     uint64  `json:"seed" yaml:"seed"`           // default: 1, so that plans share a filled table
-	Lengths  Lengths `json:"lengths" yaml:"lengths"`     // of names, uniform; default 1 to 255
-	HitRatio float64 `json:"hit_ratio" yaml:"hit_ratio"` // share of keys that exist; default 0.5
-	Lookups  string  `json:"lookups" yaml:"lookups"`     // "client" (default) or "server": who draws the keys
+	// Rows of the table.
+	Rows int `json:"rows" yaml:"rows" jsonschema:"minimum=1,maximum=100000000,default=1000000"`
+	// Seed of the rows; the same by default, so that plans share a filled table.
+	Seed uint64 `json:"seed" yaml:"seed" jsonschema:"minimum=0,default=1"`
+	// Lengths of the names, drawn uniformly.
+	Lengths Lengths `json:"lengths" yaml:"lengths"`
+	// HitRatio is the share of keys that exist.
+	HitRatio float64 `json:"hit_ratio" yaml:"hit_ratio" jsonschema:"minimum=0,maximum=1,default=0.5"`
+	// Lookups says who draws the keys.
+	Lookups string `json:"lookups" yaml:"lookups" jsonschema:"enum=client,enum=server,default=client"`
 }
 
 // Lengths is a closed interval of name lengths in characters.
 type Lengths struct {
-	Min int `json:"min" yaml:"min"`
-	Max int `json:"max" yaml:"max"`
+	Min int `json:"min" yaml:"min" jsonschema:"minimum=1,maximum=255,default=1"`
+	Max int `json:"max" yaml:"max" jsonschema:"minimum=1,maximum=255,default=255"`
 }
 
 // Database says where the table lives.
 type Database struct {
-	Kind           string            `json:"kind" yaml:"kind"`                                           // "private" (default) or "external"
-	DSNFile        string            `json:"dsn_file,omitempty" yaml:"dsn_file,omitempty"`               // external: a file of mode 0600 holding user:password@tcp(host:port)/name
-	MaxConnections int               `json:"max_connections,omitempty" yaml:"max_connections,omitempty"` // private: 0 means what the plan needs
-	BufferPool     string            `json:"buffer_pool,omitempty" yaml:"buffer_pool,omitempty"`         // private: such as 512M
-	Settings       map[string]string `json:"settings,omitempty" yaml:"settings,omitempty"`               // private: further server variables
+	// Kind: private is started for the run, external is reached by dsn_file.
+	Kind string `json:"kind" yaml:"kind" jsonschema:"enum=private,enum=external,default=private"`
+	// DSNFile, for external: a file of mode 0600 holding user:password@tcp(host:port)/name.
+	DSNFile string `json:"dsn_file,omitempty" yaml:"dsn_file,omitempty" jsonschema:"minLength=1,maxLength=4096"`
+	// MaxConnections, for private: 0, the default, means what the plan needs.
+	MaxConnections int `json:"max_connections,omitempty" yaml:"max_connections,omitempty" jsonschema:"minimum=0,maximum=100000"`
+	// BufferPool, for private: such as 512M.
+	BufferPool string `json:"buffer_pool,omitempty" yaml:"buffer_pool,omitempty" jsonschema:"pattern=^[1-9][0-9]*[KMG]$,maxLength=10"`
+	// Settings, for private: further server variables.
+	Settings map[string]string `json:"settings,omitempty" yaml:"settings,omitempty"`
 }
 
 // Balancer stands before the replicas.
 type Balancer struct {
-	Kind string `json:"kind" yaml:"kind"`                   // "nginx" (default), "direct", "external"
-	URL  string `json:"url,omitempty" yaml:"url,omitempty"` // external
+	// Kind: nginx is started for the run, direct lets agents spread over the replicas themselves, external is reached by url.
+	Kind string `json:"kind" yaml:"kind" jsonschema:"enum=nginx,enum=direct,enum=external,default=nginx"`
+	// URL of an external balancer.
+	URL string `json:"url,omitempty" yaml:"url,omitempty" jsonschema:"pattern=^https?://[^?#@]+$"`
 }
 
 // Agents generate the load.
 type Agents struct {
-	Count  int    `json:"count" yaml:"count"`   // default 2
-	Engine string `json:"engine" yaml:"engine"` // "http" (default): on Go's net/http
+	Count int `json:"count" yaml:"count" jsonschema:"minimum=1,maximum=64,default=2"`
+	// Engine: http is built on Go's net/http.
+	Engine string `json:"engine" yaml:"engine" jsonschema:"enum=http,default=http"`
 }
 
 // Deployment is how every target is deployed unless it says otherwise.
 type Deployment struct {
-	Replicas int `json:"replicas" yaml:"replicas"`
-	Workers  int `json:"workers" yaml:"workers"` // per replica
-	Pool     int `json:"pool" yaml:"pool"`       // database connections per worker
-	// AccessLog is the same for all targets: false (default) or true.
-	AccessLog bool `json:"access_log" yaml:"access_log"`
+	Replicas int `json:"replicas" yaml:"replicas" jsonschema:"minimum=1,maximum=100,default=1"`
+	// Workers: serving processes per replica.
+	Workers int `json:"workers" yaml:"workers" jsonschema:"minimum=1,maximum=256,default=2"`
+	// Pool: database connections per worker.
+	Pool int `json:"pool" yaml:"pool" jsonschema:"minimum=1,maximum=10000,default=8"`
+	// AccessLog is the same for all targets.
+	AccessLog bool `json:"access_log" yaml:"access_log" jsonschema:"default=false"`
 }
 
-// Target is one thing compared.
+// Target is one thing compared; a bare string is the name of its recipe.
 type Target struct {
-	Name     string            `json:"name" yaml:"name"`     // unique in the plan; default: the recipe's name
-	Recipe   string            `json:"recipe" yaml:"recipe"` // a folder in targets/
-	Variant  string            `json:"variant,omitempty" yaml:"variant,omitempty"`
-	Settings map[string]string `json:"settings,omitempty" yaml:"settings,omitempty"` // environment given to the recipe, over its own
-	// Replicas, Workers, Pool override the deployment; 0 means as there.
-	Replicas int `json:"replicas,omitempty" yaml:"replicas,omitempty"`
-	Workers  int `json:"workers,omitempty" yaml:"workers,omitempty"`
-	Pool     int `json:"pool,omitempty" yaml:"pool,omitempty"`
+	// Name of the target, unique in the plan; the recipe's name by default.
+	Name string `json:"name" yaml:"name" jsonschema:"pattern=^[a-z0-9-]+$,minLength=1,maxLength=63"`
+	// Recipe is a folder in targets/.
+	Recipe string `json:"recipe" yaml:"recipe" jsonschema:"required,pattern=^[a-z0-9-]+$,minLength=1,maxLength=63"`
+	// Variant of the recipe.
+	Variant string `json:"variant,omitempty" yaml:"variant,omitempty" jsonschema:"pattern=^[a-z0-9-]+$,minLength=1,maxLength=63"`
+	// Settings are environment variables given to the recipe, over its own.
+	Settings map[string]string `json:"settings,omitempty" yaml:"settings,omitempty"`
+	// Replicas, Workers and Pool override the deployment's; left out they are as there.
+	Replicas int `json:"replicas,omitempty" yaml:"replicas,omitempty" jsonschema:"minimum=1,maximum=100"`
+	Workers  int `json:"workers,omitempty" yaml:"workers,omitempty" jsonschema:"minimum=1,maximum=256"`
+	Pool     int `json:"pool,omitempty" yaml:"pool,omitempty" jsonschema:"minimum=1,maximum=10000"`
 }
 
 // Phase is one measured stretch of a trial.
 type Phase struct {
-	Name        string   `json:"name" yaml:"name"`
-	Model       string   `json:"model" yaml:"model"` // "closed" or "open"
-	Connections int      `json:"connections" yaml:"connections"`
-	Duration    Duration `json:"duration" yaml:"duration"`
-	Ramp        Duration `json:"ramp,omitempty" yaml:"ramp,omitempty"`                   // closed
-	Think       Duration `json:"think,omitempty" yaml:"think,omitempty"`                 // closed
-	Rate        float64  `json:"rate,omitempty" yaml:"rate,omitempty"`                   // open: arrivals per second
-	RateOfPilot float64  `json:"rate_of_pilot,omitempty" yaml:"rate_of_pilot,omitempty"` // open: share of the slowest target's pilot throughput
-	Arrivals    string   `json:"arrivals,omitempty" yaml:"arrivals,omitempty"`           // open: "poisson" (default) or "constant"
-	Timeout     Duration `json:"timeout" yaml:"timeout"`                                 // default 10s
-	CheckShare  float64  `json:"check_share" yaml:"check_share"`                         // default 0.1, at least 0.1
-	Reconnect   bool     `json:"reconnect,omitempty" yaml:"reconnect,omitempty"`
-	Lookups     string   `json:"lookups" yaml:"lookups"` // default: as the dataset says
+	// Name of the phase, unique in the plan; the model's name by default.
+	Name string `json:"name" yaml:"name" jsonschema:"pattern=^[a-z0-9-]+$,minLength=1,maxLength=63"`
+	// Model: closed: each connection sends when its last answer came; open: arrivals come by a schedule.
+	Model string `json:"model" yaml:"model" jsonschema:"required,enum=closed,enum=open"`
+	// Connections over all agents together; open: the upper bound, 256 by default.
+	Connections int      `json:"connections" yaml:"connections" jsonschema:"minimum=1,maximum=100000"`
+	Duration    Duration `json:"duration" yaml:"duration" jsonschema:"required"`
+	// Ramp, closed: the time over which the connections begin, within the duration.
+	Ramp Duration `json:"ramp,omitempty" yaml:"ramp,omitempty"`
+	// Think, closed: the pause after an answer.
+	Think Duration `json:"think,omitempty" yaml:"think,omitempty"`
+	// Rate, open: arrivals per second.
+	Rate float64 `json:"rate,omitempty" yaml:"rate,omitempty" jsonschema:"exclusiveMinimum=0,maximum=10000000"`
+	// RateOfPilot, open: the rate as a share of the slowest target's pilot throughput.
+	RateOfPilot float64 `json:"rate_of_pilot,omitempty" yaml:"rate_of_pilot,omitempty" jsonschema:"exclusiveMinimum=0,maximum=10"`
+	// Arrivals, open: poisson by default.
+	Arrivals string `json:"arrivals,omitempty" yaml:"arrivals,omitempty" jsonschema:"enum=poisson,enum=constant"`
+	// Timeout runs from the actual send.
+	Timeout Duration `json:"timeout" yaml:"timeout" jsonschema:"default=10s"`
+	// CheckShare is the share of answers whose body is checked.
+	CheckShare float64 `json:"check_share" yaml:"check_share" jsonschema:"minimum=0.1,maximum=1,default=0.1"`
+	// Reconnect: a connection per request instead of keep-alive.
+	Reconnect bool `json:"reconnect,omitempty" yaml:"reconnect,omitempty" jsonschema:"default=false"`
+	// Lookups says who draws the keys; as the dataset says by default.
+	Lookups string `json:"lookups" yaml:"lookups" jsonschema:"enum=client,enum=server"`
 }
 
 // Trial is one target in one block, at its place in the run's order.

@@ -1,0 +1,143 @@
+package plan
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"reflect"
+	"strings"
+
+	"github.com/invopop/jsonschema"
+)
+
+// source is the text of the types, whose comments describe them in the schema.
+//
+//go:embed plan.go
+var source string
+
+// Schema is the JSON Schema (draft 2020-12) of a plan, made from its types and
+// their comments. It is what an editor needs; Load knows more (what depends on
+// several values, what may be sent where).
+func Schema() []byte {
+	comments := commentsOf(source)
+	r := jsonschema.Reflector{
+		Anonymous:                  true,
+		RequiredFromJSONSchemaTags: true,
+		ExpandedStruct:             true,
+		LookupComment: func(t reflect.Type, field string) string {
+			return comments[t.Name()+"."+field]
+		},
+	}
+	s := r.Reflect(&Plan{})
+	s.Title = "bakeoff plan"
+	data, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		panic(fmt.Sprintf("plan: schema: %v", err))
+	}
+	return append(data, '\n')
+}
+
+// JSONSchema of a duration: a text.
+func (Duration) JSONSchema() *jsonschema.Schema {
+	return &jsonschema.Schema{
+		Type:    "string",
+		Pattern: `^\+?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$`,
+	}
+}
+
+// JSONSchemaExtend lets a target be a bare string.
+func (Target) JSONSchemaExtend(s *jsonschema.Schema) {
+	names(s, "settings", settingText.String())
+	mapping := *s
+	recipe, _ := s.Properties.Get("recipe")
+	*s = jsonschema.Schema{
+		Description: mapping.Description,
+		OneOf:       []*jsonschema.Schema{recipe, &mapping},
+	}
+}
+
+// JSONSchemaExtend says which keys go with which model.
+func (Phase) JSONSchemaExtend(s *jsonschema.Schema) {
+	s.AllOf = []*jsonschema.Schema{
+		when("model", "closed", &jsonschema.Schema{Required: []string{"connections"}, Not: anyOf("rate", "rate_of_pilot", "arrivals")}),
+		when("model", "open", &jsonschema.Schema{
+			OneOf: []*jsonschema.Schema{{Required: []string{"rate"}}, {Required: []string{"rate_of_pilot"}}},
+			Not:   anyOf("ramp", "think"),
+		}),
+	}
+}
+
+// JSONSchemaExtend says which keys go with which kind of database.
+func (Database) JSONSchemaExtend(s *jsonschema.Schema) {
+	names(s, "settings", variableText.String())
+	external := &jsonschema.Schema{Required: []string{"dsn_file"}, Not: anyOf("max_connections", "buffer_pool", "settings")}
+	s.AllOf = []*jsonschema.Schema{whenElse("kind", "external", external, &jsonschema.Schema{Not: anyOf("dsn_file")})}
+}
+
+// JSONSchemaExtend says which keys go with which kind of balancer.
+func (Balancer) JSONSchemaExtend(s *jsonschema.Schema) {
+	s.AllOf = []*jsonschema.Schema{whenElse("kind", "external", &jsonschema.Schema{Required: []string{"url"}}, &jsonschema.Schema{Not: anyOf("url")})}
+}
+
+// when is: if the key has the value, then the schema holds.
+func when(key, value string, then *jsonschema.Schema) *jsonschema.Schema {
+	return whenElse(key, value, then, nil)
+}
+
+func whenElse(key, value string, then, otherwise *jsonschema.Schema) *jsonschema.Schema {
+	properties := jsonschema.NewProperties()
+	properties.Set(key, &jsonschema.Schema{Const: value})
+	return &jsonschema.Schema{
+		If:   &jsonschema.Schema{Properties: properties, Required: []string{key}},
+		Then: then,
+		Else: otherwise,
+	}
+}
+
+// anyOf holds where one of the keys is present.
+func anyOf(keys ...string) *jsonschema.Schema {
+	out := &jsonschema.Schema{}
+	for _, key := range keys {
+		out.AnyOf = append(out.AnyOf, &jsonschema.Schema{Required: []string{key}})
+	}
+	return out
+}
+
+// names gives the keys of a mapping a pattern.
+func names(s *jsonschema.Schema, key, pattern string) {
+	if m, ok := s.Properties.Get(key); ok {
+		m.PropertyNames = &jsonschema.Schema{Pattern: pattern}
+	}
+}
+
+// commentsOf maps "Type." and "Type.Field" to their comments in a Go source.
+func commentsOf(source string) map[string]string {
+	file, err := parser.ParseFile(token.NewFileSet(), "plan.go", source, parser.ParseComments)
+	if err != nil {
+		panic(fmt.Sprintf("plan: own source: %v", err))
+	}
+	out := map[string]string{}
+	for _, decl := range file.Decls {
+		gen, ok := decl.(*ast.GenDecl)
+		if !ok || gen.Tok != token.TYPE {
+			continue
+		}
+		spec := gen.Specs[0].(*ast.TypeSpec)
+		out[spec.Name.Name+"."] = sentence(gen.Doc)
+		fields, ok := spec.Type.(*ast.StructType)
+		if !ok {
+			continue
+		}
+		for _, f := range fields.Fields.List {
+			out[spec.Name.Name+"."+f.Names[0].Name] = sentence(f.Doc)
+		}
+	}
+	return out
+}
+
+func sentence(c *ast.CommentGroup) string {
+	return strings.Join(strings.Fields(c.Text()), " ")
+}
