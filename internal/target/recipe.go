@@ -1,0 +1,345 @@
+package target
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"time"
+
+	"bakeoff/internal/record"
+	"bakeoff/internal/strictyaml"
+)
+
+// recipeFile is the name of a recipe in its folder.
+const recipeFile = "target.yaml"
+
+// Recipe is a checked recipe with one of its variants applied.
+type Recipe struct {
+	Name     string // of the folder
+	Variant  string // empty: the recipe as it stands
+	Title    string
+	Language string
+	Tags     []string
+	Protocol string // of statements: "text" or "prepared"
+	// OverlapRequired: each worker must show two statements running at once
+	// before it is called ready.
+	OverlapRequired bool
+
+	spec    spec
+	changed map[string]string // environment the plan sets, over the recipe's
+	digest  string
+	files   fs.FS
+}
+
+// spec is target.yaml.
+type spec struct {
+	Name      string             `yaml:"name"`
+	Title     string             `yaml:"title"`
+	Language  string             `yaml:"language"`
+	Tags      []string           `yaml:"tags"`
+	Needs     []need             `yaml:"needs"`
+	Prepare   prepareSpec        `yaml:"prepare"`
+	Versions  []string           `yaml:"versions"`
+	Start     []string           `yaml:"start"`
+	Env       map[string]string  `yaml:"env"`
+	Processes string             `yaml:"processes"` // "workers", or a number in quotes
+	Pool      poolSpec           `yaml:"pool"`
+	Protocol  string             `yaml:"protocol"`
+	KeepAlive string             `yaml:"keepalive"` // idle time-out of the server
+	AccessLog accessLogSpec      `yaml:"access_log"`
+	Overlap   string             `yaml:"overlap"` // "required" or "no"
+	Settings  []settingSpec      `yaml:"settings"`
+	Variants  map[string]variant `yaml:"variants"`
+}
+
+// need is one thing a machine must have; exactly one of Tool, File, PkgConfig
+// and Run is given.
+type need struct {
+	Tool      string   `yaml:"tool"`     // a command; {tool} stands for its path
+	AnyOf     []string `yaml:"any_of"`   // names or paths tried in order; default: the tool's name
+	Check     []string `yaml:"check"`    // arguments with which a candidate must exit 0
+	Optional  bool     `yaml:"optional"` // for "if" and "unless" of steps
+	File      string   `yaml:"file"`
+	PkgConfig string   `yaml:"pkgconfig"`
+	Run       []string `yaml:"run"` // a command that must exit 0
+	What      string   `yaml:"what"`
+	Package   string   `yaml:"package"` // Debian package
+}
+
+type prepareSpec struct {
+	Inherit []string          `yaml:"inherit"` // the user's variables to pass on; a trailing * matches the rest
+	Env     map[string]string `yaml:"env"`
+	Steps   []step            `yaml:"steps"`
+}
+
+// step is one command of the preparation, run in the copy of the folder.
+type step struct {
+	Run    []string `yaml:"run"`
+	If     string   `yaml:"if"`     // only when this optional tool is there
+	Unless string   `yaml:"unless"` // only when it is not
+}
+
+type poolSpec struct {
+	Kind      string `yaml:"kind"`       // "bounded", or "per-request": one connection per request in flight
+	Overflow  int    `yaml:"overflow"`   // connections per worker beyond the pool
+	BoundedBy string `yaml:"bounded_by"` // per-request: the variable that, when not empty, bounds it to the pool
+}
+
+type accessLogSpec struct {
+	Off switchSpec `yaml:"off"`
+	On  switchSpec `yaml:"on"`
+}
+
+// switchSpec is what one position of a switch adds to the start.
+type switchSpec struct {
+	Args []string          `yaml:"args"`
+	Env  map[string]string `yaml:"env"`
+}
+
+type settingSpec struct {
+	Name    string `yaml:"name"`
+	Value   string `yaml:"value"`
+	Default string `yaml:"default"`
+	Source  string `yaml:"source"`
+}
+
+// variant says what differs from the recipe; what it leaves out stays.
+type variant struct {
+	Title     string            `yaml:"title"`
+	Tags      []string          `yaml:"tags"` // added
+	Start     []string          `yaml:"start"`
+	Env       map[string]string `yaml:"env"` // merged
+	Processes string            `yaml:"processes"`
+	Pool      poolSpec          `yaml:"pool"`
+	Protocol  string            `yaml:"protocol"`
+	KeepAlive string            `yaml:"keepalive"`
+	Overlap   string            `yaml:"overlap"`
+	Settings  []settingSpec     `yaml:"settings"` // replace those of the same name, else added
+}
+
+// List returns the names of all recipes in fsys, sorted.
+func List(fsys fs.FS) ([]string, error) {
+	found, err := fs.Glob(fsys, "*/"+recipeFile)
+	if err != nil {
+		return nil, fmt.Errorf("target: %w", err)
+	}
+	names := make([]string, len(found))
+	for i, file := range found {
+		names[i] = path.Dir(file)
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// Load reads and checks fsys/<name>/target.yaml and applies a variant; an
+// empty variant is the recipe as it stands. A mistake in the file is a
+// strictyaml.Problems with everything that is wrong in it.
+func Load(fsys fs.FS, name, variant string) (*Recipe, error) {
+	if !nameRule.MatchString(name) {
+		return nil, fmt.Errorf("target: %q is no name of a target (small letters, digits and -, at most 63)", name)
+	}
+	data, err := readRecipe(fsys, name)
+	if err != nil {
+		return nil, err
+	}
+	doc, err := strictyaml.Parse(path.Join("targets", name, recipeFile), data)
+	if err != nil {
+		return nil, err
+	}
+	var s spec
+	doc.Decode(&s)
+	check(doc, name, &s)
+	if err := doc.Err(); err != nil {
+		return nil, err
+	}
+	if variant != "" {
+		if s, err = s.with(variant); err != nil {
+			return nil, err
+		}
+	}
+	sub, err := fs.Sub(fsys, name)
+	if err != nil {
+		return nil, fmt.Errorf("target: %s: %w", name, err)
+	}
+	digest, err := digestOf(sub)
+	if err != nil {
+		return nil, fmt.Errorf("target: %s: %w", name, err)
+	}
+	return &Recipe{
+		Name: s.Name, Variant: variant, Title: s.Title, Language: s.Language, Tags: s.Tags,
+		Protocol: expand(s.Protocol, s.Env), OverlapRequired: s.Overlap == "required",
+		spec: s, digest: digest, files: sub,
+	}, nil
+}
+
+func readRecipe(fsys fs.FS, name string) ([]byte, error) {
+	data, err := strictyaml.ReadFS(fsys, path.Join(name, recipeFile))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return data, err
+	}
+	names, listErr := List(fsys)
+	if listErr != nil {
+		return nil, listErr
+	}
+	return nil, unknown("target", name, names)
+}
+
+// unknown is the error for a name that is not among the known ones.
+func unknown(what, name string, known []string) error {
+	if hint := strictyaml.Suggest(name, known); hint != "" {
+		return fmt.Errorf("target: unknown %s %q (%s)", what, name, hint)
+	}
+	return fmt.Errorf("target: unknown %s %q (known are %v)", what, name, known)
+}
+
+// with returns s with a variant applied.
+func (s spec) with(name string) (spec, error) {
+	v, ok := s.Variants[name]
+	if !ok {
+		return s, unknown("variant of "+s.Name, name, slices.Sorted(maps.Keys(s.Variants)))
+	}
+	return s.apply(v), nil
+}
+
+func (s spec) apply(v variant) spec {
+	s.Env = merged(s.Env, v.Env)
+	s.Tags = append(slices.Clone(s.Tags), v.Tags...)
+	if v.Start != nil {
+		s.Start = v.Start
+	}
+	if v.Pool != (poolSpec{}) {
+		s.Pool = v.Pool
+	}
+	for _, text := range []struct {
+		to   *string
+		from string
+	}{
+		{&s.Title, v.Title}, {&s.Processes, v.Processes}, {&s.Protocol, v.Protocol},
+		{&s.KeepAlive, v.KeepAlive}, {&s.Overlap, v.Overlap},
+	} {
+		if text.from != "" {
+			*text.to = text.from
+		}
+	}
+	s.Settings = slices.Clone(s.Settings)
+	for _, setting := range v.Settings {
+		same := func(old settingSpec) bool { return old.Name == setting.Name }
+		if i := slices.IndexFunc(s.Settings, same); i >= 0 {
+			s.Settings[i] = setting
+		} else {
+			s.Settings = append(s.Settings, setting)
+		}
+	}
+	return s
+}
+
+func merged(under, over map[string]string) map[string]string {
+	both := maps.Clone(under)
+	if both == nil {
+		both = map[string]string{}
+	}
+	maps.Copy(both, over)
+	return both
+}
+
+// With returns the recipe with a plan's settings over its environment. A
+// setting that the recipe's environment does not name is refused: it would
+// change nothing.
+func (r *Recipe) With(settings map[string]string) (*Recipe, error) {
+	known := slices.Sorted(maps.Keys(r.spec.Env))
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		if !slices.Contains(known, name) {
+			return nil, unknown("setting of "+r.Name, name, known)
+		}
+	}
+	changed := *r
+	changed.changed = merged(r.changed, settings)
+	changed.Protocol = expand(r.spec.Protocol, changed.env())
+	if changed.Protocol != "text" && changed.Protocol != "prepared" {
+		return nil, fmt.Errorf("target: %s: protocol %q is neither text nor prepared", r.Name, changed.Protocol)
+	}
+	_, err := changed.KeepAlive()
+	return &changed, err
+}
+
+// Variants returns the names of the recipe's variants, sorted.
+func (r *Recipe) Variants() []string { return slices.Sorted(maps.Keys(r.spec.Variants)) }
+
+// Digest is the SHA-256 of the recipe's folder in hexadecimal digits.
+func (r *Recipe) Digest() string { return r.digest }
+
+// Processes is how many serving processes a replica of so many workers has.
+func (r *Recipe) Processes(workers int) int {
+	if n, err := strconv.Atoi(r.spec.Processes); err == nil {
+		return n
+	}
+	return workers
+}
+
+// Bounded tells whether a replica has a limit on its database connections
+// that does not depend on the load.
+func (r *Recipe) Bounded() bool {
+	return r.spec.Pool.Kind == poolBounded || r.env()[r.spec.Pool.BoundedBy] != ""
+}
+
+// Connections is the greatest number of database connections of a replica
+// with so many workers of so large a pool, and at most inFlight requests in it at once.
+func (r *Recipe) Connections(workers, pool, inFlight int) int {
+	if !r.Bounded() {
+		return inFlight
+	}
+	return workers * (pool + r.spec.Pool.Overflow)
+}
+
+// KeepAlive is how long the server leaves an idle client connection open.
+func (r *Recipe) KeepAlive() (time.Duration, error) {
+	idle, err := time.ParseDuration(expand(r.spec.KeepAlive, r.env()))
+	if err != nil {
+		return 0, fmt.Errorf("target: %s: keepalive: %w", r.Name, err)
+	}
+	return idle, nil
+}
+
+// Settings returns where every value that is not the framework's default
+// comes from, the plan's own settings last.
+func (r *Recipe) Settings(workers, pool int) []record.Setting {
+	values := merged(r.env(), map[string]string{"workers": strconv.Itoa(workers), "pool": strconv.Itoa(pool)})
+	out := make([]record.Setting, 0, len(r.spec.Settings)+len(r.changed))
+	for _, s := range r.spec.Settings {
+		out = append(out, record.Setting{Name: s.Name, Value: expand(s.Value, values), Default: s.Default, Source: s.Source})
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.changed)) {
+		out = append(out, record.Setting{Name: name, Value: r.changed[name], Default: r.spec.Env[name], Source: "the plan"})
+	}
+	return out
+}
+
+// env is the recipe's environment with the plan's settings over it; values
+// of the recipe may still hold placeholders.
+func (r *Recipe) env() map[string]string { return merged(r.spec.Env, r.changed) }
+
+// placeholder is {name}; anything else in braces is left alone.
+var placeholder = regexp.MustCompile(`\{([A-Za-z_][A-Za-z0-9_-]*)\}`)
+
+// expand puts values in the place of placeholders; unknown ones stay.
+func expand(text string, values map[string]string) string {
+	return placeholder.ReplaceAllStringFunc(text, func(found string) string {
+		if value, ok := values[found[1:len(found)-1]]; ok {
+			return value
+		}
+		return found
+	})
+}
+
+func expandAll(argv []string, values map[string]string) []string {
+	out := make([]string, len(argv))
+	for i, arg := range argv {
+		out[i] = expand(arg, values)
+	}
+	return out
+}

@@ -1,0 +1,362 @@
+package target
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"bakeoff/internal/database"
+	"bakeoff/internal/platform"
+	"bakeoff/internal/record"
+)
+
+// Errors by which a start fails; each is wrapped with what was seen.
+var (
+	ErrPortTaken = errors.New("port is already listened on")
+	ErrPortHeld  = errors.New("port is still listened on after the stop")
+	ErrExited    = errors.New("process ended before it was ready")
+	ErrNotReady  = errors.New("not ready in time")
+	ErrNoOverlap = errors.New("no proof that two statements run at once in a worker")
+	ErrNonce     = errors.New("answer does not carry this start's nonce")
+	ErrWorker    = errors.New("worker is not what was asked for")
+)
+
+// Launch says how to start one replica.
+type Launch struct {
+	Prepared  *Prepared
+	Platform  platform.Platform
+	Name      string // such as "django-2"
+	Port      int
+	Nonce     string
+	Workers   int
+	Pool      int // database connections per worker
+	AccessLog bool
+	Settings  map[string]string // of the plan, over the recipe's environment
+	Database  database.Access
+	LogDir    string // the log is LogDir/<Name>.log
+}
+
+// Replica is one started copy of a target.
+type Replica struct {
+	launch  Launch
+	recipe  *Recipe // with the plan's settings
+	spec    platform.Spec
+	process platform.Process
+	tail    tail
+}
+
+// Start starts a replica and returns once its process exists; Ready waits for
+// it to serve. It refuses a port that somebody listens on.
+func Start(ctx context.Context, l Launch) (*Replica, error) {
+	r, err := start(ctx, l)
+	if err != nil {
+		return nil, fmt.Errorf("target: start %s: %w", l.Name, err)
+	}
+	return r, nil
+}
+
+func start(ctx context.Context, l Launch) (*Replica, error) {
+	recipe, err := l.Prepared.Recipe.With(l.Settings)
+	if err != nil {
+		return nil, err
+	}
+	if l.Workers < 1 || l.Pool < 1 {
+		return nil, fmt.Errorf("%d workers with pools of %d: both must be at least 1", l.Workers, l.Pool)
+	}
+	r := &Replica{launch: l, recipe: recipe}
+	r.spec = r.newSpec()
+	r.tail.path = r.spec.Log
+	if listening(ctx, r.Address()) {
+		return nil, fmt.Errorf("%s: %w", r.Address(), ErrPortTaken)
+	}
+	r.process, err = l.Platform.Start(ctx, r.spec)
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *Replica) newSpec() platform.Spec {
+	l, values := r.launch, r.values()
+	position := r.recipe.spec.AccessLog.Off
+	if l.AccessLog {
+		position = r.recipe.spec.AccessLog.On
+	}
+	argv := expandAll(append(slices.Clone(r.recipe.spec.Start), position.Args...), values)
+	env := merged(r.recipeEnv(), map[string]string{
+		"PATH": os.Getenv("PATH"), "HOME": values["build"], "LANG": "C.UTF-8", "TZ": "UTC",
+	})
+	for name, value := range position.Env {
+		env[name] = expand(value, values)
+	}
+	for name, value := range l.contractEnv() {
+		env[name] = value
+	}
+	pairs := make([]string, 0, len(env))
+	for name, value := range env {
+		pairs = append(pairs, name+"="+value)
+	}
+	slices.Sort(pairs)
+	return platform.Spec{
+		Name: l.Name, Argv: argv, Env: pairs, Dir: values["recipe"],
+		Log: filepath.Join(l.LogDir, l.Name+".log"),
+	}
+}
+
+// contractEnv is what every target is told.
+func (l Launch) contractEnv() map[string]string {
+	accessLog := "0"
+	if l.AccessLog {
+		accessLog = "1"
+	}
+	return map[string]string{
+		"DATABASE_HOST": l.Database.Host, "DATABASE_PORT": strconv.Itoa(l.Database.Port),
+		"DATABASE_SOCKET": l.Database.Socket, "DATABASE_USER": l.Database.User,
+		passwordName: l.Database.Password, "DATABASE_NAME": l.Database.Name,
+		"DATABASE_POOL": strconv.Itoa(l.Pool), "WORKERS": strconv.Itoa(l.Workers),
+		"HOST": l.Platform.Host(), "PORT": strconv.Itoa(l.Port),
+		"BAKEOFF_NONCE": l.Nonce, "BAKEOFF_ACCESS_LOG": accessLog,
+	}
+}
+
+// passwordName is the variable that holds the secret.
+const passwordName = "DATABASE_PASSWORD"
+
+// values are the placeholders known at the start.
+func (r *Replica) values() map[string]string {
+	l := r.launch
+	values := merged(l.Prepared.values(), map[string]string{
+		"name": l.Name, "host": l.Platform.Host(), "port": strconv.Itoa(l.Port),
+		"workers": strconv.Itoa(l.Workers), "pool": strconv.Itoa(l.Pool),
+	})
+	for name, value := range r.recipe.spec.Env {
+		values[name] = expand(value, values)
+	}
+	return merged(values, r.recipe.changed)
+}
+
+// recipeEnv is the recipe's environment with placeholders filled in and the
+// plan's settings, taken as they are, over it.
+func (r *Replica) recipeEnv() map[string]string {
+	env, values := map[string]string{}, r.values()
+	for name := range r.recipe.spec.Env {
+		env[name] = values[name]
+	}
+	return env
+}
+
+// Ready waits until every serving process has introduced itself and the
+// replica answers /ping with the nonce. It fails when the process ends, when a
+// worker that said it is ready is gone or was never part of the replica, when
+// pool or protocol are not as declared, and when a proof of overlap that the recipe
+// requires is missing.
+func (r *Replica) Ready(ctx context.Context) ([]record.Worker, error) {
+	workers, err := r.await(ctx)
+	if err == nil {
+		err = r.checkWorkers(workers)
+	}
+	if err == nil {
+		err = r.ping(ctx)
+	}
+	if err != nil {
+		return workers, fmt.Errorf("target: %s: %w", r.launch.Name, err)
+	}
+	return workers, nil
+}
+
+// lookEvery is how often the log is read while waiting.
+const lookEvery = 20 * time.Millisecond
+
+func (r *Replica) await(ctx context.Context) ([]record.Worker, error) {
+	want := r.recipe.Processes(r.launch.Workers)
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	for {
+		workers, err := r.tail.workers()
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case r.ended():
+			return workers, fmt.Errorf("%w: %s; its log ends with:\n%s", ErrExited, exitText(r.process.Exit()), lastLines(r.spec.Log))
+		case len(workers) > want:
+			return workers, fmt.Errorf("%w: %d processes said ready, %d were asked for", ErrWorker, len(workers), want)
+		case len(workers) == want:
+			return workers, nil
+		}
+		select {
+		case <-ctx.Done():
+			return workers, fmt.Errorf("%w: %d of %d workers said so (%w); the log ends with:\n%s",
+				ErrNotReady, len(workers), want, ctx.Err(), lastLines(r.spec.Log))
+		case <-r.process.Done():
+		case <-ticker.C:
+		}
+	}
+}
+
+func (r *Replica) ended() bool {
+	select {
+	case <-r.process.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+func exitText(e platform.Exit) string {
+	if e.Signal != "" {
+		return "ended by " + e.Signal
+	}
+	return fmt.Sprintf("exit status %d", e.Code)
+}
+
+func (r *Replica) checkWorkers(workers []record.Worker) error {
+	tree := r.process.PIDs()
+	for _, w := range workers {
+		switch {
+		case !slices.Contains(tree, w.PID):
+			return fmt.Errorf("%w: process %d said ready and is no living process of the replica", ErrWorker, w.PID)
+		case w.Protocol != r.recipe.Protocol:
+			return fmt.Errorf("%w: process %d uses the protocol %q, the recipe says %q", ErrWorker, w.PID, w.Protocol, r.recipe.Protocol)
+		case w.Pool != r.poolPerProcess():
+			return fmt.Errorf("%w: process %d has a pool of %d, asked for were %d", ErrWorker, w.PID, w.Pool, r.poolPerProcess())
+		case r.recipe.OverlapRequired && !w.Overlap.Proven():
+			return fmt.Errorf("%w: process %d: %s", ErrNoOverlap, w.PID, overlapText(w.Overlap))
+		}
+	}
+	return nil
+}
+
+// poolPerProcess is the pool a serving process must report: 0 where it has
+// none, and all workers' pools where one process does the work of all.
+func (r *Replica) poolPerProcess() int {
+	if !r.recipe.Bounded() {
+		return 0
+	}
+	return r.launch.Pool * r.launch.Workers / r.recipe.Processes(r.launch.Workers)
+}
+
+func overlapText(o *record.Overlap) string {
+	if o == nil {
+		return "it gave none"
+	}
+	return fmt.Sprintf("the first ran from %.3f s to %.3f s, the second from %.3f s to %.3f s",
+		o.FirstBegan, o.FirstEnded, o.SecondBegan, o.SecondEnded)
+}
+
+// ping asks the replica itself who it is.
+func (r *Replica) ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.Address()+"/ping", nil)
+	if err != nil {
+		return err
+	}
+	transport := &http.Transport{DisableKeepAlives: true}
+	defer transport.CloseIdleConnections()
+	answer, err := transport.RoundTrip(request)
+	if err != nil {
+		return fmt.Errorf("/ping: %w", err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(answer.Body, 4096))
+	if err != nil {
+		return fmt.Errorf("/ping: %w", err)
+	}
+	want := r.launch.Nonce
+	if want == "" {
+		want = "pong"
+	}
+	if got := strings.TrimSpace(string(body)); answer.StatusCode != http.StatusOK || got != want {
+		return fmt.Errorf("/ping: %w: status %d, body %.80q", ErrNonce, answer.StatusCode, got)
+	}
+	return nil
+}
+
+// Process is the replica's process.
+func (r *Replica) Process() platform.Process { return r.process }
+
+// Address is where the replica listens, as host:port.
+func (r *Replica) Address() string {
+	return net.JoinHostPort(r.launch.Platform.Host(), strconv.Itoa(r.launch.Port))
+}
+
+// Name is the replica's name, such as "django-2".
+func (r *Replica) Name() string { return r.launch.Name }
+
+// Log is the file that holds what the replica printed.
+func (r *Replica) Log() string { return r.spec.Log }
+
+// Stop ends the replica, with all it forked, and makes sure that its port is
+// free again.
+func (r *Replica) Stop(ctx context.Context, grace time.Duration) error {
+	if err := r.process.Stop(ctx, grace); err != nil {
+		return fmt.Errorf("target: stop %s: %w", r.launch.Name, err)
+	}
+	for range 50 {
+		if !listening(ctx, r.Address()) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("target: stop %s: %w", r.launch.Name, ctx.Err())
+		case <-time.After(lookEvery):
+		}
+	}
+	return fmt.Errorf("target: stop %s: %s: %w", r.launch.Name, r.Address(), ErrPortHeld)
+}
+
+// listening tells whether anybody accepts connections at address.
+func listening(ctx context.Context, address string) bool {
+	dialer := net.Dialer{Timeout: 2 * time.Second}
+	connection, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return false
+	}
+	connection.Close()
+	return true
+}
+
+// Command is the start as a shell line to paste; the password is read from
+// its file.
+func (r *Replica) Command() string {
+	words := []string{"cd", quote(r.spec.Dir), "&&", "env", "-i"}
+	for _, pair := range r.spec.Env {
+		name, value, _ := strings.Cut(pair, "=")
+		if name == passwordName {
+			words = append(words, name+`="$(cat `+quote(r.launch.Database.PasswordFile)+`)"`)
+			continue
+		}
+		words = append(words, name+"="+quote(value))
+	}
+	return strings.Join(words, " ") + " " + ShellLine(r.spec.Argv)
+}
+
+// ShellLine is argv as one line for a POSIX shell.
+func ShellLine(argv []string) string {
+	words := make([]string, len(argv))
+	for i, word := range argv {
+		words[i] = quote(word)
+	}
+	return strings.Join(words, " ")
+}
+
+// quote is word for a POSIX shell, in quotes only where it needs them.
+func quote(word string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:=,+@%", r)
+	}
+	if word != "" && strings.IndexFunc(word, func(r rune) bool { return !plain(r) }) < 0 {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}

@@ -1,0 +1,82 @@
+"""The lookup with FastAPI and the databases package."""
+import asyncio
+import json
+import os
+import random
+import string
+import time
+from contextlib import asynccontextmanager
+
+from databases import Database, DatabaseURL
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse, PlainTextResponse
+from sqlalchemy import URL
+
+ALPHABET = string.ascii_letters + string.digits
+LONGEST = 255
+NONCE = os.environ.get("BAKEOFF_NONCE") or "pong"
+POOL = int(os.environ["DATABASE_POOL"])
+LOOKUP = "SELECT id FROM demo_data WHERE name = :name ORDER BY id LIMIT 1"
+DRIVER = os.environ["DATABASE_DRIVER"]
+if DRIVER not in ("aiomysql", "asyncmy"):  # databases would silently take aiomysql
+    raise ValueError("DATABASE_DRIVER must be aiomysql or asyncmy")
+
+database = Database(
+    DatabaseURL(
+        URL.create(
+            "mysql+" + DRIVER,
+            username=os.environ["DATABASE_USER"],
+            password=os.environ["DATABASE_PASSWORD"],
+            host=os.environ["DATABASE_HOST"],
+            port=int(os.environ["DATABASE_PORT"]),
+            database=os.environ["DATABASE_NAME"],
+        ).render_as_string(hide_password=False)
+    ),
+    min_size=1,
+    max_size=POOL,
+)
+
+
+async def sleep_once(source):
+    async with source.connection() as connection:
+        began = time.monotonic()
+        await connection.fetch_all("SELECT SLEEP(:t)", {"t": 0.2})
+        return began, time.monotonic()
+
+
+async def overlap():
+    """Run two sleeping statements at once and return when each began and ended."""
+    first, second = await asyncio.gather(sleep_once(database), sleep_once(database))
+    return {
+        "first_began": first[0],
+        "first_ended": first[1],
+        "second_began": second[0],
+        "second_ended": second[1],
+    }
+
+
+@asynccontextmanager
+async def lifespan(app):
+    await database.connect()
+    line = {"pid": os.getpid(), "pool": POOL, "protocol": "text", "overlap": await overlap()}
+    os.write(1, ("bakeoff: ready %s\n" % json.dumps(line)).encode())
+    yield
+    await database.disconnect()
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+@app.get("/demo")
+async def demo(name: str | None = None):
+    if name is None:
+        name = "".join(random.choices(ALPHABET, k=random.randint(1, LONGEST)))
+    if not 1 <= len(name) <= LONGEST:
+        return JSONResponse({"error": "name must have 1 to 255 characters"}, status_code=400)
+    found = await database.fetch_val(LOOKUP, {"name": name})
+    return {"name": name, "exists": found is not None, "id": found}
+
+
+@app.get("/ping")
+async def ping():
+    return PlainTextResponse(NONCE)
