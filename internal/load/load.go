@@ -21,6 +21,20 @@ const (
 	Closed = "closed" // each connection sends when its last answer came
 )
 
+// Arrivals of the open model.
+const (
+	Constant = "constant" // equal gaps
+	Poisson  = "poisson"  // exponential gaps, independent of each other
+)
+
+// endGrace is how long after a phase's end an arrival whose time lay within
+// the phase may still be sent: without it every phase would lose the few
+// arrivals that the end finds between clock and socket.
+const endGrace = 10 * time.Millisecond
+
+// lateAfter is the lateness from which an arrival counts as late.
+const lateAfter = time.Millisecond
+
 // Phase is one stretch of load with its own books.
 type Phase struct {
 	Number      int           `json:"number"`              // from 0, unique in a trial
@@ -28,14 +42,23 @@ type Phase struct {
 	Model       string        `json:"model"`               // Open or Closed
 	Connections int           `json:"connections"`         // in the whole, over all agents
 	Rate        float64       `json:"rate,omitempty"`      // open: arrivals per second in the whole
-	Arrivals    string        `json:"arrivals,omitempty"`  // open: "constant" or "poisson"
+	Profile     []RatePoint   `json:"profile,omitempty"`   // open: a rate that changes, instead of Rate: ramp, steps or trace
+	Arrivals    string        `json:"arrivals,omitempty"`  // open: Constant or Poisson; empty means Poisson
 	Ramp        time.Duration `json:"ramp_ns,omitempty"`   // closed: connection i starts at i*Ramp/Connections
 	Think       time.Duration `json:"think_ns,omitempty"`  // closed: pause after an answer
-	Duration    time.Duration `json:"duration_ns"`         // sending ends then; answers are awaited up to Timeout
+	Duration    time.Duration `json:"duration_ns"`         // sending ends then (open: 10 ms later for arrivals whose time lay before); answers are awaited up to Timeout
 	Timeout     time.Duration `json:"timeout_ns"`          // from the actual send; also the backlog bound
 	Reconnect   bool          `json:"reconnect,omitempty"` // a connection per request instead of keep-alive
 	CheckShare  float64       `json:"check_share"`         // share of answers whose body is checked, 0..1; status is always checked
 	BodyLimit   int64         `json:"body_limit"`          // bytes; a longer body is a protocol error; 0 means 1 MiB
+}
+
+// RatePoint is the rate, in arrivals per second in the whole, at one moment of a
+// phase. Between two points the rate changes linearly; before the first and after
+// the last it stays; two points at the same moment are a step.
+type RatePoint struct {
+	At   time.Duration `json:"at_ns"` // since the phase's start
+	Rate float64       `json:"rate"`
 }
 
 // Share is one agent's part of a plan: agent Index of Of. Connection c of the
@@ -70,6 +93,8 @@ type Job struct {
 	// URLs[c mod len(URLs)].
 	URLs     []string
 	Header   map[string]string
+	Method   string // GET when empty
+	Body     []byte // sent with every request when not empty
 	Phase    Phase
 	Share    Share
 	Seed     uint64
@@ -89,7 +114,7 @@ type Window struct {
 	Outcomes  map[string]int64 `json:"outcomes,omitempty"` // class of each answer or failure that is not ok, such as "reset", "refused", "status 500", "wrong id"
 	Status    map[int]int64    `json:"status,omitempty"`
 	Unwritten int64            `json:"unwritten,omitempty"` // timeouts and errors whose request was not fully written
-	Lost      map[string]int64 `json:"lost,omitempty"`      // by our own fault: "ports", "descriptors"; part of Books.Error or Books.Dropped
+	Lost      map[string]int64 `json:"lost,omitempty"`      // by our own fault: "ports", "descriptors", "memory" (part of Books.Error), "loop", "permit" (part of Books.Dropped), "not permitted" (Error)
 	Checked   int64            `json:"checked"`
 	Hits      int64            `json:"hits"`   // answers expected to exist
 	Misses    int64            `json:"misses"` // answers expected not to exist
@@ -102,7 +127,7 @@ type Window struct {
 	// Replicas counts answers by the replica named in the answer header X-Bakeoff-Replica.
 	Replicas  map[string]Replica `json:"replicas,omitempty"`
 	InFlight  float64            `json:"in_flight_s"`  // integral of requests in flight, seconds
-	ErrorTime float64            `json:"error_time_s"` // sum of sent-to-end times of requests outside the histogram
+	ErrorTime float64            `json:"error_time_s"` // sum of sent-to-end times of requests without a value in the histogram: errors and time-outs
 	CPU       time.Duration      `json:"cpu_ns"`       // of the whole agent process, user + system
 }
 

@@ -1,0 +1,270 @@
+package load
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const bufferSize = 4 << 10
+
+// conn is one connection of the whole: opened when first needed and again
+// whenever it was closed. It writes the request's bytes itself and reads the
+// answer with net/http's own parser: so nothing is retried, and it is known
+// whether a request was fully written. Only one goroutine uses it, except for abort.
+type conn struct {
+	origin *origin
+	job    *Job
+	dial   func(ctx context.Context, network, address string) (net.Conn, error)
+
+	nc      net.Conn
+	live    atomic.Pointer[net.Conn] // what abort cuts
+	stopped *atomic.Bool
+	idle    func() bool // whether the idle connection is still good; nil: cannot be asked
+	in      limited
+	br      *bufio.Reader
+	request []byte
+	body    []byte
+	head    http.Request // tells the parser the method
+}
+
+// limited reads from the connection as long as its budget lasts.
+type limited struct {
+	r    io.Reader
+	left int64
+	read bool // anything since the request
+}
+
+func (l *limited) Read(p []byte) (int, error) {
+	if l.left <= 0 {
+		return 0, errHeaderLimit
+	}
+	n, err := l.r.Read(p[:min(int64(len(p)), l.left)])
+	l.left -= int64(n)
+	l.read = l.read || n > 0
+	return n, err
+}
+
+// open connects; the time-out of the request covers it.
+func (c *conn) open(ctx context.Context, deadline time.Time) error {
+	dctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	nc, err := c.dial(dctx, "tcp", c.origin.address)
+	if err != nil {
+		return cause(ctx, err)
+	}
+	c.idle = idleCheck(nc, c.origin.tls)
+	if c.origin.tls {
+		t := tls.Client(nc, &tls.Config{ServerName: c.origin.host, NextProtos: []string{"http/1.1"}})
+		if err := t.HandshakeContext(dctx); err != nil {
+			nc.Close()
+			return cause(ctx, err)
+		}
+		nc = t
+	}
+	c.nc = nc
+	c.live.Store(&nc)
+	if err := nc.SetDeadline(deadline); err != nil {
+		return err
+	}
+	c.in.r = nc
+	if c.br == nil {
+		c.br = bufio.NewReaderSize(&c.in, bufferSize)
+	} else {
+		c.br.Reset(&c.in)
+	}
+	return nil
+}
+
+// cause tells an interruption from a time-out of one's own.
+func cause(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return syscall.ETIMEDOUT
+	}
+	return err
+}
+
+func (c *conn) close() {
+	if c.nc != nil {
+		c.live.Store(nil)
+		c.nc.Close()
+		c.nc = nil
+	}
+}
+
+// abort makes every wait on the connection end at once; any goroutine may call it.
+func (c *conn) abort() {
+	if nc := c.live.Load(); nc != nil {
+		(*nc).SetDeadline(time.Unix(1, 0))
+	}
+}
+
+// usable tells whether a request may go out on the connection as it is. One
+// that the server closed, or spoke on, between requests is closed: no bytes of it are ever taken for an answer.
+func (c *conn) usable() bool {
+	if c.nc == nil {
+		return false
+	}
+	if c.idle != nil && !c.idle() {
+		c.close()
+		return false
+	}
+	return true
+}
+
+// untouched tells what a fresh connection brought before any request; nil: nothing.
+func (c *conn) untouched() error {
+	if c.idle == nil || c.idle() {
+		return nil
+	}
+	c.in.read = false
+	n, err := c.nc.Read(make([]byte, 1))
+	if n > 0 {
+		return errEarly
+	}
+	return c.failed(err)
+}
+
+// exchange writes the request and reads the answer to its last byte.
+func (c *conn) exchange(r *result, deadline time.Time) (length int64, err error) {
+	if err := c.nc.SetDeadline(deadline); err != nil {
+		return 0, err
+	}
+	if c.stopped.Load() {
+		return 0, errInterrupted
+	}
+	c.in.left, c.in.read = headerLimit, false
+	n, err := c.nc.Write(c.request)
+	r.written = n == len(c.request)
+	if err != nil {
+		return 0, c.failed(err)
+	}
+	resp, err := c.header()
+	if err != nil {
+		return 0, c.failed(err)
+	}
+	c.in.left = 1 << 62
+	length, err = c.readBody(resp, r.checked)
+	resp.Body.Close()
+	if err != nil {
+		return 0, c.failed(err)
+	}
+	if c.br.Buffered() > 0 {
+		return 0, errExtra
+	}
+	r.status = resp.StatusCode
+	r.replica = resp.Header.Get(replicaHeader)
+	if resp.Close || c.job.Phase.Reconnect {
+		c.close()
+	}
+	return length, nil
+}
+
+// header reads answers until one that is not an interim one.
+func (c *conn) header() (*http.Response, error) {
+	for range interimLimit + 1 {
+		resp, err := http.ReadResponse(c.br, &c.head)
+		if err != nil {
+			return nil, err
+		}
+		if resp.StatusCode == http.StatusSwitchingProtocols || resp.StatusCode < 100 || resp.ProtoMajor != 1 {
+			return nil, errProtocol
+		}
+		if resp.StatusCode >= 200 {
+			return resp, nil
+		}
+	}
+	return nil, errHeaderLimit
+}
+
+// readBody reads the body to its end, into c.body when it is to be checked.
+func (c *conn) readBody(resp *http.Response, keep bool) (int64, error) {
+	limit := c.job.Phase.BodyLimit
+	if resp.ContentLength > limit && c.head.Method != http.MethodHead {
+		return 0, errBodyLimit
+	}
+	if cap(c.body) == 0 {
+		c.body = make([]byte, 0, bufferSize)
+	}
+	buf, total := c.body[:0], int64(0)
+	for {
+		if len(buf) == cap(buf) {
+			if keep {
+				buf = append(buf, 0)[:len(buf)]
+			} else {
+				buf = buf[:0]
+			}
+		}
+		n, err := resp.Body.Read(buf[len(buf):cap(buf)])
+		buf, total = buf[:len(buf)+n], total+int64(n)
+		c.body = buf
+		switch {
+		case total > limit:
+			return 0, errBodyLimit
+		case err == io.EOF:
+			return total, nil
+		case err != nil:
+			return 0, err
+		}
+	}
+}
+
+// failed gives an error of the exchange its right name.
+func (c *conn) failed(err error) error {
+	switch {
+	case c.stopped.Load():
+		return errInterrupted
+	case errors.Is(err, errHeaderLimit):
+		return errHeaderLimit
+	case errors.Is(err, errBodyLimit):
+		return errBodyLimit
+	case !c.in.read && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)):
+		return errNoAnswer
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		return io.ErrUnexpectedEOF
+	}
+	if _, network := errors.AsType[net.Error](err); network {
+		return err
+	}
+	if _, system := errors.AsType[syscall.Errno](err); system {
+		return err
+	}
+	return errProtocol
+}
+
+// idleCheck returns a function that looks, without taking anything, whether
+// the peer has closed an idle connection or has said something unasked. Over
+// TLS bytes may be records of the handshake, so only the end counts there.
+func idleCheck(nc net.Conn, encrypted bool) func() bool {
+	sc, ok := nc.(syscall.Conn)
+	if !ok {
+		return nil
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	var peek [1]byte
+	var good bool
+	look := func(fd uintptr) bool {
+		n, _, err := unix.Recvfrom(int(fd), peek[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		good = err == unix.EAGAIN || err == unix.EINTR || err == nil && n > 0 && encrypted
+		return true
+	}
+	return func() bool {
+		err := raw.Read(look)
+		return err == nil && good
+	}
+}

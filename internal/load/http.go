@@ -1,0 +1,252 @@
+package load
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// HTTP is the engine on Go's own network stack and HTTP parser: one goroutine
+// per connection, one that hands out arrivals, one that emits windows. It
+// speaks HTTP/1.1, with or without TLS.
+//
+// It does not use http.Transport: that one retries requests behind the caller's back and
+// does not say how much of a request was written.
+type HTTP struct {
+	dial  func(ctx context.Context, network, address string) (net.Conn, error)
+	waker func() (waker, error)
+}
+
+// NewHTTP returns the engine; it holds no connection between runs.
+func NewHTTP() Engine {
+	d := &net.Dialer{KeepAlive: -1}
+	return &HTTP{dial: d.DialContext, waker: newWaker}
+}
+
+// run is one phase in progress.
+type run struct {
+	job    Job
+	ctx    context.Context // ends dialling
+	ledger *ledger
+	start  time.Time
+	end    int64 // ns since start
+	conns  []*worker
+	waker  waker
+	done   chan struct{} // closed when waits must end: at the end of sending, or when cut
+
+	stopped atomic.Bool // ctx ended: send nothing, wait for nothing
+	barred  atomic.Bool // the permission to send is gone
+	over    atomic.Bool // nothing is sent any more
+
+	mu      sync.Mutex
+	backlog ring[arrival] // waiting for a free connection, oldest first; at most rate x time-out
+	idle    ring[*worker] // free connections, longest free first
+	ended   bool          // no arrival will be handed out any more
+}
+
+// worker is one connection and the goroutine that drives it.
+type worker struct {
+	conn
+	run    *run
+	number int // in the whole
+	stream uint64
+	wake   chan arrival // closed when there is nothing more to do
+}
+
+// arrival is one request the schedule asks for.
+type arrival struct {
+	n        uint64
+	intended int64 // ns since the phase's start
+}
+
+// Run carries out the job; see Engine.
+func (h *HTTP) Run(ctx context.Context, job Job, emit func(Window)) error {
+	r, err := h.prepare(&job)
+	if err != nil {
+		return err
+	}
+	defer r.waker.close()
+	dctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r.ctx = dctx
+
+	var all sync.WaitGroup
+	if err := r.launch(&all); err != nil {
+		return err
+	}
+	finished := make(chan struct{})
+	go func() { all.Wait(); close(finished) }()
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		select {
+		case <-ctx.Done():
+			r.cut()
+		case <-finished:
+		}
+	}()
+	r.emit(finished, emit)
+	<-watched
+	if r.stopped.Load() {
+		return ctx.Err()
+	}
+	return nil
+}
+
+// prepare checks the job and builds everything but the connections themselves.
+func (h *HTTP) prepare(job *Job) (*run, error) {
+	if err := job.check(); err != nil {
+		return nil, err
+	}
+	origins, err := job.origins()
+	if err != nil {
+		return nil, err
+	}
+	r := &run{job: *job, end: int64(job.Phase.Duration), done: make(chan struct{})}
+	if r.waker, err = h.waker(); err != nil {
+		return nil, err
+	}
+	r.start = monotonic(job.Start)
+	r.ledger = newLedger(job.Phase.Timeout)
+	for _, c := range job.connections() {
+		w := &worker{run: r, number: c, wake: make(chan arrival, 1), stream: r.job.stream(-1)}
+		if job.Phase.Model == Closed {
+			w.stream = r.job.stream(c)
+		}
+		w.conn = conn{
+			origin: &origins[c%len(origins)], job: &r.job, dial: h.dial, stopped: &r.stopped,
+			head: http.Request{Method: job.Method},
+		}
+		r.conns = append(r.conns, w)
+	}
+	return r, nil
+}
+
+// launch starts all goroutines of the phase.
+func (r *run) launch(all *sync.WaitGroup) error {
+	if r.job.Phase.Model == Closed {
+		for _, w := range r.conns {
+			all.Go(w.closed)
+		}
+		return nil
+	}
+	schedule, err := NewSchedule(r.job.Seed, r.job.Phase, r.job.Share)
+	if err != nil {
+		return err
+	}
+	for _, w := range r.conns {
+		r.idle.push(w)
+	}
+	for _, w := range r.conns {
+		all.Go(w.open)
+	}
+	all.Go(func() { r.pace(schedule) })
+	return nil
+}
+
+// now is the time since the phase's start.
+func (r *run) now() int64 { return int64(time.Since(r.start)) }
+
+// cut ends the phase at once.
+func (r *run) cut() {
+	r.stopped.Store(true)
+	r.finish()
+	for _, w := range r.conns {
+		w.abort()
+	}
+}
+
+// finish ends all sending; waits for anything but answers end.
+func (r *run) finish() {
+	if r.over.CompareAndSwap(false, true) {
+		close(r.done)
+		r.waker.kick()
+	}
+}
+
+// permitted asks for the permission to send; once refused it stays so.
+func (r *run) permitted() bool {
+	if r.barred.Load() {
+		return false
+	}
+	if r.job.Permit != nil && !r.job.Permit() {
+		r.barred.Store(true)
+		r.finish()
+		return false
+	}
+	return true
+}
+
+// emit passes the windows on, in order, until everything has ended.
+func (r *run) emit(finished <-chan struct{}, emit func(Window)) {
+	tick := time.NewTimer(time.Until(r.start.Add(time.Second)))
+	defer tick.Stop()
+	for {
+		select {
+		case <-finished:
+			for _, w := range r.ledger.last(max(r.now(), 0), r.whole()) {
+				emit(w)
+			}
+			return
+		case <-tick.C:
+			now := r.now()
+			for _, w := range r.ledger.take(now) {
+				emit(w)
+			}
+			tick.Reset(time.Duration(second - now%second))
+		}
+	}
+}
+
+// whole is how many windows there are at least: one per second of the phase,
+// unless it was cut short.
+func (r *run) whole() int {
+	if r.over.Load() && r.now() < r.end {
+		return 0
+	}
+	return int((r.end + second - 1) / second)
+}
+
+// perform makes one request on the worker's connection, books it, and returns its class.
+func (w *worker) perform(a arrival) string {
+	r := w.run
+	res := result{stream: w.stream, n: a.n, intended: a.intended, sent: r.now()}
+	r.ledger.sent(res.sent)
+	length, err := w.attempt(&res)
+	res.ended = r.now()
+	if err != nil {
+		w.close()
+		res.class = classify(err)
+	} else {
+		r.job.judge(&res, length, w.body[:min(int64(len(w.body)), length)])
+	}
+	r.ledger.finished(&res)
+	return res.class
+}
+
+// attempt opens the connection where needed, and exchanges.
+func (w *worker) attempt(res *result) (int64, error) {
+	r := w.run
+	deadline := r.start.Add(time.Duration(res.sent) + r.job.Phase.Timeout)
+	var err error
+	if w.request, err = r.job.appendRequest(w.request[:0], w.origin, res.stream, res.n); err != nil {
+		return 0, err
+	}
+	if !w.usable() {
+		if err := w.conn.open(r.ctx, deadline); err != nil {
+			return 0, err
+		}
+		r.ledger.opened(r.now())
+		if !r.permitted() {
+			return 0, errNotPermitted
+		}
+		if err := w.untouched(); err != nil {
+			return 0, err
+		}
+	}
+	res.checked = r.job.checks(res.stream, res.n)
+	return w.exchange(res, deadline)
+}

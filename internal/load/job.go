@@ -1,0 +1,199 @@
+package load
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"sort"
+	"strings"
+	"time"
+)
+
+const (
+	headerLimit      = 64 << 10 // bytes of one answer's header
+	interimLimit     = 8        // 1xx answers before the real one
+	defaultBodyLimit = 1 << 20
+	// replicaHeader names the replica that answered.
+	replicaHeader = "X-Bakeoff-Replica"
+)
+
+// origin is where a connection goes.
+type origin struct {
+	address string // host:port
+	host    string // without the port: the name TLS asks for
+	tls     bool
+	prefix  string // of the path, without a final slash
+	suffix  []byte // what follows the request target
+}
+
+// check refuses jobs that cannot be carried out as they are written.
+func (j *Job) check() error {
+	p := &j.Phase
+	switch {
+	case p.Model != Open && p.Model != Closed:
+		return fmt.Errorf("load: model %q is neither %q nor %q", p.Model, Open, Closed)
+	case p.Connections < 1:
+		return fmt.Errorf("load: %d connections", p.Connections)
+	case p.Duration <= 0 || p.Timeout <= 0:
+		return fmt.Errorf("load: duration %v and time-out %v must be above 0", p.Duration, p.Timeout)
+	case p.Ramp < 0 || p.Think < 0 || p.BodyLimit < 0:
+		return errors.New("load: ramp, think time and body limit must not be negative")
+	case !(p.CheckShare >= 0 && p.CheckShare <= 1):
+		return fmt.Errorf("load: check share %v is not within 0 and 1", p.CheckShare)
+	case len(j.URLs) == 0:
+		return errors.New("load: no URL")
+	case j.Workload == nil:
+		return errors.New("load: no workload")
+	}
+	if err := j.Share.check(); err != nil {
+		return err
+	}
+	if p.Model == Open && p.Connections < j.Share.Of {
+		return fmt.Errorf("load: %d agents cannot share %d connections in the open model", j.Share.Of, p.Connections)
+	}
+	if p.BodyLimit == 0 {
+		p.BodyLimit = defaultBodyLimit
+	}
+	if j.Method == "" {
+		j.Method = http.MethodGet
+	}
+	return nil
+}
+
+// connections are the numbers, in the whole, of this agent's connections.
+func (j *Job) connections() []int {
+	var own []int
+	for c := j.Share.Index; c < j.Phase.Connections; c += j.Share.Of {
+		own = append(own, c)
+	}
+	return own
+}
+
+// origins resolves the base URLs and prepares everything of a request but its target.
+func (j *Job) origins() ([]origin, error) {
+	if !isToken(j.Method) {
+		return nil, fmt.Errorf("load: method %q is not a token", j.Method)
+	}
+	out := make([]origin, 0, len(j.URLs))
+	for _, raw := range j.URLs {
+		u, err := url.Parse(raw)
+		if err != nil {
+			return nil, fmt.Errorf("load: %w", err)
+		}
+		if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.User != nil {
+			return nil, fmt.Errorf("load: %q is no base URL such as http://127.0.0.1:8080", raw)
+		}
+		o := origin{host: u.Hostname(), tls: u.Scheme == "https", prefix: strings.TrimSuffix(u.EscapedPath(), "/")}
+		port := u.Port()
+		if port == "" {
+			port = map[bool]string{false: "80", true: "443"}[o.tls]
+		}
+		o.address = net.JoinHostPort(o.host, port)
+		if o.suffix, err = j.suffix(u.Host); err != nil {
+			return nil, err
+		}
+		out = append(out, o)
+	}
+	return out, nil
+}
+
+// suffix is the rest of every request after its target.
+func (j *Job) suffix(host string) ([]byte, error) {
+	names := make([]string, 0, len(j.Header))
+	for name := range j.Header {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	b := []byte(" HTTP/1.1\r\nHost: " + host + "\r\n")
+	for _, name := range names {
+		value := j.Header[name]
+		if !isToken(name) || strings.ContainsAny(value, "\r\n\x00") {
+			return nil, fmt.Errorf("load: header %q: %q is not a header", name, value)
+		}
+		switch http.CanonicalHeaderKey(name) {
+		case "Host", "Connection", "Content-Length", "Transfer-Encoding":
+			return nil, fmt.Errorf("load: header %q belongs to the engine", name)
+		}
+		b = append(b, name+": "+value+"\r\n"...)
+	}
+	if j.Phase.Reconnect {
+		b = append(b, "Connection: close\r\n"...)
+	}
+	if len(j.Body) > 0 {
+		b = fmt.Appendf(b, "Content-Length: %d\r\n", len(j.Body))
+	}
+	b = append(b, "\r\n"...)
+	return append(b, j.Body...), nil
+}
+
+// isToken tells whether s is a token of RFC 9110, 5.6.2.
+func isToken(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// appendRequest builds one request in dst; an error means the workload's
+// target would break the request's framing.
+func (j *Job) appendRequest(dst []byte, o *origin, stream, n uint64) ([]byte, error) {
+	dst = append(dst, j.Method...)
+	dst = append(dst, ' ')
+	dst = append(dst, o.prefix...)
+	from := len(dst)
+	dst = j.Workload.AppendTarget(dst, stream, n)
+	if len(dst) == from || dst[from] != '/' {
+		return dst, errRequest
+	}
+	for _, c := range dst[from:] {
+		if c <= ' ' || c >= 0x7f {
+			return dst, errRequest
+		}
+	}
+	return append(dst, o.suffix...), nil
+}
+
+// stream is the identity of a sequence of requests; connection is -1 in the open model.
+func (j *Job) stream(connection int) uint64 {
+	return uint64(j.Phase.Number)<<32 | uint64(connection+1)
+}
+
+// checks tells whether the body of the answer to request n of a stream is
+// checked: a pure function that picks CheckShare of them.
+func (j *Job) checks(stream, n uint64) bool {
+	share := j.Phase.CheckShare
+	return share >= 1 || float64(mix(mix(stream)^n)>>11)/(1<<53) < share
+}
+
+// mix is the finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
+func mix(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// judge fills in what a whole answer is worth. body is nil where it was not kept.
+func (j *Job) judge(r *result, length int64, body []byte) {
+	r.answered = true
+	r.hit, r.known = j.Workload.Hit(r.stream, r.n)
+	switch {
+	case r.status != http.StatusOK:
+		r.class = statusClass(r.status)
+	case !j.Workload.Length(r.stream, r.n, length):
+		r.class = "wrong length"
+	case r.checked:
+		r.class = j.Workload.Check(r.stream, r.n, r.status, body)
+	}
+}
+
+// monotonic is moment with a monotonic reading, even if t came from another process.
+func monotonic(t time.Time) time.Time {
+	now := time.Now()
+	return now.Add(t.Sub(now))
+}

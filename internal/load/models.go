@@ -1,0 +1,175 @@
+package load
+
+import "time"
+
+// pause is how long a closed-model connection waits after it could not be
+// opened: without it a refusing server would be asked as fast as a core can.
+const pause = 10 * time.Millisecond
+
+// closed drives a connection of the closed model.
+func (w *worker) closed() {
+	defer w.close()
+	r := w.run
+	intended := int64(closedStart(r.job.Phase, w.number))
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for n := uint64(0); w.sleep(timer, intended); n++ {
+		now := r.now()
+		if now >= r.end || r.over.Load() || !r.permitted() {
+			return
+		}
+		r.ledger.planned(now)
+		r.ledger.taken(now, now-intended, false)
+		class := w.perform(arrival{n: n, intended: intended})
+		intended = r.now() + int64(r.job.Phase.Think)
+		switch class {
+		case classRefused, classUnreachable, classPorts, classDescriptors, classMemory:
+			intended += int64(pause)
+		}
+	}
+}
+
+// sleep waits until the moment, but not beyond the phase's end; false when nothing is sent any more.
+func (w *worker) sleep(timer *time.Timer, until int64) bool {
+	r := w.run
+	wait := time.Duration(min(until, r.end) - r.now())
+	if wait <= 0 {
+		return until < r.end
+	}
+	timer.Reset(wait)
+	select {
+	case <-timer.C:
+		return until < r.end
+	case <-r.done:
+		return false
+	}
+}
+
+// open drives a connection of the open model: an arrival that was handed to
+// it, then whatever waits, then it is free again.
+func (w *worker) open() {
+	defer w.close()
+	r := w.run
+	for a := range w.wake {
+		now := r.now()
+		r.ledger.taken(now, now-a.intended, false)
+		for more := true; more; a, more = r.next(w) {
+			if lost, ok := r.maySend(a); ok {
+				w.perform(a)
+			} else {
+				r.ledger.dropped(r.now(), a.intended, lost)
+			}
+		}
+	}
+}
+
+// maySend tells whether an arrival may be sent now, and else which fault of ours prevents it.
+func (r *run) maySend(a arrival) (lost string, ok bool) {
+	now := r.now()
+	switch {
+	case r.stopped.Load():
+		return "", false
+	case !r.permitted():
+		return lostPermit, false
+	case now > r.end+int64(endGrace), now > a.intended+int64(r.job.Phase.Timeout):
+		return lostLoop, false
+	}
+	return "", true
+}
+
+// next returns the arrival that has waited longest, or puts the free
+// connection back and returns false.
+func (r *run) next(w *worker) (arrival, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.expire(r.now())
+	switch {
+	case r.ended:
+		close(w.wake)
+	case r.backlog.len() > 0:
+		return r.backlog.pop(), true
+	default:
+		r.idle.push(w)
+	}
+	return arrival{}, false
+}
+
+// expire drops what has waited for the whole time-out. The caller holds the lock.
+func (r *run) expire(now int64) {
+	for r.backlog.len() > 0 && r.backlog.head().intended+int64(r.job.Phase.Timeout) <= now {
+		r.ledger.dropped(now, r.backlog.pop().intended, "")
+	}
+}
+
+// pace walks the schedule: each arrival goes to a free connection or waits for one.
+func (r *run) pace(s *Schedule) {
+	n, at, more := s.Next()
+	last := r.end + int64(endGrace)
+	for !r.over.Load() {
+		now := r.now()
+		for more && int64(at) <= now {
+			r.takeUp(arrival{n: n, intended: int64(at)})
+			n, at, more = s.Next()
+		}
+		wake := last
+		if more {
+			wake = int64(at)
+		}
+		r.mu.Lock()
+		r.expire(now)
+		if r.backlog.len() > 0 {
+			wake = min(wake, r.backlog.head().intended+int64(r.job.Phase.Timeout))
+		}
+		waiting := r.backlog.len() > 0
+		r.mu.Unlock()
+		if !more && (now >= last || now >= r.end && !waiting) {
+			break
+		}
+		if !more && !waiting {
+			wake = r.end
+		}
+		if r.waker.set(time.Duration(wake-r.now())) != nil || r.over.Load() || r.waker.wait() != nil {
+			break
+		}
+	}
+	r.leave(s, arrival{n: n, intended: int64(at)}, more)
+}
+
+// takeUp books an arrival as planned and hands it out, or lets it wait.
+func (r *run) takeUp(a arrival) {
+	now := r.now()
+	r.ledger.planned(now)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.idle.len() > 0 {
+		r.idle.pop().wake <- a
+		return
+	}
+	r.ledger.taken(now, now-a.intended, true)
+	r.backlog.push(a)
+}
+
+// leave ends the phase's sending: what still waits is dropped, and so is, where the
+// permission to send is gone, all that the schedule had yet to ask for.
+func (r *run) leave(s *Schedule, a arrival, more bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = true
+	lost := ""
+	if r.barred.Load() {
+		lost = lostPermit
+	}
+	now := r.now()
+	for r.backlog.len() > 0 {
+		r.ledger.dropped(now, r.backlog.pop().intended, lost)
+	}
+	for r.idle.len() > 0 {
+		close(r.idle.pop().wake)
+	}
+	for more && lost != "" {
+		r.ledger.planned(now)
+		r.ledger.dropped(now, a.intended, lost)
+		n, at, ok := s.Next()
+		a, more = arrival{n: n, intended: int64(at)}, ok
+	}
+}
