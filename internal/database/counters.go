@@ -1,0 +1,153 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// How row-reading statements on demo_data are counted.
+const (
+	ByDigest  = "digest"           // performance_schema's statement digests
+	ByHandler = "handler_read_key" // the storage engine's index reads: one for each lookup
+)
+
+// Counters are what others than us asked of the server since it started.
+// Differences between two idle points are exact.
+type Counters struct {
+	Reads       int64            // row-reading statements on demo_data
+	Others      map[string]int64 // statements by kind: "select", "begin", "rollback", "set_option", "stmt_execute", ...
+	Connections int64            // opened, or tried
+}
+
+// Sub is what was counted between earlier and c; kinds without any are left out.
+func (c Counters) Sub(earlier Counters) Counters {
+	d := Counters{Reads: c.Reads - earlier.Reads, Connections: c.Connections - earlier.Connections, Others: map[string]int64{}}
+	for kind, n := range c.Others {
+		if n -= earlier.Others[kind]; n != 0 {
+			d.Others[kind] = n
+		}
+	}
+	return d
+}
+
+// Counters reads the counts. What our own connection did is taken off.
+func (s *Server) Counters(ctx context.Context) (Counters, error) {
+	var counters Counters
+	err := s.peek(ctx, func(c *sql.Conn) error {
+		all, err := status(ctx, c, "GLOBAL")
+		if err != nil {
+			return err
+		}
+		own, err := status(ctx, c, "SESSION")
+		if err != nil {
+			return err
+		}
+		own["Com_show_status"]-- // this session statement is not in the global figures yet
+		counters = s.others(all, own)
+		if s.counter == ByDigest {
+			counters.Reads, err = digestReads(ctx, c)
+		}
+		return err
+	})
+	if err != nil {
+		return Counters{}, fmt.Errorf("database: counters: %w", err)
+	}
+	return counters, nil
+}
+
+// others takes our share off the global figures.
+func (s *Server) others(all, own map[string]int64) Counters {
+	rest := func(name string) int64 { return all[name] - own[name] - s.base[name] }
+	c := Counters{
+		Reads:       rest("Handler_read_key"),
+		Others:      map[string]int64{},
+		Connections: all["Connections"] - s.dialled.Load(),
+	}
+	for name := range all {
+		if kind, ok := strings.CutPrefix(name, "Com_"); ok {
+			if n := rest(name); n != 0 {
+				c.Others[kind] = n
+			}
+		}
+	}
+	return c
+}
+
+// status reads the figures that are counted, of the server or of our session.
+func status(ctx context.Context, c *sql.Conn, scope string) (map[string]int64, error) {
+	return numbers(ctx, c, "SHOW "+scope+" STATUS", func(name string) bool {
+		return name == "Handler_read_key" || name == "Connections" || strings.HasPrefix(name, "Com_")
+	})
+}
+
+// numbers reads those status figures that want accepts and that are whole numbers.
+func numbers(ctx context.Context, c *sql.Conn, statement string, want func(string) bool) (map[string]int64, error) {
+	rows, err := c.QueryContext(ctx, statement)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	figures := map[string]int64{}
+	var name, value sql.RawBytes
+	for rows.Next() {
+		if err := rows.Scan(&name, &value); err != nil {
+			return nil, err
+		}
+		if want(string(name)) {
+			if n, err := strconv.ParseInt(string(value), 10, 64); err == nil {
+				figures[string(name)] = n
+			}
+		}
+	}
+	return figures, rows.Err()
+}
+
+// digestReads sums the executions of statements that select from demo_data, ours left out.
+func digestReads(ctx context.Context, c *sql.Conn) (int64, error) {
+	var n int64
+	err := c.QueryRowContext(ctx, `SELECT COALESCE(SUM(COUNT_STAR), 0) FROM performance_schema.events_statements_summary_by_digest
+		WHERE DIGEST_TEXT LIKE 'SELECT%demo_data%' AND DIGEST_TEXT NOT LIKE '%`+ownAlias+`%'`).Scan(&n)
+	return n, err
+}
+
+// watched are the figures of Status.
+var watched = map[string]bool{
+	"Threads_connected": true, "Threads_running": true, "Threads_created": true, "Questions": true, "Connections": true,
+	"Aborted_connects": true, "Aborted_clients": true, "Bytes_received": true, "Bytes_sent": true,
+	"Innodb_row_lock_waits": true, "Innodb_row_lock_time": true, "Innodb_buffer_pool_reads": true,
+	"Innodb_buffer_pool_read_requests": true, "Innodb_data_reads": true, "Innodb_data_writes": true, "Innodb_rows_read": true,
+	"Handler_read_key": true, "Created_tmp_disk_tables": true, "Slow_queries": true,
+}
+
+// Status reads figures for the series of each second, by their server names
+// in lower case. They are the server's, our own statements included.
+func (s *Server) Status(ctx context.Context) (map[string]float64, error) {
+	values := map[string]float64{}
+	err := s.peek(ctx, func(c *sql.Conn) error {
+		figures, err := numbers(ctx, c, "SHOW GLOBAL STATUS", func(name string) bool { return watched[name] })
+		for name, n := range figures {
+			values[strings.ToLower(name)] = float64(n)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("database: status: %w", err)
+	}
+	return values, nil
+}
+
+// ConnectionCount is how many connections others than us have open.
+func (s *Server) ConnectionCount(ctx context.Context) (int, error) {
+	var n int
+	err := s.peek(ctx, func(c *sql.Conn) error {
+		return c.QueryRowContext(ctx, `SELECT COUNT(*) FROM information_schema.PROCESSLIST
+			WHERE USER = ? AND ID <> CONNECTION_ID()`, s.access.User).Scan(&n)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("database: connections: %w", err)
+	}
+	return n, nil
+}

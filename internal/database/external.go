@@ -1,0 +1,176 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+// Errors that Open wraps.
+var (
+	ErrFileMode = errors.New("the DSN file can be read by others; chmod 600 it")
+	ErrConsent  = errors.New("an address that is not loopback needs consent: name it in the plan's allow_hosts")
+)
+
+// Resolver finds the addresses of a host name; net.DefaultResolver is one.
+type Resolver interface {
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+}
+
+// External says which server to use.
+type External struct {
+	// DSNFile holds user:password@tcp(host:port)/name on its first line and has mode 0600.
+	DSNFile string
+	// AllowHosts are the host names or addresses beyond loopback that may be
+	// talked to.
+	AllowHosts []string
+	// Dir receives the targets' password file.
+	Dir string
+	// Resolver is net.DefaultResolver when nil.
+	Resolver Resolver
+}
+
+// Open connects to a server that somebody else runs. The targets use the
+// account of the DSN file, as we do. Nothing is sent, not even a DNS query, before consent is
+// established; connections go to the address that was checked.
+func Open(ctx context.Context, e External) (*Server, error) {
+	cfg, err := readDSN(e.DSNFile)
+	if err != nil {
+		return nil, fmt.Errorf("database: %s: %w", e.DSNFile, err)
+	}
+	host, port, err := splitAddress(cfg.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("database: %s: %w", e.DSNFile, err)
+	}
+	if e.Resolver == nil {
+		e.Resolver = net.DefaultResolver
+	}
+	address, err := permitted(ctx, e.Resolver, host, e.AllowHosts)
+	if err != nil {
+		return nil, fmt.Errorf("database: %w", err)
+	}
+	s := &Server{
+		kind: KindExternal,
+		base: map[string]int64{},
+		last: map[string]int64{},
+		access: Access{
+			Host: address.String(), Port: port, User: cfg.User, Password: cfg.Passwd, Name: cfg.DBName,
+		},
+	}
+	if e.Dir != "" {
+		if s.access.PasswordFile, err = writePassword(e.Dir, cfg.Passwd); err != nil {
+			return nil, fmt.Errorf("database: %w", err)
+		}
+	}
+	target := netip.AddrPortFrom(address, uint16(port)).String()
+	err = s.connect(cfg, func(ctx context.Context) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "tcp", target)
+	})
+	if err == nil {
+		err = s.identify(ctx)
+	}
+	if err != nil {
+		s.disconnect()
+		return nil, fmt.Errorf("database: %s: %w", s.access, err)
+	}
+	return s, nil
+}
+
+// readDSN parses a DSN file. No error carries its text.
+func readDSN(path string) (*mysql.Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Mode().Perm()&0o077 != 0 {
+		return nil, ErrFileMode
+	}
+	text := make([]byte, 4097)
+	n, _ := f.Read(text)
+	line, rest, _ := strings.Cut(string(text[:n]), "\n")
+	if n > 4096 || strings.TrimSpace(rest) != "" {
+		return nil, errors.New("not one line of at most 4096 bytes")
+	}
+	cfg, err := mysql.ParseDSN(strings.TrimSpace(line))
+	switch {
+	case err != nil:
+		return nil, errors.New("not of the form user:password@tcp(host:port)/name")
+	case cfg.Net != "tcp":
+		return nil, errors.New("only tcp(host:port) addresses are understood")
+	case cfg.User == "" || cfg.DBName == "":
+		return nil, errors.New("the user or the name of the schema is missing")
+	}
+	clean := mysql.NewConfig() // none of the DSN's parameters: they would differ from what the targets use
+	clean.User, clean.Passwd, clean.Net, clean.Addr, clean.DBName = cfg.User, cfg.Passwd, cfg.Net, cfg.Addr, cfg.DBName
+	clean.Collation = collation
+	clean.AllowNativePasswords = true
+	return clean, nil
+}
+
+func splitAddress(address string) (host string, port int, err error) {
+	host, text, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, errors.New("the address is not host:port")
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || n == 0 {
+		return "", 0, errors.New("the port is not a number from 1 to 65535")
+	}
+	return host, int(n), nil
+}
+
+// permitted resolves a host and returns an address that may be talked to. A name that is
+// neither localhost nor consented to is not even resolved.
+func permitted(ctx context.Context, r Resolver, host string, allowed []string) (netip.Addr, error) {
+	consent := slices.ContainsFunc(allowed, func(a string) bool { return strings.EqualFold(a, host) })
+	if address, err := netip.ParseAddr(host); err == nil {
+		if address.Unmap().IsLoopback() || consent {
+			return address.Unmap(), nil
+		}
+		return netip.Addr{}, fmt.Errorf("%s: %w", host, ErrConsent)
+	}
+	local := strings.EqualFold(host, "localhost")
+	if !local && !consent {
+		return netip.Addr{}, fmt.Errorf("%s: %w", host, ErrConsent)
+	}
+	addresses, err := r.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	for _, address := range addresses {
+		if address = address.Unmap(); consent || address.IsLoopback() {
+			return address, nil
+		}
+	}
+	return netip.Addr{}, fmt.Errorf("%s: %w", host, ErrConsent)
+}
+
+// identify asks an external server who it is.
+func (s *Server) identify(ctx context.Context) error {
+	return s.peek(ctx, func(c *sql.Conn) error {
+		var version, comment string
+		if err := c.QueryRowContext(ctx, "SELECT @@version, @@version_comment").Scan(&version, &comment); err != nil {
+			return err
+		}
+		s.info.Version, s.info.Vendor = version, MySQL
+		if strings.Contains(strings.ToLower(version+comment), "mariadb") {
+			s.info.Vendor = MariaDB
+		}
+		return nil
+	})
+}

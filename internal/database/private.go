@@ -1,0 +1,494 @@
+package database
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"bakeoff/internal/platform"
+)
+
+// Names inside a server.
+const (
+	schemaName = "bakeoff"
+	adminUser  = "bakeoff_admin"
+	targetUser = "bakeoff_target"
+)
+
+// ErrNoServer means that neither mariadbd nor mysqld is installed.
+var ErrNoServer = errors.New("database: neither mariadbd nor mysqld is installed")
+
+// reserved connections are for the controller, on top of what the plan needs.
+const reserved = 8
+
+// startTimeout bounds the wait for a server to answer.
+const startTimeout = 60 * time.Second
+
+// Options say how a private server is started.
+type Options struct {
+	Platform platform.Platform
+	// Dir receives the configuration, the log and the password file; it is
+	// created with mode 0700. The data lie in it too, unless the account that runs the server
+	// cannot reach it: then in a folder of their own beside other temporary files.
+	Dir string
+	// CacheDir keeps filled data directories; empty: none are kept.
+	CacheDir string
+	// MaxConnections is what the targets need; a few are added. 0 means 200.
+	MaxConnections int
+	BufferPool     string            // such as 512M; empty means 512M
+	Settings       map[string]string // further server variables
+}
+
+// private is a server process and its folder.
+type private struct {
+	options Options
+	binary  binary
+	account account
+	base    string // everything the server touches
+	port    int
+	admin   string // password
+	target  string // password
+
+	mu      sync.Mutex
+	process platform.Process
+	starts  int
+}
+
+// binary is an installed server.
+type binary struct {
+	path    string
+	vendor  string
+	version string
+}
+
+// findBinary looks for mariadbd, then mysqld.
+func findBinary(ctx context.Context) (binary, error) {
+	for _, name := range []string{"mariadbd", "mysqld"} {
+		for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/sbin", "/usr/local/sbin", "/usr/libexec", "/usr/local/mysql/bin") {
+			path := filepath.Join(dir, name)
+			if info, err := os.Stat(path); err != nil || info.IsDir() || info.Mode()&0o111 == 0 || !filepath.IsAbs(path) {
+				continue
+			}
+			return askVersion(ctx, path)
+		}
+	}
+	return binary{}, ErrNoServer
+}
+
+// versionText matches what both servers say, such as "mariadbd  Ver 10.11.6-MariaDB-0+deb12u1 for debian-linux-gnu".
+var versionText = regexp.MustCompile(`Ver (\S+)`)
+
+func askVersion(ctx context.Context, path string) (binary, error) {
+	cmd := exec.CommandContext(ctx, path, "--no-defaults", "--version")
+	cmd.Env = environment()
+	out, err := cmd.Output()
+	match := versionText.FindSubmatch(out)
+	if err != nil || match == nil {
+		return binary{}, fmt.Errorf("database: %s --version: %q: %w", path, out, errors.Join(err))
+	}
+	b := binary{path: path, vendor: MySQL, version: string(match[1])}
+	if bytes.Contains(out, []byte("MariaDB")) {
+		b.vendor = MariaDB
+	}
+	return b, nil
+}
+
+// environment is what the server and its tools run with.
+func environment() []string {
+	return []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "TZ=UTC"}
+}
+
+// account is who runs the server; an empty name means who runs us.
+type account struct {
+	name     string
+	uid, gid int
+}
+
+// findAccount returns an account that is not root: ourselves, else mysql, else nobody.
+func findAccount() (account, error) {
+	if os.Geteuid() != 0 {
+		return account{"", os.Geteuid(), os.Getegid()}, nil
+	}
+	for _, name := range []string{"mysql", "nobody"} {
+		if u, err := user.Lookup(name); err == nil {
+			uid, err1 := strconv.Atoi(u.Uid)
+			gid, err2 := strconv.Atoi(u.Gid)
+			if err := errors.Join(err1, err2); err != nil {
+				return account{}, fmt.Errorf("database: account %s: %w", name, err)
+			}
+			return account{name, uid, gid}, nil
+		}
+	}
+	return account{}, errors.New("database: running as root, and neither account mysql nor nobody exists to run the server")
+}
+
+// Start starts a private server with an empty schema. Accounts and passwords are
+// new each time.
+func Start(ctx context.Context, o Options) (*Server, error) {
+	p, err := newPrivate(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		kind:    KindPrivate,
+		private: p,
+		base:    map[string]int64{},
+		last:    map[string]int64{},
+		info:    Info{Vendor: p.binary.vendor, Version: p.binary.version},
+		access: Access{
+			Host: "127.0.0.1", Port: p.port, Socket: p.path("sock"), User: targetUser,
+			Password: p.target, PasswordFile: filepath.Join(o.Dir, "password"), Name: schemaName,
+		},
+	}
+	err = p.initialise(ctx)
+	if err == nil {
+		err = s.launch(ctx, nil)
+	}
+	if err != nil {
+		return nil, errors.Join(err, p.remove(context.WithoutCancel(ctx), 0))
+	}
+	return s, nil
+}
+
+// newPrivate prepares everything but the data.
+func newPrivate(ctx context.Context, o Options) (*private, error) {
+	if err := checkSettings(o.Settings); err != nil {
+		return nil, err
+	}
+	if o.MaxConnections == 0 {
+		o.MaxConnections = 200
+	}
+	if o.BufferPool == "" {
+		o.BufferPool = "512M"
+	}
+	if !settingValue.MatchString(o.BufferPool) {
+		return nil, fmt.Errorf("database: buffer pool %q is no size", o.BufferPool)
+	}
+	p := &private{options: o, admin: rand.Text(), target: rand.Text()}
+	var err error
+	if p.binary, err = findBinary(ctx); err != nil {
+		return nil, err
+	}
+	if p.account, err = findAccount(); err != nil {
+		return nil, err
+	}
+	if p.port, err = o.Platform.Port(ctx); err != nil {
+		return nil, fmt.Errorf("database: %w", err)
+	}
+	if _, err = writePassword(o.Dir, p.target); err != nil {
+		return nil, fmt.Errorf("database: %w", err)
+	}
+	if p.base, err = makeBase(o.Dir, p.account); err != nil {
+		return nil, fmt.Errorf("database: %w", err)
+	}
+	return p, nil
+}
+
+// path is a file in the server's folder.
+func (p *private) path(name string) string { return filepath.Join(p.base, name) }
+
+// writeFile creates or replaces a file that only its owner may read.
+func writeFile(path, text string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
+}
+
+// writePassword keeps the targets' password for commands that people repeat.
+func writePassword(dir, password string) (string, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "password")
+	return path, writeFile(path, password+"\n")
+}
+
+// give writes a file for the server's account.
+func (p *private) give(name, text string) error {
+	if err := writeFile(p.path(name), text); err != nil {
+		return err
+	}
+	return p.own(p.path(name))
+}
+
+// own makes the server's account the owner of a path.
+func (p *private) own(path string) error {
+	if p.account.name == "" {
+		return nil
+	}
+	return os.Lchown(path, p.account.uid, p.account.gid)
+}
+
+// initialise makes an empty data directory.
+func (p *private) initialise(ctx context.Context) error {
+	if err := os.RemoveAll(p.path("data")); err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	for _, dir := range []string{"data", "tmp"} {
+		if err := os.MkdirAll(p.path(dir), 0o700); err != nil {
+			return fmt.Errorf("database: %w", err)
+		}
+		if err := p.own(p.path(dir)); err != nil {
+			return fmt.Errorf("database: %w", err)
+		}
+	}
+	argv := []string{p.binary.path, "--no-defaults", "--initialize-insecure", "--datadir=" + p.path("data")}
+	if p.binary.vendor == MariaDB {
+		argv = []string{
+			installer(p.binary.path), "--no-defaults", "--datadir=" + p.path("data"), "--tmpdir=" + p.path("tmp"),
+			"--skip-test-db", "--skip-name-resolve", "--auth-root-authentication-method=socket",
+		}
+	}
+	return p.runOnce(ctx, "database-init", argv)
+}
+
+// installer is the script that comes with MariaDB.
+func installer(server string) string {
+	for _, dir := range []string{filepath.Dir(server), filepath.Join(filepath.Dir(server), "../bin"), filepath.Join(filepath.Dir(server), "../scripts"), "/usr/bin"} {
+		if path := filepath.Join(dir, "mariadb-install-db"); exists(path) {
+			return path
+		}
+	}
+	return "mariadb-install-db"
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// runOnce runs a command to its end.
+func (p *private) runOnce(ctx context.Context, name string, argv []string) error {
+	log := filepath.Join(p.options.Dir, name+".log")
+	process, err := p.options.Platform.Start(ctx, platform.Spec{
+		Name: name, Argv: argv, Env: environment(), Dir: "/", Log: log, User: p.account.name,
+	})
+	if err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	select {
+	case <-process.Done():
+	case <-ctx.Done():
+	}
+	if err := errors.Join(ctx.Err(), process.Stop(context.WithoutCancel(ctx), 0)); err != nil {
+		return fmt.Errorf("database: %s: %w", name, err)
+	}
+	if exit := process.Exit(); exit.Code != 0 {
+		return fmt.Errorf("database: %s ended with status %d %s: %s", filepath.Base(argv[0]), exit.Code, exit.Signal, tail(log))
+	}
+	return nil
+}
+
+// tail is the end of a log, on one line.
+func tail(path string) string {
+	text, _ := os.ReadFile(path)
+	text = text[max(0, len(text)-600):]
+	return strings.Join(strings.Fields(string(text)), " ")
+}
+
+// configure writes the configuration file and the file of first statements.
+func (p *private) configure(extra []setting) error {
+	run := []setting{
+		{name: "datadir", value: p.path("data")},
+		{name: "tmpdir", value: p.path("tmp")},
+		{name: "socket", value: p.path("sock")},
+		{name: "pid-file", value: p.path("pid")},
+		{name: "init-file", value: p.path("init.sql")},
+		{name: "secure-file-priv", value: p.path("tmp")},
+		{name: "port", value: strconv.Itoa(p.port)},
+		{name: "max-connections", value: strconv.Itoa(p.options.MaxConnections + reserved)},
+		{name: "back-log", value: strconv.Itoa(max(128, p.options.MaxConnections))},
+		{name: "innodb-buffer-pool-size", value: p.options.BufferPool},
+	}
+	var chosen []setting
+	for name, value := range p.options.Settings {
+		chosen = append(chosen, setting{name: name, value: value})
+	}
+	if err := p.give("server.cnf", "[mysqld]\n"+render(p.binary.vendor, pinned, run, chosen, extra)); err != nil {
+		return err
+	}
+	return p.give("init.sql", p.accounts())
+}
+
+// accounts are the statements that make the accounts of this run and
+// remove all others that could log in. The server reads one statement per line.
+func (p *private) accounts() string {
+	var b strings.Builder
+	for _, name := range []string{"root", "mysql", "", p.account.name} {
+		for _, host := range []string{"localhost", "127.0.0.1", "::1", "%"} {
+			fmt.Fprintf(&b, "DROP USER IF EXISTS '%s'@'%s';\n", name, host)
+		}
+	}
+	fmt.Fprintf(&b, "CREATE DATABASE IF NOT EXISTS %s CHARACTER SET utf8mb4 COLLATE %s;\n", schemaName, collation)
+	for _, host := range []string{"localhost", "127.0.0.1"} {
+		fmt.Fprintf(&b, "DROP USER IF EXISTS '%s'@'%s';\nDROP USER IF EXISTS '%s'@'%s';\n", adminUser, host, targetUser, host)
+		fmt.Fprintf(&b, "CREATE USER '%s'@'%s' IDENTIFIED BY '%s';\n", adminUser, host, p.admin)
+		fmt.Fprintf(&b, "CREATE USER '%s'@'%s' IDENTIFIED BY '%s';\n", targetUser, host, p.target)
+		fmt.Fprintf(&b, "GRANT ALL ON *.* TO '%s'@'%s' WITH GRANT OPTION;\n", adminUser, host)
+	}
+	return b.String()
+}
+
+// current is the server's process.
+func (p *private) current() platform.Process {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.process
+}
+
+// command is what starts the server.
+func (p *private) command() []string {
+	return []string{p.binary.path, "--defaults-file=" + p.path("server.cnf")}
+}
+
+// log is the file of the current start.
+func (p *private) log() string {
+	return filepath.Join(p.options.Dir, fmt.Sprintf("server-%d.log", p.starts))
+}
+
+// launch starts the server on the data directory as it is and waits until it
+// answers.
+func (s *Server) launch(ctx context.Context, extra []setting) error {
+	p := s.private
+	if err := p.configure(extra); err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	config, err := os.ReadFile(p.path("server.cnf"))
+	if err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	p.mu.Lock()
+	p.starts++
+	p.mu.Unlock()
+	process, err := p.options.Platform.Start(ctx, platform.Spec{
+		Name: "database", Argv: p.command(), Env: environment(), Dir: "/", Log: p.log(), User: p.account.name,
+	})
+	if err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	p.mu.Lock()
+	p.process = process
+	p.mu.Unlock()
+	s.info.Config, s.info.Command = string(config), strings.Join(p.command(), " ")
+	if err := s.connect(p.adminConfig(), nil); err != nil {
+		return err
+	}
+	err = s.await(ctx)
+	return errors.Join(err, os.Remove(p.path("init.sql")))
+}
+
+// adminConfig is our own way in: the socket.
+func (p *private) adminConfig() *mysql.Config {
+	cfg := mysql.NewConfig()
+	cfg.User, cfg.Passwd, cfg.Net, cfg.Addr, cfg.DBName = adminUser, p.admin, "unix", p.path("sock"), schemaName
+	cfg.Collation = collation
+	cfg.InterpolateParams = false
+	return cfg
+}
+
+// await waits until the server answers our account.
+func (s *Server) await(ctx context.Context) error {
+	p := s.private
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := s.hello(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-p.process.Done():
+			return fmt.Errorf("database: the server ended while starting: %s", tail(p.log()))
+		case <-ctx.Done():
+			return fmt.Errorf("database: the server does not answer: %w (%w): %s", ctx.Err(), err, tail(p.log()))
+		case <-tick.C:
+		}
+	}
+}
+
+// halt ends the server cleanly, so that its data directory needs no recovery.
+func (s *Server) halt(ctx context.Context) error {
+	s.disconnect()
+	process := s.private.current()
+	if process == nil {
+		return nil
+	}
+	if err := process.Stop(ctx, startTimeout); err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	if exit := process.Exit(); exit.Code != 0 {
+		return fmt.Errorf("database: the server did not end cleanly (status %d %s): %s", exit.Code, exit.Signal, tail(s.private.log()))
+	}
+	return nil
+}
+
+// remove ends the server and removes its folder.
+func (p *private) remove(ctx context.Context, grace time.Duration) error {
+	var err error
+	if process := p.current(); process != nil {
+		err = process.Stop(ctx, grace)
+	}
+	return errors.Join(err, os.RemoveAll(p.base))
+}
+
+// socketLimit is the longest path of a Unix socket.
+const socketLimit = 107
+
+// makeBase makes the folder that the server's account owns: in dir where the account can reach
+// it and a socket's path fits, else in a temporary folder.
+func makeBase(dir string, a account) (string, error) {
+	base := filepath.Join(dir, "server")
+	if len(base)+len("/sock") <= socketLimit && reachable(dir, a) {
+		if err := os.RemoveAll(base); err != nil {
+			return "", err
+		}
+		if err := os.Mkdir(base, 0o700); err != nil {
+			return "", err
+		}
+	} else {
+		var err error
+		if base, err = os.MkdirTemp("", "bakeoff-database-"); err != nil {
+			return "", err
+		}
+	}
+	return base, os.Chown(base, a.uid, a.gid)
+}
+
+// reachable tells whether an account may pass through every folder of an
+// absolute path; that of the caller always may.
+func reachable(dir string, a account) bool {
+	if a.name == "" {
+		return true
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		info, err := os.Stat(dir)
+		if err != nil || info.Mode().Perm()&0o001 == 0 {
+			return false
+		}
+		if dir == "/" || dir == "." {
+			return dir == "/"
+		}
+	}
+}

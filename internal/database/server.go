@@ -1,0 +1,195 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"bakeoff/internal/dataset"
+	"bakeoff/internal/platform"
+)
+
+// Vendors.
+const (
+	MariaDB = "mariadb"
+	MySQL   = "mysql"
+)
+
+// Kinds of server.
+const (
+	KindPrivate  = "private"  // started and ended by us
+	KindExternal = "external" // somebody else's, reached by a DSN file
+)
+
+// Info is the server as it was used.
+type Info struct {
+	Kind           string
+	Vendor         string // MariaDB or MySQL
+	Version        string
+	MaxConnections int
+	Settings       map[string]string // as the server reports them
+	Collation      string            // of demo_data.name; empty before the fill
+	Counter        string            // how statements are counted: ByDigest or ByHandler
+	Command        string            // private: the command that started it, as a shell line
+	Config         string            // private: the configuration file it was started with
+}
+
+// Server is a running MySQL or MariaDB. Its methods are safe for concurrent
+// use; those that ask the server take turns on one connection, so that what
+// that connection did can be taken off the counts.
+type Server struct {
+	kind   string
+	access Access // of the targets
+	info   Info
+
+	private *private // nil when external
+	pool    *sql.DB
+	dialled atomic.Int64 // connections we opened, or tried to
+
+	mu      sync.Mutex // guards what follows and the use of conn
+	conn    *sql.Conn
+	base    map[string]int64 // status of our sessions that ended
+	last    map[string]int64 // status of the session, as last seen
+	counter string
+	table   *dataset.Dataset // whose rows are in place; nil before the fill
+}
+
+// Access is how a target reaches the server.
+func (s *Server) Access() Access { return s.access }
+
+// Process is the private server's process; nil for an external one.
+func (s *Server) Process() platform.Process {
+	if s.private == nil {
+		return nil
+	}
+	return s.private.current()
+}
+
+// Info describes the server.
+func (s *Server) Info(ctx context.Context) (Info, error) {
+	info := s.info
+	info.Kind, info.Counter = s.kind, s.counter
+	err := s.use(ctx, func(c *sql.Conn) error {
+		var err error
+		if info.Settings, err = reportedSettings(ctx, c, s.settingNames()); err != nil {
+			return err
+		}
+		if _, err := fmt.Sscan(info.Settings["max_connections"], &info.MaxConnections); err != nil {
+			return fmt.Errorf("max_connections: %w", err)
+		}
+		info.Collation, err = nameCollation(ctx, c)
+		return err
+	})
+	if err != nil {
+		return Info{}, fmt.Errorf("database: info: %w", err)
+	}
+	return info, nil
+}
+
+// Stop closes our connections and ends a private server: asked to, then, after
+// grace, killed. Its folder is removed. Calling it again is no error.
+func (s *Server) Stop(ctx context.Context, grace time.Duration) error {
+	s.disconnect()
+	if s.private == nil {
+		return nil
+	}
+	return s.private.remove(ctx, grace)
+}
+
+// connect opens the pool with the given account. dial, when not nil, replaces
+// the driver's own.
+func (s *Server) connect(cfg *mysql.Config, dial func(ctx context.Context) (net.Conn, error)) error {
+	if dial == nil {
+		dial = func(ctx context.Context) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, cfg.Net, cfg.Addr)
+		}
+	}
+	cfg.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		c, err := dial(ctx)
+		if err == nil {
+			s.dialled.Add(1)
+		}
+		return c, err
+	}
+	cfg.Logger = &mysql.NopLogger{}
+	connector, err := mysql.NewConnector(cfg)
+	if err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pool = sql.OpenDB(connector)
+	s.dialled.Store(0)
+	clear(s.base)
+	clear(s.last)
+	s.pool.SetMaxIdleConns(1)
+	return nil
+}
+
+func (s *Server) disconnect() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dropConn()
+	if s.pool != nil {
+		_ = s.pool.Close()
+		s.pool = nil
+	}
+}
+
+// dropConn closes our connection for good and keeps the count of what it did.
+func (s *Server) dropConn() {
+	if s.conn != nil {
+		_ = s.conn.Raw(func(any) error { return driver.ErrBadConn })
+		_ = s.conn.Close()
+		s.conn = nil
+	}
+	for name, value := range s.last {
+		s.base[name] += value
+	}
+	clear(s.last)
+}
+
+// use runs f on our one connection and notes what the connection has done so
+// far. A broken connection is dropped; the next use opens another.
+func (s *Server) use(ctx context.Context, f func(*sql.Conn) error) error {
+	return s.peek(ctx, func(c *sql.Conn) error {
+		if err := f(c); err != nil {
+			return err
+		}
+		own, err := status(ctx, c, "SESSION")
+		if err == nil {
+			s.last = own
+		}
+		return err
+	})
+}
+
+// peek is use for what touches no table.
+func (s *Server) peek(ctx context.Context, f func(*sql.Conn) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pool == nil {
+		return errors.New("the server is not running")
+	}
+	if s.conn == nil {
+		c, err := s.pool.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		s.conn = c
+	}
+	err := f(s.conn)
+	if ctx.Err() != nil || isBroken(err) {
+		s.dropConn()
+	}
+	return err
+}
