@@ -1,0 +1,193 @@
+package target
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+
+	"bakeoff/internal/database"
+	"bakeoff/internal/dataset"
+	"bakeoff/internal/record"
+)
+
+// Endpoint is one place that answers for a target: a replica, or the balancer.
+type Endpoint struct {
+	Name  string // of the replica, such as "django-1"; empty for the balancer
+	URL   string // base, such as http://127.0.0.1:8080
+	Nonce string // what GET /ping must answer
+}
+
+// A Fixture is the database as the contract check needs it. What the
+// fixture's own statements do is not in its counts. *database.Server is one.
+type Fixture interface {
+	// Lookup answers as a target must, by the server's own collation.
+	Lookup(ctx context.Context, name string) (id int64, exists bool, err error)
+	// Insert adds a row and returns its id; Delete removes it.
+	Insert(ctx context.Context, name string) (id int64, err error)
+	Delete(ctx context.Context, id int64) error
+	// Counters are what the server has counted so far.
+	Counters(ctx context.Context) (database.Counters, error)
+	// Explain names the index by which a name is looked up; empty for none.
+	Explain(ctx context.Context, name string) (index string, err error)
+}
+
+// Contract is what every target must keep, and what it is checked against.
+// Checks of one database take turns: whoever else asks it meanwhile is counted too.
+type Contract struct {
+	Dataset  *dataset.Dataset
+	Database Fixture
+	Lookups  string   // dataset.Client or dataset.Server: who draws the keys under load
+	Seed     uint64   // of the choice of keys
+	Full     bool     // every key on every replica and through the balancer; takes seconds
+	Secrets  []string // never to appear in a detail
+}
+
+// Result is what a check found.
+type Result struct {
+	Checks []record.Check
+	// LengthPresent and LengthAbsent are the bytes of a body beside the key
+	// and the digits of the id, of a key that exists and of one that does
+	// not; -1 where they are not constant or no right answer was seen.
+	LengthPresent int
+	LengthAbsent  int
+	// Others are the statements per request that read no rows of the table, by kind.
+	Others map[string]float64
+}
+
+// Failed are the checks that failed.
+func (r Result) Failed() []record.Check {
+	var out []record.Check
+	for _, c := range r.Checks {
+		if !c.OK {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// Check asks the replicas of one target directly, and all of them through the
+// balancer (its base URL; empty where there is none). when is "before" or
+// "after" the load. Nothing else may use the target or the table meanwhile.
+//
+// A target that fails is no error; an error means that the check itself could not be made.
+func (c *Contract) Check(ctx context.Context, when string, replicas []Endpoint, balancer string) (Result, error) {
+	if len(replicas) == 0 {
+		return Result{}, errors.New("target: no replicas to check")
+	}
+	s, err := newSession(c, when, replicas, balancer)
+	if err != nil {
+		return Result{}, err
+	}
+	defer s.asker.close()
+	if err := s.settle(ctx); err != nil {
+		return Result{}, fmt.Errorf("target: check the contract: %w", err)
+	}
+	for _, p := range parts() {
+		err := p.run(s, ctx)
+		if err == nil {
+			err = context.Cause(ctx)
+		}
+		if err != nil {
+			return Result{}, fmt.Errorf("target: check the contract: %s: %w", p.name, err)
+		}
+	}
+	return s.result(), nil
+}
+
+// part is a stretch of a check between two idle points.
+type part struct {
+	name string
+	run  func(*session, context.Context) error
+}
+
+// parts are all of a check, in order.
+func parts() []part {
+	return []part{
+		{"plan", (*session).checkPlan},
+		{"ping", (*session).checkPing},
+		{"lookups", (*session).checkLookups},
+		{"repeated", (*session).checkRepeated},
+		{"together", (*session).checkTogether},
+		{"drawn", (*session).checkDrawn},
+		{"hostile", (*session).checkHostile},
+		{"limits", (*session).checkLimits},
+		{"fresh row", (*session).checkFresh},
+		{"methods", (*session).checkMethods},
+		{"date", (*session).checkDates},
+		{"length", (*session).checkLengths},
+	}
+}
+
+// session is one check under way.
+type session struct {
+	*Contract
+	when     string
+	replicas []Endpoint
+	all      []Endpoint // the replicas, then the balancer if there is one
+	asker    *asker
+	random   *rand.Rand
+	keys     *dataset.Keys
+
+	ledger  ledger
+	mu      sync.Mutex     // guards lengths and dates
+	lengths [2]map[int]int // absent, present: constant part of a body's length to how often seen
+	dates   map[string]*dateSpan
+	last    database.Counters // at the last idle point
+	asked   atomic.Int64      // requests for /demo so far
+	served  atomic.Int64      // those answered 200
+	others  map[string]int64  // statements that are no reads, in the steps of exact counts
+	per     int64             // requests in those steps
+}
+
+func newSession(c *Contract, when string, replicas []Endpoint, balancer string) (*session, error) {
+	keys, err := dataset.NewKeys(c.Dataset, c.Seed, 0)
+	if err != nil {
+		return nil, fmt.Errorf("target: check the contract: %w", err)
+	}
+	h := fnv.New64a()
+	h.Write([]byte(when))
+	s := &session{
+		Contract: c,
+		when:     when,
+		replicas: replicas,
+		all:      replicas[:len(replicas):len(replicas)],
+		asker:    newAsker(),
+		keys:     keys,
+		random:   rand.New(rand.NewPCG(c.Seed, h.Sum64())),
+		ledger:   ledger{when: when, secrets: c.Secrets},
+		lengths:  [2]map[int]int{{}, {}},
+		dates:    map[string]*dateSpan{},
+		others:   map[string]int64{},
+	}
+	if balancer != "" {
+		s.all = append(s.all, Endpoint{URL: balancer})
+	}
+	return s, nil
+}
+
+func (s *session) result() Result {
+	r := Result{LengthAbsent: s.length(0), LengthPresent: s.length(1), Others: map[string]float64{}}
+	for kind, n := range s.others {
+		if s.per > 0 && n > 0 {
+			r.Others[kind] = float64(n) / float64(s.per)
+		}
+	}
+	s.ledger.remark("statements", Endpoint{}, perRequest(r.Others))
+	r.Checks = s.ledger.checks()
+	return r
+}
+
+// length is the constant of absent (0) or present (1) keys, or -1.
+func (s *session) length(which int) int {
+	if len(s.lengths[which]) != 1 {
+		return -1
+	}
+	for n := range s.lengths[which] {
+		return n
+	}
+	return -1
+}

@@ -1,0 +1,150 @@
+package target
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	askTimeout  = 5 * time.Second // for one request, connecting and reading included
+	answerLimit = 64 << 10        // bytes of a header, and of a body
+	giveUpAfter = 3               // requests in a row without an answer, after which an endpoint is asked no more
+)
+
+// errGivenUp stands for the answer of an endpoint that is asked no more.
+var errGivenUp = errors.New("not asked: the requests before had no answer")
+
+// answer is one whole answer, or the reason why there is none.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+	asked  time.Time
+	read   time.Time // when the last byte was there
+	err    error
+}
+
+// asker sends single requests over kept connections. It neither retries nor
+// follows redirects, nor speaks to proxies. It is safe for concurrent use.
+type asker struct {
+	client *http.Client
+
+	mu     sync.Mutex
+	silent map[string]int // URL to requests without an answer in a row
+}
+
+func newAsker() *asker {
+	return &asker{
+		silent: map[string]int{},
+		client: &http.Client{
+			Timeout: askTimeout,
+			Transport: &http.Transport{
+				DisableCompression:     true,
+				MaxIdleConnsPerHost:    atOnce,
+				MaxResponseHeaderBytes: answerLimit,
+			},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
+}
+
+func (a *asker) close() { a.client.CloseIdleConnections() }
+
+// ask sends one request for base + path.
+func (a *asker) ask(ctx context.Context, method, base, path string) answer {
+	if a.givenUp(base) {
+		return answer{err: errGivenUp}
+	}
+	out := a.exchange(ctx, method, base+path)
+	a.note(base, out.err)
+	return out
+}
+
+func (a *asker) givenUp(base string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.silent[base] >= giveUpAfter
+}
+
+func (a *asker) note(base string, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err == nil {
+		a.silent[base] = 0
+	} else {
+		a.silent[base]++
+	}
+}
+
+func (a *asker) exchange(ctx context.Context, method, address string) answer {
+	out := answer{asked: time.Now()}
+	var body io.Reader
+	if method == http.MethodGet {
+		body = unrepeatable{}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, address, body)
+	if err != nil {
+		return answer{err: err}
+	}
+	res, err := a.client.Do(req)
+	if err != nil {
+		return answer{err: plain(err)}
+	}
+	defer res.Body.Close()
+	out.status, out.header = res.StatusCode, res.Header
+	out.body, err = io.ReadAll(io.LimitReader(res.Body, answerLimit+1))
+	out.read = time.Now()
+	switch {
+	case err != nil:
+		out.err = fmt.Errorf("status %d, then the body broke off after %d bytes: %w", res.StatusCode, len(out.body), plain(err))
+	case len(out.body) > answerLimit:
+		out.err = fmt.Errorf("status %d with a body of more than %d bytes", res.StatusCode, answerLimit)
+	}
+	return out
+}
+
+// unrepeatable is an empty request body that net/http cannot replay: without
+// one it sends a GET again, silently, when a kept connection breaks.
+type unrepeatable struct{}
+
+func (unrepeatable) Read([]byte) (int, error) { return 0, io.EOF }
+
+// plain takes method and URL off an error of net/http: they are said elsewhere.
+func plain(err error) error {
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		return wrapped.Err
+	}
+	return err
+}
+
+// demoPath is the path that asks for a key: everything but letters and digits is escaped.
+func demoPath(key string) string {
+	const plainBytes = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	var b strings.Builder
+	b.WriteString("/demo?name=")
+	for i := range len(key) {
+		if strings.IndexByte(plainBytes, key[i]) >= 0 {
+			b.WriteByte(key[i])
+		} else {
+			fmt.Fprintf(&b, "%%%02X", key[i])
+		}
+	}
+	return b.String()
+}
+
+// excerpt is text in quotes, cut to about limit bytes.
+func excerpt(text string, limit int) string {
+	if len(text) <= limit {
+		return strconv.Quote(text)
+	}
+	return fmt.Sprintf("%s... (%d bytes)", strconv.Quote(text[:limit]), len(text))
+}

@@ -1,0 +1,123 @@
+package target
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"bakeoff/internal/database"
+)
+
+const (
+	settleWait = 20 * time.Millisecond // between two looks at the counts
+	settleMost = time.Second           // after which the counts are taken as they are
+)
+
+// settle waits until the counts stand still: the first idle point.
+func (s *session) settle(ctx context.Context) error {
+	last, err := s.Database.Counters(ctx)
+	if err != nil {
+		return err
+	}
+	for end := time.Now().Add(settleMost); time.Now().Before(end); {
+		if err := pause(ctx, settleWait); err != nil {
+			return err
+		}
+		now, err := s.Database.Counters(ctx)
+		if err != nil {
+			return err
+		}
+		still := now.Reads == last.Reads && others(now.Sub(last)) == 0
+		last = now
+		if still {
+			break
+		}
+	}
+	s.last = last
+	return nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}
+
+// since returns what was counted since the last idle point, and makes now the
+// last one. A server may book a statement just after it answered, so fewer
+// reads than least are waited for, a moment.
+func (s *session) since(ctx context.Context, least int64) (database.Counters, error) {
+	for wait := time.Millisecond; ; wait *= 2 {
+		now, err := s.Database.Counters(ctx)
+		if err != nil {
+			return database.Counters{}, err
+		}
+		if d := now.Sub(s.last); d.Reads >= least || wait > 100*time.Millisecond {
+			s.last = now
+			return d, nil
+		}
+		if err := pause(ctx, wait); err != nil {
+			return database.Counters{}, err
+		}
+	}
+}
+
+// exactly runs the requests of one part and enters whether each of them
+// caused one row-reading statement. A request that was not answered 200 may
+// have caused one or none.
+func (s *session) exactly(ctx context.Context, name string, requests func()) error {
+	asked, served := s.asked.Load(), s.served.Load()
+	requests()
+	asked, served = s.asked.Load()-asked, s.served.Load()-served
+	counted, err := s.since(ctx, served)
+	if err != nil {
+		return err
+	}
+	s.bound(name, counted.Reads, served, asked)
+	s.per += asked
+	for kind, n := range counted.Others {
+		s.others[kind] += n
+	}
+	s.others["select"] -= counted.Reads // a read is a select too
+	return nil
+}
+
+// within is exactly for requests of which some need no statement: as many
+// reads as requests at most.
+func (s *session) within(ctx context.Context, name string, requests func()) error {
+	asked := s.asked.Load()
+	requests()
+	counted, err := s.since(ctx, 0)
+	if err != nil {
+		return err
+	}
+	s.bound(name, counted.Reads, 0, s.asked.Load()-asked)
+	return nil
+}
+
+// bound enters whether reads lie within [low, high].
+func (s *session) bound(name string, reads, low, high int64) {
+	problem := ""
+	if reads < low || reads > high {
+		expected := fmt.Sprintf("%d to %d", low, high)
+		if low == high {
+			expected = fmt.Sprint(low)
+		}
+		problem = fmt.Sprintf("%s: sent %d requests, expected %s row-reading statements, the database counted %d", name, high, expected, reads)
+	}
+	s.ledger.enter("statements", Endpoint{}, problem)
+}
+
+// others is the number of statements that are no reads.
+func others(c database.Counters) int64 {
+	var sum int64
+	for _, n := range c.Others {
+		sum += n
+	}
+	return sum
+}
