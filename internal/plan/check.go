@@ -126,13 +126,32 @@ func (c *checker) balancer() {
 	c.word("balancer.kind", b.Kind, "nginx", "direct", "external")
 	if b.Kind != "external" {
 		c.absent("balancer.url", "is for kind: external")
+		c.absent("balancer.replica_ports", "is for kind: external")
 		return
 	}
+	c.replicaPorts()
 	if b.URL == "" {
 		c.report("balancer.url", "such as http://127.0.0.1:8080", "an external balancer needs a url")
 		return
 	}
 	c.url("balancer.url", b.URL)
+}
+
+func (c *checker) replicaPorts() {
+	seen := map[int]bool{}
+	for i, port := range c.plan.Balancer.ReplicaPorts {
+		path := fmt.Sprintf("balancer.replica_ports[%d]", i)
+		switch {
+		case port < 1 || port > 65535:
+			c.report(path, "", "%d is no port", port)
+		case seen[port]:
+			c.report(path, "", "port %d is listed twice", port)
+		}
+		seen[port] = true
+	}
+	if len(seen) == 0 {
+		c.report("balancer.replica_ports", "such as [9001, 9002]", "an external balancer needs the ports at which it expects the replicas")
+	}
 }
 
 func (c *checker) url(path, text string) {

@@ -75,6 +75,8 @@ type Balancer struct {
 	Kind string `json:"kind" yaml:"kind" jsonschema:"enum=nginx,enum=direct,enum=external,default=nginx"`
 	// URL of an external balancer.
 	URL string `json:"url,omitempty" yaml:"url,omitempty" jsonschema:"pattern=^https?://[^?#@]+$"`
+	// ReplicaPorts, for external: the ports at which that balancer expects the replicas, in order.
+	ReplicaPorts []int `json:"replica_ports,omitempty" yaml:"replica_ports,omitempty"`
 }
 
 // Agents generate the load.
