@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -44,6 +45,7 @@ type guard struct {
 	scans sync.Mutex // one pass over /proc at a time
 	seen  map[int][]proc
 	at    time.Time
+	stale atomic.Bool // a child was started or reaped since
 }
 
 // tree is one started process with all it forked.
@@ -302,6 +304,7 @@ func (g *guard) spawn(spec platform.Spec) (*tree, error) {
 	}
 	t := &tree{number: m.number, first: first, log: log, reported: make(chan struct{}), hurry: make(chan struct{})}
 	g.trees[t.number] = t
+	g.stale.Store(true)
 	g.known[first] = t.number
 	g.save()
 	return t, nil
@@ -373,6 +376,7 @@ func (g *guard) collect() (none bool) {
 			break
 		}
 		found = true
+		g.stale.Store(true)
 		g.bury(pid, status)
 	}
 	if found {
@@ -536,7 +540,7 @@ func (g *guard) gone(number int) bool {
 func (g *guard) members(number int, age time.Duration) []proc {
 	g.scans.Lock()
 	defer g.scans.Unlock()
-	if age == 0 || time.Since(g.at) > age {
+	if g.stale.Swap(false) || time.Since(g.at) >= age {
 		if table, err := processes(); err == nil {
 			g.seen, g.at = g.attribute(table), time.Now()
 		}

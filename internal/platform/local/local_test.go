@@ -8,6 +8,7 @@ import (
 
 	"bakeoff/internal/platform"
 	"bakeoff/internal/platform/local"
+	"bakeoff/internal/platform/platformtest"
 )
 
 // locks numbers the locks of the machine that the tests take.
@@ -42,20 +43,6 @@ func open(t *testing.T) *local.Platform {
 	return p
 }
 
-func TestSmoke(t *testing.T) {
-	p := open(t)
-	log := t.TempDir() + "/log"
-	c, err := p.Start(t.Context(), platform.Spec{Name: "a", Argv: []string{"/bin/sh", "-c", "echo hi; (sleep 100 &) ; env; ulimit -a; sleep 0.1; exit 3"}, Log: log, Dir: "/"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Log(c.PID(), c.PIDs())
-	<-c.Done()
-	t.Log(c.Exit(), c.PIDs())
-	data, err := os.ReadFile(log)
-	t.Log(string(data), err)
-	if err := c.Stop(t.Context(), 0); err != nil {
-		t.Error(err)
-	}
-	t.Log(c.PIDs())
+func TestContract(t *testing.T) {
+	platformtest.Run(t, func(t *testing.T) platform.Platform { return open(t) })
 }
