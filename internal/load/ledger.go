@@ -8,8 +8,11 @@ import (
 )
 
 const (
-	second      = int64(time.Second)
-	maxClasses  = 64  // distinct outcomes per window; further ones count as "other"
+	second     = int64(time.Second)
+	maxClasses = 64 // distinct outcomes per window; further ones count as "other"
+	// boundStep is what the bounds of arrivals dropped before the time-out are
+	// rounded down to, so that they stay few.
+	boundStep   = 10 * time.Millisecond
 	maxReplicas = 256 // distinct replicas per window; further ones count as "other"
 )
 
@@ -96,7 +99,11 @@ func (l *ledger) dropped(now, intended int64, lost string) {
 	l.roll(now)
 	w := &l.window
 	w.Books.Dropped++
-	w.Response.RecordOver(min(time.Duration(max(now-intended, 0)), l.timeout))
+	waited := min(time.Duration(max(now-intended, 0)), l.timeout)
+	if waited < l.timeout {
+		waited = waited.Truncate(boundStep)
+	}
+	w.Response.RecordOver(waited)
 	if lost != "" {
 		add(&w.Lost, lost, 1)
 	}

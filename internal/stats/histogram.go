@@ -1,9 +1,9 @@
 package stats
 
 import (
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -19,42 +19,59 @@ const (
 
 // Histogram counts durations in nanoseconds with three significant digits,
 // from 1 us to 120 s, beside a number of censored samples: time-outs and drops, of which is known only that they lasted
-// longer than a bound. The zero value is not usable; see NewHistogram. It is
-// not safe for concurrent use.
+// longer than a bound. It takes memory only for values that occur. The zero value is not usable; see
+// NewHistogram. It is not safe for concurrent use.
 type Histogram struct {
-	hdr     *hdrhistogram.Histogram
-	over    int64         // censored samples
-	bound   time.Duration // what every censored sample exceeds; the smallest seen
-	clamped int64         // samples above highest, counted as highest
+	hdr     *hdrhistogram.PackedHistogram
+	over    int64   // censored samples
+	bounds  []bound // what they exceed, ascending
+	clamped int64   // samples above highest, counted as highest
+}
+
+// bound says how many censored samples are known to exceed it.
+type bound struct {
+	above time.Duration
+	count int64
 }
 
 // NewHistogram returns an empty histogram.
 func NewHistogram() *Histogram {
-	return &Histogram{hdr: hdrhistogram.New(lowest, highest, digits)}
+	return &Histogram{hdr: hdrhistogram.NewPacked(lowest, highest, digits)}
 }
 
 // Record counts one duration; below 1 us is counted as it is (0 upwards),
 // above 120 s as 120 s and in Clamped.
-func (h *Histogram) Record(d time.Duration) {
+func (h *Histogram) Record(d time.Duration) { h.RecordN(d, 1) }
+
+// RecordN counts n durations of the same length.
+func (h *Histogram) RecordN(d time.Duration, n int64) {
 	v := int64(d)
 	if v < 0 {
 		v = 0
 	}
 	if v > highest {
 		v = highest
-		h.clamped++
+		h.clamped += n
 	}
-	if err := h.hdr.RecordValue(v); err != nil {
+	if err := h.hdr.RecordValues(v, n); err != nil {
 		panic(fmt.Sprintf("stats: value %d within range was refused: %v", v, err))
 	}
 }
 
 // RecordOver counts one sample of which is only known that it exceeds bound.
-func (h *Histogram) RecordOver(bound time.Duration) {
-	if h.over == 0 || bound < h.bound {
-		h.bound = bound
+func (h *Histogram) RecordOver(bound time.Duration) { h.overN(bound, 1) }
+
+func (h *Histogram) overN(above time.Duration, n int64) {
+	if n == 0 {
+		return
 	}
-	h.over++
+	h.over += n
+	i, found := slices.BinarySearchFunc(h.bounds, above, func(b bound, d time.Duration) int { return int(b.above - d) })
+	if found {
+		h.bounds[i].count += n
+		return
+	}
+	h.bounds = slices.Insert(h.bounds, i, bound{above, n})
 }
 
 // Merge adds the samples of o, which stays as it is.
@@ -65,17 +82,16 @@ func (h *Histogram) Merge(o *Histogram) {
 	if dropped := h.hdr.Merge(o.hdr); dropped != 0 {
 		panic(fmt.Sprintf("stats: merging lost %d samples", dropped))
 	}
-	if o.over > 0 && (h.over == 0 || o.bound < h.bound) {
-		h.bound = o.bound
+	for _, b := range slices.Clone(o.bounds) {
+		h.overN(b.above, b.count)
 	}
-	h.over += o.over
 	h.clamped += o.clamped
 }
 
 // Reset empties the histogram.
 func (h *Histogram) Reset() {
 	h.hdr.Reset()
-	h.over, h.bound, h.clamped = 0, 0, 0
+	h.over, h.bounds, h.clamped = 0, nil, 0
 }
 
 // Count is the number of samples, censored ones included.
@@ -86,32 +102,74 @@ func (h *Histogram) Over() int64    { return h.over }
 func (h *Histogram) Clamped() int64 { return h.clamped }
 
 // Mean is the mean of the samples that are not censored; 0 when there is none.
-func (h *Histogram) Mean() time.Duration {
+func (h *Histogram) Mean() time.Duration { return time.Duration(h.hdr.Mean()) }
+
+// Min and Max are the smallest and greatest sample that is not censored, to
+// three digits; 0 when there is none.
+func (h *Histogram) Min() time.Duration { return time.Duration(h.hdr.Min()) }
+
+func (h *Histogram) Max() time.Duration {
 	if h.hdr.TotalCount() == 0 {
 		return 0
 	}
-	return time.Duration(h.hdr.Mean())
+	return time.Duration(h.hdr.Max())
 }
 
-// Min and Max are the smallest and greatest sample that is not censored.
-func (h *Histogram) Min() time.Duration { return time.Duration(h.hdr.Min()) }
-func (h *Histogram) Max() time.Duration { return time.Duration(h.hdr.Max()) }
+// Slower is the number of samples that lasted longer than d: those of values above
+// d (to three digits) and all censored ones, since none of them was seen to end.
+func (h *Histogram) Slower(d time.Duration) int64 {
+	n := h.over
+	for value, count := range h.hdr.ForEachBucket {
+		if value > int64(d) {
+			n += count
+		}
+	}
+	return n
+}
+
+// Each calls yield for every value that occurs, ascending, with its count;
+// censored samples are not among them. It can be used with range.
+func (h *Histogram) Each(yield func(value time.Duration, count int64) bool) {
+	h.hdr.ForEachBucket(func(v, n int64) bool { return yield(time.Duration(v), n) })
+}
 
 // Quantile returns the value at quantile q in (0,1] without asking whether
-// enough samples support it, and whether it falls among the censored ones (the value
-// is their bound then). It is 0 for an empty histogram.
+// enough samples support it, and whether it falls among the censored ones.
+// These are taken to lie above all others; a quantile among them is a lower bound: the
+// sample of that rank if each censored one had ended at its bound. It is 0 for an empty histogram.
 func (h *Histogram) Quantile(q float64) (value time.Duration, censored bool) {
 	n := h.Count()
 	if n == 0 {
 		return 0, false
 	}
-	rank := int64(q*float64(n) + 0.999999)
-	rank = min(max(rank, 1), n)
-	known := h.hdr.TotalCount()
-	if rank > known {
-		return h.bound, true
+	rank := min(max(int64(math.Ceil(q*float64(n)-1e-6)), 1), n)
+	if known := h.hdr.TotalCount(); rank <= known {
+		return time.Duration(h.hdr.ValueAtPercentile(100 * float64(rank) / float64(known))), false
 	}
-	return time.Duration(h.hdr.ValueAtQuantile(100 * float64(rank) / float64(known))), false
+	return h.atLeast(rank), true
+}
+
+// atLeast is the sample of a rank (from 1) among the values and the bounds together.
+func (h *Histogram) atLeast(rank int64) time.Duration {
+	var seen int64
+	rest := h.bounds
+	for value, count := range h.hdr.ForEachBucket {
+		for len(rest) > 0 && rest[0].above <= time.Duration(value) {
+			if seen += rest[0].count; seen >= rank {
+				return rest[0].above
+			}
+			rest = rest[1:]
+		}
+		if seen += count; seen >= rank {
+			return time.Duration(value)
+		}
+	}
+	for _, b := range rest {
+		if seen += b.count; seen >= rank {
+			return b.above
+		}
+	}
+	return 0
 }
 
 // Percentile is one percentile with what may be said of it.
@@ -138,55 +196,12 @@ func (h *Histogram) Percentile(p float64) Percentile {
 // SamplesNeeded is the number of samples of which 100 lie beyond percentile p, in percent.
 func SamplesNeeded(p float64) int64 {
 	share := 1 - p/100
+	if share <= 0 {
+		return math.MaxInt64
+	}
 	need := int64(beyond / share)
 	for float64(need)*share < beyond-1e-6 {
 		need++
 	}
 	return need
-}
-
-// packed is a histogram as it stands in a file: HDR V2, deflated, base64, and
-// the censored samples beside it.
-type packed struct {
-	HDR     string `json:"hdr,omitempty"`
-	Over    int64  `json:"over,omitempty"`
-	BoundNS int64  `json:"bound_ns,omitempty"`
-	Clamped int64  `json:"clamped,omitempty"`
-}
-
-// MarshalJSON writes {"hdr": base64 of HDR V2, "over": n, "bound_ns": n, "clamped": n}; empty parts are left out.
-func (h *Histogram) MarshalJSON() ([]byte, error) {
-	p := packed{Over: h.over, BoundNS: int64(h.bound), Clamped: h.clamped}
-	if h.hdr.TotalCount() > 0 {
-		raw, err := h.hdr.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
-		if err != nil {
-			return nil, fmt.Errorf("stats: encode histogram: %w", err)
-		}
-		p.HDR = string(raw)
-	}
-	return json.Marshal(p)
-}
-
-// UnmarshalJSON reads what MarshalJSON wrote.
-func (h *Histogram) UnmarshalJSON(data []byte) error {
-	var p packed
-	if err := json.Unmarshal(data, &p); err != nil {
-		return fmt.Errorf("stats: decode histogram: %w", err)
-	}
-	*h = *NewHistogram()
-	h.over, h.bound, h.clamped = p.Over, time.Duration(p.BoundNS), p.Clamped
-	if p.HDR == "" {
-		return nil
-	}
-	if _, err := base64.StdEncoding.DecodeString(p.HDR); err != nil {
-		return fmt.Errorf("stats: decode histogram: %w", err)
-	}
-	in, err := hdrhistogram.Decode([]byte(p.HDR))
-	if err != nil {
-		return fmt.Errorf("stats: decode histogram: %w", err)
-	}
-	if lost := h.hdr.Merge(in); lost != 0 {
-		return fmt.Errorf("stats: decode histogram: %d samples out of range", lost)
-	}
-	return nil
 }
