@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -36,6 +37,8 @@ func TestMain(m *testing.M) {
 	case "controller":
 		os.Exit(controllerRole())
 	}
+	flag.Parse()
+	_ = flag.Set("test.parallel", "8") // most of these tests wait for time to pass
 	goleak.VerifyTestMain(m)
 }
 
