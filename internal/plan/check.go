@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -14,7 +15,10 @@ import (
 	"bakeoff/internal/strictyaml"
 )
 
-const second = time.Second
+const (
+	second     = time.Second
+	mostAgents = 64
+)
 
 // Primary metrics.
 const (
@@ -39,7 +43,7 @@ func (c *checker) check() {
 	c.database()
 	c.balancer()
 	c.word("agents.engine", p.Agents.Engine, "http")
-	c.integer("agents.count", p.Agents.Count, 1, 64)
+	c.integer("agents.count", p.Agents.Count, 1, mostAgents)
 	c.integer("deployment.replicas", p.Deployment.Replicas, 1, 100)
 	c.integer("deployment.workers", p.Deployment.Workers, 1, 256)
 	c.integer("deployment.pool", p.Deployment.Pool, 1, 10_000)
@@ -71,6 +75,7 @@ var (
 	sizeText     = regexp.MustCompile(`^[1-9][0-9]{0,8}[KMG]$`)
 	variableText = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 	settingText  = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,63}$`)
+	dsnText      = regexp.MustCompile(`@(tcp|unix)?\(`)
 	nameText     = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
 )
 
@@ -143,7 +148,7 @@ func (c *checker) replicaPorts() {
 		path := fmt.Sprintf("balancer.replica_ports[%d]", i)
 		switch {
 		case port < 1 || port > 65535:
-			c.report(path, "", "%d is no port", port)
+			c.report(path, "", "must be 1 to 65535, but is %d", port)
 		case seen[port]:
 			c.report(path, "", "port %d is listed twice", port)
 		}
@@ -158,16 +163,23 @@ func (c *checker) url(path, text string) {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || strings.ContainsFunc(text, control):
-		c.report(path, "such as http://127.0.0.1:8080", "%s is no URL", strictyaml.Quote(text))
+		c.report(path, "such as http://127.0.0.1:8080", "is no URL") // not quoted: it may hold a password
 	case u.Scheme != "http" && u.Scheme != "https":
 		c.report(path, "such as http://127.0.0.1:8080", "must begin with http:// or https://")
 	case u.Hostname() == "":
 		c.report(path, "such as http://127.0.0.1:8080", "has no host")
+	case u.Port() != "" && !isPort(u.Port()):
+		c.report(path, "", "the port must be 1 to 65535")
 	case u.User != nil:
 		c.report(path, "", "must not hold a user or password")
 	case u.RawQuery != "" || u.Fragment != "" || u.ForceQuery:
 		c.report(path, "", "must end with the path: no ? and no #")
 	}
+}
+
+func isPort(text string) bool {
+	n, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && n > 0
 }
 
 // settingsOfContract are given to every target by bakeoff, with the plan's key that sets them, if any.
@@ -276,7 +288,9 @@ func (c *checker) phase(path string, ph Phase) {
 	c.duration(path+".duration", ph.Duration, 100*time.Millisecond, 24*time.Hour)
 	c.duration(path+".timeout", ph.Timeout, time.Millisecond, 2*time.Minute)
 	c.number(path+".check_share", ph.CheckShare, 0.1, 1)
-	c.word(path+".lookups", ph.Lookups, "client", "server")
+	if c.has(path + ".lookups") {
+		c.word(path+".lookups", ph.Lookups, "client", "server")
+	}
 	switch ph.Model {
 	case "open":
 		c.open(path, ph)
@@ -291,7 +305,7 @@ func (c *checker) connections(path string, ph Phase) {
 		return
 	}
 	c.integer(path, ph.Connections, 1, 100_000)
-	if n := c.plan.Agents.Count; ph.Connections >= 1 && ph.Connections < n {
+	if n := c.plan.Agents.Count; n <= mostAgents && ph.Connections >= 1 && ph.Connections < n {
 		c.report(path, "", "%d connections are fewer than the %d agents", ph.Connections, n)
 	}
 }
@@ -384,15 +398,12 @@ func (c *checker) word(path, word string, known ...string) {
 		return
 	}
 	hint := strictyaml.Suggest(word, known)
-	c.report(path, hint, "%s must be %s", strictyaml.Quote(word), strings.Join(known, " or "))
+	c.report(path, hint, "must be %s, but is %s", strings.Join(known, " or "), strictyaml.Quote(word))
 }
 
 func (c *checker) integer(path string, x, least, most int) {
-	switch {
-	case x < least:
-		c.report(path, "", "%d is below %d", x, least)
-	case x > most:
-		c.report(path, "", "%d is above %d", x, most)
+	if x < least || x > most {
+		c.report(path, "", "must be %d to %d, but is %d", least, most, x)
 	}
 }
 
@@ -404,27 +415,35 @@ func (c *checker) override(path string, x, most int) {
 }
 
 func (c *checker) number(path string, x, least, most float64) {
-	if !(x >= least && x <= most) {
-		c.report(path, "", "%v is not in %v to %v", x, least, most)
+	if x >= least && x <= most {
+		return
 	}
+	hint := ""
+	if most == 1 && x > 1 && x <= 100 {
+		hint = "write " + decimal(x/100)
+	}
+	c.report(path, hint, "must be %s to %s, but is %s", decimal(least), decimal(most), decimal(x))
 }
 
 func (c *checker) positive(path string, x, most float64) {
-	if !(x > 0 && x <= most) || math.IsInf(x, 0) {
-		c.report(path, "", "%v is not above 0 and up to %v", x, most)
+	if !(x > 0 && x <= most) {
+		c.report(path, "", "must be above 0 and at most %s, but is %s", decimal(most), decimal(x))
 	}
+}
+
+func decimal(x float64) string {
+	if math.Abs(x) < 1e15 {
+		return strconv.FormatFloat(x, 'f', -1, 64)
+	}
+	return strconv.FormatFloat(x, 'g', -1, 64)
 }
 
 func (c *checker) duration(path string, d Duration, least, most time.Duration) {
 	switch {
 	case d == 0 && least > 0 && !c.has(path):
 		c.report(path, "such as 4s", "is missing")
-	case d < 0:
-		c.report(path, "", "%s is negative", d)
-	case time.Duration(d) < least:
-		c.report(path, "", "%s is below %s", d, Duration(least))
-	case time.Duration(d) > most:
-		c.report(path, "", "%s is above %s", d, Duration(most))
+	case time.Duration(d) < least || time.Duration(d) > most:
+		c.report(path, "", "must be %s to %s, but is %s", Duration(least), Duration(most), d)
 	}
 }
 
@@ -450,6 +469,8 @@ func (c *checker) path(path, name string) {
 	switch {
 	case strings.ContainsFunc(name, control):
 		c.report(path, "", "must not hold control characters")
+	case dsnText.MatchString(name):
+		c.report(path, "write the DSN into a file of mode 0600 and the file's name here", "holds a DSN itself")
 	case slices.Contains(strings.FieldsFunc(name, func(r rune) bool { return r == '/' || r == '\\' }), ".."):
 		c.report(path, "write the whole path", "must not hold ..")
 	}

@@ -61,6 +61,9 @@ func guessDuration(word string) string {
 		return "such as 4s, 1.5s, 2m or 500ms"
 	}
 	if unit, ok := units[strings.ToLower(m[2])]; ok {
+		if _, err := time.ParseDuration(m[1] + unit); err != nil {
+			return "it is too long"
+		}
 		return "write " + m[1] + unit
 	}
 	return "units are ns, us, ms, s, m and h"

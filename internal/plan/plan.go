@@ -76,7 +76,7 @@ type Balancer struct {
 	// URL of an external balancer.
 	URL string `json:"url,omitempty" yaml:"url,omitempty" jsonschema:"pattern=^https?://[^?#@]+$"`
 	// ReplicaPorts, for external: the ports at which that balancer expects the replicas, in order.
-	ReplicaPorts []int `json:"replica_ports,omitempty" yaml:"replica_ports,omitempty"`
+	ReplicaPorts []int `json:"replica_ports,omitempty" yaml:"replica_ports,omitempty" jsonschema:"minItems=1,uniqueItems=true"`
 }
 
 // Agents generate the load.

@@ -79,7 +79,11 @@ func (Database) JSONSchemaExtend(s *jsonschema.Schema) {
 
 // JSONSchemaExtend says which keys go with which kind of balancer.
 func (Balancer) JSONSchemaExtend(s *jsonschema.Schema) {
-	s.AllOf = []*jsonschema.Schema{whenElse("kind", "external", &jsonschema.Schema{Required: []string{"url"}}, &jsonschema.Schema{Not: anyOf("url")})}
+	if ports, ok := s.Properties.Get("replica_ports"); ok {
+		ports.Items.Minimum, ports.Items.Maximum = "1", "65535"
+	}
+	keys := []string{"url", "replica_ports"}
+	s.AllOf = []*jsonschema.Schema{whenElse("kind", "external", &jsonschema.Schema{Required: keys}, &jsonschema.Schema{Not: anyOf(keys...)})}
 }
 
 // when is: if the key has the value, then the schema holds.

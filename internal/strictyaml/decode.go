@@ -214,6 +214,7 @@ func (d *Document) decodeScalar(n *yaml.Node, path string, v reflect.Value) {
 }
 
 var (
+	leadingZero = regexp.MustCompile(`^[-+]?0[0-9a-zA-Z_]+$`)
 	integerText = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
 	numberText  = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
 )
@@ -300,6 +301,9 @@ func rewrite(n *yaml.Node, want string) string {
 	if n.Kind != yaml.ScalarNode {
 		return ""
 	}
+	if plain(n) && want == "an integer" && leadingZero.MatchString(n.Value) {
+		return "write it in decimal, without a leading 0"
+	}
 	number, err := strconv.ParseFloat(strings.ReplaceAll(n.Value, "_", ""), 64)
 	isNumber := err == nil && !math.IsInf(number, 0) && !math.IsNaN(number)
 	whole := isNumber && number == math.Trunc(number) && math.Abs(number) < 1<<53
@@ -310,6 +314,8 @@ func rewrite(n *yaml.Node, want string) string {
 		return "write true"
 	case want == "true or false" && strings.Contains("|no|off|n|false|0|", "|"+strings.ToLower(n.Value)+"|"):
 		return "write false"
+	case want == "a list" && n.ShortTag() == "!!str" && !strings.ContainsFunc(n.Value, oddInPath):
+		return "write [" + clip(n.Value) + "]"
 	case want == "an integer" && whole:
 		return "write " + strconv.FormatInt(int64(number), 10)
 	case want == "a number" && isNumber:

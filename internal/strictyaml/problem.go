@@ -3,10 +3,12 @@ package strictyaml
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // shownProblems is how many problems Error spells out.
@@ -87,7 +89,10 @@ func excerpt(lines []string, at place) string {
 	if at.line < 1 || at.line > len(lines) {
 		return ""
 	}
-	text := []rune(lines[at.line-1])
+	text := []rune(redact(lines[at.line-1]))
+	if len(text) == 0 {
+		return ""
+	}
 	column := min(max(at.column, 1), len(text)+1) - 1 // from 0
 	from := 0
 	if column > excerptWidth-20 {
@@ -107,6 +112,20 @@ func excerpt(lines []string, at place) string {
 		return out
 	}
 	return out + "\n      | " + strings.Repeat(" ", column-from) + "^"
+}
+
+// secretText is what stands before the @ of a URL or a database's DSN.
+var secretText = regexp.MustCompile(`//[^/\s@]*@|[^\s@"'/]*:[^\s@"']*@(tcp|unix)?\(`)
+
+// redact overwrites what may be a password, keeping the line's length.
+func redact(line string) string {
+	return secretText.ReplaceAllStringFunc(line, func(match string) string {
+		from, to := 0, strings.LastIndexByte(match, '@')
+		if strings.HasPrefix(match, "//") {
+			from = 2
+		}
+		return match[:from] + strings.Repeat("*", utf8.RuneCountInString(match[from:to])) + match[to:]
+	})
 }
 
 // printable keeps what moves a cursor or colours a terminal out of excerpts.

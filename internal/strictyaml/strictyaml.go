@@ -68,7 +68,7 @@ func Parse(name string, data []byte) (*Document, error) {
 		return nil, err
 	}
 	d.places[""] = placeOf(d.root)
-	d.refuse(d.root)
+	d.refuse(d.root, nil)
 	if err := d.Err(); err != nil {
 		return nil, err
 	}
@@ -126,22 +126,48 @@ func (d *Document) syntaxAt(err *yaml.LoadError) {
 	d.add(place{err.Mark.Line, err.Mark.Column}, "", hint, "is not YAML: "+err.Message)
 }
 
-// refuse adds a problem for each anchor, alias and tag.
-func (d *Document) refuse(n *yaml.Node) {
+// refuse adds a problem for each anchor, alias, merge key and tag.
+func (d *Document) refuse(n *yaml.Node, at *step) {
 	switch {
 	case d.full():
 		return
 	case n.Kind == yaml.AliasNode:
-		d.add(placeOf(n), "", "write the value out", fmt.Sprintf("alias *%s: aliases are not allowed", clip(n.Value)))
+		d.add(placeOf(n), at.path(), "write the value out", fmt.Sprintf("alias *%s: aliases are not allowed", clip(n.Value)))
 		return
 	case n.Anchor != "":
-		d.add(placeOf(n), "", "write the value out", fmt.Sprintf("anchor &%s: anchors are not allowed", clip(n.Anchor)))
+		d.add(placeOf(n), at.path(), "write the value out", fmt.Sprintf("anchor &%s: anchors are not allowed", clip(n.Anchor)))
 	case n.Style&yaml.TaggedStyle != 0:
-		d.add(placeOf(n), "", "leave the tag out", fmt.Sprintf("tag %s: tags are not allowed", clip(n.Tag)))
+		d.add(placeOf(n), at.path(), "leave the tag out", fmt.Sprintf("tag %s: tags are not allowed", clip(n.Tag)))
+	case n.ShortTag() == "!!merge":
+		d.add(placeOf(n), at.path(), "write the keys out", "merge keys are not allowed")
 	}
-	for _, child := range n.Content {
-		d.refuse(child)
+	for i, child := range n.Content {
+		switch {
+		case n.Kind == yaml.SequenceNode:
+			d.refuse(child, &step{up: at, index: i})
+		case i%2 == 0:
+			d.refuse(child, at)
+		default:
+			d.refuse(child, &step{up: at, key: n.Content[i-1]})
+		}
 	}
+}
+
+// step is the last step of a path; the text is made only when it is shown.
+type step struct {
+	up    *step
+	key   *yaml.Node // nil in a list
+	index int
+}
+
+func (s *step) path() string {
+	switch {
+	case s == nil:
+		return ""
+	case s.key != nil:
+		return Join(s.up.path(), s.key.Value)
+	}
+	return fmt.Sprintf("%s[%d]", s.up.path(), s.index)
 }
 
 // Has tells whether the document gives a value at path, such as
@@ -220,9 +246,9 @@ func parent(path string) string {
 func placeOf(n *yaml.Node) place { return place{n.Line, n.Column} }
 
 // Join is the path of a mapping's key: "a.b", or a["b c"] where the key has
-// other characters than letters, digits, - and _.
+// other characters than letters, digits, - and _, or more than 64 of them.
 func Join(path, key string) string {
-	if key == "" || strings.ContainsFunc(key, oddInPath) {
+	if key == "" || len(key) > 64 || strings.ContainsFunc(key, oddInPath) {
 		return fmt.Sprintf("%s[%q]", path, clip(key))
 	}
 	if path == "" {
