@@ -234,6 +234,9 @@ func (g *guard) relabel(label string) {
 // save writes the state file; g.mu is held. Failing to is no reason to end a
 // run: descendants are found by their marks, and the guard is alive.
 func (g *guard) save() {
+	if g.closing {
+		return // the file is gone, or about to be
+	}
 	g.state.First = g.state.First[:0]
 	for _, t := range g.trees {
 		if !t.ended {

@@ -1,3 +1,5 @@
+//go:build linux
+
 package local_test
 
 import (
@@ -14,9 +16,15 @@ import (
 // locks numbers the locks of the machine that the tests take.
 var locks atomic.Int64
 
+func newLock() string { return fmt.Sprintf("bakeoff-test-%d-%d", os.Getpid(), locks.Add(1)) }
+
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "guard" {
 		os.Exit(local.Guard())
+	}
+	if len(os.Args) > 1 && os.Args[1] == "controller" {
+		fmt.Fprintln(os.Stderr, "controller:", controller(os.Args[2:]))
+		os.Exit(1)
 	}
 	os.Exit(m.Run())
 }
