@@ -131,6 +131,24 @@ func (p *Prepared) values() map[string]string {
 	})
 }
 
+// path is the search path of a started target: where its tools lie, then the
+// system's own folders, and nothing else of the user's.
+func (p *Prepared) path() string {
+	var dirs []string
+	for _, n := range p.Recipe.spec.Needs {
+		if tool := p.tools[n.Tool]; tool != "" {
+			dirs = append(dirs, filepath.Dir(tool))
+		}
+	}
+	unique := []string{}
+	for _, dir := range append(dirs, "/usr/local/bin", "/usr/bin", "/bin") {
+		if !slices.Contains(unique, dir) {
+			unique = append(unique, dir)
+		}
+	}
+	return strings.Join(unique, string(filepath.ListSeparator))
+}
+
 func (p *Prepared) readVersions(ctx context.Context, log io.Writer) (map[string]string, error) {
 	var out bytes.Buffer
 	if err := p.run(ctx, expandAll(p.Recipe.spec.Versions, p.values()), &out, log); err != nil {
@@ -221,7 +239,7 @@ func (d *done) fits(digest string, tools map[string]string) bool {
 	}
 	now := stamps(tools)
 	for name, stamp := range d.Tools {
-		if now[name] != "" && now[name] != stamp || now[name] == "" {
+		if now[name] != stamp {
 			return false
 		}
 	}

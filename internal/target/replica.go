@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -92,9 +91,9 @@ func (r *Replica) newSpec() platform.Spec {
 		position = r.recipe.spec.AccessLog.On
 	}
 	argv := expandAll(append(slices.Clone(r.recipe.spec.Start), position.Args...), values)
-	env := merged(r.recipeEnv(), map[string]string{
-		"PATH": os.Getenv("PATH"), "HOME": values["build"], "LANG": "C.UTF-8", "TZ": "UTC",
-	})
+	env := merged(map[string]string{
+		"PATH": l.Prepared.path(), "HOME": values["build"], "LANG": "C.UTF-8", "TZ": "UTC",
+	}, r.recipeEnv())
 	for name, value := range position.Env {
 		env[name] = expand(value, values)
 	}

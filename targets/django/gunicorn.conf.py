@@ -7,6 +7,7 @@ bind = "%s:%s" % (os.environ["HOST"], os.environ["PORT"])
 workers = int(os.environ["WORKERS"])
 worker_class = "gevent"
 keepalive = int(os.environ["KEEPALIVE"])
+graceful_timeout = int(os.environ["GRACEFUL_TIMEOUT"])
 accesslog = "-" if os.environ.get("BAKEOFF_ACCESS_LOG") == "1" else None
 
 
