@@ -1,0 +1,263 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+
+	"bakeoff/internal/stats"
+)
+
+// phaseTitle says what a phase is: "closed: 32 connections, 4 s".
+func phaseTitle(p Phase) string {
+	if p.Model == "closed" {
+		return fmt.Sprintf("Phase %s: closed model, %s, %s", p.Name, plural(p.Connections, "connection"), span(p.DurationS))
+	}
+	return fmt.Sprintf("Phase %s: open model, %s/s %s, up to %s, %s", p.Name, number(p.Rate), p.Arrivals, plural(p.Connections, "connection"), span(p.DurationS))
+}
+
+// phaseSections are the details of one phase.
+func phaseSections(s *Summary, p Phase) []section {
+	return []section{
+		{title: phaseTitle(p), tables: append([]grid{books(s, p)}, times(s, p)...)},
+		{title: "Phase " + p.Name + ": processes", tables: []grid{tierTable(p), memoryTable(p), replicaTable(p), statements(p)}},
+	}
+}
+
+// books is one line per target and block.
+func books(s *Summary, p Phase) grid {
+	g := grid{
+		left:    2,
+		caption: "Books: planned = sent + dropped, sent = ok + bad + timeout + error. late: taken up over 1 ms late by the generator; queued: waited for a free connection. ok/s: correct answers received per second while requests were sent.",
+		head:    []string{"target", "block", "planned", "sent", "ok", "bad", "timeout", "error", "dropped", "late", "queued", "ok/s"},
+	}
+	for _, t := range s.Targets {
+		for _, o := range s.Trials {
+			if o.Target != t.Name {
+				continue
+			}
+			for _, f := range o.Phases {
+				if f.Number == p.Number {
+					g.rows = append(g.rows, append([]string{t.Name, blockName(o)}, bookCells(f.Books, f.Goodput)...))
+				}
+			}
+		}
+	}
+	return g
+}
+
+// blockName is the block, and for a trial that does not count why.
+func blockName(t Trial) string {
+	if t.Used {
+		return fmt.Sprint(t.Block)
+	}
+	return fmt.Sprintf("%d %s", t.Block, t.Status)
+}
+
+func bookCells(b stats.Books, rate float64) []string {
+	var out []string
+	for _, n := range []int64{b.Planned, b.Sent, b.OK, b.Bad, b.Timeout, b.Error, b.Dropped, b.Late, b.Queued} {
+		out = append(out, count(n))
+	}
+	return append(out, number(rate))
+}
+
+// times are the percentiles per target and block, and the pooled ones.
+func times(s *Summary, p Phase) []grid {
+	what := "Response time, from the intended time to the last byte."
+	if p.Model == "closed" {
+		what = "Service time, closed model: no claim about latency."
+	}
+	var blocks, pooled percentileTable
+	for i, t := range s.Targets {
+		for _, o := range s.Trials {
+			if o.Target == t.Name && o.Used {
+				blocks.addTrial(o, p)
+			}
+		}
+		of := p.Targets[i]
+		if p.Model == "closed" {
+			pooled.add([]string{t.Name}, of.PooledService)
+		} else {
+			pooled.add([]string{t.Name}, of.PooledResponse)
+		}
+	}
+	first := blocks.grid([]string{"target", "block", "requests"}, 2)
+	first.caption = what + " A percentile is given when 100 requests lie beyond it."
+	second := pooled.grid([]string{"target", "requests"}, 1)
+	second.caption = "The same, pooled: histograms merged over all valid blocks of a target. Never used for a verdict, for blocks differ."
+	return []grid{first, second}
+}
+
+// percentileTable gathers rows of percentiles. The percentiles that no row supports share the last column.
+type percentileTable struct {
+	keys [][]string
+	rows [][]Percentile
+}
+
+func (t *percentileTable) addTrial(o Trial, p Phase) {
+	for _, f := range o.Phases {
+		switch {
+		case f.Number != p.Number:
+		case p.Model == "closed":
+			t.add([]string{o.Target, fmt.Sprint(o.Block)}, f.Service)
+		default:
+			t.add([]string{o.Target, fmt.Sprint(o.Block)}, f.Response)
+		}
+	}
+}
+
+func (t *percentileTable) add(key []string, row []Percentile) {
+	t.keys, t.rows = append(t.keys, key), append(t.rows, row)
+}
+
+// grid draws the table; keys are the heads of the columns before the percentiles, the last of them the number of requests.
+func (t *percentileTable) grid(keys []string, left int) grid {
+	percents := Percents()
+	shown := 0
+	for _, row := range t.rows {
+		for i, p := range row {
+			if p.Needs == 0 && p.Has > 0 {
+				shown = max(shown, i+1)
+			}
+		}
+	}
+	g := grid{left: left, head: keys}
+	for _, p := range percents[:shown] {
+		g.head = append(g.head, fmt.Sprintf("p%v", p))
+	}
+	if shown < len(percents) {
+		g.head = append(g.head, higher(percents[shown:]))
+	}
+	for i, row := range t.rows {
+		cells := append(t.keys[i][:len(t.keys[i]):len(t.keys[i])], count(row[0].Has))
+		for _, p := range row[:min(shown+1, len(row))] {
+			cells = append(cells, p.String())
+		}
+		g.rows = append(g.rows, cells)
+	}
+	return g
+}
+
+// higher names the percentiles that share a column: what the first lacks, the others lack too.
+func higher(percents []float64) string {
+	if len(percents) == 1 {
+		return fmt.Sprintf("p%v", percents[0])
+	}
+	return fmt.Sprintf("p%v and above", percents[0])
+}
+
+// tierTable shows the CPU of each tier.
+func tierTable(p Phase) grid {
+	g := grid{
+		left: 1, head: []string{"target"},
+		caption: "CPU while each target was measured: cores used (median over blocks), and CPU time per answer in ms.",
+	}
+	tiers := []string{"target", "balancer", "database", "agent", "host"}
+	for _, t := range tiers {
+		g.head = append(g.head, t)
+	}
+	for _, t := range tiers[:4] {
+		g.head = append(g.head, t+" ms")
+	}
+	for _, t := range p.Targets {
+		row := []string{t.Target}
+		for _, name := range tiers {
+			row = append(row, t.tier(name).Cores.median(number))
+		}
+		for _, name := range tiers[:4] {
+			row = append(row, t.tier(name).PerReqS.median(func(s float64) string { return number(s * 1e3) }))
+		}
+		g.rows = append(g.rows, row)
+	}
+	return g
+}
+
+// memoryTable shows the memory of each tier.
+func memoryTable(p Phase) grid {
+	g := grid{
+		left: 1, head: []string{"target"},
+		caption: "Memory in the meantime: the greatest sum of the phase, median and range over blocks, PSS where readable, else RSS.",
+	}
+	tiers := []string{"target", "balancer", "database", "agent"}
+	g.head = append(g.head, tiers...)
+	for _, t := range p.Targets {
+		row := []string{t.Target}
+		for _, name := range tiers {
+			tier := t.tier(name)
+			row = append(row, strings.TrimSpace(tier.Memory.show(megabytes)+" "+tier.Kind))
+		}
+		g.rows = append(g.rows, row)
+	}
+	return g
+}
+
+// replicaTable shows each replica.
+func replicaTable(p Phase) grid {
+	g := grid{
+		left: 1,
+		caption: "Replicas as the agents saw them, medians over blocks. Per worker: the busiest of each block first; client connections in the middle of the last phase, most first. " +
+			"Imbalance: " + imbalances(p) + " (greatest share over mean share: 1 is even).",
+		head: []string{"replica", "share", "p50 pooled", "p99 pooled", "not ok", "cores", "memory", "workers' cores", "workers' connections"},
+	}
+	for _, t := range p.Targets {
+		for _, r := range t.Replicas {
+			g.rows = append(g.rows, []string{
+				r.Name, r.Share.median(percent), r.Service[0].String(), shortPercentile(r.Service[3]), count(r.Errors),
+				r.Cores.median(number), strings.TrimSpace(r.Memory.median(megabytes) + " " + r.Kind),
+				medians(r.WorkerCores, number), medians(r.Connections, number),
+			})
+		}
+	}
+	return g
+}
+
+// shortPercentile leaves out why a percentile is not given, for narrow columns.
+func shortPercentile(p Percentile) string {
+	if p.Needs > 0 {
+		return none
+	}
+	return p.String()
+}
+
+func imbalances(p Phase) string {
+	var out []string
+	for _, t := range p.Targets {
+		out = append(out, t.Target+" "+t.Imbalance.show(three))
+	}
+	return strings.Join(out, ", ")
+}
+
+// statements shows what the database was asked, and the keys.
+func statements(p Phase) grid {
+	g := grid{
+		left: 1, words: 1,
+		caption: "The database, over all valid blocks: statements that read rows, in all and per request sent; keys expected to exist and not; the share of answers whose body was checked.",
+		head:    []string{"target", "sent", "reads", "per request", "hits", "misses", "hit ratio", "checked", "connections", "other statements per request"},
+	}
+	for _, t := range p.Targets {
+		g.rows = append(g.rows, []string{
+			t.Target, count(t.Books.Sent), count(t.ReadsTotal), ratio(t.ReadsTotal, t.Books.Sent), count(t.Hits), count(t.Misses),
+			ratio(t.Hits, t.Hits+t.Misses), share(t.Checked, t.Books.Answered()), t.DBConnections.show(number),
+			pairs(t.Others, func(s Spread) string { return s.median(number) }),
+		})
+	}
+	return g
+}
+
+// ratio is exact where it can be: 1 means every single one.
+func ratio(a, b int64) string {
+	switch {
+	case b == 0:
+		return none
+	case a == b:
+		return "1"
+	}
+	return fmt.Sprintf("%.4f", float64(a)/float64(b))
+}
+
+func share(a, b int64) string {
+	if b == 0 {
+		return none
+	}
+	return percent(float64(a) / float64(b))
+}

@@ -1,0 +1,161 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"bakeoff/internal/record"
+)
+
+// notUsed lists the trials that are in no statistic, and the damage found.
+func notUsed(s *Summary) []section {
+	var out []section
+	if len(s.Unusable) > 0 {
+		g := grid{left: 2, words: 3, head: []string{"block", "target", "attempt", "status", "repeated", "reasons"}}
+		for _, u := range s.Unusable {
+			g.rows = append(g.rows, []string{fmt.Sprint(u.Block), u.Target, fmt.Sprint(u.Attempt), u.Status, u.Repeated, reasons(u.Reasons)})
+		}
+		out = append(out, section{title: "Trials that are in no statistic", tables: []grid{g}})
+	}
+	if len(s.Problems) > 0 {
+		var points []string
+		for _, p := range s.Problems {
+			points = append(points, p.String())
+		}
+		out = append(out, section{title: "Damage found in the run directory", points: points})
+	}
+	return out
+}
+
+func reasons(rs []record.Reason) string {
+	var out []string
+	for _, r := range rs {
+		out = append(out, r.Code+": "+r.Text)
+	}
+	return strings.Join(out, "; ")
+}
+
+// pilot shows block 0, apart from everything else.
+func pilot(s *Summary) []section {
+	g := grid{left: 1, head: []string{"target", "planned", "sent", "ok", "bad", "timeout", "error", "dropped", "late", "queued", "ok/s"}}
+	for _, t := range s.Pilot {
+		for _, f := range t.Phases {
+			g.rows = append(g.rows, append([]string{t.Target}, bookCells(f.Books, f.Goodput)...))
+		}
+	}
+	if len(g.rows) == 0 {
+		return nil
+	}
+	return []section{{
+		title: "Pilot (block 0), outside all statistics", tables: []grid{g},
+		paras: []string{"One short closed trial per target before block 1; it only sets the rates of open phases."},
+	}}
+}
+
+// settings shows how each target was deployed.
+func settings(s *Summary) []section {
+	if len(s.Targets) == 0 {
+		return nil
+	}
+	deployed := grid{left: 1, words: 1, head: []string{"target", "replicas", "workers", "pool", "protocol", "access log", "recipe"}}
+	changed := grid{left: 1, words: 4, head: []string{"target", "setting", "value", "default", "from"}, caption: "Settings that are not the framework's defaults, and where each comes from."}
+	var versions []string
+	for _, t := range s.Targets {
+		pool := fmt.Sprint(t.Pool)
+		if t.Pool == 0 {
+			pool = "as many as in flight"
+		}
+		deployed.rows = append(deployed.rows, []string{t.Name, fmt.Sprint(t.Replicas), fmt.Sprint(t.Workers), pool, t.Protocol, onOff(t.AccessLog), recipe(t)})
+		for _, set := range t.Settings {
+			changed.rows = append(changed.rows, []string{t.Name, set.Name, set.Value, set.Default, set.Source})
+		}
+		if len(t.Versions) > 0 {
+			versions = append(versions, t.Name+": "+pairs(t.Versions, func(v string) string { return v }))
+		}
+	}
+	out := section{title: "Targets as deployed", tables: []grid{deployed}}
+	if len(changed.rows) > 0 {
+		out.tables = append(out.tables, changed)
+	}
+	return []section{out, {title: "Versions", points: versions}}
+}
+
+func recipe(t Target) string {
+	name := t.Recipe
+	if t.Variant != "" {
+		name += " (" + t.Variant + ")"
+	}
+	return fmt.Sprintf("%s %.12s", name, t.Digest)
+}
+
+func onOff(b bool) string {
+	if b {
+		return "on"
+	}
+	return "off"
+}
+
+// around is the machine, the database, the balancer and where the time went.
+func around(s *Summary) section {
+	m, d := s.Machine, s.Database
+	out := section{title: "Around the targets", points: []string{
+		fmt.Sprintf("Machine: %s, %s of memory, %s, kernel %s, governor %s, virtual: %s.", strings.TrimSpace(fmt.Sprintf("%s, %d cores", m.CPU, m.Cores)),
+			megabytes(float64(m.MemoryBytes)), m.OS, m.Kernel, cmpOr(m.Governor, "unknown"), cmpOr(m.Virtual, "no")),
+		fmt.Sprintf("Database: %s %s, %s, at most %d connections, %s, statements counted by %s; %s rows, digest %.16s; settings: %s.",
+			d.Kind, d.Vendor, d.Version, d.MaxConnections, d.Collation, d.Counter, count(d.Rows), d.Digest, pairs(d.Settings, same)),
+		fmt.Sprintf("Balancer: %s %s; settings: %s.", s.Balancer.Kind, s.Balancer.Version, pairs(s.Balancer.Settings, same)),
+		fmt.Sprintf("Plan: digest %.16s, seed %d, dataset seed %d.", s.Run.PlanDigest, s.Run.Seed, s.Dataset.Seed),
+	}}
+	var steps []string
+	for _, step := range s.Time.Steps {
+		steps = append(steps, step.Name+" "+span(round(step.Seconds)))
+	}
+	if len(steps) > 0 {
+		out.points = append(out.points, "Time in trials: "+strings.Join(steps, ", ")+"; fill of the table "+duration(d.FillSeconds)+".")
+	}
+	for _, n := range s.Notes {
+		out.points = append(out.points, "Note: "+n)
+	}
+	return out
+}
+
+func same(s string) string { return s }
+
+// WriteList writes the runs of a folder, one line each, for a page of the given width; 0 means 100.
+func WriteList(w io.Writer, runs []record.Listed, width int) error {
+	if width <= 0 {
+		width = 100
+	}
+	g := grid{left: 2, words: 2, head: []string{"begun", "run", "trials", "status", "directory"}}
+	for _, r := range runs {
+		if r.Name == "" {
+			g.rows = append(g.rows, []string{none, none, none, r.Problem, r.Dir})
+			continue
+		}
+		g.rows = append(g.rows, []string{
+			r.Started.UTC().Format("2006-01-02 15:04:05"), r.Name, fmt.Sprintf("%d of %d", r.Finished, r.Planned), listedStatus(r), r.Dir,
+		})
+	}
+	if _, err := io.WriteString(w, trimLines(g.writer(width).Render())+"\n"); err != nil {
+		return fmt.Errorf("report: write list: %w", err)
+	}
+	return nil
+}
+
+func listedStatus(r record.Listed) string {
+	out := r.Status
+	if r.Live {
+		out = "under way"
+	}
+	if r.Short {
+		out += ", short"
+	}
+	if r.Shared {
+		out += ", shared machine"
+	}
+	if r.Problem != "" {
+		out += ", damaged"
+	}
+	return out
+}

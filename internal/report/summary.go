@@ -1,0 +1,266 @@
+// Package report shows a run directory as figures, and the figures as text or
+// Markdown. It reads what internal/record proves whole and nothing else: every
+// figure is computed from load.jsonl, series.jsonl and trial.json, so that it can be computed again.
+//
+// It claims no winner. It refuses to average percentiles, to print one that
+// too few requests support, to count an invalid trial or the pilot into any
+// statistic, and to call the service time of a closed model a latency.
+package report
+
+import (
+	"time"
+
+	"bakeoff/internal/record"
+	"bakeoff/internal/stats"
+)
+
+// SummaryVersion is the version of summary.json.
+const SummaryVersion = 1
+
+// Percents are the percentiles of every distribution shown.
+func Percents() []float64 { return []float64{50, 90, 95, 99, 99.9, 99.99} }
+
+// Summary is a run as figures; as JSON it is summary.json. Times are in
+// seconds, memory in bytes, CPU in cores (seconds per second).
+type Summary struct {
+	Format   int                 `json:"format"`
+	Headline string              `json:"headline"`
+	Marks    []string            `json:"marks,omitempty"` // what a reader must know before any figure: short, shared, aborted, ...
+	Run      Facts               `json:"run"`
+	Machine  record.Machine      `json:"machine"`
+	Database record.DatabaseInfo `json:"database"`
+	Balancer record.BalancerInfo `json:"balancer"`
+	Dataset  Dataset             `json:"dataset"`
+	Targets  []Target            `json:"targets"` // in plan order
+	Phases   []Phase             `json:"phases"`  // measured ones, with medians and ranges over valid blocks
+	Trials   []Trial             `json:"trials"`  // of blocks from 1, in order; invalid ones among them
+	Pilot    []Trial             `json:"pilot,omitempty"`
+	Unusable []Unusable          `json:"unusable,omitempty"` // trials that are in no statistic, and why
+	Time     Time                `json:"time"`
+	Notes    []string            `json:"notes,omitempty"`
+	Problems []record.Problem    `json:"problems,omitempty"` // damage of the run directory
+}
+
+// Facts are what identifies a run.
+type Facts struct {
+	Name        string    `json:"name"`
+	Bakeoff     string    `json:"bakeoff"`
+	Status      string    `json:"status"`
+	Reason      string    `json:"reason,omitempty"`
+	Platform    string    `json:"platform"`
+	Seed        uint64    `json:"seed"`
+	PlanDigest  string    `json:"plan_digest"`
+	Primary     string    `json:"primary"` // metric declared in the plan
+	AllowUnfair string    `json:"allow_unfair,omitempty"`
+	Started     time.Time `json:"started"`
+	Ended       time.Time `json:"ended,omitzero"`
+	Blocks      int       `json:"blocks"`   // planned
+	Planned     int       `json:"planned"`  // trials of blocks from 1
+	Finished    int       `json:"finished"` // places of those that hold a finished trial
+	Short       bool      `json:"short,omitempty"`
+	Shared      bool      `json:"shared,omitempty"`
+}
+
+// Dataset is what the plan says of the rows and keys.
+type Dataset struct {
+	Rows     int64   `json:"rows"`
+	Seed     uint64  `json:"seed"`
+	HitRatio float64 `json:"hit_ratio"`
+	Lookups  string  `json:"lookups"`
+}
+
+// Target is one target as it was deployed, and how many of its trials count.
+type Target struct {
+	record.TargetInfo
+	Valid   int `json:"valid"`   // blocks with a valid trial
+	Invalid int `json:"invalid"` // invalid trials, repeats counted each
+	// Pilot is the throughput the pilot found, ok answers per second; 0 without a pilot.
+	Pilot float64 `json:"pilot_ok_per_s,omitempty"`
+}
+
+// Time is where the run's time went.
+type Time struct {
+	MeasuredS float64       `json:"measured_s"` // seconds of measured phases in finished trials of blocks from 1
+	WallS     float64       `json:"wall_s"`
+	Useful    float64       `json:"useful"` // measured / wall
+	Steps     []record.Step `json:"steps"`  // sums over all finished trials, the pilot's included
+}
+
+// Unusable is a trial that is in no statistic.
+type Unusable struct {
+	Block    int             `json:"block"`
+	Target   string          `json:"target"`
+	Attempt  int             `json:"attempt"`
+	Status   string          `json:"status"` // invalid, aborted, damaged, unfinished
+	Reasons  []record.Reason `json:"reasons"`
+	Repeated string          `json:"repeated"` // what became of the place: "valid in attempt 2", "not repeated", ...
+}
+
+// Trial is one finished trial.
+type Trial struct {
+	Block    int             `json:"block"`
+	Position int             `json:"position"`
+	Target   string          `json:"target"`
+	Attempt  int             `json:"attempt"`
+	Status   string          `json:"status"`
+	Reasons  []record.Reason `json:"reasons,omitempty"`
+	Used     bool            `json:"used"` // counts in the statistics
+	Phases   []PhaseFigures  `json:"phases"`
+}
+
+// PhaseFigures is one measured phase of one trial.
+type PhaseFigures struct {
+	Number    int              `json:"number"`
+	Name      string           `json:"name"`
+	Model     string           `json:"model"`
+	DurationS float64          `json:"duration_s"`
+	Books     stats.Books      `json:"books"`
+	Outcomes  map[string]int64 `json:"outcomes,omitempty"` // whatever was not ok, by class
+	Status    map[int]int64    `json:"status,omitempty"`   // answers by status code
+	Unwritten int64            `json:"unwritten,omitempty"`
+	Lost      map[string]int64 `json:"lost,omitempty"`
+	// Rates per second of the phase: planned, sent, answered correctly.
+	Offered  float64 `json:"offered_per_s"`
+	Achieved float64 `json:"achieved_per_s"`
+	Goodput  float64 `json:"goodput_per_s"`
+	// Response is from the intended time, Service from the actual send. Lateness is the generator's own.
+	Response []Percentile `json:"response"`
+	Service  []Percentile `json:"service"`
+	Lateness []Percentile `json:"lateness"`
+	Checked  int64        `json:"checked"`
+	Hits     int64        `json:"hits"`
+	Misses   int64        `json:"misses"`
+	Opened   int64        `json:"connections_opened"` // by the agents
+	Replicas []Replica    `json:"replicas,omitempty"`
+	// Imbalance is the greatest share of answers of a replica over the mean share: 1 is even, the number of replicas the worst.
+	Imbalance float64    `json:"imbalance"`
+	Witness   Witness    `json:"witness"`
+	Resources []Resource `json:"resources"`
+
+	response, service, lateness *stats.Histogram
+	replicas                    map[string]*stats.Histogram
+}
+
+// Witness is what the database and the balancer counted, per request sent.
+type Witness struct {
+	record.Witness
+	ReadsPerRequest  float64            `json:"reads_per_request"`
+	OthersPerRequest map[string]float64 `json:"others_per_request,omitempty"`
+}
+
+// Replica is one replica in one phase as the agents saw it, and its processes.
+type Replica struct {
+	Name    string       `json:"name"`
+	Answers int64        `json:"answers"`
+	Share   float64      `json:"share"`
+	Errors  int64        `json:"errors"` // answers that were not ok
+	Service []Percentile `json:"service"`
+	// Connections are the clients' established connections of each worker in the middle of the last phase, most first.
+	Connections []int `json:"connections"`
+}
+
+// Resource is what one process tree or worker used in one phase.
+type Resource struct {
+	Tier     string  `json:"tier"`
+	Name     string  `json:"name"`             // a worker's pid follows a slash
+	Cores    float64 `json:"cores"`            // CPU seconds per second, between the first and the last sample of the phase
+	Samples  int     `json:"samples"`          // fewer than two give no cores
+	RSSBytes int64   `json:"rss_bytes"`        // greatest in the phase
+	PSSBytes int64   `json:"pss_bytes"`        // greatest in the phase; 0 where not readable
+	PerReqS  float64 `json:"cpu_s_per_answer"` // cores x length of the phase / answers received
+}
+
+// Percentile is one percentile of a distribution, or why it is not given.
+type Percentile struct {
+	P       float64 `json:"p"` // in percent
+	Seconds float64 `json:"seconds"`
+	Over    bool    `json:"over,omitempty"`  // falls among time-outs: known to be more than Seconds
+	Needs   int64   `json:"needs,omitempty"` // not given: this many requests are needed
+	Has     int64   `json:"has"`
+}
+
+// Spread is a figure over the valid blocks of a target.
+type Spread struct {
+	N      int     `json:"n"` // blocks that give it
+	Median float64 `json:"median"`
+	Min    float64 `json:"min"`
+	Max    float64 `json:"max"`
+	// Over tells which of them are lower bounds, because they fall among time-outs.
+	MedianOver bool `json:"median_over,omitempty"`
+	MinOver    bool `json:"min_over,omitempty"`
+	MaxOver    bool `json:"max_over,omitempty"`
+}
+
+// Phase is one measured phase of the plan over all targets.
+type Phase struct {
+	Number      int           `json:"number"`
+	Name        string        `json:"name"`
+	Model       string        `json:"model"`
+	Connections int           `json:"connections"`
+	Rate        float64       `json:"rate,omitempty"`
+	Arrivals    string        `json:"arrivals,omitempty"`
+	DurationS   float64       `json:"duration_s"`
+	TimeoutS    float64       `json:"timeout_s"`
+	Targets     []PhaseTarget `json:"targets"`
+}
+
+// PhaseTarget is one target in one phase: medians and ranges over its valid blocks.
+type PhaseTarget struct {
+	Target    string  `json:"target"`
+	Blocks    int     `json:"blocks"` // valid ones
+	Goodput   Spread  `json:"goodput_per_s"`
+	Achieved  Spread  `json:"achieved_per_s"`
+	Imbalance Spread  `json:"imbalance"`
+	Late      float64 `json:"late_share"` // of arrivals planned, over all valid blocks
+	// Response and Service are medians and ranges of the blocks' own
+	// percentiles; one that a block does not support is not given (N is less than Blocks).
+	Response []PercentileSpread `json:"response"`
+	Service  []PercentileSpread `json:"service"`
+	// PooledResponse and PooledService are percentiles of the histograms
+	// merged over all valid blocks. They are never used for a verdict: blocks differ, and pooling hides that.
+	PooledResponse []Percentile      `json:"pooled_response"`
+	PooledService  []Percentile      `json:"pooled_service"`
+	PooledLateness []Percentile      `json:"pooled_lateness"`
+	Books          stats.Books       `json:"books"` // sums over valid blocks
+	Checked        int64             `json:"checked"`
+	Hits           int64             `json:"hits"`
+	Misses         int64             `json:"misses"`
+	Reads          Spread            `json:"reads_per_request"`
+	ReadsTotal     int64             `json:"reads"`
+	Others         map[string]Spread `json:"others_per_request,omitempty"`
+	DBConnections  Spread            `json:"database_connections_opened"`
+	Tiers          []Tier            `json:"tiers"`
+	Replicas       []PhaseReplica    `json:"replicas,omitempty"`
+}
+
+// PercentileSpread is a percentile over the valid blocks.
+type PercentileSpread struct {
+	P float64 `json:"p"`
+	Spread
+	Needs int64 `json:"needs,omitempty"` // not given by every block: the requests a block needs
+	Has   int64 `json:"has"`             // fewest requests of a block
+}
+
+// Tier is one tier while one target was measured: sums over its members.
+type Tier struct {
+	Tier    string `json:"tier"`
+	Cores   Spread `json:"cores"`
+	PerReqS Spread `json:"cpu_s_per_answer"`
+	Memory  Spread `json:"memory_bytes"` // proportional where readable, else resident
+	Kind    string `json:"memory_kind"`  // "PSS" or "RSS"
+}
+
+// PhaseReplica is one replica over the valid blocks. Workers have other pids in each
+// block, so they are compared by rank: the busiest of each block, the second, and so on.
+type PhaseReplica struct {
+	Name        string       `json:"name"`
+	Share       Spread       `json:"share"`
+	Cores       Spread       `json:"cores"`
+	Memory      Spread       `json:"memory_bytes"`
+	Kind        string       `json:"memory_kind"`
+	Errors      int64        `json:"errors"`
+	Service     []Percentile `json:"pooled_service"`
+	WorkerCores []Spread     `json:"worker_cores"`
+	WorkerBytes []Spread     `json:"worker_memory_bytes"`
+	Connections []Spread     `json:"worker_connections"`
+}

@@ -1,0 +1,261 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"bakeoff/internal/record"
+	"bakeoff/internal/stats"
+)
+
+// readTrial computes every measured phase of a finished trial.
+func readTrial(state record.TrialState) (Trial, record.Trial, error) {
+	raw, err := state.Trial()
+	if err != nil {
+		return Trial{}, raw, err
+	}
+	out := Trial{
+		Block: raw.Block, Position: raw.Position, Target: raw.Target, Attempt: raw.Attempt,
+		Status: raw.Status, Reasons: raw.Reasons,
+	}
+	for _, p := range raw.Phases {
+		if !p.Warmup {
+			out.Phases = append(out.Phases, newFigures(p))
+		}
+	}
+	if err := out.addLoads(state); err != nil {
+		return out, raw, err
+	}
+	usages, err := readUsages(state)
+	if err != nil {
+		return out, raw, err
+	}
+	for i := range out.Phases {
+		f := &out.Phases[i]
+		f.finish(raw, usages[f.Number])
+	}
+	return out, raw, nil
+}
+
+func newFigures(p record.Phase) PhaseFigures {
+	return PhaseFigures{
+		Number: p.Number, Name: p.Name, Model: p.Model, DurationS: p.DurationS,
+		Outcomes: map[string]int64{}, Status: map[int]int64{}, Lost: map[string]int64{},
+		Witness:  Witness{Witness: p.Witness},
+		response: stats.NewHistogram(), service: stats.NewHistogram(), lateness: stats.NewHistogram(),
+		replicas: map[string]*stats.Histogram{},
+	}
+}
+
+// addLoads adds every agent's seconds to their phase. A finished trial was
+// proven whole, so a line that cannot be read is an error here.
+func (t *Trial) addLoads(state record.TrialState) error {
+	for l, err := range state.Loads() {
+		if err != nil {
+			return fmt.Errorf("report: %w", err)
+		}
+		i := slices.IndexFunc(t.Phases, func(f PhaseFigures) bool { return f.Number == l.Phase })
+		if i >= 0 { // else it belongs to the warm-up
+			t.Phases[i].add(l)
+		}
+	}
+	return nil
+}
+
+// add adds one agent's second.
+func (f *PhaseFigures) add(l record.Load) {
+	f.Books.Add(l.Books)
+	addCounts(f.Outcomes, l.Outcomes)
+	addCounts(f.Status, l.Status)
+	addCounts(f.Lost, l.Lost)
+	f.Unwritten += l.Unwritten
+	f.Checked += l.Checked
+	f.Hits += l.Hits
+	f.Misses += l.Misses
+	f.Opened += l.Opened
+	if whole := wholeSeconds(f.DurationS); whole == 0 || l.Second < whole {
+		f.Goodput += float64(l.Books.OK)
+	}
+	f.response.Merge(l.Response)
+	f.service.Merge(l.Service)
+	f.lateness.Merge(l.Lateness)
+	for name, r := range l.Replicas {
+		f.addReplica(name, r)
+	}
+}
+
+func (f *PhaseFigures) addReplica(name string, r record.LoadReplica) {
+	i := slices.IndexFunc(f.Replicas, func(o Replica) bool { return o.Name == name })
+	if i < 0 {
+		i = len(f.Replicas)
+		f.Replicas = append(f.Replicas, Replica{Name: name})
+		f.replicas[name] = stats.NewHistogram()
+	}
+	f.Replicas[i].Answers += r.Answers
+	f.Replicas[i].Errors += r.Errors
+	f.replicas[name].Merge(r.Service)
+}
+
+func addCounts[K comparable](to, from map[K]int64) {
+	for k, n := range from {
+		to[k] += n
+	}
+}
+
+// wholeSeconds is the number of windows that lie wholly inside a phase.
+// Goodput counts correct answers received in those, over their number, so that answers that come
+// after sending has ended do not add to it. A phase shorter than a second counts all its answers.
+func wholeSeconds(duration float64) int { return int(math.Floor(duration + 1e-9)) }
+
+// finish computes what needs the whole phase.
+func (f *PhaseFigures) finish(raw record.Trial, used []Resource) {
+	over := float64(wholeSeconds(f.DurationS))
+	if over == 0 {
+		over = f.DurationS
+	}
+	if f.DurationS > 0 {
+		f.Goodput /= over
+		f.Offered = float64(f.Books.Planned) / f.DurationS
+		f.Achieved = float64(f.Books.Sent) / f.DurationS
+	}
+	f.Response, f.Service, f.Lateness = percentiles(f.response), percentiles(f.service), percentiles(f.lateness)
+	f.perRequest()
+	f.shares(raw.Replicas)
+	f.Resources = used
+	i := slices.IndexFunc(raw.Phases, func(p record.Phase) bool { return p.Number == f.Number })
+	lasted := raw.Phases[i].Ended.Sub(raw.Phases[i].Started).Seconds()
+	for i := range f.Resources {
+		if n := f.Books.Answered(); n > 0 {
+			f.Resources[i].PerReqS = f.Resources[i].Cores * lasted / float64(n)
+		}
+	}
+}
+
+func (f *PhaseFigures) perRequest() {
+	if f.Books.Sent == 0 {
+		return
+	}
+	sent := float64(f.Books.Sent)
+	f.Witness.ReadsPerRequest = float64(f.Witness.DatabaseReads) / sent
+	f.Witness.OthersPerRequest = map[string]float64{}
+	for kind, n := range f.Witness.DatabaseOthers {
+		f.Witness.OthersPerRequest[kind] = float64(n) / sent
+	}
+}
+
+// shares computes each replica's share, and adds the replicas no answer came from.
+func (f *PhaseFigures) shares(started []record.Replica) {
+	for _, r := range started {
+		if _, seen := f.replicas[r.Name]; !seen {
+			f.addReplica(r.Name, record.LoadReplica{})
+		}
+	}
+	slices.SortFunc(f.Replicas, func(a, b Replica) int { return cmp.Compare(a.Name, b.Name) })
+	var all, most int64
+	for _, r := range f.Replicas {
+		all += r.Answers
+		most = max(most, r.Answers)
+	}
+	for i := range f.Replicas {
+		r := &f.Replicas[i]
+		r.Service = percentiles(f.replicas[r.Name])
+		r.Connections = connections(started, r.Name)
+		if all > 0 {
+			r.Share = float64(r.Answers) / float64(all)
+		}
+	}
+	if all > 0 {
+		f.Imbalance = float64(most) * float64(len(f.Replicas)) / float64(all)
+	}
+}
+
+// connections are the client connections of a replica's workers, most first.
+func connections(started []record.Replica, name string) []int {
+	var out []int
+	for _, r := range started {
+		if r.Name != name {
+			continue
+		}
+		for _, w := range r.Workers {
+			out = append(out, w.Connections)
+		}
+	}
+	slices.SortFunc(out, func(a, b int) int { return cmp.Compare(b, a) })
+	return out
+}
+
+// usage gathers the samples of one member in one phase.
+type usage struct {
+	Resource
+	first, last record.Series
+	cpuNS       int64
+}
+
+// readUsages returns what each member used, by phase number, sorted by tier and name.
+func readUsages(state record.TrialState) (map[int][]Resource, error) {
+	type key struct {
+		phase      int
+		tier, name string
+	}
+	all := map[key]*usage{}
+	for s, err := range state.Series() {
+		if err != nil {
+			return nil, fmt.Errorf("report: %w", err)
+		}
+		k := key{s.Phase, s.Tier, s.Name}
+		if all[k] == nil {
+			all[k] = &usage{Resource: Resource{Tier: s.Tier, Name: s.Name}, first: s, last: s}
+		}
+		all[k].add(s)
+	}
+	out := map[int][]Resource{}
+	for k, u := range all {
+		out[k.phase] = append(out[k.phase], u.resource())
+	}
+	for _, rs := range out {
+		slices.SortFunc(rs, func(a, b Resource) int { return cmp.Or(cmp.Compare(a.Tier, b.Tier), cmp.Compare(a.Name, b.Name)) })
+	}
+	return out, nil
+}
+
+// add adds a sample. A counter that went back (a process of the tree ended) adds nothing for that second.
+func (u *usage) add(s record.Series) {
+	u.Samples++
+	u.RSSBytes = max(u.RSSBytes, s.RSSBytes)
+	u.PSSBytes = max(u.PSSBytes, s.PSSBytes)
+	u.cpuNS += max(0, s.CPUNS-u.last.CPUNS)
+	u.last = s
+}
+
+func (u *usage) resource() Resource {
+	if span := u.last.At.Sub(u.first.At); span > 0 {
+		u.Cores = float64(u.cpuNS) / float64(span.Nanoseconds())
+	}
+	return u.Resource
+}
+
+// ownerOf splits a member's name: the replica, and whether it is a worker of it.
+func ownerOf(name string) (owner string, isWorker bool) {
+	owner, _, isWorker = strings.Cut(name, "/")
+	return owner, isWorker
+}
+
+// worker tells whether a resource is a worker rather than a whole replica.
+func (r Resource) worker() bool {
+	_, isWorker := ownerOf(r.Name)
+	return isWorker
+}
+
+// memory is the proportional size where it is known, else the resident one.
+func (r Resource) memory() (bytes int64, kind string) {
+	if r.PSSBytes > 0 {
+		return r.PSSBytes, "PSS"
+	}
+	return r.RSSBytes, "RSS"
+}
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
