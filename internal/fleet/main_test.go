@@ -24,6 +24,7 @@ import (
 
 	"bakeoff/internal/load"
 	"bakeoff/internal/platform"
+	"bakeoff/internal/platform/local"
 	"bakeoff/internal/stats"
 )
 
@@ -31,6 +32,9 @@ import (
 const roleEnv = "FLEET_TEST_ROLE"
 
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "guard" {
+		os.Exit(local.Guard())
+	}
 	switch os.Getenv(roleEnv) {
 	case "agent":
 		os.Exit(agentRole())
@@ -266,7 +270,7 @@ func workloads(built func()) map[string]func(json.RawMessage) (load.Workload, er
 }
 
 func engines() map[string]load.Engine {
-	return map[string]load.Engine{"metronome": metronome{}, "broken": broken{}}
+	return map[string]load.Engine{"metronome": metronome{}, "broken": broken{}, "net/http": load.NewHTTP()}
 }
 
 // broken is an engine that fails.

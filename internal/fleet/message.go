@@ -69,6 +69,8 @@ type prepare struct {
 	Run      int64             `json:"run"`
 	URLs     []string          `json:"urls"`
 	Header   map[string]string `json:"header,omitempty"`
+	Method   string            `json:"method,omitempty"`
+	Body     []byte            `json:"body,omitempty"`
 	Phase    load.Phase        `json:"phase"`
 	Share    load.Share        `json:"share"`
 	Seed     uint64            `json:"seed"`

@@ -26,6 +26,8 @@ const (
 type Task struct {
 	URLs     []string
 	Header   map[string]string
+	Method   string // GET when empty
+	Body     []byte // sent with every request when not empty
 	Phase    load.Phase
 	Seed     uint64
 	Engine   string          // a name in AgentOptions.Engines
@@ -150,7 +152,7 @@ func (p *phase) prepare(ctx context.Context) {
 	p.deadline, p.overdue = time.Now().Add(prepareWithin), fmt.Sprintf("it was not ready within %s", prepareWithin)
 	for i, m := range p.order {
 		m.session.send(message{Prepare: &prepare{
-			Run: p.number, URLs: p.task.URLs, Header: p.task.Header, Phase: p.task.Phase,
+			Run: p.number, URLs: p.task.URLs, Header: p.task.Header, Method: p.task.Method, Body: p.task.Body, Phase: p.task.Phase,
 			Share: load.Share{Index: i, Of: len(p.order)}, Seed: p.task.Seed,
 			Engine: p.task.Engine, Contract: p.task.Contract, Workload: p.task.Workload,
 		}})
