@@ -52,8 +52,13 @@ type dateSpan struct {
 	firstAt, lastAt time.Time // when it was received
 }
 
-// examineDate says what is wrong with the Date of an answer (RFC 9110, 6.6.1), or "".
+// examineDate says what is wrong with the Date of an answer (RFC 9110, 6.6.1),
+// or "". Refusals are not looked at: servers that refuse a request before it reaches the
+// application, such as gunicorn, put no Date on them.
 func (s *session) examineDate(at Endpoint, a answer) string {
+	if a.status != http.StatusOK {
+		return ""
+	}
 	given := a.header.Values("Date")
 	if len(given) != 1 {
 		return fmt.Sprintf("expected one Date, got %q", given)
@@ -173,8 +178,8 @@ func refused(method, path string, a answer) string {
 	return fmt.Sprintf("asked %s %s, expected a refusal, got %s", method, excerpt(path, 60), a)
 }
 
-// checkPlan enters whether the lookup goes by the index on name.
-func (s *session) checkPlan(ctx context.Context) error {
+// checkIndex enters whether the lookup goes by the index on name.
+func (s *session) checkIndex(ctx context.Context) error {
 	index, err := s.Database.Explain(ctx, s.present("").key)
 	if err != nil {
 		return err
@@ -183,6 +188,6 @@ func (s *session) checkPlan(ctx context.Context) error {
 	if index != "name" {
 		problem = fmt.Sprintf("expected the lookup to use index \"name\", EXPLAIN says %q", index)
 	}
-	s.ledger.enter("plan", Endpoint{}, problem)
+	s.ledger.enter("index", Endpoint{}, problem)
 	return nil
 }

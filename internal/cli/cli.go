@@ -1,0 +1,133 @@
+// Package cli is the command line: commands, flags, signals, exit codes. It is
+// the only place that chooses a platform, and the only one that knows every
+// engine and contract. stdout carries the result, stderr everything else.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+// Env is what a command sees of the world.
+type Env struct {
+	Args           []string
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	Assets         fs.FS // holds targets/ and plans/
+	Getenv         func(string) string
+}
+
+// Main runs one command and returns its exit status.
+func Main(ctx context.Context, env Env) int {
+	ctx, stop := withSignals(ctx, env.Stderr)
+	defer stop()
+	root := newRoot(env)
+	err := root.ExecuteContext(ctx)
+	return conclude(env.Stderr, root, err)
+}
+
+func newRoot(env Env) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "bakeoff",
+		Short: "run bake-offs of web frameworks, honestly",
+		Long: `bakeoff starts a database with a million rows, starts each framework in replicas
+behind a balancer, checks their answers, loads them from several agents, watches
+every tier, tears all of it down, and says what was measured.
+
+exit status: 0 done; 1 failed (not as it should be); 2 wrong usage or plan;
+4 finished, but a target lacks enough valid trials; 5 a prerequisite is missing;
+130 interrupted`,
+		SilenceErrors: true, SilenceUsage: true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	root.SetArgs(env.Args)
+	root.SetIn(env.Stdin)
+	root.SetOut(env.Stdout)
+	root.SetErr(env.Stderr)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(
+		runCommand(env), checkCommand(env), verifyCommand(env), reportCommand(env), listCommand(env),
+		dataCommand(env), schemaCommand(env), doctorCommand(env), cleanCommand(env), versionCommand(env),
+		guardCommand(env), agentCommand(env),
+	)
+	return root
+}
+
+func versionCommand(Env) *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "print the version", Args: noArgs,
+		Run: func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), version()) },
+	}
+}
+
+// version is the module's version, or the commit it was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return "devel-" + s.Value[:12]
+		}
+	}
+	return "devel"
+}
+
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("%s takes no argument, got %q", cmd.CommandPath(), args[0])}
+	}
+	return nil
+}
+
+// exactly returns an argument check that names what is expected.
+func exactly(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != n {
+			return usageError{fmt.Errorf("%s takes %s, got %d arguments", cmd.CommandPath(), what, len(args))}
+		}
+		return nil
+	}
+}
+
+// cacheDir is where prepared targets, filled tables and the state of runs are kept.
+func cacheDir(env Env) (string, error) {
+	if dir := env.Getenv("BAKEOFF_CACHE"); dir != "" {
+		return filepath.Abs(dir)
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("no cache folder: %w (set BAKEOFF_CACHE)", err)
+	}
+	return filepath.Join(dir, "bakeoff"), nil
+}
+
+// readPlan reads the plan file at path, or the plan of that name which the
+// program carries.
+func readPlan(env Env, path string) (name string, data []byte, err error) {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) && filepath.Base(path) == path {
+		carried, carriedErr := fs.ReadFile(env.Assets, "plans/"+trimYAML(path)+".yaml")
+		if carriedErr == nil {
+			return "plans/" + trimYAML(path) + ".yaml", carried, nil
+		}
+	}
+	if err != nil {
+		return "", nil, usageError{fmt.Errorf("plan: %w", err)}
+	}
+	defer file.Close()
+	data, err = readBounded(file, path)
+	return path, data, err
+}

@@ -1,0 +1,240 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"bakeoff/internal/controller"
+	"bakeoff/internal/plan"
+	"bakeoff/internal/platform/local"
+	"bakeoff/internal/record"
+	"bakeoff/internal/report"
+)
+
+func checkCommand(env Env) *cobra.Command {
+	var short bool
+	cmd := &cobra.Command{
+		Use:   "check PLAN",
+		Short: "say all that can be known about a plan before it runs",
+		Long: `check reads a plan and says what is wrong with it: unknown or wrong fields, a
+connection budget that does not hold, unfair differences between targets, and
+what this machine lacks. For a good plan it prints what will happen and how long it will take.`,
+		Args: exactly(1, "one plan"),
+		RunE: func(cmd *cobra.Command, args []string) error { return checkPlan(cmd.Context(), env, short, args[0]) },
+	}
+	cmd.Flags().BoolVar(&short, "short", false, "check the short form of the plan")
+	return cmd
+}
+
+func checkPlan(ctx context.Context, env Env, short bool, path string) error {
+	o, err := options(env, runFlags{short: short}, path)
+	if err != nil {
+		return err
+	}
+	if err := controller.Preflight(ctx, o); err != nil {
+		return explain(err)
+	}
+	budget, err := o.Budget()
+	if err != nil {
+		return err
+	}
+	p := o.Plan
+	fmt.Fprintf(env.Stdout, "plan %s: %d targets, %d blocks, %d trials, %d rows\n", p.Name, len(p.Targets), p.Blocks, len(p.Trials()), p.Dataset.Rows)
+	fmt.Fprintf(env.Stdout, "digest: %s\n", p.Digest())
+	for _, line := range budget {
+		fmt.Fprintf(env.Stdout, "database connections of %s\n", line)
+	}
+	fmt.Fprintf(env.Stdout, "expected duration: about %v, of which %v measured\n",
+		p.Expected(controller.Overhead()).Round(time.Second), p.Measured())
+	return nil
+}
+
+func verifyCommand(env Env) *cobra.Command {
+	var f runFlags
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "verify PLAN",
+		Short: "start each target, check the whole contract, stop",
+		Long: `verify starts each target of the plan in turn, checks every line of the contract
+against it, with statements counted at the database, and stops it. No load is sent.
+
+exit status: 0 every target keeps the contract; 1 one does not; 2 wrong plan;
+5 a prerequisite is missing; 130 interrupted`,
+		Args: exactly(1, "one plan"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.platform = "local"
+			return verifyPlan(cmd.Context(), env, f, asJSON, args[0])
+		},
+	}
+	cmd.Flags().BoolVar(&f.short, "short", false, "20,000 rows, 1 worker")
+	cmd.Flags().BoolVar(&f.share, "share-machine", false, "verify although a run is under way here")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per target")
+	return cmd
+}
+
+func verifyPlan(ctx context.Context, env Env, f runFlags, asJSON bool, path string) error {
+	o, closePlatform, err := prepare(ctx, env, f, path)
+	if err != nil {
+		return err
+	}
+	progress := newProgress(env.Stderr, time.Now)
+	o.Progress = progress.show
+	err = controller.Verify(ctx, o, func(v controller.Verdict) {
+		progress.clear()
+		if asJSON {
+			_ = json.NewEncoder(env.Stdout).Encode(v)
+			return
+		}
+		printVerdict(env.Stdout, v)
+	})
+	progress.close()
+	return errors.Join(err, closePlatform())
+}
+
+func printVerdict(w io.Writer, v controller.Verdict) {
+	failed := 0
+	for _, c := range v.Checks {
+		if !c.OK {
+			failed++
+		}
+	}
+	switch {
+	case v.Error != "":
+		fmt.Fprintf(w, "%s: could not be checked: %s\n", v.Target, v.Error)
+	case failed > 0:
+		fmt.Fprintf(w, "%s: breaks the contract: %d of %d checks failed\n", v.Target, failed, len(v.Checks))
+	default:
+		fmt.Fprintf(w, "%s: keeps the contract: %d checks, %d workers ready\n", v.Target, len(v.Checks), v.Workers)
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, c := range v.Checks {
+		mark, where := "ok", c.Replica
+		if !c.OK {
+			mark = "FAILED"
+		}
+		if where == "" {
+			where = "all"
+		}
+		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", mark, c.Name, where, c.Detail)
+	}
+	table.Flush()
+}
+
+func reportCommand(env Env) *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use:   "report RUN",
+		Short: "print what a run directory holds, as text, Markdown or JSON",
+		Args:  exactly(1, "one run directory"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			reader, err := record.Open(args[0])
+			if err != nil {
+				return err
+			}
+			summary, err := report.Build(reader)
+			if err != nil {
+				return err
+			}
+			return writeReport(env.Stdout, format, summary)
+		},
+	}
+	cmd.Flags().StringVar(&format, "format", "text", "text, markdown or json")
+	return cmd
+}
+
+func writeReport(w io.Writer, format string, s *report.Summary) error {
+	switch format {
+	case "text":
+		return report.WriteText(w, s, width(w))
+	case "markdown":
+		return report.WriteMarkdown(w, s)
+	case "json":
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		return enc.Encode(s)
+	}
+	return usageError{fmt.Errorf("unknown format %q (there are: text, markdown, json)", format)}
+}
+
+// keepReport writes summary.json and report.md into the run directory.
+func keepReport(dir string, s *report.Summary) error {
+	for name, format := range map[string]string{"summary.json": "json", "report.md": "markdown"} {
+		file, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+		if err != nil {
+			return fmt.Errorf("report: %w", err)
+		}
+		if err := errors.Join(writeReport(file, format, s), file.Close()); err != nil {
+			return fmt.Errorf("report: %w", err)
+		}
+	}
+	return nil
+}
+
+func listCommand(env Env) *cobra.Command {
+	var root string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "list", Short: "show the runs in a folder", Args: noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			runs, err := record.List(root)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return json.NewEncoder(env.Stdout).Encode(runs)
+			}
+			return report.WriteList(env.Stdout, runs)
+		},
+	}
+	cmd.Flags().StringVar(&root, "out", "runs", "folder of runs")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func schemaCommand(env Env) *cobra.Command {
+	return &cobra.Command{
+		Use: "schema", Short: "print the JSON Schema of plans", Args: noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := env.Stdout.Write(plan.Schema())
+			return err
+		},
+	}
+}
+
+func cleanCommand(env Env) *cobra.Command {
+	return &cobra.Command{
+		Use: "clean", Short: "end what killed runs left behind", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cache, err := cacheDir(env)
+			if err != nil {
+				return err
+			}
+			swept, err := local.Sweep(cmd.Context(), filepath.Join(cache, "state"))
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(env.Stdout, swept)
+			return nil
+		},
+	}
+}
+
+// width is that of the terminal, or 100 columns.
+func width(w io.Writer) int {
+	if file, ok := w.(*os.File); ok {
+		if columns, _, err := term.GetSize(int(file.Fd())); err == nil && columns > 0 {
+			return columns
+		}
+	}
+	return 100
+}

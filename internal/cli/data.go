@@ -1,0 +1,104 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bakeoff/internal/controller"
+	"bakeoff/internal/dataset"
+	"bakeoff/internal/plan"
+)
+
+func dataCommand(env Env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "data", Short: "the rows of a plan alone: generate, load, digest",
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(dataGenerate(env), dataDigest(env), dataLoad(env))
+	return cmd
+}
+
+// rowsOf makes the dataset of a plan.
+func rowsOf(env Env, path string) (*plan.Plan, *dataset.Dataset, error) {
+	p, _, err := loadPlan(env, path)
+	if err != nil {
+		return nil, nil, err
+	}
+	d, err := dataset.New(dataset.Spec{
+		Rows: p.Dataset.Rows, Seed: p.Dataset.Seed, MinLength: p.Dataset.Lengths.Min, MaxLength: p.Dataset.Lengths.Max,
+	})
+	return p, d, err
+}
+
+func dataGenerate(env Env) *cobra.Command {
+	var out string
+	cmd := &cobra.Command{
+		Use: "generate PLAN", Short: "write the rows as id TAB name lines", Args: exactly(1, "one plan"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			_, rows, err := rowsOf(env, args[0])
+			if err != nil {
+				return err
+			}
+			var w io.Writer = env.Stdout
+			if out != "-" {
+				file, err := os.OpenFile(out, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+				if err != nil {
+					return fmt.Errorf("data: %w", err)
+				}
+				_, err = rows.WriteTo(file)
+				return errors.Join(err, file.Close())
+			}
+			_, err = rows.WriteTo(w)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&out, "out", "-", "file to write, - for standard output")
+	return cmd
+}
+
+func dataDigest(env Env) *cobra.Command {
+	return &cobra.Command{
+		Use: "digest PLAN", Short: "print the digest of the rows, the same on every machine", Args: exactly(1, "one plan"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			_, rows, err := rowsOf(env, args[0])
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(env.Stdout, "%s  %d rows\n", rows.Digest(), rows.Rows())
+			return nil
+		},
+	}
+}
+
+func dataLoad(env Env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "load PLAN",
+		Short: "fill the plan's database: the external one, or the cache of private ones",
+		Args:  exactly(1, "one plan"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return loadData(cmd.Context(), env, args[0])
+		},
+	}
+}
+
+func loadData(ctx context.Context, env Env, path string) error {
+	o, closePlatform, err := prepare(ctx, env, runFlags{platform: "local", share: true}, path)
+	if err != nil {
+		return err
+	}
+	progress := newProgress(env.Stderr, time.Now)
+	o.Progress = progress.show
+	info, err := controller.LoadData(ctx, o)
+	progress.close()
+	if err := errors.Join(err, closePlatform()); err != nil {
+		return err
+	}
+	fmt.Fprintf(env.Stdout, "%s  %d rows in %.1f s, from cache: %v\n", info.DigestAtFill, info.Rows, info.FillSeconds, info.FromCache)
+	return nil
+}

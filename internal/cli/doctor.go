@@ -1,0 +1,75 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+
+	"github.com/spf13/cobra"
+
+	"bakeoff/internal/controller"
+	"bakeoff/internal/plan"
+	"bakeoff/internal/target"
+)
+
+func doctorCommand(env Env) *cobra.Command {
+	var packagesOnly bool
+	cmd := &cobra.Command{
+		Use:   "doctor [PLAN...]",
+		Short: "say what is missing on this machine, and the line that installs it",
+		Long: `doctor looks for everything that plans need: a database server, a balancer, and
+what each target's recipe asks for. Without a PLAN it looks at the demo plan. It installs nothing.
+
+exit status: 0 nothing is missing; 5 something is`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				args = []string{"demo"}
+			}
+			return doctor(cmd.Context(), env, args, packagesOnly)
+		},
+	}
+	cmd.Flags().BoolVar(&packagesOnly, "packages", false, "print only the names of the missing Debian packages")
+	return cmd
+}
+
+func doctor(ctx context.Context, env Env, plans []string, packagesOnly bool) error {
+	recipes, err := fs.Sub(env.Assets, "targets")
+	if err != nil {
+		return fmt.Errorf("targets: %w", err)
+	}
+	found := &controller.MissingError{}
+	for _, path := range plans {
+		p, _, err := loadPlan(env, path)
+		if err != nil {
+			return err
+		}
+		missing, err := controller.Missing(ctx, controller.Options{Plan: p, Recipes: recipes})
+		if err != nil {
+			return explain(err)
+		}
+		found.Missing = append(found.Missing, missing...)
+		if !packagesOnly {
+			printMissing(env, p, missing)
+		}
+	}
+	if packagesOnly {
+		for _, name := range found.Packages() {
+			fmt.Fprintln(env.Stdout, name)
+		}
+		return nil
+	}
+	if len(found.Missing) == 0 {
+		return nil
+	}
+	return explain(error(found))
+}
+
+func printMissing(env Env, p *plan.Plan, missing []target.Need) {
+	if len(missing) == 0 {
+		fmt.Fprintf(env.Stdout, "%s: nothing is missing\n", p.Name)
+		return
+	}
+	for _, m := range missing {
+		fmt.Fprintf(env.Stdout, "%s: missing: %s (Debian package %s)\n", p.Name, m.What, m.Package)
+	}
+}

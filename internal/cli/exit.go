@@ -1,0 +1,114 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"bakeoff/internal/controller"
+)
+
+// Exit statuses.
+const (
+	exitDone         = 0
+	exitFailed       = 1
+	exitUsage        = 2
+	exitTooFew       = 4
+	exitPrerequisite = 5
+	exitInterrupted  = 130
+)
+
+// usageError is a mistake in the command line or a plan.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+// missingError is a prerequisite that this machine lacks, with the line that installs it.
+type missingError struct {
+	err  error
+	hint string
+}
+
+func (e missingError) Error() string { return e.err.Error() }
+func (e missingError) Unwrap() error { return e.err }
+
+// exitStatus maps an error to the program's exit status; the only place that does.
+func exitStatus(err error) int {
+	var usage usageError
+	var missing missingError
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, controller.ErrInterrupted), errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case errors.As(err, &usage), isCobraUsage(err):
+		return exitUsage
+	case errors.As(err, &missing):
+		return exitPrerequisite
+	case errors.Is(err, controller.ErrTooFewValid):
+		return exitTooFew
+	default:
+		return exitFailed
+	}
+}
+
+// isCobraUsage tells the library's own errors about unknown commands, which have no type.
+func isCobraUsage(err error) bool {
+	return strings.HasPrefix(err.Error(), "unknown command") || strings.HasPrefix(err.Error(), "required flag")
+}
+
+// conclude prints err the way every command does and returns the exit status.
+func conclude(stderr io.Writer, root *cobra.Command, err error) int {
+	status := exitStatus(err)
+	if err == nil {
+		return status
+	}
+	fmt.Fprintf(stderr, "bakeoff: error: %s\n", strings.TrimSpace(err.Error()))
+	var missing missingError
+	if errors.As(err, &missing) && missing.hint != "" {
+		fmt.Fprintf(stderr, "bakeoff: hint: %s\n", missing.hint)
+	}
+	if status == exitUsage && isCobraUsage(err) {
+		fmt.Fprintf(stderr, "bakeoff: hint: '%s --help' lists the commands\n", root.Name())
+	}
+	return status
+}
+
+// withSignals returns a context that the first SIGINT or SIGTERM cancels with
+// ErrInterrupted. The second one leaves at once: the guard ends what is left.
+func withSignals(parent context.Context, stderr io.Writer) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	done := make(chan struct{})
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for count := 0; ; count++ {
+			select {
+			case <-done:
+				return
+			case <-signals:
+			}
+			if count == 1 {
+				os.Exit(exitInterrupted)
+			}
+			fmt.Fprintln(stderr, "bakeoff: interrupted, ending cleanly (once more leaves at once)")
+			cancel(controller.ErrInterrupted)
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(done)
+		<-stopped
+		cancel(nil)
+	}
+}

@@ -1,0 +1,122 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+
+	"bakeoff/internal/controller"
+)
+
+// progress shows what a run is doing: one line that is drawn over on a
+// terminal, plain lines elsewhere.
+type progress struct {
+	w        io.Writer
+	terminal bool
+	now      func() time.Time
+	began    time.Time
+
+	mu      sync.Mutex
+	current controller.Event
+	since   time.Time
+	done    chan struct{}
+	stopped chan struct{}
+}
+
+func newProgress(w io.Writer, now func() time.Time) *progress {
+	p := &progress{w: w, now: now, began: now(), done: make(chan struct{}), stopped: make(chan struct{})}
+	if file, ok := w.(*os.File); ok {
+		p.terminal = term.IsTerminal(int(file.Fd()))
+	}
+	go p.tick()
+	return p
+}
+
+// show prints an event.
+func (p *progress) show(e controller.Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.current, p.since = e, p.now()
+	if p.terminal {
+		p.draw()
+		return
+	}
+	fmt.Fprintf(p.w, "%s %s\n", clock(p.now().Sub(p.began)), text(e))
+}
+
+// tick redraws the line once a second, so that waiting is seen to go on.
+func (p *progress) tick() {
+	defer close(p.stopped)
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-p.done:
+			return
+		case <-t.C:
+			p.mu.Lock()
+			if p.terminal && p.current.Text != "" {
+				p.draw()
+			}
+			p.mu.Unlock()
+		}
+	}
+}
+
+func (p *progress) draw() {
+	line := clock(p.now().Sub(p.began)) + " " + text(p.current)
+	if p.current.Expect > 0 {
+		line += " " + bar(p.now().Sub(p.since), p.current.Expect)
+	}
+	limit := width(p.w) - 1
+	if runes := []rune(line); len(runes) > limit {
+		line = string(runes[:limit])
+	}
+	fmt.Fprintf(p.w, "\r\033[K%s", line)
+}
+
+// clear removes the line, so that something else can be printed.
+func (p *progress) clear() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.terminal {
+		fmt.Fprint(p.w, "\r\033[K")
+	}
+}
+
+// close ends the drawing.
+func (p *progress) close() {
+	close(p.done)
+	<-p.stopped
+	p.clear()
+}
+
+func text(e controller.Event) string {
+	var parts []string
+	switch {
+	case e.Target != "" && e.Trials > 0 && e.Block == 0:
+		parts = append(parts, fmt.Sprintf("[%d/%d] pilot", e.Trial, e.Trials))
+	case e.Target != "" && e.Trials > 0:
+		parts = append(parts, fmt.Sprintf("[%d/%d] block %d of %d", e.Trial, e.Trials, e.Block, e.Blocks))
+	}
+	if e.Target != "" {
+		parts = append(parts, e.Target)
+	}
+	return strings.Join(append(parts, e.Text), ", ")
+}
+
+func clock(d time.Duration) string {
+	return fmt.Sprintf("%02d:%02d", int(d.Minutes()), int(d.Seconds())%60)
+}
+
+// bar is a short bar of how much of the expected time is over.
+func bar(passed, expected time.Duration) string {
+	const cells = 20
+	full := min(int(cells*passed/expected), cells)
+	return "[" + strings.Repeat("#", full) + strings.Repeat(".", cells-full) + "]"
+}

@@ -1,0 +1,188 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bakeoff/internal/controller"
+	"bakeoff/internal/plan"
+	"bakeoff/internal/platform/local"
+	"bakeoff/internal/record"
+	"bakeoff/internal/report"
+	"bakeoff/internal/strictyaml"
+)
+
+// runFlags are the flags of run and verify.
+type runFlags struct {
+	out, resume, platform string
+	short, keep, share    bool
+	maxTime               time.Duration
+}
+
+func runCommand(env Env) *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "run PLAN",
+		Short: "execute a plan and report what was measured",
+		Long: `run executes a plan: it prepares the targets, starts and fills a database, takes
+every trial through fresh start, check, warm-up, measurement, check and stop, and
+prints a report. PLAN is a file, or the name of a plan the program carries.
+
+exit status: 0 done; 1 failed; 2 wrong plan; 4 finished, but a target lacks
+enough valid trials; 5 a prerequisite is missing; 130 interrupted`,
+		Args: exactly(1, "one plan"),
+		RunE: func(cmd *cobra.Command, args []string) error { return runPlan(cmd.Context(), env, f, args[0]) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.out, "out", "runs", "folder in which the run directory is made")
+	flags.StringVar(&f.resume, "resume", "", "go on with this run directory instead of beginning one")
+	flags.StringVar(&f.platform, "platform", "local", "where processes live: local")
+	flags.BoolVar(&f.short, "short", false, "20,000 rows, 2 blocks, 1 worker, short phases: a trial of the plan, not a measurement")
+	flags.BoolVar(&f.keep, "keep", false, "leave the first trial running until interrupted and print its commands")
+	flags.BoolVar(&f.share, "share-machine", false, "run although another run is under way here; both are marked")
+	flags.DurationVar(&f.maxTime, "max-time", 0, "end the run after this time (0: no bound)")
+	return cmd
+}
+
+func runPlan(ctx context.Context, env Env, f runFlags, path string) error {
+	o, closePlatform, err := prepare(ctx, env, f, path)
+	if err != nil {
+		return err
+	}
+	progress := newProgress(env.Stderr, time.Now)
+	o.Progress = progress.show
+	dir, err := controller.Run(ctx, o)
+	err = errors.Join(err, closePlatform())
+	progress.close()
+	if dir == "" {
+		return err
+	}
+	return errors.Join(err, printResult(env, dir))
+}
+
+// prepare turns flags and a plan file into the options of a run, with the platform open.
+func prepare(ctx context.Context, env Env, f runFlags, path string) (controller.Options, func() error, error) {
+	o, err := options(env, f, path)
+	if err != nil {
+		return o, nil, err
+	}
+	if f.platform != "local" {
+		return o, nil, usageError{fmt.Errorf("unknown platform %q (there is: local)", f.platform)}
+	}
+	if err := controller.Preflight(ctx, o); err != nil {
+		return o, nil, explain(err)
+	}
+	p, err := local.Open(ctx, local.Options{
+		Self: append(o.Self, "guard"), StateDir: filepath.Join(o.CacheDir, "state"), Share: f.share, Label: o.Plan.Name,
+	})
+	if err != nil {
+		return o, nil, err
+	}
+	o.Platform, o.Shared = p, f.share
+	return o, p.Close, nil
+}
+
+// options are those of a run without a platform.
+func options(env Env, f runFlags, path string) (controller.Options, error) {
+	p, given, err := loadPlan(env, path)
+	if err != nil {
+		return controller.Options{}, err
+	}
+	if f.short {
+		p = p.Short()
+	}
+	cache, err := cacheDir(env)
+	if err != nil {
+		return controller.Options{}, err
+	}
+	recipes, err := fs.Sub(env.Assets, "targets")
+	if err != nil {
+		return controller.Options{}, fmt.Errorf("targets: %w", err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return controller.Options{}, fmt.Errorf("own path: %w", err)
+	}
+	return controller.Options{
+		Plan: p, PlanGiven: given, Recipes: recipes, PlatformName: "local", Self: []string{self}, CacheDir: cache,
+		Out: f.out, Resume: f.resume, Keep: f.keep, Short: f.short, MaxTime: f.maxTime, Version: version(),
+	}, nil
+}
+
+// loadPlan reads and checks a plan; its mistakes are usage errors.
+func loadPlan(env Env, path string) (*plan.Plan, []byte, error) {
+	name, data, err := readPlan(env, path)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := plan.Load(name, data)
+	if err != nil {
+		return nil, nil, usageError{err}
+	}
+	return p, data, nil
+}
+
+func readBounded(r io.Reader, name string) ([]byte, error) {
+	data, err := strictyaml.Read(name, r)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return data, nil
+}
+
+func trimYAML(name string) string { return strings.TrimSuffix(name, ".yaml") }
+
+// explain gives errors of the preflight their exit status and hint.
+func explain(err error) error {
+	var wrong *controller.PlanError
+	var missing *controller.MissingError
+	switch {
+	case errors.As(err, &wrong):
+		return usageError{err}
+	case errors.As(err, &missing):
+		return missingError{err, installLine(missing.Packages())}
+	}
+	return err
+}
+
+// installLine is what installs Debian packages.
+func installLine(packages []string) string {
+	if len(packages) == 0 {
+		return ""
+	}
+	line := "apt-get install -y --no-install-recommends " + strings.Join(packages, " ")
+	if os.Geteuid() != 0 {
+		line = "sudo " + line
+	}
+	return line
+}
+
+// printResult prints the report of a run and where it lies, and keeps the
+// report in the run directory.
+func printResult(env Env, dir string) error {
+	reader, err := record.Open(dir)
+	if err != nil {
+		return err
+	}
+	summary, err := report.Build(reader)
+	if err != nil {
+		return err
+	}
+	if err := report.WriteText(env.Stdout, summary, width(env.Stdout)); err != nil {
+		return err
+	}
+	if err := keepReport(dir, summary); err != nil {
+		return err
+	}
+	fmt.Fprintf(env.Stdout, "\nrun directory: %s\n", dir)
+	return nil
+}

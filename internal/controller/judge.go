@@ -1,0 +1,165 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"bakeoff/internal/database"
+	"bakeoff/internal/fleet"
+	"bakeoff/internal/load"
+	"bakeoff/internal/record"
+	"bakeoff/internal/stats"
+	"bakeoff/internal/target"
+)
+
+// ledger adds up what the agents of one phase reported.
+type ledger struct {
+	books     stats.Books
+	unwritten int64
+	outcomes  map[string]int64
+	agents    map[int]*agentLedger
+}
+
+// agentLedger is what decides whether one agent was itself the limit.
+type agentLedger struct {
+	books    stats.Books
+	lost     int64
+	lateness *stats.Histogram
+	service  *stats.Histogram
+}
+
+func newLedger() *ledger {
+	return &ledger{outcomes: map[string]int64{}, agents: map[int]*agentLedger{}}
+}
+
+func (l *ledger) add(s fleet.Snapshot) {
+	w := s.Window
+	l.books.Add(w.Books)
+	l.unwritten += w.Unwritten
+	for class, n := range w.Outcomes {
+		l.outcomes[class] += n
+	}
+	a := l.agents[s.Agent]
+	if a == nil {
+		a = &agentLedger{lateness: stats.NewHistogram(), service: stats.NewHistogram()}
+		l.agents[s.Agent] = a
+	}
+	a.books.Add(w.Books)
+	for _, n := range w.Lost {
+		a.lost += n
+	}
+	a.lateness.Merge(w.Lateness)
+	a.service.Merge(w.Service)
+}
+
+// count is what the witnesses have counted so far.
+type count struct {
+	db       database.Counters
+	balancer int64 // -1 where nothing counts
+}
+
+// witness reads the counters.
+func (t *trial) witness(ctx context.Context) (count, error) {
+	c := count{balancer: -1}
+	var err error
+	if c.db, err = t.run.stage.db.Counters(ctx); err != nil {
+		return c, fmt.Errorf("database counters: %w", err)
+	}
+	if t.d.nginx != nil {
+		c.balancer, err = t.d.nginx.Requests(ctx)
+	}
+	return c, err
+}
+
+// settle is how long the database may take to finish statements whose clients gave up.
+const settle = 15 * time.Second
+
+// difference reads the counters after a phase, once the target is idle: when
+// nothing was cut the counts are final as soon as they agree; else they are
+// once they stand still for half a second.
+func (t *trial) difference(ctx context.Context, before count, book *ledger) (record.Witness, error) {
+	deadline := time.Now().Add(settle)
+	var earlier count
+	for round := 0; ; round++ {
+		now, err := t.witness(ctx)
+		if err != nil {
+			return record.Witness{}, err
+		}
+		w := minus(now, before)
+		agree := w.DatabaseReads == book.books.Sent && (w.BalancerTotal < 0 || w.BalancerTotal == book.books.Sent)
+		still := round > 0 && now.db.Reads == earlier.db.Reads && now.balancer == earlier.balancer
+		if agree || still || time.Now().After(deadline) {
+			return w, nil
+		}
+		earlier = now
+		select {
+		case <-ctx.Done():
+			return w, context.Cause(ctx)
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+}
+
+func minus(now, before count) record.Witness {
+	d := now.db.Sub(before.db)
+	w := record.Witness{
+		DatabaseReads: d.Reads, BalancerTotal: target.NotCounted, Connections: d.Connections, DatabaseOthers: d.Others,
+	}
+	if now.balancer >= 0 {
+		w.BalancerTotal = now.balancer - before.balancer
+	}
+	return w
+}
+
+// judge refuses the trial when its books are not exact, a witness disagrees, answers
+// were wrong, or an agent was itself the limit.
+func (t *trial) judge(phase load.Phase, l *ledger, w record.Witness) {
+	if err := l.books.Exact(); err != nil {
+		t.refuse("books", fmt.Errorf("phase %s: %w", phase.Name, err))
+	}
+	for _, reason := range target.Witness(l.books, l.unwritten, w.DatabaseReads, w.BalancerTotal) {
+		t.refuse(reason.Code, fmt.Errorf("phase %s: %s", phase.Name, reason.Text))
+	}
+	if share := wrongShare(l.books); share > maxWrong {
+		t.refuse("wrong-answers", fmt.Errorf("phase %s: %.2f %% of %d requests were not answered correctly (at most %.1f %%): %v",
+			phase.Name, 100*share, l.books.Planned, 100*maxWrong, l.outcomes))
+	}
+	for agent, a := range l.agents {
+		if err := a.limited(phase); err != nil {
+			t.refuse("generator-limited", fmt.Errorf("phase %s, agent %d: %w", phase.Name, agent, err))
+		}
+	}
+}
+
+// maxWrong is the share of planned requests that may fail to be answered correctly.
+const maxWrong = 0.001
+
+func wrongShare(b stats.Books) float64 {
+	if b.Planned == 0 {
+		return 1
+	}
+	return float64(b.Bad+b.Timeout+b.Error+b.Dropped) / float64(b.Planned)
+}
+
+// limited tells why an agent, not the target, was the limit: it lost more
+// than 1 % of its share by its own fault, or in the open model its lateness at
+// the 99th percentile exceeds 1 ms and a tenth of the service time there.
+func (a *agentLedger) limited(phase load.Phase) error {
+	if a.books.Planned == 0 {
+		return errors.New("it planned nothing")
+	}
+	if share := float64(a.lost) / float64(a.books.Planned); share > 0.01 {
+		return fmt.Errorf("%.1f %% of its share lost for lack of its own means", 100*share)
+	}
+	if phase.Model != load.Open || a.lateness.Count() == 0 {
+		return nil
+	}
+	late, _ := a.lateness.Quantile(0.99)
+	service, _ := a.service.Quantile(0.99)
+	if bound := max(time.Millisecond, service/10); late > bound {
+		return fmt.Errorf("lateness p99 is %v, the bound is %v", late, bound)
+	}
+	return nil
+}

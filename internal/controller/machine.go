@@ -1,0 +1,64 @@
+package controller
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"bakeoff/internal/record"
+)
+
+// describeMachine reads what figures depend on; what the machine does not say
+// is "unknown".
+func describeMachine() record.Machine {
+	m := record.Machine{
+		CPU: field("/proc/cpuinfo", "model name"), Cores: runtime.NumCPU(),
+		OS: osName(), Governor: firstLine("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+		Virtual: firstLine("/sys/class/dmi/id/product_name"),
+	}
+	m.Hostname, _ = os.Hostname()
+	kib, _ := strconv.ParseInt(strings.TrimSuffix(field("/proc/meminfo", "MemTotal"), " kB"), 10, 64)
+	m.MemoryBytes = kib * 1024
+	var u unix.Utsname
+	if unix.Uname(&u) == nil {
+		m.Kernel = unix.ByteSliceToString(u.Release[:])
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s|%d|%d|%s|%s", m.CPU, m.Cores, m.MemoryBytes>>30, m.Kernel, m.OS))
+	m.Fingerprint = hex.EncodeToString(sum[:8])
+	return m
+}
+
+func field(file, name string) string {
+	data, _ := os.ReadFile(file)
+	for line := range strings.Lines(string(data)) {
+		if key, value, found := strings.Cut(line, ":"); found && strings.TrimSpace(key) == name {
+			return strings.TrimSpace(value)
+		}
+	}
+	return "unknown"
+}
+
+func firstLine(file string) string {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return "unknown"
+	}
+	line, _, _ := strings.Cut(string(data), "\n")
+	return strings.TrimSpace(line)
+}
+
+func osName() string {
+	data, _ := os.ReadFile("/etc/os-release")
+	for line := range strings.Lines(string(data)) {
+		if rest, found := strings.CutPrefix(line, "PRETTY_NAME="); found {
+			return strings.Trim(strings.TrimSpace(rest), `"`)
+		}
+	}
+	return "unknown"
+}

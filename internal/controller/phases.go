@@ -1,0 +1,93 @@
+package controller
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"bakeoff/internal/load"
+	"bakeoff/internal/plan"
+	"bakeoff/internal/record"
+)
+
+// Phase numbers: 0 warms up, the plan's phases follow, the pilot's single
+// phase has a number of its own so that it asks for keys of its own.
+const (
+	warmupPhase = 0
+	pilotPhase  = 1000
+)
+
+// phasesOf are the phases of a trial of the block; those of the pilot for block 0.
+func (r *run) phasesOf(block int) []load.Phase {
+	p := r.o.Plan
+	first := p.Phases[0]
+	out := []load.Phase{{
+		Number: warmupPhase, Name: "warmup", Model: load.Closed, Connections: first.Connections,
+		Duration: time.Duration(p.Warmup), Timeout: time.Duration(first.Timeout), CheckShare: first.CheckShare,
+	}}
+	if p.Warmup == 0 {
+		out = nil
+	}
+	if block == 0 {
+		return append(out, load.Phase{
+			Number: pilotPhase, Name: "pilot", Model: load.Closed, Connections: r.pilotConnections(),
+			Duration: time.Duration(p.Pilot), Timeout: time.Duration(first.Timeout), CheckShare: first.CheckShare,
+		})
+	}
+	for i, phase := range p.Phases {
+		out = append(out, r.phaseOf(i+1, phase))
+	}
+	return out
+}
+
+// phaseOf is one phase of the plan with its rate in numbers.
+func (r *run) phaseOf(number int, p plan.Phase) load.Phase {
+	out := load.Phase{
+		Number: number, Name: p.Name, Model: p.Model, Connections: p.Connections, Rate: p.Rate, Arrivals: p.Arrivals,
+		Ramp: time.Duration(p.Ramp), Think: time.Duration(p.Think), Duration: time.Duration(p.Duration),
+		Timeout: time.Duration(p.Timeout), Reconnect: p.Reconnect, CheckShare: p.CheckShare,
+	}
+	if p.RateOfPilot > 0 && r.pilot != nil {
+		out.Rate = math.Floor(p.RateOfPilot * r.pilot.Throughput[r.pilot.Slowest])
+	}
+	return out
+}
+
+// pilotConnections is the number of connections of the plan's first closed
+// phase, else of its first phase.
+func (r *run) pilotConnections() int {
+	for _, p := range r.o.Plan.Phases {
+		if p.Model == load.Closed {
+			return p.Connections
+		}
+	}
+	return r.o.Plan.Phases[0].Connections
+}
+
+// lookupsOf tells who draws the keys in a phase.
+func (r *run) lookupsOf(phase load.Phase) string {
+	for i, p := range r.o.Plan.Phases {
+		if phase.Number == i+1 && p.Lookups != "" {
+			return p.Lookups
+		}
+	}
+	return r.o.Plan.Dataset.Lookups
+}
+
+// keepPilot writes what the pilot found; a target without a valid pilot trial ends the run,
+// since a rate that depends on it cannot be known.
+func (r *run) keepPilot() error {
+	for _, t := range r.o.Plan.Targets {
+		if !r.valid[t.Name][0] {
+			return fmt.Errorf("the pilot found no throughput of %s: every attempt was invalid", t.Name)
+		}
+		if r.pilot.Slowest == "" || r.pilot.Throughput[t.Name] < r.pilot.Throughput[r.pilot.Slowest] {
+			r.pilot.Slowest = t.Name
+		}
+	}
+	if err := r.writer.Update(func(rec *record.Run) { rec.Pilot = r.pilot }); err != nil {
+		return fmt.Errorf("controller: %w", err)
+	}
+	r.o.tell(Event{Text: fmt.Sprintf("pilot: the slowest target is %s with %.0f/s", r.pilot.Slowest, r.pilot.Throughput[r.pilot.Slowest])})
+	return nil
+}

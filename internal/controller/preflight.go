@@ -1,0 +1,204 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"bakeoff/internal/balancer"
+	"bakeoff/internal/database"
+	"bakeoff/internal/plan"
+	"bakeoff/internal/target"
+)
+
+// Overhead is what a run costs beside its phases, as seen on two cores; it only
+// serves to tell the user beforehand.
+func Overhead() plan.Overhead {
+	return plan.Overhead{Setup: 40 * time.Second, Trial: 9 * time.Second, Phase: 500 * time.Millisecond}
+}
+
+// MissingError is a list of what this machine lacks.
+type MissingError struct {
+	Missing []target.Need
+}
+
+func (e *MissingError) Error() string {
+	var names []string
+	for _, m := range e.Missing {
+		names = append(names, m.What)
+	}
+	return "missing on this machine: " + strings.Join(names, ", ")
+}
+
+// Packages are the Debian packages that bring what is missing, each once.
+func (e *MissingError) Packages() []string {
+	seen := map[string]bool{}
+	var out []string
+	for _, m := range e.Missing {
+		if m.Package != "" && !seen[m.Package] {
+			seen[m.Package] = true
+			out = append(out, m.Package)
+		}
+	}
+	return out
+}
+
+// Missing returns what the plan needs and this machine lacks.
+func Missing(ctx context.Context, o Options) ([]target.Need, error) {
+	var out []target.Need
+	if o.Plan.Database.Kind != "external" {
+		if err := database.Installed(ctx); err != nil {
+			out = append(out, target.Need{What: "a database server (mariadbd or mysqld)", Package: "mariadb-server"})
+		}
+	}
+	if o.Plan.Balancer.Kind == "nginx" {
+		if _, err := balancer.Find(); err != nil {
+			out = append(out, target.Need{What: "nginx", Package: "nginx-light"})
+		}
+	}
+	seen := map[string]bool{}
+	for _, t := range o.Plan.Targets {
+		e, err := o.entrant(t)
+		if err != nil {
+			return nil, err
+		}
+		for _, need := range e.recipe.Missing(ctx) {
+			if !seen[need.What] {
+				seen[need.What] = true
+				out = append(out, need)
+			}
+		}
+	}
+	return out, nil
+}
+
+// Preflight finds everything that can be known to be wrong before anything is
+// started: unknown recipes, a machine that lacks something, a connection budget that does not
+// hold, and unfair differences.
+func Preflight(ctx context.Context, o Options) error {
+	entrants, err := o.resolve()
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(o.budget(entrants), o.fair(entrants), o.ports(entrants)); err != nil {
+		return &PlanError{err}
+	}
+	missing, err := Missing(ctx, o)
+	if err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		return &MissingError{missing}
+	}
+	return nil
+}
+
+// PlanError is a plan that reads well but must not be run.
+type PlanError struct{ err error }
+
+func (e *PlanError) Error() string { return e.err.Error() }
+func (e *PlanError) Unwrap() error { return e.err }
+
+func (o *Options) resolve() ([]*entrant, error) {
+	var out []*entrant
+	var errs []error
+	for _, t := range o.Plan.Targets {
+		e, err := o.entrant(t)
+		errs = append(errs, err)
+		out = append(out, e)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, &PlanError{err}
+	}
+	return out, nil
+}
+
+// Budget says how many database connections each target may open, as a sum.
+func (o Options) Budget() ([]string, error) {
+	entrants, err := o.resolve()
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, e := range entrants {
+		out = append(out, fmt.Sprintf("%s: %s", e.plan.Name, e.sum(o.Plan.InFlight())))
+	}
+	return out, nil
+}
+
+// sum shows where a target's number of connections comes from.
+func (e *entrant) sum(inFlight int) string {
+	if !e.recipe.Bounded() {
+		return fmt.Sprintf("%d (one for each request in flight)", inFlight)
+	}
+	each := e.recipe.Connections(e.Workers, e.Pool, inFlight)
+	return fmt.Sprintf("%d replicas x %d = %d", e.Replicas, each, e.connections(inFlight))
+}
+
+// budget refuses a limit below what a target may open.
+func (o *Options) budget(entrants []*entrant) error {
+	limit := o.Plan.Database.MaxConnections
+	if limit == 0 {
+		return nil
+	}
+	var errs []error
+	for _, e := range entrants {
+		if need := e.connections(o.Plan.InFlight()) + spareConnections; need > limit {
+			errs = append(errs, fmt.Errorf("connection budget exceeded: %s may open %s, and bakeoff itself %d: %d in all, but max_connections is %d",
+				e.plan.Name, e.sum(o.Plan.InFlight()), spareConnections, need, limit))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// ports refuses an external balancer that expects another number of replicas.
+func (o *Options) ports(entrants []*entrant) error {
+	b := o.Plan.Balancer
+	if b.Kind != "external" {
+		return nil
+	}
+	for _, e := range entrants {
+		if len(b.ReplicaPorts) != e.Replicas {
+			return fmt.Errorf("balancer.replica_ports: %d ports are given, %s has %d replicas", len(b.ReplicaPorts), e.plan.Name, e.Replicas)
+		}
+	}
+	return nil
+}
+
+// fair refuses targets that differ in what is not theirs to choose, unless the plan
+// allows it with a reason.
+func (o *Options) fair(entrants []*entrant) error {
+	if o.Plan.AllowUnfair != "" {
+		return nil
+	}
+	var errs []error
+	for _, term := range []struct {
+		what string
+		of   func(*entrant) string
+	}{
+		{"replicas", func(e *entrant) string { return fmt.Sprint(e.Replicas) }},
+		{"workers per replica", func(e *entrant) string { return fmt.Sprint(e.Workers) }},
+		{"database connections in all", func(e *entrant) string { return fmt.Sprint(e.connections(o.Plan.InFlight())) }},
+		{"keep-alive time-out", func(e *entrant) string { return e.keepAlive() }},
+		{"access log", func(e *entrant) string { return fmt.Sprint(e.AccessLog) }},
+	} {
+		first := term.of(entrants[0])
+		for _, e := range entrants[1:] {
+			if other := term.of(e); other != first {
+				errs = append(errs, fmt.Errorf("unfair: %s: %s has %s, %s has %s (make them equal, or say why with allow_unfair)",
+					term.what, entrants[0].plan.Name, first, e.plan.Name, other))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (e *entrant) keepAlive() string {
+	idle, err := e.recipe.KeepAlive()
+	if err != nil {
+		return err.Error()
+	}
+	return idle.String()
+}

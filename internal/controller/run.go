@@ -1,0 +1,312 @@
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"bakeoff/internal/balancer"
+	"bakeoff/internal/collect"
+	"bakeoff/internal/fleet"
+	"bakeoff/internal/load"
+	"bakeoff/internal/plan"
+	"bakeoff/internal/record"
+	"bakeoff/internal/target"
+)
+
+// run is one execution of a plan.
+type run struct {
+	o       *Options
+	stage   *stage
+	writer  *record.Writer
+	fleet   *fleet.Fleet
+	pilot   *record.Pilot
+	number  int // of the trial under way, from 1
+	trials  int // planned
+	started time.Time
+	valid   map[string]map[int]bool // target to blocks with a valid trial
+	// measured is the time spent in measured phases of blocks from 1.
+	measured time.Duration
+}
+
+// Run executes the plan and returns the run directory, also beside an error
+// once there is one.
+func Run(ctx context.Context, o Options) (dir string, err error) {
+	if o.MaxTime > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, o.MaxTime, fmt.Errorf("the run took longer than --max-time %v", o.MaxTime))
+		defer cancel()
+	}
+	if err := Preflight(ctx, o); err != nil {
+		return "", err
+	}
+	r := &run{
+		o: &o, started: time.Now(), valid: map[string]map[int]bool{},
+		pilot: &record.Pilot{Throughput: map[string]float64{}},
+	}
+	remaining, err := r.openRecord()
+	if err != nil {
+		return "", err
+	}
+	dir = r.writer.Dir()
+	err = r.all(ctx, remaining)
+	return dir, r.finish(ctx, err)
+}
+
+// openRecord begins a run directory, or takes up one that was left off.
+func (r *run) openRecord() ([]plan.Trial, error) {
+	o := r.o
+	if o.Resume != "" {
+		return r.resume()
+	}
+	resolved, err := json.Marshal(o.Plan)
+	if err != nil {
+		return nil, fmt.Errorf("controller: %w", err)
+	}
+	order := o.Plan.Trials()
+	rec := record.Run{
+		Format: record.FormatVersion, Bakeoff: o.Version, Name: o.Plan.Name, PlanDigest: o.Plan.Digest(), Seed: o.Plan.Seed,
+		Status: record.Incomplete, Started: r.started, Short: o.Short, Shared: o.Shared, Platform: o.PlatformName,
+		Machine: describeMachine(), Plan: resolved,
+	}
+	for _, t := range order {
+		rec.Order = append(rec.Order, record.Place{Block: t.Block, Position: t.Position, Target: t.Target})
+	}
+	r.trials = len(order)
+	if r.writer, err = record.Create(o.Out, rec, o.PlanGiven, o.Plan.YAML(), r.started); err != nil {
+		return nil, fmt.Errorf("controller: %w", err)
+	}
+	return order, nil
+}
+
+// all opens the stage and conducts every remaining trial.
+func (r *run) all(ctx context.Context, remaining []plan.Trial) (err error) {
+	r.stage, err = r.o.open(ctx, r.writer.Dir())
+	defer func() { err = errors.Join(err, r.stage.close(ctx)) }()
+	if err != nil {
+		return err
+	}
+	if err := r.describe(ctx); err != nil {
+		return err
+	}
+	if err := r.startFleet(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.fleet.Close()) }()
+	if err := r.blocks(ctx, remaining); err != nil {
+		return err
+	}
+	return r.digestAtEnd(ctx)
+}
+
+func (r *run) startFleet(ctx context.Context) (err error) {
+	logs := filepath.Join(r.writer.Dir(), "agents")
+	if err := os.MkdirAll(logs, 0o700); err != nil {
+		return fmt.Errorf("agents: %w", err)
+	}
+	r.fleet, err = fleet.Start(ctx, fleet.Options{
+		Platform: r.o.Platform, Self: r.o.Self, Count: r.o.Plan.Agents.Count, LogDir: logs,
+		Version: r.o.Version, PlanDigest: r.o.Plan.Digest(),
+	})
+	if err != nil {
+		return fmt.Errorf("agents: %w", err)
+	}
+	return nil
+}
+
+// blocks conducts the trials in their order, and at the end of each block its invalid ones
+// again.
+func (r *run) blocks(ctx context.Context, remaining []plan.Trial) error {
+	for len(remaining) > 0 {
+		block := remaining[0].Block
+		size := 0
+		for size < len(remaining) && remaining[size].Block == block {
+			size++
+		}
+		if err := r.block(ctx, remaining[:size]); err != nil {
+			return err
+		}
+		remaining = remaining[size:]
+		if block == 0 {
+			if err := r.keepPilot(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r *run) block(ctx context.Context, places []plan.Trial) error {
+	position := places[len(places)-1].Position
+	for attempt := 1; attempt <= attempts && len(places) > 0; attempt++ {
+		var again []plan.Trial
+		for _, place := range places {
+			at := place.Position
+			if attempt > 1 {
+				position++
+				at = position
+			} else {
+				r.number++
+			}
+			rec, err := r.conduct(ctx, place, attempt, at)
+			if err != nil {
+				return err
+			}
+			r.note(rec)
+			if rec.Status != record.Valid {
+				again = append(again, place)
+			}
+			if err := r.fleet.Heal(ctx); err != nil {
+				return fmt.Errorf("agents: %w", err)
+			}
+		}
+		places = again
+	}
+	return nil
+}
+
+// note remembers a trial and tells why it is invalid.
+func (r *run) note(rec record.Trial) {
+	r.remember(rec)
+	for _, phase := range rec.Phases {
+		if rec.Block > 0 && !phase.Warmup {
+			r.measured += time.Duration(phase.DurationS * float64(time.Second))
+		}
+	}
+	for _, reason := range rec.Reasons {
+		r.tellTrial(rec.Block, rec.Target, rec.Status+": "+reason.Code+": "+reason.Text, 0)
+	}
+}
+
+// remember notes that a target has a valid trial in a block.
+func (r *run) remember(rec record.Trial) {
+	if rec.Status != record.Valid {
+		return
+	}
+	if r.valid[rec.Target] == nil {
+		r.valid[rec.Target] = map[int]bool{}
+	}
+	r.valid[rec.Target][rec.Block] = true
+}
+
+// digestAtEnd reads the whole table back once more.
+func (r *run) digestAtEnd(ctx context.Context) error {
+	r.o.tell(Event{Text: "reading the table back"})
+	digest, err := r.stage.db.Digest(ctx)
+	if err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	if err := r.writer.Update(func(rec *record.Run) { rec.Database.DigestAtEnd = digest }); err != nil {
+		return fmt.Errorf("controller: %w", err)
+	}
+	if want := r.stage.rows.Digest(); digest != want {
+		return fmt.Errorf("the table changed during the run: its digest is %s, not %s", digest, want)
+	}
+	return nil
+}
+
+// describe writes what was found out before the first trial into run.json.
+func (r *run) describe(ctx context.Context) error {
+	info, err := r.balancerInfo(ctx)
+	if err != nil {
+		return err
+	}
+	return r.writer.Update(func(rec *record.Run) {
+		rec.Database, rec.Balancer = r.stage.dbInfo, info
+		rec.Targets = nil
+		for _, e := range r.stage.entrants {
+			rec.Targets = append(rec.Targets, e.info(r.o.Plan))
+		}
+		if r.o.Plan.AllowUnfair != "" {
+			rec.Notes = append(rec.Notes, "differences between targets allowed: "+r.o.Plan.AllowUnfair)
+		}
+	})
+}
+
+func (r *run) balancerInfo(ctx context.Context) (record.BalancerInfo, error) {
+	info := record.BalancerInfo{Kind: r.o.Plan.Balancer.Kind}
+	if info.Kind != "nginx" {
+		return info, nil
+	}
+	var err error
+	if info.Version, err = balancer.Version(ctx); err != nil {
+		return info, err
+	}
+	info.Settings = balancer.Settings(r.o.Plan.InFlight())
+	return info, nil
+}
+
+// finish writes how the run ended.
+func (r *run) finish(ctx context.Context, err error) error {
+	status, reason := record.Complete, ""
+	if err != nil {
+		status, reason = record.Aborted, err.Error()
+	}
+	updateErr := r.writer.Update(func(rec *record.Run) {
+		rec.Wall += time.Since(r.started).Seconds()
+		rec.Measured += r.measured.Seconds()
+	})
+	closeErr := errors.Join(updateErr, r.writer.Finish(status, reason))
+	if ctx.Err() != nil {
+		return errors.Join(context.Cause(ctx), closeErr)
+	}
+	if err := errors.Join(err, closeErr); err != nil {
+		return err
+	}
+	return r.enough()
+}
+
+// enough tells whether every target has a valid trial in every block.
+func (r *run) enough() error {
+	if r.o.Short {
+		return nil
+	}
+	for _, t := range r.o.Plan.Targets {
+		missing := 0
+		for block := 1; block <= r.o.Plan.Blocks; block++ {
+			if !r.valid[t.Name][block] {
+				missing++
+			}
+		}
+		if missing > 0 {
+			return fmt.Errorf("%w: %s has none in %d of %d blocks", ErrTooFewValid, t.Name, missing, r.o.Plan.Blocks)
+		}
+	}
+	return nil
+}
+
+func (r *run) entrantOf(name string) *entrant {
+	for _, e := range r.stage.entrants {
+		if e.plan.Name == name {
+			return e
+		}
+	}
+	panic("controller: no target " + name + " in the plan it came from")
+}
+
+// sources are the process trees that outlive trials.
+func (r *run) sources() []collect.Source {
+	out := []collect.Source{{Tier: "database", Process: r.stage.db.Process()}}
+	for _, p := range r.fleet.Processes() {
+		out = append(out, collect.Source{Tier: "agent", Process: p})
+	}
+	return out
+}
+
+func (r *run) tellTrial(block int, name, text string, expect time.Duration) {
+	r.o.tell(Event{
+		Block: block, Blocks: r.o.Plan.Blocks, Trial: r.number, Trials: r.trials, Target: name, Text: text, Expect: expect,
+	})
+}
+
+// contract is the check of the plan's contract against this stage's table.
+func (s *stage) contract(p *plan.Plan) *target.Contract {
+	return &target.Contract{Dataset: s.rows, Database: s.db, Lookups: p.Dataset.Lookups, Seed: p.Seed, Secrets: []string{s.db.Access().Password}}
+}
+
+// isWarmup tells the phase that is measured but not used.
+func (r *run) isWarmup(p load.Phase) bool { return p.Number == 0 }

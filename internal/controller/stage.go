@@ -1,0 +1,216 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"bakeoff/internal/database"
+	"bakeoff/internal/dataset"
+	"bakeoff/internal/plan"
+	"bakeoff/internal/record"
+	"bakeoff/internal/target"
+)
+
+// stage is everything that outlives a trial: prepared targets and a filled database.
+type stage struct {
+	o        *Options
+	entrants []*entrant // in plan order
+	rows     *dataset.Dataset
+	db       *database.Server
+	dbInfo   record.DatabaseInfo
+	command  string // that started the private database, as a shell line
+}
+
+// entrant is one target of the plan, prepared.
+type entrant struct {
+	plan     plan.Target
+	recipe   *target.Recipe
+	prepared *target.Prepared
+	plan.Deployment
+}
+
+// prepare readies every target; it needs no database.
+func (o *Options) prepare(ctx context.Context) ([]*entrant, error) {
+	out := make([]*entrant, 0, len(o.Plan.Targets))
+	done := map[string]*target.Prepared{}
+	for _, t := range o.Plan.Targets {
+		e, err := o.entrant(t)
+		if err != nil {
+			return nil, err
+		}
+		key := t.Recipe + "/" + t.Variant
+		if done[key] == nil {
+			o.tell(Event{Text: "preparing " + key})
+			if done[key], err = o.prepareOne(ctx, e); err != nil {
+				return nil, err
+			}
+		}
+		e.prepared = done[key]
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+// entrant resolves one target of the plan without preparing it.
+func (o *Options) entrant(t plan.Target) (*entrant, error) {
+	recipe, err := target.Load(o.Recipes, t.Recipe, t.Variant)
+	if err == nil {
+		recipe, err = recipe.With(t.Settings)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("target %s: %w", t.Name, err)
+	}
+	return &entrant{plan: t, recipe: recipe, Deployment: o.Plan.Deployed(t)}, nil
+}
+
+func or(value, otherwise int) int {
+	if value != 0 {
+		return value
+	}
+	return otherwise
+}
+
+// prepareOne runs a recipe's preparation; what it prints goes to a log that is named when it fails.
+func (o *Options) prepareOne(ctx context.Context, e *entrant) (*target.Prepared, error) {
+	if err := os.MkdirAll(o.CacheDir, 0o700); err != nil {
+		return nil, fmt.Errorf("controller: %w", err)
+	}
+	log, err := os.CreateTemp(o.CacheDir, "prepare-"+e.plan.Recipe+"-*.log")
+	if err != nil {
+		return nil, fmt.Errorf("controller: %w", err)
+	}
+	prepared, err := target.Prepare(ctx, e.recipe, filepath.Join(o.CacheDir, "targets"), io.Writer(log))
+	err = errors.Join(err, log.Close())
+	if err != nil {
+		return nil, fmt.Errorf("prepare %s (log: %s): %w", e.plan.Recipe, log.Name(), err)
+	}
+	_ = os.Remove(log.Name())
+	return prepared, nil
+}
+
+// open prepares the targets and starts and fills the database. The caller
+// closes the stage, also after an error.
+func (o *Options) open(ctx context.Context, dir string) (*stage, error) {
+	s := &stage{o: o}
+	var err error
+	if s.entrants, err = o.prepare(ctx); err != nil {
+		return s, err
+	}
+	return s, s.openFilled(ctx, dir)
+}
+
+// LoadData fills the plan's database, or the cache of private ones, and stops it again.
+func LoadData(ctx context.Context, o Options) (info record.DatabaseInfo, err error) {
+	dir, err := os.MkdirTemp("", "bakeoff-data-")
+	if err != nil {
+		return info, fmt.Errorf("controller: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	s := &stage{o: &o}
+	if s.entrants, err = o.resolve(); err != nil {
+		return info, err
+	}
+	defer func() { err = errors.Join(err, s.close(ctx)) }()
+	err = s.openFilled(ctx, dir)
+	return s.dbInfo, err
+}
+
+// openFilled starts or opens the database and fills it.
+func (s *stage) openFilled(ctx context.Context, dir string) (err error) {
+	d := s.o.Plan.Dataset
+	s.rows, err = dataset.New(dataset.Spec{Rows: d.Rows, Seed: d.Seed, MinLength: d.Lengths.Min, MaxLength: d.Lengths.Max})
+	if err != nil {
+		return fmt.Errorf("controller: %w", err)
+	}
+	if err := s.openDatabase(ctx, dir); err != nil {
+		return err
+	}
+	return s.fill(ctx)
+}
+
+func (s *stage) openDatabase(ctx context.Context, dir string) error {
+	p := s.o.Plan.Database
+	if p.Kind == "external" {
+		s.o.tell(Event{Text: "opening the external database"})
+		var err error
+		s.db, err = database.Open(ctx, database.External{DSNFile: p.DSNFile, AllowHosts: s.o.Plan.AllowHosts, Dir: dir})
+		if err != nil {
+			return fmt.Errorf("database: %w", err)
+		}
+		return nil
+	}
+	s.o.tell(Event{Text: "starting a private database"})
+	var err error
+	s.db, err = database.Start(ctx, database.Options{
+		Platform: s.o.Platform, Dir: filepath.Join(dir, "database"), CacheDir: filepath.Join(s.o.CacheDir, "data"),
+		MaxConnections: or(p.MaxConnections, s.o.connectionsNeeded(s.entrants)),
+		BufferPool:     p.BufferPool, Settings: p.Settings,
+	})
+	if err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	return nil
+}
+
+// fill makes the table hold exactly the dataset and remembers how that went.
+func (s *stage) fill(ctx context.Context) error {
+	start := time.Now()
+	filled, err := s.db.Fill(ctx, s.rows, func(done, total int64) {
+		s.o.tell(Event{Text: fmt.Sprintf("filling the table: %d of %d rows", done, total)})
+	})
+	if err != nil {
+		return fmt.Errorf("database: fill: %w", err)
+	}
+	info, err := s.db.Info(ctx)
+	if err != nil {
+		return err
+	}
+	s.command = info.Command
+	s.dbInfo = record.DatabaseInfo{
+		Kind: s.o.Plan.Database.Kind, Vendor: info.Vendor, Version: info.Version, MaxConnections: info.MaxConnections,
+		Settings: info.Settings, Collation: info.Collation, Counter: info.Counter,
+		Rows: s.rows.Rows(), Digest: s.rows.Digest(), DigestAtFill: filled.Digest, FromCache: filled.FromCache,
+		FillSeconds: time.Since(start).Seconds(),
+	}
+	return nil
+}
+
+// close stops the database.
+func (s *stage) close(ctx context.Context) error {
+	if s.db == nil {
+		return nil
+	}
+	patience := grace(ctx)
+	ctx, cancel := teardown(ctx)
+	defer cancel()
+	if err := s.db.Stop(ctx, patience); err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	return nil
+}
+
+// connectionsNeeded is the number of database connections the greediest target may
+// open, and 20 for bakeoff's own and the server's.
+func (o *Options) connectionsNeeded(entrants []*entrant) int {
+	most := 0
+	for _, e := range entrants {
+		most = max(most, e.connections(o.Plan.InFlight()))
+	}
+	return most + spareConnections
+}
+
+// spareConnections are left for bakeoff itself and for connections that are just closing.
+const spareConnections = 32
+
+// connections is the greatest number of database connections of all replicas together.
+func (e *entrant) connections(inFlight int) int {
+	if !e.recipe.Bounded() {
+		return inFlight
+	}
+	return e.Replicas * e.recipe.Connections(e.Workers, e.Pool, inFlight)
+}

@@ -1,0 +1,341 @@
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"bakeoff/internal/collect"
+	"bakeoff/internal/dataset"
+	"bakeoff/internal/fleet"
+	"bakeoff/internal/load"
+	"bakeoff/internal/plan"
+	"bakeoff/internal/record"
+	"bakeoff/internal/stats"
+	"bakeoff/internal/target"
+)
+
+// trial is one trial under way.
+type trial struct {
+	run     *run
+	entrant *entrant
+	writer  *record.TrialWriter
+	rec     record.Trial
+	d       *deployment
+	sampler *collect.Sampler
+	phases  []load.Phase
+	lengths target.Result // of the check before the load
+	ledgers []*ledger     // one per phase that ran
+}
+
+// conduct takes one target through one trial and writes it. The error is for
+// what ends the run: whatever the target did wrong is in the record instead.
+func (r *run) conduct(ctx context.Context, place plan.Trial, attempt, position int) (record.Trial, error) {
+	t := &trial{run: r, entrant: r.entrantOf(place.Target), phases: r.phasesOf(place.Block)}
+	writer, err := r.writer.BeginTrial(place.Block, position, place.Target, attempt)
+	if err != nil {
+		return record.Trial{}, fmt.Errorf("controller: %w", err)
+	}
+	t.writer = writer
+	t.rec = record.Trial{
+		Format: record.FormatVersion, Block: place.Block, Position: position, Target: place.Target,
+		Attempt: attempt, Status: record.Valid, Started: time.Now(),
+	}
+	fatal := t.body(ctx)
+	if t.run.o.Keep && fatal == nil && ctx.Err() == nil && t.d != nil {
+		t.hold(ctx)
+	}
+	if err := t.clear(ctx); err != nil {
+		t.refuse("not-stopped", err)
+	}
+	if ctx.Err() != nil {
+		t.rec.Status = record.TrialAborted
+		t.refuse("interrupted", context.Cause(ctx))
+	} else if fatal != nil {
+		t.rec.Status = record.TrialAborted
+		t.refuse("run-ended", fatal)
+	}
+	t.rec.Ended = time.Now()
+	if err := writer.Finish(t.rec); err != nil {
+		return t.rec, errors.Join(fatal, fmt.Errorf("controller: %w", err))
+	}
+	if ctx.Err() != nil {
+		return t.rec, context.Cause(ctx)
+	}
+	return t.rec, fatal
+}
+
+// body is the trial from the look at the table to the check after the load.
+// A step that the target fails ends the trial early with its reason.
+func (t *trial) body(ctx context.Context) error {
+	if err := t.step("table", func() error { return t.run.stage.db.Check(ctx, t.run.stage.rows) }); err != nil {
+		return fmt.Errorf("before block %d, %s: %w", t.rec.Block, t.rec.Target, err)
+	}
+	if err := t.deploy(ctx); err != nil {
+		t.refuse(reasonOf(err), err)
+		return nil
+	}
+	if ok, err := t.check(ctx, "before"); err != nil || !ok {
+		return err
+	}
+	if err := t.load(ctx); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	if _, err := t.check(ctx, "after"); err != nil {
+		return err
+	}
+	if t.rec.Block == 0 && t.rec.Status == record.Valid {
+		t.run.pilot.Throughput[t.rec.Target] = throughput(t.rec, t.books(pilotPhase))
+	}
+	return nil
+}
+
+// books are those of the phase of that number.
+func (t *trial) books(number int) stats.Books {
+	for i, phase := range t.rec.Phases {
+		if phase.Number == number {
+			return t.ledgers[i].books
+		}
+	}
+	return stats.Books{}
+}
+
+// throughput is the number of right answers per second of the last phase.
+func throughput(rec record.Trial, books stats.Books) float64 {
+	return float64(books.OK) / rec.Phases[len(rec.Phases)-1].DurationS
+}
+
+func (t *trial) deploy(ctx context.Context) error {
+	t.say("starting", 0)
+	err := t.step("start", func() error {
+		var err error
+		t.d, err = t.run.stage.deploy(ctx, t.entrant, t.writer.LogDir())
+		return err
+	})
+	if t.d != nil {
+		t.rec.Nonce, t.rec.Replicas, t.rec.Commands = t.d.nonce, t.d.records, t.d.commands()
+	}
+	if err != nil {
+		return err
+	}
+	budget := t.run.stage.dbInfo.MaxConnections
+	open, err := t.run.stage.db.ConnectionCount(ctx)
+	if err != nil {
+		return err
+	}
+	if open > budget {
+		return fmt.Errorf("%d database connections are open after the start, the budget is %d", open, budget)
+	}
+	return nil
+}
+
+// reasonOf names why a target could not be started.
+func reasonOf(err error) string {
+	if errors.Is(err, target.ErrNoOverlap) {
+		return "no-overlap"
+	}
+	return "not-ready"
+}
+
+// check runs the contract check and tells whether the target kept it.
+func (t *trial) check(ctx context.Context, when string) (bool, error) {
+	t.say("checking the contract "+when+" the load", 0)
+	var result target.Result
+	err := t.step("verify-"+when, func() error {
+		var err error
+		result, err = t.run.stage.contract(t.run.o.Plan).Check(ctx, when, t.d.endpoints(), t.d.front())
+		return err
+	})
+	if err != nil {
+		if ctx.Err() != nil {
+			return false, nil
+		}
+		return false, fmt.Errorf("contract of %s: %w", t.rec.Target, err)
+	}
+	t.rec.Checks = append(t.rec.Checks, result.Checks...)
+	if when == "before" {
+		t.lengths = result
+	}
+	ok := true
+	for _, c := range result.Checks {
+		if !c.OK {
+			ok = false
+			t.refuse("contract", fmt.Errorf("%s the load: %s: %s", when, c.Name, c.Detail))
+		}
+	}
+	return ok, nil
+}
+
+// load runs every phase with the samplers on.
+func (t *trial) load(ctx context.Context) error {
+	sources := append(t.d.sources(), t.run.sources()...)
+	t.sampler = collect.Start(context.WithoutCancel(ctx), time.Second, sources, t.run.stage.db.Status, t.writer.Series)
+	for i, phase := range t.phases {
+		err := t.step(phase.Name, func() error { return t.phase(ctx, phase, i == len(t.phases)-1) })
+		if err != nil || t.rec.Status != record.Valid || ctx.Err() != nil {
+			return errors.Join(err, t.sampler.Stop())
+		}
+	}
+	if err := t.sampler.Stop(); err != nil {
+		return fmt.Errorf("controller: %w", err)
+	}
+	return nil
+}
+
+// phase runs one phase between two idle points and compares what the agents,
+// the balancer and the database counted.
+func (t *trial) phase(ctx context.Context, phase load.Phase, last bool) error {
+	task, err := t.task(phase)
+	if err != nil {
+		return err
+	}
+	before, err := t.witness(ctx)
+	if err != nil {
+		return err
+	}
+	book := newLedger()
+	t.ledgers = append(t.ledgers, book)
+	t.say(describe(phase), phase.Duration)
+	t.sampler.Phase(phase.Number)
+	stopCounting := t.countHalfway(ctx, phase, last)
+	var writeErr error
+	report, err := t.run.fleet.Run(ctx, task, func(s fleet.Snapshot) {
+		book.add(s)
+		if err := t.writer.Load(line(phase.Number, s)); err != nil && writeErr == nil {
+			writeErr = err
+		}
+	})
+	stopCounting()
+	t.sampler.Phase(-1)
+	if writeErr != nil {
+		return fmt.Errorf("controller: %w", writeErr)
+	}
+	rec := recordPhase(phase, t.run.isWarmup(phase), report.Start, report.End)
+	if err == nil && len(report.Lost) == 0 {
+		rec.Witness, err = t.difference(ctx, before, book)
+	}
+	t.rec.Phases = append(t.rec.Phases, rec)
+	for _, lost := range report.Lost {
+		t.refuse("agent-lost", fmt.Errorf("agent %d in phase %s: %s", lost.Agent, phase.Name, lost.Why))
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("phase %s: %w", phase.Name, err)
+	}
+	if len(report.Lost) == 0 {
+		t.judge(phase, book, rec.Witness)
+	}
+	return nil
+}
+
+// task is the phase as the agents need it.
+func (t *trial) task(phase load.Phase) (fleet.Task, error) {
+	p := t.run.o.Plan
+	spec, err := json.Marshal(dataset.WorkloadSpec{
+		Dataset: t.run.stage.rows.Spec(), Seed: p.Seed, HitRatio: p.Dataset.HitRatio,
+		Lookups:       t.run.lookupsOf(phase),
+		LengthPresent: t.lengths.LengthPresent, LengthAbsent: t.lengths.LengthAbsent,
+	})
+	if err != nil {
+		return fleet.Task{}, fmt.Errorf("controller: %w", err)
+	}
+	return fleet.Task{
+		URLs: t.d.urls, Phase: phase, Seed: p.Seed, Engine: p.Agents.Engine, Contract: Contract, Workload: spec,
+	}, nil
+}
+
+// Contract is the name by which agents know the workload of package dataset.
+const Contract = "lookup"
+
+// countHalfway counts client connections per worker in the middle of the last
+// phase; the returned function waits until that is done.
+func (t *trial) countHalfway(ctx context.Context, phase load.Phase, last bool) func() {
+	if !last {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		select {
+		case <-ctx.Done():
+		case <-time.After(phase.Duration / 2):
+			if err := t.d.countConnections(); err != nil {
+				t.run.o.tell(Event{Text: "connections per worker not counted: " + err.Error()})
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-stopped
+	}
+}
+
+// clear stops what the trial started.
+func (t *trial) clear(ctx context.Context) error {
+	if t.d == nil {
+		return nil
+	}
+	t.say("stopping", 0)
+	return t.step("stop", func() error { return t.d.stop(ctx) })
+}
+
+// refuse makes the trial invalid for a reason.
+func (t *trial) refuse(code string, err error) {
+	if t.rec.Status == record.Valid {
+		t.rec.Status = record.Invalid
+	}
+	t.rec.Reasons = append(t.rec.Reasons, record.Reason{Code: code, Text: strings.TrimSpace(err.Error())})
+}
+
+// step times a stretch of the trial.
+func (t *trial) step(name string, do func() error) error {
+	began := time.Now()
+	err := do()
+	t.rec.Timeline = append(t.rec.Timeline, record.Step{Name: name, Seconds: time.Since(began).Seconds()})
+	return err
+}
+
+func (t *trial) say(text string, expect time.Duration) {
+	t.run.tellTrial(t.rec.Block, t.rec.Target, text, expect)
+}
+
+func describe(p load.Phase) string {
+	if p.Model == load.Open {
+		return fmt.Sprintf("%s: %.0f/s for %v", p.Name, p.Rate, p.Duration)
+	}
+	return fmt.Sprintf("%s: %d connections for %v", p.Name, p.Connections, p.Duration)
+}
+
+func recordPhase(p load.Phase, warmup bool, start, end time.Time) record.Phase {
+	return record.Phase{
+		Number: p.Number, Name: p.Name, Model: p.Model, Connections: p.Connections, Rate: p.Rate, Arrivals: p.Arrivals,
+		DurationS: p.Duration.Seconds(), TimeoutS: p.Timeout.Seconds(), Warmup: warmup, Started: start, Ended: end,
+	}
+}
+
+func line(phase int, s fleet.Snapshot) record.Load {
+	w := s.Window
+	out := record.Load{
+		Agent: s.Agent, Epoch: s.Epoch, Sequence: s.Sequence, Phase: phase, Second: w.Second,
+		Books: w.Books, Outcomes: w.Outcomes, Status: w.Status, Unwritten: w.Unwritten, Lost: w.Lost,
+		Checked: w.Checked, Hits: w.Hits, Misses: w.Misses, Opened: w.Opened,
+		Response: w.Response, Service: w.Service, Lateness: w.Lateness,
+		InFlight: w.InFlight, ErrorTime: w.ErrorTime, CPUNS: int64(w.CPU),
+	}
+	for name, r := range w.Replicas {
+		if out.Replicas == nil {
+			out.Replicas = map[string]record.LoadReplica{}
+		}
+		out.Replicas[name] = record.LoadReplica{Answers: r.Answers, Errors: r.Errors, Service: r.Service}
+	}
+	return out
+}
