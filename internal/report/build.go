@@ -258,11 +258,14 @@ func overBlocks(target string, blocks []PhaseFigures) PhaseTarget {
 		Reads:         over(blocks, func(f PhaseFigures) float64 { return f.Witness.ReadsPerRequest }),
 		DBConnections: over(blocks, func(f PhaseFigures) float64 { return float64(f.Witness.Connections) }),
 		Others:        others(blocks),
+		Outcomes:      map[string]int64{},
 	}
 	response, service, lateness := stats.NewHistogram(), stats.NewHistogram(), stats.NewHistogram()
 	var responses, services [][]Percentile
 	for _, f := range blocks {
 		out.Books.Add(f.Books)
+		addCounts(out.Outcomes, f.Outcomes)
+		out.Opened += f.Opened
 		out.Checked += f.Checked
 		out.Hits += f.Hits
 		out.Misses += f.Misses

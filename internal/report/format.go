@@ -152,6 +152,14 @@ func plural(n int, one string) string {
 	return count(int64(n)) + " " + one + "s"
 }
 
+// whole writes a figure that is a number of things; a median of such may lie half way.
+func whole(v float64) string {
+	if v == math.Trunc(v) {
+		return count(int64(v))
+	}
+	return strconv.FormatFloat(v, 'f', 1, 64)
+}
+
 // list joins words: a, b and c.
 func list(words []string) string {
 	switch len(words) {
@@ -178,17 +186,17 @@ func tame(s string) string {
 }
 
 // wrap breaks text at spaces into lines of at most width characters, further
-// lines indented.
+// lines indented. A unit stays with its number.
 func wrap(s string, width int, indent string) string {
 	var b strings.Builder
 	column := 0
-	for i, word := range strings.Fields(s) {
+	for i, word := range words(s) {
 		length := len([]rune(word))
 		switch {
 		case i == 0:
 		case column+1+length > width:
 			b.WriteString("\n" + indent)
-			column = len(indent)
+			column = 0
 		default:
 			b.WriteByte(' ')
 			column++
@@ -197,6 +205,24 @@ func wrap(s string, width int, indent string) string {
 		column += length
 	}
 	return b.String()
+}
+
+// words splits at spaces, but not before a unit.
+func words(s string) []string {
+	var out []string
+	for _, w := range strings.Fields(s) {
+		if len(out) > 0 && isUnit(w) {
+			out[len(out)-1] += " " + w
+			continue
+		}
+		out = append(out, w)
+	}
+	return out
+}
+
+// isUnit tells whether a word belongs to the number before it.
+func isUnit(word string) bool {
+	return slices.Contains([]string{"%", "s", "ms", "us", "MB"}, strings.TrimRight(word, ".,;)"))
 }
 
 // pairs writes a map as "begin 1.00, rollback 1.00".

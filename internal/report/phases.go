@@ -19,7 +19,7 @@ func phaseTitle(p Phase) string {
 func phaseSections(s *Summary, p Phase) []section {
 	return []section{
 		{title: phaseTitle(p), tables: append([]grid{books(s, p)}, times(s, p)...)},
-		{title: "Phase " + p.Name + ": processes", tables: []grid{tierTable(p), memoryTable(p), replicaTable(p), statements(p)}},
+		{title: "Phase " + p.Name + ": who did what", tables: []grid{tierTable(p), memoryTable(p), replicaTable(p), processTable(p), statements(p), failures(p)}},
 	}
 }
 
@@ -85,7 +85,13 @@ func times(s *Summary, p Phase) []grid {
 	first.caption = what + " A percentile is given when 100 requests lie beyond it."
 	second := pooled.grid([]string{"target", "requests"}, 1)
 	second.caption = "The same, pooled: histograms merged over all valid blocks of a target. Never used for a verdict, for blocks differ."
-	return []grid{first, second}
+	third := spreadTable{}
+	for i := range Percents() {
+		third.addPercentile(p, "", i)
+	}
+	over := third.grid(s)
+	over.caption = "Each block's own percentiles: median and range over valid blocks."
+	return []grid{first, over, second}
 }
 
 // percentileTable gathers rows of percentiles. The percentiles that no row supports share the last column.
@@ -191,22 +197,55 @@ func memoryTable(p Phase) grid {
 	return g
 }
 
-// replicaTable shows each replica.
+// replicaTable shows each replica as the agents saw it.
 func replicaTable(p Phase) grid {
 	g := grid{
 		left: 1,
-		caption: "Replicas as the agents saw them, medians over blocks. Per worker: the busiest of each block first; client connections in the middle of the last phase, most first. " +
-			"Imbalance: " + imbalances(p) + " (greatest share over mean share: 1 is even).",
-		head: []string{"replica", "share", "p50 pooled", "p99 pooled", "not ok", "cores", "memory", "workers' cores", "workers' connections"},
+		caption: "Replicas as the agents saw them: share of the answers, median and range over blocks; service time, pooled (- where too few requests support it); answers that were not ok. " +
+			"Imbalance, the greatest share over the mean share (1 is even): " + imbalances(p) + ".",
+		head: []string{"replica", "share", "p50", "p99", "not ok"},
 	}
 	for _, t := range p.Targets {
 		for _, r := range t.Replicas {
 			g.rows = append(g.rows, []string{
-				r.Name, r.Share.median(percent), r.Service[0].String(), shortPercentile(r.Service[3]), count(r.Errors),
-				r.Cores.median(number), strings.TrimSpace(r.Memory.median(megabytes) + " " + r.Kind),
-				medians(r.WorkerCores, number), medians(r.Connections, number),
+				r.Name, r.Share.show(percent), shortPercentile(r.Service[0]), shortPercentile(r.Service[3]), count(r.Errors),
 			})
 		}
+	}
+	return g
+}
+
+// processTable shows each replica and its workers as processes.
+func processTable(p Phase) grid {
+	g := grid{
+		left:    1,
+		caption: "Replicas and their workers as processes, medians over blocks. Workers are ranked in each block, greatest first; client connections in the middle of the last phase.",
+		head:    []string{"replica", "cores", "memory", "cores of each worker", "memory of each worker (MB)", "connections of each worker"},
+	}
+	mega := func(b float64) string { return number(b / 1e6) }
+	for _, t := range p.Targets {
+		for _, r := range t.Replicas {
+			g.rows = append(g.rows, []string{
+				r.Name, r.Cores.median(number), strings.TrimSpace(r.Memory.median(megabytes) + " " + r.Kind),
+				medians(r.WorkerCores, number), medians(r.WorkerBytes, mega), medians(r.Connections, whole),
+			})
+		}
+	}
+	return g
+}
+
+// failures shows what was not ok, and the generator's own lateness.
+func failures(p Phase) grid {
+	g := grid{
+		left: 1, words: 1,
+		caption: "The generator's own lateness over all valid blocks, and every answer or failure that was not ok, by class.",
+		head:    []string{"target", "late", "lateness p50", "lateness p99", "connections opened", "not ok"},
+	}
+	for _, t := range p.Targets {
+		g.rows = append(g.rows, []string{
+			t.Target, share(t.Books.Late, t.Books.Planned), shortPercentile(t.PooledLateness[0]), shortPercentile(t.PooledLateness[3]),
+			count(t.Opened), pairs(t.Outcomes, count),
+		})
 	}
 	return g
 }
@@ -237,7 +276,7 @@ func statements(p Phase) grid {
 	for _, t := range p.Targets {
 		g.rows = append(g.rows, []string{
 			t.Target, count(t.Books.Sent), count(t.ReadsTotal), ratio(t.ReadsTotal, t.Books.Sent), count(t.Hits), count(t.Misses),
-			ratio(t.Hits, t.Hits+t.Misses), share(t.Checked, t.Books.Answered()), t.DBConnections.show(number),
+			ratio(t.Hits, t.Hits+t.Misses), share(t.Checked, t.Books.Answered()), t.DBConnections.show(whole),
 			pairs(t.Others, func(s Spread) string { return s.median(number) }),
 		})
 	}

@@ -222,6 +222,8 @@ type PhaseTarget struct {
 	PooledService  []Percentile      `json:"pooled_service"`
 	PooledLateness []Percentile      `json:"pooled_lateness"`
 	Books          stats.Books       `json:"books"` // sums over valid blocks
+	Outcomes       map[string]int64  `json:"outcomes,omitempty"`
+	Opened         int64             `json:"connections_opened"`
 	Checked        int64             `json:"checked"`
 	Hits           int64             `json:"hits"`
 	Misses         int64             `json:"misses"`

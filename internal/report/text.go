@@ -171,50 +171,92 @@ func behind(b record.BalancerInfo) string {
 	return strings.TrimSpace("balancer " + b.Kind + " " + b.Version)
 }
 
-// overview is one line per target: the figure each phase is for.
+// overview is what each phase is for: throughput, response time, and what an answer costs.
 func overview(s *Summary) section {
-	g := grid{left: 1, head: []string{"target", "valid blocks"}}
-	for _, t := range s.Targets {
-		g.rows = append(g.rows, []string{t.Name, fmt.Sprintf("%d of %d", t.Valid, s.Run.Blocks)})
-	}
+	var t spreadTable
 	for _, p := range s.Phases {
-		for _, c := range overviewColumns(p) {
-			g.head = append(g.head, p.Name+": "+c.title)
-			for i, t := range p.Targets {
-				g.rows[i] = append(g.rows[i], c.cell(t))
+		if p.Model == "closed" {
+			t.add(p, p.Name+": ok/s", func(o PhaseTarget) Spread { return o.Goodput }, number)
+		} else {
+			last := highest(p)
+			t.addPercentile(p, p.Name+": ", 0)
+			if last > 0 {
+				t.addPercentile(p, p.Name+": ", last)
 			}
 		}
+		t.add(p, p.Name+": CPU of target per answer", func(o PhaseTarget) Spread { return o.tier("target").PerReqS }, millis)
 	}
 	return section{
-		title: "Medians over valid blocks, and their range", tables: []grid{g},
+		title: "Medians over valid blocks, and their range", tables: []grid{t.grid(s)},
 		paras: []string{"Primary metric of the plan: " + cmpOr(s.Run.Primary, "none") + "."},
 	}
 }
 
-type column struct {
-	title string
-	cell  func(PhaseTarget) string
+// spreadTable puts the targets below each other, figure by figure.
+type spreadTable struct{ rows [][]string }
+
+func (t *spreadTable) add(p Phase, figure string, of func(PhaseTarget) Spread, unit func(float64) string) {
+	for _, o := range p.Targets {
+		s := of(o)
+		low, high := none, none
+		if s.N > 0 {
+			low, high = bound(s.MinOver)+unit(s.Min), bound(s.MaxOver)+unit(s.Max)
+		}
+		t.row(figure, o.Target, s.N, s.median(unit), low, high)
+	}
 }
 
-func overviewColumns(p Phase) []column {
-	cpu := column{"CPU per answer", func(t PhaseTarget) string { return t.tier("target").PerReqS.show(millis) }}
-	if p.Model == "closed" {
-		return []column{{"ok/s", func(t PhaseTarget) string { return t.Goodput.show(number) }}, cpu}
-	}
-	out := []column{}
-	// The median, and the highest percentile that every target supports in every block.
-	for _, i := range []int{0, highest(p)} {
-		if i > 0 || len(out) == 0 {
-			name := fmt.Sprintf("p%v", Percents()[i])
-			out = append(out, column{name, func(t PhaseTarget) string { return t.Response[i].show() }})
+// addPercentile adds the i-th percentile of the distribution that the phase is for.
+func (t *spreadTable) addPercentile(p Phase, prefix string, i int) {
+	figure := fmt.Sprintf("%s%s p%v", prefix, timeName(p), Percents()[i])
+	for _, o := range p.Targets {
+		s := o.Response[i]
+		if p.Model == "closed" {
+			s = o.Service[i]
+		}
+		switch {
+		case o.Blocks == 0:
+			t.row(figure, o.Target, 0, none, none, none)
+		case s.Needs > 0:
+			t.row(figure, o.Target, s.N, needs(s.Needs, s.Has), none, none)
+		default:
+			t.row(figure, o.Target, s.N, s.median(duration), bound(s.MinOver)+duration(s.Min), bound(s.MaxOver)+duration(s.Max))
 		}
 	}
-	return out
+}
+
+// row adds a line; blocks is how many give the figure.
+func (t *spreadTable) row(figure, target string, blocks int, cells ...string) {
+	row := append([]string{figure, target}, cells...)
+	t.rows = append(t.rows, append(row, fmt.Sprint(blocks)))
+}
+
+func (t *spreadTable) grid(s *Summary) grid {
+	g := grid{left: 2, head: []string{"figure", "target", "median", "lowest", "highest", "blocks"}}
+	last := ""
+	for _, r := range t.rows {
+		r[len(r)-1] += fmt.Sprintf(" of %d", s.Run.Blocks)
+		if r[0] == last {
+			r[0] = ""
+		} else {
+			last = r[0]
+		}
+		g.rows = append(g.rows, r)
+	}
+	return g
+}
+
+// timeName is what the times of a phase are.
+func timeName(p Phase) string {
+	if p.Model == "closed" {
+		return "service time"
+	}
+	return "response time"
 }
 
 // highest is the index of the highest percentile that every block of every target supports.
 func highest(p Phase) int {
-	best := 0
+	best := 0 // the median, even where too few requests support it
 	for i := range Percents() {
 		if slices.ContainsFunc(p.Targets, func(t PhaseTarget) bool { return t.Blocks > 0 && t.Response[i].Needs > 0 }) {
 			break
