@@ -10,7 +10,7 @@ type Plan struct {
 	// Description says what the plan compares, for people.
 	Description string `json:"description,omitempty" yaml:"description,omitempty" jsonschema:"maxLength=10000"`
 	// Seed of everything random in the run but the dataset: the order of trials, arrivals, keys.
-	Seed uint64 `json:"seed" yaml:"seed" jsonschema:"minimum=0,default=1"`
+	Seed uint64 `json:"seed" yaml:"seed" jsonschema:"minimum=0,maximum=18446744073709551615,default=1"`
 	// Blocks: how many times every target is measured.
 	Blocks int `json:"blocks" yaml:"blocks" jsonschema:"minimum=1,maximum=1000,default=7"`
 	// Primary is the metric that decides, declared before the run: "throughput" needs a closed phase and is the default with one, "p99 at rate" an open one.
@@ -40,7 +40,7 @@ type Dataset struct {
 	// Rows of the table.
 	Rows int `json:"rows" yaml:"rows" jsonschema:"minimum=1,maximum=100000000,default=1000000"`
 	// Seed of the rows; the same by default, so that plans share a filled table.
-	Seed uint64 `json:"seed" yaml:"seed" jsonschema:"minimum=0,default=1"`
+	Seed uint64 `json:"seed" yaml:"seed" jsonschema:"minimum=0,maximum=18446744073709551615,default=1"`
 	// Lengths of the names, drawn uniformly.
 	Lengths Lengths `json:"lengths" yaml:"lengths"`
 	// HitRatio is the share of keys that exist.

@@ -50,7 +50,7 @@ func (Duration) JSONSchema() *jsonschema.Schema {
 
 // JSONSchemaExtend lets a target be a bare string.
 func (Target) JSONSchemaExtend(s *jsonschema.Schema) {
-	names(s, "settings", settingText.String())
+	names(s, "settings", settingText.String(), settingsOfContract)
 	mapping := *s
 	recipe, _ := s.Properties.Get("recipe")
 	*s = jsonschema.Schema{
@@ -61,6 +61,9 @@ func (Target) JSONSchemaExtend(s *jsonschema.Schema) {
 
 // JSONSchemaExtend says which keys go with which model.
 func (Phase) JSONSchemaExtend(s *jsonschema.Schema) {
+	if name, ok := s.Properties.Get("name"); ok {
+		name.Not = &jsonschema.Schema{Enum: []any{"warmup", "pilot"}}
+	}
 	s.AllOf = []*jsonschema.Schema{
 		when("model", "closed", &jsonschema.Schema{Required: []string{"connections"}, Not: anyOf("rate", "rate_of_pilot", "arrivals")}),
 		when("model", "open", &jsonschema.Schema{
@@ -72,7 +75,7 @@ func (Phase) JSONSchemaExtend(s *jsonschema.Schema) {
 
 // JSONSchemaExtend says which keys go with which kind of database.
 func (Database) JSONSchemaExtend(s *jsonschema.Schema) {
-	names(s, "settings", variableText.String())
+	names(s, "settings", variableText.String(), ownVariables)
 	external := &jsonschema.Schema{Required: []string{"dsn_file"}, Not: anyOf("max_connections", "buffer_pool", "settings")}
 	s.AllOf = []*jsonschema.Schema{whenElse("kind", "external", external, &jsonschema.Schema{Not: anyOf("dsn_file")})}
 }
@@ -110,10 +113,14 @@ func anyOf(keys ...string) *jsonschema.Schema {
 	return out
 }
 
-// names gives the keys of a mapping a pattern.
-func names(s *jsonschema.Schema, key, pattern string) {
+// names gives the keys of a mapping a pattern, and takes those out that have other places.
+func names(s *jsonschema.Schema, key, pattern string, reserved map[string]string) {
+	not := &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Pattern: "^BAKEOFF_"}, {}}}
+	for _, name := range sortedKeys(reserved) {
+		not.AnyOf[1].Enum = append(not.AnyOf[1].Enum, name)
+	}
 	if m, ok := s.Properties.Get(key); ok {
-		m.PropertyNames = &jsonschema.Schema{Pattern: pattern}
+		m.PropertyNames = &jsonschema.Schema{Pattern: pattern, Not: not}
 	}
 }
 
