@@ -94,7 +94,7 @@ func (c *checker) variable(s *spec, at string) {
 	gives := func(key string) bool { return at == "" || c.doc.Has(in(key)) }
 	names := append(startNames(), slices.Sorted(maps.Keys(s.Env))...)
 	if gives("env") {
-		c.env(in("env"), s.Env)
+		c.env(in("env"), s.Env, startNames())
 	}
 	if gives("start") {
 		c.argv(in("start"), s.Start, names)
@@ -116,7 +116,7 @@ func (c *checker) variable(s *spec, at string) {
 	}
 }
 
-func (c *checker) env(path string, env map[string]string) {
+func (c *checker) env(path string, env map[string]string, names []string) {
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		at := path + "." + name
 		switch {
@@ -125,7 +125,7 @@ func (c *checker) env(path string, env map[string]string) {
 		case slices.Contains(contractNames(), name):
 			c.doc.Errorf(at, "take it out", "bakeoff sets %s itself", name)
 		}
-		c.placeholders(at, env[name], startNames())
+		c.placeholders(at, env[name], names)
 	}
 }
 
@@ -187,8 +187,9 @@ func (c *checker) keepAlive(path, value string) {
 }
 
 func (c *checker) accessLog(path string, position switchSpec, env map[string]string) {
-	c.args(path+".args", position.Args, append(startNames(), slices.Sorted(maps.Keys(env))...))
-	c.env(path+".env", position.Env)
+	names := append(startNames(), slices.Sorted(maps.Keys(env))...)
+	c.args(path+".args", position.Args, names)
+	c.env(path+".env", position.Env, names)
 }
 
 func (c *checker) settings(path string, settings []settingSpec, env map[string]string) {

@@ -22,8 +22,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "guard" {
+	switch {
+	case len(os.Args) > 1 && os.Args[1] == "guard":
 		os.Exit(local.Guard())
+	case len(os.Args) > 1 && os.Args[1] == "fake":
+		os.Exit(fakeTarget())
 	}
 	os.Exit(m.Run())
 }

@@ -202,6 +202,27 @@ func (r *Replica) await(ctx context.Context) ([]record.Worker, error) {
 	}
 }
 
+// Intact tells, after Ready, whether the replica is still the one that was
+// ready: its process has not ended, every worker that introduced itself lives, and no other
+// took the place of one. It is for the end of a load.
+func (r *Replica) Intact() error {
+	workers, err := r.tail.workers()
+	want := r.recipe.Processes(r.launch.Workers)
+	switch {
+	case err != nil:
+	case r.ended():
+		err = fmt.Errorf("ended under way: %s; its log ends with:\n%s", exitText(r.process.Exit()), lastLines(r.spec.Log))
+	case len(workers) != want:
+		err = fmt.Errorf("%w: %d workers have introduced themselves, %d were asked for: one was replaced", ErrWorker, len(workers), want)
+	default:
+		err = r.checkWorkers(workers)
+	}
+	if err != nil {
+		return fmt.Errorf("target: %s: %w", r.launch.Name, err)
+	}
+	return nil
+}
+
 func (r *Replica) ended() bool {
 	select {
 	case <-r.process.Done():
