@@ -54,6 +54,7 @@ var pinned = []setting{
 	{"query-cache-type", "OFF", MariaDB, "a cached answer would not be a lookup"},
 	{"query-cache-size", "0", MariaDB, "the same"},
 	{"log-warnings", "1", MariaDB, "no line per broken connection"},
+	{"use-stat-tables", "NEVER", MariaDB, "a new connection's first use of a table would read those tables too, and be counted"},
 	{"mysqlx", "OFF", MySQL, "no second listener"},
 }
 
