@@ -29,17 +29,28 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// open returns a platform with a state folder and a lock of its own.
-func open(t *testing.T) *local.Platform {
+// withSelf makes the test binary the guard.
+func withSelf(t *testing.T, o local.Options) local.Options {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	p, err := local.Open(t.Context(), local.Options{
-		Self: []string{exe, "guard"}, StateDir: dir, Lock: fmt.Sprintf("bakeoff-test-%d-%d", os.Getpid(), locks.Add(1)), Label: t.Name(),
-	})
+	o.Self = []string{exe, "guard"}
+	return o
+}
+
+// openWith opens a platform, with a state folder and a lock of its own where o
+// names none, and closes it at the end of the test.
+func openWith(t *testing.T, o local.Options) *local.Platform {
+	t.Helper()
+	if o.StateDir == "" {
+		o.StateDir = t.TempDir()
+	}
+	if o.Lock == "" {
+		o.Lock = newLock()
+	}
+	p, err := local.Open(t.Context(), withSelf(t, o))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,6 +61,8 @@ func open(t *testing.T) *local.Platform {
 	})
 	return p
 }
+
+func open(t *testing.T) *local.Platform { return openWith(t, local.Options{}) }
 
 func TestContract(t *testing.T) {
 	platformtest.Run(t, func(t *testing.T) platform.Platform { return open(t) })

@@ -2,7 +2,8 @@
 leads a session of its own, ignores SIGTERM, SIGHUP and SIGINT, closes every
 descriptor, starts itself anew with an empty environment, and then listens.
 With LIMIT as second argument it also takes back the limit on realtime CPU time,
-with ENVIRONMENT it keeps its environment."""
+with ENVIRONMENT it keeps its environment, with "stay" its first process lives
+on, with "child" it forks only once."""
 
 import os
 import resource
@@ -19,7 +20,7 @@ if "started" not in options:
         time.sleep(1000 if "stay" in options else 0)
         os._exit(0)
     os.setsid()
-    if os.fork() > 0:
+    if "child" not in options and os.fork() > 0:
         os._exit(0)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)

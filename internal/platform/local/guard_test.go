@@ -1,0 +1,498 @@
+//go:build linux
+
+package local_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"bakeoff/internal/platform"
+	"bakeoff/internal/platform/local"
+	"bakeoff/internal/platform/platformtest"
+)
+
+const limit = 20 * time.Second
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(limit); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not within %v: %s", limit, what)
+		}
+	}
+}
+
+// start runs one of the programs in testdata on a free port and waits for it to listen.
+func start(t *testing.T, p *local.Platform, program string, options ...string) (platform.Process, int) {
+	t.Helper()
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := p.Port(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := p.Start(t.Context(), platform.Spec{
+		Name: "subject", Dir: "testdata", Env: []string{"PASSWORD=canary"},
+		Argv: append([]string{python, program, strconv.Itoa(port)}, options...),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it listens", func() bool { return listening(port) })
+	return c, port
+}
+
+func stateFiles(t *testing.T, dir string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func TestGuardKilled(t *testing.T) {
+	dir := t.TempDir()
+	p := openWith(t, local.Options{StateDir: dir})
+	a, port := start(t, p, "prefork.py", "3")
+	b, other := start(t, p, "daemon.py")
+	pids := append(a.PIDs(), b.PIDs()...)
+	if len(pids) != 5 {
+		t.Fatalf("processes are %v, not a master, 3 workers and a daemon", pids)
+	}
+	if err := syscall.Kill(p.GuardPID(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	if err := a.Stop(t.Context(), time.Hour); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	for _, pid := range pids {
+		if state := platformtest.State(pid); state != "" {
+			t.Errorf("process %d is left in state %s", pid, state)
+		}
+	}
+	if listening(port) || listening(other) {
+		t.Error("a port is still listened on")
+	}
+	<-a.Done()
+	if e := a.Exit(); e.Signal != "SIGKILL" {
+		t.Errorf("exit is %+v", e)
+	}
+	_, err := p.Start(t.Context(), platform.Spec{Name: "late", Argv: []string{"true"}})
+	if !errors.Is(err, platform.ErrClosed) {
+		t.Errorf("start without a guard: %v", err)
+	}
+	if files := stateFiles(t, dir); len(files) > 0 {
+		t.Errorf("state left: %v", files)
+	}
+}
+
+// lose kills a controller and its guard at once, and waits until only what
+// nobody guards any more is left.
+func lose(t *testing.T, s subject) *victim {
+	t.Helper()
+	v := launch(t, s)
+	guard := v.guard()
+	v.awaitListeners(3) // the first two are up with all they fork
+	if err := syscall.Kill(guard, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	v.kill()
+	if err := syscall.Kill(guard, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the guard is gone", func() bool { return !platformtest.Alive(guard) })
+	time.Sleep(100 * time.Millisecond)
+	if len(v.left()) == 0 || len(v.listeners()) == 0 {
+		t.Fatalf("nothing is left to sweep: %v, ports %v", v.left(), v.listeners())
+	}
+	return v
+}
+
+func TestSweep(t *testing.T) {
+	for _, s := range []subject{subjects[0], subjects[1]} {
+		t.Run(s.name, func(t *testing.T) {
+			v := lose(t, s)
+			begin := time.Now()
+			swept, err := local.Sweep(t.Context(), v.state)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(swept.Runs) != 1 || swept.Runs[0] != "killed" || len(swept.Processes) == 0 || swept.Living != 0 {
+				t.Errorf("swept %+v", swept)
+			}
+			v.clean(begin)
+			if files := stateFiles(t, v.state); len(files) > 0 {
+				t.Errorf("state left: %v", files)
+			}
+			again, err := local.Sweep(t.Context(), v.state)
+			if err != nil || len(again.Runs)+len(again.Processes)+again.Living > 0 {
+				t.Errorf("a second sweep: %+v, %v", again, err)
+			}
+		})
+	}
+}
+
+func TestOpenSweeps(t *testing.T) {
+	v := lose(t, subjects[1])
+	p := openWith(t, local.Options{StateDir: v.state, Lock: v.lock})
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	v.clean(time.Now())
+}
+
+// A guard that is frozen when its controller dies does not do its work; the
+// sweep gives it its time and then does it.
+func TestSweepFrozenGuard(t *testing.T) {
+	v := launch(t, subjects[1])
+	guard := v.guard()
+	v.awaitListeners(1)
+	if err := syscall.Kill(guard, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	v.kill()
+	if _, err := local.Sweep(t.Context(), v.state); err != nil {
+		t.Fatal(err)
+	}
+	v.clean(time.Now())
+}
+
+func TestSweepLeavesTheLiving(t *testing.T) {
+	dir := t.TempDir()
+	p := openWith(t, local.Options{StateDir: dir})
+	c, _ := start(t, p, "daemon.py", "stay")
+	swept, err := local.Sweep(t.Context(), dir)
+	if err != nil || swept.Living != 1 || len(swept.Processes) != 0 {
+		t.Errorf("swept %+v, %v", swept, err)
+	}
+	if n := len(c.PIDs()); n != 2 {
+		t.Errorf("%d processes live, not 2", n)
+	}
+}
+
+// A state file that names the id of a process with another start time must
+// not harm it; with the right one it must, or this test would prove nothing.
+func TestSweepSparesReusedIDs(t *testing.T) {
+	dir := t.TempDir()
+	p := openWith(t, local.Options{StateDir: dir})
+	start(t, p, "daemon.py", "stay") // makes the state file that is forged below
+	files := stateFiles(t, dir)
+	if len(files) != 1 {
+		t.Fatalf("state files: %v", files)
+	}
+	data, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	innocent := exec.Command("sleep", "1000")
+	if err := innocent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer innocent.Wait()
+	defer innocent.Process.Kill()
+	begun := startTime(t, innocent.Process.Pid)
+
+	forge := func(change map[string]any) local.Swept {
+		t.Helper()
+		var state map[string]any
+		if err := json.Unmarshal(data, &state); err != nil {
+			t.Fatal(err)
+		}
+		gone := map[string]any{"pid": innocent.Process.Pid, "start": begun - 1}
+		state["holder"] = map[string]any{"controller": gone, "guard": gone, "run": "forged"}
+		for k, v := range change {
+			state[k] = v
+		}
+		forged, err := json.Marshal(state)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := t.TempDir()
+		if err := os.WriteFile(filepath.Join(other, "0123456789ab.json"), forged, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		swept, err := local.Sweep(t.Context(), other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return swept
+	}
+	other := []any{map[string]any{"pid": innocent.Process.Pid, "start": begun - 1}}
+	same := []any{map[string]any{"pid": innocent.Process.Pid, "start": begun}}
+
+	if swept := forge(map[string]any{"first": other}); len(swept.Processes) > 0 || len(swept.Runs) != 1 {
+		t.Errorf("another start time: %+v", swept)
+	}
+	if swept := forge(map[string]any{"first": same, "boot": "another"}); len(swept.Processes) > 0 {
+		t.Errorf("another boot: %+v", swept)
+	}
+	if swept := forge(map[string]any{"first": same, "namespace": "pid:[1]"}); len(swept.Processes) > 0 {
+		t.Errorf("another namespace: %+v", swept)
+	}
+	if !platformtest.Alive(innocent.Process.Pid) {
+		t.Fatal("an innocent process was killed")
+	}
+	if swept := forge(map[string]any{"first": same}); len(swept.Processes) != 1 {
+		t.Errorf("the same start time: %+v", swept)
+	}
+	if platformtest.Alive(innocent.Process.Pid) {
+		t.Error("a process named by id and start time lives")
+	}
+}
+
+func startTime(t *testing.T, pid int) int64 {
+	t.Helper()
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := strings.Fields(string(data[strings.LastIndex(string(data), ")")+1:]))
+	ticks, err := strconv.ParseInt(f[19], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ticks
+}
+
+func TestSweepOfNothing(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "0123456789ab.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "notes.json"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := local.Sweep(t.Context(), dir); err == nil {
+		t.Error("a state file that cannot be read is no error")
+	}
+	if n := len(stateFiles(t, dir)); n != 2 {
+		t.Errorf("%d files are left, not 2", n)
+	}
+	if swept, err := local.Sweep(t.Context(), filepath.Join(dir, "missing")); err != nil || len(swept.Runs) > 0 {
+		t.Errorf("missing folder: %+v, %v", swept, err)
+	}
+}
+
+func TestStateIsPrivate(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "state")
+	p := openWith(t, local.Options{StateDir: dir})
+	start(t, p, "daemon.py", "stay")
+	st, err := os.Stat(dir)
+	if err != nil || st.Mode().Perm() != 0o700 {
+		t.Errorf("folder: %v, %v", st.Mode(), err)
+	}
+	files := stateFiles(t, dir)
+	if len(files) != 1 {
+		t.Fatalf("state files: %v", files)
+	}
+	if st, err := os.Stat(files[0]); err != nil || st.Mode().Perm() != 0o600 {
+		t.Errorf("file: %v, %v", st.Mode(), err)
+	}
+	data, err := os.ReadFile(files[0])
+	if err != nil || strings.Contains(string(data), "canary") || !strings.Contains(string(data), `"first":[{`) {
+		t.Errorf("state file: %s, %v", data, err)
+	}
+}
+
+func TestGuardIgnoresSignals(t *testing.T) {
+	p := open(t)
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
+		if err := syscall.Kill(p.GuardPID(), sig); err != nil {
+			t.Fatal(err)
+		}
+	}
+	start(t, p, "daemon.py", "stay")
+	session, err := exec.Command("ps", "-o", "sid=", "-p", strconv.Itoa(p.GuardPID())).Output()
+	if err != nil || strings.TrimSpace(string(session)) != strconv.Itoa(p.GuardPID()) {
+		t.Errorf("the guard is in session %s, %v: Ctrl-C would reach it", session, err)
+	}
+}
+
+// A started process must not inherit that the guard ignores signals.
+func TestSignalsAreNotIgnored(t *testing.T) {
+	p := open(t)
+	log := filepath.Join(t.TempDir(), "log")
+	c, err := p.Start(t.Context(), platform.Spec{Name: "status", Argv: []string{"/bin/cat", "/proc/self/status"}, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-c.Done()
+	data, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"SigIgn", "SigBlk"} {
+		if !strings.Contains(string(data), name+":\t0000000000000000\n") {
+			t.Errorf("%s is not empty:\n%s", name, data)
+		}
+	}
+}
+
+func TestBusy(t *testing.T) {
+	dir, lock := t.TempDir(), newLock()
+	first := openWith(t, local.Options{StateDir: dir, Lock: lock, Label: "runs/first"})
+	_, err := local.Open(t.Context(), withSelf(t, local.Options{StateDir: dir, Lock: lock}))
+	var busy *local.BusyError
+	if !errors.Is(err, local.ErrBusy) || !errors.As(err, &busy) {
+		t.Fatalf("second run: %v", err)
+	}
+	if busy.Holder.Controller.PID != os.Getpid() || busy.Holder.Guard.PID != first.GuardPID() || busy.Holder.Run != "runs/first" {
+		t.Errorf("holder is %+v", busy.Holder)
+	}
+	for _, part := range []string{"runs/first", strconv.Itoa(os.Getpid())} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%q does not name %s", err, part)
+		}
+	}
+	if err := first.SetLabel(t.Context(), "runs/renamed\x1b[31m"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = local.Open(t.Context(), withSelf(t, local.Options{StateDir: dir, Lock: lock}))
+	if err == nil || !strings.Contains(err.Error(), "runs/renamed[31m,") {
+		t.Errorf("after the new label: %q", err)
+	}
+	if n := len(stateFiles(t, dir)); n != 1 {
+		t.Errorf("%d state files, not one", n)
+	}
+	start(t, first, "daemon.py", "stay") // the refused ones did no harm
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	openWith(t, local.Options{StateDir: dir, Lock: lock}) // free as soon as Close returns
+}
+
+func TestShare(t *testing.T) {
+	lock := newLock()
+	holder := openWith(t, local.Options{Lock: lock, Label: "holder"})
+	guest := openWith(t, local.Options{Lock: lock, Label: "guest", Share: true})
+	if others := guest.Others(); len(others) != 1 || others[0].Run != "holder" {
+		t.Errorf("the guest sees %+v", others)
+	}
+	eventually(t, "the holder hears of the guest", func() bool { return len(holder.Others()) == 1 })
+	if others := holder.Others(); others[0].Run != "guest" {
+		t.Errorf("the holder sees %+v", others)
+	}
+	if err := holder.Close(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the guest holds the machine", func() bool {
+		p, err := local.Open(t.Context(), withSelf(t, local.Options{StateDir: t.TempDir(), Lock: lock}))
+		if err == nil {
+			p.Close()
+			return false
+		}
+		var busy *local.BusyError
+		return errors.As(err, &busy) && busy.Holder.Run == "guest"
+	})
+}
+
+// A run that starts while the guard of a dead controller is at work waits for it.
+func TestOpenWaitsForTheDying(t *testing.T) {
+	v := launch(t, subjects[0])
+	guard := v.guard()
+	v.awaitListeners(2)
+	if err := syscall.Kill(guard, syscall.SIGSTOP); err != nil { // a slow guard
+		t.Fatal(err)
+	}
+	v.kill()
+	time.AfterFunc(500*time.Millisecond, func() { syscall.Kill(guard, syscall.SIGCONT) })
+	p := openWith(t, local.Options{StateDir: t.TempDir(), Lock: v.lock}) // another folder: the lock alone must wait
+	if platformtest.Alive(guard) && len(v.listeners()) > 0 {
+		t.Error("the machine was taken before the other run's processes were dead")
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	v.clean(time.Now())
+}
+
+// What hides from one way of telling trees apart is found by another.
+func TestAttribution(t *testing.T) {
+	cases := []struct {
+		name    string
+		options []string
+		found   int // processes of its tree
+	}{
+		{"without environment", nil, 1},
+		{"without limit", []string{"LIMIT", "ENVIRONMENT"}, 1},
+		{"without both, parent alive", []string{"LIMIT", "stay", "child"}, 2},
+		{"without anything", []string{"LIMIT"}, 0}, // ended with the platform
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			p := open(t)
+			first, port := start(t, p, "daemon.py", c.options...)
+			other, otherPort := start(t, p, "prefork.py", "1")
+			if n := len(first.PIDs()); n != c.found {
+				t.Errorf("%d processes, not %d", n, c.found)
+			}
+			eventually(t, "the other tree has two processes", func() bool { return len(other.PIDs()) == 2 })
+			if c.found > 0 {
+				if err := first.Stop(t.Context(), 0); err != nil {
+					t.Fatal(err)
+				}
+				if listening(port) {
+					t.Error("the daemon survived the stop of its tree")
+				}
+			}
+			if n := len(other.PIDs()); n != 2 || !listening(otherPort) {
+				t.Errorf("%d processes of the other tree, not 2", n)
+			}
+			if err := p.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if listening(port) || listening(otherPort) {
+				t.Error("a server survived the close")
+			}
+		})
+	}
+}
+
+func TestUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED: needs root")
+	}
+	p := open(t)
+	log := filepath.Join(t.TempDir(), "log")
+	c, err := p.Start(context.Background(), platform.Spec{
+		Name: "id", Argv: []string{"/bin/sh", "-c", "id -u; id -G; echo reopened > /dev/stderr"}, User: "nobody", Dir: "/", Log: log,
+		Env: []string{"PATH=/usr/bin:/bin"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-c.Done()
+	data, err := os.ReadFile(log)
+	if err != nil || string(data) != "65534\n65534\nreopened\n" {
+		t.Errorf("log is %q, %v", data, err)
+	}
+}
+
+func TestGuardByHand(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(exe, "guard").CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 2 || !strings.Contains(string(out), "started by bakeoff itself") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
