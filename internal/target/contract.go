@@ -69,6 +69,20 @@ func (r Result) Failed() []record.Check {
 	return out
 }
 
+// Reasons are why a trial of this target is invalid: none, or one.
+func (r Result) Reasons() []record.Reason {
+	failed := r.Failed()
+	if len(failed) == 0 {
+		return nil
+	}
+	first, where := failed[0], ""
+	if first.Replica != "" {
+		where = " at " + first.Replica
+	}
+	text := fmt.Sprintf("%d of %d checks failed %s the load, the first is %q%s: %s", len(failed), len(r.Checks), first.When, first.Name, where, first.Detail)
+	return []record.Reason{{Code: "contract", Text: text}}
+}
+
 // Check asks the replicas of one target directly, and all of them through the
 // balancer (its base URL; empty where there is none). when is "before" or
 // "after" the load. Nothing else may use the target or the table meanwhile.
@@ -107,7 +121,7 @@ type part struct {
 // parts are all of a check, in order.
 func parts() []part {
 	return []part{
-		{"plan", (*session).checkPlan},
+		{"index", (*session).checkIndex},
 		{"ping", (*session).checkPing},
 		{"lookups", (*session).checkLookups},
 		{"repeated", (*session).checkRepeated},
@@ -158,7 +172,6 @@ func newSession(c *Contract, when string, replicas []Endpoint, balancer string) 
 		asker:    newAsker(),
 		keys:     keys,
 		random:   rand.New(rand.NewPCG(c.Seed, h.Sum64())),
-		ledger:   ledger{when: when, secrets: c.Secrets},
 		lengths:  [2]map[int]int{{}, {}},
 		dates:    map[string]*dateSpan{},
 		others:   map[string]int64{},
@@ -166,6 +179,7 @@ func newSession(c *Contract, when string, replicas []Endpoint, balancer string) 
 	if balancer != "" {
 		s.all = append(s.all, Endpoint{URL: balancer})
 	}
+	s.ledger = ledger{when: when, secrets: c.Secrets, endpoints: s.all}
 	return s, nil
 }
 

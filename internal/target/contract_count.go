@@ -57,7 +57,7 @@ func (s *session) since(ctx context.Context, least int64) (database.Counters, er
 		if err != nil {
 			return database.Counters{}, err
 		}
-		if d := now.Sub(s.last); d.Reads >= least || wait > 100*time.Millisecond {
+		if d := now.Sub(s.last); d.Reads >= least || wait > 50*time.Millisecond {
 			s.last = now
 			return d, nil
 		}
@@ -79,7 +79,7 @@ func (s *session) exactly(ctx context.Context, name string, requests func()) err
 		return err
 	}
 	s.bound(name, counted.Reads, served, asked)
-	s.per += asked
+	s.per += served
 	for kind, n := range counted.Others {
 		s.others[kind] += n
 	}

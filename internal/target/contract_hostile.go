@@ -122,14 +122,15 @@ type hostileAnswer struct {
 	a  answer
 }
 
-// askHostile asks each key of one replica in turn, every fifth also through the
-// balancer; a full check asks all everywhere.
+// askHostile asks for each key at one replica in turn, for the few that can be
+// no name at all of them, and for every fifth also through the balancer; a
+// full check asks for all everywhere.
 func (s *session) askHostile(ctx context.Context, keys []hostile) []hostileAnswer {
 	var out []hostileAnswer
 	for i, h := range keys {
 		for n, at := range s.all {
 			replica := n < len(s.replicas)
-			if s.Full || replica && n == i%len(s.replicas) || !replica && i%5 == 0 {
+			if s.Full || replica && (n == i%len(s.replicas) || h.limit()) || !replica && i%5 == 0 {
 				out = append(out, hostileAnswer{h, at, s.demo(ctx, at, h.path)})
 			}
 		}

@@ -1,6 +1,7 @@
 package target
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -17,8 +18,9 @@ const (
 
 // ledger collects what each check found at each endpoint. It is safe for concurrent use.
 type ledger struct {
-	when    string
-	secrets []string
+	when      string
+	secrets   []string
+	endpoints []Endpoint // in the order to list them
 
 	mu      sync.Mutex
 	entries []*entry
@@ -67,7 +69,8 @@ func (l *ledger) entry(name string, at Endpoint) *entry {
 	return e
 }
 
-// checks are the entries as they are recorded: grouped by check, in order of first appearance.
+// checks are the entries as they are recorded: grouped by check, in order of
+// first appearance, and by endpoint.
 func (l *ledger) checks() []record.Check {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -78,12 +81,18 @@ func (l *ledger) checks() []record.Check {
 		}
 	}
 	sorted := slices.Clone(l.entries)
-	slices.SortStableFunc(sorted, func(a, b *entry) int { return place[a.name] - place[b.name] })
+	slices.SortStableFunc(sorted, func(a, b *entry) int {
+		return cmp.Or(place[a.name]-place[b.name], l.order(a.replica)-l.order(b.replica))
+	})
 	var out []record.Check
 	for _, e := range sorted {
 		out = append(out, record.Check{When: l.when, Name: e.name, Replica: e.replica, OK: e.failed == 0, Detail: l.detail(e)})
 	}
 	return out
+}
+
+func (l *ledger) order(replica string) int {
+	return slices.IndexFunc(l.endpoints, func(at Endpoint) bool { return at.Name == replica })
 }
 
 func (l *ledger) detail(e *entry) string {

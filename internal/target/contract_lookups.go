@@ -2,6 +2,7 @@ package target
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -61,6 +62,9 @@ func (s *session) learn(length int, l lookup) {
 func judge(a answer, l lookup) string {
 	if right(a, l) {
 		return ""
+	}
+	if errors.Is(a.err, errGivenUp) {
+		return a.err.Error()
 	}
 	return fmt.Sprintf("asked for %s, expected %s, got %s", excerpt(l.key, 60), expectation(l), a)
 }

@@ -1,0 +1,158 @@
+package target
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+func askOnce(t *testing.T, h http.HandlerFunc) answer {
+	t.Helper()
+	server := httptest.NewServer(h)
+	defer server.Close()
+	a := newAsker()
+	defer a.close()
+	return a.ask(t.Context(), http.MethodGet, server.URL, "/")
+}
+
+// A kept connection that breaks is a failure: net/http alone would send the
+// request again, and the target's statement would be counted twice.
+func TestAskerRepeatsNothing(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	var requests, connections atomic.Int64
+	go func() {
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			connections.Add(1)
+			go func() {
+				defer c.Close()
+				in := bufio.NewReader(c)
+				for first := true; ; first = false {
+					r, err := http.ReadRequest(in)
+					if err != nil {
+						return
+					}
+					if len(r.TransferEncoding) > 0 || r.ContentLength != 0 {
+						t.Errorf("a GET with a body: %v %d", r.TransferEncoding, r.ContentLength)
+					}
+					requests.Add(1)
+					if !first {
+						return
+					}
+					fmt.Fprint(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+				}
+			}()
+		}
+	}()
+	a := newAsker()
+	defer a.close()
+	base := "http://" + listener.Addr().String()
+	if got := a.ask(t.Context(), http.MethodGet, base, "/"); got.err != nil {
+		t.Fatal(got.err)
+	}
+	if got := a.ask(t.Context(), http.MethodGet, base, "/"); got.err == nil {
+		t.Errorf("the second request, whose connection broke, was answered: %v", got)
+	}
+	if requests.Load() != 2 || connections.Load() != 1 {
+		t.Errorf("%d requests over %d connections, want 2 over 1", requests.Load(), connections.Load())
+	}
+}
+
+func TestAskerGivesUp(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := "http://" + listener.Addr().String()
+	listener.Close()
+	a := newAsker()
+	for i := range 5 {
+		got := a.ask(t.Context(), http.MethodGet, base, "/")
+		if got.err == nil || errors.Is(got.err, errGivenUp) != (i >= giveUpAfter) {
+			t.Errorf("request %d: %v", i, got.err)
+		}
+	}
+}
+
+func TestAskerTakesAnswersAsTheyAre(t *testing.T) {
+	redirect := askOnce(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) })
+	if redirect.err != nil || redirect.status != http.StatusFound {
+		t.Errorf("redirect: %v", redirect)
+	}
+	long := askOnce(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, strings.Repeat("x", answerLimit+1)) })
+	if long.err == nil || len(long.body) > answerLimit+1 {
+		t.Errorf("a body beyond the limit: %v, %d bytes", long.err, len(long.body))
+	}
+	full := askOnce(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, strings.Repeat("x", answerLimit)) })
+	if full.err != nil || len(full.body) != answerLimit {
+		t.Errorf("a body of the limit: %v", full.err)
+	}
+	header := askOnce(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Long", strings.Repeat("x", 2*answerLimit))
+	})
+	if header.err == nil {
+		t.Error("a header beyond the limit was taken")
+	}
+	cut := askOnce(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "10")
+		fmt.Fprint(w, "12345")
+	})
+	if cut.err == nil || !strings.Contains(cut.String(), "broke off after 5 bytes") {
+		t.Errorf("a cut body: %v", cut)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if a := newAsker().ask(ctx, http.MethodGet, "http://127.0.0.1:1", "/"); !errors.Is(a.err, context.Canceled) {
+		t.Errorf("cancelled: %v", a.err)
+	}
+}
+
+func TestDemoPathEscapes(t *testing.T) {
+	for _, key := range []string{"abc", "a b+c&d=e%f#g?h/i", "é😀", "\x00\r\n", "\xff", `"'\`} {
+		u, err := url.ParseRequestURI(demoPath(key))
+		if err != nil {
+			t.Fatal(err)
+		}
+		values, err := url.ParseQuery(u.RawQuery)
+		if err != nil || values.Get("name") != key || len(values) != 1 {
+			t.Errorf("%q arrives as %q: %v", key, values, err)
+		}
+	}
+	if got := demoPath("aZ9"); got != "/demo?name=aZ9" {
+		t.Errorf("letters and digits are escaped: %s", got)
+	}
+}
+
+func TestWrongType(t *testing.T) {
+	for given, wrong := range map[string]bool{
+		"application/json":                    false,
+		"application/json; charset=utf-8":     false,
+		`Application/JSON;charset="UTF-8"`:    false,
+		"application/json; charset=latin1":    true,
+		"application/jsonp":                   true,
+		"text/html":                           true,
+		"":                                    true,
+		"application/json, application/json":  true,
+		"application/problem+json; version=1": true,
+	} {
+		a := answer{header: http.Header{"Content-Type": {given}}}
+		if got := wrongType(a); (got != "") != wrong {
+			t.Errorf("%q: %q", given, got)
+		}
+	}
+}
