@@ -2,21 +2,14 @@ package target_test
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
-	"os/user"
-	"path/filepath"
-	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/go-sql-driver/mysql"
-
 	"bakeoff/internal/database"
+	"bakeoff/internal/dataset"
 	"bakeoff/internal/platform"
 	"bakeoff/internal/platform/local"
 )
@@ -56,89 +49,25 @@ func openPlatform(t *testing.T) platform.Platform {
 	return p
 }
 
-// openDatabase starts a private MariaDB that holds demo_data with the names
-// given, in order, and ends with the test.
-func openDatabase(t *testing.T, p platform.Platform, names ...string) database.Access {
+// openDatabase starts a private server that holds a small table and ends with
+// the test.
+func openDatabase(t *testing.T, p platform.Platform) (*database.Server, *dataset.Dataset) {
 	t.Helper()
-	dir := t.TempDir()
-	current, err := user.Current()
+	data, err := dataset.New(dataset.Spec{Rows: 5000, Seed: 1, MinLength: 1, MaxLength: 255})
 	if err != nil {
 		t.Fatal(err)
 	}
-	account, data := current.Username, filepath.Join(dir, "data")
-	install := exec.CommandContext(t.Context(), "mariadb-install-db", "--no-defaults", "--datadir="+data, "--user="+account,
-		"--auth-root-authentication-method=normal", "--skip-test-db")
-	if out, err := install.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	port, err := p.Port(t.Context())
+	server, err := database.Start(t.Context(), database.Options{Platform: p, Dir: t.TempDir(), BufferPool: "64M"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = p.Start(t.Context(), platform.Spec{
-		Name: "database", Dir: dir, Log: filepath.Join(dir, "log"), Env: []string{"PATH=" + os.Getenv("PATH")},
-		Argv: []string{
-			"/usr/sbin/mariadbd", "--no-defaults", "--user=" + account, "--datadir=" + data, "--socket=" + filepath.Join(data, "sock"),
-			"--port=" + strconv.Itoa(port), "--bind-address=127.0.0.1", "--pid-file=" + filepath.Join(data, "pid"),
-			"--character-set-server=utf8mb4", "--collation-server=utf8mb4_general_ci", "--innodb-buffer-pool-size=64M", "--skip-name-resolve",
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	access := database.Access{
-		Host: "127.0.0.1", Port: port, User: "target", Password: "canary 'pass' $word", Name: "bakeoff",
-		PasswordFile: filepath.Join(dir, "password"),
-	}
-	if err := os.WriteFile(access.PasswordFile, []byte(access.Password), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	fill(t, access, names)
-	return access
-}
-
-func fill(t *testing.T, access database.Access, names []string) {
-	t.Helper()
-	db := dial(t, "root", "", access, "")
-	for deadline := time.Now().Add(30 * time.Second); db.PingContext(t.Context()) != nil; time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("database does not answer")
+	t.Cleanup(func() {
+		if err := server.Stop(context.Background(), 10*time.Second); err != nil {
+			t.Error(err)
 		}
-	}
-	for _, statement := range []string{
-		"CREATE DATABASE bakeoff CHARACTER SET utf8mb4",
-		`CREATE TABLE bakeoff.demo_data (id bigint(20) NOT NULL AUTO_INCREMENT, name varchar(255) NOT NULL,
-			create_time timestamp DEFAULT CURRENT_TIMESTAMP, update_time timestamp DEFAULT CURRENT_TIMESTAMP,
-			PRIMARY KEY (id), INDEX (name)) CHARSET = utf8mb4 ENGINE = InnoDB`,
-		`CREATE USER 'target'@'127.0.0.1' IDENTIFIED BY 'canary ''pass'' $word'`,
-		"GRANT SELECT ON bakeoff.* TO 'target'@'127.0.0.1'",
-	} {
-		execute(t, db, statement)
-	}
-	for _, name := range names {
-		execute(t, db, "INSERT INTO bakeoff.demo_data (name) VALUES (?)", name)
-	}
-}
-
-func dial(t *testing.T, account, password string, access database.Access, schema string) *sql.DB {
-	t.Helper()
-	config := mysql.NewConfig()
-	config.Net, config.Addr = "tcp", net.JoinHostPort(access.Host, strconv.Itoa(access.Port))
-	config.User, config.Passwd, config.DBName = account, password, schema
-	config.InterpolateParams = true
-	config.Logger = &mysql.NopLogger{}
-	connector, err := mysql.NewConnector(config)
-	if err != nil {
+	})
+	if _, err := server.Fill(t.Context(), data, nil); err != nil {
 		t.Fatal(err)
 	}
-	db := sql.OpenDB(connector)
-	t.Cleanup(func() { db.Close() })
-	return db
-}
-
-func execute(t *testing.T, db *sql.DB, statement string, args ...any) {
-	t.Helper()
-	if _, err := db.ExecContext(context.WithoutCancel(t.Context()), statement, args...); err != nil {
-		t.Fatalf("%s: %v", statement, err)
-	}
+	return server, data
 }

@@ -3,7 +3,6 @@ package target_test
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -12,76 +11,240 @@ import (
 	"testing"
 	"time"
 
+	"bakeoff/internal/database"
+	"bakeoff/internal/dataset"
+	"bakeoff/internal/platform"
 	"bakeoff/internal/target"
 	"bakeoff/targets"
 )
 
-// prepared prepares a shipped target in the folder the program itself uses.
-func prepared(t *testing.T, name, variant string) *target.Prepared {
-	t.Helper()
-	r, err := target.Load(targets.Files(), name, variant)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if missing := r.Missing(t.Context()); len(missing) > 0 {
-		t.Skipf("SKIPPED: this machine lacks %v", missing)
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	began := time.Now()
-	p, err := target.Prepare(t.Context(), r, filepath.Join(cache, "bakeoff", "targets"), t.Output())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("prepared in %.1f s, cached %t: %v", time.Since(began).Seconds(), p.Cached, p.Versions)
-	return p
+// stage is what the shipped targets are started against.
+type stage struct {
+	platform platform.Platform
+	server   *database.Server
+	data     *dataset.Dataset
 }
 
-func TestShippedTargetsServe(t *testing.T) {
-	p := openPlatform(t)
-	access := openDatabase(t, p, "twice", "once", "Twice", "100%", "it's", "ü")
+// Every shipped target and every variant of it is prepared and started for
+// real; the preparation lies where the program itself keeps it.
+func TestShippedTargets(t *testing.T) {
+	s := &stage{platform: openPlatform(t)}
+	s.server, s.data = openDatabase(t, s.platform)
 	names, err := target.List(targets.Files())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
-			port, err := p.Port(t.Context())
-			if err != nil {
-				t.Fatal(err)
+			r := shipped(t, name, "")
+			if missing := r.Missing(t.Context()); len(missing) > 0 {
+				t.Skipf("SKIPPED: this machine lacks %v", missing)
 			}
-			r, err := target.Start(t.Context(), target.Launch{
-				Prepared: prepared(t, name, ""), Platform: p, Name: name + "-1", Port: port, Nonce: "nonce-" + name,
-				Workers: 2, Pool: 3, Database: access, LogDir: t.TempDir(),
-			})
-			if err != nil {
-				t.Fatal(err)
+			t.Run("plain", func(t *testing.T) { s.testPlain(t, name) })
+			for _, v := range r.Variants() {
+				t.Run(v, func(t *testing.T) { s.testVariant(t, name, v) })
 			}
-			workers, err := r.Ready(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			fmt.Println(workers)
-			for _, q := range []string{"once", "twice", "none", "", "it%27s", "%ff", "%00", "%c3%bc", "100%25", strings.Repeat("x", 256)} {
-				resp, err := http.Get("http://" + r.Address() + "/demo?name=" + q)
-				if err != nil {
-					t.Fatal(err)
-				}
-				b, _ := io.ReadAll(resp.Body)
-				resp.Body.Close()
-				var x any
-				json.Unmarshal(b, &x)
-				t.Log(q, resp.StatusCode, resp.Header, x)
-			}
-			if err := r.Stop(t.Context(), 10*time.Second); err != nil {
-				t.Fatal(err)
-			}
-			l, _ := os.ReadFile(r.Log())
-			t.Log(string(l))
-			t.Log(r.Command())
 		})
 	}
-	_ = errors.New
+}
+
+func shipped(t *testing.T, name, variant string) *target.Recipe {
+	t.Helper()
+	r, err := target.Load(targets.Files(), name, variant)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// launch prepares a shipped target and says how it is started.
+func (s *stage) launch(t *testing.T, name, variant string, workers int) target.Launch {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	var log strings.Builder
+	p, err := target.Prepare(t.Context(), shipped(t, name, variant), filepath.Join(cache, "bakeoff", "targets"), &log)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, log.String())
+	}
+	if !p.Cached {
+		t.Logf("prepared in %.1f s: %v", time.Since(began).Seconds(), p.Versions)
+	}
+	port, err := s.platform.Port(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return target.Launch{
+		Prepared: p, Platform: s.platform, Name: name + "-1", Port: port, Nonce: "nonce-of-" + name,
+		Workers: workers, Pool: 3, Database: s.server.Access(), LogDir: t.TempDir(),
+	}
+}
+
+func (s *stage) testPlain(t *testing.T, name string) {
+	l := s.launch(t, name, "", 2)
+	r := start(t, l)
+	workers, err := r.Ready(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := l.Prepared.Recipe.Processes(2); len(workers) != want {
+		t.Errorf("%d workers, want %d", len(workers), want)
+	}
+	for _, w := range workers {
+		if !w.Overlap.Proven() {
+			t.Errorf("process %d: no overlap: %+v", w.PID, w.Overlap)
+		}
+	}
+	if len(l.Prepared.Versions) < 3 {
+		t.Errorf("versions: %v", l.Prepared.Versions)
+	}
+	s.testAnswers(t, r)
+	s.testContract(t, l, r)
+	if err := r.Intact(); err != nil {
+		t.Error(err)
+	}
+	secret := l.Database.Password
+	if strings.Contains(r.Command(), secret) || strings.Contains(s.stop(t, r), secret) {
+		t.Error("the password is shown")
+	}
+}
+
+// stop stops a replica well within its grace and returns its log.
+func (s *stage) stop(t *testing.T, r *target.Replica) string {
+	t.Helper()
+	const grace = 30 * time.Second
+	began := time.Now()
+	if err := r.Stop(t.Context(), grace); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > grace/2 {
+		t.Errorf("the stop took %v", took)
+	}
+	if exit := r.Process().Exit(); exit.Signal == "SIGKILL" {
+		t.Errorf("it had to be killed: %+v", exit)
+	}
+	log, err := os.ReadFile(r.Log())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(log)
+}
+
+// testAnswers looks at single answers; the whole contract is testContract's.
+func (s *stage) testAnswers(t *testing.T, r *target.Replica) {
+	for _, c := range []struct {
+		path   string
+		status int
+		name   string
+		exists bool
+	}{
+		{"/demo?name=" + s.data.Name(17), 200, s.data.Name(17), true},
+		{"/demo?name=nobody-has-this-name", 200, "nobody-has-this-name", false},
+		{"/demo?name=a&name=b", 200, "", false},
+		{"/demo?name=", 400, "", false},
+		{"/demo?name=" + strings.Repeat("x", 255), 200, strings.Repeat("x", 255), false},
+		{"/demo?name=" + strings.Repeat("x", 256), 400, "", false},
+		{"/demo?name=" + strings.Repeat("%f0%9f%8d%9e", 255), 200, strings.Repeat("\U0001f35e", 255), false},
+		{"/demo?name=%00", 200, "\x00", false},
+		{"/demo?name=%ff%fe", 200, "", false},
+		{"/demo", 200, "", false},
+		{"/nothing", 404, "", false},
+	} {
+		status, header, body := get(t, r, c.path)
+		if status != c.status {
+			t.Errorf("%.60s: status %d, want %d", c.path, status, c.status)
+		}
+		if _, err := http.ParseTime(header.Get("Date")); err != nil {
+			t.Errorf("%.60s: Date: %v", c.path, err)
+		}
+		if status != 200 {
+			continue
+		}
+		var answer struct {
+			Name   string `json:"name"`
+			Exists bool   `json:"exists"`
+			ID     *int64 `json:"id"`
+		}
+		if err := json.Unmarshal(body, &answer); err != nil || header.Get("Content-Type") != "application/json" && !strings.HasPrefix(header.Get("Content-Type"), "application/json;") {
+			t.Errorf("%.60s: %q of type %s: %v", c.path, body, header.Get("Content-Type"), err)
+		}
+		if c.name != "" && (answer.Name != c.name || answer.Exists != c.exists || answer.Exists != (answer.ID != nil)) {
+			t.Errorf("%.60s: %.100s", c.path, body)
+		}
+		if n := len([]rune(answer.Name)); n < 1 || n > 255 {
+			t.Errorf("%.60s: a name of %d characters", c.path, n)
+		}
+	}
+}
+
+func get(t *testing.T, r *target.Replica, path string) (int, http.Header, []byte) {
+	t.Helper()
+	answer, err := http.Get("http://" + r.Address() + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.StatusCode, answer.Header, body
+}
+
+func (s *stage) testContract(t *testing.T, l target.Launch, r *target.Replica) {
+	contract := &target.Contract{Dataset: s.data, Database: s.server, Lookups: dataset.Client, Seed: 3, Full: true}
+	result, err := contract.Check(t.Context(), "before", []target.Endpoint{{Name: l.Name, URL: "http://" + r.Address(), Nonce: l.Nonce}}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, failed := range result.Failed() {
+		t.Errorf("contract: %s: %s", failed.Name, failed.Detail)
+	}
+	t.Logf("%d checks; other statements per request: %v; lengths %d and %d", len(result.Checks), result.Others, result.LengthPresent, result.LengthAbsent)
+}
+
+// testVariant starts one worker of a variant with its access log on.
+func (s *stage) testVariant(t *testing.T, name, variant string) {
+	l := s.launch(t, name, variant, 1)
+	l.AccessLog = true
+	r := start(t, l)
+	_, err := r.Ready(t.Context())
+	if variant == "no-greenify" {
+		if !errors.Is(err, target.ErrNoOverlap) {
+			t.Errorf("got %v, want %v", err, target.ErrNoOverlap)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	const word = "a-word-for-the-access-log"
+	if status, _, body := get(t, r, "/demo?name="+word); status != 200 || !strings.Contains(string(body), word) {
+		t.Errorf("status %d, body %s", status, body)
+	}
+	if log := s.stop(t, r); !strings.Contains(log, word) {
+		t.Errorf("the access log is on, yet the request is not in\n%s", log)
+	}
+}
+
+// A pool of one cannot run two statements at once; workers must get ready all the same.
+func TestPoolOfOne(t *testing.T) {
+	s := &stage{platform: openPlatform(t)}
+	s.server, s.data = openDatabase(t, s.platform)
+	for _, name := range []string{"fastapi", "flask", "go-nethttp", "node-fastify"} {
+		t.Run(name, func(t *testing.T) {
+			if missing := shipped(t, name, "").Missing(t.Context()); len(missing) > 0 {
+				t.Skipf("SKIPPED: this machine lacks %v", missing)
+			}
+			l := s.launch(t, name, "", 1)
+			l.Pool = 1
+			r := start(t, l)
+			if _, err := r.Ready(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
 }

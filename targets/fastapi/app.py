@@ -7,7 +7,7 @@ import string
 import time
 from contextlib import asynccontextmanager
 
-from databases import Database, DatabaseURL
+from databases import Database
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, PlainTextResponse
 from sqlalchemy import URL
@@ -21,20 +21,16 @@ DRIVER = os.environ["DATABASE_DRIVER"]
 if DRIVER not in ("aiomysql", "asyncmy"):  # databases would silently take aiomysql
     raise ValueError("DATABASE_DRIVER must be aiomysql or asyncmy")
 
-database = Database(
-    DatabaseURL(
-        URL.create(
-            "mysql+" + DRIVER,
-            username=os.environ["DATABASE_USER"],
-            password=os.environ["DATABASE_PASSWORD"],
-            host=os.environ["DATABASE_HOST"],
-            port=int(os.environ["DATABASE_PORT"]),
-            database=os.environ["DATABASE_NAME"],
-        ).render_as_string(hide_password=False)
-    ),
-    min_size=1,
-    max_size=POOL,
-)
+URL_TEXT = URL.create(
+    "mysql+" + DRIVER,
+    username=os.environ["DATABASE_USER"],
+    password=os.environ["DATABASE_PASSWORD"],
+    host=os.environ["DATABASE_HOST"],
+    port=int(os.environ["DATABASE_PORT"]),
+    database=os.environ["DATABASE_NAME"],
+).render_as_string(hide_password=False)
+
+database = Database(URL_TEXT, min_size=1, max_size=POOL)
 
 
 async def sleep_once(source):
@@ -45,8 +41,16 @@ async def sleep_once(source):
 
 
 async def overlap():
-    """Run two sleeping statements at once and return when each began and ended."""
-    first, second = await asyncio.gather(sleep_once(database), sleep_once(database))
+    """Run two sleeping statements at once and return when each began and ended.
+
+    A pool of one connection never has two statements at once; then the same
+    driver with a pool of two is asked.
+    """
+    if POOL > 1:
+        first, second = await asyncio.gather(sleep_once(database), sleep_once(database))
+    else:
+        async with Database(URL_TEXT, min_size=1, max_size=2) as source:
+            first, second = await asyncio.gather(sleep_once(source), sleep_once(source))
     return {
         "first_began": first[0],
         "first_ended": first[1],

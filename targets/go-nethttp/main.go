@@ -79,7 +79,7 @@ func serve() error {
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	if err := sayReady(ctx, db, pool); err != nil {
+	if err := sayReady(ctx, pool); err != nil {
 		return err
 	}
 	select {
@@ -180,8 +180,14 @@ func accessLog(next http.Handler) http.Handler {
 	})
 }
 
-// sayReady shows that two statements run at once in this process, then says so.
-func sayReady(ctx context.Context, db *sql.DB, pool int) error {
+// sayReady shows that two statements run at once in this process, then says
+// so. It asks through a pool of its own, made the same way: one of a single connection could not show it.
+func sayReady(ctx context.Context, pool int) error {
+	db, err := open(2)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
 	began := time.Now()
 	type span struct {
 		began, ended float64
