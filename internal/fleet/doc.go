@@ -27,6 +27,9 @@
 // agent's right to send has already ended, whichever direction of the
 // connection failed, however long lines were delayed, and whether the agent
 // was frozen or not. An expired lease never comes back: a thawed agent ends.
+// The permission is asked right before each send; what a freeze can still cut
+// apart is the asking and the sending of one request, which is why a lost
+// agent is also killed where the platform reaches it.
 //
 // What becomes of a disturbance:
 //

@@ -18,6 +18,7 @@ import (
 )
 
 func TestAgentsGiveOnePlan(t *testing.T) {
+	t.Parallel()
 	for _, count := range []int{1, 2, 4} {
 		t.Run(fmt.Sprint(count), func(t *testing.T) {
 			t.Parallel()
@@ -63,6 +64,7 @@ func TestAgentsGiveOnePlan(t *testing.T) {
 }
 
 func TestSnapshotsAreNumberedOverPhases(t *testing.T) {
+	t.Parallel()
 	server := newWitness(t)
 	f := startFleet(t, 2, nil)
 	last := map[int]int64{}
@@ -83,6 +85,7 @@ func TestSnapshotsAreNumberedOverPhases(t *testing.T) {
 }
 
 func TestTokenIsNotInArguments(t *testing.T) {
+	t.Parallel()
 	f := startFleet(t, 1, nil)
 	pid := f.Processes()[0].PID()
 	argv, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
@@ -237,6 +240,7 @@ func signalTo(t *testing.T, pid int, s syscall.Signal) {
 }
 
 func TestControllersEndIsTheAgentsEnd(t *testing.T) {
+	t.Parallel()
 	for name, s := range map[string]syscall.Signal{"killed": syscall.SIGKILL, "frozen": syscall.SIGSTOP} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -311,6 +315,7 @@ func alive(pid int) bool {
 }
 
 func TestPartitions(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name     string
 		up, down bool
@@ -357,6 +362,7 @@ func TestPartitions(t *testing.T) {
 }
 
 func TestFlapOfOneSecondIsSurvived(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string][2]bool{"up": {true, false}, "down": {false, true}, "both": {true, true}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

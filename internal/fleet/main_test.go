@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -285,8 +286,13 @@ func (broken) Run(context.Context, load.Job, func(load.Window)) error {
 type metronome struct{}
 
 func (metronome) Run(ctx context.Context, job load.Job, emit func(load.Window)) error {
-	client := &http.Client{Transport: &http.Transport{}, Timeout: job.Phase.Timeout}
-	defer client.CloseIdleConnections()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(job.URLs[0], "http://"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	in := bufio.NewReader(conn)
 	var books stats.Books
 	next := job.Start.Add(200 * time.Millisecond)
 	flush := func() {
@@ -311,24 +317,27 @@ func (metronome) Run(ctx context.Context, job load.Job, emit func(load.Window)) 
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		knock(ctx, client, job, uint64(n), &books)
+		knock(conn, in, job, uint64(n), &books)
 	}
 	return nil
 }
 
-// knock sends request n and books it.
-func knock(ctx context.Context, client *http.Client, job load.Job, n uint64, books *stats.Books) {
+// knock sends request n and books it. Nothing stands between the permission and the sending.
+func knock(conn net.Conn, in *bufio.Reader, job load.Job, n uint64, books *stats.Books) {
 	books.Planned++
+	request := job.Workload.AppendTarget([]byte("GET "), 0, n)
+	request = append(request, " HTTP/1.1\r\nHost: witness\r\n\r\n"...)
 	if !job.Permit() {
 		books.Dropped++
 		return
 	}
 	books.Sent++
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, job.URLs[0]+string(job.Workload.AppendTarget(nil, 0, n)), nil)
+	_, err := conn.Write(request)
 	if err != nil {
-		panic(err)
+		books.Error++
+		return
 	}
-	answer, err := client.Do(request)
+	answer, err := http.ReadResponse(in, nil)
 	if err != nil {
 		books.Error++
 		return

@@ -51,7 +51,7 @@ func TestRealEngineGivesOnePlan(t *testing.T) {
 	closed.Phase.Model, closed.Phase.Rate, closed.Phase.Arrivals = load.Closed, 0, ""
 	closed.Phase.Connections, closed.Phase.Think = 7, 20*time.Millisecond
 	p := openLocal(t)
-	var plan map[string]int
+	asked, planned := map[string]int{}, int64(0) // by all fleets together
 	for _, count := range []int{1, 2, 4} {
 		f := startFleet(t, count, func(o *Options) { o.Platform = p })
 		for _, task := range []Task{open, closed} {
@@ -69,19 +69,20 @@ func TestRealEngineGivesOnePlan(t *testing.T) {
 				t.Fatalf("%d agents: error %v, lost %+v", count, err, report.Lost)
 			}
 			all, _ := server.seen()
-			if books.Exact() != nil || books.OK != books.Planned || books.OK != int64(all-before) || service.Count() != books.OK || books != report.Books {
+			if books.Exact() != nil || books.OK != books.Sent || books.OK != int64(all-before) || service.Count() != books.Sent || books != report.Books {
 				t.Errorf("%d agents, %s: books %+v, report %+v, server %d, histogram %d", count, task.Phase.Model, books, report.Books, all-before, service.Count())
 			}
 			t.Logf("%d agents, %s: %d requests, skew %s", count, task.Phase.Model, books.OK, report.Skew)
 			if task.Phase.Model == load.Closed {
 				continue // how often each connection comes round is the server's doing
 			}
+			// An engine that the machine held up drops arrivals at the very
+			// end; those it sent are the plan's, each of them once.
 			server.mu.Lock()
-			if plan == nil {
-				plan = server.keys
-			}
-			if len(plan) < 300 || !maps.Equal(plan, server.keys) {
-				t.Errorf("%d agents asked for %d keys, one for %d: not the same plan", count, len(server.keys), len(plan))
+			maps.Copy(asked, server.keys)
+			planned = max(planned, books.Planned)
+			if int64(len(server.keys)) != books.Sent || int64(len(asked)) > planned || books.Planned != planned || planned < 300 {
+				t.Errorf("%d agents asked for %d keys in %d requests; %d were planned, %d keys are known", count, len(server.keys), books.Sent, planned, len(asked))
 			}
 			server.mu.Unlock()
 		}
@@ -92,6 +93,7 @@ func TestRealEngineGivesOnePlan(t *testing.T) {
 }
 
 func TestRealEngineStopsWithAFrozenAgent(t *testing.T) {
+	t.Parallel()
 	for name, thaw := range map[string]bool{"killed when lost": false, "thawed after it": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

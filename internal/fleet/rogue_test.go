@@ -39,6 +39,7 @@ func startWithin(t *testing.T, options Options, part func(context.Context, Agent
 }
 
 func TestRefusedAgents(t *testing.T) {
+	t.Parallel()
 	healthy, err := startWithin(t, Options{Count: 2, PlanDigest: "sha256:1"}, Agent)
 	if err != nil {
 		t.Fatal(err)
@@ -89,6 +90,7 @@ func TestRefusedAgents(t *testing.T) {
 func (f *Fleet) slotsProcess(index int) *routine { return f.Processes()[index].(*routine) }
 
 func TestForeignAgentEndsTheStart(t *testing.T) {
+	t.Parallel()
 	cases := map[string]struct {
 		change func(*AgentOptions)
 		want   string
@@ -112,6 +114,7 @@ func TestForeignAgentEndsTheStart(t *testing.T) {
 }
 
 func TestAgentTalksToItsOwnControllerOnly(t *testing.T) {
+	t.Parallel()
 	f, err := startWithin(t, Options{Count: 1}, Agent)
 	if err != nil {
 		t.Fatal(err)
@@ -195,6 +198,7 @@ func finished(run, n int64) message {
 }
 
 func TestWhatAnAgentMaySay(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name    string
 		says    func(run int64) []message
@@ -257,6 +261,7 @@ func TestWhatAnAgentMaySay(t *testing.T) {
 }
 
 func TestUnreadableLines(t *testing.T) {
+	t.Parallel()
 	cases := map[string]struct{ line, want string }{
 		"no JSON":  {"hello?\n", "line is no message"},
 		"too long": {strings.Repeat("x", lineLimit) + "\n", "line too long"},
@@ -287,6 +292,7 @@ func TestUnreadableLines(t *testing.T) {
 }
 
 func TestStrangersAreTurnedAway(t *testing.T) {
+	t.Parallel()
 	f, err := startWithin(t, Options{Count: 1}, Agent)
 	if err != nil {
 		t.Fatal(err)
@@ -343,6 +349,7 @@ func drained(conn net.Conn) error {
 }
 
 func TestStrangersDoNotLockOutAgents(t *testing.T) {
+	t.Parallel()
 	f, err := startWithin(t, Options{Count: 1}, Agent)
 	if err != nil {
 		t.Fatal(err)
@@ -362,6 +369,7 @@ func TestStrangersDoNotLockOutAgents(t *testing.T) {
 }
 
 func TestWorkloadIsMadeOnceForPhases(t *testing.T) {
+	t.Parallel()
 	var built atomic.Int64
 	f, err := startWithin(t, Options{Count: 1}, func(ctx context.Context, o AgentOptions) error {
 		o.Workloads = workloads(func() { built.Add(1) })
@@ -387,6 +395,7 @@ func TestWorkloadIsMadeOnceForPhases(t *testing.T) {
 }
 
 func TestFromEnvironment(t *testing.T) {
+	t.Parallel()
 	full := []string{envController + "=127.0.0.1:1", envToken + "=t", envFingerprint + "=f", envIndex + "=3", envEpoch + "=2", envPlanDigest + "=d"}
 	o, err := FromEnvironment(lookup(full))
 	if err != nil || o.Controller != "127.0.0.1:1" || o.Token != "t" || o.Fingerprint != "f" || o.Index != 3 || o.Epoch != 2 || o.PlanDigest != "d" {
