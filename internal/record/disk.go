@@ -20,7 +20,7 @@ const (
 // A step is one file operation about to happen; size is the number of bytes
 // of a write.
 type step struct {
-	kind string // mkdir, create, append, write, sync, close, rename, remove, truncate, syncdir
+	kind string // mkdir, create, append, write, sync, close, rename, remove, truncate, allocate, syncdir
 	path string
 	size int
 }
@@ -161,6 +161,18 @@ func (f *file) truncate(size int64) error {
 		return err
 	}
 	return f.os.Truncate(size)
+}
+
+// allocate takes size bytes of the disk.
+func (f *file) allocate(size int64) error {
+	if _, err := f.disk.ask("allocate", f.os.Name(), 0); err != nil {
+		return err
+	}
+	err := allocate(f.os, size)
+	if errors.Is(err, errors.ErrUnsupported) {
+		_, err = f.os.Write(make([]byte, size))
+	}
+	return err
 }
 
 // close releases the descriptor even where the step is stopped: a killed

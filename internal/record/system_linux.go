@@ -54,3 +54,11 @@ func Free(dir string) (int64, error) {
 		return 0, fmt.Errorf("record: free space of %s: %w", dir, err)
 	}
 }
+
+// allocate gives an empty file size bytes of the disk without writing them.
+func allocate(f *os.File, size int64) error {
+	if err := unix.Fallocate(int(f.Fd()), 0, 0, size); err != nil {
+		return fmt.Errorf("allocate %d bytes for %s: %w", size, f.Name(), err)
+	}
+	return nil
+}

@@ -17,3 +17,5 @@ func locked(*os.File) bool { return false }
 
 // Free is unknown on this system.
 func Free(string) (int64, error) { return 0, errors.ErrUnsupported }
+
+func allocate(*os.File, int64) error { return errors.ErrUnsupported }

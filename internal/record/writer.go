@@ -160,7 +160,11 @@ func sealBytes(name string, content []byte) FileSeal {
 
 // reserve takes reserveBytes of the disk.
 func (w *Writer) reserve() error {
-	return w.disk.whole(filepath.Join(w.dir, reserveFile), make([]byte, reserveBytes))
+	f, err := w.disk.create(filepath.Join(w.dir, reserveFile))
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.allocate(reserveBytes), f.close())
 }
 
 // Dir is the run directory.
