@@ -42,6 +42,7 @@ type limited struct {
 	r    io.Reader
 	left int64
 	read bool // anything since the request
+	err  error
 }
 
 func (l *limited) Read(p []byte) (int, error) {
@@ -51,6 +52,7 @@ func (l *limited) Read(p []byte) (int, error) {
 	n, err := l.r.Read(p[:min(int64(len(p)), l.left)])
 	l.left -= int64(n)
 	l.read = l.read || n > 0
+	l.err = err
 	return n, err
 }
 
@@ -129,7 +131,7 @@ func (c *conn) untouched() error {
 	if c.idle == nil || c.idle() {
 		return nil
 	}
-	c.in.read = false
+	c.in.read, c.in.err = false, nil
 	n, err := c.nc.Read(make([]byte, 1))
 	if n > 0 {
 		return errEarly
@@ -145,7 +147,7 @@ func (c *conn) exchange(r *result, deadline time.Time) (length int64, err error)
 	if c.stopped.Load() {
 		return 0, errInterrupted
 	}
-	c.in.left, c.in.read = headerLimit, false
+	c.in.left, c.in.read, c.in.err = headerLimit, false, nil
 	n, err := c.nc.Write(c.request)
 	r.written = n == len(c.request)
 	if err != nil {
@@ -156,8 +158,8 @@ func (c *conn) exchange(r *result, deadline time.Time) (length int64, err error)
 		return 0, c.failed(err)
 	}
 	c.in.left = 1 << 62
+	// The body is not closed: that would read the rest of one that is refused.
 	length, err = c.readBody(resp, r.checked)
-	resp.Body.Close()
 	if err != nil {
 		return 0, c.failed(err)
 	}
@@ -221,8 +223,12 @@ func (c *conn) readBody(resp *http.Response, keep bool) (int64, error) {
 	}
 }
 
-// failed gives an error of the exchange its right name.
+// failed gives an error of the exchange its right name. Where reading failed the
+// parser may have called what it had until then malformed: the failure counts.
 func (c *conn) failed(err error) error {
+	if c.in.err != nil {
+		err = c.in.err
+	}
 	switch {
 	case c.stopped.Load():
 		return errInterrupted

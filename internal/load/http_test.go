@@ -2,52 +2,463 @@ package load
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
+	"math/rand/v2"
+	"net"
+	"runtime"
+	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 )
 
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m)
+}
+
+// engines are all engines; every test of the suite runs on each.
+var engines = map[string]func() Engine{"net/http": NewHTTP}
+
+// onAll runs a test on every engine.
+func onAll(t *testing.T, test func(t *testing.T, e Engine)) {
+	for name, engine := range engines {
+		t.Run(name, func(t *testing.T) { test(t, engine()) })
+	}
+}
+
+// echoWork asks for k0, k1, ... and wants the name back.
 type echoWork struct{}
 
-func (echoWork) AppendTarget(dst []byte, stream, n uint64) []byte {
+func (echoWork) AppendTarget(dst []byte, _, n uint64) []byte {
 	return fmt.Appendf(dst, "/demo?name=k%d", n)
 }
-func (echoWork) Length(stream, n uint64, length int64) bool { return true }
-func (echoWork) Check(stream, n uint64, status int, body []byte) string {
+func (echoWork) Length(_, _ uint64, length int64) bool { return length >= 2 }
+func (echoWork) Hit(_, n uint64) (bool, bool)          { return n%2 == 0, true }
+func (echoWork) Check(_, n uint64, status int, body []byte) string {
 	if string(body) != fmt.Sprintf("k%d", n) {
 		return "wrong body"
 	}
 	return ""
 }
-func (echoWork) Hit(stream, n uint64) (bool, bool) { return n%2 == 0, true }
 
-func TestSmoke(t *testing.T) {
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set(replicaHeader, "a-1")
-		fmt.Fprint(w, r.URL.Query().Get("name"))
-	}))
-	defer s.Close()
-	for _, model := range []string{Open, Closed} {
-		job := Job{URLs: []string{s.URL}, Seed: 1, Share: Share{0, 1}, Workload: echoWork{}, Start: time.Now().Add(100 * time.Millisecond),
-			Phase: Phase{Model: model, Connections: 16, Rate: 1000, Duration: 2 * time.Second, Timeout: time.Second, CheckShare: 0.1}}
-		sum := newWindow(0)
-		err := NewHTTP().Run(context.Background(), job, func(w Window) {
-			sum.Books.Add(w.Books)
-			sum.Lateness.Merge(w.Lateness)
-			sum.Service.Merge(w.Service)
-			t.Logf("%d %+v cpu %v inflight %.3f outcomes %v hits %d opened %d replicas %d", w.Second, w.Books, w.CPU, w.InFlight, w.Outcomes, w.Hits, w.Opened, w.Replicas["a-1"].Answers)
-		})
+// closedJob is a short closed-model phase on some servers.
+func closedJob(connections int, d time.Duration, urls ...string) Job {
+	return Job{URLs: urls, Workload: echoWork{}, Start: time.Now(), Share: Share{0, 1}, Phase: Phase{
+		Number: 3, Model: Closed, Connections: connections, Duration: d, Timeout: 3 * time.Second, CheckShare: 1,
+	}}
+}
+
+// openJob is a short open-model phase on some servers.
+func openJob(connections int, rate float64, d time.Duration, urls ...string) Job {
+	j := closedJob(connections, d, urls...)
+	j.Phase.Model, j.Phase.Rate = Open, rate
+	return j
+}
+
+// bounds checks the server's own count against the engine's.
+func bounds(t *testing.T, s *hostile, sum *total) {
+	t.Helper()
+	written := sum.Books.Sent - sum.Unwritten
+	if got := s.requests.Load(); got > written || got < sum.Books.Answered() {
+		t.Errorf("the server counts %d requests; %d answers were received, %d requests fully written", got, sum.Books.Answered(), written)
+	}
+	if got := s.accepted.Load(); got < sum.Opened {
+		t.Errorf("%d connections accepted, %d opened", got, sum.Opened)
+	}
+}
+
+func TestFates(t *testing.T) {
+	onAll(t, func(t *testing.T, e Engine) {
+		for _, f := range fates {
+			for _, model := range []string{Open, Closed} {
+				t.Run(f.name+" "+model, func(t *testing.T) {
+					t.Parallel()
+					s := newHostile(t, &hostile{greet: f.greet, fate: f.fate})
+					job := closedJob(4, 200*ms, s.url())
+					if f.class == classTimeout || slices.Contains(f.or, classTimeout) {
+						job.Phase.Timeout = 100 * ms
+					}
+					if model == Open {
+						job.Phase.Model, job.Phase.Rate = Open, 200
+					}
+					sum := collect(t, e, job)
+					bounds(t, s, &sum)
+					b := sum.Books
+					if b.Sent == 0 {
+						t.Fatalf("nothing was sent: %+v", b)
+					}
+					expected := sum.Outcomes[f.class]
+					if f.class == "" {
+						expected = b.OK
+					}
+					for _, other := range f.or {
+						expected += sum.Outcomes[other]
+					}
+					if expected != b.Sent {
+						t.Errorf("%d of %d requests are %q or %q; outcomes %v, books %+v", expected, b.Sent, f.class, f.or, sum.Outcomes, b)
+					}
+					if f.class == "" && b.OK == 0 || f.class != "" && sum.Outcomes[f.class] == 0 {
+						t.Errorf("none is %q: outcomes %v", f.class, sum.Outcomes)
+					}
+				})
+			}
+		}
+	})
+}
+
+// Where nothing is cut, the server's count is the engine's, exactly.
+func TestNothingCutCountsAreEqual(t *testing.T) {
+	onAll(t, func(t *testing.T, e Engine) {
+		for _, reconnect := range []bool{false, true} {
+			a := newHostile(t, &hostile{fate: fates[0].fate})
+			b := newHostile(t, &hostile{fate: fates[0].fate})
+			job := openJob(6, 500, time.Second, a.url(), b.url())
+			job.Phase.Reconnect = reconnect
+			sum := collect(t, e, job)
+			_, at := all(t, job.Seed, job.Phase, job.Share)
+			n := int64(len(at))
+			if sum.Books.OK != n || sum.Books.Planned != n || a.requests.Load()+b.requests.Load() != n || sum.Hits != (n+1)/2 || sum.Misses != n/2 {
+				t.Errorf("%d arrivals, servers count %d + %d, hits %d, misses %d, books %+v, outcomes %v",
+					n, a.requests.Load(), b.requests.Load(), sum.Hits, sum.Misses, sum.Books, sum.Outcomes)
+			}
+			if a.requests.Load() == 0 || b.requests.Load() == 0 {
+				t.Error("one of two URLs got nothing")
+			}
+			if accepted := a.accepted.Load() + b.accepted.Load(); accepted != sum.Opened || !reconnect && accepted > 6 || reconnect && accepted != n {
+				t.Errorf("reconnect %v: %d connections accepted, %d opened, %d requests", reconnect, accepted, sum.Opened, n)
+			}
+			if r := sum.Replicas["r-1"]; r.Answers != n || r.Errors != 0 || r.Service.Count() != n {
+				t.Errorf("replica %+v", r)
+			}
+			if sum.Checked != n || sum.Status[200] != n {
+				t.Errorf("%d checked, statuses %v", sum.Checked, sum.Status)
+			}
+		}
+	})
+}
+
+// Everything at once, many times: each request meets a random fate.
+func TestMixedFates(t *testing.T) {
+	onAll(t, func(t *testing.T, e Engine) {
+		n, rate := 20, 2000.0
+		if !long() {
+			n, rate = 3, 1000.0
+		}
+		var sent int64
+		for round := range n {
+			rng := make(chan *rand.Rand, 1)
+			rng <- rand.New(rand.NewPCG(uint64(round), 5))
+			draw := func() float64 { r := <-rng; defer func() { rng <- r }(); return r.Float64() }
+			s := newHostile(t, &hostile{
+				greet: func(_ *hostile, c *net.TCPConn) bool { return draw() > 0.02 || cut(c) },
+				fate: func(s *hostile, c *net.TCPConn, n int64, name string) bool {
+					f := fates[0]
+					if draw() < 0.1 {
+						f = fates[int(draw()*float64(len(fates)))]
+					}
+					if f.fate == nil {
+						return f.greet(s, c)
+					}
+					return f.fate(s, c, n, name)
+				},
+			})
+			job := openJob(64, rate, time.Second, s.url())
+			if long() {
+				job.Phase.Duration = 25 * time.Second
+			}
+			job.Phase.Number, job.Phase.Timeout = round, time.Second
+			job.Phase.Reconnect = round%3 == 2
+			if round%2 == 1 {
+				job.Phase.Model = Closed
+			}
+			sum := collectAll(t, e, 2, job)
+			bounds(t, s, &sum)
+			sent += sum.Books.Sent
+		}
+		t.Logf("%d requests sent, books exact", sent)
+		if long() && sent < 1_000_000 {
+			t.Errorf("only %d requests", sent)
+		}
+	})
+}
+
+func TestRefused(t *testing.T) {
+	onAll(t, func(t *testing.T, e Engine) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		l50, _ := sum.Lateness.Quantile(.5)
-		l99, _ := sum.Lateness.Quantile(.99)
-		s50, _ := sum.Service.Quantile(.5)
-		t.Log(l50, l99, s50)
-		if err := sum.Books.Exact(); err != nil {
-			t.Fatal(err)
+		url := "http://" + l.Addr().String()
+		l.Close()
+		sum := collect(t, e, openJob(4, 300, 300*ms, url))
+		if b := sum.Books; b.Sent == 0 || sum.Outcomes[classRefused] != b.Sent || sum.Unwritten != b.Sent || sum.Opened != 0 {
+			t.Errorf("books %+v, outcomes %v, unwritten %d, opened %d", b, sum.Outcomes, sum.Unwritten, sum.Opened)
+		}
+		closed := collect(t, e, closedJob(4, 300*ms, url))
+		if b := closed.Books; b.Error != b.Sent || b.Sent < 4 || b.Sent > 4*31 {
+			t.Errorf("closed model against a refusing server: books %+v", b)
+		}
+	})
+}
+
+// A listener whose backlog is full lets connects hang.
+func TestBlackHole(t *testing.T) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := errors.Join(unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), unix.Listen(fd, 0)); err != nil {
+		t.Fatal(err)
+	}
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := fmt.Sprintf("127.0.0.1:%d", name.(*unix.SockaddrInet4).Port)
+	for range 3 { // fill the backlog; what does not fit hangs
+		if c, err := net.DialTimeout("tcp", address, 50*ms); err == nil {
+			defer c.Close()
 		}
 	}
+	onAll(t, func(t *testing.T, e Engine) {
+		start := time.Now()
+		job := openJob(4, 50, 500*ms, "http://"+address)
+		job.Phase.Timeout = 200 * ms
+		sum := collect(t, e, job)
+		b := sum.Books
+		if b.Timeout != b.Sent || b.Sent == 0 || sum.Unwritten != b.Sent || b.Dropped == 0 {
+			t.Errorf("books %+v, unwritten %d, outcomes %v", b, sum.Unwritten, sum.Outcomes)
+		}
+		if took := time.Since(start); took > 3*700*ms {
+			t.Errorf("took %v", took)
+		}
+	})
+}
+
+// Nothing is sent after the end; answers in flight are awaited and booked to the phase.
+func TestAnswersAfterTheEnd(t *testing.T) {
+	onAll(t, func(t *testing.T, e Engine) {
+		for _, model := range []string{Open, Closed} {
+			s := newHostile(t, &hostile{fate: func(s *hostile, c *net.TCPConn, _ int64, name string) bool {
+				time.Sleep(1200 * ms)
+				return s.answer(c, name)
+			}})
+			job := openJob(100, 50, time.Second, s.url())
+			job.Phase.Timeout = 3 * time.Second
+			if model == Closed {
+				job.Phase.Model, job.Phase.Connections = Closed, 10
+			}
+			sum := collect(t, e, job)
+			if sum.Books.OK != sum.Books.Planned || sum.Books.OK == 0 || sum.windows < 2 {
+				t.Errorf("%s: %d windows, books %+v, outcomes %v", model, sum.windows, sum.Books, sum.Outcomes)
+			}
+			if after := time.Duration(s.latest.Load() - job.Start.Add(job.Phase.Duration).UnixNano()); after > 100*ms {
+				t.Errorf("%s: a request came %v after the end", model, after)
+			}
+		}
+	})
+}
+
+// The run can be cut: nothing is awaited, what is in flight is an error of a class of its own.
+func TestInterrupted(t *testing.T) {
+	onAll(t, func(t *testing.T, e Engine) {
+		for _, model := range []string{Open, Closed} {
+			s := newHostile(t, &hostile{fate: func(_ *hostile, c *net.TCPConn, _ int64, _ string) bool { drain(c); return false }})
+			ctx, cancel := context.WithTimeout(t.Context(), 300*ms)
+			job := openJob(5, 100, 10*time.Second, s.url())
+			job.Phase.Model, job.Phase.Timeout = model, 20*time.Second
+			start := time.Now()
+			sum, err := runJob(ctx, t, e, job)
+			cancel()
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%s: error %v", model, err)
+			}
+			if took := time.Since(start); took > time.Second {
+				t.Errorf("%s: took %v", model, took)
+			}
+			if b := sum.Books; b.Error != 5 || sum.Outcomes[classInterrupted] != 5 || b.Sent != 5 || sum.Unwritten != 0 || model == Open && b.Dropped == 0 {
+				t.Errorf("%s: books %+v, outcomes %v, unwritten %d", model, b, sum.Outcomes, sum.Unwritten)
+			}
+		}
+	})
+}
+
+// Once the permission is refused nothing is sent, even if it comes back.
+func TestPermit(t *testing.T) {
+	onAll(t, func(t *testing.T, e Engine) {
+		for _, model := range []string{Open, Closed} {
+			for _, reconnect := range []bool{false, true} {
+				s := newHostile(t, &hostile{fate: fates[0].fate})
+				job := openJob(5, 200, 5*time.Second, s.url())
+				job.Phase.Model, job.Phase.Reconnect = model, reconnect
+				start := time.Now()
+				refused := start.Add(300 * ms)
+				job.Permit = func() bool { now := time.Now(); return now.Before(refused) || now.After(refused.Add(time.Second)) }
+				sum := collect(t, e, job)
+				if took := time.Since(start); took > 2*time.Second {
+					t.Errorf("%s: the phase went on for %v", model, took)
+				}
+				if last := time.Unix(0, s.latest.Load()); last.After(refused.Add(300 * ms)) {
+					t.Errorf("%s: a request came %v after the permission ended", model, last.Sub(refused))
+				}
+				b := sum.Books
+				if model == Open {
+					_, at := all(t, job.Seed, job.Phase, job.Share)
+					if b.Planned != int64(len(at)) || sum.Lost[lostPermit]+sum.Lost[classPermit] == 0 || b.Dropped != sum.Lost[lostPermit] {
+						t.Errorf("planned %d, lost %v, books %+v", len(at), sum.Lost, b)
+					}
+				}
+				if b.OK == 0 || b.OK+sum.Outcomes[classPermit] != b.Sent || b.Bad+b.Timeout > 0 {
+					t.Errorf("%s: books %+v, outcomes %v", model, b, sum.Outcomes)
+				}
+			}
+		}
+	})
+}
+
+// The engine sends nothing before the common start.
+func TestCommonStart(t *testing.T) {
+	onAll(t, func(t *testing.T, e Engine) {
+		s := newHostile(t, &hostile{fate: fates[0].fate})
+		first := make(chan time.Time, 1)
+		s.greet = func(*hostile, *net.TCPConn) bool {
+			select {
+			case first <- time.Now():
+			default:
+			}
+			return true
+		}
+		for _, model := range []string{Open, Closed} {
+			job := openJob(3, 100, 200*ms, s.url())
+			job.Phase.Model, job.Phase.Arrivals = model, Constant
+			job.Start = time.Now().Round(0).Add(300 * ms) // without a monotonic reading, as it comes from another process
+			collect(t, e, job)
+			if at := <-first; at.Before(job.Start) || at.After(job.Start.Add(200*ms)) {
+				t.Errorf("%s: the first connection came %v after the start", model, at.Sub(job.Start))
+			}
+		}
+	})
+}
+
+// A share of the bodies is checked, always the same ones, at every agent.
+func TestCheckShare(t *testing.T) {
+	job := closedJob(1, time.Second, "http://127.0.0.1:1")
+	job.Phase.CheckShare = 0.1
+	checked := 0
+	for n := range uint64(100_000) {
+		if job.checks(7, n) != job.checks(7, n) {
+			t.Fatal("not a function")
+		}
+		if job.checks(7, n) {
+			checked++
+		}
+	}
+	if checked < 9_700 || checked > 10_300 {
+		t.Errorf("%d of 100,000 are checked, want a tenth", checked)
+	}
+	onAll(t, func(t *testing.T, e Engine) {
+		s := newHostile(t, &hostile{fate: func(s *hostile, c *net.TCPConn, _ int64, _ string) bool { return s.answer(c, "wrong") }})
+		job := openJob(4, 400, time.Second, s.url())
+		job.Phase.CheckShare = 0.25
+		sum := collect(t, e, job)
+		numbers, _ := all(t, job.Seed, job.Phase, job.Share)
+		var want int64
+		for _, n := range numbers {
+			if job.checks(job.stream(-1), n) {
+				want++
+			}
+		}
+		if sum.Checked != want || sum.Books.Bad != want || sum.Outcomes["wrong body"] != want {
+			t.Errorf("%d checked, want %d; books %+v", sum.Checked, want, sum.Books)
+		}
+		job = openJob(4, 400, 300*ms, s.url())
+		job.Workload = tooShort{}
+		job.Phase.CheckShare = 0
+		if sum := collect(t, e, job); sum.Outcomes["wrong length"] != sum.Books.Sent || sum.Checked != 0 {
+			t.Errorf("outcomes %v, books %+v", sum.Outcomes, sum.Books)
+		}
+	})
+}
+
+// tooShort wants longer answers than it gets.
+type tooShort struct{ echoWork }
+
+func (tooShort) Length(_, _ uint64, length int64) bool { return length > 100 }
+
+// Requests that would not be HTTP are not sent.
+func TestTargetsThatAreNone(t *testing.T) {
+	onAll(t, func(t *testing.T, e Engine) {
+		for _, target := range []string{"", "demo", "/a b", "/a\r\nX: y", "/\x00", "/\u00fc"} {
+			s := newHostile(t, &hostile{fate: fates[0].fate})
+			job := openJob(1, 50, 100*ms, s.url())
+			job.Workload = fixed{target: target}
+			sum := collect(t, e, job)
+			if sum.Outcomes[classRequest] != sum.Books.Sent || sum.Books.Sent == 0 || s.requests.Load() != 0 || sum.Unwritten != sum.Books.Sent {
+				t.Errorf("target %q: outcomes %v, server counts %d", target, sum.Outcomes, s.requests.Load())
+			}
+		}
+	})
+}
+
+type fixed struct {
+	echoWork
+	target string
+}
+
+func (f fixed) AppendTarget(dst []byte, _, _ uint64) []byte { return append(dst, f.target...) }
+
+func TestJobsThatCannotBe(t *testing.T) {
+	onAll(t, func(t *testing.T, e Engine) {
+		for name, spoil := range map[string]func(*Job){
+			"no model":        func(j *Job) { j.Phase.Model = "" },
+			"no connection":   func(j *Job) { j.Phase.Connections = 0 },
+			"no duration":     func(j *Job) { j.Phase.Duration = 0 },
+			"no time-out":     func(j *Job) { j.Phase.Timeout = 0 },
+			"no rate":         func(j *Job) { j.Phase.Rate = 0 },
+			"no URL":          func(j *Job) { j.URLs = nil },
+			"no workload":     func(j *Job) { j.Workload = nil },
+			"no host":         func(j *Job) { j.URLs = []string{"http://"} },
+			"other scheme":    func(j *Job) { j.URLs = []string{"ftp://127.0.0.1"} },
+			"a query":         func(j *Job) { j.URLs = []string{"http://127.0.0.1/?a=b"} },
+			"share":           func(j *Job) { j.Share = Share{2, 2} },
+			"too many agents": func(j *Job) { j.Share = Share{1, 9} },
+			"check share":     func(j *Job) { j.Phase.CheckShare = 1.5 },
+			"header":          func(j *Job) { j.Header = map[string]string{"A": "b\r\nC: d"} },
+			"header name":     func(j *Job) { j.Header = map[string]string{"A b": "c"} },
+			"framing header":  func(j *Job) { j.Header = map[string]string{"content-length": "5"} },
+			"method":          func(j *Job) { j.Method = "GE T" },
+			"negative ramp":   func(j *Job) { j.Phase.Ramp = -1 },
+		} {
+			job := openJob(8, 100, 100*ms, "http://127.0.0.1:1")
+			spoil(&job)
+			if err := e.Run(t.Context(), job, func(Window) { t.Errorf("%s: a window", name) }); err == nil || !strings.HasPrefix(err.Error(), "load: ") {
+				t.Errorf("%s: error %v", name, err)
+			}
+		}
+	})
+}
+
+// Pacing: most arrivals are taken up within a millisecond on a machine that has time for it.
+func TestPacing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs a quiet machine")
+	}
+	onAll(t, func(t *testing.T, e Engine) {
+		s := newHostile(t, &hostile{fate: fates[0].fate})
+		sum := collect(t, e, openJob(16, 1000, time.Second, s.url()))
+		p50, _ := sum.Lateness.Quantile(0.5)
+		p99, _ := sum.Lateness.Quantile(0.99)
+		t.Logf("lateness p50 %v, p99 %v, late %d of %d, CPU %v, %d processors", p50, p99, sum.Books.Late, sum.Books.Planned, sum.CPU, runtime.NumCPU())
+		if sum.CPU <= 0 {
+			t.Error("no CPU time was measured")
+		}
+		if p50 > 3*ms {
+			t.Errorf("half of all arrivals are late by %v", p50)
+		}
+	})
 }

@@ -89,6 +89,7 @@ func (l *ledger) sent(now int64) {
 	l.roll(now)
 	l.window.Books.Sent++
 	l.inFlight++
+	l.window.InFlight += l.behind(now)
 	l.mu.Unlock()
 }
 
@@ -124,6 +125,7 @@ func (l *ledger) finished(r *result) {
 	defer l.mu.Unlock()
 	l.roll(r.ended)
 	l.inFlight--
+	l.window.InFlight -= l.behind(r.ended)
 	w := &l.window
 	if r.class != "" {
 		addBounded(&w.Outcomes, r.class)
@@ -218,6 +220,10 @@ func (l *ledger) integrate(now int64) {
 		l.since = now
 	}
 }
+
+// behind is by how many seconds an event is older than the latest one: it
+// happened before another that was booked first.
+func (l *ledger) behind(now int64) float64 { return float64(max(l.since-max(now, 0), 0)) / 1e9 }
 
 // take returns the full windows before now's second, in order.
 func (l *ledger) take(now int64) []Window {
