@@ -40,6 +40,7 @@ type guard struct {
 	known   map[Identity]int // tree of every descendant seen alive
 	last    int              // number of the latest tree
 	closing bool
+	orphans int           // children reaped that we had not started
 	changed chan struct{} // closed and replaced whenever a child was reaped
 
 	scans sync.Mutex // one pass over /proc at a time
@@ -392,20 +393,28 @@ func (g *guard) collect() (none bool) {
 // bury notes the end of a child; g.mu is held.
 func (g *guard) bury(pid int, status syscall.WaitStatus) {
 	for _, t := range g.trees {
-		if t.first.PID != pid || t.ended {
-			continue
+		if t.first.PID == pid && !t.ended {
+			t.ended = true
+			go g.report(t, exitOf(status))
+			return
 		}
-		t.ended = true
-		exit := platform.Exit{Code: status.ExitStatus(), At: time.Now()}
-		if status.Signaled() {
-			exit.Code, exit.Signal = -1, unix.SignalName(status.Signal())
-		}
-		go func() {
-			t.log.drain()
-			g.tell(reply{Tree: t.number, Exit: &exit})
-			close(t.reported)
-		}()
 	}
+	g.orphans++
+}
+
+// report tells the controller of the end of a first process when its log is complete.
+func (g *guard) report(t *tree, exit platform.Exit) {
+	t.log.drain()
+	g.tell(reply{Tree: t.number, Exit: &exit})
+	close(t.reported)
+}
+
+func exitOf(status syscall.WaitStatus) platform.Exit {
+	exit := platform.Exit{Code: status.ExitStatus(), At: time.Now()}
+	if status.Signaled() {
+		exit.Code, exit.Signal = -1, unix.SignalName(status.Signal())
+	}
+	return exit
 }
 
 // end kills every descendant, waits until none is left, and gives back the
@@ -525,18 +534,32 @@ func (g *guard) killTree(t *tree) error {
 	}
 }
 
-// gone looks twice: one pass over /proc can miss a process that is forked
-// during it by another that ends during it.
+// gone reports whether a tree has ended. A pass over /proc misses a process
+// that was forked during the pass by one that ended during it; that one then
+// is an orphan we reap. So a pass counts only if no orphan was reaped in it. Since
+// the orphans may be another tree's, their number of vetoes is limited.
 func (g *guard) gone(number int) bool {
-	for range 2 {
+	for range 200 {
+		g.collect()
+		before := g.reapedOrphans()
 		if len(g.members(number, 0)) > 0 {
 			return false
+		}
+		g.collect()
+		if g.reapedOrphans() == before {
+			break
 		}
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	t := g.trees[number]
 	return t == nil || t.ended
+}
+
+func (g *guard) reapedOrphans() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.orphans
 }
 
 // members are the living processes of a tree, from a look at /proc not older than age.

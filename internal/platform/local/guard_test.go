@@ -271,19 +271,28 @@ func startTime(t *testing.T, pid int) int64 {
 	return ticks
 }
 
-func TestSweepOfNothing(t *testing.T) {
+// A power cut can leave an empty state file. It is removed, unless the run lives.
+func TestSweepUnreadable(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "0123456789ab.json"), []byte("{"), 0o600); err != nil {
-		t.Fatal(err)
+	p := openWith(t, local.Options{StateDir: dir})
+	c, _ := start(t, p, "daemon.py", "stay")
+	files := stateFiles(t, dir)
+	if len(files) != 1 {
+		t.Fatalf("state files: %v", files)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "notes.json"), nil, 0o600); err != nil {
-		t.Fatal(err)
+	for _, path := range []string{files[0], filepath.Join(dir, "0123456789ab.json"), filepath.Join(dir, "notes.json")} {
+		if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if _, err := local.Sweep(t.Context(), dir); err == nil {
-		t.Error("a state file that cannot be read is no error")
+	if _, err := local.Sweep(t.Context(), dir); err == nil || !strings.Contains(err.Error(), strconv.Itoa(c.PID())) {
+		t.Errorf("the spoiled file of a living run: %v", err)
 	}
-	if n := len(stateFiles(t, dir)); n != 2 {
-		t.Errorf("%d files are left, not 2", n)
+	if n := len(c.PIDs()); n != 2 {
+		t.Errorf("%d processes live, not 2", n)
+	}
+	if left := stateFiles(t, dir); len(left) != 2 { // the living run's, and what is not ours
+		t.Errorf("left: %v", left)
 	}
 	if swept, err := local.Sweep(t.Context(), filepath.Join(dir, "missing")); err != nil || len(swept.Runs) > 0 {
 		t.Errorf("missing folder: %+v, %v", swept, err)
@@ -495,4 +504,69 @@ func TestGuardByHand(t *testing.T) {
 	if !errors.As(err, &exit) || exit.ExitCode() != 2 || !strings.Contains(string(out), "started by bakeoff itself") {
 		t.Errorf("%v: %s", err, out)
 	}
+}
+
+// A process that forks and ends without pause is always in a new id. One look
+// at /proc misses it more often than not.
+func TestChainOfForks(t *testing.T) {
+	p := open(t)
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	chains := func() (n int) {
+		for range 20 {
+			folders, _ := filepath.Glob("/proc/[0-9]*/cwd")
+			for _, folder := range folders {
+				if to, _ := os.Readlink(folder); to == dir {
+					n++
+				}
+			}
+		}
+		return n
+	}
+	for range 3 {
+		c, err := p.Start(t.Context(), platform.Spec{Name: "chain", Dir: dir, Argv: []string{
+			python, "-c", "import os\nwhile os.fork() == 0: os.setsid()",
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the chain runs", func() bool { return chains() > 0 })
+		if err := c.Stop(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		if n := chains(); n > 0 {
+			t.Fatalf("seen %d times after the stop", n)
+		}
+	}
+}
+
+// A start that is given up while the guard is slow leaves nothing.
+func TestStartGivenUp(t *testing.T) {
+	p := open(t)
+	if err := syscall.Kill(p.GuardPID(), syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	dir := t.TempDir()
+	_, err := p.Start(ctx, platform.Spec{Name: "late", Argv: []string{"/bin/sh", "-c", "echo $$ > pid; exec sleep 1000"}, Dir: dir, Log: filepath.Join(dir, "log")})
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error is %v", err)
+	}
+	if err := syscall.Kill(p.GuardPID(), syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it was started", func() bool { _, err := os.Stat(filepath.Join(dir, "log")); return err == nil })
+	eventually(t, "it is gone", func() bool {
+		found, _ := filepath.Glob("/proc/[0-9]*/cwd")
+		for _, folder := range found {
+			if to, _ := os.Readlink(folder); to == dir {
+				return false
+			}
+		}
+		return true
+	})
 }

@@ -29,6 +29,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 )
 
 // DefaultLock is the name of the abstract socket that stands for the machine.
@@ -130,8 +131,5 @@ func printable(s string) string {
 		}
 		return -1
 	}, s)
-	if len(s) > 100 {
-		s = s[:100]
-	}
-	return s
+	return string([]rune(s)[:min(100, utf8.RuneCountInString(s))])
 }

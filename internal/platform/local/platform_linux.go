@@ -30,6 +30,7 @@ type Platform struct {
 	conn    *os.File
 	ended   chan struct{} // closed when the guard is gone and nothing is left
 	ports   ports
+	late    sync.WaitGroup // stops of processes whose start was given up
 
 	sending sync.Mutex
 	out     *gob.Encoder
@@ -167,6 +168,9 @@ func (p *Platform) call(ctx context.Context, r request) (reply, error) {
 	case <-p.ended:
 		return reply{}, platform.ErrClosed
 	case <-ctx.Done():
+		p.mu.Lock()
+		delete(p.waiting, r.ID)
+		p.mu.Unlock()
 		return reply{}, ctx.Err()
 	}
 }
@@ -214,15 +218,21 @@ func (p *Platform) hear(r reply) {
 		if r.First.PID != 0 && r.Tree != 0 {
 			p.processes[r.Tree] = &process{platform: p, tree: r.Tree, first: r.First, done: make(chan struct{})}
 		}
-		if answer := p.waiting[r.ID]; answer != nil {
-			delete(p.waiting, r.ID)
+		answer := p.waiting[r.ID]
+		delete(p.waiting, r.ID)
+		if answer != nil {
 			answer <- r
+		} else if child := p.processes[r.Tree]; child != nil && r.First.PID != 0 {
+			p.late.Go(func() { child.Stop(context.Background(), 0) }) // nobody waits for it any more
 		}
 	}
 }
 
 // Start implements platform.Platform. A command without a slash is looked up in the
-// PATH of spec.Env, or in ours when it has none.
+// PATH of spec.Env, or in ours when it has none; a relative one starts at
+// spec.Dir. The environment gets one more variable, BAKEOFF_PROCESS, and a
+// process is known by its limit on realtime CPU time (see mark). When the
+// context ends before the guard answers, what it starts is killed.
 func (p *Platform) Start(ctx context.Context, spec platform.Spec) (platform.Process, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("local: start %s: %w", spec.Name, err)
@@ -230,7 +240,7 @@ func (p *Platform) Start(ctx context.Context, spec platform.Spec) (platform.Proc
 	if err := resolve(&spec); err != nil {
 		return nil, fmt.Errorf("local: start %s: %w", spec.Name, err)
 	}
-	r, err := p.call(context.WithoutCancel(ctx), request{Op: opStart, Spec: &spec})
+	r, err := p.call(ctx, request{Op: opStart, Spec: &spec})
 	if err != nil {
 		return nil, fmt.Errorf("local: start %s: %w", spec.Name, err)
 	}
@@ -337,6 +347,7 @@ func (p *Platform) Close() error {
 		}
 	}
 	<-p.ended
+	p.late.Wait()
 	p.ports.release()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -375,8 +386,11 @@ func (c *process) Exit() platform.Exit {
 	}
 }
 
+// PIDs are those of at most 100 ms ago; none when the guard does not answer.
 func (c *process) PIDs() []int {
-	r, _ := c.platform.call(context.Background(), request{Op: opPIDs, Tree: c.tree})
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	r, _ := c.platform.call(ctx, request{Op: opPIDs, Tree: c.tree})
 	return r.PIDs
 }
 

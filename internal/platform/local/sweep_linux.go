@@ -53,10 +53,10 @@ func (r *remnant) find() ([]proc, error) {
 	return left, nil
 }
 
-// end kills until two looks in a row find nothing.
+// end kills until three looks in a row find nothing.
 func (r *remnant) end(ctx context.Context) error {
 	r.killed = map[Identity]bool{}
-	for empty := 0; empty < 2; {
+	for empty := 0; empty < 3; {
 		left, err := r.find()
 		if err != nil {
 			return err
@@ -114,6 +114,9 @@ func Sweep(ctx context.Context, dir string) (Swept, error) {
 	}
 	var problems []error
 	for _, entry := range entries {
+		if removeTemporary(dir, entry) {
+			continue
+		}
 		name, ok := strings.CutSuffix(entry.Name(), ".json")
 		t, err := parseToken(name)
 		if !ok || err != nil || !entry.Type().IsRegular() {
@@ -126,13 +129,25 @@ func Sweep(ctx context.Context, dir string) (Swept, error) {
 	return swept, errors.Join(problems...)
 }
 
+// removeTemporary removes a state file that was never put in place.
+func removeTemporary(dir string, entry os.DirEntry) bool {
+	name, ok := strings.CutSuffix(entry.Name(), ".tmp")
+	if _, err := parseToken(name); !ok || err != nil {
+		return false
+	}
+	if info, err := entry.Info(); err == nil && time.Since(info.ModTime()) > time.Hour {
+		os.Remove(filepath.Join(dir, entry.Name()))
+	}
+	return true
+}
+
 func sweepRun(ctx context.Context, dir string, t token, swept *Swept) error {
 	s, err := loadState(filepath.Join(dir, t.String()+".json"))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil // it has ended meanwhile
 	}
 	if err != nil {
-		return err
+		return sweepUnreadable(dir, t, err)
 	}
 	here := newState(Holder{})
 	if s.Boot != here.Boot {
@@ -150,6 +165,20 @@ func sweepRun(ctx context.Context, dir string, t token, swept *Swept) error {
 	}
 	if err != nil {
 		return err
+	}
+	return removeState(dir, t)
+}
+
+// sweepUnreadable removes a state file that a power cut has spoiled. It cannot
+// say whether its run lives, but then nothing carries the run's mark.
+func sweepUnreadable(dir string, t token, problem error) error {
+	r := remnant{token: t}
+	left, err := r.find()
+	if err != nil {
+		return err
+	}
+	if len(left) > 0 {
+		return fmt.Errorf("%w; processes %v belong to it", problem, pids(left))
 	}
 	return removeState(dir, t)
 }
