@@ -43,8 +43,8 @@ func startNames() []string {
 // checker collects what is wrong with a recipe.
 type checker struct {
 	doc      *strictyaml.Document
-	tools    []string
-	optional []string
+	tools    []string // that are there once the recipe is prepared
+	optional []string // that may be there
 }
 
 // check adds every mistake in s to doc.
@@ -238,7 +238,7 @@ func (c *checker) tool(at string, n need) {
 	switch {
 	case !toolRule.MatchString(n.Tool):
 		c.doc.Errorf(at+".tool", "", "a tool's name has small letters, digits and -")
-	case slices.Contains(c.tools, n.Tool) || slices.Contains(startNames(), n.Tool):
+	case slices.Contains(slices.Concat(c.tools, c.optional, startNames()), n.Tool):
 		c.doc.Errorf(at+".tool", "", "the name %q is taken", n.Tool)
 	}
 	for i, candidate := range n.AnyOf {
@@ -246,9 +246,10 @@ func (c *checker) tool(at string, n need) {
 			c.doc.Errorf(fmt.Sprintf("%s.any_of[%d]", at, i), "", "must be a command's name or an absolute path")
 		}
 	}
-	c.tools = append(c.tools, n.Tool)
 	if n.Optional {
 		c.optional = append(c.optional, n.Tool)
+	} else {
+		c.tools = append(c.tools, n.Tool)
 	}
 }
 
@@ -266,7 +267,11 @@ func (c *checker) prepare(p prepareSpec) {
 	}
 	for i, s := range p.Steps {
 		at := fmt.Sprintf("prepare.steps[%d]", i)
-		c.argv(at+".run", s.Run, prepareNames())
+		names := prepareNames()
+		if slices.Contains(c.optional, s.If) {
+			names = append(names, s.If)
+		}
+		c.argv(at+".run", s.Run, names)
 		for key, tool := range map[string]string{"if": s.If, "unless": s.Unless} {
 			if tool != "" && !slices.Contains(c.optional, tool) {
 				c.doc.Errorf(at+"."+key, strictyaml.Suggest(tool, c.optional), "%q is no optional tool of needs", tool)
