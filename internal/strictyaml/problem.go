@@ -85,11 +85,8 @@ func (ps Problems) sorted() Problems {
 const excerptWidth = 100
 
 // excerpt draws the line of a place and a caret below its column.
-func excerpt(lines []string, at place) string {
-	if at.line < 1 || at.line > len(lines) {
-		return ""
-	}
-	text := []rune(redact(lines[at.line-1]))
+func (d *Document) excerpt(at place) string {
+	text := d.shown(at.line)
 	if len(text) == 0 {
 		return ""
 	}
@@ -112,6 +109,19 @@ func excerpt(lines []string, at place) string {
 		return out
 	}
 	return out + "\n      | " + strings.Repeat(" ", column-from) + "^"
+}
+
+// shown is a line as it may be shown; a line can hold many problems and a megabyte, so it is kept.
+func (d *Document) shown(line int) []rune {
+	if line < 1 || line > len(d.lines) {
+		return nil
+	}
+	text, ok := d.redacted[line]
+	if !ok {
+		text = []rune(redact(d.lines[line-1]))
+		d.redacted[line] = text
+	}
+	return text
 }
 
 // secretText is what stands before the @ of a URL or a database's DSN.

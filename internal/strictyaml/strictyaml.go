@@ -24,6 +24,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
@@ -38,6 +39,7 @@ const mostNested = 100
 type Document struct {
 	file     string
 	lines    []string
+	redacted map[int][]rune // lines as they were shown
 	root     *yaml.Node
 	places   map[string]place  // of every path that Decode met
 	bad      map[string]bool   // paths of values that could not be decoded
@@ -52,14 +54,15 @@ type place struct{ line, column int }
 // MaxBytes in UTF-8, free of anchors, aliases and tags. The name is used in
 // messages only. Every error is a Problems.
 func Parse(name string, data []byte) (*Document, error) {
-	d := &Document{file: name, places: map[string]place{}, bad: map[string]bool{}}
+	d := &Document{file: name, places: map[string]place{}, bad: map[string]bool{}, redacted: map[int][]rune{}}
 	if len(data) > MaxBytes {
 		d.add(place{}, "", "", fmt.Sprintf("is larger than %s", limitText))
 		return nil, d.Err()
 	}
-	if at := firstInvalid(data); at >= 0 {
+	if at, what := firstInvalid(data); at >= 0 {
 		d.lines = splitLines(string(data[:at]))
-		d.add(place{line: len(d.lines)}, "", "", fmt.Sprintf("byte %d is not UTF-8 text", at+1))
+		last := d.lines[len(d.lines)-1]
+		d.add(place{len(d.lines), utf8.RuneCountInString(last) + 1}, "", "", "here is "+what)
 		return nil, d.Err()
 	}
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
@@ -224,7 +227,7 @@ func (d *Document) add(at place, path, hint, message string) {
 	}
 	d.problems = append(d.problems, Problem{
 		File: d.file, Line: at.line, Column: at.column, Path: path,
-		Message: message, Hint: hint, Excerpt: excerpt(d.lines, at),
+		Message: message, Hint: hint, Excerpt: d.excerpt(at),
 	})
 }
 
@@ -262,14 +265,17 @@ func oddInPath(r rune) bool {
 	return !plain
 }
 
-// firstInvalid is the index of the first byte that is not UTF-8, or -1.
-func firstInvalid(data []byte) int {
+// firstInvalid is the index of the first byte that is not UTF-8 text, or -1, and what it is.
+func firstInvalid(data []byte) (int, string) {
 	for i := 0; i < len(data); {
 		r, size := utf8.DecodeRune(data[i:])
-		if r == utf8.RuneError && size == 1 {
-			return i
+		switch {
+		case r == utf8.RuneError && size == 1:
+			return i, fmt.Sprintf("the byte 0x%02x, which is not UTF-8 text", data[i])
+		case (unicode.IsControl(r) || r == 0xfffe || r == 0xffff) && !strings.ContainsRune("\t\n\r\u0085", r):
+			return i, fmt.Sprintf("the control character %U", r)
 		}
 		i += size
 	}
-	return -1
+	return -1, ""
 }

@@ -1,0 +1,391 @@
+package plan
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// small is a plan of so many targets, and few blocks.
+func small(t *testing.T, targets int, more string) *Plan {
+	t.Helper()
+	var names []string
+	for i := range targets {
+		names = append(names, string(rune('a'+i)))
+	}
+	return load(t, fmt.Sprintf(`
+name: small
+blocks: 5
+targets: [%s]
+phases: [{model: closed, connections: 8, duration: 2s}]
+%s`, strings.Join(names, ", "), more))
+}
+
+func load(t *testing.T, text string) *Plan {
+	t.Helper()
+	p, err := Load("test.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func loadShipped(t *testing.T, file string) *Plan {
+	t.Helper()
+	p, err := Load(file, shipped(t)[file])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// TestTags wants the same key in YAML and in JSON, for every field.
+func TestTags(t *testing.T) {
+	fields := 0
+	var walk func(reflect.Type)
+	walk = func(typ reflect.Type) {
+		for i := range typ.NumField() {
+			f := typ.Field(i)
+			fields++
+			if f.Tag.Get("yaml") == "" || f.Tag.Get("yaml") != f.Tag.Get("json") {
+				t.Errorf("%s.%s: yaml %q, json %q", typ, f.Name, f.Tag.Get("yaml"), f.Tag.Get("json"))
+			}
+			inner := f.Type
+			if inner.Kind() == reflect.Slice {
+				inner = inner.Elem()
+			}
+			if inner.Kind() == reflect.Struct {
+				walk(inner)
+			}
+		}
+	}
+	walk(reflect.TypeFor[Plan]())
+	if fields < 50 {
+		t.Errorf("%d fields seen", fields)
+	}
+}
+
+func TestDemo(t *testing.T) {
+	p := loadShipped(t, "demo.yaml")
+	phase := func(name, model string, connections int) Phase {
+		return Phase{Name: name, Model: model, Connections: connections, Duration: Duration(4 * time.Second), Timeout: Duration(10 * time.Second), CheckShare: 0.1, Lookups: "client"}
+	}
+	open := phase("open", "open", 128)
+	open.RateOfPilot, open.Arrivals = 0.6, "poisson"
+	want := &Plan{
+		Name: "demo", Description: p.Description, Seed: 1, Blocks: 7, Primary: Throughput,
+		Dataset:    Dataset{Rows: 1_000_000, Seed: 1, Lengths: Lengths{1, 255}, HitRatio: 0.5, Lookups: "client"},
+		Database:   Database{Kind: "private"},
+		Balancer:   Balancer{Kind: "nginx"},
+		Agents:     Agents{Count: 2, Engine: "http"},
+		Deployment: Deployment{Replicas: 3, Workers: 2, Pool: 8},
+		Targets: []Target{
+			{Name: "django", Recipe: "django", Settings: map[string]string{"DATABASE_BOUND": "semaphore"}},
+			{Name: "flask", Recipe: "flask"},
+			{Name: "fastapi", Recipe: "fastapi"},
+		},
+		Warmup: Duration(2 * time.Second), Pilot: Duration(3 * time.Second),
+		Phases: []Phase{phase("closed", "closed", 32), open},
+	}
+	if diff := cmp.Diff(want, p); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if len(p.Description) < 20 {
+		t.Errorf("description: %q", p.Description)
+	}
+	if n := p.InFlight(); n != 128 {
+		t.Errorf("%d requests in flight", n)
+	}
+	if got := len(p.Trials()); got != 3+7*3 {
+		t.Errorf("%d trials", got)
+	}
+	if got := p.Measured(); got != 168*time.Second {
+		t.Errorf("%s measured", got)
+	}
+	if got := p.Unfair(); len(got) > 0 {
+		t.Errorf("unfair: %q", got)
+	}
+}
+
+func TestSeed(t *testing.T) {
+	p := loadShipped(t, "seed.yaml")
+	if d := p.Deployment; d.Replicas != 3 || d.Workers != 7 {
+		t.Errorf("deployment %+v", d)
+	}
+	if p.Dataset.Rows != 1_000_000 || p.Agents.Count != 2 {
+		t.Errorf("dataset %+v, agents %+v", p.Dataset, p.Agents)
+	}
+	var lookups []string
+	for _, ph := range p.Phases {
+		lookups = append(lookups, ph.Lookups)
+		if ph.Model != "closed" || ph.Connections != 1000 {
+			t.Errorf("phase %+v", ph)
+		}
+	}
+	if !slices.Equal(lookups, []string{"client", "server"}) {
+		t.Errorf("lookups %q", lookups)
+	}
+}
+
+// TestShipped wants of every shipped plan what a reader needs, and blocks enough for a verdict.
+func TestShipped(t *testing.T) {
+	for file := range shipped(t) {
+		p := loadShipped(t, file)
+		if p.Name+".yaml" != file {
+			t.Errorf("%s holds the plan %s", file, p.Name)
+		}
+		if p.Description == "" {
+			t.Errorf("%s has no description", file)
+		}
+		if len(p.Hosts()) > 0 {
+			t.Errorf("%s sends load to %q", file, p.Hosts())
+		}
+		n := float64(len(p.Targets))
+		if need := int(math.Ceil(1 + math.Log2(n*(n-1)/2/0.05))); p.Blocks < need && file != "tiny.yaml" {
+			t.Errorf("%s: %d blocks, a verdict needs %d", file, p.Blocks, need)
+		}
+	}
+}
+
+// TestOrders compares orders with those of a file: they must never change, on no machine.
+func TestOrders(t *testing.T) {
+	var b strings.Builder
+	for _, seed := range []uint64{0, 1, 2, math.MaxUint64} {
+		for _, targets := range []int{1, 2, 3, 5} {
+			p := small(t, targets, fmt.Sprintf("seed: %d\npilot: 1s", seed))
+			fmt.Fprintf(&b, "seed %d, %d targets:", seed, targets)
+			for _, trial := range p.Trials() {
+				if trial.Position == 1 {
+					fmt.Fprintf(&b, " %d:", trial.Block)
+				}
+				b.WriteString(trial.Target)
+			}
+			b.WriteString("\n")
+		}
+	}
+	golden(t, "testdata/orders.golden", b.String())
+}
+
+// TestSplitMix compares with the published outputs of the generator for seed 1234567.
+func TestSplitMix(t *testing.T) {
+	g := splitMix64{state: 1234567}
+	want := []uint64{6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821}
+	for i, w := range want {
+		if got := g.next(); got != w {
+			t.Errorf("draw %d: %d, want %d", i, got, w)
+		}
+	}
+}
+
+func TestTrials(t *testing.T) {
+	for _, pilot := range []bool{false, true} {
+		p := small(t, 4, map[bool]string{true: "pilot: 1s"}[pilot])
+		byBlock := map[int][]string{}
+		last := Trial{Block: -1}
+		for _, trial := range p.Trials() {
+			byBlock[trial.Block] = append(byBlock[trial.Block], trial.Target)
+			if trial.Block == last.Block && trial.Position != last.Position+1 || trial.Block != last.Block && trial.Position != 1 || trial.Block < last.Block {
+				t.Errorf("%+v follows %+v", trial, last)
+			}
+			last = trial
+		}
+		if _, there := byBlock[0]; there != pilot || last.Block != 5 {
+			t.Errorf("pilot %t: blocks %v", pilot, byBlock)
+		}
+		for block, targets := range byBlock {
+			if slices.Sort(targets); !slices.Equal(targets, []string{"a", "b", "c", "d"}) {
+				t.Errorf("block %d: %q", block, targets)
+			}
+		}
+	}
+}
+
+// TestOrderIsFair counts the six orders of three targets over 6000 blocks of
+// many seeds: chi-square with 5 degrees of freedom stays below 20.5 (p = 0.001).
+func TestOrderIsFair(t *testing.T) {
+	counts := map[string]int{}
+	for seed := range uint64(60) {
+		for block := range uint64(100) {
+			counts[fmt.Sprint(shuffled(3, seed, block))]++
+		}
+	}
+	chi := 0.0
+	for _, n := range counts {
+		chi += (float64(n) - 1000) * (float64(n) - 1000) / 1000
+	}
+	if len(counts) != 6 || chi > 20.5 {
+		t.Errorf("chi-square %.1f of %v", chi, counts)
+	}
+}
+
+func TestDigest(t *testing.T) {
+	p := small(t, 2, "")
+	golden(t, "testdata/digest.golden", p.Digest()+"\n")
+	q := small(t, 2, "seed: 2")
+	if p.Digest() == q.Digest() {
+		t.Error("plans of two seeds have one digest")
+	}
+}
+
+func TestShort(t *testing.T) {
+	s := loadShipped(t, "seed.yaml").Short()
+	want := []string{
+		"blocks: 7 -> 2",
+		"dataset.rows: 1000000 -> 20000",
+		"deployment.workers: 7 -> 1",
+		"phases[0].connections: 1000 -> 64",
+		"phases[0].duration: 10s -> 2s",
+		"phases[0].ramp: 2s -> 400ms",
+		"phases[1].connections: 1000 -> 64",
+		"phases[1].duration: 10s -> 2s",
+		"phases[1].ramp: 2s -> 400ms",
+		"warmup: 5s -> 1s",
+	}
+	if diff := cmp.Diff(want, Diff(loadShipped(t, "seed.yaml"), s)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	demo := loadShipped(t, "demo.yaml").Short()
+	if demo.Pilot != Duration(time.Second) || demo.Phases[0].Connections != 16 || demo.Phases[1].Connections != 64 {
+		t.Errorf("%s", demo.YAML())
+	}
+	p := load(t, `
+name: own
+agents: {count: 3}
+targets: [{recipe: a, workers: 4, pool: 3}]
+phases: [{model: open, rate: 100, connections: 4, duration: 1s}]
+deployment: {workers: 4}
+`).Short()
+	if p.Phases[0].Connections != 3 || p.Phases[0].Rate != 25 || p.Phases[0].Duration != Duration(time.Second) || p.Targets[0].Workers != 1 {
+		t.Errorf("%s", p.YAML())
+	}
+}
+
+func TestDiff(t *testing.T) {
+	a := small(t, 2, "seed: 9007199254740993\nallow_hosts: [a.example]")
+	b := small(t, 2, "seed: 9007199254740992\nwarmup: 1.5s\ndatabase: {settings: {sort_buffer_size: 1M}}\ndataset: {hit_ratio: 1}")
+	b.Targets = b.Targets[:1]
+	want := []string{
+		"allow_hosts[0]: a.example -> not set",
+		"database.settings.sort_buffer_size: not set -> 1M",
+		"dataset.hit_ratio: 0.5 -> 1",
+		"seed: 9007199254740993 -> 9007199254740992",
+		"targets[1].name: b -> not set",
+		"targets[1].recipe: b -> not set",
+		"warmup: 2s -> 1.5s",
+	}
+	if diff := cmp.Diff(want, Diff(a, b)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if got := Diff(a, a); len(got) > 0 {
+		t.Errorf("a plan differs from itself: %q", got)
+	}
+}
+
+func TestUnfair(t *testing.T) {
+	p := load(t, `
+name: unfair
+targets: [{recipe: a}, {recipe: b, workers: 4}, {recipe: c, replicas: 2, workers: 1}, {recipe: d, workers: 4, pool: 4}]
+phases: [{model: closed, connections: 8, duration: 2s}]
+`)
+	want := []string{
+		"workers in all: a has 2, b has 4",
+		"database connections in all: a has 16, b has 32",
+		"replicas: a has 1, c has 2",
+		"workers in all: a has 2, d has 4",
+	}
+	if diff := cmp.Diff(want, p.Unfair()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestExpected(t *testing.T) {
+	o := Overhead{Setup: 100 * time.Second, Trial: 10 * time.Second, Phase: time.Second}
+	// 5 blocks of 2 targets: 10 trials of 10 s, warm-up 2+1 s, phase 2+1 s.
+	if got := small(t, 2, "").Expected(o); got != 260*time.Second {
+		t.Errorf("without pilot: %s", got)
+	}
+	// 2 pilot trials of 10 s, warm-up 2+1 s, pilot 3+1 s.
+	if got := small(t, 2, "pilot: 3s").Expected(o); got != 294*time.Second {
+		t.Errorf("with pilot: %s", got)
+	}
+	if got := small(t, 2, "warmup: 0s").Expected(o); got != 230*time.Second {
+		t.Errorf("without warm-up: %s", got)
+	}
+	if got := small(t, 2, "").Expected(Overhead{}); got != 40*time.Second {
+		t.Errorf("without overhead: %s", got)
+	}
+}
+
+func TestDuration(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"1.5s": 1500 * time.Millisecond, "2m": 2 * time.Minute, "1h30m": 90 * time.Minute, "500ms": time.Second / 2, "0s": 0,
+		"1h": time.Hour, "1h0m5s": time.Hour + 5*time.Second, "90s": 90 * time.Second, "20µs": 20 * time.Microsecond, "-1s": -time.Second, "10m": 10 * time.Minute,
+	} {
+		var d Duration
+		if err := d.UnmarshalText([]byte(text)); err != nil || time.Duration(d) != want {
+			t.Errorf("%s: %v, %v", text, time.Duration(d), err)
+		}
+		data, err := json.Marshal(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var again Duration
+		if err := json.Unmarshal(data, &again); err != nil || again != d {
+			t.Errorf("%s as JSON %s: %v, %v", text, data, again, err)
+		}
+	}
+	for text, want := range map[Duration]string{
+		Duration(2 * time.Minute): "2m", Duration(time.Hour): "1h", Duration(90 * time.Minute): "1h30m", Duration(10 * time.Minute): "10m",
+		Duration(20 * time.Second): "20s", 0: "0s", Duration(time.Hour + time.Second): "1h0m1s", Duration(10 * time.Hour): "10h",
+	} {
+		if got := text.String(); got != want {
+			t.Errorf("%d: %s, want %s", text, got, want)
+		}
+	}
+	var d Duration
+	if err := json.Unmarshal([]byte("5"), &d); err == nil {
+		t.Error("a bare JSON number is a duration")
+	}
+	for _, text := range []string{"", "0", "5", "+5", "1.5", "s", "5S!", "1d", "1 s", "∞", "1e3s", strings.Repeat("9", 100) + "s"} {
+		if err := d.UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q is a duration", text)
+		}
+	}
+}
+
+func TestTargetForms(t *testing.T) {
+	p := load(t, `
+name: forms
+targets:
+  - django
+  - {recipe: django, name: slow, variant: keep-connections, pool: 2}
+phases: [{model: closed, connections: 8, duration: 2s, lookups: server}, {name: two, model: closed, connections: 8, duration: 2s}]
+`)
+	want := []Target{{Name: "django", Recipe: "django"}, {Name: "slow", Recipe: "django", Variant: "keep-connections", Pool: 2}}
+	if diff := cmp.Diff(want, p.Targets); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if p.Phases[0].Lookups != "server" || p.Phases[1].Lookups != "client" {
+		t.Errorf("lookups %q and %q", p.Phases[0].Lookups, p.Phases[1].Lookups)
+	}
+	if d := p.Deployed(p.Targets[1]); d != (Deployment{Replicas: 1, Workers: 2, Pool: 2}) {
+		t.Errorf("deployed %+v", d)
+	}
+}
+
+func TestDefaultPrimary(t *testing.T) {
+	open := "name: o\ntargets: [a]\nphases: [{model: open, rate: 5, duration: 1s}"
+	if p := load(t, open+"]\n"); p.Primary != P99AtRate || p.Phases[0].Connections != 256 || p.Phases[0].Arrivals != "poisson" {
+		t.Errorf("%s", p.YAML())
+	}
+	if p := load(t, open+", {model: closed, connections: 2, duration: 1s}]\n"); p.Primary != Throughput {
+		t.Errorf("primary %s", p.Primary)
+	}
+}
