@@ -71,7 +71,9 @@ func Open(dir string) (*Reader, error) {
 // openRun reads run.json and events.jsonl only.
 func openRun(dir string) (*Reader, error) {
 	r := &Reader{dir: dir}
-	if err := r.readEvents(); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := r.readEvents(); errors.Is(err, os.ErrNotExist) {
+		r.problem(eventsFile, "missing: no trial can be proven")
+	} else if err != nil {
 		return nil, err
 	}
 	content, err := os.ReadFile(filepath.Join(dir, runFile))
