@@ -1,0 +1,121 @@
+package load
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// childEnv makes the test program run one job with few descriptors: "engine limit URL".
+const childEnv = "BAKEOFF_LOAD_TEST_CHILD"
+
+// child is the main function of the process with few descriptors.
+func child(spec string) int {
+	f := strings.Fields(spec)
+	limit, err := strconv.ParseUint(f[1], 10, 64)
+	if err == nil {
+		err = unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: limit, Max: limit})
+	}
+	if err == nil {
+		err = engines[f[0]]().Run(context.Background(), openJob(64, 400, 500*ms, f[2]), func(w Window) {
+			if e := json.NewEncoder(os.Stdout).Encode(w); e != nil {
+				fmt.Fprintln(os.Stderr, e)
+			}
+		})
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+func TestTooFewDescriptors(t *testing.T) {
+	for name := range engines {
+		t.Run(name, func(t *testing.T) {
+			s := newHostile(t, &hostile{fate: func(s *hostile, c *net.TCPConn, _ int64, name string) bool {
+				time.Sleep(150 * ms) // 60 at a time where 32 descriptors are all there are
+				return s.answer(c, name)
+			}})
+			cmd := exec.CommandContext(t.Context(), os.Args[0])
+			cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s 32 %s", childEnv, name, s.url()))
+			cmd.Stderr = os.Stderr
+			out, err := cmd.Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var sum total
+			for line := range strings.Lines(string(out)) {
+				w := newWindow(0)
+				if err := json.Unmarshal([]byte(line), &w); err != nil {
+					t.Fatal(err)
+				}
+				sum.add(w)
+			}
+			invariants(t, openJob(64, 400, 500*ms), &sum)
+			bounds(t, s, &sum)
+			n := sum.Outcomes[classDescriptors]
+			if n == 0 || n != sum.Lost[classDescriptors] || n != sum.Books.Error || n != sum.Unwritten || sum.Books.OK == 0 {
+				t.Errorf("books %+v, outcomes %v, lost %v", sum.Books, sum.Outcomes, sum.Lost)
+			}
+		})
+	}
+}
+
+// ipLocalPortRange is IP_LOCAL_PORT_RANGE of linux/in.h (Linux 6.3).
+const ipLocalPortRange = 51
+
+// twoPorts makes a socket choose its own port from two.
+func twoPorts(low int) func(fd int) error {
+	return func(fd int) error {
+		return unix.SetsockoptInt(fd, unix.IPPROTO_IP, ipLocalPortRange, (low+1)<<16|low)
+	}
+}
+
+// engineWithSocket returns an engine that prepares every socket.
+var engineWithSocket = map[string]func(prepare func(fd int) error) Engine{
+	"net/http": func(prepare func(fd int) error) Engine {
+		d := &net.Dialer{KeepAlive: -1, Control: func(_, _ string, c syscall.RawConn) error {
+			var err error
+			return errors.Join(c.Control(func(fd uintptr) { err = prepare(int(fd)) }), err)
+		}}
+		return &HTTP{dial: d.DialContext, waker: newWaker}
+	},
+}
+
+func TestTooFewPorts(t *testing.T) {
+	for name := range engines {
+		t.Run(name, func(t *testing.T) {
+			probe, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = twoPorts(40_000)(probe)
+			unix.Close(probe)
+			if err != nil {
+				t.Skipf("SKIPPED: this kernel does not know IP_LOCAL_PORT_RANGE: %v", err)
+			}
+			s := newHostile(t, &hostile{fate: fates[0].fate})
+			job := openJob(8, 400, 500*ms, s.url())
+			job.Phase.Reconnect = true
+			low := 40_000 + 2*int(time.Now().UnixNano()/1000%5000)
+			sum := collect(t, engineWithSocket[name](twoPorts(low)), job)
+			bounds(t, s, &sum)
+			n := sum.Outcomes[classPorts]
+			if n == 0 || n != sum.Lost[classPorts] || n != sum.Books.Error || n != sum.Unwritten || sum.Books.OK == 0 || sum.Books.OK > 20 {
+				t.Errorf("books %+v, outcomes %v, lost %v", sum.Books, sum.Outcomes, sum.Lost)
+			}
+		})
+	}
+}
