@@ -10,6 +10,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"bakeoff/internal/load"
@@ -75,6 +76,9 @@ type agent struct {
 	clock    clock
 	orders   chan order // to the goroutine that prepares and runs
 	sequence int64      // of the last window; that goroutine only
+
+	// sending is the phase that may send requests; phases count from 1.
+	sending atomic.Int64
 
 	mu     sync.Mutex
 	halt   context.CancelFunc // ends the phase numbered run
@@ -229,6 +233,7 @@ func (a *agent) callOff(run int64) {
 	defer a.mu.Unlock()
 	a.called = max(a.called, run)
 	if a.halt != nil && a.run <= run {
+		a.sending.Store(0)
 		a.halt()
 	}
 }

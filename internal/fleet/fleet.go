@@ -20,6 +20,8 @@ const (
 	helloWithin = 30 * time.Second
 	// greetWithin bounds handshake and hello of one connection.
 	greetWithin = 5 * time.Second
+	// strangersLimit bounds connections that have not proven themselves, beyond one per agent.
+	strangersLimit = 256
 	// quitWithin is how long agents may take to leave by themselves.
 	quitWithin = 2 * time.Second
 )
@@ -130,7 +132,7 @@ func listen(options Options) (*Fleet, error) {
 	f := &Fleet{
 		options: options, token: newToken(), fingerprint: print, tls: serverTLS(cert),
 		listener: listener, dial: listener.Addr().String(), inbox: newInbox(64 * options.Count),
-		strangers: make(chan struct{}, 16+options.Count),
+		strangers: make(chan struct{}, strangersLimit+options.Count),
 	}
 	if options.Advertise != nil {
 		f.dial = options.Advertise(f.dial)

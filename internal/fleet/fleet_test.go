@@ -164,7 +164,9 @@ func TestFrozenAgentIsLostAndSendsNothingWhenThawed(t *testing.T) {
 	f := startFleet(t, 2, func(o *Options) { o.Platform = p })
 	t.Cleanup(func() { _ = p.Close() })
 	frozen := f.Processes()[1]
-	out := run(t, f, constantTask(server.URL, 200, time.Minute))
+	task := constantTask(server.URL, 200, time.Minute)
+	task.Engine = "stubborn" // only the permission to send stops it
+	out := run(t, f, task)
 	server.await(t, 50)
 	signalTo(t, frozen.PID(), syscall.SIGSTOP)
 	r := await(t, out)
@@ -333,7 +335,9 @@ func TestPartitions(t *testing.T) {
 				o.Platform = &processes{immortal: true}
 			})
 			t.Cleanup(func() { _ = f.options.Platform.Close() })
-			out := run(t, f, constantTask(server.URL, 200, time.Minute))
+			task := constantTask(server.URL, 200, time.Minute)
+			task.Engine = "stubborn"
+			out := run(t, f, task)
 			server.await(t, 50)
 			cut := time.Now()
 			shut(proxy, c.up, c.down, (*gate).close)

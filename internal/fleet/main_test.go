@@ -271,7 +271,7 @@ func workloads(built func()) map[string]func(json.RawMessage) (load.Workload, er
 }
 
 func engines() map[string]load.Engine {
-	return map[string]load.Engine{"metronome": metronome{}, "broken": broken{}, "net/http": load.NewHTTP()}
+	return map[string]load.Engine{"metronome": metronome{}, "stubborn": metronome{stubborn: true}, "broken": broken{}, "net/http": load.NewHTTP()}
 }
 
 // broken is an engine that fails.
@@ -282,15 +282,19 @@ func (broken) Run(context.Context, load.Job, func(load.Window)) error {
 }
 
 // metronome is the smallest honest engine: constant arrivals, one connection,
-// a window every 200 ms so that tests are short.
-type metronome struct{}
+// a window every 200 ms so that tests are short. A stubborn one goes on, whatever
+// its context says, as long as it is permitted to send.
+type metronome struct{ stubborn bool }
 
-func (metronome) Run(ctx context.Context, job load.Job, emit func(load.Window)) error {
+func (e metronome) Run(ctx context.Context, job load.Job, emit func(load.Window)) error {
 	conn, err := net.Dial("tcp", strings.TrimPrefix(job.URLs[0], "http://"))
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
+	if e.stubborn {
+		ctx = context.WithoutCancel(ctx)
+	}
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	in := bufio.NewReader(conn)
 	var books stats.Books
@@ -317,34 +321,37 @@ func (metronome) Run(ctx context.Context, job load.Job, emit func(load.Window)) 
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		knock(conn, in, job, uint64(n), &books)
+		if permitted := knock(conn, in, job, uint64(n), &books); e.stubborn && !permitted {
+			return nil
+		}
 	}
 	return nil
 }
 
-// knock sends request n and books it. Nothing stands between the permission and the sending.
-func knock(conn net.Conn, in *bufio.Reader, job load.Job, n uint64, books *stats.Books) {
+// knock sends request n, books it, and tells whether it was permitted.
+// Nothing stands between the permission and the sending.
+func knock(conn net.Conn, in *bufio.Reader, job load.Job, n uint64, books *stats.Books) bool {
 	books.Planned++
 	request := job.Workload.AppendTarget([]byte("GET "), 0, n)
 	request = append(request, " HTTP/1.1\r\nHost: witness\r\n\r\n"...)
 	if !job.Permit() {
 		books.Dropped++
-		return
+		return false
 	}
 	books.Sent++
-	_, err := conn.Write(request)
-	if err != nil {
+	if _, err := conn.Write(request); err != nil {
 		books.Error++
-		return
+		return true
 	}
 	answer, err := http.ReadResponse(in, nil)
 	if err != nil {
 		books.Error++
-		return
+		return true
 	}
 	_, _ = io.Copy(io.Discard, answer.Body)
 	_ = answer.Body.Close()
 	books.OK++
+	return true
 }
 
 // witness is a server that counts by key and remembers when it was last asked.

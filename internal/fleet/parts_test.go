@@ -1,12 +1,15 @@
 package fleet
 
 import (
+	"context"
 	"errors"
 	"io"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"bakeoff/internal/load"
 )
 
 func TestSequence(t *testing.T) {
@@ -163,6 +166,45 @@ func TestLines(t *testing.T) {
 				if _, err := r.read(); !errors.Is(err, want) {
 					t.Errorf("read %d: %v, want %v", i, err, want)
 				}
+			}
+		})
+	}
+}
+
+func TestPhaseCalledOff(t *testing.T) {
+	cases := map[string]struct {
+		before, during int64 // phases called off before and after the phase numbered 3 began; 0: none
+		want           bool  // it goes on
+	}{
+		"not at all":                      {0, 0, true},
+		"an earlier one":                  {2, 0, true},
+		"an earlier one, while it runs":   {0, 2, true},
+		"itself, before it began":         {3, 0, false},
+		"itself, while it runs":           {0, 3, false},
+		"a later one and with it this":    {4, 0, false},
+		"a later one, while it runs":      {0, 4, false},
+		"an earlier one and then itself":  {2, 3, false},
+		"itself and then an earlier once": {3, 2, false},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			ctx, halt := context.WithCancel(t.Context())
+			a := &agent{lease: newLease(time.Hour)}
+			job := load.Job{Start: time.Now()}
+			a.callOff(c.before)
+			a.begin(3, halt)
+			timed := a.watch(ctx, 3, &job)
+			if c.during > 0 {
+				a.callOff(c.during)
+			}
+			if permitted := job.Permit(); permitted != c.want || (ctx.Err() == nil) != c.want {
+				t.Errorf("permitted %t, context %v, want %t", permitted, ctx.Err(), c.want)
+			}
+			a.begin(3, nil)
+			halt()
+			timed()
+			if job.Permit() {
+				t.Error("a phase that is over may still send")
 			}
 		})
 	}

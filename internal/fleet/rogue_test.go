@@ -211,6 +211,11 @@ func TestWhatAnAgentMaySay(t *testing.T) {
 			return []message{booked(r, 1, 1), booked(r, 1, 2), booked(r, 1, 1), finished(r, 2)}
 		}, 2, ""},
 		{"a window of another epoch", func(r int64) []message { return []message{booked(r, 1, 1), booked(r, 7, 2), finished(r, 1)} }, 1, ""},
+		{"a long window", func(r int64) []message {
+			long := booked(r, 1, 1)
+			long.Window.Window.Outcomes = map[string]int64{strings.Repeat("x", 1<<20): 1}
+			return []message{long, finished(r, 1)}
+		}, 1, ""},
 		{"a hole", func(r int64) []message { return []message{booked(r, 1, 1), booked(r, 1, 3)} }, 1, "window 3 came after window 1: its books have a hole"},
 		{"out of order", func(r int64) []message { return []message{booked(r, 1, 2), booked(r, 1, 1)} }, 0, "window 2 came after window 0"},
 		{"a window of a later phase", func(r int64) []message { return []message{booked(r+1, 1, 1)} }, 0, "it sent a window out of turn"},
@@ -360,6 +365,13 @@ func TestStrangersDoNotLockOutAgents(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
+	}
+	if err := f.slotsProcess(0).Stop(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 5*time.Second, "the loss", func() bool { return len(f.Lost()) == 1 })
+	if err := f.Heal(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 	server := newWitness(t)
 	r := await(t, run(t, f, constantTask(server.URL, 100, 300*time.Millisecond)))

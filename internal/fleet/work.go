@@ -77,7 +77,8 @@ func (a *agent) build(p *prepare, cache *cached) (*job, error) {
 	}}, nil
 }
 
-// perform runs the engine and tells what it did. A job called off before its start is done at once.
+// perform runs the engine and tells what it did, unless the lease has run out,
+// which ends the agent. A job called off before its start is done at once.
 func (a *agent) perform(ctx context.Context, j *job, at int64) {
 	running, halt := context.WithCancel(ctx)
 	defer halt()
@@ -86,13 +87,16 @@ func (a *agent) perform(ctx context.Context, j *job, at int64) {
 
 	end := &done{Run: j.run}
 	j.job.Start = a.clock.local(at)
-	timed := a.watch(running, &j.job)
+	timed := a.watch(running, j.run, &j.job)
 	err := j.engine.Run(running, j.job, func(w load.Window) {
 		a.sequence++
 		end.Windows++
 		end.Books.Add(w.Books)
 		a.post(ctx, message{Window: &window{Run: j.run, Epoch: a.epoch, Sequence: a.sequence, Window: w}})
 	})
+	if !a.lease.valid() {
+		return // the permission ended while the engine ran: its books are no measurement
+	}
 	end.Stopped = running.Err() != nil
 	if err != nil && !end.Stopped {
 		end.Error = err.Error()
@@ -108,20 +112,25 @@ func (a *agent) begin(run int64, halt context.CancelFunc) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.run, a.halt = run, halt
-	if halt != nil && a.called >= run {
+	switch {
+	case halt == nil:
+		a.sending.Store(0)
+	case a.called >= run:
 		halt()
+	default:
+		a.sending.Store(run)
 	}
 }
 
 // watch times the common start: when this process' clock woke for it, and
-// when the job's first request was permitted. It also ties the job to the
-// lease. The function returned waits until the times are known, at the latest when ctx ends.
-func (a *agent) watch(ctx context.Context, j *load.Job) func() timing {
+// when the job's first request was permitted. It also ties the permission to
+// send to the lease and to the phase not being called off. The function returned waits until the times are known, at the latest when ctx ends.
+func (a *agent) watch(ctx context.Context, run int64, j *load.Job) func() timing {
 	begin := j.Start
 	var first atomic.Int64
 	first.Store(-1)
 	j.Permit = func() bool {
-		if !a.lease.valid() {
+		if a.sending.Load() != run || !a.lease.valid() {
 			return false
 		}
 		if first.Load() < 0 {
