@@ -58,6 +58,23 @@ func (f *fake) query(ctx context.Context, statement string, args ...any) (id int
 	return id, err
 }
 
+// inTransaction reads as some frameworks do: in a transaction of its own, after asking for a variable.
+func (f *fake) inTransaction(ctx context.Context, name string) (id int64, err error) {
+	tx, err := f.db.BeginTx(ctx, nil)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, tx.Rollback()) }()
+	var level string
+	if err := tx.QueryRowContext(ctx, "SELECT @@tx_isolation").Scan(&level); err != nil {
+		return 0, err
+	}
+	if err := tx.QueryRowContext(ctx, statement, name).Scan(&id); err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return 0, err
+	}
+	return id, nil
+}
+
 func drawName() string {
 	name := make([]byte, 1+rand.IntN(255))
 	for i := range name {
@@ -127,6 +144,7 @@ func openTarget(t *testing.T, a database.Access) *sql.DB {
 	t.Helper()
 	cfg := mysql.NewConfig()
 	cfg.User, cfg.Passwd, cfg.DBName = a.User, a.Password, a.Name
+	cfg.InterpolateParams = true
 	cfg.Net, cfg.Addr = "tcp", fmt.Sprintf("%s:%d", a.Host, a.Port)
 	connector, err := mysql.NewConnector(cfg)
 	if err != nil {

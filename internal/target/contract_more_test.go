@@ -14,7 +14,7 @@ import (
 
 	"bakeoff/internal/database"
 	"bakeoff/internal/dataset"
-	"bakeoff/internal/load"
+	engine "bakeoff/internal/load"
 	"bakeoff/internal/record"
 	"bakeoff/internal/stats"
 	"bakeoff/internal/target"
@@ -280,11 +280,11 @@ func (b *bench) load(t *testing.T, f *fake, learned target.Result, balancer stri
 		t.Fatal(err)
 	}
 	seen := f.served.Load()
-	job := load.Job{
-		URLs: []string{balancer}, Share: load.Share{Index: 0, Of: 1}, Seed: 3, Workload: workload, Start: time.Now(),
-		Phase: load.Phase{Model: load.Closed, Connections: 32, Duration: 700 * time.Millisecond, Timeout: 10 * time.Second, CheckShare: 0.1},
+	job := engine.Job{
+		URLs: []string{balancer}, Share: engine.Share{Index: 0, Of: 1}, Seed: 3, Workload: workload, Start: time.Now(),
+		Phase: engine.Phase{Model: engine.Closed, Connections: 32, Duration: 700 * time.Millisecond, Timeout: 10 * time.Second, CheckShare: 0.1},
 	}
-	err = load.NewHTTP().Run(t.Context(), job, func(w load.Window) {
+	err = engine.NewHTTP().Run(t.Context(), job, func(w engine.Window) {
 		books.Add(w.Books)
 		unwritten += w.Unwritten
 	})

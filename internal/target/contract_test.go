@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -51,19 +52,10 @@ func newBench(t *testing.T) *bench {
 	}
 }
 
-func (b *bench) check(t *testing.T, fakes ...*fake) target.Result {
-	t.Helper()
-	replicas, balancer := serveFakes(t, fakes...)
-	r, err := b.contract.Check(t.Context(), "before", replicas, balancer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
 func TestContract(t *testing.T) {
 	b := newBench(t)
 	t.Run("honest", b.testHonest)
+	t.Run("one of three", b.testNamed)
 	t.Run("full", b.testFull)
 	t.Run("caching balancer", b.testCachingBalancer)
 	t.Run("no balancer", b.testNoBalancer)
@@ -77,11 +69,15 @@ func TestContract(t *testing.T) {
 
 func (b *bench) testHonest(t *testing.T) {
 	fakes := []*fake{newFake(b.db, "one"), newFake(b.db, "two"), newFake(b.db, "three")}
+	for _, f := range fakes {
+		f.read = f.inTransaction
+	}
+	replicas, balancer := serveFakes(t, fakes...)
 	began := time.Now()
-	r := b.check(t, fakes...)
+	r := b.mustPass(t, "before", replicas, balancer)
 	t.Logf("took %s", time.Since(began))
-	if failed := r.Failed(); len(failed) > 0 {
-		t.Errorf("an honest target fails: %+v", failed)
+	if r.Reasons() != nil {
+		t.Errorf("Reasons = %+v", r.Reasons())
 	}
 	if want := len(encode("", 1)) - 1; r.LengthPresent != want {
 		t.Errorf("LengthPresent = %d, want %d", r.LengthPresent, want)
@@ -89,8 +85,8 @@ func (b *bench) testHonest(t *testing.T) {
 	if want := len(encode("", 0)); r.LengthAbsent != want {
 		t.Errorf("LengthAbsent = %d, want %d", r.LengthAbsent, want)
 	}
-	if got := r.Others["stmt_prepare"]; got != 1 || r.Others["select"] != 0 {
-		t.Errorf("Others = %v, want one stmt_prepare per request and no further select", r.Others)
+	if want := map[string]float64{"begin": 1, "rollback": 1, "select": 1}; !maps.Equal(r.Others, want) {
+		t.Errorf("Others = %v, want %v", r.Others, want)
 	}
 	for _, c := range r.Checks {
 		if c.When != "before" || c.Detail == "" {
@@ -99,24 +95,44 @@ func (b *bench) testHonest(t *testing.T) {
 	}
 }
 
-func (b *bench) testCheat(t *testing.T, c cheat) {
-	honest, bad := newFake(b.db, "one"), newFake(b.db, "two")
-	c.spoil(bad, b)
-	fakes := []*fake{honest, bad}
-	if c.all {
-		fakes = fakes[1:]
-		bad.nonce = "one"
+// testNamed blames the one replica of three that answers wrong.
+func (b *bench) testNamed(t *testing.T) {
+	fakes := []*fake{newFake(b.db, "one"), newFake(b.db, "two"), newFake(b.db, "three")}
+	fakes[1].write = func(w http.ResponseWriter, name string, id int64) { writeAnswer(w, name, id+1) }
+	replicas, _ := serveFakes(t, fakes...)
+	r, err := b.contract.Check(t.Context(), "before", replicas, "")
+	if err != nil {
+		t.Fatal(err)
 	}
-	r := b.check(t, fakes...)
+	if failed := failedNames(r); !slices.Contains(failed, "present") || !slices.Contains(failed, "hostile") {
+		t.Errorf("failed: %v", failed)
+	}
+	for _, c := range r.Failed() {
+		if c.Replica != "fake-2" {
+			t.Errorf("%+v", c)
+		}
+	}
+	if reasons := r.Reasons(); len(reasons) != 1 || reasons[0].Code != "contract" || !strings.Contains(reasons[0].Text, "at fake-2: ") {
+		t.Errorf("Reasons = %+v", reasons)
+	}
+}
+
+func (b *bench) testCheat(t *testing.T, c cheat) {
+	f := newFake(b.db, "one")
+	c.spoil(f, b)
+	fakes := []*fake{f}
+	if c.twice {
+		fakes = append(fakes, f)
+	}
+	replicas, _ := serveFakes(t, fakes...)
+	r, err := b.contract.Check(t.Context(), "before", replicas, "")
+	if err != nil {
+		t.Fatal(err)
+	}
 	failed := failedNames(r)
 	for _, want := range c.caught {
 		if !slices.Contains(failed, want) {
 			t.Errorf("check %q let it pass", want)
-		}
-	}
-	for _, f := range r.Failed() {
-		if f.Replica == "fake-1" && !c.all {
-			t.Errorf("the honest replica is blamed: %+v", f)
 		}
 	}
 	for _, f := range r.Failed() {
@@ -125,9 +141,6 @@ func (b *bench) testCheat(t *testing.T, c cheat) {
 			t.Error("the detail is too long, or shows the password")
 		}
 	}
-	if reasons := r.Reasons(); len(reasons) != 1 || reasons[0].Code != "contract" {
-		t.Errorf("Reasons = %+v", reasons)
-	}
 }
 
 // cheat spoils a target and names checks that must catch it.
@@ -135,7 +148,7 @@ type cheat struct {
 	name   string
 	spoil  func(f *fake, b *bench)
 	caught []string
-	all    bool // no honest replica beside it
+	twice  bool // as two replicas
 }
 
 func cheats() []cheat {
