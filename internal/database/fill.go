@@ -1,13 +1,20 @@
 package database
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+	"golang.org/x/sync/errgroup"
 
 	"bakeoff/internal/dataset"
 )
@@ -15,65 +22,212 @@ import (
 // Filled says how the table came to be.
 type Filled struct {
 	Seconds   float64
-	FromCache bool
-	Digest    string // read back from the server
+	FromCache bool   // nothing was loaded: a copy of a filled data directory, or a table found complete
+	Digest    string // read back from the server when the table was loaded
+	Warning   string // why the next fill will not be faster, if so
 }
 
-// Fill makes the table hold exactly the dataset. progress, when not nil, is
-// told rows done and rows in all; it is called from one goroutine.
+// Fill makes the table hold exactly the dataset, and proves it. Killed at any
+// point, the next call completes or rebuilds it: a table is trusted only
+// when its mark, written last, says so. progress, when not nil, is told rows
+// done and rows in all, from one goroutine.
+//
+// An external server's demo_data that is not ours is never overwritten: it is
+// used when it is the dataset's, and refused otherwise.
 func (s *Server) Fill(ctx context.Context, d *dataset.Dataset, progress func(done, total int64)) (Filled, error) {
 	start := time.Now()
 	if progress == nil {
 		progress = func(int64, int64) {}
 	}
-	var filled Filled
-	var err error
-	filled, err = s.fillPrivate(ctx, d, progress)
+	fill := s.fillExternal
+	if s.private != nil {
+		fill = s.fillPrivate
+	}
+	filled, err := fill(ctx, d, progress)
+	if err == nil {
+		err = s.prepare(ctx, d)
+	}
 	if err != nil {
 		return Filled{}, fmt.Errorf("database: fill: %w", err)
 	}
+	progress(d.Rows(), d.Rows())
 	filled.Seconds = time.Since(start).Seconds()
 	return filled, nil
 }
 
+// fillPrivate takes the data directory from the cache, else loads one and
+// puts it there.
 func (s *Server) fillPrivate(ctx context.Context, d *dataset.Dataset, progress func(done, total int64)) (Filled, error) {
+	if s.state == plainState || s.private.options.Dataset.Spec() != d.Spec() {
+		if err := s.halt(ctx); err != nil {
+			return Filled{}, err
+		}
+		if err := s.restoreOr(ctx, d); err != nil {
+			return Filled{}, err
+		}
+	}
+	found := s.state
+	s.state = plainState
+	if found == cachedState {
+		return Filled{FromCache: true, Digest: s.restored}, nil
+	}
+	if err := s.load(ctx, d, progress); err != nil {
+		return Filled{}, err
+	}
+	if err := s.relaunch(ctx); err != nil {
+		return Filled{}, err
+	}
+	digest, err := s.proven(ctx, d)
+	if err != nil || s.private.options.CacheDir == "" {
+		return Filled{Digest: digest}, err
+	}
+	filled := Filled{Digest: digest}
 	if err := s.halt(ctx); err != nil {
 		return Filled{}, err
 	}
-	if err := s.launch(ctx, filling); err != nil {
-		return Filled{}, err
+	if err := s.private.entry(d).save(ctx, s.private.path("data"), digest); err != nil {
+		filled.Warning = fmt.Sprintf("the filled data directory could not be kept: %v", err)
 	}
-	if err := s.use(ctx, func(c *sql.Conn) error { return load(ctx, c, d, progress) }); err != nil {
-		return Filled{}, err
-	}
+	return filled, s.launch(ctx, nil)
+}
+
+// relaunch restarts a private server with the settings it is measured with.
+func (s *Server) relaunch(ctx context.Context) error {
 	if err := s.halt(ctx); err != nil {
+		return err
+	}
+	return s.launch(ctx, nil)
+}
+
+// fromCache starts the server on a copy of a cached directory. Any error means that
+// the table has to be loaded; an entry that proved bad is removed.
+func (s *Server) fromCache(ctx context.Context, e entry, d *dataset.Dataset) (digest string, err error) {
+	m, err := e.restore(ctx, s.private.path("data"))
+	if err != nil {
+		return "", err
+	}
+	if err := s.private.ownAll(s.private.path("data")); err != nil {
+		return "", err
+	}
+	err = s.launch(ctx, nil)
+	if err == nil {
+		err = s.Check(ctx, d)
+	}
+	if err == nil || ctx.Err() != nil {
+		return m.Digest, err
+	}
+	_ = s.halt(ctx)
+	e.discard()
+	return "", err
+}
+
+// Marks of an external server's table.
+const (
+	markTable    = "bakeoff_state"
+	markFilling  = "filling"
+	markComplete = "complete"
+	fillLock     = "bakeoff_fill"
+)
+
+// fillExternal uses the table when it is complete, rebuilds it when it is
+// ours and is not, and makes it when there is none.
+func (s *Server) fillExternal(ctx context.Context, d *dataset.Dataset, progress func(done, total int64)) (Filled, error) {
+	mark, present, err := s.survey(ctx)
+	if err != nil {
 		return Filled{}, err
 	}
-	if err := s.launch(ctx, nil); err != nil {
+	if present && mark != markFilling {
+		digest, err := s.adopt(ctx, d)
+		if err == nil {
+			return Filled{FromCache: true, Digest: digest}, nil
+		}
+		if mark == "" || ctx.Err() != nil {
+			return Filled{}, fmt.Errorf("%s exists, was not made by bakeoff, and is not the dataset's; drop it, or name another schema: %w", tableName, err)
+		}
+	}
+	if err := s.setMark(ctx, markFilling); err != nil {
 		return Filled{}, err
 	}
-	if err := s.ready(ctx, d); err != nil {
+	if err := s.load(ctx, d, progress); err != nil {
 		return Filled{}, err
+	}
+	digest, err := s.proven(ctx, d)
+	if err != nil {
+		return Filled{}, err
+	}
+	return Filled{Digest: digest}, s.setMark(ctx, markComplete)
+}
+
+// survey takes the lock against a second filler and reads the table's mark.
+func (s *Server) survey(ctx context.Context) (mark string, present bool, err error) {
+	err = s.use(ctx, func(c *sql.Conn) error {
+		var got sql.NullInt64
+		if err := c.QueryRowContext(ctx, "SELECT GET_LOCK(?, 0)", fillLock).Scan(&got); err != nil {
+			return err
+		}
+		if got.Int64 != 1 {
+			return errors.New("another bakeoff is filling this server")
+		}
+		if present, err = tableExists(ctx, c, tableName); err != nil {
+			return err
+		}
+		marked, err := tableExists(ctx, c, markTable)
+		if err != nil || !marked {
+			return err
+		}
+		err = c.QueryRowContext(ctx, "SELECT state FROM "+markTable+" WHERE name = ?", tableName).Scan(&mark)
+		if errors.Is(err, sql.ErrNoRows) {
+			err = nil
+		}
+		return err
+	})
+	return mark, present, err
+}
+
+func tableExists(ctx context.Context, c *sql.Conn, name string) (bool, error) {
+	var n int
+	err := c.QueryRowContext(ctx, "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ?", name).Scan(&n)
+	return n > 0, err
+}
+
+// setMark says of the table whether it can be trusted.
+func (s *Server) setMark(ctx context.Context, mark string) error {
+	return s.use(ctx, func(c *sql.Conn) error {
+		_, err := c.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS "+markTable+" (name varchar(64) PRIMARY KEY, state varchar(64) NOT NULL) ENGINE = InnoDB")
+		if err == nil {
+			_, err = c.ExecContext(ctx, "REPLACE INTO "+markTable+" VALUES (?, ?)", tableName, mark)
+		}
+		return err
+	})
+}
+
+// adopt proves a table that is there.
+func (s *Server) adopt(ctx context.Context, d *dataset.Dataset) (digest string, err error) {
+	if err := s.Check(ctx, d); err != nil {
+		return "", err
 	}
 	return s.proven(ctx, d)
 }
 
 // proven reads the whole table back.
-func (s *Server) proven(ctx context.Context, d *dataset.Dataset) (Filled, error) {
+func (s *Server) proven(ctx context.Context, d *dataset.Dataset) (string, error) {
 	digest, err := s.Digest(ctx)
 	if want := d.Digest(); err == nil && digest != want {
 		err = fmt.Errorf("%w: read back %s, not %s", ErrData, digest, want)
 	}
-	return Filled{Digest: digest}, err
+	return digest, err
 }
 
-// ready grants the targets their one right and chooses the counter.
-func (s *Server) ready(ctx context.Context, d *dataset.Dataset) error {
+// prepare grants the targets of a private server their one right, chooses the counter, and
+// checks the table, which also warms the server's cache.
+func (s *Server) prepare(ctx context.Context, d *dataset.Dataset) error {
 	err := s.use(ctx, func(c *sql.Conn) error {
 		s.table = d
-		s.counter = ByHandler
+		if s.private == nil {
+			return nil
+		}
 		for _, host := range []string{"localhost", "127.0.0.1"} {
-			if _, err := c.ExecContext(ctx, fmt.Sprintf("GRANT SELECT ON %s.demo_data TO '%s'@'%s'", schemaName, targetUser, host)); err != nil {
+			if _, err := c.ExecContext(ctx, fmt.Sprintf("GRANT SELECT ON %s.%s TO '%s'@'%s'", schemaName, tableName, targetUser, host)); err != nil {
 				return err
 			}
 		}
@@ -82,44 +236,145 @@ func (s *Server) ready(ctx context.Context, d *dataset.Dataset) error {
 	if err != nil {
 		return err
 	}
-	return s.Check(ctx, d)
-}
-
-// load fills an empty schema and reads it back.
-func load(ctx context.Context, c *sql.Conn, d *dataset.Dataset, progress func(done, total int64)) error {
-	for _, statement := range []string{
-		"SET SESSION unique_checks = 0, foreign_key_checks = 0",
-		"DROP TABLE IF EXISTS demo_data", ddl,
-	} {
-		if _, err := c.ExecContext(ctx, statement); err != nil {
-			return err
-		}
-	}
-	if err := stream(ctx, c, d, progress); err != nil {
+	if err := s.Check(ctx, d); err != nil {
 		return err
 	}
-	for _, statement := range []string{addIndex, "ANALYZE TABLE demo_data", "SET SESSION unique_checks = 1, foreign_key_checks = 1"} {
-		if _, err := c.ExecContext(ctx, statement); err != nil {
-			return err
+	return s.chooseCounter(ctx)
+}
+
+// load makes the table anew. Rows arrive over several connections at once, each with a range of ids;
+// the secondary index is added when they are in, which is faster than keeping it up to date.
+func (s *Server) load(ctx context.Context, d *dataset.Dataset, progress func(done, total int64)) error {
+	if err := s.run(ctx, "DROP TABLE IF EXISTS demo_data", ddl); err != nil {
+		return err
+	}
+	var unique errgroup.Group
+	unique.Go(d.Prove)
+	var done atomic.Int64
+	stop := report(&done, d.Rows(), progress)
+	err := s.streams(ctx, d, &done)
+	stop()
+	if err := errors.Join(err, unique.Wait()); err != nil {
+		return err
+	}
+	return s.run(ctx, addIndex, "ANALYZE TABLE demo_data")
+}
+
+// run executes statements one after the other.
+func (s *Server) run(ctx context.Context, statements ...string) error {
+	return s.use(ctx, func(c *sql.Conn) error {
+		for _, statement := range statements {
+			if _, err := c.ExecContext(ctx, statement); err != nil {
+				return err
+			}
 		}
+		return nil
+	})
+}
+
+// report calls progress a few times a second until stopped.
+func report(done *atomic.Int64, total int64, progress func(done, total int64)) (stop func()) {
+	quit := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(200 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				progress(done.Load(), total)
+			case <-quit:
+				return
+			}
+		}
+	})
+	return func() { close(quit); wg.Wait() }
+}
+
+// streamRows is the least number of rows worth a connection of its own.
+const streamRows = 50_000
+
+// streams loads all rows.
+func (s *Server) streams(ctx context.Context, d *dataset.Dataset, done *atomic.Int64) error {
+	count := min(int64(runtime.NumCPU()), 4, 1+d.Rows()/streamRows)
+	group, ctx := errgroup.WithContext(ctx)
+	for i := range count {
+		first, last := 1+d.Rows()*i/count, d.Rows()*(i+1)/count
+		group.Go(func() error {
+			c, err := s.pool.Conn(ctx)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			return stream(ctx, c, d, first, last, done)
+		})
+	}
+	return group.Wait()
+}
+
+// stream loads rows first to last, generated as they are sent: by LOAD DATA
+// LOCAL where the server takes it, else by INSERT.
+func stream(ctx context.Context, c *sql.Conn, d *dataset.Dataset, first, last int64, done *atomic.Int64) error {
+	lines := d.Reader(first, last)
+	defer lines.Close()
+	name := fmt.Sprintf("rows-%p", lines)
+	mysql.RegisterReaderHandler(name, func() io.Reader { return counted{lines, done} })
+	defer mysql.DeregisterReaderHandler(name)
+	result, err := c.ExecContext(ctx, "LOAD DATA LOCAL INFILE 'Reader::"+name+"' INTO TABLE demo_data CHARACTER SET binary FIELDS ESCAPED BY '' (id, name)")
+	if refusesLocal(err) {
+		return insert(ctx, c, d, first, last, done)
+	}
+	if err != nil {
+		return err
+	}
+	// LOCAL turns errors into warnings: a row refused is a row missing.
+	if n, err := result.RowsAffected(); err != nil || n != last-first+1 {
+		return fmt.Errorf("%w: %d of %d arrived", ErrRows, n, last-first+1)
 	}
 	return nil
 }
 
-// stream sends all rows by LOAD DATA LOCAL, generated as they are sent.
-func stream(ctx context.Context, c *sql.Conn, d *dataset.Dataset, progress func(done, total int64)) error {
-	lines := d.Reader()
-	defer lines.Close()
-	name := fmt.Sprintf("rows-%p", lines)
-	mysql.RegisterReaderHandler(name, func() io.Reader { return lines })
-	defer mysql.DeregisterReaderHandler(name)
-	result, err := c.ExecContext(ctx, "LOAD DATA LOCAL INFILE 'Reader::"+name+"' INTO TABLE demo_data CHARACTER SET utf8mb4 (id, name)")
-	if err != nil {
-		return err
+// refusesLocal tells whether the server does not take LOAD DATA LOCAL:
+// ER_NOT_ALLOWED_COMMAND (also MariaDB's text for local_infile off),
+// ER_LOAD_INFILE_CAPABILITY_DISABLED and ER_CLIENT_LOCAL_FILES_DISABLED.
+func refusesLocal(err error) bool {
+	var refused *mysql.MySQLError
+	return errors.As(err, &refused) && (refused.Number == 1148 || refused.Number == 4166 || refused.Number == 3948 || refused.Number == 2068)
+}
+
+// counted counts the lines read through it.
+type counted struct {
+	io.Reader
+	lines *atomic.Int64
+}
+
+func (r counted) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	r.lines.Add(int64(bytes.Count(p[:n], []byte{'\n'})))
+	return n, err
+}
+
+// batchRows is how many rows one INSERT carries: well below any server's max_allowed_packet.
+const batchRows = 2000
+
+// insert loads rows by INSERT statements of many rows; names are letters and digits and need
+// no escaping.
+func insert(ctx context.Context, c *sql.Conn, d *dataset.Dataset, first, last int64, done *atomic.Int64) error {
+	var b strings.Builder
+	for from := first; from <= last; from += batchRows {
+		to := min(from+batchRows-1, last)
+		b.Reset()
+		b.WriteString("INSERT INTO demo_data (id, name) VALUES ")
+		for id := from; id <= to; id++ {
+			if id > from {
+				b.WriteByte(',')
+			}
+			fmt.Fprintf(&b, "(%d,'%s')", id, d.Name(id))
+		}
+		if _, err := c.ExecContext(ctx, b.String()); err != nil {
+			return err
+		}
+		done.Add(to - from + 1)
 	}
-	if n, err := result.RowsAffected(); err != nil || n != d.Rows() {
-		return fmt.Errorf("%d of %d rows arrived: %w", n, d.Rows(), ErrRows)
-	}
-	progress(d.Rows(), d.Rows())
 	return nil
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	"bakeoff/internal/dataset"
 	"bakeoff/internal/platform"
 )
 
@@ -47,6 +48,10 @@ type Options struct {
 	Dir string
 	// CacheDir keeps filled data directories; empty: none are kept.
 	CacheDir string
+	// Dataset, when not nil, is what Fill will be asked for: the server then
+	// starts on the cached data directory if there is one, or ready to be filled, which saves
+	// a restart. Until Fill returns, the table must not be used.
+	Dataset *dataset.Dataset
 	// MaxConnections is what the targets need; a few are added. 0 means 200.
 	MaxConnections int
 	BufferPool     string            // such as 512M; empty means 512M
@@ -154,14 +159,42 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 			Password: p.target, PasswordFile: filepath.Join(o.Dir, "password"), Name: schemaName,
 		},
 	}
-	err = p.initialise(ctx)
-	if err == nil {
-		err = s.launch(ctx, nil)
-	}
-	if err != nil {
+	if err := s.begin(ctx); err != nil {
 		return nil, errors.Join(err, p.remove(context.WithoutCancel(ctx), 0))
 	}
 	return s, nil
+}
+
+// begin starts the server for the first time.
+func (s *Server) begin(ctx context.Context) error {
+	d := s.private.options.Dataset
+	if d == nil {
+		return s.empty(ctx, nil)
+	}
+	return s.restoreOr(ctx, d)
+}
+
+// restoreOr starts the server on a cached data directory of d, or on an empty one with
+// the settings for filling.
+func (s *Server) restoreOr(ctx context.Context, d *dataset.Dataset) error {
+	digest, err := s.fromCache(ctx, s.private.entry(d), d)
+	if err == nil {
+		s.state, s.restored = cachedState, digest
+		return nil
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	s.state = fillingState
+	return s.empty(ctx, filling)
+}
+
+// empty starts the server on a new data directory.
+func (s *Server) empty(ctx context.Context, extra []setting) error {
+	if err := s.private.initialise(ctx); err != nil {
+		return err
+	}
+	return s.launch(ctx, extra)
 }
 
 // newPrivate prepares everything but the data.
@@ -237,6 +270,13 @@ func (p *private) own(path string) error {
 		return nil
 	}
 	return os.Lchown(path, p.account.uid, p.account.gid)
+}
+
+// ownAll makes the server's account the owner of a folder and all in it.
+func (p *private) ownAll(dir string) error {
+	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		return errors.Join(err, p.own(path))
+	})
 }
 
 // initialise makes an empty data directory.
@@ -346,8 +386,18 @@ func (p *private) accounts() string {
 		fmt.Fprintf(&b, "CREATE USER '%s'@'%s' IDENTIFIED BY '%s';\n", targetUser, host, p.target)
 		fmt.Fprintf(&b, "GRANT ALL ON *.* TO '%s'@'%s' WITH GRANT OPTION;\n", adminUser, host)
 	}
+	b.WriteString(knownZone)
 	return b.String()
 }
+
+// knownZone makes the zone UTC known to the server and has it remembered.
+// Django asks each new connection's server whether it knows UTC; looking for
+// an unknown zone reads tables every time, and those reads would be counted with the lookups.
+const knownZone = `REPLACE INTO mysql.time_zone (Time_zone_id, Use_leap_seconds) VALUES (1, 'N');
+REPLACE INTO mysql.time_zone_name (Name, Time_zone_id) VALUES ('UTC', 1);
+REPLACE INTO mysql.time_zone_transition_type (Time_zone_id, Transition_type_id, ` + "`Offset`" + `, Is_DST, Abbreviation) VALUES (1, 0, 0, 0, 'UTC');
+DO CONVERT_TZ('2001-01-01 01:00:00', 'UTC', 'UTC');
+`
 
 // current is the server's process.
 func (p *private) current() platform.Process {

@@ -50,7 +50,9 @@ type Server struct {
 	access Access // of the targets
 	info   Info
 
-	private *private // nil when external
+	private  *private // nil when external
+	state    state    // of a private server: what Fill finds
+	restored string   // digest of the cached data directory, in cachedState
 	pool    *sql.DB
 	dialled atomic.Int64 // connections we opened, or tried to
 
@@ -61,6 +63,15 @@ type Server struct {
 	counter string
 	table   *dataset.Dataset // whose rows are in place; nil before the fill
 }
+
+// state is how far a private server is.
+type state int
+
+const (
+	plainState   state = iota // running with the settings of a measurement
+	fillingState              // empty, running with the settings of a fill
+	cachedState               // running on a copy of a filled data directory
+)
 
 // Access is how a target reaches the server.
 func (s *Server) Access() Access { return s.access }

@@ -53,8 +53,9 @@ type Dataset struct {
 	base  uint64 // the seed, mixed
 	pairs pairTable
 
-	short func() *index // of rows whose name has at most shortLength characters
-	full  func() (*index, error)
+	digest func() string
+	short  func() *index // of rows whose name has at most shortLength characters
+	full   func() (*index, error)
 }
 
 // New returns the dataset of a specification. It costs microseconds; indexes
@@ -64,6 +65,7 @@ func New(spec Spec) (*Dataset, error) {
 		return nil, fmt.Errorf("dataset: %w", err)
 	}
 	d := &Dataset{spec: spec, base: mix(spec.Seed ^ domainRows), pairs: newPairTable()}
+	d.digest = sync.OnceValue(d.hashLines)
 	d.short = sync.OnceValue(d.buildShort)
 	d.full = sync.OnceValues(d.buildFull)
 	return d, nil

@@ -34,8 +34,11 @@ func (d *Dataset) AppendLines(dst []byte, first, last int64) []byte {
 }
 
 // Digest is "sha256:" and the hexadecimal SHA-256 of all lines (see
-// AppendLine) in the order of their ids. It is computed, not remembered.
-func (d *Dataset) Digest() string {
+// AppendLine) in the order of their ids. The first call computes it from the
+// rows.
+func (d *Dataset) Digest() string { return d.digest() }
+
+func (d *Dataset) hashLines() string {
 	hash := NewDigest()
 	_, _ = d.WriteTo(hash)
 	return hash.String()
@@ -64,7 +67,7 @@ func (d *Dataset) WriteTo(w io.Writer) (int64, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var written int64
-	err := d.chunks(ctx, func(chunk []byte) error {
+	err := d.generate(ctx, 1, d.Rows(), func(chunk []byte) error {
 		n, err := w.Write(chunk)
 		written += int64(n)
 		return err
@@ -72,15 +75,14 @@ func (d *Dataset) WriteTo(w io.Writer) (int64, error) {
 	return written, err
 }
 
-// Reader returns a reader of all lines, generated ahead of the reading. Close
-// ends the generation and waits for it.
-func (d *Dataset) Reader() io.ReadCloser {
+// Reader returns a reader of the lines of rows first to last, both included,
+// generated ahead of the reading. Close ends the generation and waits for it.
+func (d *Dataset) Reader(first, last int64) io.ReadCloser {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &lineReader{cancel: cancel, chunks: make(chan []byte), done: make(chan struct{})}
 	go func() {
 		defer close(r.done)
-		defer close(r.chunks)
-		_ = d.chunks(ctx, func(chunk []byte) error {
+		err := d.generate(ctx, first, last, func(chunk []byte) error {
 			select {
 			case r.chunks <- chunk:
 				return nil
@@ -88,6 +90,9 @@ func (d *Dataset) Reader() io.ReadCloser {
 				return ctx.Err()
 			}
 		})
+		if r.end = io.ErrClosedPipe; err == nil {
+			r.end = io.EOF
+		}
 	}()
 	return r
 }
@@ -95,18 +100,20 @@ func (d *Dataset) Reader() io.ReadCloser {
 type lineReader struct {
 	cancel context.CancelFunc
 	chunks chan []byte
-	done   chan struct{}
+	done   chan struct{} // closed when the generation has ended
+	end    error         // why; valid then
 	rest   []byte
 }
 
-// Read copies what is left of the current chunk.
+// Read copies what is left of the current chunk. After Close it fails unless
+// all was read.
 func (r *lineReader) Read(p []byte) (int, error) {
 	if len(r.rest) == 0 {
-		chunk, ok := <-r.chunks
-		if !ok {
-			return 0, io.EOF
+		select {
+		case r.rest = <-r.chunks:
+		case <-r.done:
+			return 0, r.end
 		}
-		r.rest = chunk
 	}
 	n := copy(p, r.rest)
 	r.rest = r.rest[n:]
@@ -120,24 +127,25 @@ func (r *lineReader) Close() error {
 	return nil
 }
 
-// chunks calls emit with the lines of each chunk of rows, in order, from the
+// generate calls emit with the lines of each chunk of rows, in order, from the
 // calling goroutine; chunks are generated ahead by one goroutine per core,
 // which are gone when it returns.
-func (d *Dataset) chunks(ctx context.Context, emit func([]byte) error) error {
+func (d *Dataset) generate(ctx context.Context, first, last int64, emit func([]byte) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
 
 	workers := runtime.GOMAXPROCS(0)
-	total := (d.spec.Rows + chunkRows - 1) / chunkRows
+	total := int((last - first + chunkRows) / chunkRows)
 	ready := make([]chan []byte, workers) // chunk i comes from worker i mod workers
 	for w := range workers {
 		ready[w] = make(chan []byte, 2)
 		wg.Go(func() {
 			for i := w; i < total; i += workers {
+				from := first + int64(i)*chunkRows
 				select {
-				case ready[w] <- d.chunk(i):
+				case ready[w] <- d.chunk(from, min(from+chunkRows-1, last)):
 				case <-ctx.Done():
 					return
 				}
@@ -145,16 +153,19 @@ func (d *Dataset) chunks(ctx context.Context, emit func([]byte) error) error {
 		})
 	}
 	for i := range total {
-		if err := emit(<-ready[i%workers]); err != nil {
-			return err
+		select {
+		case chunk := <-ready[i%workers]:
+			if err := emit(chunk); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 	return nil
 }
 
-func (d *Dataset) chunk(i int) []byte {
-	first := int64(i)*chunkRows + 1
-	last := min(first+chunkRows-1, d.Rows())
+func (d *Dataset) chunk(first, last int64) []byte {
 	size := int(last-first+1) * ((d.spec.MinLength+d.spec.MaxLength)/2 + 16)
 	return d.AppendLines(make([]byte, 0, size), first, last)
 }
