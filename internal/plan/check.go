@@ -236,6 +236,8 @@ func (c *checker) setting(path, name, value string) {
 		c.report(path, "set the target's "+key, "is set by a key of its own")
 	case own || strings.HasPrefix(name, "BAKEOFF_"):
 		c.report(path, "", "is set by bakeoff itself")
+	case name == "PATH" || strings.HasPrefix(name, "LD_"):
+		c.report(path, "", "would change which program runs, not how")
 	case strings.ContainsRune(value, 0) || len(value) > 10_000:
 		c.report(path, "", "value has a NUL or more than 10000 bytes")
 	}

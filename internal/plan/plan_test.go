@@ -3,6 +3,7 @@ package plan
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"math"
 	"reflect"
 	"slices"
@@ -10,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"bakeoff/targets"
 	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v4"
 )
 
 // small is a plan of so many targets, and few blocks.
@@ -150,6 +153,34 @@ func TestShipped(t *testing.T) {
 		n := float64(len(p.Targets))
 		if need := int(math.Ceil(1 + math.Log2(n*(n-1)/2/0.05))); p.Blocks < need && file != "tiny.yaml" {
 			t.Errorf("%s: %d blocks, a verdict needs %d", file, p.Blocks, need)
+		}
+	}
+}
+
+// TestShippedRecipes wants every recipe, variant and setting of the shipped plans to exist.
+func TestShippedRecipes(t *testing.T) {
+	for file := range shipped(t) {
+		for _, target := range loadShipped(t, file).Targets {
+			data, err := fs.ReadFile(targets.Files(), target.Recipe+"/target.yaml")
+			if err != nil {
+				t.Errorf("%s: %v", file, err)
+				continue
+			}
+			var recipe struct {
+				Env      map[string]string
+				Variants map[string]any
+			}
+			if err := yaml.Load(data, &recipe); err != nil {
+				t.Fatalf("%s: %v", target.Recipe, err)
+			}
+			if _, known := recipe.Variants[target.Variant]; !known && target.Variant != "" {
+				t.Errorf("%s: %s has no variant %s", file, target.Recipe, target.Variant)
+			}
+			for key := range target.Settings {
+				if _, known := recipe.Env[key]; !known {
+					t.Errorf("%s: %s has no setting %s", file, target.Recipe, key)
+				}
+			}
 		}
 	}
 }

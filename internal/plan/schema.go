@@ -115,7 +115,7 @@ func anyOf(keys ...string) *jsonschema.Schema {
 
 // names gives the keys of a mapping a pattern, and takes those out that have other places.
 func names(s *jsonschema.Schema, key, pattern string, reserved map[string]string) {
-	not := &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Pattern: "^BAKEOFF_"}, {}}}
+	not := &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Pattern: "^(BAKEOFF_|LD_|PATH$)"}, {}}}
 	for _, name := range sortedKeys(reserved) {
 		not.AnyOf[1].Enum = append(not.AnyOf[1].Enum, name)
 	}

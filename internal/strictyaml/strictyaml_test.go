@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -407,6 +408,28 @@ func TestUnread(t *testing.T) {
 	}
 	if _, err := Read("x", iotest.ErrReader(os.ErrPermission)); !errors.Is(err, os.ErrPermission) {
 		t.Errorf("broken reader: %v", err)
+	}
+}
+
+// counting gives spaces without end, up to what nobody should ask for.
+type counting struct{ given int }
+
+func (c *counting) Read(p []byte) (int, error) {
+	if c.given > 3*MaxBytes {
+		return 0, io.EOF
+	}
+	clear(p)
+	c.given += len(p)
+	return len(p), nil
+}
+
+func TestEndless(t *testing.T) {
+	var c counting
+	if _, err := Read("endless", &c); err == nil || !strings.Contains(err.Error(), "larger than 1 MiB") {
+		t.Errorf("%v", err)
+	}
+	if c.given > 2*MaxBytes {
+		t.Errorf("%d bytes were read", c.given)
 	}
 }
 
