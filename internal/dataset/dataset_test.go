@@ -1,0 +1,308 @@
+package dataset
+
+import (
+	"bytes"
+	"io"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+func mustNew(t testing.TB, s Spec) *Dataset {
+	t.Helper()
+	d, err := New(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// TestDigestGolden pins the rows: these digests are the same on every
+// machine, and a change here makes every filled table another one.
+func TestDigestGolden(t *testing.T) {
+	for _, c := range []struct {
+		spec Spec
+		want string
+	}{
+		{Spec{1, 0, 1, 1}, "sha256:866fe2426a33d51f22fecb464eeea2b3b7cc7236894da8f1d865d4d12a5d3ad4"},
+		{Spec{1000, 1, 1, 255}, "sha256:05a8704acda4168bf5e149b4618fca2b43ad83ca5d31fe0fbbf0b1e214f6391a"},
+		{Spec{1000, 2, 1, 255}, "sha256:5d9a6d6bc85dd0235525733c8a8248174af7f865528642f2376b7ab3fd47d21b"},
+		{Spec{5000, 1, 7, 9}, "sha256:872c9ea348e0ab48e6ca721ab749c99ded15848337bd87080ba445ea097b1e9d"},
+		{Spec{20000, 1, 1, 255}, "sha256:20cacc4ad58c2e1b010c4e84a59062bd591c1633d4a939cb77a57b718cdebee8"},
+	} {
+		if got := mustNew(t, c.spec).Digest(); got != c.want {
+			t.Errorf("%+v: %s, not %s", c.spec, got, c.want)
+		}
+	}
+}
+
+// TestLinesAreNames builds the lines of all rows one by one and compares
+// them with each fast way.
+func TestLinesAreNames(t *testing.T) {
+	d := mustNew(t, Spec{3*chunkRows + 17, 5, 1, 40})
+	var want bytes.Buffer
+	for id := range d.Rows() {
+		want.WriteString(strconv.FormatInt(id+1, 10) + "\t" + d.Name(id+1) + "\n")
+	}
+	var got bytes.Buffer
+	if n, err := d.WriteTo(&got); err != nil || n != int64(want.Len()) || !bytes.Equal(got.Bytes(), want.Bytes()) {
+		t.Errorf("WriteTo: %d bytes, %v", n, err)
+	}
+	var parts []byte
+	for _, part := range [][2]int64{{1, 1}, {2, 5000}, {5001, d.Rows()}} {
+		r := d.Reader(part[0], part[1])
+		text, err := io.ReadAll(r)
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		parts = append(parts, text...)
+	}
+	if !bytes.Equal(parts, want.Bytes()) {
+		t.Error("the readers of three ranges give other lines")
+	}
+	h := NewDigest()
+	_, _ = h.Write(want.Bytes())
+	if h.String() != d.Digest() {
+		t.Errorf("digest %s, of the lines %s", d.Digest(), h)
+	}
+}
+
+func TestReaderClosedEarly(t *testing.T) {
+	d := mustNew(t, Spec{1_000_000, 5, 1, 255})
+	r := d.Reader(1, d.Rows())
+	if _, err := r.Read(make([]byte, 100)); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(); err != nil { // waits for the goroutines
+		t.Fatal(err)
+	}
+	if n, err := io.Copy(io.Discard, r); err != io.ErrClosedPipe || n > 1<<21 {
+		t.Errorf("after Close: %d bytes, %v", n, err)
+	}
+}
+
+func TestNames(t *testing.T) {
+	d := mustNew(t, Spec{100_000, 9, 1, 255})
+	lengths := make([]int, 256)
+	chars := map[byte]int{}
+	total := 0
+	for id := int64(1); id <= d.Rows(); id++ {
+		name := d.Name(id)
+		if !Plain(name) || parity([]byte(name)) != even {
+			t.Fatalf("row %d: %q", id, name)
+		}
+		lengths[len(name)]++
+		total += len(name)
+		for i := range len(name) {
+			chars[name[i]]++
+		}
+	}
+	// Each count is within 6 standard deviations of the uniform one.
+	mean := float64(d.Rows()) / 255
+	for length, n := range lengths[1:] {
+		if math.Abs(float64(n)-mean) > 6*math.Sqrt(mean) {
+			t.Errorf("%d names of length %d, about %.0f expected", n, length+1, mean)
+		}
+	}
+	mean = float64(total) / 62
+	for c, n := range chars {
+		if math.Abs(float64(n)-mean) > 6*math.Sqrt(mean) {
+			t.Errorf("%d times %q, about %.0f expected", n, c, mean)
+		}
+	}
+	if len(chars) != 62 {
+		t.Errorf("%d different characters", len(chars))
+	}
+}
+
+// TestLookupAgainstMap compares with a map of all names, lower case.
+func TestLookupAgainstMap(t *testing.T) {
+	for _, spec := range []Spec{{50_000, 3, 1, 30}, {3000, 1, 1, 1}, {3000, 1, 2, 2}, {20_000, 4, 1, 255}} {
+		d := mustNew(t, spec)
+		first := map[string]int64{}
+		for id := int64(1); id <= d.Rows(); id++ {
+			name := strings.ToLower(d.Name(id))
+			if _, ok := first[name]; !ok {
+				first[name] = id
+			}
+		}
+		for id := int64(1); id <= d.Rows(); id++ {
+			name := d.Name(id)
+			want := first[strings.ToLower(name)]
+			if got := d.First(id); got != want {
+				t.Fatalf("%+v: First(%d) = %d, not %d", spec, id, got, want)
+			}
+			for _, variant := range []string{name, strings.ToUpper(name), strings.ToLower(name)} {
+				if got, ok := d.Lookup(variant); !ok || got != want {
+					t.Fatalf("%+v: Lookup(%q) = %d %t, not %d", spec, variant, got, ok, want)
+				}
+			}
+		}
+		keys, _ := NewKeys(d, 1, 0)
+		for n := range uint64(5000) {
+			miss := string(keys.AppendMiss(nil, 1, n))
+			if _, ok := first[strings.ToLower(miss)]; ok {
+				t.Fatalf("%+v: %q should be absent", spec, miss)
+			}
+			if id, ok := d.Lookup(miss); ok {
+				t.Fatalf("%+v: Lookup(%q) = %d", spec, miss, id)
+			}
+		}
+		for name := range maps.Keys(first) { // a name of the right parity that may or may not exist
+			other := name[:len(name)-1] + string(partner(partner2(name[len(name)-1])))
+			want, exists := first[strings.ToLower(other)]
+			if got, ok := d.Lookup(other); ok != exists || got != want {
+				t.Fatalf("%+v: Lookup(%q) = %d %t, not %d %t", spec, other, got, ok, want, exists)
+			}
+		}
+		if err := d.Prove(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// partner2 is another character of the other parity, so that the partner of it has the parity of c.
+func partner2(c byte) byte {
+	if c == '0' || c == '1' {
+		return 'a' + 1 - c&1
+	}
+	return '0' + 1 - c&1
+}
+
+func TestLookupOfStrangeNames(t *testing.T) {
+	d := mustNew(t, Spec{1000, 1, 1, 255})
+	for _, h := range HostileKeys() {
+		if id, ok := d.Lookup(h.Key); ok {
+			t.Errorf("%s: found as %d", h.What, id)
+		}
+	}
+	if id, ok := d.Lookup(""); ok {
+		t.Errorf("the empty name: found as %d", id)
+	}
+}
+
+func TestSpecRefused(t *testing.T) {
+	for _, s := range []Spec{{}, {0, 1, 1, 255}, {MaxRows + 1, 1, 1, 255}, {10, 1, 0, 255}, {10, 1, 1, 256}, {10, 1, 9, 8}, {-1, 1, 1, 1}} {
+		if d, err := New(s); err == nil || d != nil {
+			t.Errorf("%+v accepted", s)
+		}
+	}
+}
+
+// TestKeysPure shows that a key depends on its identity only, not on which
+// agent asks or in what order.
+func TestKeysPure(t *testing.T) {
+	type identity struct{ stream, n uint64 }
+	whole := map[identity]string{}
+	spec := Spec{100_000, 1, 1, 255}
+	keys, err := NewKeys(mustNew(t, spec), 7, 0.5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, stream := range []uint64{0, 1 << 32, 1<<32 | 1, 1<<32 | 2} {
+		for n := range uint64(500) {
+			key, _, _ := keys.AppendKey(nil, stream, n)
+			whole[identity{stream, n}] = string(key)
+		}
+	}
+	for _, agents := range []uint64{1, 2, 3, 8} {
+		seen := 0
+		for agent := range agents {
+			own, _ := NewKeys(mustNew(t, spec), 7, 0.5)
+			for id, want := range whole {
+				if id.n%agents != agent {
+					continue
+				}
+				seen++
+				if key, _, _ := own.AppendKey(nil, id.stream, id.n); string(key) != want {
+					t.Fatalf("agent %d of %d: key %v is %q, not %q", agent, agents, id, key, want)
+				}
+			}
+		}
+		if seen != len(whole) {
+			t.Fatalf("%d agents asked %d of %d keys", agents, seen, len(whole))
+		}
+	}
+	other, _ := NewKeys(mustNew(t, spec), 8, 0.5)
+	same := 0
+	for id, key := range whole {
+		if k, _, _ := other.AppendKey(nil, id.stream, id.n); len(key) > 4 && string(k) == key {
+			same++
+		}
+	}
+	if same > 5 {
+		t.Errorf("another seed gives %d of %d keys again", same, len(whole))
+	}
+	distinct := slices.Compact(slices.Sorted(maps.Values(whole)))
+	if len(distinct) < len(whole)*9/10 {
+		t.Errorf("only %d of %d keys differ", len(distinct), len(whole))
+	}
+}
+
+func TestHitRatio(t *testing.T) {
+	d := mustNew(t, Spec{1000, 1, 1, 255})
+	const n = 100_000
+	for _, ratio := range []float64{0, 0.01, 0.5, 1} {
+		keys, err := NewKeys(d, 3, ratio)
+		if err != nil {
+			t.Fatal(err)
+		}
+		hits := 0
+		rows := make([]int, d.Rows()+1)
+		for i := range uint64(n) {
+			key, hit, id := keys.AppendKey(nil, 5, i)
+			if hit != keys.Hit(5, i) {
+				t.Fatal("Hit differs from AppendKey")
+			}
+			if want, ok := d.Lookup(string(key)); ok != hit || want != id {
+				t.Fatalf("key %q: %t %d, the dataset says %t %d", key, hit, id, ok, want)
+			}
+			if hit {
+				hits++
+				rows[id]++
+			}
+		}
+		if sd := math.Sqrt(n * ratio * (1 - ratio)); math.Abs(float64(hits)-n*ratio) > 6*sd {
+			t.Errorf("ratio %v: %d hits of %d", ratio, hits, n)
+		}
+		if ratio == 1 {
+			for id := int64(1); id <= d.Rows(); id++ {
+				if mean := float64(n / 1000); d.First(id) == id && len(d.Name(id)) > shortLength && math.Abs(float64(rows[id])-mean) > 6*math.Sqrt(mean) {
+					t.Errorf("row %d asked for %d times, about %.0f expected", id, rows[id], mean)
+				}
+			}
+		}
+	}
+	for _, bad := range []float64{-0.1, 1.1, math.NaN(), math.Inf(1)} {
+		if _, err := NewKeys(d, 1, bad); err == nil {
+			t.Errorf("ratio %v accepted", bad)
+		}
+	}
+}
+
+func TestProveFindsDuplicates(t *testing.T) {
+	d := mustNew(t, Spec{100, 1, 20, 30})
+	if err := d.Prove(); err != nil {
+		t.Fatal(err)
+	}
+	x := newIndex(10)
+	name := []byte(d.Name(7))
+	if !x.add(d, 7, hashName(name)) || x.add(d, 7, hashName(bytes.ToUpper(name))) {
+		t.Error("a name met twice was not noticed")
+	}
+}
+
+func BenchmarkLines(b *testing.B) {
+	d := mustNew(b, Spec{100_000, 1, 1, 255})
+	for b.Loop() {
+		if _, err := d.WriteTo(io.Discard); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
