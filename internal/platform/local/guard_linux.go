@@ -56,8 +56,6 @@ type tree struct {
 	log      *logCopy
 	ended    bool          // the first process was reaped
 	reported chan struct{} // closed when the controller was told so
-	hurry    chan struct{} // closed when the grace is over
-	once     sync.Once
 }
 
 // Guard is the body of the guard role: it serves the controller at the other
@@ -306,7 +304,7 @@ func (g *guard) spawn(spec platform.Spec) (*tree, error) {
 		syscall.Kill(pid, syscall.SIGKILL)
 		return nil, err
 	}
-	t := &tree{number: m.number, first: first, log: log, reported: make(chan struct{}), hurry: make(chan struct{})}
+	t := &tree{number: m.number, first: first, log: log, reported: make(chan struct{})}
 	g.trees[t.number] = t
 	g.stale.Store(true)
 	g.known[first] = t.number
@@ -457,7 +455,8 @@ func (g *guard) pause(d time.Duration) {
 	}
 }
 
-// stop ends one tree.
+// stop ends one tree. A second stop without grace cuts the grace of a first
+// one short by killing what that one waits for.
 func (g *guard) stop(number int, grace time.Duration) error {
 	g.mu.Lock()
 	t := g.trees[number]
@@ -468,8 +467,6 @@ func (g *guard) stop(number int, grace time.Duration) error {
 	asked := false
 	if grace > 0 && !t.ended {
 		asked = syscall.Kill(t.first.PID, syscall.SIGTERM) == nil
-	} else if grace <= 0 {
-		t.once.Do(func() { close(t.hurry) })
 	}
 	g.mu.Unlock()
 	if asked {
@@ -505,8 +502,6 @@ func (g *guard) await(t *tree, grace time.Duration) {
 		select {
 		case <-changed:
 		case <-time.After(again):
-		case <-t.hurry:
-			return
 		case <-over.C:
 			return
 		}
@@ -528,7 +523,7 @@ func (g *guard) killTree(t *tree) error {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("local: process %d: %d processes of its tree do not end: %v", t.first.PID, len(left), pids(left))
+			return fmt.Errorf("process %d: %d processes of its tree do not end: %v", t.first.PID, len(left), pids(left))
 		}
 		g.pause(pause)
 	}

@@ -478,6 +478,14 @@ func TestUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("SKIPPED: needs root")
 	}
+	groups, err := syscall.Getgroups()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Setgroups([]int{0, 4}); err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Setgroups(groups)
 	p := open(t)
 	log := filepath.Join(t.TempDir(), "log")
 	c, err := p.Start(context.Background(), platform.Spec{
@@ -526,7 +534,7 @@ func TestChainOfForks(t *testing.T) {
 		}
 		return n
 	}
-	for range 3 {
+	for range 10 {
 		c, err := p.Start(t.Context(), platform.Spec{Name: "chain", Dir: dir, Argv: []string{
 			python, "-c", "import os\nwhile os.fork() == 0: os.setsid()",
 		}})

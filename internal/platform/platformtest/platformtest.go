@@ -355,10 +355,10 @@ func stopWithGrace(s *suite) {
 }
 
 func graceForTree(s *suite) {
-	p := s.start(s.shell("family", `(trap '' TERM; while test -e wait; do sleep 0.02; done; echo saved) & trap 'exit 0' TERM; > ready; while :; do sleep 0.02; done`))
 	if err := os.WriteFile(s.path("wait"), nil, 0o600); err != nil {
 		s.Fatal(err)
 	}
+	p := s.start(s.shell("family", `(trap '' TERM; while test -e wait; do sleep 0.02; done; echo saved) & trap 'exit 0' TERM; > ready; while :; do sleep 0.02; done`))
 	s.eventually("ready", func() bool { _, err := os.Stat(s.path("ready")); return err == nil })
 	go func() {
 		<-p.Done() // the first has ended, its child has work to finish
