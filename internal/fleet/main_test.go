@@ -363,7 +363,7 @@ type witness struct {
 	last time.Time
 }
 
-func newWitness(t *testing.T) *witness {
+func newWitness(t testing.TB) *witness {
 	w := &witness{keys: map[string]int{}}
 	w.Server = httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
 		w.mu.Lock()

@@ -265,6 +265,48 @@ func TestWhatAnAgentMaySay(t *testing.T) {
 	}
 }
 
+func TestAgentThatDoesNotStopIsReplaced(t *testing.T) {
+	t.Parallel()
+	f, err := startWithin(t, Options{Count: 1}, func(ctx context.Context, o AgentOptions) error {
+		if o.Epoch > 1 {
+			return Agent(ctx, o)
+		}
+		r, err := enrol(ctx, o)
+		if err != nil {
+			return err
+		}
+		if _, err := r.obey(); err != nil {
+			return err
+		}
+		for n := int64(1); ctx.Err() == nil; n++ { // it lives, but never says done
+			_ = r.say(message{Beat: &beat{Number: n}})
+			time.Sleep(20 * time.Millisecond)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := f.slots[0].session
+	server := newWitness(t)
+	ctx, cancel := context.WithTimeout(t.Context(), ahead+200*time.Millisecond)
+	defer cancel()
+	report, err := f.Run(ctx, constantTask(server.URL, 100, time.Minute), func(Snapshot) {})
+	if !errors.Is(err, context.DeadlineExceeded) || len(report.Lost) != 1 || report.Lost[0].Why != "it did not stop in time" {
+		t.Fatalf("error %v, lost %+v", err, report.Lost)
+	}
+	if err := f.Heal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if f.mark(old) != nil || len(f.Lost()) > 0 {
+		t.Errorf("the end of an agent that was replaced is taken for its successor's: %+v", f.Lost())
+	}
+	r := await(t, run(t, f, constantTask(server.URL, 100, 500*time.Millisecond)))
+	if r.err != nil || len(r.report.Lost) > 0 || r.books.OK != 50 || r.report.Agents[0].Epoch != 2 {
+		t.Errorf("after healing: error %v, report %+v", r.err, r.report)
+	}
+}
+
 func TestUnreadableLines(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct{ line, want string }{
