@@ -1,6 +1,7 @@
 package target_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -41,6 +42,7 @@ func TestShippedTargets(t *testing.T) {
 				t.Skipf("SKIPPED: this machine lacks %v", missing)
 			}
 			t.Run("plain", func(t *testing.T) { s.testPlain(t, name) })
+			t.Run("no database", func(t *testing.T) { s.testNoDatabase(t, name) })
 			for _, v := range r.Variants() {
 				t.Run(v, func(t *testing.T) { s.testVariant(t, name, v) })
 			}
@@ -56,6 +58,9 @@ func shipped(t *testing.T, name, variant string) *target.Recipe {
 	}
 	return r
 }
+
+// long tells whether there is time for everything.
+func long() bool { return os.Getenv("BAKEOFF_LONG") == "1" }
 
 // launch prepares a shipped target and says how it is started.
 func (s *stage) launch(t *testing.T, name, variant string, workers int) target.Launch {
@@ -195,7 +200,7 @@ func get(t *testing.T, r *target.Replica, path string) (int, http.Header, []byte
 }
 
 func (s *stage) testContract(t *testing.T, l target.Launch, r *target.Replica) {
-	contract := &target.Contract{Dataset: s.data, Database: s.server, Lookups: dataset.Client, Seed: 3, Full: true}
+	contract := &target.Contract{Dataset: s.data, Database: s.server, Lookups: dataset.Client, Seed: 3, Full: long()}
 	result, err := contract.Check(t.Context(), "before", []target.Endpoint{{Name: l.Name, URL: "http://" + r.Address(), Nonce: l.Nonce}}, "")
 	if err != nil {
 		t.Fatal(err)
@@ -210,6 +215,7 @@ func (s *stage) testContract(t *testing.T, l target.Launch, r *target.Replica) {
 func (s *stage) testVariant(t *testing.T, name, variant string) {
 	l := s.launch(t, name, variant, 1)
 	l.AccessLog = true
+	l.Pool = 1 // in which two statements can never run at once: the proof must do without
 	r := start(t, l)
 	_, err := r.Ready(t.Context())
 	if variant == "no-greenify" {
@@ -230,21 +236,25 @@ func (s *stage) testVariant(t *testing.T, name, variant string) {
 	}
 }
 
-// A pool of one cannot run two statements at once; workers must get ready all the same.
-func TestPoolOfOne(t *testing.T) {
-	s := &stage{platform: openPlatform(t)}
-	s.server, s.data = openDatabase(t, s.platform)
-	for _, name := range []string{"fastapi", "flask", "go-nethttp", "node-fastify"} {
-		t.Run(name, func(t *testing.T) {
-			if missing := shipped(t, name, "").Missing(t.Context()); len(missing) > 0 {
-				t.Skipf("SKIPPED: this machine lacks %v", missing)
-			}
-			l := s.launch(t, name, "", 1)
-			l.Pool = 1
-			r := start(t, l)
-			if _, err := r.Ready(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-		})
+// A target that cannot reach its database is never ready, says why, and shows no password.
+func (s *stage) testNoDatabase(t *testing.T, name string) {
+	l := s.launch(t, name, "", 1)
+	l.Database.Password = "canary-of-a-wrong-password"
+	r := start(t, l)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	_, err := r.Ready(ctx)
+	if !errors.Is(err, target.ErrExited) {
+		t.Fatalf("got %v, want %v", err, target.ErrExited)
+	}
+	log, readErr := os.ReadFile(r.Log())
+	if readErr != nil {
+		t.Fatal(readErr)
+	}
+	if !strings.Contains(string(log), "Access denied") || !strings.Contains(err.Error(), "its log ends with:") {
+		t.Errorf("the reason is not told: %v\nlog:\n%s", err, log)
+	}
+	if strings.Contains(err.Error()+string(log), l.Database.Password) {
+		t.Errorf("the password is shown: %v\nlog:\n%s", err, log)
 	}
 }

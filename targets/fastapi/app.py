@@ -33,8 +33,10 @@ URL_TEXT = URL.create(
 database = Database(URL_TEXT, min_size=1, max_size=POOL)
 
 
-async def sleep_once(source):
+async def sleep_once(source, connected):
     async with source.connection() as connection:
+        await connection.fetch_all("SELECT 1")
+        await connected.wait()
         began = time.monotonic()
         await connection.fetch_all("SELECT SLEEP(:t)", {"t": 0.2})
         return began, time.monotonic()
@@ -46,11 +48,12 @@ async def overlap():
     A pool of one connection never has two statements at once; then the same
     driver with a pool of two is asked.
     """
+    connected = asyncio.Barrier(2)
     if POOL > 1:
-        first, second = await asyncio.gather(sleep_once(database), sleep_once(database))
+        first, second = await asyncio.gather(*(sleep_once(database, connected) for _ in range(2)))
     else:
         async with Database(URL_TEXT, min_size=1, max_size=2) as source:
-            first, second = await asyncio.gather(sleep_once(source), sleep_once(source))
+            first, second = await asyncio.gather(*(sleep_once(source, connected) for _ in range(2)))
     return {
         "first_began": first[0],
         "first_ended": first[1],

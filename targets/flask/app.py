@@ -25,7 +25,7 @@ DATABASE = URL.create(
 engine = create_engine(
     DATABASE,
     isolation_level="AUTOCOMMIT",
-    pool_reset_on_return=None,
+    skip_autocommit_rollback=True,
     pool_size=POOL,
     max_overflow=0,
     pool_timeout=float(os.environ["POOL_TIMEOUT"]),

@@ -1,5 +1,6 @@
 """Make the MariaDB client library give way to other greenlets while it waits."""
 import gevent
+from gevent.event import Event
 
 
 def library():
@@ -27,12 +28,25 @@ def overlap(connect_and_sleep, clock):
     """Run two sleeping statements at once and return when each began and ended.
 
     connect_and_sleep(note) opens a connection, calls note(), runs the
-    statement, calls note() again. What patch() returned proves nothing; this does.
+    statement, calls note() again. The first note() waits until both have their
+    connection. What patch() returned proves nothing; this does.
     """
+    connected = []
+    go = Event()
 
     def one():
         times = []
-        connect_and_sleep(lambda: times.append(clock()))
+
+        def note():
+            if not times:
+                connected.append(None)
+                if len(connected) == 2:
+                    go.set()
+                if not go.wait(timeout=30):
+                    raise RuntimeError("the other of two connections did not open")
+            times.append(clock())
+
+        connect_and_sleep(note)
         return times
 
     both = [gevent.spawn(one), gevent.spawn(one)]

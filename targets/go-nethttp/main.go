@@ -180,31 +180,43 @@ func accessLog(next http.Handler) http.Handler {
 	})
 }
 
-// sayReady shows that two statements run at once in this process, then says
-// so. It asks through a pool of its own, made the same way: one of a single connection could not show it.
-func sayReady(ctx context.Context, pool int) error {
+// span is when a statement began and ended, in seconds.
+type span struct{ began, ended float64 }
+
+// overlap runs two sleeping statements at once. It asks through a pool of its
+// own, made the same way: one of a single connection could not show it.
+func overlap(ctx context.Context) (spans [2]span, err error) {
 	db, err := open(2)
 	if err != nil {
-		return err
+		return spans, err
 	}
 	defer db.Close()
-	began := time.Now()
-	type span struct {
-		began, ended float64
-		err          error
+	var connections [2]*sql.Conn
+	for i := range connections {
+		if connections[i], err = db.Conn(ctx); err != nil {
+			return spans, err
+		}
+		defer connections[i].Close()
 	}
-	spans := [2]span{}
+	zero := time.Now()
+	var errs [2]error
 	var both sync.WaitGroup
-	for i := range spans {
+	for i, connection := range connections {
 		both.Go(func() {
-			var zero int
-			spans[i].began = time.Since(began).Seconds()
-			spans[i].err = db.QueryRowContext(ctx, "SELECT SLEEP(?)", proofTime).Scan(&zero)
-			spans[i].ended = time.Since(began).Seconds()
+			var result int
+			spans[i].began = time.Since(zero).Seconds()
+			errs[i] = connection.QueryRowContext(ctx, "SELECT SLEEP(?)", proofTime).Scan(&result)
+			spans[i].ended = time.Since(zero).Seconds()
 		})
 	}
 	both.Wait()
-	if err := errors.Join(spans[0].err, spans[1].err); err != nil {
+	return spans, errors.Join(errs[:]...)
+}
+
+// sayReady shows that two statements run at once in this process, then says so.
+func sayReady(ctx context.Context, pool int) error {
+	spans, err := overlap(ctx)
+	if err != nil {
 		return fmt.Errorf("overlap proof: %w", err)
 	}
 	line, err := json.Marshal(map[string]any{

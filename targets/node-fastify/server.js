@@ -48,9 +48,9 @@ function openPool(size) {
   });
 }
 
-// asking returns how a pool runs a statement.
-function asking(pool) {
-  return env.PROTOCOL === 'prepared' ? pool.execute.bind(pool) : pool.query.bind(pool);
+// asking returns how a pool or one of its connections runs a statement.
+function asking(source) {
+  return env.PROTOCOL === 'prepared' ? source.execute.bind(source) : source.query.bind(source);
 }
 
 async function serve() {
@@ -80,7 +80,7 @@ async function serve() {
     await pool.end();
     process.exit(0);
   });
-  await app.listen({ host: env.HOST, port: Number(env.PORT) });
+  await app.listen({ host: env.HOST, port: Number(env.PORT), backlog: 2048 });
   sayReady(await overlap());
 }
 
@@ -89,13 +89,13 @@ async function serve() {
 // connection could not show it.
 async function overlap() {
   const pool = openPool(2);
-  const ask = asking(pool);
-  const one = async () => {
+  const connections = await Promise.all([pool.getConnection(), pool.getConnection()]);
+  const [first, second] = await Promise.all(connections.map(async (connection) => {
     const began = performance.now() / 1000;
-    await ask('SELECT SLEEP(?)', [0.2]);
+    await asking(connection)('SELECT SLEEP(?)', [0.2]);
     return [began, performance.now() / 1000];
-  };
-  const [first, second] = await Promise.all([one(), one()]);
+  }));
+  for (const connection of connections) connection.release();
   await pool.end();
   return { first_began: first[0], first_ended: first[1], second_began: second[0], second_ended: second[1] };
 }
