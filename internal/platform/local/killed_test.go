@@ -52,8 +52,10 @@ func (s subject) command() ([]string, error) {
 		cache, _ := os.UserCacheDir()
 		for _, pattern := range []string{"*/bin", "*/*/bin", "*/*/*/bin"} {
 			found, _ := filepath.Glob(filepath.Join(cache, "bakeoff", "targets", pattern, s.tool))
-			if len(found) > 0 {
-				tool, err = found[0], nil
+			for _, path := range found {
+				if exec.Command(path, "--version").Run() == nil { // else it is not prepared to the end
+					return append([]string{path}, s.args...), nil
+				}
 			}
 		}
 	}
