@@ -193,7 +193,7 @@ func listCommand(env Env) *cobra.Command {
 			if asJSON {
 				return json.NewEncoder(env.Stdout).Encode(runs)
 			}
-			return report.WriteList(env.Stdout, runs)
+			return report.WriteList(env.Stdout, runs, width(env.Stdout))
 		},
 	}
 	cmd.Flags().StringVar(&root, "out", "runs", "folder of runs")

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"bakeoff/internal/database"
@@ -123,8 +126,9 @@ func (t *trial) judge(phase load.Phase, l *ledger, w record.Witness) {
 		t.refuse(reason.Code, fmt.Errorf("phase %s: %s", phase.Name, reason.Text))
 	}
 	if share := wrongShare(l.books); share > maxWrong {
-		t.refuse("wrong-answers", fmt.Errorf("phase %s: %.2f %% of %d requests were not answered correctly (at most %.1f %%): %v",
-			phase.Name, 100*share, l.books.Planned, 100*maxWrong, l.outcomes))
+		b := l.books
+		t.refuse("wrong-answers", fmt.Errorf("phase %s: %.2f %% of %d requests were not answered correctly (at most %.1f %%): bad %d, timeout %d, error %d, dropped %d%s",
+			phase.Name, 100*share, b.Planned, 100*maxWrong, b.Bad, b.Timeout, b.Error, b.Dropped, classes(l.outcomes)))
 	}
 	for agent, a := range l.agents {
 		if err := a.limited(phase); err != nil {
@@ -162,4 +166,16 @@ func (a *agentLedger) limited(phase load.Phase) error {
 		return fmt.Errorf("lateness p99 is %v, the bound is %v", late, bound)
 	}
 	return nil
+}
+
+// classes lists outcome classes with their counts, or nothing.
+func classes(outcomes map[string]int64) string {
+	var parts []string
+	for _, class := range slices.Sorted(maps.Keys(outcomes)) {
+		parts = append(parts, fmt.Sprintf("%s %d", class, outcomes[class]))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
 }
