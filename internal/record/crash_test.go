@@ -268,7 +268,7 @@ func TestCutWhileResuming(t *testing.T) {
 	first := []int{all * 3 / 4}
 	if long() {
 		first = nil
-		for k := 20; k < all; k += 3 {
+		for k := 20; k < all; k += 9 {
 			first = append(first, k)
 		}
 	}

@@ -31,7 +31,7 @@ func Build(r *record.Reader) (*Summary, error) {
 	}
 	s := &Summary{
 		Format: SummaryVersion, Run: facts(run, p), Machine: run.Machine, Database: run.Database, Balancer: run.Balancer,
-		Dataset: p.Dataset, Notes: run.Notes, Problems: r.Problems(),
+		Dataset: p.Dataset, Notes: run.Notes, Found: run.Pilot, Problems: r.Problems(),
 	}
 	b := builder{s: s, steps: map[string]float64{}}
 	for _, state := range r.Trials() {
@@ -125,7 +125,9 @@ func (b *builder) choose() {
 	finished := map[place]bool{}
 	for i, t := range b.s.Trials {
 		k := place{t.Block, t.Target}
-		finished[k] = finished[k] || t.Status != record.TrialAborted
+		if t.Status != record.TrialAborted {
+			finished[k] = true
+		}
 		if old, ok := chosen[k]; t.Status == record.Valid && (!ok || b.s.Trials[old].Attempt <= t.Attempt) {
 			chosen[k] = i
 		}
@@ -178,7 +180,9 @@ func (b *builder) finish(run record.Run) {
 	}
 	for _, t := range s.Trials {
 		for _, f := range t.Phases {
-			s.Time.MeasuredS += f.DurationS
+			if t.Used {
+				s.Time.MeasuredS += f.DurationS
+			}
 		}
 	}
 	s.Time.WallS = run.Wall
@@ -281,6 +285,17 @@ func overBlocks(target string, blocks []PhaseFigures) PhaseTarget {
 		out.Late = float64(out.Books.Late) / float64(out.Books.Planned)
 	}
 	out.Tiers, out.Replicas = tiers(blocks), replicas(blocks)
+	if len(blocks) > 0 {
+		out.Warnings = stats.Summarize(goodputs(blocks)).Warnings
+	}
+	return out
+}
+
+func goodputs(blocks []PhaseFigures) []float64 {
+	out := make([]float64, len(blocks))
+	for i, f := range blocks {
+		out[i] = f.Goodput
+	}
 	return out
 }
 

@@ -14,7 +14,7 @@ func notUsed(s *Summary) []section {
 	if len(s.Unusable) > 0 {
 		g := grid{left: 2, words: 3, head: []string{"block", "target", "attempt", "status", "repeated", "reasons"}}
 		for _, u := range s.Unusable {
-			g.rows = append(g.rows, []string{fmt.Sprint(u.Block), u.Target, fmt.Sprint(u.Attempt), u.Status, u.Repeated, reasons(u.Reasons)})
+			g.rows = append(g.rows, []string{fmt.Sprint(u.Block), u.Target, fmt.Sprint(u.Attempt), u.Status, u.Repeated, reasons(u)})
 		}
 		out = append(out, section{title: "Trials that are in no statistic", tables: []grid{g}})
 	}
@@ -28,9 +28,13 @@ func notUsed(s *Summary) []section {
 	return out
 }
 
-func reasons(rs []record.Reason) string {
+func reasons(u Unusable) string {
 	var out []string
-	for _, r := range rs {
+	for _, r := range u.Reasons {
+		if r.Code == u.Status { // damaged, unfinished: said in the column before
+			out = append(out, r.Text)
+			continue
+		}
 		out = append(out, r.Code+": "+r.Text)
 	}
 	return strings.Join(out, "; ")
@@ -47,10 +51,11 @@ func pilot(s *Summary) []section {
 	if len(g.rows) == 0 {
 		return nil
 	}
-	return []section{{
-		title: "Pilot (block 0), outside all statistics", tables: []grid{g},
-		paras: []string{"One short closed trial per target before block 1; it only sets the rates of open phases."},
-	}}
+	text := "One short closed trial per target before block 1; it only sets the rates of open phases."
+	if s.Found != nil && s.Found.Slowest != "" {
+		text += fmt.Sprintf(" Taken from it: the slowest is %s, with %s/s.", s.Found.Slowest, number(s.Found.Throughput[s.Found.Slowest]))
+	}
+	return []section{{title: "Pilot (block 0), outside all statistics", tables: []grid{g}, paras: []string{text}}}
 }
 
 // settings shows how each target was deployed.

@@ -35,7 +35,8 @@ type Summary struct {
 	Phases   []Phase             `json:"phases"`  // measured ones, with medians and ranges over valid blocks
 	Trials   []Trial             `json:"trials"`  // of blocks from 1, in order; invalid ones among them
 	Pilot    []Trial             `json:"pilot,omitempty"`
-	Unusable []Unusable          `json:"unusable,omitempty"` // trials that are in no statistic, and why
+	Found    *record.Pilot       `json:"pilot_found,omitempty"` // what the controller took from it
+	Unusable []Unusable          `json:"unusable,omitempty"`    // trials that are in no statistic, and why
 	Time     Time                `json:"time"`
 	Notes    []string            `json:"notes,omitempty"`
 	Problems []record.Problem    `json:"problems,omitempty"` // damage of the run directory
@@ -80,7 +81,7 @@ type Target struct {
 
 // Time is where the run's time went.
 type Time struct {
-	MeasuredS float64       `json:"measured_s"` // seconds of measured phases in finished trials of blocks from 1
+	MeasuredS float64       `json:"measured_s"` // seconds of measured phases in trials that count
 	WallS     float64       `json:"wall_s"`
 	Useful    float64       `json:"useful"` // measured / wall
 	Steps     []record.Step `json:"steps"`  // sums over all finished trials, the pilot's included
@@ -233,6 +234,7 @@ type PhaseTarget struct {
 	DBConnections  Spread            `json:"database_connections_opened"`
 	Tiers          []Tier            `json:"tiers"`
 	Replicas       []PhaseReplica    `json:"replicas,omitempty"`
+	Warnings       []string          `json:"warnings,omitempty"` // what limits the use of the medians
 }
 
 // PercentileSpread is a percentile over the valid blocks.

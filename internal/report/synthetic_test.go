@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -48,6 +49,7 @@ func demo() *synthetic {
 		Database: record.DatabaseInfo{Kind: "private", Vendor: "mariadb", Version: "10.11.6", MaxConnections: 200, Settings: map[string]string{"innodb_buffer_pool_size": "536870912"}, Collation: "utf8mb4_general_ci", Rows: 1000000, Digest: "aa55aa55aa55aa55aa55", DigestAtFill: "x", DigestAtEnd: "x", FillSeconds: 9.1, Counter: "digest"},
 		Balancer: record.BalancerInfo{Kind: "nginx", Version: "1.22.1", Settings: map[string]string{"keepalive": "64"}},
 		Plan:     json.RawMessage(syntheticPlan), Measured: 72, Wall: 240,
+		Pilot: &record.Pilot{Throughput: map[string]float64{"django": 1000, "flask": 1400, "fastapi": 1200}, Slowest: "django"},
 	}
 	for i, t := range s.targets {
 		s.run.Targets = append(s.run.Targets, targetInfo(t))
@@ -58,6 +60,17 @@ func demo() *synthetic {
 			s.run.Order = append(s.run.Order, record.Place{Block: b, Position: i + 1, Target: t})
 		}
 	}
+	return s
+}
+
+// only keeps one target and so many blocks, without a pilot.
+func (s *synthetic) only(target string, blocks int) *synthetic {
+	s.targets, s.blocks = []string{target}, blocks
+	s.run.Targets, s.run.Order = []record.TargetInfo{targetInfo(target)}, nil
+	for b := 1; b <= blocks; b++ {
+		s.run.Order = append(s.run.Order, record.Place{Block: b, Position: 1, Target: target})
+	}
+	s.run.Plan = json.RawMessage(strings.Replace(syntheticPlan, `"blocks":3`, fmt.Sprintf(`"blocks":%d`, blocks), 1))
 	return s
 }
 

@@ -144,9 +144,7 @@ func cmpOr(s, other string) string {
 
 func head(s *Summary) section {
 	out := section{title: s.Run.Name + ": " + s.Headline}
-	for _, m := range s.Marks {
-		out.points = append(out.points, m)
-	}
+	out.points = append(out.points, s.Marks...)
 	keys := "keys chosen by the client"
 	if s.Dataset.Lookups == "server" {
 		keys = "keys drawn by the server"
@@ -186,10 +184,26 @@ func overview(s *Summary) section {
 		}
 		t.add(p, p.Name+": CPU of target per answer", func(o PhaseTarget) Spread { return o.tier("target").PerReqS }, millis)
 	}
-	return section{
-		title: "Medians over valid blocks, and their range", tables: []grid{t.grid(s)},
-		paras: []string{"Primary metric of the plan: " + cmpOr(s.Run.Primary, "none") + "."},
+	paras := []string{"Primary metric of the plan: " + cmpOr(s.Run.Primary, "none") + "."}
+	if w := warnings(s); len(w) > 0 {
+		paras = append(paras, "Warnings: "+strings.Join(w, "; ")+".")
 	}
+	return section{title: "Medians over valid blocks, and their range", tables: []grid{t.grid(s)}, paras: paras}
+}
+
+// warnings are what limits the medians, each said once.
+func warnings(s *Summary) []string {
+	var out []string
+	for _, p := range s.Phases {
+		for _, t := range p.Targets {
+			for _, w := range t.Warnings {
+				if !slices.Contains(out, w) {
+					out = append(out, w)
+				}
+			}
+		}
+	}
+	return out
 }
 
 // spreadTable puts the targets below each other, figure by figure.
