@@ -41,6 +41,46 @@ func (b *bench) testFull(t *testing.T) {
 	}
 }
 
+// testLenient looks up what can be no name instead of refusing it, and takes bytes
+// that are no text for U+FFFD, as many frameworks do: that is honest too.
+func (b *bench) testLenient(t *testing.T) {
+	f := newFake(b.db, "one")
+	f.around = func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
+		names, given := r.URL.Query()["name"]
+		if r.Method != http.MethodGet || r.URL.Path != "/demo" || !given {
+			next(w, r)
+			return
+		}
+		name := strings.ToValidUTF8(names[0], "\ufffd")
+		id, err := f.read(r.Context(), name)
+		if err != nil {
+			t.Error(err)
+		}
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		_, _ = w.Write(encode(name, id))
+	}
+	replicas, balancer := serveFakes(t, f)
+	b.mustPass(t, "before", replicas, balancer)
+}
+
+// primary is a database that looks names up by the primary key.
+type primary struct{ target.Fixture }
+
+func (primary) Explain(context.Context, string) (string, error) { return "PRIMARY", nil }
+
+func (b *bench) testOtherIndex(t *testing.T) {
+	other := *b.contract
+	other.Database = primary{b.server}
+	replicas, _ := serveFakes(t, newFake(b.db, "one"))
+	r, err := other.Check(t.Context(), "before", replicas, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if failed := failedNames(r); !slices.Equal(failed, []string{"index"}) {
+		t.Errorf("failed: %v", failed)
+	}
+}
+
 // testCachingBalancer spares the replicas a request and blames none of them for it.
 func (b *bench) testCachingBalancer(t *testing.T) {
 	replicas, balancer := serveFakes(t, newFake(b.db, "one"))

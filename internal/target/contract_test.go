@@ -55,6 +55,8 @@ func newBench(t *testing.T) *bench {
 func TestContract(t *testing.T) {
 	b := newBench(t)
 	t.Run("honest", b.testHonest)
+	t.Run("lenient", b.testLenient)
+	t.Run("another index", b.testOtherIndex)
 	t.Run("one of three", b.testNamed)
 	t.Run("full", b.testFull)
 	t.Run("caching balancer", b.testCachingBalancer)
@@ -278,6 +280,30 @@ func cheats() []cheat {
 				fmt.Fprint(w, `{"error": "too many connections"}`)
 			}
 		}, []string{"present", "absent", "drawn by the target"}, false},
+		{"404 for what does not exist", func(f *fake, _ *bench) {
+			f.write = func(w http.ResponseWriter, name string, id int64) {
+				w.Header().Set("Content-Type", "application/json")
+				if id == 0 {
+					w.WriteHeader(http.StatusNotFound)
+				}
+				_, _ = w.Write(encode(name, id))
+			}
+		}, []string{"absent", "hostile"}, false},
+		{"an id of what does not exist", func(f *fake, _ *bench) {
+			f.write = func(w http.ResponseWriter, name string, id int64) {
+				w.Header().Set("Content-Type", "application/json")
+				_, _ = w.Write([]byte(strings.Replace(string(encode(name, id)), "true", "false", 1)))
+			}
+		}, []string{"present"}, false},
+		{"finds what is no text", func(f *fake, _ *bench) {
+			f.around = func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
+				if strings.HasPrefix(r.URL.RawQuery, "name=%FF") {
+					writeAnswer(w, "%FF", 4)
+					return
+				}
+				next(w, r)
+			}
+		}, []string{"hostile"}, false},
 		{"another key", func(f *fake, _ *bench) {
 			f.write = func(w http.ResponseWriter, name string, id int64) {
 				if id%2 == 1 && len(name) > 30 {
@@ -318,9 +344,13 @@ func cheats() []cheat {
 		{"old Date", func(f *fake, _ *bench) {
 			f.around = dated([]string{time.Now().Add(-time.Minute).UTC().Format(http.TimeFormat)})
 		}, []string{"date"}, false},
+		{"Date to come", func(f *fake, _ *bench) {
+			f.around = dated([]string{time.Now().Add(time.Minute).UTC().Format(http.TimeFormat)})
+		}, []string{"date"}, false},
+		{"no time in Date", func(f *fake, _ *bench) { f.around = dated([]string{"today"}) }, []string{"date"}, false},
 		{"draws one key for ever", func(f *fake, _ *bench) {
 			f.draw = func() string { return "always" }
-		}, []string{"drawn by the target"}, true},
+		}, []string{"drawn by the target"}, false},
 		{"draws keys of one length", func(f *fake, _ *bench) {
 			f.draw = func() string { return drawName()[:1] + fmt.Sprint(time.Now().UnixNano()) }
 		}, []string{"drawn by the target"}, true},
@@ -345,6 +375,15 @@ func cheats() []cheat {
 		{"takes any method", func(f *fake, _ *bench) {
 			f.around = func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
 				r.Method = http.MethodGet
+				next(w, r)
+			}
+		}, []string{"wrong method"}, false},
+		{"500 on POST", func(f *fake, _ *bench) {
+			f.around = func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
+				if r.Method == http.MethodPost {
+					http.Error(w, "failed", http.StatusInternalServerError)
+					return
+				}
 				next(w, r)
 			}
 		}, []string{"wrong method"}, false},
