@@ -59,7 +59,7 @@ func (s *Server) Fill(ctx context.Context, d *dataset.Dataset, progress func(don
 // puts it there.
 func (s *Server) fillPrivate(ctx context.Context, d *dataset.Dataset, progress func(done, total int64)) (Filled, error) {
 	if s.state == plainState || s.private.options.Dataset.Spec() != d.Spec() {
-		if err := s.halt(ctx); err != nil {
+		if err := s.end(ctx); err != nil { // however: its data are not used again
 			return Filled{}, err
 		}
 		if err := s.restoreOr(ctx, d); err != nil {
@@ -116,7 +116,7 @@ func (s *Server) fromCache(ctx context.Context, e entry, d *dataset.Dataset) (di
 	if err == nil || ctx.Err() != nil {
 		return m.Digest, err
 	}
-	_ = s.halt(ctx)
+	err = errors.Join(err, s.end(ctx))
 	e.discard()
 	return "", err
 }

@@ -228,7 +228,18 @@ func newPrivate(ctx context.Context, o Options) (*private, error) {
 	if p.base, err = makeBase(o.Dir, p.account); err != nil {
 		return nil, fmt.Errorf("database: %w", err)
 	}
+	if err := p.folder("tmp"); err != nil {
+		return nil, fmt.Errorf("database: %w", errors.Join(err, os.RemoveAll(p.base)))
+	}
 	return p, nil
+}
+
+// folder makes a folder for the server's account.
+func (p *private) folder(name string) error {
+	if err := os.Mkdir(p.path(name), 0o700); err != nil {
+		return err
+	}
+	return p.own(p.path(name))
 }
 
 // path is a file in the server's folder.
@@ -284,13 +295,8 @@ func (p *private) initialise(ctx context.Context) error {
 	if err := os.RemoveAll(p.path("data")); err != nil {
 		return fmt.Errorf("database: %w", err)
 	}
-	for _, dir := range []string{"data", "tmp"} {
-		if err := os.MkdirAll(p.path(dir), 0o700); err != nil {
-			return fmt.Errorf("database: %w", err)
-		}
-		if err := p.own(p.path(dir)); err != nil {
-			return fmt.Errorf("database: %w", err)
-		}
+	if err := p.folder("data"); err != nil {
+		return fmt.Errorf("database: %w", err)
 	}
 	argv := []string{p.binary.path, "--no-defaults", "--initialize-insecure", "--datadir=" + p.path("data")}
 	if p.binary.vendor == MariaDB {
@@ -478,8 +484,8 @@ func (s *Server) await(ctx context.Context) error {
 	}
 }
 
-// halt ends the server cleanly, so that its data directory needs no recovery.
-func (s *Server) halt(ctx context.Context) error {
+// end ends the server.
+func (s *Server) end(ctx context.Context) error {
 	s.disconnect()
 	process := s.private.current()
 	if process == nil {
@@ -488,7 +494,16 @@ func (s *Server) halt(ctx context.Context) error {
 	if err := process.Stop(ctx, startTimeout); err != nil {
 		return fmt.Errorf("database: %w", err)
 	}
-	if exit := process.Exit(); exit.Code != 0 {
+	return nil
+}
+
+// halt ends the server and makes sure that it ended cleanly, so that its data
+// directory needs no recovery.
+func (s *Server) halt(ctx context.Context) error {
+	if err := s.end(ctx); err != nil {
+		return err
+	}
+	if exit := s.private.current().Exit(); exit.Code != 0 {
 		return fmt.Errorf("database: the server did not end cleanly (status %d %s): %s", exit.Code, exit.Signal, tail(s.private.log()))
 	}
 	return nil

@@ -53,8 +53,8 @@ type Server struct {
 	private  *private // nil when external
 	state    state    // of a private server: what Fill finds
 	restored string   // digest of the cached data directory, in cachedState
-	pool    *sql.DB
-	dialled atomic.Int64 // connections we opened, or tried to
+	pool     *sql.DB
+	dialled  atomic.Int64 // connections we opened, or tried to
 
 	mu      sync.Mutex // guards what follows and the use of conn
 	conn    *sql.Conn
@@ -142,7 +142,7 @@ func (s *Server) connect(cfg *mysql.Config, dial func(ctx context.Context) (net.
 	s.dialled.Store(0)
 	clear(s.base)
 	clear(s.last)
-	s.pool.SetMaxIdleConns(1)
+	s.pool.SetMaxIdleConns(-1) // a session used for something else must not become ours
 	return nil
 }
 

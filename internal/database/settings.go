@@ -135,10 +135,10 @@ func render(vendor string, lists ...[]setting) string {
 // settingNames are the variables Info reports.
 func (s *Server) settingNames() []string {
 	names := slices.Clone(reported)
+	for _, p := range pinned {
+		names = append(names, variable(p.name))
+	}
 	if s.private != nil {
-		for _, p := range pinned {
-			names = append(names, variable(p.name))
-		}
 		for name := range s.private.options.Settings {
 			names = append(names, variable(name))
 		}

@@ -1,0 +1,240 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+	"testing"
+	"time"
+
+	"bakeoff/internal/dataset"
+)
+
+const lookup = "SELECT id, name FROM demo_data WHERE name = ? ORDER BY id LIMIT 1"
+
+// ask is one lookup as a target does it; a name that is absent is no error.
+func ask(ctx context.Context, c interface {
+	QueryRowContext(context.Context, string, ...any) *sql.Row
+}, name string) error {
+	var id int64
+	var got string
+	if err := c.QueryRowContext(ctx, lookup, name).Scan(&id, &got); !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	return nil
+}
+
+// names are present and absent ones.
+func names(t *testing.T, d *dataset.Dataset, n int) []string {
+	keys, err := dataset.NewKeys(d, 5, 0.5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := make([]string, n)
+	for i := range list {
+		key, _, _ := keys.AppendKey(nil, 1, uint64(i))
+		list[i] = string(key)
+	}
+	return list
+}
+
+func countExactly(t *testing.T, s *Server, d *dataset.Dataset) {
+	const n = 200
+	ctx := t.Context()
+	all := names(t, d, n)
+	text, prepared := asTarget(t, s.Access(), true), asTarget(t, s.Access(), false)
+	for _, c := range []struct {
+		name   string
+		do     func() error
+		reads  int64
+		others map[string]int64 // of those named
+		opened int64
+	}{
+		{"nothing", func() error { return nil }, 0, nil, 0},
+		{"text, connection per request", func() error {
+			for _, name := range all {
+				c, err := text.Conn(ctx)
+				if err != nil {
+					return err
+				}
+				if _, err := c.ExecContext(ctx, "SET SESSION sql_auto_is_null = 0"); err != nil {
+					return err
+				}
+				if err := ask(ctx, c, name); err != nil {
+					return err
+				}
+				_ = c.Raw(func(any) error { return errors.New("x") })
+				_ = c.Close()
+				text.SetMaxIdleConns(-1)
+			}
+			return nil
+		}, n, map[string]int64{"select": n, "set_option": n}, n},
+		{"prepared for each request, eight at a time", func() error {
+			var wg sync.WaitGroup
+			errs := make([]error, 8)
+			prepared.SetMaxIdleConns(8)
+			for w := range errs {
+				wg.Go(func() {
+					for i := w; i < n; i += len(errs) {
+						errs[w] = errors.Join(errs[w], ask(ctx, prepared, all[i]))
+					}
+				})
+			}
+			wg.Wait()
+			return errors.Join(errs...)
+		}, n, map[string]int64{"select": n, "stmt_prepare": n, "stmt_execute": n, "stmt_close": n}, -1},
+		{"prepared once", func() error {
+			statement, err := prepared.PrepareContext(ctx, lookup)
+			if err != nil {
+				return err
+			}
+			defer statement.Close()
+			for _, name := range all {
+				var id int64
+				var got string
+				if err := statement.QueryRowContext(ctx, name).Scan(&id, &got); err != nil && !errors.Is(err, sql.ErrNoRows) {
+					return err
+				}
+			}
+			return nil
+		}, n, map[string]int64{"select": n, "stmt_execute": n}, -1},
+		{"in a transaction", func() error {
+			for _, name := range all {
+				tx, err := prepared.BeginTx(ctx, nil)
+				if err != nil {
+					return err
+				}
+				if err := errors.Join(ask(ctx, tx, name), tx.Rollback()); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, n, map[string]int64{"begin": n, "rollback": n, "select": n}, -1},
+		{"pings and variables only", func() error {
+			for range n {
+				var v string
+				if err := errors.Join(prepared.PingContext(ctx), prepared.QueryRowContext(ctx, "SELECT @@version").Scan(&v)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, 0, map[string]int64{"select": n}, -1},
+		{"each one twice", func() error {
+			for _, name := range all {
+				if err := errors.Join(ask(ctx, prepared, name), ask(ctx, prepared, name)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, 2 * n, nil, -1},
+	} {
+		before, err := s.Counters(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.do(); err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		ourselves(t, s, d)
+		got := settle(t, s, before)
+		if got.Reads != c.reads {
+			t.Errorf("%s: %d reads counted, %d made", c.name, got.Reads, c.reads)
+		}
+		for kind, want := range c.others {
+			if got.Others[kind] != want {
+				t.Errorf("%s: %d %s counted, %d made (%v)", c.name, got.Others[kind], kind, want, got.Others)
+			}
+		}
+		if c.opened >= 0 && got.Connections != c.opened {
+			t.Errorf("%s: %d connections counted, %d opened", c.name, got.Connections, c.opened)
+		}
+		if c.others == nil && c.reads == 0 && len(got.Others) != 0 {
+			t.Errorf("%s: our own statements are counted: %v", c.name, got.Others)
+		}
+	}
+}
+
+// settle reads the counters once the server has taken in what the driver
+// sends without waiting for an answer (closing a statement).
+func settle(t *testing.T, s *Server, before Counters) Counters {
+	t.Helper()
+	var last Counters
+	for range 50 {
+		now, err := s.Counters(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := now.Sub(before)
+		if last.Others != nil && maps.Equal(got.Others, last.Others) {
+			return got
+		}
+		last = got
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Fatal("the counters do not settle")
+	return last
+}
+
+// ourselves does everything of ours that reads the table or asks for status.
+func ourselves(t *testing.T, s *Server, d *dataset.Dataset) {
+	t.Helper()
+	ctx := t.Context()
+	for i := range int64(5) {
+		_, _, err1 := s.Lookup(ctx, d.Name(1+i))
+		_, err2 := s.Status(ctx)
+		_, err3 := s.ConnectionCount(ctx)
+		_, err4 := s.Explain(ctx, fmt.Sprint(i))
+		if err := errors.Join(err1, err2, err3, err4); err != nil {
+			t.Fatal(err)
+		}
+	}
+	id, err := s.Insert(ctx, "ourselves")
+	if err := errors.Join(err, s.Delete(ctx, id), s.Check(ctx, d)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Digest(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCountersExact(t *testing.T) {
+	s, d := shared(t)
+	countExactly(t, s, d)
+}
+
+// TestCountersAfterOurConnectionBroke shows that what an ended session of
+// ours did stays taken off.
+func TestCountersAfterOurConnectionBroke(t *testing.T) {
+	s, d := shared(t)
+	before, err := s.Counters(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ourselves(t, s, d)
+	s.mu.Lock()
+	s.dropConn()
+	s.mu.Unlock()
+	ourselves(t, s, d)
+	got := settle(t, s, before)
+	if got.Reads != 0 || got.Connections != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestCountersByDigest counts on a server that keeps statement digests.
+func TestCountersByDigest(t *testing.T) {
+	_, d := shared(t)
+	s := startPrivate(t, Options{CacheDir: fixture.testCache, Dataset: d, Settings: map[string]string{"performance-schema": "ON"}})
+	if _, err := s.Fill(t.Context(), d, nil); err != nil {
+		t.Fatal(err)
+	}
+	info, err := s.Info(t.Context())
+	if err != nil || info.Settings["performance_schema"] != "ON" {
+		t.Fatalf("performance_schema = %s, %v", info.Settings["performance_schema"], err)
+	}
+	t.Logf("counted by %s", info.Counter)
+	countExactly(t, s, d)
+}

@@ -1,0 +1,73 @@
+package database
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestSecretsStay looks for the passwords wherever others could see them.
+func TestSecretsStay(t *testing.T) {
+	s, _ := shared(t)
+	p := s.private
+	if len(p.admin) < 20 || len(p.target) < 20 || p.admin == p.target {
+		t.Fatal("passwords are short or the same")
+	}
+	for _, secret := range []string{p.admin, p.target} {
+		if pids := serversUnder(t, secret); len(pids) > 0 {
+			t.Errorf("a password is in %v", pids)
+		}
+		info, err := s.Info(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := fmt.Sprintf("%v %+v %#v %v %v", info, info, info, s.Access(), p.command()); strings.Contains(text, secret) {
+			t.Error("a password is in what is printed")
+		}
+		if text := fmt.Sprintf("%v %+v %#v %s", s.Access(), s.Access(), s.Access(), s.Access()); strings.Contains(text, secret) {
+			t.Error("a password is in the text of Access")
+		}
+	}
+	allowed := s.Access().PasswordFile
+	seen := 0
+	for _, root := range []string{fixture.dir, p.base} {
+		err := filepath.WalkDir(root, func(path string, item fs.DirEntry, err error) error {
+			if err != nil || !item.Type().IsRegular() {
+				return err
+			}
+			info, err := item.Info()
+			if err != nil {
+				return err
+			}
+			if info.Mode().Perm()&0o077 != 0 && !strings.HasPrefix(path, p.path("data")) {
+				t.Errorf("%s has mode %v", path, info.Mode())
+			}
+			text, err := os.ReadFile(path)
+			for _, secret := range []string{p.admin, p.target} {
+				if strings.Contains(string(text), secret) {
+					if seen++; path != allowed || secret != p.target {
+						t.Errorf("a password is in %s", path)
+					}
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if seen != 1 {
+		t.Errorf("passwords found %d times, not once in %s", seen, allowed)
+	}
+	for _, dir := range []string{p.options.Dir, p.base} {
+		if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+			t.Errorf("%s: %v %v", dir, info.Mode(), err)
+		}
+	}
+	if text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.Process().PID())); err != nil || strings.Contains(string(text), "\nUid:\t0\t") {
+		t.Errorf("the server runs as root: %v", err)
+	}
+}
