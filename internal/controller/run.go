@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"bakeoff/internal/balancer"
 	"bakeoff/internal/collect"
 	"bakeoff/internal/fleet"
@@ -115,7 +117,13 @@ func (r *run) startFleet(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("agents: %w", err)
 	}
-	return nil
+	return r.writer.Update(func(rec *record.Run) {
+		for _, p := range r.fleet.Processes() {
+			if raw, err := unix.Getpriority(unix.PRIO_PROCESS, p.PID()); err == nil && raw != 20 {
+				rec.Notes = append(rec.Notes, fmt.Sprintf("%s runs at niceness %d", p.Name(), 20-raw))
+			}
+		}
+	})
 }
 
 // blocks conducts the trials in their order, and at the end of each block its invalid ones
