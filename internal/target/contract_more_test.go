@@ -268,7 +268,7 @@ func (b *bench) testUnderLoad(t *testing.T) {
 			}
 			replicas, balancer := serveFakes(t, f)
 			before := b.mustPass(t, "before", replicas, balancer)
-			books, unwritten, reads, served := b.load(t, f, before, balancer)
+			books, unwritten, reads, served := b.load(t, before, balancer, f.served.Load)
 			b.mustPass(t, "after", replicas, balancer)
 			if found := books.Bad > 0; found != c.bad {
 				t.Errorf("sample: %+v", books)
@@ -304,29 +304,27 @@ func (b *bench) mustPass(t *testing.T, when string, replicas []target.Endpoint, 
 }
 
 // load sends lookups over 32 connections for a moment, and returns the books and
-// what the witnesses counted.
-func (b *bench) load(t *testing.T, f *fake, learned target.Result, balancer string) (books stats.Books, unwritten, reads, served int64) {
+// what the witnesses counted; count is the balancer's.
+func (b *bench) load(t *testing.T, learned target.Result, balancer string, count func() int64) (books stats.Books, unwritten, reads, served int64) {
 	t.Helper()
-	spec := dataset.WorkloadSpec{
+	workload, err := b.data.Workload(dataset.WorkloadSpec{
 		Dataset: b.data.Spec(), Seed: 3, HitRatio: 0.5, Lookups: dataset.Client,
 		LengthPresent: learned.LengthPresent, LengthAbsent: learned.LengthAbsent,
-	}
-	workload, err := b.data.Workload(spec)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, err := b.server.Counters(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	seen := f.served.Load()
-	job := engine.Job{
+	before, seen := b.counters(t), count()
+	outcomes := map[string]int64{}
+	err = engine.NewHTTP().Run(t.Context(), engine.Job{
 		URLs: []string{balancer}, Share: engine.Share{Index: 0, Of: 1}, Seed: 3, Workload: workload, Start: time.Now(),
 		Phase: engine.Phase{Model: engine.Closed, Connections: 32, Duration: 700 * time.Millisecond, Timeout: 10 * time.Second, CheckShare: 0.1},
-	}
-	err = engine.NewHTTP().Run(t.Context(), job, func(w engine.Window) {
+	}, func(w engine.Window) {
 		books.Add(w.Books)
 		unwritten += w.Unwritten
+		for class, n := range w.Outcomes {
+			outcomes[class] += n
+		}
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -334,10 +332,16 @@ func (b *bench) load(t *testing.T, f *fake, learned target.Result, balancer stri
 	if err := books.Exact(); err != nil || books.Answered() < 100 {
 		t.Fatalf("%+v: %v", books, err)
 	}
-	after, err := b.server.Counters(t.Context())
+	reads, served = b.counters(t).Reads-before.Reads, count()-seen
+	t.Logf("%+v, of which %v; %d reads, %d at the balancer", books, outcomes, reads, served)
+	return books, unwritten, reads, served
+}
+
+func (b *bench) counters(t *testing.T) database.Counters {
+	t.Helper()
+	c, err := b.server.Counters(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%+v", books)
-	return books, unwritten, after.Reads - before.Reads, f.served.Load() - seen
+	return c
 }

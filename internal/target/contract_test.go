@@ -15,6 +15,7 @@ import (
 
 	"bakeoff/internal/database"
 	"bakeoff/internal/dataset"
+	"bakeoff/internal/platform"
 	"bakeoff/internal/target"
 )
 
@@ -22,6 +23,7 @@ const testRows = 20_000
 
 // bench is a filled database and the contract over it, shared by the tests below.
 type bench struct {
+	platform platform.Platform
 	server   *database.Server
 	data     *dataset.Dataset
 	db       *sql.DB // as targets reach it
@@ -34,7 +36,8 @@ func newBench(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := database.Start(t.Context(), database.Options{Platform: openPlatform(t), Dir: t.TempDir(), BufferPool: "64M"})
+	p := openPlatform(t)
+	server, err := database.Start(t.Context(), database.Options{Platform: p, Dir: t.TempDir(), BufferPool: "64M"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +50,7 @@ func newBench(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	return &bench{
-		server: server, data: data, db: openTarget(t, server.Access()),
+		platform: p, server: server, data: data, db: openTarget(t, server.Access()),
 		contract: &target.Contract{Dataset: data, Database: server, Lookups: dataset.Client, Seed: 7, Secrets: []string{server.Access().Password}},
 	}
 }
