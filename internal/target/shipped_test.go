@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -231,8 +232,48 @@ func (s *stage) testVariant(t *testing.T, name, variant string) {
 	if status, _, body := get(t, r, "/demo?name="+word); status != 200 || !strings.Contains(string(body), word) {
 		t.Errorf("status %d, body %s", status, body)
 	}
+	if name == "django" && variant == "bounded" {
+		s.testBound(t, r, l.Pool)
+	}
 	if log := s.stop(t, r); !strings.Contains(log, word) {
 		t.Errorf("the access log is on, yet the request is not in\n%s", log)
+	}
+}
+
+// testBound sends more requests at once than the pool holds and watches the
+// connections: the server may still be closing some that Django has left.
+func (s *stage) testBound(t *testing.T, r *target.Replica, pool int) {
+	const clients, each, closing = 24, 20, 4
+	var all sync.WaitGroup
+	for range clients {
+		all.Go(func() {
+			for range each {
+				if answer, err := http.Get("http://" + r.Address() + "/demo?name=x"); err != nil || answer.StatusCode != 200 {
+					t.Errorf("%v, %v", answer, err)
+				} else {
+					answer.Body.Close()
+				}
+			}
+		})
+	}
+	ended := make(chan struct{})
+	go func() { all.Wait(); close(ended) }()
+	most, looks := 0, 0
+	for {
+		select {
+		case <-ended:
+			t.Logf("at most %d connections in %d looks, with a pool of %d and %d clients", most, looks, pool, clients)
+			if most > pool+closing || most < 1 {
+				t.Errorf("%d connections, want at most %d", most, pool+closing)
+			}
+			return
+		default:
+		}
+		now, err := s.server.ConnectionCount(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		most, looks = max(most, now), looks+1
 	}
 }
 
