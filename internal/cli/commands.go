@@ -134,7 +134,7 @@ func reportCommand(env Env) *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
 		Use:   "report RUN",
-		Short: "print what a run directory holds, as text, Markdown or JSON",
+		Short: "print what a run directory holds, as text, Markdown, a picture or JSON",
 		Args:  exactly(1, "one run directory"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			reader, err := record.Open(args[0])
@@ -148,7 +148,7 @@ func reportCommand(env Env) *cobra.Command {
 			return writeReport(env.Stdout, format, summary)
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "text", "text, markdown or json")
+	cmd.Flags().StringVar(&format, "format", "text", "text, markdown, svg or json")
 	return cmd
 }
 
@@ -158,12 +158,14 @@ func writeReport(w io.Writer, format string, s *report.Summary) error {
 		return report.WriteText(w, s, width(w))
 	case "markdown":
 		return report.WriteMarkdown(w, s)
+	case "svg":
+		return report.WriteSVG(w, s)
 	case "json":
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
 		return enc.Encode(s)
 	}
-	return usageError{fmt.Errorf("unknown format %q (there are: text, markdown, json)", format)}
+	return usageError{fmt.Errorf("unknown format %q (there are: text, markdown, svg, json)", format)}
 }
 
 // keepReport writes summary.json and report.md into the run directory.

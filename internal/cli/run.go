@@ -112,9 +112,13 @@ func options(env Env, f runFlags, path string) (controller.Options, error) {
 	if err != nil {
 		return controller.Options{}, fmt.Errorf("own path: %w", err)
 	}
+	out, err := filepath.Abs(f.out) // processes of a run have other working folders
+	if err != nil {
+		return controller.Options{}, fmt.Errorf("--out: %w", err)
+	}
 	return controller.Options{
 		Plan: p, PlanGiven: given, Recipes: recipes, PlatformName: "local", Self: []string{self}, CacheDir: cache,
-		Out: f.out, Resume: f.resume, Keep: f.keep, Short: f.short, MaxTime: f.maxTime, Version: version(),
+		Out: out, Resume: f.resume, Keep: f.keep, Short: f.short, MaxTime: f.maxTime, Version: version(),
 	}, nil
 }
 

@@ -1,0 +1,70 @@
+package report
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+)
+
+// elements counts the elements of a picture by name, and fails on text that is no XML.
+func elements(t *testing.T, picture []byte) map[string]int {
+	t.Helper()
+	out := map[string]int{}
+	for dec := xml.NewDecoder(bytes.NewReader(picture)); ; {
+		token, err := dec.Token()
+		if errors.Is(err, io.EOF) {
+			return out
+		}
+		if err != nil {
+			t.Fatalf("the picture is no XML: %v", err)
+		}
+		if start, ok := token.(xml.StartElement); ok {
+			out[start.Name.Local]++
+		}
+	}
+}
+
+func TestPictureHasADotForEachValidBlock(t *testing.T) {
+	d := demo()
+	w := d.begin(t)
+	d.whole(t, w)
+	s := open(t, w)
+	want := 0
+	for _, c := range s.charts() {
+		for _, row := range c.rows {
+			if len(row.values) != row.spread.N {
+				t.Errorf("%s, %s: %d dots for %d valid blocks", c.title, row.name, len(row.values), row.spread.N)
+			}
+			want += len(row.values)
+		}
+	}
+	var picture bytes.Buffer
+	if err := WriteSVG(&picture, s); err != nil {
+		t.Fatal(err)
+	}
+	if got := elements(t, picture.Bytes())["circle"]; got != want || want == 0 {
+		t.Errorf("%d dots are drawn, want %d", got, want)
+	}
+	for _, target := range s.Targets {
+		if !strings.Contains(picture.String(), ">"+target.Name+"<") {
+			t.Errorf("%s is not named", target.Name)
+		}
+	}
+}
+
+func TestPictureOfNothingIsRefused(t *testing.T) {
+	if err := WriteSVG(io.Discard, &Summary{}); err == nil {
+		t.Error("a run without a valid trial was drawn")
+	}
+}
+
+func TestTicksCoverTheGreatestValue(t *testing.T) {
+	for most, want := range map[float64]float64{0: 1, 307: 100, 1.7: 0.5, 5: 1, 5.01: 2, 0.0863: 0.02} {
+		if got := tick(most); got < want*0.999 || got > want*1.001 {
+			t.Errorf("tick(%g) = %g, want %g", most, got, want)
+		}
+	}
+}
