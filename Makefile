@@ -6,7 +6,8 @@ BIN := bin/bakeoff
 # What tests need beside what a run needs.
 TEST_PACKAGES := mariadb-server nginx-light libmariadb-dev pkg-config python3-venv python3-dev gcc
 
-.PHONY: help build demo test test-fast lint deps test-deps clean bench-data bench-engine fuzz
+.PHONY: help build demo test lint deps test-deps clean race bench-data \
+	test-long-kill test-long-data test-long-record test-long-contract test-long-engine test-long-fleet test-long-program
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
@@ -30,6 +31,36 @@ lint: ## formatting, vet, staticcheck
 
 test: test-deps lint ## everything, with few repeats and scaled sizes
 	$(GO) test -count=1 -timeout 18m -p 2 ./...
+
+# One subject's full counts each, at most 45 minutes on 2 cores.
+LONG = BAKEOFF_LONG=1 $(GO) test -count=1 -v -timeout 45m
+
+test-long-kill: test-deps ## 50 kills of the controller, and of whole runs
+	$(LONG) -run 'LongKill' ./internal/platform/local ./internal/cli
+
+test-long-data: test-deps ## 20 interrupted fills
+	$(LONG) -run 'Kill|Interrupt' ./internal/database
+
+test-long-record: ## cut and damaged run directories
+	$(LONG) ./internal/record
+
+test-long-contract: test-deps ## every target and every planted cheat
+	$(LONG) ./internal/target
+
+test-long-engine: ## stalls, books and schedules of the load engines
+	$(LONG) ./internal/load
+
+test-long-fleet: ## lost, frozen and cut off agents
+	$(LONG) ./internal/fleet
+
+test-long-program: test-deps ## the program as users run it
+	$(LONG) ./internal/cli
+
+bench-data: test-deps ## a million rows against the database's own client, and from the cache
+	BAKEOFF_BENCH=1 $(GO) test -count=1 -v -timeout 45m -run Bench ./internal/database
+
+race: test-deps ## the race detector over everything
+	$(GO) test -race -count=1 -timeout 40m -p 1 ./...
 
 clean: ## remove what was built
 	rm -rf bin
