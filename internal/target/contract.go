@@ -97,12 +97,9 @@ func (c *Contract) Check(ctx context.Context, when string, replicas []Endpoint, 
 		return Result{}, err
 	}
 	defer s.asker.close()
-	if err := s.settle(ctx); err != nil {
-		return Result{}, fmt.Errorf("target: check the contract: %w", err)
-	}
 	for _, p := range parts() {
 		err := p.run(s, ctx)
-		if err == nil {
+		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
 		if err != nil {
@@ -121,6 +118,7 @@ type part struct {
 // parts are all of a check, in order.
 func parts() []part {
 	return []part{
+		{"first idle point", (*session).settle},
 		{"index", (*session).checkIndex},
 		{"ping", (*session).checkPing},
 		{"lookups", (*session).checkLookups},

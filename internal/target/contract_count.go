@@ -9,30 +9,53 @@ import (
 )
 
 const (
-	settleWait = 20 * time.Millisecond // between two looks at the counts
-	settleMost = time.Second           // after which the counts are taken as they are
+	stillWait  = 20 * time.Millisecond // between two looks at the counts
+	stillLooks = 3                     // looks in a row that must agree with the one before
+	stillMost  = 5 * time.Second       // after which the counts are taken as they are
 )
 
-// settle waits until the counts stand still: the first idle point.
+// Idle waits until what the database counts stands still for 60 ms: a server
+// may still work on requests that nobody waits for any more. After 5 s it
+// returns the counts as they are, and false.
+func Idle(ctx context.Context, from interface {
+	Counters(context.Context) (database.Counters, error)
+},
+) (last database.Counters, still bool, err error) {
+	if last, err = from.Counters(ctx); err != nil {
+		return last, false, err
+	}
+	end := time.Now().Add(stillMost)
+	for same := 0; same < stillLooks; {
+		if time.Now().After(end) {
+			return last, false, nil
+		}
+		if err := pause(ctx, stillWait); err != nil {
+			return last, false, err
+		}
+		now, err := from.Counters(ctx)
+		if err != nil {
+			return last, false, err
+		}
+		same++
+		if now.Reads != last.Reads || others(now.Sub(last)) != 0 {
+			same = 0
+		}
+		last = now
+	}
+	return last, true, nil
+}
+
+// settle waits for the first idle point.
 func (s *session) settle(ctx context.Context) error {
-	last, err := s.Database.Counters(ctx)
+	last, still, err := Idle(ctx, s.Database)
 	if err != nil {
 		return err
 	}
-	for end := time.Now().Add(settleMost); time.Now().Before(end); {
-		if err := pause(ctx, settleWait); err != nil {
-			return err
-		}
-		now, err := s.Database.Counters(ctx)
-		if err != nil {
-			return err
-		}
-		still := now.Reads == last.Reads && others(now.Sub(last)) == 0
-		last = now
-		if still {
-			break
-		}
+	problem := ""
+	if !still {
+		problem = fmt.Sprintf("expected no statements before the check, the database was not idle within %s", stillMost)
 	}
+	s.ledger.enter("statements", Endpoint{}, problem)
 	s.last = last
 	return nil
 }

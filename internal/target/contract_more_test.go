@@ -222,7 +222,7 @@ func (b *bench) testInterrupted(t *testing.T) {
 		}
 	}
 	replicas, balancer := serveFakes(t, f)
-	if _, err := b.contract.Check(ctx, "before", replicas, balancer); !errors.Is(err, cause) && !errors.Is(err, context.Canceled) {
+	if _, err := b.contract.Check(ctx, "before", replicas, balancer); !errors.Is(err, cause) {
 		t.Errorf("error %v, want %v", err, cause)
 	}
 	if ctx.Err() == nil {
