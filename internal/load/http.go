@@ -88,7 +88,8 @@ func (h *HTTP) Run(ctx context.Context, job Job, emit func(Window)) error {
 		case <-finished:
 		}
 	}()
-	r.emit(finished, emit)
+	e := emission{start: r.start, ledgers: []*ledger{r.ledger}, whole: r.whole, ended: finished}
+	e.run(emit)
 	<-watched
 	if r.stopped.Load() {
 		return ctx.Err()
@@ -110,7 +111,7 @@ func (h *HTTP) prepare(job *Job) (*run, error) {
 		return nil, err
 	}
 	r.start = monotonic(job.Start)
-	r.ledger = newLedger(job.Phase.Timeout)
+	r.ledger = newLedger(job.Phase.Timeout, true)
 	for _, c := range job.connections() {
 		w := &worker{run: r, number: c, wake: make(chan arrival, 1), stream: r.job.stream(-1)}
 		if job.Phase.Model == Closed {
@@ -178,27 +179,6 @@ func (r *run) permitted() bool {
 		return false
 	}
 	return true
-}
-
-// emit passes the windows on, in order, until everything has ended.
-func (r *run) emit(finished <-chan struct{}, emit func(Window)) {
-	tick := time.NewTimer(time.Until(r.start.Add(time.Second)))
-	defer tick.Stop()
-	for {
-		select {
-		case <-finished:
-			for _, w := range r.ledger.last(max(r.now(), 0), r.whole()) {
-				emit(w)
-			}
-			return
-		case <-tick.C:
-			now := r.now()
-			for _, w := range r.ledger.take(now) {
-				emit(w)
-			}
-			tick.Reset(time.Duration(second - now%second))
-		}
-	}
 }
 
 // whole is how many windows there are at least: one per second of the phase,

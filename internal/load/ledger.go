@@ -3,270 +3,141 @@ package load
 import (
 	"sync"
 	"time"
-
-	"bakeoff/internal/stats"
 )
 
-const (
-	second     = int64(time.Second)
-	maxClasses = 64 // distinct outcomes per window; further ones count as "other"
-	// boundStep is what the bounds of arrivals dropped before the time-out are
-	// rounded down to, so that they stay few.
-	boundStep   = 10 * time.Millisecond
-	maxReplicas = 256 // distinct replicas per window; further ones count as "other"
-)
-
-// ledger keeps the books of one agent's phase, one window per second. Times
-// are nanoseconds since the phase's start. It is safe for concurrent use.
+// ledger is a book that several goroutines write.
 type ledger struct {
-	mu       sync.Mutex
-	timeout  time.Duration
-	cpu      func() time.Duration
-	window   Window   // of second window.Second
-	closed   []Window // full seconds nobody has taken yet
-	inFlight int
-	since    int64 // up to when InFlight is integrated
-	used     time.Duration
+	mu sync.Mutex
+	book
 }
 
-func newLedger(timeout time.Duration) *ledger {
-	l := &ledger{timeout: timeout, cpu: processCPU, used: processCPU()}
-	l.window = newWindow(0)
-	return l
-}
-
-func newWindow(n int) Window {
-	return Window{
-		Second:   n,
-		Response: stats.NewHistogram(),
-		Service:  stats.NewHistogram(),
-		Lateness: stats.NewHistogram(),
+// newLedger returns the ledger of one loop. Of several loops of one process
+// only one accounts for the process's CPU time.
+func newLedger(timeout time.Duration, first bool) *ledger {
+	cpu := processCPU
+	if !first {
+		cpu = func() time.Duration { return 0 }
 	}
+	return &ledger{book: newBook(timeout, cpu)}
 }
 
-// result is the end of one request.
-type result struct {
-	stream, n uint64
-	intended  int64  // ns since the phase's start
-	sent      int64  // when the attempt began
-	ended     int64  // last byte, failure or time-out
-	class     string // empty: ok
-	answered  bool   // a whole answer came: ok or bad
-	written   bool   // the request was fully written
-	checked   bool
-	status    int
-	replica   string
-	hit       bool // expected to exist
-	known     bool // whether hit is
-}
-
-// planned books an arrival that the schedule asks for.
 func (l *ledger) planned(now int64) {
 	l.mu.Lock()
-	l.roll(now)
-	l.window.Books.Planned++
-	l.mu.Unlock()
+	defer l.mu.Unlock()
+	l.book.planned(now)
 }
 
-// taken books how late an arrival was taken up, and whether it had to wait for a free connection then.
 func (l *ledger) taken(now, lateness int64, queued bool) {
 	l.mu.Lock()
-	l.roll(now)
-	w := &l.window
-	w.Lateness.Record(time.Duration(lateness))
-	switch {
-	case lateness > int64(lateAfter):
-		w.Books.Late++
-	case queued:
-		w.Books.Queued++
-	}
-	l.mu.Unlock()
+	defer l.mu.Unlock()
+	l.book.taken(now, lateness, queued)
 }
 
-// sent books the start of an attempt.
 func (l *ledger) sent(now int64) {
 	l.mu.Lock()
-	l.roll(now)
-	l.window.Books.Sent++
-	l.inFlight++
-	l.window.InFlight += l.behind(now)
-	l.mu.Unlock()
+	defer l.mu.Unlock()
+	l.book.sent(now)
 }
 
-// dropped books a planned arrival that is never sent: it waited from intended
-// to now. lost names our own fault, or is empty.
 func (l *ledger) dropped(now, intended int64, lost string) {
 	l.mu.Lock()
-	l.roll(now)
-	w := &l.window
-	w.Books.Dropped++
-	waited := min(time.Duration(max(now-intended, 0)), l.timeout)
-	if waited < l.timeout {
-		waited = waited.Truncate(boundStep)
-	}
-	w.Response.RecordOver(waited)
-	if lost != "" {
-		add(&w.Lost, lost, 1)
-	}
-	l.mu.Unlock()
+	defer l.mu.Unlock()
+	l.book.dropped(now, intended, lost)
 }
 
-// opened books a connection.
 func (l *ledger) opened(now int64) {
 	l.mu.Lock()
-	l.roll(now)
-	l.window.Opened++
-	l.mu.Unlock()
+	defer l.mu.Unlock()
+	l.book.opened(now)
 }
 
-// finished books the end of a request that was sent.
 func (l *ledger) finished(r *result) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.roll(r.ended)
-	l.inFlight--
-	l.window.InFlight -= l.behind(r.ended)
-	w := &l.window
-	if r.class != "" {
-		addBounded(&w.Outcomes, r.class)
-		if lost := lostOf(r.class); lost != "" {
-			add(&w.Lost, lost, 1)
+	l.book.finished(r)
+}
+
+// emission passes the windows of a phase on, in order, once a second.
+type emission struct {
+	start   time.Time
+	ledgers []*ledger       // one per loop
+	whole   func() int      // how many windows there are at least, once all has ended
+	ended   <-chan struct{} // closed then
+}
+
+// run returns when all has ended and the last window was passed on.
+func (e *emission) run(emit func(Window)) {
+	tick := time.NewTimer(time.Until(e.start.Add(time.Second)))
+	defer tick.Stop()
+	for {
+		select {
+		case <-e.ended:
+			now, whole := int64(max(time.Since(e.start), 0)), e.whole()
+			e.pass(emit, func(l *ledger) []Window { return l.last(now, whole) })
+			return
+		case <-tick.C:
+			now := int64(time.Since(e.start))
+			e.pass(emit, func(l *ledger) []Window { return l.take(now) })
+			tick.Reset(time.Duration(second - now%second))
 		}
-	}
-	if !r.answered && !r.written {
-		w.Unwritten++
-	}
-	service := time.Duration(r.ended - r.sent)
-	switch {
-	case r.answered:
-		l.answered(r, service)
-	case r.class == classTimeout:
-		w.Books.Timeout++
-		w.Service.RecordOver(l.timeout)
-		w.Response.RecordOver(l.timeout)
-		w.ErrorTime += service.Seconds()
-	default:
-		w.Books.Error++
-		w.ErrorTime += service.Seconds()
 	}
 }
 
-// answered books a whole answer.
-func (l *ledger) answered(r *result, service time.Duration) {
-	w := &l.window
-	ok := r.class == ""
-	if ok {
-		w.Books.OK++
-	} else {
-		w.Books.Bad++
+// pass merges what the ledgers hold, second by second.
+func (e *emission) pass(emit func(Window), take func(*ledger) []Window) {
+	var sum []Window
+	for _, l := range e.ledgers {
+		l.mu.Lock()
+		windows := take(l)
+		l.mu.Unlock()
+		for i, w := range windows {
+			if i < len(sum) {
+				sum[i].merge(w)
+			} else {
+				sum = append(sum, w)
+			}
+		}
 	}
-	add(&w.Status, r.status, 1)
-	if r.checked {
-		w.Checked++
-	}
-	if r.known && r.hit {
-		w.Hits++
-	}
-	if r.known && !r.hit {
-		w.Misses++
-	}
-	w.Service.Record(service)
-	w.Response.Record(time.Duration(r.ended - r.intended))
-	if r.replica != "" {
-		l.replica(r.replica, ok, service)
+	for _, w := range sum {
+		emit(w)
 	}
 }
 
-func (l *ledger) replica(name string, ok bool, service time.Duration) {
-	w := &l.window
-	r, seen := w.Replicas[name]
-	if !seen {
-		if w.Replicas == nil {
-			w.Replicas = map[string]Replica{}
-		}
-		if len(w.Replicas) >= maxReplicas {
-			name = classOther
-			r, seen = w.Replicas[name]
-		}
+// merge adds another loop's window of the same second.
+func (w *Window) merge(o Window) {
+	w.Books.Add(o.Books)
+	addAll(&w.Outcomes, o.Outcomes)
+	addAll(&w.Status, o.Status)
+	addAll(&w.Lost, o.Lost)
+	w.Unwritten += o.Unwritten
+	w.Checked += o.Checked
+	w.Hits += o.Hits
+	w.Misses += o.Misses
+	w.Opened += o.Opened
+	w.Response.Merge(o.Response)
+	w.Service.Merge(o.Service)
+	w.Lateness.Merge(o.Lateness)
+	for name, r := range o.Replicas {
+		sum, seen := w.Replicas[name]
 		if !seen {
-			r.Service = stats.NewHistogram()
+			if w.Replicas == nil {
+				w.Replicas = map[string]Replica{}
+			}
+			w.Replicas[name] = r
+			continue
 		}
+		sum.Answers += r.Answers
+		sum.Errors += r.Errors
+		sum.Service.Merge(r.Service)
+		w.Replicas[name] = sum
 	}
-	r.Answers++
-	if !ok {
-		r.Errors++
-	}
-	r.Service.Record(service)
-	w.Replicas[name] = r
+	w.InFlight += o.InFlight
+	w.ErrorTime += o.ErrorTime
+	w.CPU += o.CPU
 }
 
-// roll closes the windows of all seconds before now's. The caller holds the lock.
-func (l *ledger) roll(now int64) {
-	for now >= int64(l.window.Second+1)*second {
-		l.integrate(int64(l.window.Second+1) * second)
-		used := l.cpu()
-		l.window.CPU = used - l.used
-		l.used = used
-		l.closed = append(l.closed, l.window)
-		l.window = newWindow(l.window.Second + 1)
+func addAll[K comparable](m *map[K]int64, o map[K]int64) {
+	for key, n := range o {
+		add(m, key, n)
 	}
-	l.integrate(now)
-}
-
-// integrate adds the requests in flight from since to now.
-func (l *ledger) integrate(now int64) {
-	if now > l.since {
-		l.window.InFlight += float64(l.inFlight) * float64(now-l.since) / 1e9
-		l.since = now
-	}
-}
-
-// behind is by how many seconds an event is older than the latest one: it
-// happened before another that was booked first.
-func (l *ledger) behind(now int64) float64 { return float64(max(l.since-max(now, 0), 0)) / 1e9 }
-
-// take returns the full windows before now's second, in order.
-func (l *ledger) take(now int64) []Window {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.roll(now)
-	out := l.closed
-	l.closed = nil
-	return out
-}
-
-// last returns what is left once nothing happens any more, and at least the
-// windows of the first whole seconds.
-func (l *ledger) last(now int64, whole int) []Window {
-	out := l.take(now)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.window.Second < whole || l.window.busy() {
-		used := l.cpu()
-		l.window.CPU = used - l.used
-		l.used = used
-		out = append(out, l.window)
-	}
-	return out
-}
-
-// busy tells whether anything was booked.
-func (w *Window) busy() bool {
-	return w.Books != stats.Books{} || w.Opened > 0 || w.InFlight > 0 || len(w.Lost) > 0
-}
-
-// add adds to a map that is made when first needed.
-func add[K comparable](m *map[K]int64, key K, n int64) {
-	if *m == nil {
-		*m = map[K]int64{}
-	}
-	(*m)[key] += n
-}
-
-// addBounded counts an outcome; a server cannot make the map grow without end.
-func addBounded(m *map[string]int64, class string) {
-	if _, seen := (*m)[class]; !seen && len(*m) >= maxClasses {
-		class = classOther
-	}
-	add(m, class, 1)
 }

@@ -57,7 +57,7 @@ func TestTooFewDescriptors(t *testing.T) {
 			}
 			var sum total
 			for line := range strings.Lines(string(out)) {
-				w := newWindow(0)
+				w := emptyWindow()
 				if err := json.Unmarshal([]byte(line), &w); err != nil {
 					t.Fatal(err)
 				}

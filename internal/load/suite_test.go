@@ -15,46 +15,17 @@ type total struct {
 	windows int
 }
 
+func emptyWindow() Window {
+	return Window{Response: stats.NewHistogram(), Service: stats.NewHistogram(), Lateness: stats.NewHistogram()}
+}
+
 // add sums a window up.
 func (s *total) add(w Window) {
 	if s.windows == 0 {
-		s.Window = newWindow(0)
+		s.Window = emptyWindow()
 	}
 	s.windows++
-	s.Books.Add(w.Books)
-	for class, n := range w.Outcomes {
-		add(&s.Outcomes, class, n)
-	}
-	for status, n := range w.Status {
-		add(&s.Status, status, n)
-	}
-	for reason, n := range w.Lost {
-		add(&s.Lost, reason, n)
-	}
-	s.Unwritten += w.Unwritten
-	s.Checked += w.Checked
-	s.Hits += w.Hits
-	s.Misses += w.Misses
-	s.Opened += w.Opened
-	s.Response.Merge(w.Response)
-	s.Service.Merge(w.Service)
-	s.Lateness.Merge(w.Lateness)
-	for name, r := range w.Replicas {
-		if s.Replicas == nil {
-			s.Replicas = map[string]Replica{}
-		}
-		sum, seen := s.Replicas[name]
-		if !seen {
-			sum.Service = stats.NewHistogram()
-		}
-		sum.Answers += r.Answers
-		sum.Errors += r.Errors
-		sum.Service.Merge(r.Service)
-		s.Replicas[name] = sum
-	}
-	s.InFlight += w.InFlight
-	s.ErrorTime += w.ErrorTime
-	s.CPU += w.CPU
+	s.merge(w)
 }
 
 // runJob runs a job and checks all that holds for every phase, whatever the server does.

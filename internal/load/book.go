@@ -1,0 +1,251 @@
+package load
+
+import (
+	"time"
+
+	"bakeoff/internal/stats"
+)
+
+const (
+	second      = int64(time.Second)
+	maxClasses  = 64  // distinct outcomes per window; further ones count as "other"
+	maxReplicas = 256 // distinct replicas per window; further ones count as "other"
+	// boundStep is what the bounds of arrivals dropped before the time-out are
+	// rounded down to, so that they stay few.
+	boundStep = 10 * time.Millisecond
+)
+
+// book keeps the books of one loop, one window per second. Times are
+// nanoseconds since the phase's start. It is not safe for concurrent use; see ledger.
+type book struct {
+	timeout  time.Duration
+	cpu      func() time.Duration
+	window   Window   // of second window.Second; its histograms are made when it is closed
+	closed   []Window // full seconds nobody has taken yet
+	inFlight int
+	since    int64 // up to when InFlight is integrated
+	used     time.Duration
+
+	response, service, lateness *stats.Recorder
+}
+
+func newBook(timeout time.Duration, cpu func() time.Duration) book {
+	return book{
+		timeout: timeout, cpu: cpu, used: cpu(),
+		response: stats.NewRecorder(), service: stats.NewRecorder(), lateness: stats.NewRecorder(),
+	}
+}
+
+// result is the end of one request.
+type result struct {
+	stream, n uint64
+	intended  int64  // ns since the phase's start
+	sent      int64  // when the attempt began
+	ended     int64  // last byte, failure or time-out
+	class     string // empty: ok
+	answered  bool   // a whole answer came: ok or bad
+	written   bool   // the request was fully written
+	checked   bool
+	status    int
+	replica   string
+	hit       bool // expected to exist
+	known     bool // whether hit is
+}
+
+// planned books an arrival that the schedule asks for.
+func (b *book) planned(now int64) {
+	b.roll(now)
+	b.window.Books.Planned++
+}
+
+// taken books how late an arrival was taken up, and whether it had to wait for a free connection then.
+func (b *book) taken(now, lateness int64, queued bool) {
+	b.roll(now)
+	b.lateness.Record(time.Duration(lateness))
+	switch {
+	case lateness > int64(lateAfter):
+		b.window.Books.Late++
+	case queued:
+		b.window.Books.Queued++
+	}
+}
+
+// sent books the start of an attempt.
+func (b *book) sent(now int64) {
+	b.roll(now)
+	b.window.Books.Sent++
+	b.inFlight++
+	b.window.InFlight += b.behind(now)
+}
+
+// dropped books a planned arrival that is never sent: it waited from intended
+// to now. lost names our own fault, or is empty.
+func (b *book) dropped(now, intended int64, lost string) {
+	b.roll(now)
+	b.window.Books.Dropped++
+	waited := min(time.Duration(max(now-intended, 0)), b.timeout)
+	if waited < b.timeout {
+		waited = waited.Truncate(boundStep)
+	}
+	b.response.RecordOver(waited)
+	if lost != "" {
+		add(&b.window.Lost, lost, 1)
+	}
+}
+
+// opened books a connection.
+func (b *book) opened(now int64) {
+	b.roll(now)
+	b.window.Opened++
+}
+
+// finished books the end of a request that was sent.
+func (b *book) finished(r *result) {
+	b.roll(r.ended)
+	b.inFlight--
+	w := &b.window
+	w.InFlight -= b.behind(r.ended)
+	if r.class != "" {
+		addBounded(&w.Outcomes, r.class)
+		if lost := lostOf(r.class); lost != "" {
+			add(&w.Lost, lost, 1)
+		}
+	}
+	if !r.answered && !r.written {
+		w.Unwritten++
+	}
+	service := time.Duration(r.ended - r.sent)
+	switch {
+	case r.answered:
+		b.answered(r, service)
+	case r.class == classTimeout:
+		w.Books.Timeout++
+		b.service.RecordOver(b.timeout)
+		b.response.RecordOver(b.timeout)
+		w.ErrorTime += service.Seconds()
+	default:
+		w.Books.Error++
+		w.ErrorTime += service.Seconds()
+	}
+}
+
+// answered books a whole answer.
+func (b *book) answered(r *result, service time.Duration) {
+	w := &b.window
+	ok := r.class == ""
+	if ok {
+		w.Books.OK++
+	} else {
+		w.Books.Bad++
+	}
+	add(&w.Status, r.status, 1)
+	if r.checked {
+		w.Checked++
+	}
+	if r.known && r.hit {
+		w.Hits++
+	}
+	if r.known && !r.hit {
+		w.Misses++
+	}
+	b.service.Record(service)
+	b.response.Record(time.Duration(r.ended - r.intended))
+	if r.replica != "" {
+		b.replica(r.replica, ok, service)
+	}
+}
+
+func (b *book) replica(name string, ok bool, service time.Duration) {
+	w := &b.window
+	r, seen := w.Replicas[name]
+	if !seen {
+		if w.Replicas == nil {
+			w.Replicas = map[string]Replica{}
+		}
+		if len(w.Replicas) >= maxReplicas {
+			name = classOther
+			r, seen = w.Replicas[name]
+		}
+		if !seen {
+			r.Service = stats.NewHistogram()
+		}
+	}
+	r.Answers++
+	if !ok {
+		r.Errors++
+	}
+	r.Service.Record(service)
+	w.Replicas[name] = r
+}
+
+// roll closes the windows of all seconds before now's.
+func (b *book) roll(now int64) {
+	for now >= int64(b.window.Second+1)*second {
+		b.integrate(int64(b.window.Second+1) * second)
+		b.close()
+	}
+	b.integrate(now)
+}
+
+// close puts the current window with the full ones and begins the next.
+func (b *book) close() {
+	w := &b.window
+	used := b.cpu()
+	w.CPU = used - b.used
+	b.used = used
+	w.Response, w.Service, w.Lateness = b.response.Drain(), b.service.Drain(), b.lateness.Drain()
+	b.closed = append(b.closed, *w)
+	b.window = Window{Second: w.Second + 1}
+}
+
+// integrate adds the requests in flight from since to now.
+func (b *book) integrate(now int64) {
+	if now > b.since {
+		b.window.InFlight += float64(b.inFlight) * float64(now-b.since) / 1e9
+		b.since = now
+	}
+}
+
+// behind is by how many seconds an event is older than the latest one: it
+// happened before another that was booked first.
+func (b *book) behind(now int64) float64 { return float64(max(b.since-max(now, 0), 0)) / 1e9 }
+
+// take returns the full windows before now's second, in order.
+func (b *book) take(now int64) []Window {
+	b.roll(now)
+	out := b.closed
+	b.closed = nil
+	return out
+}
+
+// last returns what is left once nothing happens any more, and at least the
+// windows of the first whole seconds.
+func (b *book) last(now int64, whole int) []Window {
+	b.roll(now)
+	if b.window.Second < whole || b.busy() {
+		b.close()
+	}
+	return b.take(now)
+}
+
+// busy tells whether anything was booked in the current window.
+func (b *book) busy() bool {
+	w := &b.window
+	return w.Books != stats.Books{} || w.Opened > 0 || w.InFlight > 0 || len(w.Lost) > 0
+}
+
+// add adds to a map that is made when first needed.
+func add[K comparable](m *map[K]int64, key K, n int64) {
+	if *m == nil {
+		*m = map[K]int64{}
+	}
+	(*m)[key] += n
+}
+
+// addBounded counts an outcome; a server cannot make the map grow without end.
+func addBounded(m *map[string]int64, class string) {
+	if _, seen := (*m)[class]; !seen && len(*m) >= maxClasses {
+		class = classOther
+	}
+	add(m, class, 1)
+}
