@@ -251,3 +251,37 @@ func TestStartThenFill(t *testing.T) {
 		t.Errorf("%+v, %v", filled, err)
 	}
 }
+
+// TestSweep removes what a killed controller left, and nothing else.
+func TestSweep(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	ours, err := makeBase(strings.Repeat("/x", 60), account{uid: os.Geteuid(), gid: os.Getegid()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	leave := func(name, owner string) string {
+		path := filepath.Join(os.TempDir(), name)
+		if err := os.Mkdir(path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if owner != "" {
+			if err := writeFile(filepath.Join(path, ownerName), owner); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return path
+	}
+	dead := leave(basePrefix+"dead", "4194999 1\n")
+	reused := leave(basePrefix+"reused", fmt.Sprintf("%d 1\n", os.Getpid()))
+	silent := leave(basePrefix+"silent", "")
+	other := leave("something", "4194999 1\n")
+	removed, err := Sweep()
+	if err != nil || len(removed) != 2 || exists(dead) || exists(reused) {
+		t.Errorf("removed %v, %v", removed, err)
+	}
+	for _, path := range []string{ours, silent, other} {
+		if !exists(path) {
+			t.Errorf("%s is gone", path)
+		}
+	}
+}

@@ -225,6 +225,9 @@ func newPrivate(ctx context.Context, o Options) (*private, error) {
 	if _, err = writePassword(o.Dir, p.target); err != nil {
 		return nil, fmt.Errorf("database: %w", err)
 	}
+	if _, err := Sweep(); err != nil {
+		return nil, err
+	}
 	if p.base, err = makeBase(o.Dir, p.account); err != nil {
 		return nil, fmt.Errorf("database: %w", err)
 	}
@@ -516,44 +519,4 @@ func (p *private) remove(ctx context.Context, grace time.Duration) error {
 		err = process.Stop(ctx, grace)
 	}
 	return errors.Join(err, os.RemoveAll(p.base))
-}
-
-// socketLimit is the longest path of a Unix socket.
-const socketLimit = 107
-
-// makeBase makes the folder that the server's account owns: in dir where the account can reach
-// it and a socket's path fits, else in a temporary folder.
-func makeBase(dir string, a account) (string, error) {
-	base := filepath.Join(dir, "server")
-	if len(base)+len("/sock") <= socketLimit && reachable(dir, a) {
-		if err := os.RemoveAll(base); err != nil {
-			return "", err
-		}
-		if err := os.Mkdir(base, 0o700); err != nil {
-			return "", err
-		}
-	} else {
-		var err error
-		if base, err = os.MkdirTemp("", "bakeoff-database-"); err != nil {
-			return "", err
-		}
-	}
-	return base, os.Chown(base, a.uid, a.gid)
-}
-
-// reachable tells whether an account may pass through every folder of an
-// absolute path; that of the caller always may.
-func reachable(dir string, a account) bool {
-	if a.name == "" {
-		return true
-	}
-	for ; ; dir = filepath.Dir(dir) {
-		info, err := os.Stat(dir)
-		if err != nil || info.Mode().Perm()&0o001 == 0 {
-			return false
-		}
-		if dir == "/" || dir == "." {
-			return dir == "/"
-		}
-	}
 }

@@ -42,7 +42,7 @@ func TestSecretsStay(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			if info.Mode().Perm()&0o077 != 0 && !strings.HasPrefix(path, p.path("data")) {
+			if info.Mode().Perm()&0o077 != 0 && !strings.HasPrefix(path, p.base) {
 				t.Errorf("%s has mode %v", path, info.Mode())
 			}
 			text, err := os.ReadFile(path)

@@ -63,10 +63,11 @@ var pinned = []setting{
 var filling = []setting{
 	{"innodb-flush-log-at-trx-commit", "0", "", "no sync per commit"},
 	{"innodb-doublewrite", "OFF", "", "a torn page means a new fill"},
-	{"innodb-sort-buffer-size", "64M", "", "fewer merge runs for the index"},
+	{"innodb-sort-buffer-size", "4M", "", "measured: 4M sorts the index faster than 64M"},
 	{"innodb-log-file-size", "512M", MariaDB, "no checkpoint in the way"},
 	{"innodb-log-buffer-size", "64M", "", "the same"},
 	{"local-infile", "ON", "", "LOAD DATA LOCAL"},
+	{"innodb-autoinc-lock-mode", "2", "", "streams do not wait for each other"},
 }
 
 // reported are the variables that Info shows beside the pinned ones.
