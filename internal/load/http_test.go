@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -21,11 +22,18 @@ func TestMain(m *testing.M) {
 	if spec := os.Getenv(childEnv); spec != "" {
 		os.Exit(child(spec))
 	}
+	flag.Parse()
+	if err := flag.Set("test.parallel", "6"); err != nil { // they mostly wait
+		fmt.Fprintln(os.Stderr, err)
+	}
 	goleak.VerifyTestMain(m)
 }
 
 // engines are all engines; every test of the suite runs on each.
-var engines = map[string]func() Engine{"net/http": NewHTTP}
+var engines = map[string]func() Engine{
+	"net/http": NewHTTP,
+	"raw":      func() Engine { return NewRaw(1) },
+}
 
 // onAll runs a test on every engine.
 func onAll(t *testing.T, test func(t *testing.T, e Engine)) {
@@ -83,7 +91,7 @@ func TestFates(t *testing.T) {
 				t.Run(f.name+" "+model, func(t *testing.T) {
 					t.Parallel()
 					s := newHostile(t, &hostile{greet: f.greet, fate: f.fate})
-					job := closedJob(4, 200*ms, s.url())
+					job := closedJob(4, 120*ms, s.url())
 					if f.class == classTimeout || slices.Contains(f.or, classTimeout) {
 						job.Phase.Timeout = 100 * ms
 					}
@@ -118,33 +126,38 @@ func TestFates(t *testing.T) {
 // Where nothing is cut, the server's count is the engine's, exactly.
 func TestNothingCutCountsAreEqual(t *testing.T) {
 	t.Parallel()
-	onAll(t, func(t *testing.T, e Engine) {
-		for _, reconnect := range []bool{false, true} {
-			a := newHostile(t, &hostile{fate: fates[0].fate})
-			b := newHostile(t, &hostile{fate: fates[0].fate})
-			job := openJob(6, 500, time.Second, a.url(), b.url())
-			job.Phase.Reconnect = reconnect
-			sum := collect(t, e, job)
-			_, at := all(t, job.Seed, job.Phase, job.Share)
-			n := int64(len(at))
-			if sum.Books.OK != n || sum.Books.Planned != n || a.requests.Load()+b.requests.Load() != n || sum.Hits != (n+1)/2 || sum.Misses != n/2 {
-				t.Errorf("%d arrivals, servers count %d + %d, hits %d, misses %d, books %+v, outcomes %v",
-					n, a.requests.Load(), b.requests.Load(), sum.Hits, sum.Misses, sum.Books, sum.Outcomes)
-			}
-			if a.requests.Load() == 0 || b.requests.Load() == 0 {
-				t.Error("one of two URLs got nothing")
-			}
-			if accepted := a.accepted.Load() + b.accepted.Load(); accepted != sum.Opened || !reconnect && accepted > 6 || reconnect && accepted != n {
-				t.Errorf("reconnect %v: %d connections accepted, %d opened, %d requests", reconnect, accepted, sum.Opened, n)
-			}
-			if r := sum.Replicas["r-1"]; r.Answers != n || r.Errors != 0 || r.Service.Count() != n {
-				t.Errorf("replica %+v", r)
-			}
-			if sum.Checked != n || sum.Status[200] != n {
-				t.Errorf("%d checked, statuses %v", sum.Checked, sum.Status)
-			}
+	onAll(t, nothingCut)
+	t.Run("raw, 3 loops", func(t *testing.T) { nothingCut(t, NewRaw(3)) })
+}
+
+func nothingCut(t *testing.T, e Engine) {
+
+	for _, reconnect := range []bool{false, true} {
+		a := newHostile(t, &hostile{fate: fates[0].fate})
+		b := newHostile(t, &hostile{fate: fates[0].fate})
+		job := openJob(6, 0, 1500*ms, a.url(), b.url())
+		job.Phase.Profile = []RatePoint{{0, 500}, {700 * ms, 500}, {700 * ms, 0}} // nothing is left at the end
+		job.Phase.Reconnect = reconnect
+		sum := collect(t, e, job)
+		_, at := all(t, job.Seed, job.Phase, job.Share)
+		n := int64(len(at))
+		if sum.Books.OK != n || sum.Books.Planned != n || a.requests.Load()+b.requests.Load() != n || sum.Hits != (n+1)/2 || sum.Misses != n/2 {
+			t.Errorf("%d arrivals, servers count %d + %d, hits %d, misses %d, books %+v, outcomes %v",
+				n, a.requests.Load(), b.requests.Load(), sum.Hits, sum.Misses, sum.Books, sum.Outcomes)
 		}
-	})
+		if a.requests.Load() == 0 || b.requests.Load() == 0 {
+			t.Error("one of two URLs got nothing")
+		}
+		if accepted := a.accepted.Load() + b.accepted.Load(); accepted != sum.Opened || !reconnect && accepted > 6 || reconnect && accepted != n {
+			t.Errorf("reconnect %v: %d connections accepted, %d opened, %d requests", reconnect, accepted, sum.Opened, n)
+		}
+		if r := sum.Replicas["r-1"]; r.Answers != n || r.Errors != 0 || r.Service.Count() != n {
+			t.Errorf("replica %+v", r)
+		}
+		if sum.Checked != n || sum.Status[200] != n {
+			t.Errorf("%d checked, statuses %v", sum.Checked, sum.Status)
+		}
+	}
 }
 
 // Everything at once, many times: each request meets a random fate.

@@ -17,12 +17,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// childEnv makes the test program run one job with few descriptors: "engine limit URL".
+// childEnv makes the test program run one job with few descriptors: "engine;limit;URL".
 const childEnv = "BAKEOFF_LOAD_TEST_CHILD"
 
 // child is the main function of the process with few descriptors.
 func child(spec string) int {
-	f := strings.Fields(spec)
+	f := strings.Split(spec, ";")
 	limit, err := strconv.ParseUint(f[1], 10, 64)
 	if err == nil {
 		err = unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: limit, Max: limit})
@@ -49,7 +49,7 @@ func TestTooFewDescriptors(t *testing.T) {
 				return s.answer(c, name)
 			}})
 			cmd := exec.CommandContext(t.Context(), os.Args[0])
-			cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s 32 %s", childEnv, name, s.url()))
+			cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s;32;%s", childEnv, name, s.url()))
 			cmd.Stderr = os.Stderr
 			out, err := cmd.Output()
 			if err != nil {
@@ -92,6 +92,7 @@ var engineWithSocket = map[string]func(prepare func(fd int) error) Engine{
 		}}
 		return &HTTP{dial: d.DialContext, waker: newWaker}
 	},
+	"raw": func(prepare func(fd int) error) Engine { return &Raw{loops: 1, prepare: prepare} },
 }
 
 func TestTooFewPorts(t *testing.T) {

@@ -2,8 +2,8 @@ package load
 
 import "time"
 
-// pause is how long a closed-model connection waits after it could not be
-// opened: without it a refusing server would be asked as fast as a core can.
+// pause is how long a closed-model connection waits after it could not even
+// send: without it a refusing server would be asked as fast as a core can.
 const pause = 10 * time.Millisecond
 
 // closed drives a connection of the closed model.
@@ -23,7 +23,7 @@ func (w *worker) closed() {
 		class := w.perform(arrival{n: n, intended: intended})
 		intended = r.now() + int64(r.job.Phase.Think)
 		switch class {
-		case classRefused, classUnreachable, classPorts, classDescriptors, classMemory:
+		case classRefused, classUnreachable, classPorts, classDescriptors, classMemory, classRequest:
 			intended += int64(pause)
 		}
 	}

@@ -1,0 +1,324 @@
+package load
+
+import (
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// loop drives its share of the arrivals and connections of a phase, on one thread.
+type loop struct {
+	run    *rawRun
+	ledger *ledger // locked while events are handled, not while waiting
+	poll   *poll
+	conns  []*rawConn
+	places []place
+	buf    []byte // what was read last
+	out    []byte // the request being written
+	names  map[string]string
+	shy    bool  // a server closed connections unannounced: look before each request
+	clock  int64 // when now was last asked
+	broken error
+
+	// Open model.
+	schedule *Schedule
+	next     arrival
+	more     bool // next is one
+	backlog  ring[arrival]
+	idle     ring[*rawConn]
+
+	// Closed model.
+	begun  int       // connections that have started
+	ready  ring[due] // to be sent now
+	think  ring[due] // in order of time, since each waits equally long
+	paused ring[due] // likewise
+	closed bool      // the closed model
+	over   bool      // nothing is sent any more
+	first  *rawConn  // in flight, longest first
+	latest *rawConn
+	flying int
+}
+
+// due is a closed-model connection and when it sends.
+type due struct {
+	conn *rawConn
+	at   int64
+}
+
+func (r *rawRun) newLoop(share Share, first bool) (*loop, error) {
+	l := &loop{
+		run: r, places: r.places, buf: make([]byte, 64<<10), out: make([]byte, 0, bufferSize),
+		names: map[string]string{}, closed: r.job.Phase.Model == Closed,
+		ledger: newLedger(r.job.Phase.Timeout, first),
+	}
+	var err error
+	if !l.closed {
+		if l.schedule, err = NewSchedule(r.job.Seed, r.job.Phase, share); err != nil {
+			return nil, err
+		}
+		l.advance()
+	}
+	if l.poll, err = newPoll(); err != nil {
+		return nil, err
+	}
+	mine := r.job
+	mine.Share = share
+	for _, number := range mine.connections() {
+		c := &rawConn{loop: l, index: len(l.conns), number: number, fd: -1, stream: r.job.stream(-1), place: &l.places[number%len(l.places)]}
+		if l.closed {
+			c.stream = r.job.stream(number)
+		} else {
+			l.idle.push(c)
+		}
+		l.conns = append(l.conns, c)
+	}
+	return l, nil
+}
+
+// advance takes the next arrival from the schedule.
+func (l *loop) advance() {
+	n, at, ok := l.schedule.Next()
+	l.next, l.more = arrival{n: n, intended: int64(at)}, ok
+}
+
+// now is the time since the phase's start.
+func (l *loop) now() int64 {
+	l.clock = int64(time.Since(l.run.start))
+	return l.clock
+}
+
+// work waits for what comes first: an event, an arrival, a time-out, the end.
+func (l *loop) work() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	// The kernel may otherwise delay every wake-up by 50 us to save power.
+	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1000, 0, 0, 0)
+	defer l.closeAll()
+	var events []unix.EpollEvent
+	for {
+		l.ledger.mu.Lock()
+		for i := range events {
+			l.handle(&events[i])
+		}
+		wake, more := l.turn()
+		l.ledger.mu.Unlock()
+		if !more {
+			return
+		}
+		if events, l.broken = l.poll.wait(wake - l.now()); l.broken != nil {
+			return
+		}
+	}
+}
+
+// handle passes an event to its connection, unless that has another socket by now.
+func (l *loop) handle(ev *unix.EpollEvent) {
+	if ev.Fd == kicked {
+		var b [8]byte
+		_, _ = rawRead(l.poll.event, b[:])
+		return
+	}
+	if c := l.conns[ev.Fd]; c.fd >= 0 && c.generation == ev.Pad {
+		c.event(ev.Events)
+		if l.more && l.next.intended <= l.clock && !l.over {
+			l.arrive()
+		}
+		l.dispatch()
+	}
+}
+
+// turn does all that is due and returns when the next thing is; false: all is done.
+func (l *loop) turn() (wake int64, more bool) {
+	if l.run.stopped.Load() {
+		l.cut()
+		return 0, false
+	}
+	l.expire(l.now())
+	if !l.over {
+		l.arrive()
+		l.dispatch()
+		l.finish(l.now())
+	}
+	now := l.now()
+	if l.flying == 0 && l.over && (now >= l.run.end || l.run.barred.Load()) {
+		return 0, false
+	}
+	wake = now + int64(time.Hour)
+	if l.first != nil {
+		wake = min(wake, l.first.res.sent+int64(l.run.job.Phase.Timeout))
+	}
+	if l.over {
+		if now < l.run.end {
+			wake = min(wake, l.run.end)
+		}
+		return wake, true
+	}
+	return min(wake, l.nextDue(now)), true
+}
+
+// nextDue is when something is to be sent, dropped or ended.
+func (l *loop) nextDue(now int64) int64 {
+	wake := l.run.end
+	if l.closed {
+		if l.begun < len(l.conns) {
+			wake = min(wake, int64(closedStart(l.run.job.Phase, l.conns[l.begun].number)))
+		}
+		for _, waiting := range []*ring[due]{&l.think, &l.paused} {
+			if waiting.len() > 0 {
+				wake = min(wake, waiting.head().at)
+			}
+		}
+		return wake
+	}
+	if l.backlog.len() > 0 {
+		wake = min(l.run.end+int64(endGrace), l.backlog.head().intended+int64(l.run.job.Phase.Timeout))
+	}
+	if l.more {
+		wake = min(wake, l.next.intended)
+	}
+	return wake
+}
+
+// expire ends requests and drops arrivals that have waited for the time-out.
+func (l *loop) expire(now int64) {
+	timeout := int64(l.run.job.Phase.Timeout)
+	for l.first != nil && l.first.res.sent+timeout <= now {
+		l.first.fail(unix.ETIMEDOUT)
+	}
+	for l.backlog.len() > 0 && l.backlog.head().intended+timeout <= now {
+		l.ledger.book.dropped(now, l.backlog.pop().intended, "")
+	}
+}
+
+// arrive takes up all that is due by the clock.
+func (l *loop) arrive() {
+	if l.closed {
+		l.arriveClosed()
+		return
+	}
+	for now := l.now(); l.more && l.next.intended <= now; l.advance() {
+		l.ledger.book.planned(now)
+		if l.idle.len() > 0 && l.backlog.len() == 0 {
+			at := l.now()
+			l.ledger.book.taken(at, at-l.next.intended, false)
+			l.send(l.idle.pop(), l.next)
+		} else {
+			l.ledger.book.taken(now, now-l.next.intended, true)
+			l.backlog.push(l.next)
+		}
+	}
+}
+
+// arriveClosed finds the connections that are to send now.
+func (l *loop) arriveClosed() {
+	now := l.now()
+	for ; l.begun < len(l.conns); l.begun++ {
+		at := int64(closedStart(l.run.job.Phase, l.conns[l.begun].number))
+		if at > now {
+			break
+		}
+		l.ready.push(due{l.conns[l.begun], at})
+	}
+	for _, waiting := range []*ring[due]{&l.think, &l.paused} {
+		for waiting.len() > 0 && waiting.head().at <= now {
+			l.ready.push(waiting.pop())
+		}
+	}
+}
+
+// dispatch sends what waits on connections that are free.
+func (l *loop) dispatch() {
+	for l.ready.len() > 0 && !l.over {
+		d := l.ready.pop()
+		now := l.now()
+		if now >= l.run.end || !l.permitted() {
+			l.over = true
+			return
+		}
+		l.ledger.book.planned(now)
+		l.ledger.book.taken(now, now-d.at, false)
+		d.conn.begin(arrival{n: d.conn.n, intended: d.at})
+		d.conn.n++
+	}
+	for l.backlog.len() > 0 && l.idle.len() > 0 && !l.over {
+		l.expire(l.now())
+		if l.backlog.len() > 0 {
+			l.send(l.idle.pop(), l.backlog.pop())
+		}
+	}
+}
+
+// send begins an open-model request, or drops the arrival where it may not be sent any more.
+func (l *loop) send(c *rawConn, a arrival) {
+	now, lost := l.now(), ""
+	switch {
+	case !l.permitted():
+		lost = lostPermit
+	case now > l.run.end+int64(endGrace), now > a.intended+int64(l.run.job.Phase.Timeout):
+		lost = lostLoop
+	default:
+		c.begin(a)
+		return
+	}
+	l.ledger.book.dropped(now, a.intended, lost)
+	l.idle.push(c)
+}
+
+// permitted asks for the permission to send; once refused it stays so.
+func (l *loop) permitted() bool {
+	r := l.run
+	if r.barred.Load() {
+		return false
+	}
+	if r.job.Permit != nil && !r.job.Permit() {
+		r.barred.Store(true)
+		for _, other := range r.loops {
+			other.poll.kick()
+		}
+		return false
+	}
+	return true
+}
+
+// finish ends the sending when its time has come, or the permission is gone.
+func (l *loop) finish(now int64) {
+	barred := l.run.barred.Load()
+	last := l.run.end
+	if l.backlog.len() > 0 {
+		last += int64(endGrace)
+	}
+	if !barred && (now < last || l.more) {
+		return
+	}
+	l.over = true
+	lost := ""
+	if barred {
+		lost = lostPermit
+	}
+	for l.backlog.len() > 0 {
+		l.ledger.book.dropped(now, l.backlog.pop().intended, lost)
+	}
+	for ; barred && l.more; l.advance() {
+		l.ledger.book.planned(now)
+		l.ledger.book.dropped(now, l.next.intended, lost)
+	}
+}
+
+// cut ends everything at once.
+func (l *loop) cut() {
+	l.over = true
+	for l.first != nil {
+		l.first.fail(errInterrupted)
+	}
+	now := l.now()
+	for l.backlog.len() > 0 {
+		l.ledger.book.dropped(now, l.backlog.pop().intended, "")
+	}
+}
+
+func (l *loop) closeAll() {
+	for _, c := range l.conns {
+		c.close()
+	}
+}

@@ -1,0 +1,159 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Raw is the engine on Linux epoll: one loop per core in use, each on a thread
+// of its own, each with its own connections, arrivals and books. It writes
+// requests and reads answers without going through Go's network stack, frames
+// answers with its own strict parser, and allocates nothing per request. It
+// speaks HTTP/1.1 without TLS.
+type Raw struct {
+	loops   int
+	prepare func(fd int) error // of every new socket; nil: nothing
+}
+
+// NewRaw returns the engine with that many loops; 0 means one. It holds no connection between runs.
+func NewRaw(loops int) Engine { return &Raw{loops: max(loops, 1)} }
+
+// place is where connections go.
+type place struct {
+	origin
+	family  int
+	address unix.Sockaddr
+}
+
+// rawRun is one phase in progress, over all loops.
+type rawRun struct {
+	job     Job
+	start   time.Time
+	end     int64
+	places  []place
+	prepare func(fd int) error
+	loops   []*loop
+	stopped atomic.Bool // ctx ended: send nothing, wait for nothing
+	barred  atomic.Bool // the permission to send is gone
+}
+
+// Run carries out the job; see Engine.
+func (e *Raw) Run(ctx context.Context, job Job, emit func(Window)) error {
+	r, err := e.newRun(ctx, &job)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	var all sync.WaitGroup
+	for _, l := range r.loops {
+		all.Go(l.work)
+	}
+	finished := make(chan struct{})
+	go func() { all.Wait(); close(finished) }()
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		select {
+		case <-ctx.Done():
+			r.stopped.Store(true)
+			for _, l := range r.loops {
+				l.poll.kick()
+			}
+		case <-finished:
+		}
+	}()
+	out := emission{start: r.start, whole: r.whole, ended: finished}
+	for _, l := range r.loops {
+		out.ledgers = append(out.ledgers, l.ledger)
+	}
+	out.run(emit)
+	<-watched
+	if r.stopped.Load() {
+		return ctx.Err()
+	}
+	for _, l := range r.loops {
+		if l.broken != nil {
+			return l.broken
+		}
+	}
+	return nil
+}
+
+// newRun checks the job and builds the loops.
+func (e *Raw) newRun(ctx context.Context, job *Job) (*rawRun, error) {
+	if err := job.check(); err != nil {
+		return nil, err
+	}
+	origins, err := job.origins()
+	if err != nil {
+		return nil, err
+	}
+	r := &rawRun{job: *job, end: int64(job.Phase.Duration), prepare: e.prepare}
+	for _, o := range origins {
+		p, err := resolve(ctx, o)
+		if err != nil {
+			return nil, err
+		}
+		r.places = append(r.places, p)
+	}
+	r.start = monotonic(job.Start)
+	loops := max(1, min(e.loops, len(job.connections())))
+	for i := range loops {
+		// The loops share the agent's share as the agents share the whole.
+		share := Share{Index: job.Share.Index + job.Share.Of*i, Of: job.Share.Of * loops}
+		l, err := r.newLoop(share, i == 0)
+		if err != nil {
+			r.close()
+			return nil, err
+		}
+		r.loops = append(r.loops, l)
+	}
+	return r, nil
+}
+
+func (r *rawRun) close() {
+	for _, l := range r.loops {
+		l.poll.close()
+	}
+}
+
+// whole is how many windows there are at least: one per second of the phase, unless it was cut short.
+func (r *rawRun) whole() int {
+	if (r.stopped.Load() || r.barred.Load()) && int64(time.Since(r.start)) < r.end {
+		return 0
+	}
+	return int((r.end + second - 1) / second)
+}
+
+// resolve finds the one address that all connections to an origin use.
+func resolve(ctx context.Context, o origin) (place, error) {
+	p := place{origin: o}
+	if o.tls {
+		return p, errors.New("load: the raw engine speaks no TLS")
+	}
+	host, port, err := net.SplitHostPort(o.address)
+	if err != nil {
+		return p, fmt.Errorf("load: %w", err)
+	}
+	number, err := net.DefaultResolver.LookupPort(ctx, "tcp", port)
+	if err != nil {
+		return p, fmt.Errorf("load: %w", err)
+	}
+	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return p, fmt.Errorf("load: %w", err)
+	}
+	if ip := found[0].Unmap(); ip.Is4() {
+		p.family, p.address = unix.AF_INET, &unix.SockaddrInet4{Port: number, Addr: ip.As4()}
+	} else {
+		p.family, p.address = unix.AF_INET6, &unix.SockaddrInet6{Port: number, Addr: ip.As16()}
+	}
+	return p, nil
+}

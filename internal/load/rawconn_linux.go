@@ -1,0 +1,320 @@
+package load
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// States of a connection. One that is closed has no socket.
+const (
+	isClosed uint8 = iota
+	isConnecting
+	isWriting
+	isReading
+	isIdle
+)
+
+// rawConn is one connection of the whole: opened when first needed and again
+// whenever it was closed.
+type rawConn struct {
+	loop       *loop
+	place      *place
+	index      int // in the loop
+	number     int // in the whole
+	fd         int // -1: none
+	generation int32
+	state      uint8
+	reused     bool // the request did not open the connection
+	busy       bool // a request is in flight
+	stream     uint64
+	n          uint64 // closed model: of the next request
+	res        result
+	parser     parser
+	rest       []byte // of the request, not yet written
+
+	before, after *rawConn // in flight, in order of sending
+}
+
+// begin starts one request; it may end at once.
+func (c *rawConn) begin(a arrival) {
+	l := c.loop
+	now := l.now()
+	c.res = result{stream: c.stream, n: a.n, intended: a.intended, sent: now}
+	l.ledger.book.sent(now)
+	c.enlist()
+	var err error
+	if l.out, err = l.run.job.appendRequest(l.out[:0], &c.place.origin, c.stream, a.n); err != nil {
+		c.fail(err)
+		return
+	}
+	c.res.checked = l.run.job.checks(c.stream, a.n)
+	c.parser.reset(l.run.job.Method == "HEAD", c.res.checked, l.run.job.Phase.BodyLimit)
+	if c.fd >= 0 && l.shy && !quiet(c.fd) {
+		c.close()
+	}
+	if c.reused = c.fd >= 0; c.reused {
+		c.write(l.out)
+		return
+	}
+	c.rest = append(c.rest[:0], l.out...)
+	if err := c.open(); err != nil {
+		c.fail(err)
+	}
+}
+
+// open begins to connect.
+func (c *rawConn) open() error {
+	fd, err := unix.Socket(c.place.family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("socket", err)
+	}
+	c.fd, c.state = fd, isConnecting
+	c.generation++
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
+		return os.NewSyscallError("setsockopt", err)
+	}
+	if prepare := c.loop.run.prepare; prepare != nil {
+		if err := prepare(fd); err != nil {
+			return err
+		}
+	}
+	if err := unix.Connect(fd, c.place.address); err != nil && err != unix.EINPROGRESS {
+		return os.NewSyscallError("connect", err)
+	}
+	return c.loop.poll.add(fd, c.index, c.generation)
+}
+
+// event is told that something happened on the socket.
+func (c *rawConn) event(events uint32) {
+	if c.state == isConnecting {
+		if events&(unix.EPOLLOUT|unix.EPOLLERR|unix.EPOLLHUP) == 0 {
+			return
+		}
+		if !c.connected(events) {
+			return
+		}
+	}
+	if c.state == isWriting && events&unix.EPOLLOUT != 0 {
+		c.write(c.rest)
+	}
+	ends := events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0
+	if c.fd >= 0 && (ends || events&unix.EPOLLIN != 0) {
+		c.read(ends)
+	}
+}
+
+// connected sends the request over a connection that has just been opened; false when it came to nothing.
+func (c *rawConn) connected(events uint32) bool {
+	l := c.loop
+	code, err := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err == nil && code != 0 {
+		err = unix.Errno(code)
+	}
+	if err != nil {
+		c.fail(os.NewSyscallError("connect", err))
+		return false
+	}
+	l.ledger.book.opened(l.now())
+	switch {
+	case !l.permitted():
+		c.fail(errNotPermitted)
+		return false
+	case events&unix.EPOLLIN != 0:
+		if err := c.unasked(); err != nil {
+			c.fail(err)
+			return false
+		}
+	}
+	c.state = isWriting
+	return true
+}
+
+// unasked names what a fresh connection brought before any request.
+func (c *rawConn) unasked() error {
+	n, errno := rawRead(c.fd, c.loop.buf)
+	switch {
+	case n > 0:
+		return errEarly
+	case errno == 0:
+		return errNoAnswer
+	case errno == unix.EAGAIN:
+		return nil
+	}
+	return errno
+}
+
+// write sends the request, or what is left of it.
+func (c *rawConn) write(b []byte) {
+	n, errno := rawSend(c.fd, b)
+	switch {
+	case errno != 0 && errno != unix.EAGAIN && errno != unix.EINTR:
+		c.fail(errno)
+	case n == len(b):
+		c.res.written = true
+		c.state = isReading
+	default:
+		c.rest = append(c.rest[:0], b[n:]...)
+		c.state = isWriting
+	}
+}
+
+// read takes what the peer has sent; ends says that it sends no more.
+func (c *rawConn) read(ends bool) {
+	l := c.loop
+	for c.fd >= 0 {
+		n, errno := rawRead(c.fd, l.buf)
+		switch {
+		case errno == unix.EAGAIN:
+			return
+		case errno == unix.EINTR:
+			continue
+		case !c.busy: // closed, or spoken on, between requests
+			l.shy = true
+			c.close()
+			return
+		case errno != 0:
+			c.lost(errno)
+			return
+		case n == 0:
+			c.endOfStream()
+			return
+		}
+		if c.parse(l.buf[:n]); n < len(l.buf) && !ends {
+			return
+		}
+	}
+}
+
+// parse feeds the parser and ends the request with its answer.
+func (c *rawConn) parse(b []byte) {
+	took, err := c.parser.feed(b)
+	switch {
+	case err != nil:
+		c.fail(err)
+	case !c.parser.done():
+	case took < len(b):
+		c.fail(errExtra)
+	case !c.res.written:
+		c.fail(errEarly)
+	default:
+		c.answered()
+	}
+}
+
+// endOfStream ends the request with what the end of the stream makes of it.
+func (c *rawConn) endOfStream() {
+	if err := c.parser.eof(); err != nil {
+		c.lost(err)
+		return
+	}
+	c.answered()
+}
+
+// lost fails a request whose connection ended. If the connection had served others before
+// and nothing of an answer came, the server may have closed it unannounced.
+func (c *rawConn) lost(err error) {
+	if c.reused && !c.parser.begun {
+		c.loop.shy = true
+	}
+	c.fail(err)
+}
+
+// answered ends the request with a whole answer.
+func (c *rawConn) answered() {
+	l := c.loop
+	c.res.ended = l.now()
+	c.res.status = c.parser.status
+	c.res.replica = l.name(c.parser.replica)
+	l.run.job.judge(&c.res, c.parser.length, c.parser.body)
+	if c.parser.closes || l.run.job.Phase.Reconnect {
+		c.close()
+	} else {
+		c.state = isIdle
+	}
+	c.done()
+}
+
+// fail ends the request without a whole answer, and the connection.
+func (c *rawConn) fail(err error) {
+	c.close()
+	c.res.ended = c.loop.now()
+	c.res.class = classify(err)
+	c.done()
+}
+
+// done books the request's end; the connection is free, or waits for its next turn.
+func (c *rawConn) done() {
+	l := c.loop
+	c.delist()
+	l.ledger.book.finished(&c.res)
+	if !l.closed {
+		l.idle.push(c)
+		return
+	}
+	think := int64(l.run.job.Phase.Think)
+	switch c.res.class {
+	case classRefused, classUnreachable, classPorts, classDescriptors, classMemory, classRequest:
+		l.paused.push(due{c, c.res.ended + think + int64(pause)})
+	default:
+		if think > 0 {
+			l.think.push(due{c, c.res.ended + think})
+		} else {
+			l.ready.push(due{c, c.res.ended})
+		}
+	}
+}
+
+func (c *rawConn) close() {
+	if c.fd >= 0 {
+		unix.Close(c.fd)
+		c.fd = -1
+	}
+	c.state = isClosed
+}
+
+// enlist puts the connection at the end of those in flight.
+func (c *rawConn) enlist() {
+	l := c.loop
+	c.before, c.after, c.busy = l.latest, nil, true
+	if l.latest != nil {
+		l.latest.after = c
+	} else {
+		l.first = c
+	}
+	l.latest = c
+	l.flying++
+}
+
+// delist takes it out again.
+func (c *rawConn) delist() {
+	l := c.loop
+	if c.before != nil {
+		c.before.after = c.after
+	} else {
+		l.first = c.after
+	}
+	if c.after != nil {
+		c.after.before = c.before
+	} else {
+		l.latest = c.before
+	}
+	c.before, c.after, c.busy = nil, nil, false
+	l.flying--
+}
+
+// name returns a replica's name without allocating one that is known.
+func (l *loop) name(b []byte) string {
+	if len(b) == 0 {
+		return ""
+	}
+	if s, ok := l.names[string(b)]; ok {
+		return s
+	}
+	if len(l.names) >= maxReplicas {
+		return classOther
+	}
+	s := string(b)
+	l.names[s] = s
+	return s
+}
