@@ -37,7 +37,7 @@ what this machine lacks. For a good plan it prints what will happen and how long
 }
 
 func checkPlan(ctx context.Context, env Env, short bool, path string) error {
-	o, err := options(env, runFlags{short: short}, path)
+	o, err := options(env, &runFlags{short: short}, path)
 	if err != nil {
 		return err
 	}

@@ -107,6 +107,9 @@ func text(e controller.Event) string {
 	if e.Target != "" {
 		parts = append(parts, e.Target)
 	}
+	if e.Target != "" && e.Attempt > 1 {
+		parts = append(parts, fmt.Sprintf("attempt %d", e.Attempt))
+	}
 	return strings.Join(append(parts, e.Text), ", ")
 }
 

@@ -31,7 +31,7 @@ type runFlags struct {
 func runCommand(env Env) *cobra.Command {
 	var f runFlags
 	cmd := &cobra.Command{
-		Use:   "run PLAN",
+		Use:   "run PLAN | run --resume RUN [PLAN]",
 		Short: "execute a plan and report what was measured",
 		Long: `run executes a plan: it prepares the targets, starts and fills a database, takes
 every trial through fresh start, check, warm-up, measurement, check and stop, and
@@ -39,8 +39,15 @@ prints a report. PLAN is a file, or the name of a plan the program carries.
 
 exit status: 0 done; 1 failed; 2 wrong plan; 4 finished, but a target lacks
 enough valid trials; 5 a prerequisite is missing; 130 interrupted`,
-		Args: exactly(1, "one plan"),
-		RunE: func(cmd *cobra.Command, args []string) error { return runPlan(cmd.Context(), env, f, args[0]) },
+		Args: func(cmd *cobra.Command, args []string) error {
+			if f.resume != "" && len(args) == 0 {
+				return nil // the recorded plan
+			}
+			return exactly(1, "one plan")(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runPlan(cmd.Context(), env, f, strings.Join(args, ""))
+		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.out, "out", "runs", "folder in which the run directory is made")
@@ -63,15 +70,19 @@ func runPlan(ctx context.Context, env Env, f runFlags, path string) error {
 	dir, err := controller.Run(ctx, o)
 	err = errors.Join(err, closePlatform())
 	progress.close()
+	if errors.Is(err, record.ErrComplete) {
+		fmt.Fprintf(env.Stderr, "bakeoff: %s is complete, nothing is left to do\n", f.resume)
+		dir, err = o.Resume, nil
+	}
 	if dir == "" {
-		return err
+		return explain(err)
 	}
 	return errors.Join(err, printResult(env, dir))
 }
 
 // prepare turns flags and a plan file into the options of a run, with the platform open.
 func prepare(ctx context.Context, env Env, f runFlags, path string) (controller.Options, func() error, error) {
-	o, err := options(env, f, path)
+	o, err := options(env, &f, path)
 	if err != nil {
 		return o, nil, err
 	}
@@ -83,22 +94,27 @@ func prepare(ctx context.Context, env Env, f runFlags, path string) (controller.
 	}
 	p, err := local.Open(ctx, local.Options{
 		Self: append(o.Self, "guard"), StateDir: filepath.Join(o.CacheDir, "state"), Share: f.share, Label: o.Plan.Name,
+		Lock: env.Getenv("BAKEOFF_LOCK"), // for tests: they must neither wait for a real run nor disturb it
 	})
 	if err != nil {
 		return o, nil, err
 	}
 	o.Platform, o.Shared = p, f.share
+	o.Others = func() []string {
+		var out []string
+		for _, other := range p.Others() {
+			out = append(out, fmt.Sprintf("run %s (process %d)", other.Run, other.Controller.PID))
+		}
+		return out
+	}
 	return o, p.Close, nil
 }
 
 // options are those of a run without a platform.
-func options(env Env, f runFlags, path string) (controller.Options, error) {
-	p, given, err := loadPlan(env, path)
+func options(env Env, f *runFlags, path string) (controller.Options, error) {
+	p, given, err := f.plan(env, path)
 	if err != nil {
 		return controller.Options{}, err
-	}
-	if f.short {
-		p = p.Short()
 	}
 	cache, err := cacheDir(env)
 	if err != nil {
@@ -112,14 +128,50 @@ func options(env Env, f runFlags, path string) (controller.Options, error) {
 	if err != nil {
 		return controller.Options{}, fmt.Errorf("own path: %w", err)
 	}
-	out, err := filepath.Abs(f.out) // processes of a run have other working folders
+	out, resume, err := f.folders()
 	if err != nil {
-		return controller.Options{}, fmt.Errorf("--out: %w", err)
+		return controller.Options{}, err
 	}
 	return controller.Options{
 		Plan: p, PlanGiven: given, Recipes: recipes, PlatformName: "local", Self: []string{self}, CacheDir: cache,
-		Out: out, Resume: f.resume, Keep: f.keep, Short: f.short, MaxTime: f.maxTime, Version: version(),
+		Out: out, Resume: resume, Keep: f.keep, Short: f.short, MaxTime: f.maxTime, Version: version(),
 	}, nil
+}
+
+// folders are those of the flags as absolute paths: processes of a run have
+// other working folders.
+func (f *runFlags) folders() (out, resume string, err error) {
+	if out, err = filepath.Abs(f.out); err != nil {
+		return "", "", fmt.Errorf("--out: %w", err)
+	}
+	if f.resume != "" {
+		if resume, err = filepath.Abs(f.resume); err != nil {
+			return "", "", fmt.Errorf("--resume: %w", err)
+		}
+	}
+	return out, resume, nil
+}
+
+// plan is the plan of path, in its short form where that is asked for or the run to go on with is
+// short; without a path it is the recorded one of that run.
+func (f *runFlags) plan(env Env, path string) (*plan.Plan, []byte, error) {
+	var recorded *plan.Plan
+	if f.resume != "" {
+		var short bool
+		var err error
+		if recorded, short, err = controller.Recorded(f.resume); err != nil {
+			return nil, nil, usageError{err}
+		}
+		f.short = f.short || short
+	}
+	if path == "" {
+		return recorded, nil, nil
+	}
+	p, given, err := loadPlan(env, path)
+	if err == nil && f.short {
+		p = p.Short()
+	}
+	return p, given, err
 }
 
 // loadPlan reads and checks a plan; its mistakes are usage errors.

@@ -51,6 +51,8 @@ type Options struct {
 	Keep         bool     // leave the first trial's processes running until the context ends
 	Short        bool
 	Shared       bool
+	// Others names the runs that shared the machine with this one so far; nil means none can.
+	Others  func() []string
 	MaxTime      time.Duration // 0: no bound
 	Version      string
 	// NewEngine makes the engines by name as agents do; used to refuse unknown ones early.
@@ -63,6 +65,7 @@ type Options struct {
 type Event struct {
 	Block, Blocks int    // 0 is the pilot
 	Trial, Trials int    // in the whole run, from 1
+	Attempt       int    // of the trial, from 1
 	Target        string // empty outside trials
 	Text          string
 	// Expect is how long the step is expected to last; 0 when unknown.

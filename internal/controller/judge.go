@@ -130,8 +130,8 @@ func (t *trial) judge(phase load.Phase, l *ledger, w record.Witness) {
 		t.refuse("wrong-answers", fmt.Errorf("phase %s: %.2f %% of %d requests were not answered correctly (at most %.1f %%): bad %d, timeout %d, error %d, dropped %d%s",
 			phase.Name, 100*share, b.Planned, 100*maxWrong, b.Bad, b.Timeout, b.Error, b.Dropped, classes(l.outcomes)))
 	}
-	for agent, a := range l.agents {
-		if err := a.limited(phase); err != nil {
+	for _, agent := range slices.Sorted(maps.Keys(l.agents)) {
+		if err := l.agents[agent].limited(phase); err != nil {
 			t.refuse("generator-limited", fmt.Errorf("phase %s, agent %d: %w", phase.Name, agent, err))
 		}
 	}
@@ -163,7 +163,7 @@ func (a *agentLedger) limited(phase load.Phase) error {
 	late, _ := a.lateness.Quantile(0.99)
 	service, _ := a.service.Quantile(0.99)
 	if bound := max(time.Millisecond, service/10); late > bound {
-		return fmt.Errorf("lateness p99 is %v, the bound is %v", late, bound)
+		return fmt.Errorf("lateness p99 is %v, the bound is %v", late.Round(10*time.Microsecond), bound.Round(10*time.Microsecond))
 	}
 	return nil
 }

@@ -1,8 +1,10 @@
 package controller
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"bakeoff/internal/load"
@@ -74,16 +76,26 @@ func (r *run) lookupsOf(phase load.Phase) string {
 	return r.o.Plan.Dataset.Lookups
 }
 
-// keepPilot writes what the pilot found; a target without a valid pilot trial ends the run,
-// since a rate that depends on it cannot be known.
+// keepPilot writes what the pilot found. A target without a valid pilot trial is tried in
+// the blocks all the same; where no target has one, a rate that depends on
+// the pilot cannot be known, and the run ends.
 func (r *run) keepPilot() error {
+	r.piloted = true
 	for _, t := range r.o.Plan.Targets {
-		if !r.valid[t.Name][0] {
-			return fmt.Errorf("the pilot found no throughput of %s: every attempt was invalid", t.Name)
+		found, ok := r.pilot.Throughput[t.Name]
+		if !ok {
+			r.o.tell(Event{Text: "the pilot found no throughput of " + t.Name + ": every attempt was invalid"})
+			continue
 		}
-		if r.pilot.Slowest == "" || r.pilot.Throughput[t.Name] < r.pilot.Throughput[r.pilot.Slowest] {
+		if r.pilot.Slowest == "" || found < r.pilot.Throughput[r.pilot.Slowest] {
 			r.pilot.Slowest = t.Name
 		}
+	}
+	if r.pilot.Slowest == "" {
+		if slices.ContainsFunc(r.o.Plan.Phases, func(p plan.Phase) bool { return p.RateOfPilot > 0 }) {
+			return errors.New("the pilot found no throughput of any target, and a rate of the plan is a share of it")
+		}
+		return nil
 	}
 	if err := r.writer.Update(func(rec *record.Run) { rec.Pilot = r.pilot }); err != nil {
 		return fmt.Errorf("controller: %w", err)

@@ -1,35 +1,92 @@
 package controller
 
 import (
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"bakeoff/internal/plan"
 	"bakeoff/internal/record"
 	"bakeoff/internal/stats"
 )
 
+// Recorded is the plan of a run directory, as it was resolved, and whether the
+// run is a short one.
+func Recorded(dir string) (p *plan.Plan, short bool, err error) {
+	reader, err := record.Open(dir)
+	if err != nil {
+		return nil, false, err
+	}
+	p, err = recordedPlan(reader.Run())
+	return p, reader.Run().Short, err
+}
+
+func recordedPlan(rec record.Run) (*plan.Plan, error) {
+	p, err := plan.Load("run.json", rec.Plan)
+	if err != nil {
+		return nil, fmt.Errorf("controller: the recorded plan: %w", err)
+	}
+	return p, nil
+}
+
 // resume takes up a run that was left off, in its stored order. The pilot is
-// not run again when it was complete.
+// not run again when it was complete. Trials that were invalid, and not yet tried as often as they
+// may be, are tried again at the end of their block.
 func (r *run) resume() ([]plan.Trial, error) {
 	w, left, err := record.Resume(r.o.Resume, r.o.Plan.Digest(), r.started)
 	if err != nil {
-		return nil, err
+		return nil, r.explainChange(err)
 	}
 	r.writer = w
-	rec := w.Run()
+	out, err := r.takeUp(left)
+	if err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	return out, nil
+}
+
+func (r *run) takeUp(left []record.Place) ([]plan.Trial, error) {
+	rec := r.writer.Run()
+	if here := describeMachine(); here.Fingerprint != rec.Machine.Fingerprint {
+		return nil, fmt.Errorf("%s was begun on another machine (%s, %d cores, kernel %s): figures of two machines are not one run",
+			r.writer.Dir(), rec.Machine.CPU, rec.Machine.Cores, rec.Machine.Kernel)
+	}
 	r.trials = len(rec.Order)
 	if rec.Pilot != nil {
-		r.pilot = rec.Pilot
+		r.pilot, r.piloted = rec.Pilot, true
 	}
 	r.number = r.trials - len(left)
 	if err := r.recall(); err != nil {
 		return nil, err
 	}
 	var out []plan.Trial
-	for _, p := range left {
-		out = append(out, plan.Trial{Block: p.Block, Position: p.Position, Target: p.Target})
+	for _, p := range rec.Order {
+		r.last[p.Block] = max(r.last[p.Block], p.Position)
+		if slices.Contains(left, p) || r.again(p) {
+			out = append(out, plan.Trial{Block: p.Block, Position: p.Position, Target: p.Target})
+		}
 	}
 	return out, nil
+}
+
+// again tells whether a place was tried, but neither with success nor often enough.
+func (r *run) again(p record.Place) bool {
+	tried := r.tried[place{p.Block, p.Target}]
+	return tried > 0 && tried < attempts && !r.valid[p.Target][p.Block] && (p.Block > 0 || !r.piloted)
+}
+
+// explainChange says what differs between the recorded plan and the given one.
+func (r *run) explainChange(err error) error {
+	var changed *record.PlanChangedError
+	if !errors.As(err, &changed) {
+		return err
+	}
+	before, _, readErr := Recorded(r.o.Resume)
+	if readErr != nil {
+		return errors.Join(err, readErr)
+	}
+	return &PlanError{fmt.Errorf("%w\n  %s", err, strings.Join(plan.Diff(before, r.o.Plan), "\n  "))}
 }
 
 // recall reads which trials were valid, and what the pilot's found.

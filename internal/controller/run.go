@@ -1,12 +1,15 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -28,11 +31,21 @@ type run struct {
 	fleet   *fleet.Fleet
 	pilot   *record.Pilot
 	number  int // of the trial under way, from 1
+	attempt int // of the trial under way, from 1
 	trials  int // planned
+	piloted bool // what the pilot found is kept
+	tried   map[place]int // attempts that ended, valid or not
+	last    map[int]int   // block to the greatest position in use
 	started time.Time
 	valid   map[string]map[int]bool // target to blocks with a valid trial
 	// measured is the time spent in measured phases of blocks from 1.
 	measured time.Duration
+}
+
+// place is one target in one block.
+type place struct {
+	block  int
+	target string
 }
 
 // Run executes the plan and returns the run directory, also beside an error
@@ -48,7 +61,7 @@ func Run(ctx context.Context, o Options) (dir string, err error) {
 	}
 	r := &run{
 		o: &o, started: time.Now(), valid: map[string]map[int]bool{},
-		pilot: &record.Pilot{Throughput: map[string]float64{}},
+		pilot: &record.Pilot{Throughput: map[string]float64{}}, tried: map[place]int{}, last: map[int]int{},
 	}
 	remaining, err := r.openRecord()
 	if err != nil {
@@ -76,6 +89,7 @@ func (r *run) openRecord() ([]plan.Trial, error) {
 		Machine: describeMachine(), Plan: resolved,
 	}
 	for _, t := range order {
+		r.last[t.Block] = max(r.last[t.Block], t.Position)
 		rec.Order = append(rec.Order, record.Place{Block: t.Block, Position: t.Position, Target: t.Target})
 	}
 	r.trials = len(order)
@@ -120,7 +134,7 @@ func (r *run) startFleet(ctx context.Context) (err error) {
 	return r.writer.Update(func(rec *record.Run) {
 		for _, p := range r.fleet.Processes() {
 			if raw, err := unix.Getpriority(unix.PRIO_PROCESS, p.PID()); err == nil && raw != 20 {
-				rec.Notes = append(rec.Notes, fmt.Sprintf("%s runs at niceness %d", p.Name(), 20-raw))
+				addNote(rec, fmt.Sprintf("%s runs at niceness %d", p.Name(), 20-raw))
 			}
 		}
 	})
@@ -135,46 +149,78 @@ func (r *run) blocks(ctx context.Context, remaining []plan.Trial) error {
 		for size < len(remaining) && remaining[size].Block == block {
 			size++
 		}
-		if err := r.block(ctx, remaining[:size]); err != nil {
-			return err
-		}
-		remaining = remaining[size:]
-		if block == 0 {
+		if block > 0 && r.o.Plan.Pilot > 0 && !r.piloted {
 			if err := r.keepPilot(); err != nil {
 				return err
 			}
 		}
+		if err := r.block(ctx, remaining[:size]); err != nil {
+			return err
+		}
+		remaining = remaining[size:]
 	}
 	return nil
 }
 
+// block tries each place once, in order, and those without a valid trial again
+// after that. On resuming some have been tried before.
 func (r *run) block(ctx context.Context, places []plan.Trial) error {
-	position := places[len(places)-1].Position
-	for attempt := 1; attempt <= attempts && len(places) > 0; attempt++ {
+	tried := func(t plan.Trial) int { return r.tried[place{t.Block, t.Target}] }
+	slices.SortStableFunc(places, func(a, b plan.Trial) int { return cmp.Compare(tried(a), tried(b)) })
+	for len(places) > 0 {
 		var again []plan.Trial
-		for _, place := range places {
-			at := place.Position
-			if attempt > 1 {
-				position++
-				at = position
-			} else {
-				r.number++
-			}
-			rec, err := r.conduct(ctx, place, attempt, at)
+		for _, t := range places {
+			rec, err := r.try(ctx, t, tried(t)+1)
 			if err != nil {
 				return err
 			}
-			r.note(rec)
-			if rec.Status != record.Valid {
-				again = append(again, place)
-			}
-			if err := r.fleet.Heal(ctx); err != nil {
-				return fmt.Errorf("agents: %w", err)
+			if rec.Status != record.Valid && rec.Attempt < attempts {
+				again = append(again, t)
 			}
 		}
 		places = again
 	}
 	return nil
+}
+
+// try conducts one attempt; one that is not the first comes at the end of the block.
+func (r *run) try(ctx context.Context, t plan.Trial, attempt int) (record.Trial, error) {
+	at := t.Position
+	if r.attempt = attempt; attempt == 1 {
+		r.number++
+	} else {
+		r.last[t.Block]++
+		at = r.last[t.Block]
+	}
+	rec, err := r.conduct(ctx, t, attempt, at)
+	if err != nil {
+		return rec, err
+	}
+	r.note(rec)
+	if err := r.fleet.Heal(ctx); err != nil {
+		return rec, fmt.Errorf("agents: %w", err)
+	}
+	return rec, r.noteOthers()
+}
+
+// noteOthers marks the run as shared once another one came to the machine.
+func (r *run) noteOthers() error {
+	if r.o.Others == nil || len(r.o.Others()) == 0 {
+		return nil
+	}
+	return r.writer.Update(func(rec *record.Run) {
+		rec.Shared = true
+		for _, other := range r.o.Others() {
+			addNote(rec, "shared the machine with "+other)
+		}
+	})
+}
+
+// addNote adds a note that is not there yet.
+func addNote(rec *record.Run, text string) {
+	if !slices.Contains(rec.Notes, text) {
+		rec.Notes = append(rec.Notes, text)
+	}
 }
 
 // note remembers a trial and tells why it is invalid.
@@ -190,8 +236,11 @@ func (r *run) note(rec record.Trial) {
 	}
 }
 
-// remember notes that a target has a valid trial in a block.
+// remember notes an attempt, and that a target has a valid trial in a block.
 func (r *run) remember(rec record.Trial) {
+	at := place{rec.Block, rec.Target}
+	r.tried[at] = max(r.tried[at], rec.Attempt)
+	r.last[rec.Block] = max(r.last[rec.Block], rec.Position)
 	if rec.Status != record.Valid {
 		return
 	}
@@ -223,6 +272,9 @@ func (r *run) describe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := r.sameParts(); err != nil {
+		return err
+	}
 	return r.writer.Update(func(rec *record.Run) {
 		rec.Database, rec.Balancer = r.stage.dbInfo, info
 		rec.Targets = nil
@@ -230,9 +282,23 @@ func (r *run) describe(ctx context.Context) error {
 			rec.Targets = append(rec.Targets, e.info(r.o.Plan))
 		}
 		if r.o.Plan.AllowUnfair != "" {
-			rec.Notes = append(rec.Notes, "differences between targets allowed: "+r.o.Plan.AllowUnfair)
+			addNote(rec, "differences between targets allowed: "+r.o.Plan.AllowUnfair)
 		}
 	})
+}
+
+// sameParts refuses to go on with other parts than the run was begun with.
+func (r *run) sameParts() error {
+	rec := r.writer.Run()
+	if was, is := rec.Database, r.stage.dbInfo; was.Version != "" && (was.Vendor != is.Vendor || was.Version != is.Version) {
+		return fmt.Errorf("the run was begun with %s %s, this is %s %s", was.Vendor, was.Version, is.Vendor, is.Version)
+	}
+	for _, was := range rec.Targets {
+		if is := r.entrantOf(was.Name).prepared; is.Digest != was.Digest {
+			return fmt.Errorf("the recipe of %s has changed since the run began: digest %.12s, was %.12s", was.Name, is.Digest, was.Digest)
+		}
+	}
+	return nil
 }
 
 func (r *run) balancerInfo(ctx context.Context) (record.BalancerInfo, error) {
@@ -254,11 +320,12 @@ func (r *run) finish(ctx context.Context, err error) error {
 	if err != nil {
 		status, reason = record.Aborted, err.Error()
 	}
+	othersErr := r.noteOthers()
 	updateErr := r.writer.Update(func(rec *record.Run) {
 		rec.Wall += time.Since(r.started).Seconds()
 		rec.Measured += r.measured.Seconds()
 	})
-	closeErr := errors.Join(updateErr, r.writer.Finish(status, reason))
+	closeErr := errors.Join(othersErr, updateErr, r.writer.Finish(status, reason))
 	if ctx.Err() != nil {
 		return errors.Join(context.Cause(ctx), closeErr)
 	}
@@ -273,6 +340,7 @@ func (r *run) enough() error {
 	if r.o.Short {
 		return nil
 	}
+	var lacking []string
 	for _, t := range r.o.Plan.Targets {
 		missing := 0
 		for block := 1; block <= r.o.Plan.Blocks; block++ {
@@ -281,8 +349,11 @@ func (r *run) enough() error {
 			}
 		}
 		if missing > 0 {
-			return fmt.Errorf("%w: %s has none in %d of %d blocks", ErrTooFewValid, t.Name, missing, r.o.Plan.Blocks)
+			lacking = append(lacking, fmt.Sprintf("%s has none in %d of %d blocks", t.Name, missing, r.o.Plan.Blocks))
 		}
+	}
+	if len(lacking) > 0 {
+		return fmt.Errorf("%w: %s", ErrTooFewValid, strings.Join(lacking, ", "))
 	}
 	return nil
 }
@@ -307,7 +378,8 @@ func (r *run) sources() []collect.Source {
 
 func (r *run) tellTrial(block int, name, text string, expect time.Duration) {
 	r.o.tell(Event{
-		Block: block, Blocks: r.o.Plan.Blocks, Trial: r.number, Trials: r.trials, Target: name, Text: text, Expect: expect,
+		Block: block, Blocks: r.o.Plan.Blocks, Trial: r.number, Trials: r.trials, Attempt: r.attempt, Target: name,
+		Text: text, Expect: expect,
 	})
 }
 
