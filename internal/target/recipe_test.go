@@ -235,6 +235,13 @@ func TestWithPlanSettings(t *testing.T) {
 			t.Errorf("keep-alive %v, %v, want %v", idle, err, want)
 		}
 	}
+	twice, err := changed.With(map[string]string{"SPEED": "slow"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if idle, err := twice.KeepAlive(); err != nil || idle != 10*time.Second {
+		t.Errorf("settings given before are lost: keep-alive %v, %v", idle, err)
+	}
 	if _, err := plain.With(map[string]string{"IDLE": "long"}); err == nil {
 		t.Error("a keep-alive that is no duration is taken")
 	}
