@@ -98,7 +98,7 @@ func stride(size int) int {
 	if long() {
 		return 1
 	}
-	return 1 + size/60
+	return 1 + size/40
 }
 
 func smallRunIn(t *testing.T, ended bool) string {
