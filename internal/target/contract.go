@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"bakeoff/internal/database"
 	"bakeoff/internal/dataset"
@@ -42,6 +43,7 @@ type Contract struct {
 	Database Fixture
 	Lookups  string   // dataset.Client or dataset.Server: who draws the keys under load
 	Seed     uint64   // of the choice of keys
+	InFlight int      // greatest number of requests in flight the target is deployed for; 0: any
 	Full     bool     // every key on every replica and through the balancer; takes seconds
 	Secrets  []string // never to appear in a detail
 }
@@ -155,11 +157,20 @@ type session struct {
 	per     int64             // requests in those steps
 }
 
+// most is how long requests are sent: a target so slow fails.
+func (c *Contract) most() time.Duration {
+	if c.Full {
+		return 5 * time.Minute
+	}
+	return time.Minute
+}
+
 func newSession(c *Contract, when string, replicas []Endpoint, balancer string) (*session, error) {
 	keys, err := dataset.NewKeys(c.Dataset, c.Seed, 0)
 	if err != nil {
 		return nil, fmt.Errorf("target: check the contract: %w", err)
 	}
+	hide := hider(c.Secrets)
 	h := fnv.New64a()
 	h.Write([]byte(when))
 	s := &session{
@@ -167,7 +178,7 @@ func newSession(c *Contract, when string, replicas []Endpoint, balancer string) 
 		when:     when,
 		replicas: replicas,
 		all:      replicas[:len(replicas):len(replicas)],
-		asker:    newAsker(),
+		asker:    newAsker(hide, c.most()),
 		keys:     keys,
 		random:   rand.New(rand.NewPCG(c.Seed, h.Sum64())),
 		lengths:  [2]map[int]int{{}, {}},
@@ -177,7 +188,7 @@ func newSession(c *Contract, when string, replicas []Endpoint, balancer string) 
 	if balancer != "" {
 		s.all = append(s.all, Endpoint{URL: balancer})
 	}
-	s.ledger = ledger{when: when, secrets: c.Secrets, endpoints: s.all}
+	s.ledger = ledger{when: when, hide: hide, endpoints: s.all}
 	return s, nil
 }
 

@@ -2,6 +2,7 @@ package target
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,14 +20,18 @@ const (
 	giveUpAfter = 3               // requests in a row without an answer, after which an endpoint is asked no more
 )
 
-// errGivenUp stands for the answer of an endpoint that is asked no more.
-var errGivenUp = errors.New("not asked: the requests before had no answer")
+// Errors that stand for the answer of an endpoint that is asked no more.
+var (
+	errGivenUp = errors.New("not asked: the requests before had no answer")
+	errTooLong = errors.New("not asked: the check takes too long")
+)
 
 // answer is one whole answer, or the reason why there is none.
 type answer struct {
 	status int
 	header http.Header
 	body   []byte
+	shown  string // the start of the body in quotes, without secrets
 	asked  time.Time
 	read   time.Time // when the last byte was there
 	err    error
@@ -36,13 +41,17 @@ type answer struct {
 // follows redirects, nor speaks to proxies. It is safe for concurrent use.
 type asker struct {
 	client *http.Client
+	hide   *strings.Replacer // takes secrets out
+	until  time.Time         // nothing is asked any more
 
 	mu     sync.Mutex
 	silent map[string]int // URL to requests without an answer in a row
 }
 
-func newAsker() *asker {
+func newAsker(hide *strings.Replacer, most time.Duration) *asker {
 	return &asker{
+		hide:   hide,
+		until:  time.Now().Add(most),
 		silent: map[string]int{},
 		client: &http.Client{
 			Timeout: askTimeout,
@@ -60,18 +69,25 @@ func (a *asker) close() { a.client.CloseIdleConnections() }
 
 // ask sends one request for base + path.
 func (a *asker) ask(ctx context.Context, method, base, path string) answer {
-	if a.givenUp(base) {
-		return answer{err: errGivenUp}
+	if err := a.giveUp(base); err != nil {
+		return answer{err: err}
 	}
 	out := a.exchange(ctx, method, base+path)
 	a.note(base, out.err)
 	return out
 }
 
-func (a *asker) givenUp(base string) bool {
+// giveUp is why an endpoint is asked no more, or nil.
+func (a *asker) giveUp(base string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.silent[base] >= giveUpAfter
+	switch {
+	case a.silent[base] >= giveUpAfter:
+		return errGivenUp
+	case time.Now().After(a.until):
+		return errTooLong
+	}
+	return nil
 }
 
 func (a *asker) note(base string, err error) {
@@ -102,6 +118,7 @@ func (a *asker) exchange(ctx context.Context, method, address string) answer {
 	out.status, out.header = res.StatusCode, res.Header
 	out.body, err = io.ReadAll(io.LimitReader(res.Body, answerLimit+1))
 	out.read = time.Now()
+	out.shown = excerpt(a.hide.Replace(string(out.body)), 160)
 	switch {
 	case err != nil:
 		out.err = fmt.Errorf("status %d, then the body broke off after %d bytes: %w", res.StatusCode, len(out.body), plain(err))
@@ -124,6 +141,24 @@ func plain(err error) error {
 		return wrapped.Err
 	}
 	return err
+}
+
+// hider returns what takes secrets out of a text, as they are and as they look in
+// quotes, in JSON and in a URL.
+func hider(secrets []string) *strings.Replacer {
+	var pairs []string
+	for _, secret := range secrets {
+		quoted, encoded := strconv.Quote(secret), []byte(`""`)
+		if b, err := json.Marshal(secret); err == nil {
+			encoded = b
+		}
+		for _, form := range []string{secret, quoted[1 : len(quoted)-1], string(encoded[1 : len(encoded)-1]), url.QueryEscape(secret), url.PathEscape(secret)} {
+			if form != "" {
+				pairs = append(pairs, form, "***")
+			}
+		}
+	}
+	return strings.NewReplacer(pairs...)
 }
 
 // demoPath is the path that asks for a key: everything but letters and digits is escaped.

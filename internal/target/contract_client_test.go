@@ -3,6 +3,7 @@ package target
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -12,13 +13,14 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 func askOnce(t *testing.T, h http.HandlerFunc) answer {
 	t.Helper()
 	server := httptest.NewServer(h)
 	defer server.Close()
-	a := newAsker()
+	a := newAsker(hider(nil), time.Minute)
 	defer a.close()
 	return a.ask(t.Context(), http.MethodGet, server.URL, "/")
 }
@@ -59,7 +61,7 @@ func TestAskerRepeatsNothing(t *testing.T) {
 			}()
 		}
 	}()
-	a := newAsker()
+	a := newAsker(hider(nil), time.Minute)
 	defer a.close()
 	base := "http://" + listener.Addr().String()
 	if got := a.ask(t.Context(), http.MethodGet, base, "/"); got.err != nil {
@@ -80,12 +82,49 @@ func TestAskerGivesUp(t *testing.T) {
 	}
 	base := "http://" + listener.Addr().String()
 	listener.Close()
-	a := newAsker()
+	a := newAsker(hider(nil), time.Minute)
 	for i := range 5 {
 		got := a.ask(t.Context(), http.MethodGet, base, "/")
 		if got.err == nil || errors.Is(got.err, errGivenUp) != (i >= giveUpAfter) {
 			t.Errorf("request %d: %v", i, got.err)
 		}
+	}
+}
+
+func TestAskerEnds(t *testing.T) {
+	a := newAsker(hider(nil), -time.Second)
+	if got := a.ask(t.Context(), http.MethodGet, "http://127.0.0.1:1", "/"); !errors.Is(got.err, errTooLong) {
+		t.Errorf("asked for longer than allowed: %v", got.err)
+	}
+}
+
+// A secret is hidden in each form it may take, also where the cut would fall into it.
+func TestHider(t *testing.T) {
+	const secret = `pa"ss\word <&> ü?`
+	hide := hider([]string{secret, ""})
+	for _, form := range []string{secret, fmt.Sprintf("%q", secret), "p=" + url.QueryEscape(secret), url.PathEscape(secret)} {
+		if got := hide.Replace("with " + form + " it"); strings.Contains(got, "word") || !strings.Contains(got, "***") {
+			t.Errorf("%s shows as %s", form, got)
+		}
+	}
+	encoded, err := json.Marshal(map[string]string{"dsn": secret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := hide.Replace(string(encoded)); got != `{"dsn":"***"}` {
+		t.Errorf("%s shows as %s", encoded, got)
+	}
+	if hider(nil).Replace("text") != "text" {
+		t.Error("without secrets a text changes")
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, strings.Repeat("x", 155)+secret)
+	}))
+	defer server.Close()
+	a := newAsker(hide, time.Minute)
+	defer a.close()
+	if got := a.ask(t.Context(), http.MethodGet, server.URL, "/").String(); strings.Contains(got, "pa") || !strings.Contains(got, "x***") {
+		t.Errorf("a cut secret: %s", got)
 	}
 }
 
@@ -117,7 +156,7 @@ func TestAskerTakesAnswersAsTheyAre(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if a := newAsker().ask(ctx, http.MethodGet, "http://127.0.0.1:1", "/"); !errors.Is(a.err, context.Canceled) {
+	if a := newAsker(hider(nil), time.Minute).ask(ctx, http.MethodGet, "http://127.0.0.1:1", "/"); !errors.Is(a.err, context.Canceled) {
 		t.Errorf("cancelled: %v", a.err)
 	}
 }

@@ -58,6 +58,7 @@ func TestIdle(t *testing.T) {
 func TestSettleTellsWhenNeverIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &session{Contract: &Contract{Database: &clockwork{began: time.Now(), every: time.Millisecond, until: time.Hour}}}
+		s.ledger.hide = hider(nil)
 		if err := s.settle(t.Context()); err != nil {
 			t.Fatal(err)
 		}

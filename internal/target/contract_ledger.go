@@ -19,8 +19,8 @@ const (
 // ledger collects what each check found at each endpoint. It is safe for concurrent use.
 type ledger struct {
 	when      string
-	secrets   []string
-	endpoints []Endpoint // in the order to list them
+	hide      *strings.Replacer // takes secrets out
+	endpoints []Endpoint        // in the order to list them
 
 	mu      sync.Mutex
 	entries []*entry
@@ -105,11 +105,7 @@ func (l *ledger) detail(e *entry) string {
 			text += "; " + part
 		}
 	}
-	for _, secret := range l.secrets {
-		if secret != "" {
-			text = strings.ReplaceAll(text, secret, "***")
-		}
-	}
+	text = l.hide.Replace(text)
 	if len(text) > detailLimit {
 		text = strings.ToValidUTF8(text[:detailLimit], "") + " ..."
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -63,7 +64,7 @@ func judge(a answer, l lookup) string {
 	if right(a, l) {
 		return ""
 	}
-	if errors.Is(a.err, errGivenUp) {
+	if errors.Is(a.err, errGivenUp) || errors.Is(a.err, errTooLong) {
 		return a.err.Error()
 	}
 	return fmt.Sprintf("asked for %s, expected %s, got %s", excerpt(l.key, 60), expectation(l), a)
@@ -160,20 +161,23 @@ func (s *session) checkRepeated(ctx context.Context) error {
 // checkTogether sends several requests at once to each replica, for different
 // keys and for one key: each must read, none may be answered by another's statement.
 func (s *session) checkTogether(ctx context.Context) error {
-	rounds := 1
+	rounds, flying := 1, atOnce
 	if s.Full {
 		rounds = 4
+	}
+	if s.InFlight > 0 {
+		flying = min(flying, s.InFlight)
 	}
 	same := s.present("together")
 	return s.exactly(ctx, "together", func() {
 		for range rounds {
 			for _, at := range s.replicas {
 				var different []lookup
-				for len(different) < atOnce {
+				for len(different) < flying {
 					different = append(different, s.present("together"), s.absent("together"))
 				}
-				s.together(ctx, at, different)
-				s.together(ctx, at, repeat(same, atOnce))
+				s.together(ctx, at, different[:flying])
+				s.together(ctx, at, slices.Repeat([]lookup{same}, flying))
 			}
 		}
 	})
@@ -185,14 +189,6 @@ func (s *session) together(ctx context.Context, at Endpoint, lookups []lookup) {
 		wg.Go(func() { s.ask(ctx, at, l) })
 	}
 	wg.Wait()
-}
-
-func repeat(l lookup, n int) []lookup {
-	out := make([]lookup, n)
-	for i := range out {
-		out[i] = l
-	}
-	return out
 }
 
 // checkDrawn asks without a name: the target draws a key, each time another one of another length.

@@ -150,6 +150,27 @@ func (b *bench) testNoBalancer(t *testing.T) {
 	}
 }
 
+// testInFlight never sends more at once than the target is deployed for.
+func (b *bench) testInFlight(t *testing.T) {
+	const bound = 2
+	f := newFake(b.db, "one")
+	var flying atomic.Int64
+	f.read = func(ctx context.Context, name string) (int64, error) {
+		defer flying.Add(-1)
+		if n := flying.Add(1); n > bound {
+			t.Errorf("%d at once", n)
+		}
+		time.Sleep(time.Millisecond)
+		return f.query(ctx, statement, name)
+	}
+	bounded := *b.contract
+	bounded.InFlight = bound
+	replicas, _ := serveFakes(t, f)
+	if r, err := bounded.Check(t.Context(), "before", replicas, ""); err != nil || len(r.Failed()) > 0 {
+		t.Errorf("%v %+v", err, r.Failed())
+	}
+}
+
 // failing is a database of which one method fails.
 type failing struct {
 	target.Fixture

@@ -32,7 +32,7 @@ func (a answer) String() string {
 	if a.err != nil {
 		return "no answer: " + a.err.Error()
 	}
-	return fmt.Sprintf("status %d, %s", a.status, excerpt(string(a.body), 160))
+	return fmt.Sprintf("status %d, %s", a.status, a.shown)
 }
 
 // wrongType says what is wrong with the Content-Type, or "".
