@@ -12,7 +12,7 @@ func phaseTitle(p Phase) string {
 	if p.Model == "closed" {
 		return fmt.Sprintf("Phase %s: closed model, %s, %s", p.Name, plural(p.Connections, "connection"), span(p.DurationS))
 	}
-	return fmt.Sprintf("Phase %s: open model, %s/s %s, up to %s, %s", p.Name, number(p.Rate), p.Arrivals, plural(p.Connections, "connection"), span(p.DurationS))
+	return fmt.Sprintf("Phase %s: open model, %s/s %s, up to %s, %s", p.Name, whole(p.Rate), p.Arrivals, plural(p.Connections, "connection"), span(p.DurationS))
 }
 
 // phaseSections are the details of one phase.
@@ -27,7 +27,7 @@ func phaseSections(s *Summary, p Phase) []section {
 func books(s *Summary, p Phase) grid {
 	g := grid{
 		left:    2,
-		caption: "Books: planned = sent + dropped, sent = ok + bad + timeout + error. late: taken up over 1 ms late by the generator; queued: waited for a free connection. ok/s: correct answers received per second while requests were sent.",
+		caption: "Books: planned = sent + dropped, sent = ok + bad + timeout + error. late: taken up over 1 ms late by the generator; queued: waited for a free connection. ok/s: correct answers received per second while requests were sent. #2: second attempt.",
 		head:    []string{"target", "block", "planned", "sent", "ok", "bad", "timeout", "error", "dropped", "late", "queued", "ok/s"},
 	}
 	for _, t := range s.Targets {
@@ -45,12 +45,16 @@ func books(s *Summary, p Phase) grid {
 	return g
 }
 
-// blockName is the block, and for a trial that does not count why.
+// blockName is the block, "#2" for a second attempt, and for a trial that does not count why.
 func blockName(t Trial) string {
-	if t.Used {
-		return fmt.Sprint(t.Block)
+	name := fmt.Sprint(t.Block)
+	if t.Attempt > 1 {
+		name += fmt.Sprintf(" #%d", t.Attempt)
 	}
-	return fmt.Sprintf("%d %s", t.Block, t.Status)
+	if !t.Used {
+		name += " " + t.Status
+	}
+	return name
 }
 
 func bookCells(b stats.Books, rate float64) []string {

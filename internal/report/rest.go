@@ -108,8 +108,8 @@ func around(s *Summary) section {
 		fmt.Sprintf("Machine: %s, %s of memory, %s, kernel %s, governor %s, virtual: %s.", strings.TrimSpace(fmt.Sprintf("%s, %d cores", m.CPU, m.Cores)),
 			megabytes(float64(m.MemoryBytes)), m.OS, m.Kernel, cmpOr(m.Governor, "unknown"), cmpOr(m.Virtual, "no")),
 		fmt.Sprintf("Database: %s %s, %s, at most %d connections, %s, statements counted by %s; %s rows, digest %.16s; settings: %s.",
-			d.Kind, d.Vendor, d.Version, d.MaxConnections, d.Collation, d.Counter, count(d.Rows), d.Digest, pairs(d.Settings, same)),
-		fmt.Sprintf("Balancer: %s %s; settings: %s.", s.Balancer.Kind, s.Balancer.Version, pairs(s.Balancer.Settings, same)),
+			d.Kind, d.Vendor, d.Version, d.MaxConnections, d.Collation, d.Counter, count(d.Rows), strings.TrimPrefix(d.Digest, "sha256:"), pairs(d.Settings, same)),
+		fmt.Sprintf("Balancer: %s %s; settings: %s.", s.Balancer.Kind, bare(s.Balancer), pairs(s.Balancer.Settings, same)),
 		fmt.Sprintf("Plan: digest %.16s, seed %d, dataset seed %d.", s.Run.PlanDigest, s.Run.Seed, s.Dataset.Seed),
 	}}
 	var steps []string

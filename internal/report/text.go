@@ -166,8 +166,11 @@ func behind(b record.BalancerInfo) string {
 	if b.Kind == "direct" {
 		return "no balancer"
 	}
-	return strings.TrimSpace("balancer " + b.Kind + " " + b.Version)
+	return strings.TrimSpace("balancer " + b.Kind + " " + bare(b))
 }
+
+// bare is the version without the name before it: nginx/1.22.1 is 1.22.1.
+func bare(b record.BalancerInfo) string { return strings.TrimPrefix(b.Version, b.Kind+"/") }
 
 // overview is what each phase is for: throughput, response time, and what an answer costs.
 func overview(s *Summary) section {
@@ -182,9 +185,10 @@ func overview(s *Summary) section {
 				t.addPercentile(p, p.Name+": ", last)
 			}
 		}
-		t.add(p, p.Name+": CPU of target per answer", func(o PhaseTarget) Spread { return o.tier("target").PerReqS }, millis)
+		t.add(p, p.Name+": CPU per answer", func(o PhaseTarget) Spread { return o.tier("target").PerReqS }, millis)
 	}
 	paras := []string{"Primary metric of the plan: " + cmpOr(s.Run.Primary, "none") + "."}
+	paras = append(paras, "CPU per answer is that of the target's processes.")
 	if w := warnings(s); len(w) > 0 {
 		paras = append(paras, "Warnings: "+strings.Join(w, "; ")+".")
 	}
