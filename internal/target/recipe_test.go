@@ -17,7 +17,6 @@ import (
 	"bakeoff/internal/record"
 	"bakeoff/internal/strictyaml"
 	"bakeoff/internal/target"
-	"bakeoff/targets"
 )
 
 // good is a recipe that uses every field.
@@ -304,7 +303,7 @@ func TestMissingNamesPackages(t *testing.T) {
 }
 
 func TestShippedRecipes(t *testing.T) {
-	names, err := target.List(targets.Files())
+	names, err := target.List(os.DirFS("../../targets"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -314,13 +313,13 @@ func TestShippedRecipes(t *testing.T) {
 		}
 	}
 	for _, name := range names {
-		r, err := target.Load(targets.Files(), name, "")
+		r, err := target.Load(os.DirFS("../../targets"), name, "")
 		if err != nil {
 			t.Error(err)
 			continue
 		}
 		for _, variant := range r.Variants() {
-			if _, err := target.Load(targets.Files(), name, variant); err != nil {
+			if _, err := target.Load(os.DirFS("../../targets"), name, variant); err != nil {
 				t.Error(err)
 			}
 		}
@@ -338,11 +337,11 @@ func TestShippedRecipes(t *testing.T) {
 func TestShippedFilesNameNoMachine(t *testing.T) {
 	forbidden := regexp.MustCompile(`--(extra-)?index-url|--find-links|--trusted-host|"resolved"|registry\.|pypi\.org|pythonhosted|proxy\.golang|/root/|/home/|/tmp/|/opt/`)
 	files := 0
-	err := fs.WalkDir(targets.Files(), ".", func(name string, entry fs.DirEntry, err error) error {
+	err := fs.WalkDir(os.DirFS("../../targets"), ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		data, err := fs.ReadFile(targets.Files(), name)
+		data, err := fs.ReadFile(os.DirFS("../../targets"), name)
 		if err != nil {
 			return err
 		}
@@ -361,14 +360,14 @@ func TestShippedFilesNameNoMachine(t *testing.T) {
 
 // Every package a lock names must carry a hash.
 func TestShippedLocksAreHashed(t *testing.T) {
-	locks, err := fs.Glob(targets.Files(), "*/*.lock")
+	locks, err := fs.Glob(os.DirFS("../../targets"), "*/*.lock")
 	if err != nil || len(locks) < 5 {
 		t.Fatalf("%v, %v", locks, err)
 	}
 	pin := regexp.MustCompile(`^[A-Za-z0-9_.-]+(\[[a-z,]+\])?==[^ ]+( ; .*)? \\$`)
 	hash := regexp.MustCompile(`^    --hash=sha256:[0-9a-f]{64}( \\)?$`)
 	for _, name := range locks {
-		data, err := fs.ReadFile(targets.Files(), name)
+		data, err := fs.ReadFile(os.DirFS("../../targets"), name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -381,7 +380,7 @@ func TestShippedLocksAreHashed(t *testing.T) {
 			}
 		}
 	}
-	npm, err := fs.ReadFile(targets.Files(), "node-fastify/package-lock.json")
+	npm, err := fs.ReadFile(os.DirFS("../../targets"), "node-fastify/package-lock.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -396,12 +395,12 @@ func TestCopiesInShippedTargetsAreAlike(t *testing.T) {
 		{"django/green.py", "flask/green.py"}, {"django/gunicorn.conf.py", "flask/gunicorn.conf.py"}, {"django/build.lock", "flask/build.lock"},
 		{"django/versions.py", "flask/versions.py", "fastapi/versions.py"},
 	} {
-		first, err := fs.ReadFile(targets.Files(), same[0])
+		first, err := fs.ReadFile(os.DirFS("../../targets"), same[0])
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, name := range same[1:] {
-			if other, err := fs.ReadFile(targets.Files(), name); err != nil || string(other) != string(first) {
+			if other, err := fs.ReadFile(os.DirFS("../../targets"), name); err != nil || string(other) != string(first) {
 				t.Errorf("%s and %s differ: %v", same[0], name, err)
 			}
 		}
@@ -411,7 +410,7 @@ func TestCopiesInShippedTargetsAreAlike(t *testing.T) {
 // The module files of the Go target stand under other names, else its folder would not be in the binary.
 func TestGoTargetIsEmbedded(t *testing.T) {
 	for _, name := range []string{"main.go", "module.txt", "modulesum.txt", "target.yaml"} {
-		if _, err := fs.Stat(targets.Files(), path.Join("go-nethttp", name)); err != nil {
+		if _, err := fs.Stat(os.DirFS("../../targets"), path.Join("go-nethttp", name)); err != nil {
 			t.Error(err)
 		}
 	}

@@ -17,7 +17,6 @@ import (
 	"bakeoff/internal/dataset"
 	"bakeoff/internal/platform"
 	"bakeoff/internal/target"
-	"bakeoff/targets"
 )
 
 // stage is what the shipped targets are started against.
@@ -32,7 +31,7 @@ type stage struct {
 func TestShippedTargets(t *testing.T) {
 	s := &stage{platform: openPlatform(t)}
 	s.server, s.data = openDatabase(t, s.platform)
-	names, err := target.List(targets.Files())
+	names, err := target.List(os.DirFS("../../targets"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +52,7 @@ func TestShippedTargets(t *testing.T) {
 
 func shipped(t *testing.T, name, variant string) *target.Recipe {
 	t.Helper()
-	r, err := target.Load(targets.Files(), name, variant)
+	r, err := target.Load(os.DirFS("../../targets"), name, variant)
 	if err != nil {
 		t.Fatal(err)
 	}
