@@ -19,7 +19,6 @@ import (
 
 	"bakeoff/internal/balancer"
 	"bakeoff/internal/collect"
-	"bakeoff/internal/platform"
 	"bakeoff/internal/record"
 	"bakeoff/internal/target"
 )
@@ -78,8 +77,14 @@ func (s *stage) replicaPort(ctx context.Context, index int) (int, error) {
 	return port, nil
 }
 
+// readyWithin bounds the wait for a target's workers: the slowest took 8 s on
+// a loaded machine.
+const readyWithin = 2 * time.Minute
+
 // ready waits for all replicas at once.
 func (d *deployment) ready(ctx context.Context, began time.Time) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, readyWithin, fmt.Errorf("not ready after %v", readyWithin))
+	defer cancel()
 	d.records = make([]record.Replica, len(d.replicas))
 	group, ctx := errgroup.WithContext(ctx)
 	for i, r := range d.replicas {
@@ -218,16 +223,13 @@ func (d *deployment) stop(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// processes are everything the deployment started.
-func (d *deployment) processes() []platform.Process {
-	var out []platform.Process
+// intact tells whether every worker that was ready still lives.
+func (d *deployment) intact() error {
+	var errs []error
 	for _, r := range d.replicas {
-		out = append(out, r.Process())
+		errs = append(errs, r.Intact())
 	}
-	if d.nginx != nil {
-		out = append(out, d.nginx.Process())
-	}
-	return out
+	return errors.Join(errs...)
 }
 
 func newNonce() string {

@@ -233,6 +233,9 @@ func (t *trial) phase(ctx context.Context, phase load.Phase, last bool) error {
 	if len(report.Lost) == 0 {
 		t.judge(phase, book, rec.Witness)
 	}
+	if err := t.d.intact(); err != nil {
+		t.refuse("worker-gone", fmt.Errorf("phase %s: %w", phase.Name, err))
+	}
 	return nil
 }
 
