@@ -225,10 +225,24 @@ func cleanCommand(env Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintln(env.Stdout, swept)
+			folders, err := controller.Sweep()
+			if err != nil {
+				return err
+			}
+			printSwept(env.Stdout, swept, folders)
 			return nil
 		},
 	}
+}
+
+func printSwept(w io.Writer, swept local.Swept, folders []string) {
+	for _, run := range swept.Runs {
+		fmt.Fprintf(w, "ended what was left of run %s\n", run)
+	}
+	for _, dir := range folders {
+		fmt.Fprintf(w, "removed %s\n", dir)
+	}
+	fmt.Fprintf(w, "%d processes ended, %d folders removed, %d living runs left alone\n", len(swept.Processes), len(folders), swept.Living)
 }
 
 // width is that of the terminal, or 100 columns.

@@ -99,6 +99,9 @@ func prepare(ctx context.Context, env Env, f runFlags, path string) (controller.
 	if err != nil {
 		return o, nil, err
 	}
+	if _, err := controller.Sweep(); err != nil {
+		fmt.Fprintf(env.Stderr, "bakeoff: warning: %v\n", err)
+	}
 	o.Platform, o.Shared = p, f.share
 	o.Others = func() []string {
 		var out []string

@@ -53,8 +53,8 @@ type Options struct {
 	Shared       bool
 	// Others names the runs that shared the machine with this one so far; nil means none can.
 	Others  func() []string
-	MaxTime      time.Duration // 0: no bound
-	Version      string
+	MaxTime time.Duration // 0: no bound
+	Version string
 	// NewEngine makes the engines by name as agents do; used to refuse unknown ones early.
 	Engines map[string]func() load.Engine
 	// Progress is told what happens; nil tells nobody. It is called from one goroutine at a time.

@@ -30,10 +30,10 @@ type run struct {
 	writer  *record.Writer
 	fleet   *fleet.Fleet
 	pilot   *record.Pilot
-	number  int // of the trial under way, from 1
-	attempt int // of the trial under way, from 1
-	trials  int // planned
-	piloted bool // what the pilot found is kept
+	number  int           // of the trial under way, from 1
+	attempt int           // of the trial under way, from 1
+	trials  int           // planned
+	piloted bool          // what the pilot found is kept
 	tried   map[place]int // attempts that ended, valid or not
 	last    map[int]int   // block to the greatest position in use
 	started time.Time

@@ -106,11 +106,11 @@ func (o *Options) open(ctx context.Context, dir string) (*stage, error) {
 
 // LoadData fills the plan's database, or the cache of private ones, and stops it again.
 func LoadData(ctx context.Context, o Options) (info record.DatabaseInfo, err error) {
-	dir, err := os.MkdirTemp("", "bakeoff-data-")
+	dir, remove, err := temporary(dataPrefix)
 	if err != nil {
-		return info, fmt.Errorf("controller: %w", err)
+		return info, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer func() { err = errors.Join(err, remove()) }()
 	s := &stage{o: &o}
 	if s.entrants, err = o.resolve(); err != nil {
 		return info, err
@@ -148,6 +148,7 @@ func (s *stage) openDatabase(ctx context.Context, dir string) error {
 	var err error
 	s.db, err = database.Start(ctx, database.Options{
 		Platform: s.o.Platform, Dir: filepath.Join(dir, "database"), CacheDir: filepath.Join(s.o.CacheDir, "data"),
+		Dataset:        s.rows,
 		MaxConnections: or(p.MaxConnections, s.o.connectionsNeeded(s.entrants)),
 		BufferPool:     p.BufferPool, Settings: p.Settings,
 	})

@@ -35,11 +35,11 @@ func Verify(ctx context.Context, o Options, emit func(Verdict)) (err error) {
 	if err := Preflight(ctx, o); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "bakeoff-verify-")
+	dir, remove, err := temporary(verifyPrefix)
 	if err != nil {
-		return fmt.Errorf("controller: %w", err)
+		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer func() { err = errors.Join(err, remove()) }()
 	s, err := o.open(ctx, dir)
 	defer func() { err = errors.Join(err, s.close(ctx)) }()
 	if err != nil {
