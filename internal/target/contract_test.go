@@ -316,6 +316,18 @@ func cheats() []cheat {
 				_, _ = w.Write([]byte(strings.Replace(string(encode(name, id)), "true", "false", 1)))
 			}
 		}, []string{"present"}, false},
+		{"refuses quotes", func(f *fake, _ *bench) {
+			f.around = func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
+				if strings.Contains(r.FormValue("name"), "'") {
+					http.Error(w, "not allowed", http.StatusBadRequest)
+					return
+				}
+				next(w, r)
+			}
+		}, []string{"hostile"}, false},
+		{"draws keys of other characters", func(f *fake, _ *bench) {
+			f.draw = func() string { return "no-" + drawName()[:1] + fmt.Sprint(time.Now().UnixNano()) }
+		}, []string{"drawn by the target"}, false},
 		{"finds what is no text", func(f *fake, _ *bench) {
 			f.around = func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
 				if strings.HasPrefix(r.URL.RawQuery, "name=%FF") {
