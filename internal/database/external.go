@@ -8,17 +8,18 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
+
+	"bakeoff/internal/plan"
 )
 
 // Errors that Open wraps.
 var (
 	ErrFileMode = errors.New("the DSN file can be read by others; chmod 600 it")
-	ErrConsent  = errors.New("an address that is not loopback needs consent: name it in the plan's allow_hosts")
+	ErrConsent  = errors.New("no consent")
 )
 
 // Resolver finds the addresses of a host name; net.DefaultResolver is one.
@@ -134,30 +135,26 @@ func splitAddress(address string) (host string, port int, err error) {
 	return host, int(n), nil
 }
 
-// permitted resolves a host and returns an address that may be talked to. A name that is
-// neither localhost nor consented to is not even resolved.
+// permitted resolves a host and returns an address that may be talked to. A
+// name without consent is not even resolved.
 func permitted(ctx context.Context, r Resolver, host string, allowed []string) (netip.Addr, error) {
-	consent := slices.ContainsFunc(allowed, func(a string) bool { return strings.EqualFold(a, host) })
-	if address, err := netip.ParseAddr(host); err == nil {
-		if address.Unmap().IsLoopback() || consent {
-			return address.Unmap(), nil
-		}
-		return netip.Addr{}, fmt.Errorf("%s: %w", host, ErrConsent)
+	if err := plan.Consent(host, allowed); err != nil {
+		return netip.Addr{}, fmt.Errorf("%w: %w", ErrConsent, err)
 	}
-	local := strings.EqualFold(host, "localhost")
-	if !local && !consent {
-		return netip.Addr{}, fmt.Errorf("%s: %w", host, ErrConsent)
+	if address, err := netip.ParseAddr(host); err == nil {
+		return address.Unmap(), nil
 	}
 	addresses, err := r.LookupNetIP(ctx, "ip", host)
 	if err != nil {
 		return netip.Addr{}, err
 	}
+	refused := fmt.Errorf("%s has no address", host)
 	for _, address := range addresses {
-		if address = address.Unmap(); consent || address.IsLoopback() {
-			return address, nil
+		if refused = plan.Dialled(host, address, allowed); refused == nil {
+			return address.Unmap(), nil
 		}
 	}
-	return netip.Addr{}, fmt.Errorf("%s: %w", host, ErrConsent)
+	return netip.Addr{}, fmt.Errorf("%w: %w", ErrConsent, refused)
 }
 
 // identify asks an external server who it is.

@@ -308,13 +308,21 @@ func (r *Recipe) KeepAlive() (time.Duration, error) {
 // Settings returns where every value that is not the framework's default
 // comes from, the plan's own settings last.
 func (r *Recipe) Settings(workers, pool int) []record.Setting {
-	values := merged(r.env(), map[string]string{"workers": strconv.Itoa(workers), "pool": strconv.Itoa(pool)})
+	numbers := map[string]string{"workers": strconv.Itoa(workers), "pool": strconv.Itoa(pool)}
+	values := maps.Clone(numbers)
+	for name, value := range r.env() {
+		values[name] = expand(value, numbers)
+	}
 	out := make([]record.Setting, 0, len(r.spec.Settings)+len(r.changed))
+	shown := map[string]bool{}
 	for _, s := range r.spec.Settings {
+		shown[s.Name] = true
 		out = append(out, record.Setting{Name: s.Name, Value: expand(s.Value, values), Default: s.Default, Source: s.Source})
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.changed)) {
-		out = append(out, record.Setting{Name: name, Value: r.changed[name], Default: r.spec.Env[name], Source: "the plan"})
+		if !shown[name] {
+			out = append(out, record.Setting{Name: name, Value: r.changed[name], Default: r.spec.Env[name], Source: "the plan"})
+		}
 	}
 	return out
 }
