@@ -15,7 +15,6 @@ import (
 	"golang.org/x/term"
 
 	"bakeoff/internal/controller"
-	"bakeoff/internal/database"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/platform/local"
 	"bakeoff/internal/record"

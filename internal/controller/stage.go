@@ -148,7 +148,6 @@ func (s *stage) openDatabase(ctx context.Context, dir string) error {
 	var err error
 	s.db, err = database.Start(ctx, database.Options{
 		Platform: s.o.Platform, Dir: filepath.Join(dir, "database"), CacheDir: filepath.Join(s.o.CacheDir, "data"), Dataset: s.rows,
-		Dataset:        s.rows,
 		MaxConnections: or(p.MaxConnections, s.o.connectionsNeeded(s.entrants)),
 		BufferPool:     p.BufferPool, Settings: p.Settings,
 	})
