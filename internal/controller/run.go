@@ -349,13 +349,20 @@ func (r *run) enough() error {
 			}
 		}
 		if missing > 0 {
-			lacking = append(lacking, fmt.Sprintf("%s has none in %d of %d blocks", t.Name, missing, r.o.Plan.Blocks))
+			lacking = append(lacking, fmt.Sprintf("%s has none in %d of %s", t.Name, missing, blockCount(r.o.Plan.Blocks)))
 		}
 	}
 	if len(lacking) > 0 {
 		return fmt.Errorf("%w: %s", ErrTooFewValid, strings.Join(lacking, ", "))
 	}
 	return nil
+}
+
+func blockCount(n int) string {
+	if n == 1 {
+		return "1 block"
+	}
+	return fmt.Sprintf("%d blocks", n)
 }
 
 func (r *run) entrantOf(name string) *entrant {
@@ -385,7 +392,7 @@ func (r *run) tellTrial(block int, name, text string, expect time.Duration) {
 
 // contract is the check of the plan's contract against this stage's table.
 func (s *stage) contract(p *plan.Plan) *target.Contract {
-	return &target.Contract{Dataset: s.rows, Database: s.db, Lookups: p.Dataset.Lookups, Seed: p.Seed, Secrets: []string{s.db.Access().Password}}
+	return &target.Contract{Dataset: s.rows, Database: s.db, Lookups: p.Dataset.Lookups, Seed: p.Seed, InFlight: p.InFlight(), Secrets: []string{s.db.Access().Password}}
 }
 
 // isWarmup tells the phase that is measured but not used.

@@ -162,14 +162,10 @@ func (t *trial) check(ctx context.Context, when string) (bool, error) {
 	if when == "before" {
 		t.lengths = result
 	}
-	ok := true
-	for _, c := range result.Checks {
-		if !c.OK {
-			ok = false
-			t.refuse("contract", fmt.Errorf("%s the load: %s: %s", when, c.Name, c.Detail))
-		}
+	for _, reason := range result.Reasons() {
+		t.refuse(reason.Code, errors.New(reason.Text))
 	}
-	return ok, nil
+	return len(result.Failed()) == 0, nil
 }
 
 // load runs every phase with the samplers on.
@@ -195,7 +191,7 @@ func (t *trial) phase(ctx context.Context, phase load.Phase, last bool) error {
 	if err != nil {
 		return err
 	}
-	before, err := t.witness(ctx)
+	before, err := t.idle(ctx)
 	if err != nil {
 		return err
 	}

@@ -17,18 +17,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// childEnv makes the test program run one job with few descriptors: "engine;limit;URL".
+// childEnv makes the test program run one job in a process of its own:
+// "engine;descriptors;target;job in JSON". It writes the windows as JSON lines.
 const childEnv = "BAKEOFF_LOAD_TEST_CHILD"
 
-// child is the main function of the process with few descriptors.
+// child is the main function of that process.
 func child(spec string) int {
-	f := strings.Split(spec, ";")
+	f := strings.SplitN(spec, ";", 4)
+	job := Job{Workload: echoWork{}, Start: time.Now()}
 	limit, err := strconv.ParseUint(f[1], 10, 64)
-	if err == nil {
+	if err == nil && limit > 0 {
 		err = unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: limit, Max: limit})
 	}
+	if f[2] != "" {
+		job.Workload = oneThing{target: f[2], body: nginxSays(f[2])}
+	}
 	if err == nil {
-		err = engines[f[0]]().Run(context.Background(), openJob(64, 400, 500*ms, f[2]), func(w Window) {
+		err = json.Unmarshal([]byte(f[3]), &struct {
+			URLs  *[]string
+			Phase *Phase
+			Share *Share
+		}{&job.URLs, &job.Phase, &job.Share})
+	}
+	if err == nil {
+		err = engines[f[0]]().Run(context.Background(), job, func(w Window) {
 			if e := json.NewEncoder(os.Stdout).Encode(w); e != nil {
 				fmt.Fprintln(os.Stderr, e)
 			}
@@ -41,6 +53,32 @@ func child(spec string) int {
 	return 0
 }
 
+// inChild runs a job in a process of its own and returns the sum of its windows and what the process used.
+func inChild(t testing.TB, engine string, descriptors int, target string, job Job) (total, *os.ProcessState) {
+	t.Helper()
+	spec, err := json.Marshal(map[string]any{"URLs": job.URLs, "Phase": job.Phase, "Share": job.Share})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s;%d;%s;%s", childEnv, engine, descriptors, target, spec))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sum total
+	for line := range strings.Lines(string(out)) {
+		w := emptyWindow()
+		if err := json.Unmarshal([]byte(line), &w); err != nil {
+			t.Fatal(err)
+		}
+		sum.add(w)
+	}
+	invariants(t, job, &sum)
+	return sum, cmd.ProcessState
+}
+
 func TestTooFewDescriptors(t *testing.T) {
 	for name := range engines {
 		t.Run(name, func(t *testing.T) {
@@ -48,22 +86,7 @@ func TestTooFewDescriptors(t *testing.T) {
 				time.Sleep(150 * ms) // 60 at a time where 32 descriptors are all there are
 				return s.answer(c, name)
 			}})
-			cmd := exec.CommandContext(t.Context(), os.Args[0])
-			cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s;32;%s", childEnv, name, s.url()))
-			cmd.Stderr = os.Stderr
-			out, err := cmd.Output()
-			if err != nil {
-				t.Fatal(err)
-			}
-			var sum total
-			for line := range strings.Lines(string(out)) {
-				w := emptyWindow()
-				if err := json.Unmarshal([]byte(line), &w); err != nil {
-					t.Fatal(err)
-				}
-				sum.add(w)
-			}
-			invariants(t, openJob(64, 400, 500*ms), &sum)
+			sum, _ := inChild(t, name, 32, "", openJob(64, 400, 500*ms, s.url()))
 			bounds(t, s, &sum)
 			n := sum.Outcomes[classDescriptors]
 			if n == 0 || n != sum.Lost[classDescriptors] || n != sum.Books.Error || n != sum.Unwritten || sum.Books.OK == 0 {

@@ -3,7 +3,6 @@ package load
 import (
 	"fmt"
 	"os"
-	"runtime"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -14,6 +13,7 @@ import (
 type poll struct {
 	epoll, event int
 	events       [128]unix.EpollEvent
+	spec         unix.Timespec
 }
 
 // kicked marks the event descriptor's own events.
@@ -63,19 +63,17 @@ func (p *poll) add(fd, index int, generation int32) error {
 }
 
 // wait blocks for at most ns nanoseconds and returns the events that came.
+//
+// It goes past the scheduler although it blocks: handing the processor back and
+// asking for it again costs ten times what the wait itself does. The
+// runtime's own signals end it when the collector needs the thread; Run sees
+// to it that other goroutines have a processor.
 func (p *poll) wait(ns int64) ([]unix.EpollEvent, error) {
-	var n uintptr
-	var errno unix.Errno
 	at, size := uintptr(unsafe.Pointer(&p.events[0])), uintptr(len(p.events))
-	if ns <= 0 {
-		n, _, errno = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.epoll), at, size, 0, 0, 0)
-	} else {
-		spec := unix.NsecToTimespec(ns)
-		n, _, errno = unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(p.epoll), at, size, uintptr(unsafe.Pointer(&spec)), 0, 0)
-		if errno == unix.ENOSYS { // before Linux 5.11: to the millisecond
-			n, _, errno = unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.epoll), at, size, uintptr((ns+999_999)/1_000_000), 0, 0)
-		}
-		runtime.KeepAlive(&spec)
+	p.spec = unix.NsecToTimespec(max(ns, 0))
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT2, uintptr(p.epoll), at, size, uintptr(unsafe.Pointer(&p.spec)), 0, 0)
+	if errno == unix.ENOSYS { // before Linux 5.11: to the millisecond
+		n, _, errno = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.epoll), at, size, uintptr((max(ns, 0)+999_999)/1_000_000), 0, 0)
 	}
 	switch errno {
 	case 0:

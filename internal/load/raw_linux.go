@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,6 +52,9 @@ func (e *Raw) Run(ctx context.Context, job Job, emit func(Window)) error {
 		return err
 	}
 	defer r.close()
+	if need := len(r.loops) + 1; runtime.GOMAXPROCS(0) < need {
+		runtime.GOMAXPROCS(need) // each loop keeps its processor while it waits
+	}
 	var all sync.WaitGroup
 	for _, l := range r.loops {
 		all.Go(l.work)

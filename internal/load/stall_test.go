@@ -54,6 +54,7 @@ func TestStallHonesty(t *testing.T) {
 		cases = []struct{ connections, agents int }{{10, 1}, {10, 4}, {100, 1}, {100, 2}, {100, 4}, {1000, 1}, {1000, 4}}
 	}
 	onAll(t, func(t *testing.T, e Engine) {
+		t.Parallel()
 		for _, c := range cases {
 			t.Run(fmt.Sprintf("%d connections %d agents", c.connections, c.agents), func(t *testing.T) {
 				t.Parallel()

@@ -21,7 +21,8 @@ type Spec struct {
 	Name string
 	// Argv is the command and its arguments; secrets never go here.
 	Argv []string
-	// Env is the whole environment as KEY=VALUE; nothing is inherited.
+	// Env is the whole environment as KEY=VALUE; nothing is inherited. A
+	// platform may add one variable of its own, by which it knows its processes again.
 	Env []string
 	// Dir is the working folder.
 	Dir string
