@@ -68,6 +68,7 @@ type beat struct {
 type prepare struct {
 	Run      int64             `json:"run"`
 	URLs     []string          `json:"urls"`
+	Dial     []string          `json:"dial,omitempty"`
 	Header   map[string]string `json:"header,omitempty"`
 	Method   string            `json:"method,omitempty"`
 	Body     []byte            `json:"body,omitempty"`

@@ -25,6 +25,7 @@ const (
 // Task is one phase for all agents together.
 type Task struct {
 	URLs     []string
+	Dial     []string // as in load.Job
 	Header   map[string]string
 	Method   string // GET when empty
 	Body     []byte // sent with every request when not empty
@@ -152,7 +153,7 @@ func (p *phase) prepare(ctx context.Context) {
 	p.deadline, p.overdue = time.Now().Add(prepareWithin), fmt.Sprintf("it was not ready within %s", prepareWithin)
 	for i, m := range p.order {
 		m.session.send(message{Prepare: &prepare{
-			Run: p.number, URLs: p.task.URLs, Header: p.task.Header, Method: p.task.Method, Body: p.task.Body, Phase: p.task.Phase,
+			Run: p.number, URLs: p.task.URLs, Dial: p.task.Dial, Header: p.task.Header, Method: p.task.Method, Body: p.task.Body, Phase: p.task.Phase,
 			Share: load.Share{Index: i, Of: len(p.order)}, Seed: p.task.Seed,
 			Engine: p.task.Engine, Contract: p.task.Contract, Workload: p.task.Workload,
 		}})

@@ -73,7 +73,7 @@ func (a *agent) build(p *prepare, cache *cached) (*job, error) {
 		*cache = cached{contract: p.Contract, raw: p.Workload, workload: workload}
 	}
 	return &job{run: p.Run, engine: engine, job: load.Job{
-		URLs: p.URLs, Header: p.Header, Method: p.Method, Body: p.Body, Phase: p.Phase, Share: p.Share, Seed: p.Seed, Workload: cache.workload,
+		URLs: p.URLs, Dial: p.Dial, Header: p.Header, Method: p.Method, Body: p.Body, Phase: p.Phase, Share: p.Share, Seed: p.Seed, Workload: cache.workload,
 	}}, nil
 }
 

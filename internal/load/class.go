@@ -166,5 +166,5 @@ func lostOf(class string) string {
 	return ""
 }
 
-// statusClass is the class of an answer whose status is not 200.
+// statusClass is the class of an answer whose status is not the right one.
 func statusClass(status int) string { return "status " + strconv.Itoa(status) }

@@ -26,6 +26,7 @@ type origin struct {
 	tls     bool
 	prefix  string // of the path, without a final slash
 	suffix  []byte // what follows the request target
+	index   int    // in the job's URLs
 }
 
 // check refuses jobs that cannot be carried out as they are written.
@@ -44,6 +45,8 @@ func (j *Job) check() error {
 		return fmt.Errorf("load: check share %v is not within 0 and 1", p.CheckShare)
 	case len(j.URLs) == 0:
 		return errors.New("load: no URL")
+	case len(j.Dial) != 0 && len(j.Dial) != len(j.URLs):
+		return fmt.Errorf("load: %d addresses for %d URLs", len(j.Dial), len(j.URLs))
 	case j.Workload == nil:
 		return errors.New("load: no workload")
 	}
@@ -59,6 +62,8 @@ func (j *Job) check() error {
 	if j.Method == "" {
 		j.Method = http.MethodGet
 	}
+	j.byURL, _ = j.Workload.(ByURL)
+	j.byStatus, _ = j.Workload.(ByStatus)
 	return nil
 }
 
@@ -77,7 +82,7 @@ func (j *Job) origins() ([]origin, error) {
 		return nil, fmt.Errorf("load: method %q is not a token", j.Method)
 	}
 	out := make([]origin, 0, len(j.URLs))
-	for _, raw := range j.URLs {
+	for i, raw := range j.URLs {
 		u, err := url.Parse(raw)
 		if err != nil {
 			return nil, fmt.Errorf("load: %w", err)
@@ -85,12 +90,15 @@ func (j *Job) origins() ([]origin, error) {
 		if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.User != nil {
 			return nil, fmt.Errorf("load: %q is no base URL such as http://127.0.0.1:8080", raw)
 		}
-		o := origin{host: u.Hostname(), tls: u.Scheme == "https", prefix: strings.TrimSuffix(u.EscapedPath(), "/")}
+		o := origin{index: i, host: u.Hostname(), tls: u.Scheme == "https", prefix: strings.TrimSuffix(u.EscapedPath(), "/")}
 		port := u.Port()
 		if port == "" {
 			port = map[bool]string{false: "80", true: "443"}[o.tls]
 		}
 		o.address = net.JoinHostPort(o.host, port)
+		if len(j.Dial) > 0 {
+			o.address = j.Dial[i]
+		}
 		if o.suffix, err = j.suffix(u.Host); err != nil {
 			return nil, err
 		}
@@ -146,7 +154,11 @@ func (j *Job) appendRequest(dst []byte, o *origin, stream, n uint64) ([]byte, er
 	dst = append(dst, ' ')
 	dst = append(dst, o.prefix...)
 	from := len(dst)
-	dst = j.Workload.AppendTarget(dst, stream, n)
+	if j.byURL != nil {
+		dst = j.byURL.AppendTargetOf(dst, o.index, stream, n)
+	} else {
+		dst = j.Workload.AppendTarget(dst, stream, n)
+	}
 	if len(dst) == from || dst[from] != '/' {
 		return dst, errRequest
 	}
@@ -178,12 +190,20 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
+// rightStatus tells whether a status is that of an ok answer.
+func (j *Job) rightStatus(status int) bool {
+	if j.byStatus != nil {
+		return j.byStatus.RightStatus(status)
+	}
+	return status == http.StatusOK
+}
+
 // judge fills in what a whole answer is worth. body is nil where it was not kept.
 func (j *Job) judge(r *result, length int64, body []byte) {
 	r.answered = true
 	r.hit, r.known = j.Workload.Hit(r.stream, r.n)
 	switch {
-	case r.status != http.StatusOK:
+	case !j.rightStatus(r.status):
 		r.class = statusClass(r.status)
 	case !j.Workload.Length(r.stream, r.n, length):
 		r.class = "wrong length"

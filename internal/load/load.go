@@ -87,11 +87,26 @@ type Workload interface {
 	Hit(stream, n uint64) (hit, known bool)
 }
 
+// A Workload that also has this method is asked for the target of each URL of the job by its index
+// there, instead of one for all.
+type ByURL interface {
+	AppendTargetOf(dst []byte, url int, stream, n uint64) []byte
+}
+
+// A Workload that also has this method says which status is right; for all
+// others that is 200 alone.
+type ByStatus interface {
+	RightStatus(status int) bool
+}
+
 // Job is what one agent has to do in one phase.
 type Job struct {
 	// URLs are base URLs, such as http://127.0.0.1:8080; connection c of the whole uses
 	// URLs[c mod len(URLs)].
-	URLs     []string
+	URLs []string
+	// Dial, when not empty, holds for each URL the host:port that its connections are
+	// made to; the URL's own host is then not looked up, but only named to the server.
+	Dial     []string
 	Header   map[string]string
 	Method   string // GET when empty
 	Body     []byte // sent with every request when not empty
@@ -104,6 +119,9 @@ type Job struct {
 	// Permit is asked right before each send; false means: send nothing any
 	// more (the controller has gone silent). nil permits always. What was planned but not permitted is booked as dropped.
 	Permit func() bool
+
+	byURL    ByURL    // Workload, where it is one
+	byStatus ByStatus // likewise
 }
 
 // Window is one second of one agent's measurements. A window counts each

@@ -127,6 +127,16 @@ func (h *Histogram) Slower(d time.Duration) int64 {
 	return n
 }
 
+// EachOver calls yield for every bound of censored samples, ascending, with
+// how many of them are known to exceed it. It can be used with range.
+func (h *Histogram) EachOver(yield func(bound time.Duration, count int64) bool) {
+	for _, b := range h.bounds {
+		if !yield(b.above, b.count) {
+			return
+		}
+	}
+}
+
 // Each calls yield for every value that occurs, ascending, with its count;
 // censored samples are not among them. It can be used with range.
 func (h *Histogram) Each(yield func(value time.Duration, count int64) bool) {
