@@ -67,6 +67,19 @@ func (j *Job) check() error {
 	return nil
 }
 
+// Check says what in the job no engine can carry out, or nil. It does nothing
+// and looks nothing up.
+func (j Job) Check() error {
+	if err := j.check(); err != nil {
+		return err
+	}
+	if _, err := j.origins(); err != nil || j.Phase.Model == Closed {
+		return err
+	}
+	_, err := NewSchedule(j.Seed, j.Phase, j.Share)
+	return err
+}
+
 // connections are the numbers, in the whole, of this agent's connections.
 func (j *Job) connections() []int {
 	var own []int

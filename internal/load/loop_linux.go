@@ -115,8 +115,7 @@ func (l *loop) work() {
 // handle passes an event to its connection, unless that has another socket by now.
 func (l *loop) handle(ev *unix.EpollEvent) {
 	if ev.Fd == kicked {
-		var b [8]byte
-		_, _ = rawRead(l.poll.event, b[:])
+		l.poll.drain()
 		return
 	}
 	if c := l.conns[ev.Fd]; c.fd >= 0 && c.generation == ev.Pad {
@@ -202,7 +201,7 @@ func (l *loop) arrive() {
 		if l.idle.len() > 0 && l.backlog.len() == 0 {
 			at := l.now()
 			l.ledger.book.taken(at, at-l.next.intended, false)
-			l.send(l.idle.pop(), l.next)
+			l.send(l.idle.pop(), l.next, at)
 		} else {
 			l.ledger.book.taken(now, now-l.next.intended, true)
 			l.backlog.push(l.next)
@@ -238,27 +237,27 @@ func (l *loop) dispatch() {
 		}
 		l.ledger.book.planned(now)
 		l.ledger.book.taken(now, now-d.at, false)
-		d.conn.begin(arrival{n: d.conn.n, intended: d.at})
+		d.conn.begin(arrival{n: d.conn.n, intended: d.at}, now)
 		d.conn.n++
 	}
 	for l.backlog.len() > 0 && l.idle.len() > 0 && !l.over {
-		l.expire(l.now())
-		if l.backlog.len() > 0 {
-			l.send(l.idle.pop(), l.backlog.pop())
+		now := l.now()
+		if l.expire(now); l.backlog.len() > 0 {
+			l.send(l.idle.pop(), l.backlog.pop(), now)
 		}
 	}
 }
 
 // send begins an open-model request, or drops the arrival where it may not be sent any more.
-func (l *loop) send(c *rawConn, a arrival) {
-	now, lost := l.now(), ""
+func (l *loop) send(c *rawConn, a arrival, now int64) {
+	lost := ""
 	switch {
 	case !l.permitted():
 		lost = lostPermit
 	case now > l.run.end+int64(endGrace), now > a.intended+int64(l.run.job.Phase.Timeout):
 		lost = lostLoop
 	default:
-		c.begin(a)
+		c.begin(a, now)
 		return
 	}
 	l.ledger.book.dropped(now, a.intended, lost)

@@ -2,6 +2,7 @@ package load
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io"
 	"math"
 )
@@ -426,6 +427,20 @@ var tokenByte = func() (t [256]bool) {
 // isText tells whether b has only what a field value may have (RFC 9110, 5.5):
 // no control characters but tab.
 func isText(b []byte) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	for len(b) >= 8 {
+		// Eight bytes at once: one below ' ', or DEL, sets a high bit, as tab does.
+		x := binary.LittleEndian.Uint64(b)
+		d := x ^ 0x7f*ones
+		if ((x-0x20*ones)&^x|(d-ones)&^d)&highs != 0 && !isPlain(b[:8]) {
+			return false
+		}
+		b = b[8:]
+	}
+	return isPlain(b)
+}
+
+func isPlain(b []byte) bool {
 	for _, c := range b {
 		if c < ' ' && c != '\t' || c == 0x7f {
 			return false

@@ -44,6 +44,12 @@ func (p *poll) close() {
 	}
 }
 
+// drain empties the event descriptor.
+func (p *poll) drain() {
+	var b [8]byte
+	_, _ = unix.Read(p.event, b[:]) // empty means drained already
+}
+
 // kick ends a wait; any goroutine may call it.
 func (p *poll) kick() {
 	one := [8]byte{1}
@@ -86,8 +92,8 @@ func (p *poll) wait(ns int64) ([]unix.EpollEvent, error) {
 
 // Calls that never block go past the scheduler.
 
-func rawRead(fd int, b []byte) (int, unix.Errno) {
-	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+func rawReceive(fd int, b []byte) (int, unix.Errno) {
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0, 0, 0)
 	if errno != 0 {
 		return 0, errno
 	}

@@ -37,9 +37,8 @@ type rawConn struct {
 }
 
 // begin starts one request; it may end at once.
-func (c *rawConn) begin(a arrival) {
+func (c *rawConn) begin(a arrival, now int64) {
 	l := c.loop
-	now := l.now()
 	c.res = result{stream: c.stream, n: a.n, intended: a.intended, sent: now}
 	l.ledger.book.sent(now)
 	c.enlist()
@@ -132,7 +131,7 @@ func (c *rawConn) connected(events uint32) bool {
 
 // unasked names what a fresh connection brought before any request.
 func (c *rawConn) unasked() error {
-	n, errno := rawRead(c.fd, c.loop.buf)
+	n, errno := rawReceive(c.fd, c.loop.buf)
 	switch {
 	case n > 0:
 		return errEarly
@@ -163,7 +162,7 @@ func (c *rawConn) write(b []byte) {
 func (c *rawConn) read(ends bool) {
 	l := c.loop
 	for c.fd >= 0 {
-		n, errno := rawRead(c.fd, l.buf)
+		n, errno := rawReceive(c.fd, l.buf)
 		switch {
 		case errno == unix.EAGAIN:
 			return

@@ -1,0 +1,186 @@
+package load
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"bakeoff/internal/stats"
+)
+
+// nginxServer starts a private nginx that answers 200: "/" with a fixed text,
+// "/demo" with an echo of the key in the contract's shape.
+func nginxServer(t testing.TB) string {
+	t.Helper()
+	nginx, err := exec.LookPath("nginx")
+	if err != nil {
+		nginx = "/usr/sbin/nginx"
+	}
+	dir := t.TempDir()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	config := fmt.Sprintf(`daemon off; master_process off; worker_processes 1; pid %[1]s/pid; error_log %[1]s/error.log;
+events { worker_connections 20000; }
+http {
+  access_log off; keepalive_requests 1000000000; keepalive_timeout 600s;
+  client_body_temp_path %[1]s/a; proxy_temp_path %[1]s/b; fastcgi_temp_path %[1]s/c; uwsgi_temp_path %[1]s/d; scgi_temp_path %[1]s/e;
+  server { listen %[2]s backlog=16384;
+    location / { return 200 "ok"; }
+    location /demo { default_type application/json; return 200 '{"name":"$arg_name","exists":false,"id":null}'; } } }
+`, dir, address)
+	path := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(nginx, "-p", dir, "-c", path, "-e", filepath.Join(dir, "error.log"))
+	if err := cmd.Start(); err != nil {
+		t.Skipf("SKIPPED: nginx: %v", err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	for range 100 {
+		if c, err := net.Dial("tcp", address); err == nil {
+			c.Close()
+			return "http://" + address
+		}
+		time.Sleep(20 * ms)
+	}
+	t.Fatal("nginx does not listen")
+	return ""
+}
+
+// cost is the CPU time of a finished process per request.
+func cost(p *os.ProcessState, requests int64) time.Duration {
+	return (p.UserTime() + p.SystemTime()) / time.Duration(requests)
+}
+
+var requestsIn = regexp.MustCompile(`(\d+) requests in`)
+
+// wrk runs wrk in the closed model and returns its CPU time per request.
+func wrk(t testing.TB, url string, connections int, d time.Duration) time.Duration {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "wrk", "-t1", "-c"+strconv.Itoa(connections), fmt.Sprintf("-d%ds", int(d.Seconds())), url)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Skipf("SKIPPED: wrk: %v", err)
+	}
+	n, err := strconv.ParseInt(requestsIn.FindStringSubmatch(string(out))[1], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cost(cmd.ProcessState, n)
+}
+
+// h2load runs h2load at a fixed rate on HTTP/1.1.
+func h2load(t testing.TB, url string, connections int, rate float64, d time.Duration) time.Duration {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "h2load", "--h1", "-t1", "-c"+strconv.Itoa(connections),
+		"--rps="+strconv.FormatFloat(rate/float64(connections), 'f', -1, 64), "-D"+strconv.Itoa(int(d.Seconds())), url)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Skipf("SKIPPED: h2load: %v", err)
+	}
+	n, err := strconv.ParseInt(regexp.MustCompile(`(\d+) succeeded`).FindStringSubmatch(string(out))[1], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cost(cmd.ProcessState, n)
+}
+
+// TestBenchEngine prints what a request costs, beside wrk and h2load on the
+// same nginx, in alternating pairs. It runs with BAKEOFF_BENCH=1.
+func TestBenchEngine(t *testing.T) {
+	if os.Getenv("BAKEOFF_BENCH") == "" {
+		t.Skip("set BAKEOFF_BENCH=1")
+	}
+	pairs, length := 7, 5*time.Second
+	if s := os.Getenv("BAKEOFF_BENCH_SECONDS"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		length = time.Duration(n) * time.Second
+	}
+	base := nginxServer(t)
+	t.Logf("%s, %d processors", runtime.Version(), runtime.NumCPU())
+	for _, server := range []string{"/", "/demo?name=" + benchKey} {
+		var ratios, slow []float64
+		for range pairs {
+			theirs := wrk(t, base+server, 64, length)
+			for _, engine := range []string{"raw", "net/http"} {
+				sum, used := inChild(t, engine, 0, server, benchJob(base, length))
+				if sum.Books.OK != sum.Books.Sent {
+					t.Fatalf("books %+v, outcomes %v", sum.Books, sum.Outcomes)
+				}
+				ours := cost(used, sum.Books.OK)
+				t.Logf("%-12.12s %-8s %7v per request, wrk %7v: %.3f; %d requests, %d checked; user %v system %v", server, engine, ours, theirs,
+					float64(ours)/float64(theirs), sum.Books.OK, sum.Checked, used.UserTime(), used.SystemTime())
+				if engine == "raw" {
+					ratios = append(ratios, float64(ours)/float64(theirs))
+				} else {
+					slow = append(slow, float64(ours)/float64(theirs))
+				}
+			}
+		}
+		t.Logf("%-12.12s ratio to wrk: raw median %.3f (%.3f to %.3f), net/http %.3f", server,
+			stats.Median(ratios), slices.Min(ratios), slices.Max(ratios), stats.Median(slow))
+		if stats.Median(ratios) > 1 {
+			t.Errorf("%s: the raw engine costs %.3f times what wrk does", server, stats.Median(ratios))
+		}
+	}
+	var ratios []float64
+	for range pairs {
+		theirs := h2load(t, base+"/", 50, 2000, length)
+		job := benchJob(base, length)
+		job.Phase.Model, job.Phase.Connections, job.Phase.Rate, job.Phase.Arrivals = Open, 50, 2000, Constant
+		sum, used := inChild(t, "raw", 0, "/", job)
+		p50, _ := sum.Lateness.Quantile(0.5)
+		p99, _ := sum.Lateness.Quantile(0.99)
+		ours := cost(used, sum.Books.OK)
+		ratios = append(ratios, float64(ours)/float64(theirs))
+		t.Logf("2,000/s on 50 connections: %v per request, h2load %v; lateness p50 %v p99 %v", ours, theirs, p50, p99)
+	}
+	t.Logf("2,000/s: ratio to h2load %.3f", stats.Median(ratios))
+}
+
+const benchKey = "k0123456789abcdef"
+
+// oneThing asks for one thing again and again and knows the answer.
+type oneThing struct{ target, body string }
+
+func (o oneThing) AppendTarget(dst []byte, _, _ uint64) []byte { return append(dst, o.target...) }
+func (o oneThing) Length(_, _ uint64, length int64) bool       { return length == int64(len(o.body)) }
+func (o oneThing) Hit(uint64, uint64) (bool, bool)             { return false, true }
+func (o oneThing) Check(_, _ uint64, _ int, body []byte) string {
+	if string(body) != o.body {
+		return "wrong body"
+	}
+	return ""
+}
+
+// nginxSays is the server's answer to a target.
+func nginxSays(target string) string {
+	if key, ok := strings.CutPrefix(target, "/demo?name="); ok {
+		return `{"name":"` + key + `","exists":false,"id":null}`
+	}
+	return "ok"
+}
+
+// benchJob asks for one thing again and again, with all checks on.
+func benchJob(base string, length time.Duration) Job {
+	job := closedJob(64, length, base)
+	job.Phase.CheckShare = 0.1
+	return job
+}

@@ -1,0 +1,159 @@
+package load
+
+import (
+	"context"
+	"net"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// counted is a workload that counts and allocates nothing.
+type counted struct {
+	oneThing
+	sent *atomic.Int64
+}
+
+func (c counted) AppendTarget(dst []byte, stream, n uint64) []byte {
+	c.sent.Add(1)
+	return c.oneThing.AppendTarget(dst, stream, n)
+}
+
+// answering is a server in a thread of its own that allocates nothing: it answers each read with the same bytes.
+func answering(t testing.TB, answer string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				in, out := make([]byte, 4096), []byte(answer)
+				for {
+					if _, err := c.Read(in); err != nil {
+						return
+					}
+					if _, err := c.Write(out); err != nil {
+						return
+					}
+				}
+			}()
+		}
+	}()
+	return "http://" + l.Addr().String()
+}
+
+const benchAnswer = "HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Type: application/json\r\nX-Bakeoff-Replica: a-1\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nok"
+
+// allocations runs the raw engine for b.N requests or more and returns how many allocations it made.
+func allocations(t testing.TB, model string, d time.Duration) (mallocs, requests int64) {
+	url := answering(t, benchAnswer)
+	var sent atomic.Int64
+	job := closedJob(8, d, url)
+	job.Workload = counted{oneThing{"/demo?name=" + benchKey, "ok"}, &sent}
+	job.Phase.CheckShare = 0.1
+	if model == Open {
+		job.Phase.Model, job.Phase.Rate = Open, 20_000
+	}
+	var from, to runtime.MemStats
+	var fromSent, toSent int64
+	seen := 0
+	err := NewRaw(1).Run(context.Background(), job, func(w Window) {
+		switch seen++; seen {
+		case 1: // everything has its size after the first second
+			runtime.ReadMemStats(&from)
+			fromSent = sent.Load()
+		case 2: // only what closing one window costs is left
+			runtime.ReadMemStats(&to)
+			toSent = sent.Load()
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int64(to.Mallocs - from.Mallocs), toSent - fromSent
+}
+
+// Nothing is allocated per request: what a second costs does not depend on how many requests it has.
+func TestRawDoesNotAllocate(t *testing.T) {
+	for _, model := range []string{Closed, Open} {
+		mallocs, requests := allocations(t, model, 2200*ms)
+		t.Logf("%s: %d allocations in one second with %d requests", model, mallocs, requests)
+		if requests < 1000 {
+			t.Errorf("%s: only %d requests", model, requests)
+		}
+		if mallocs > 400 {
+			t.Errorf("%s: %d allocations for %d requests", model, mallocs, requests)
+		}
+	}
+}
+
+// BenchmarkRawRequest is the way of one request through the loop, without the
+// kernel: schedule, books, request bytes, parser, checks.
+func BenchmarkRawRequest(b *testing.B) {
+	job := openJob(1, 1e6, time.Hour, "http://127.0.0.1:1")
+	job.Workload = oneThing{"/demo?name=" + benchKey, "ok"}
+	job.Phase.CheckShare = 0.1
+	c, theirs := socketPair(b, &job)
+	answer := []byte(benchAnswer)
+	in := make([]byte, 4096)
+	l := c.loop
+	one := func(n uint64) {
+		c.begin(arrival{n: n, intended: l.now()}, l.now())
+		if got, errno := rawReceive(theirs, in); errno != 0 || got == 0 {
+			b.Fatal(errno)
+		}
+		if _, errno := rawSend(theirs, answer); errno != 0 {
+			b.Fatal(errno)
+		}
+		c.event(unix.EPOLLIN)
+		if l.idle.pop(); c.res.class != "" {
+			b.Fatal(c.res.class)
+		}
+	}
+	one(0)
+	if n := testing.AllocsPerRun(1000, func() { one(1) }); n != 0 {
+		b.Errorf("%v allocations per request", n)
+	}
+	b.ReportAllocs()
+	for i := range b.N {
+		one(uint64(i))
+	}
+}
+
+// The benchmark's assertion is a test as well.
+func TestRawRequestDoesNotAllocate(t *testing.T) {
+	if r := testing.Benchmark(func(b *testing.B) { BenchmarkRawRequest(b) }); r.AllocsPerOp() != 0 || r.N == 0 {
+		t.Errorf("%d allocations per request in %d requests", r.AllocsPerOp(), r.N)
+	}
+}
+
+// socketPair is a connection of a loop that is not running, and the other end.
+func socketPair(t testing.TB, job *Job) (*rawConn, int) {
+	t.Helper()
+	r, err := (&Raw{loops: 1}).newRun(context.Background(), job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := r.loops[0].idle.pop()
+	c.fd, c.state = fds[0], isIdle
+	if err := unix.SetNonblock(fds[0], true); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fds[1]); c.close(); r.close() })
+	return c, fds[1]
+}
