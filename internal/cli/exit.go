@@ -31,6 +31,19 @@ type usageError struct{ err error }
 func (e usageError) Error() string { return e.err.Error() }
 func (e usageError) Unwrap() error { return e.err }
 
+// hintedError is a mistake in the command line with the way out of it.
+type hintedError struct {
+	usageError
+	hint string
+}
+
+func (e hintedError) Unwrap() error { return e.usageError }
+
+// misused returns a mistake in the command line with the way out of it.
+func misused(hint, format string, args ...any) error {
+	return hintedError{usageError{fmt.Errorf(format, args...)}, hint}
+}
+
 // missingError is a prerequisite that this machine lacks, with the line that installs it.
 type missingError struct {
 	err  error
@@ -53,7 +66,7 @@ func exitStatus(err error) int {
 		return exitUsage
 	case errors.As(err, &missing):
 		return exitPrerequisite
-	case errors.Is(err, controller.ErrTooFewValid):
+	case errors.Is(err, controller.ErrTooFewValid), errors.Is(err, errInvalidLoad):
 		return exitTooFew
 	default:
 		return exitFailed
@@ -75,6 +88,10 @@ func conclude(stderr io.Writer, root *cobra.Command, err error) int {
 	var missing missingError
 	if errors.As(err, &missing) && missing.hint != "" {
 		fmt.Fprintf(stderr, "bakeoff: hint: %s\n", missing.hint)
+	}
+	var hinted hintedError
+	if errors.As(err, &hinted) {
+		fmt.Fprintf(stderr, "bakeoff: hint: %s\n", hinted.hint)
 	}
 	if status == exitUsage && isCobraUsage(err) {
 		fmt.Fprintf(stderr, "bakeoff: hint: '%s --help' lists the commands\n", root.Name())

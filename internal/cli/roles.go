@@ -3,10 +3,8 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
-	"log/slog"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"bakeoff/internal/controller"
 	"bakeoff/internal/dataset"
@@ -37,21 +35,11 @@ func agentCommand(env Env) *cobra.Command {
 				return usageError{err}
 			}
 			o.Version, o.Engines, o.Workloads = version(), engines(), workloads()
-			goFirst()
+			if err := fleet.GoFirst(); err != nil {
+				fmt.Fprintf(env.Stderr, "bakeoff: warning: %v\n", err)
+			}
 			return fleet.Agent(cmd.Context(), o)
 		},
-	}
-}
-
-// agentNiceness puts agents before what they load, so that on a shared machine
-// they are on time.
-const agentNiceness = -10
-
-// goFirst gives every thread of this process, which leads a group of its own,
-// its niceness; without the right to do so it stays as it is.
-func goFirst() {
-	if err := unix.Setpriority(unix.PRIO_PGRP, 0, agentNiceness); err != nil {
-		slog.Info("agent keeps its niceness", "err", err)
 	}
 }
 
@@ -70,5 +58,6 @@ func workloads() map[string]func(json.RawMessage) (load.Workload, error) {
 			}
 			return dataset.NewWorkload(spec)
 		},
+		requestsContract: newRequests,
 	}
 }

@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"bakeoff/internal/balancer"
 	"bakeoff/internal/collect"
 	"bakeoff/internal/fleet"
@@ -133,9 +131,7 @@ func (r *run) startFleet(ctx context.Context) (err error) {
 	}
 	return r.writer.Update(func(rec *record.Run) {
 		for _, p := range r.fleet.Processes() {
-			if raw, err := unix.Getpriority(unix.PRIO_PROCESS, p.PID()); err == nil && raw != 20 {
-				addNote(rec, fmt.Sprintf("%s runs at niceness %d", p.Name(), 20-raw))
-			}
+			rec.Notes = append(rec.Notes, p.Name()+" runs "+fleet.Priority(p.PID()))
 		}
 	})
 }
@@ -316,6 +312,9 @@ func (r *run) balancerInfo(ctx context.Context) (record.BalancerInfo, error) {
 
 // finish writes how the run ended.
 func (r *run) finish(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx) // whatever failed, failed because of that
+	}
 	status, reason := record.Complete, ""
 	if err != nil {
 		status, reason = record.Aborted, err.Error()
@@ -325,11 +324,7 @@ func (r *run) finish(ctx context.Context, err error) error {
 		rec.Wall += time.Since(r.started).Seconds()
 		rec.Measured += r.measured.Seconds()
 	})
-	closeErr := errors.Join(othersErr, updateErr, r.writer.Finish(status, reason))
-	if ctx.Err() != nil {
-		return errors.Join(context.Cause(ctx), closeErr)
-	}
-	if err := errors.Join(err, closeErr); err != nil {
+	if err := errors.Join(err, othersErr, updateErr, r.writer.Finish(status, reason)); err != nil {
 		return err
 	}
 	return r.enough()

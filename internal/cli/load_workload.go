@@ -1,0 +1,168 @@
+package cli
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/bits"
+	"os"
+	"strconv"
+	"strings"
+
+	"bakeoff/internal/load"
+)
+
+// requestsContract names the contract of bakeoff load: any request, judged by
+// its answer's status alone.
+const requestsContract = "requests"
+
+// requestsSpec is all an agent needs to know of it.
+type requestsSpec struct {
+	// Targets are the request targets by URL, cut where a key goes.
+	Targets [][]string `json:"targets"`
+	// Keys is the absolute path of the file of keys, empty where there is none;
+	// Digest is its SHA-256 in hex: a file that changes meanwhile is refused.
+	Keys   string `json:"keys,omitempty"`
+	Digest string `json:"digest,omitempty"`
+	Seed   uint64 `json:"seed"`
+	Status string `json:"status"` // right ones, such as "2xx,404"
+}
+
+// requests is the workload; see load.Workload.
+type requests struct {
+	spec  requestsSpec
+	keys  []string // percent-encoded
+	right [1000]bool
+}
+
+// newRequests makes the workload of a requestsSpec in JSON.
+func newRequests(raw json.RawMessage) (load.Workload, error) {
+	r := &requests{}
+	if err := json.Unmarshal(raw, &r.spec); err != nil {
+		return nil, fmt.Errorf("workload: %w", err)
+	}
+	if err := r.allow(r.spec.Status); err != nil {
+		return nil, err
+	}
+	if r.spec.Keys == "" {
+		return r, nil
+	}
+	keys, digest, err := readKeys(r.spec.Keys)
+	if err == nil && digest != r.spec.Digest {
+		err = fmt.Errorf("keys: %s has changed since it was first read", r.spec.Keys)
+	}
+	r.keys = keys
+	return r, err
+}
+
+// allow notes the statuses that are right: "204", or "2xx" for all of a hundred.
+func (r *requests) allow(list string) error {
+	for word := range strings.SplitSeq(list, ",") {
+		low, span := strings.TrimSpace(word), 1
+		if digit, ok := strings.CutSuffix(low, "xx"); ok {
+			low, span = digit+"00", 100
+		}
+		n, err := strconv.Atoi(low)
+		if err != nil || n < 200 || n+span > len(r.right) {
+			return fmt.Errorf("status %q is neither a number from 200 to 999 nor a class such as 2xx", word)
+		}
+		for i := range span {
+			r.right[n+i] = true
+		}
+	}
+	return nil
+}
+
+// AppendTarget is AppendTargetOf the first URL.
+func (r *requests) AppendTarget(dst []byte, stream, n uint64) []byte {
+	return r.AppendTargetOf(dst, 0, stream, n)
+}
+
+// AppendTargetOf appends the target of a URL with the request's key in every place for one.
+func (r *requests) AppendTargetOf(dst []byte, url int, stream, n uint64) []byte {
+	parts := r.spec.Targets[url]
+	dst = append(dst, parts[0]...)
+	if len(parts) == 1 {
+		return dst
+	}
+	key := r.keys[r.pick(stream, n)]
+	for _, part := range parts[1:] {
+		dst = append(dst, key...)
+		dst = append(dst, part...)
+	}
+	return dst
+}
+
+// pick is the index of a request's key: each is equally likely, and a pure function of seed, stream and n.
+func (r *requests) pick(stream, n uint64) uint64 {
+	index, _ := bits.Mul64(scatter(scatter(scatter(r.spec.Seed)^stream)^n), uint64(len(r.keys)))
+	return index
+}
+
+// scatter is the finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
+func scatter(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// RightStatus tells whether an answer of that status is ok.
+func (r *requests) RightStatus(status int) bool {
+	return status >= 0 && status < len(r.right) && r.right[status]
+}
+
+func (r *requests) Length(uint64, uint64, int64) bool        { return true }
+func (r *requests) Check(uint64, uint64, int, []byte) string { return "" }
+func (r *requests) Hit(uint64, uint64) (hit, known bool)     { return false, false }
+
+var (
+	errNoKeys      = errors.New("keys: the file holds no key")
+	errTooManyKeys = errors.New("keys: the file is larger than 1 GiB")
+)
+
+// keysLimit bounds the file of keys, in bytes.
+const keysLimit = 1 << 30
+
+// readKeys reads one key a line, empty lines left out, and returns them percent-encoded.
+func readKeys(path string) (keys []string, digest string, err error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, "", fmt.Errorf("keys: %w", err)
+	}
+	if info.Size() > keysLimit {
+		return nil, "", errTooManyKeys
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, "", fmt.Errorf("keys: %w", err)
+	}
+	for line := range bytes.Lines(data) {
+		if line = bytes.TrimRight(line, "\r\n"); len(line) > 0 {
+			keys = append(keys, escapeKey(line))
+		}
+	}
+	if len(keys) == 0 {
+		return nil, "", errNoKeys
+	}
+	sum := sha256.Sum256(data)
+	return keys, hex.EncodeToString(sum[:]), nil
+}
+
+// escapeKey percent-encodes every byte that is not unreserved (RFC 3986,
+// 2.3), so that a key is one piece of a path or a query whatever it holds.
+func escapeKey(key []byte) string {
+	const unreserved = "-._~"
+	var b strings.Builder
+	for _, c := range key {
+		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte(unreserved, c) >= 0 {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,495 @@
+package cli_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"bakeoff/internal/record"
+)
+
+// Tests of whole runs start the test binary as the program (see TestMain) with
+// real databases, balancers and targets.
+
+func long() bool { return os.Getenv("BAKEOFF_LONG") == "1" }
+
+// scene is the folder in which one test runs the program, with temporary files
+// and a machine lock of its own.
+type scene struct {
+	t    *testing.T
+	dir  string
+	env  []string
+	self string
+}
+
+func newScene(t *testing.T) *scene {
+	t.Helper()
+	for _, tool := range []string{"mariadbd", "nginx"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			if _, err := os.Stat("/usr/sbin/" + tool); err != nil {
+				t.Skipf("SKIPPED: %s is not installed", tool)
+			}
+		}
+	}
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := exec.LookPath("bakeoff") // the copy of this binary that testscript made
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Not t.TempDir: the database's own account must be able to pass, and a
+	// socket's path must be short.
+	dir, err := os.MkdirTemp("", "be-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	s := &scene{t: t, dir: dir, self: self}
+	s.env = append(os.Environ(),
+		"BAKEOFF_ASSETS="+root, "BAKEOFF_CACHE="+filepath.Join(cache, "bakeoff"),
+		"BAKEOFF_LOCK=bakeoff-test-"+filepath.Base(dir), "TMPDIR="+s.path("tmp"))
+	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(s.path("tmp"), 0o777), os.Chmod(s.path("tmp"), 0o1777)); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// again is the scene of a subtest: the same folder without earlier runs.
+func (s *scene) again(t *testing.T) *scene {
+	t.Helper()
+	if err := os.RemoveAll(s.path("runs")); err != nil {
+		t.Fatal(err)
+	}
+	out := *s
+	out.t = t
+	return &out
+}
+
+func (s *scene) path(parts ...string) string {
+	return filepath.Join(append([]string{s.dir}, parts...)...)
+}
+
+// write makes a file and returns its path.
+func (s *scene) write(name, text string) string {
+	s.t.Helper()
+	if err := os.WriteFile(s.path(name), []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	return s.path(name)
+}
+
+// planText is a small plan of targets under closed load, so that a busy machine
+// makes it slow and nothing else. more are further lines.
+func planText(targets string, blocks int, more ...string) string {
+	return fmt.Sprintf(`name: e2e
+blocks: %d
+dataset: {rows: 2000}
+deployment: {replicas: 1, workers: 2, pool: 4}
+targets: [%s]
+phases: [{name: closed, model: closed, connections: 4, duration: 1s}]
+%s
+`, blocks, targets, strings.Join(more, "\n"))
+}
+
+// execution is one run of the program.
+type execution struct {
+	scene          *scene
+	cmd            *exec.Cmd
+	stdout, stderr *buffer
+	began          time.Time
+	done           chan struct{}
+	watcher        *watcher
+}
+
+// start runs the program, with a watcher of everything it starts.
+func (s *scene) start(args ...string) *execution {
+	s.t.Helper()
+	e := &execution{scene: s, stdout: &buffer{}, stderr: &buffer{}, began: time.Now(), done: make(chan struct{})}
+	e.cmd = exec.Command(s.self, args...)
+	e.cmd.Dir, e.cmd.Env, e.cmd.Stdout, e.cmd.Stderr = s.dir, s.env, e.stdout, e.stderr
+	e.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	e.cmd.WaitDelay = 10 * time.Second
+	if err := e.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	e.watcher = watch(e.cmd.Process.Pid)
+	go func() {
+		e.cmd.Wait()
+		close(e.done)
+	}()
+	s.t.Cleanup(func() {
+		e.cmd.Process.Kill()
+		<-e.done
+		e.watcher.stop()
+	})
+	return e
+}
+
+// run runs the program to its end and checks its exit status.
+func (s *scene) run(status int, args ...string) *execution {
+	s.t.Helper()
+	e := s.start(args...)
+	e.wantStatus(status, 4*time.Minute)
+	return e
+}
+
+// wantStatus waits for the end.
+func (e *execution) wantStatus(status int, within time.Duration) {
+	e.scene.t.Helper()
+	select {
+	case <-e.done:
+	case <-time.After(within):
+		e.scene.t.Fatalf("%v has not ended after %v\nstderr:\n%s", e.cmd.Args[1:], within, e.stderr)
+	}
+	if got := e.cmd.ProcessState.ExitCode(); got != status {
+		e.scene.t.Fatalf("%v: exit status %d, want %d\nstderr:\n%s", e.cmd.Args[1:], got, status, e.stderr)
+	}
+}
+
+// await waits until stderr holds text n times.
+func (e *execution) await(text string, n int) {
+	e.scene.t.Helper()
+	deadline := time.Now().Add(3 * time.Minute)
+	for strings.Count(e.stderr.String(), text) < n {
+		select {
+		case <-e.done:
+			e.scene.t.Fatalf("%v ended before it said %q (%d times)\nstderr:\n%s", e.cmd.Args[1:], text, n, e.stderr)
+		case <-time.After(10 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			e.scene.t.Fatalf("%v did not say %q in time\nstderr:\n%s", e.cmd.Args[1:], text, e.stderr)
+		}
+	}
+}
+
+func (e *execution) signal(s syscall.Signal) {
+	e.scene.t.Helper()
+	if err := e.cmd.Process.Signal(s); err != nil {
+		e.scene.t.Fatal(err)
+	}
+}
+
+// nothingLeft checks that within d no process and no listening socket of the
+// execution is left. It must have started something.
+func (e *execution) nothingLeft(d time.Duration) {
+	e.scene.t.Helper()
+	deadline := time.Now().Add(d)
+	for {
+		left, ports := e.watcher.left()
+		if len(left) == 0 && len(ports) == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			e.scene.t.Fatalf("%v after the end: processes %v, listening %v", d, left, ports)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if e.watcher.token == 0 {
+		e.scene.t.Fatal("the watcher has not seen the guard: it watched nothing")
+	}
+}
+
+// noFiles checks that no temporary file is left.
+func (s *scene) noFiles() {
+	s.t.Helper()
+	entries, err := os.ReadDir(s.path("tmp"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, e := range entries {
+		s.t.Errorf("left behind: %s", s.path("tmp", e.Name()))
+	}
+}
+
+// theRun returns the only run directory in runs/.
+func (s *scene) theRun() string {
+	s.t.Helper()
+	found, err := filepath.Glob(s.path("runs", "*"))
+	if err != nil || len(found) != 1 {
+		s.t.Fatalf("run directories: %v, %v", found, err)
+	}
+	return found[0]
+}
+
+// open reads the only run directory, which must be undamaged.
+func (s *scene) open() *record.Reader {
+	s.t.Helper()
+	r, err := record.Open(s.theRun())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if p := r.Problems(); len(p) > 0 {
+		s.t.Fatalf("problems: %v", p)
+	}
+	return r
+}
+
+// finished counts the finished trials by status; each must be readable to its last line.
+func finished(t *testing.T, r *record.Reader) map[string]int {
+	t.Helper()
+	out := map[string]int{}
+	for _, state := range r.Trials() {
+		if state.State != record.Finished {
+			continue
+		}
+		trial, err := state.Trial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[trial.Status]++
+		for _, err := range state.Loads() {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, err := range state.Series() {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return out
+}
+
+// private checks that nobody else may read anything in the folder.
+func private(t *testing.T, dir string) {
+	t.Helper()
+	files := 0
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		want := fs.FileMode(0o600)
+		if e.IsDir() {
+			want = 0o700
+		} else {
+			files++
+		}
+		if info.Mode().Perm() != want {
+			t.Errorf("%s has mode %o, want %o", path, info.Mode().Perm(), want)
+		}
+		return nil
+	})
+	if err != nil || files < 5 {
+		t.Fatalf("%d files in %s: %v", files, dir, err)
+	}
+}
+
+// buffer is a bytes.Buffer for several goroutines.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// watcher follows every process of one execution by the limit that marks it
+// (see platform/local), and notes their command lines and listening sockets.
+type watcher struct {
+	controller int
+	ended      chan struct{}
+	stopped    sync.WaitGroup
+	once       sync.Once
+
+	mu     sync.Mutex
+	token  uint64          // 0 until the guard was seen
+	lines  map[string]bool // command lines
+	inodes map[string]bool // of listening sockets
+	seen   map[int]bool
+}
+
+func watch(controller int) *watcher {
+	w := &watcher{
+		controller: controller, ended: make(chan struct{}),
+		lines: map[string]bool{}, inodes: map[string]bool{}, seen: map[int]bool{},
+	}
+	w.stopped.Go(func() {
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-w.ended:
+				return
+			case <-tick.C:
+				w.look()
+			}
+		}
+	})
+	return w
+}
+
+func (w *watcher) stop() {
+	w.once.Do(func() { close(w.ended) })
+	w.stopped.Wait()
+}
+
+// look takes one look at all processes.
+func (w *watcher) look() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.token == 0 {
+		w.token = tokenOfGuard(w.controller)
+	}
+	if line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", w.controller)); err == nil {
+		w.lines[string(line)] = true
+	}
+	listening := listeningInodes()
+	for _, pid := range w.marked() {
+		w.seen[pid] = true
+		if line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err == nil {
+			w.lines[string(line)] = true
+		}
+		for _, inode := range inodesOf(pid) {
+			if _, ok := listening[inode]; ok {
+				w.inodes[inode] = true
+			}
+		}
+	}
+}
+
+// marked are all living processes that carry the token.
+func (w *watcher) marked() []int {
+	if w.token == 0 {
+		return nil
+	}
+	var out []int
+	for _, pid := range allProcesses() {
+		if tokenOf(pid) == w.token && !zombie(pid) {
+			out = append(out, pid)
+		}
+	}
+	return out
+}
+
+// left are the processes and the listening sockets that still exist.
+func (w *watcher) left() (processes []string, ports []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, pid := range w.marked() {
+		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		processes = append(processes, fmt.Sprintf("%d %s", pid, strings.ReplaceAll(string(line), "\x00", " ")))
+	}
+	listening := listeningInodes()
+	for inode := range w.inodes {
+		if address, ok := listening[inode]; ok {
+			ports = append(ports, address)
+		}
+	}
+	return processes, ports
+}
+
+// counts are the processes and sockets seen so far.
+func (w *watcher) counts() (processes, sockets int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.seen), len(w.inodes)
+}
+
+func (w *watcher) commandLines() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Sorted(maps.Keys(w.lines))
+}
+
+func allProcesses() []int {
+	entries, _ := os.ReadDir("/proc")
+	var out []int
+	for _, e := range entries {
+		if pid, err := strconv.Atoi(e.Name()); err == nil {
+			out = append(out, pid)
+		}
+	}
+	return out
+}
+
+// tokenOfGuard finds the guard among the children of the controller.
+func tokenOfGuard(controller int) uint64 {
+	children, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", controller))
+	for _, file := range children {
+		data, _ := os.ReadFile(file)
+		for _, field := range strings.Fields(string(data)) {
+			pid, _ := strconv.Atoi(field)
+			if t := tokenOf(pid); t != 0 {
+				return t
+			}
+		}
+	}
+	return 0
+}
+
+func tokenOf(pid int) uint64 {
+	var limit unix.Rlimit
+	if unix.Prlimit(pid, 15, nil, &limit) != nil || limit.Cur>>62 != 1 {
+		return 0
+	}
+	return limit.Cur >> 16
+}
+
+func zombie(pid int) bool {
+	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, rest, ok := strings.Cut(string(stat), ") ")
+	return !ok || strings.HasPrefix(rest, "Z") || strings.HasPrefix(rest, "X")
+}
+
+// inodesOf are the sockets a process holds.
+func inodesOf(pid int) []string {
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	entries, _ := os.ReadDir(dir)
+	var out []string
+	for _, e := range entries {
+		target, _ := os.Readlink(filepath.Join(dir, e.Name()))
+		if inode, ok := strings.CutPrefix(target, "socket:["); ok {
+			out = append(out, strings.TrimSuffix(inode, "]"))
+		}
+	}
+	return out
+}
+
+// listeningInodes maps the inode of every listening TCP socket to its address.
+func listeningInodes() map[string]string {
+	out := map[string]string{}
+	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		data, _ := os.ReadFile(file)
+		for line := range strings.Lines(string(data)) {
+			f := strings.Fields(line)
+			if len(f) > 9 && f[3] == "0A" {
+				out[f[9]] = f[1]
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,97 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"bakeoff/internal/record"
+)
+
+// TestRun takes one target of each kind through a whole run.
+func TestRun(t *testing.T) {
+	s := newScene(t)
+	s.write("p.yaml", planText("flask, fastapi, go-nethttp", 1, "pilot: 500ms", "warmup: 500ms"))
+	e := s.run(0, "run", "p.yaml")
+	e.nothingLeft(time.Second)
+	s.noFiles()
+	if processes, sockets := e.watcher.counts(); processes < 12 || sockets < 6 {
+		t.Errorf("the watcher saw %d processes and %d listening sockets: too few to prove anything", processes, sockets)
+	}
+	wantAll(t, "stdout", e.stdout.String(), "e2e: 1 of 1 block ", "flask", "fastapi", "go-nethttp", "run directory: "+s.theRun())
+	wantAll(t, "stderr", e.stderr.String(), "pilot", "block 1 of 1, flask", "closed: 4 connections for 1s")
+	if strings.Contains(e.stderr.String(), "bakeoff: ") {
+		t.Errorf("a good run complains:\n%s", e.stderr)
+	}
+	r := s.open()
+	if run := r.Run(); run.Status != record.Complete || run.Shared || run.Pilot == nil || len(run.Pilot.Throughput) != 3 {
+		t.Errorf("run.json: status %s, shared %v, pilot %v", run.Status, run.Shared, run.Pilot)
+	}
+	if got := finished(t, r); got[record.Valid] != 6 {
+		t.Errorf("trials: %v", got)
+	}
+	private(t, s.theRun())
+	readers(t, s)
+}
+
+// readers are the commands that work on a finished run.
+func readers(t *testing.T, s *scene) {
+	dir := s.theRun()
+	wantAll(t, "report", s.run(0, "report", dir).stdout.String(), "e2e: 1 of 1 block ", "Phase closed")
+	wantAll(t, "markdown", s.run(0, "report", "--format", "markdown", dir).stdout.String(), "# e2e", "| target")
+	var summary map[string]any
+	if err := json.Unmarshal([]byte(s.run(0, "report", "--format", "json", dir).stdout.String()), &summary); err != nil || len(summary) == 0 {
+		t.Errorf("report as JSON: %v", err)
+	}
+	wantAll(t, "list", s.run(0, "list").stdout.String(), filepath.Base(dir), "complete")
+	var runs []map[string]any
+	if err := json.Unmarshal([]byte(s.run(0, "list", "--json").stdout.String()), &runs); err != nil || len(runs) != 1 {
+		t.Errorf("list as JSON: %v, %v", runs, err)
+	}
+	markdown, err := os.ReadFile(filepath.Join(dir, "report.md"))
+	if err != nil || !strings.Contains(string(markdown), "# e2e") {
+		t.Errorf("report.md: %v", err)
+	}
+	again := s.run(0, "run", "--resume", dir)
+	wantAll(t, "resume", again.stderr.String(), "is complete, nothing is left to do")
+	wantAll(t, "resume", again.stdout.String(), "e2e: 1 of 1 block ")
+}
+
+func wantAll(t *testing.T, what, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			t.Errorf("%s lacks %q:\n%s", what, part, text)
+		}
+	}
+}
+
+// TestInvalidTarget runs a target whose workers serve one statement at a time.
+func TestInvalidTarget(t *testing.T) {
+	s := newScene(t)
+	s.write("p.yaml", planText("go-nethttp, {recipe: flask, variant: no-greenify, name: blocked}", 1, "warmup: 0s"))
+	e := s.run(4, "run", "p.yaml")
+	e.nothingLeft(time.Second)
+	wantAll(t, "stderr", e.stderr.String(), "bakeoff: error: a target lacks enough valid trials: blocked has none in 1 of 1 block")
+	attempts := 0
+	for _, state := range s.open().Trials() {
+		trial, err := state.Trial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if trial.Target != "blocked" {
+			continue
+		}
+		attempts++
+		if trial.Status != record.Invalid || len(trial.Reasons) == 0 || trial.Reasons[0].Code != "no-overlap" {
+			t.Errorf("attempt %d: %s, %v", trial.Attempt, trial.Status, trial.Reasons)
+		}
+	}
+	if attempts != 3 {
+		t.Errorf("%d attempts, want 3", attempts)
+	}
+	wantAll(t, "report", e.stdout.String(), "no-overlap", "blocked has a valid trial in 0 of 1 block")
+}
