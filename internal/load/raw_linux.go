@@ -52,9 +52,8 @@ func (e *Raw) Run(ctx context.Context, job Job, emit func(Window)) error {
 		return err
 	}
 	defer r.close()
-	if need := len(r.loops) + 1; runtime.GOMAXPROCS(0) < need {
-		runtime.GOMAXPROCS(need) // each loop keeps its processor while it waits
-	}
+	moreProcessors(len(r.loops)) // each loop keeps one while it waits
+	defer moreProcessors(-len(r.loops))
 	var all sync.WaitGroup
 	for _, l := range r.loops {
 		all.Go(l.work)
@@ -160,4 +159,14 @@ func resolve(ctx context.Context, o origin) (place, error) {
 		p.family, p.address = unix.AF_INET6, &unix.SockaddrInet6{Port: number, Addr: ip.As16()}
 	}
 	return p, nil
+}
+
+// processors guards the change of a number that belongs to the whole process.
+var processors sync.Mutex
+
+// moreProcessors lets that many more goroutines run at once.
+func moreProcessors(n int) {
+	processors.Lock()
+	defer processors.Unlock()
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + n)
 }
