@@ -1,0 +1,159 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bakeoff/internal/controller"
+)
+
+// errInvalidLoad is a measurement that must not be used.
+var errInvalidLoad = errors.New("the measurement is invalid")
+
+func loadCommand(env Env) *cobra.Command {
+	f := loadFlags{lookup: net.DefaultResolver}
+	cmd := &cobra.Command{
+		Use:     "load URL...",
+		Short:   "put load on a server and say what it did: the engine alone",
+		Long:    loadHelp,
+		Example: loadExamples,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return misused(urlHint, "%s takes one URL or more", cmd.CommandPath())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.given = cmd.Flags().Changed
+			return runLoad(cmd.Context(), env, &f, args)
+		},
+	}
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return misused("'bakeoff load --help' explains the flags", "%w", err)
+	})
+	f.register(cmd.Flags())
+	return cmd
+}
+
+const loadHelp = `load sends requests to one or more URLs, books every one of them, and prints how
+many were answered, how fast, and whether the figures may be believed.
+
+With --rate it follows a schedule (open model): a request whose time has come
+waits for a free connection with its clock running, so that a server that stalls
+cannot hide it. The response time runs from the time the schedule asked for, the
+service time from the actual send, both to the last byte. A request still unsent
+one --timeout after its time is dropped, and counted.
+
+Without --rate each of --connections sends when its last answer came (closed
+model). Such a client waits while the server stalls: its times say nothing about
+the latency that users would see.
+
+Several URLs are spread over the connections, in turn. {key} in a URL stands for
+a key of --keys; which request takes which key depends on --seed alone. A name is
+looked up once and that address is dialled for the whole measurement.
+
+An answer is ok when its status is one of --expect-status (2xx; a redirect is
+not followed, and is bad unless expected), bad otherwise. A request without a
+whole answer within --timeout is a timeout; one that failed in any other way is
+an error, counted by its class. planned = sent + dropped and sent = ok + bad +
+timeout + error hold exactly. late: taken up more than 1 ms after its time, which
+is this program's fault; queued: it had to wait for a free connection, which is
+the server's doing. Rates are per second of sending. The warm-up is outside all of this.
+
+Answers, time-outs and drops are in the distributions, the latter two as "longer
+than"; errors are not. A percentile is given when 100 samples lie beyond it, else
+"-" (null) with the samples it needs; one that falls among time-outs is a lower
+bound, marked ">" (named in "censored"). The same marks hold for mean, min and max.
+
+The measurement is invalid when an agent was itself the limit: more than 1 % of
+its requests lost for want of ports, descriptors or time, or, with --rate, a p99
+of its lateness above 1 ms and a tenth of the service time's p99.
+
+Load goes to this machine only, unless --allow-host names the host: also in
+private networks. Link-local, metadata, multicast and broadcast addresses are
+always refused.
+
+exit status: 0 measured, whatever the server answered; 2 wrong usage; 4 invalid;
+130 interrupted (once: what was measured so far is printed; twice: at once)`
+
+const loadExamples = `  # 1,000 requests a second for 30 s, after 5 s of warm-up
+  bakeoff load --rate 1000 --duration 30s --warmup 5s http://127.0.0.1:8080/ping
+
+  # as fast as 64 connections get answers, with keys from a file, over two replicas
+  bakeoff load --keys names.txt 'http://127.0.0.1:8081/demo?name={key}' 'http://127.0.0.1:8082/demo?name={key}'
+
+  # from 100/s to 5,000/s within a minute, by four processes, for a program to read
+  bakeoff load --ramp 100:5000:1m --agents 4 --json --hlog ramp.hlog --allow-host staging.example.org https://staging.example.org/`
+
+// runLoad measures and prints.
+func runLoad(ctx context.Context, env Env, f *loadFlags, urls []string) error {
+	j, err := f.job(ctx, urls)
+	if err != nil {
+		return err
+	}
+	files, err := openLoadFiles(f)
+	if err != nil {
+		return err
+	}
+	m, err := measure(ctx, env, j, files)
+	if err = errors.Join(err, files.close(m)); err != nil {
+		return err
+	}
+	r := m.result()
+	if err := printLoad(env, j, m, r, f.json); err != nil {
+		return fmt.Errorf("load: %w", err)
+	}
+	switch {
+	case m.interrupted:
+		return controller.ErrInterrupted
+	case !r.Valid:
+		return fmt.Errorf("%w: %s", errInvalidLoad, strings.Join(r.Reasons, "; "))
+	}
+	return nil
+}
+
+func printLoad(env Env, j *loadJob, m *measurement, r loadResult, asJSON bool) error {
+	if !asJSON {
+		return writeLoadText(env.Stdout, j, m, r)
+	}
+	enc := json.NewEncoder(env.Stdout)
+	enc.SetIndent("", "  ")
+	return enc.Encode(r)
+}
+
+// measure runs the warm-up and the phase that counts.
+func measure(ctx context.Context, env Env, j *loadJob, files *loadFiles) (m *measurement, err error) {
+	g, err := j.generator(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, g.close()) }()
+	live := newLoadLive(env.Stderr)
+	defer live.close()
+	if j.warmup.Duration > 0 {
+		live.begin("warm-up", j.warmup.Duration)
+		w := newMeasurement(j.warmup, j.agents, live.second)
+		if err := w.run(ctx, g, nil); err != nil {
+			return nil, err
+		}
+		if w.interrupted || len(w.lost) > 0 {
+			return w.unused(j.phase), nil
+		}
+	}
+	live.begin("measuring", j.phase.Duration)
+	m = newMeasurement(j.phase, j.agents, func(s int, t *tally) {
+		live.second(s, t)
+		files.second(m, s, t)
+	})
+	return m, m.run(ctx, g, files.window)
+}
+
+// startAhead is how long before its first request a phase in this process is prepared.
+const startAhead = 100 * time.Millisecond

@@ -1,0 +1,124 @@
+package cli
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"bakeoff/internal/load"
+	"bakeoff/internal/stats"
+)
+
+// Range and precision of the histograms in files.
+const (
+	fileLowest  = int64(time.Microsecond)
+	fileHighest = int64(120 * time.Second)
+	fileDigits  = 3
+)
+
+// loadFiles are the files a measurement is written to as it goes on. Writing
+// never disturbs it: the first error is told at the end.
+type loadFiles struct {
+	hlog, hgrm, windows *loadFile
+	header              bool  // of the hlog was written
+	start               int64 // of the phase, Unix time in ms, as good as the first second's arrival tells
+	err                 error
+}
+
+// loadFile is one of them; nil where it is not asked for.
+type loadFile struct {
+	file *os.File
+	*bufio.Writer
+}
+
+// openLoadFiles makes the files asked for, or none.
+func openLoadFiles(f *loadFlags) (*loadFiles, error) {
+	l := &loadFiles{}
+	for _, one := range []struct {
+		flag, path string
+		place      **loadFile
+	}{{"hlog", f.hlog, &l.hlog}, {"hgrm", f.hgrm, &l.hgrm}, {"window-json", f.windows, &l.windows}} {
+		if one.path == "" {
+			continue
+		}
+		file, err := os.Create(one.path)
+		if err != nil {
+			return nil, errors.Join(misused("its folder must exist and be yours to write", "--%s: %w", one.flag, err), l.close(nil))
+		}
+		*one.place = &loadFile{file, bufio.NewWriter(file)}
+	}
+	return l, nil
+}
+
+func (l *loadFiles) fail(err error) {
+	if l.err == nil && err != nil {
+		l.err = fmt.Errorf("load: %w", err)
+	}
+}
+
+// window writes one agent's second.
+func (l *loadFiles) window(agent int, w load.Window) {
+	if l.windows == nil {
+		return
+	}
+	l.fail(json.NewEncoder(l.windows).Encode(struct {
+		Agent int `json:"agent"`
+		load.Window
+	}{agent, w}))
+}
+
+// second writes the times of one second of all agents, with two tags.
+func (l *loadFiles) second(m *measurement, second int, t *tally) {
+	if l.hlog == nil {
+		return
+	}
+	w := hdrhistogram.NewHistogramLogWriter(l.hlog)
+	if !l.header {
+		l.header = true
+		l.start = time.Now().Add(-min(time.Duration(second+1)*time.Second, m.phase.Duration)).UnixMilli()
+		l.fail(errors.Join(w.OutputComment("[Logged by bakeoff load; nanoseconds; time-outs and drops with their bound; errors left out]"),
+			w.OutputLogFormatVersion(), w.OutputStartTime(l.start), w.OutputLegend()))
+	}
+	for _, one := range []struct {
+		tag string
+		h   *stats.Histogram
+	}{{"response", t.response}, {"service", t.service}} {
+		h := dense(one.h)
+		h.SetTag(one.tag)
+		h.SetStartTimeMs(l.start + int64(second)*1000)
+		h.SetEndTimeMs(l.start + int64(second+1)*1000)
+		l.fail(w.OutputIntervalHistogram(h))
+	}
+}
+
+// dense is a histogram as HDR libraries know it: censored samples stand at their bound.
+func dense(h *stats.Histogram) *hdrhistogram.Histogram {
+	out := hdrhistogram.New(fileLowest, fileHighest, fileDigits)
+	for value, n := range h.Each {
+		_ = out.RecordValues(min(int64(value), fileHighest), n) // within its range
+	}
+	for bound, n := range h.EachOver {
+		_ = out.RecordValues(min(int64(bound), fileHighest), n) // likewise
+	}
+	return out
+}
+
+// close writes what is left; m is nil when nothing was measured.
+func (l *loadFiles) close(m *measurement) error {
+	if l.hgrm != nil && m != nil {
+		_, err := dense(m.total.response).PercentilesPrint(l.hgrm, 5, float64(time.Millisecond))
+		l.fail(err)
+	}
+	for _, f := range []*loadFile{l.hlog, l.hgrm, l.windows} {
+		if f != nil {
+			l.fail(f.Flush())
+			l.fail(f.file.Close())
+		}
+	}
+	return l.err
+}

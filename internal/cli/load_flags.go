@@ -1,0 +1,407 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"bakeoff/internal/fleet"
+	"bakeoff/internal/load"
+	"bakeoff/internal/plan"
+)
+
+// Numbers of the phases; they tell the requests of one from those of the other.
+const (
+	loadWarmup  = 0
+	loadMeasure = 1
+)
+
+const (
+	openConnections   = 256
+	closedConnections = 64
+	maxAgents         = 256
+	// longestTimeout is where histograms end.
+	longestTimeout = 120 * time.Second
+	// bodyLimit bounds --body: every agent gets it in one message.
+	bodyLimit = 1 << 20
+)
+
+// loadFlags are the flags of load.
+type loadFlags struct {
+	rate                               float64
+	connections, agents                int
+	arrivals, ramp                     string
+	duration, warmup, timeout          time.Duration
+	rampUp, think                      time.Duration
+	reconnect                          bool
+	headers, allow                     []string
+	method, body, keys, expect, engine string
+	maxBody                            int64
+	json                               bool
+	hlog, hgrm, windows                string
+	seed                               uint64
+
+	given  func(flag string) bool
+	lookup lookup
+}
+
+func (f *loadFlags) register(s *pflag.FlagSet) {
+	s.SortFlags = false
+	s.Float64Var(&f.rate, "rate", 0, "requests per second, by a schedule (open model)")
+	s.StringVar(&f.ramp, "ramp", "", "FROM:TO:DURATION: a rate that changes linearly, and stays at TO")
+	s.StringVar(&f.arrivals, "arrivals", load.Constant, "gaps of the schedule: constant or poisson")
+	s.IntVarP(&f.connections, "connections", "c", 0, "connections in all; with a schedule the greatest number in use (default 64, with a schedule 256)")
+	s.DurationVarP(&f.duration, "duration", "d", 10*time.Second, "how long to send; with --ramp the ramp's own by default")
+	s.DurationVar(&f.warmup, "warmup", 0, "send for so long before, without measuring")
+	s.DurationVar(&f.timeout, "timeout", 10*time.Second, "for one answer, from the send")
+	s.IntVar(&f.agents, "agents", 1, "processes that share the load")
+	s.StringVarP(&f.method, "method", "X", "", "request method (default GET, with --body POST)")
+	s.StringArrayVarP(&f.headers, "header", "H", nil, "K:V, a request header; repeatable")
+	s.StringVar(&f.body, "body", "", "request body, or @FILE")
+	s.StringVar(&f.keys, "keys", "", "file of keys, one a line, for {key} in URLs; percent-encoded into place")
+	s.StringVar(&f.expect, "expect-status", "2xx", "statuses of an ok answer, such as 2xx,304")
+	s.Int64Var(&f.maxBody, "max-body", 1<<20, "bytes of an answer's body; a longer one is an error")
+	s.BoolVar(&f.reconnect, "reconnect", false, "a connection per request instead of keep-alive")
+	s.DurationVar(&f.rampUp, "ramp-up", 0, "closed model: start the connections one after the other within this time")
+	s.DurationVar(&f.think, "think", 0, "closed model: pause after an answer")
+	s.StringArrayVar(&f.allow, "allow-host", nil, "a host beside this machine that load may go to; repeatable")
+	s.StringVar(&f.engine, "engine", "", "load engine: "+strings.Join(engineNames(), " or ")+" (by default the first that speaks the URLs' scheme)")
+	s.Uint64Var(&f.seed, "seed", 1, "of arrivals and keys")
+	s.BoolVar(&f.json, "json", false, "print JSON")
+	s.StringVar(&f.hlog, "hlog", "", "write the times of each second to this file, as an HdrHistogram log")
+	s.StringVar(&f.hgrm, "hgrm", "", "write the response time's distribution to this file, as HdrHistogram's percentile table")
+	s.StringVar(&f.windows, "window-json", "", "write everything to this file, one JSON line per agent and second")
+}
+
+// engineNames are the engines, the one to prefer first.
+func engineNames() []string {
+	return slices.SortedFunc(maps.Keys(engines()), func(a, b string) int { return strings.Compare(b, a) })
+}
+
+// loadJob is what the flags ask for.
+type loadJob struct {
+	urls   []string
+	agents int
+	warmup load.Phase // nothing when its Duration is 0
+	phase  load.Phase
+	task   fleet.Task // without a phase
+	load.Workload
+}
+
+// job checks everything that can be checked before the first request.
+func (f *loadFlags) job(ctx context.Context, urls []string) (*loadJob, error) {
+	phase, err := f.phase()
+	if err != nil {
+		return nil, err
+	}
+	j := &loadJob{urls: urls, agents: f.agents, phase: phase}
+	if err := f.checkAgents(phase); err != nil {
+		return nil, err
+	}
+	if j.warmup, err = f.warmupOf(phase); err != nil {
+		return nil, err
+	}
+	if err := f.request(&j.task); err != nil {
+		return nil, err
+	}
+	if err := f.aims(ctx, j); err != nil {
+		return nil, err
+	}
+	if err := j.job(phase, load.Share{Of: 1}).Check(); err != nil {
+		return nil, misused("'bakeoff load --help' explains the flags", "%w", err)
+	}
+	return j, nil
+}
+
+// job is one agent's part of a phase.
+func (j *loadJob) job(phase load.Phase, share load.Share) load.Job {
+	t := j.task
+	return load.Job{
+		URLs: t.URLs, Dial: t.Dial, Header: t.Header, Method: t.Method, Body: t.Body, Seed: t.Seed,
+		Phase: phase, Share: share, Workload: j.Workload,
+	}
+}
+
+// phase is the one that is measured.
+func (f *loadFlags) phase() (load.Phase, error) {
+	p := load.Phase{
+		Number: loadMeasure, Name: "measure", Model: load.Closed, Connections: f.connections, Duration: f.duration, Timeout: f.timeout,
+		Ramp: f.rampUp, Think: f.think, Reconnect: f.reconnect, BodyLimit: f.maxBody,
+	}
+	rated, ramped := f.given("rate"), f.given("ramp")
+	if rated || ramped {
+		p.Model, p.Arrivals = load.Open, f.arrivals
+	}
+	if !f.given("connections") {
+		p.Connections = map[string]int{load.Open: openConnections, load.Closed: closedConnections}[p.Model]
+	}
+	if err := f.checkPhase(p); err != nil {
+		return p, err
+	}
+	switch {
+	case rated && ramped:
+		return p, misused("--ramp holds the rates itself: leave --rate out", "--rate and --ramp exclude each other")
+	case rated && !(f.rate > 0 && f.rate <= maxRate):
+		return p, misused("such as --rate 1000", "--rate %v is not above 0 and at most %.0f", f.rate, float64(maxRate))
+	case rated:
+		p.Rate = f.rate
+	case ramped:
+		return p, f.setRamp(&p)
+	}
+	return p, nil
+}
+
+// maxRate is one arrival per nanosecond's thousandth part of a second: beyond
+// it instants of a schedule would coincide.
+const maxRate = 1e9
+
+// checkPhase refuses numbers that no phase can have.
+func (f *loadFlags) checkPhase(p load.Phase) error {
+	switch {
+	case p.Connections < 1:
+		return misused("such as --connections 64", "--connections %d is below 1", p.Connections)
+	case p.Duration <= 0:
+		return misused("such as --duration 30s", "--duration %v is not above 0", p.Duration)
+	case p.Timeout <= 0 || p.Timeout > longestTimeout:
+		return misused("such as --timeout 5s", "--timeout %v is not above 0 and at most %v", p.Timeout, longestTimeout)
+	case f.warmup < 0 || p.Ramp < 0 || p.Think < 0:
+		return misused("a time is such as 500ms, 30s or 2m", "--warmup, --ramp-up and --think must not be negative")
+	case p.BodyLimit < 1:
+		return misused("such as --max-body 1048576", "--max-body %d is below 1", p.BodyLimit)
+	case p.Model == load.Open && (p.Ramp != 0 || p.Think != 0):
+		return misused("leave --rate out for the closed model, or use --ramp for a rate that changes", "--ramp-up and --think belong to the closed model")
+	case p.Model == load.Closed && f.given("arrivals"):
+		return misused("add --rate or --ramp", "--arrivals belongs to the open model")
+	case p.Model == load.Open && p.Arrivals != load.Constant && p.Arrivals != load.Poisson:
+		return misused("--arrivals is constant or poisson", "unknown --arrivals %q", p.Arrivals)
+	}
+	return nil
+}
+
+// setRamp reads FROM:TO:DURATION.
+func (f *loadFlags) setRamp(p *load.Phase) error {
+	const hint = "such as --ramp 100:5000:1m, from 100/s to 5,000/s within a minute"
+	parts := strings.Split(f.ramp, ":")
+	if len(parts) != 3 {
+		return misused(hint, "--ramp %q is not FROM:TO:DURATION", f.ramp)
+	}
+	var rates [2]float64
+	for i := range rates {
+		r, err := strconv.ParseFloat(parts[i], 64)
+		if err != nil || !(r >= 0 && r <= maxRate) {
+			return misused(hint, "--ramp %q: %q is no rate", f.ramp, parts[i])
+		}
+		rates[i] = r
+	}
+	within, err := time.ParseDuration(parts[2])
+	if err != nil || within <= 0 {
+		return misused(hint, "--ramp %q: %q is no time above 0", f.ramp, parts[2])
+	}
+	if rates[0] == 0 && rates[1] == 0 {
+		return misused(hint, "--ramp %q asks for nothing", f.ramp)
+	}
+	p.Profile = []load.RatePoint{{Rate: rates[0]}, {At: within, Rate: rates[1]}}
+	if !f.given("duration") {
+		p.Duration = within
+	}
+	return nil
+}
+
+func (f *loadFlags) checkAgents(p load.Phase) error {
+	if f.agents < 1 || f.agents > maxAgents {
+		return misused("one agent a core is plenty", "--agents %d is not from 1 to %d", f.agents, maxAgents)
+	}
+	if f.agents > p.Connections {
+		return misused("fewer --agents, or more --connections", "%d agents cannot share %d connections", f.agents, p.Connections)
+	}
+	return nil
+}
+
+// warmupOf is the phase before; a ramp is warmed up for at the rate it begins with.
+func (f *loadFlags) warmupOf(p load.Phase) (load.Phase, error) {
+	p.Number, p.Name, p.Duration = loadWarmup, "warm-up", f.warmup
+	if len(p.Profile) > 0 {
+		p.Rate, p.Profile = p.Profile[0].Rate, nil
+		if p.Duration > 0 && p.Rate == 0 {
+			return p, misused("begin the ramp above 0, or leave --warmup out", "--warmup sends at the rate the ramp begins with, and that is 0")
+		}
+	}
+	return p, nil
+}
+
+// request is what all requests have in common.
+func (f *loadFlags) request(t *fleet.Task) error {
+	t.Seed, t.Contract, t.Header = f.seed, requestsContract, map[string]string{}
+	for _, h := range f.headers {
+		name, value, found := strings.Cut(h, ":")
+		name = http.CanonicalHeaderKey(strings.TrimSpace(name))
+		if _, twice := t.Header[name]; !found || name == "" || twice {
+			return misused("such as --header 'Accept: application/json', each name once", "--header %q", h)
+		}
+		t.Header[name] = strings.TrimSpace(value)
+	}
+	var err error
+	if t.Body, err = f.readBody(); err != nil {
+		return misused("--body is the text itself, or @FILE", "--body: %w", err)
+	}
+	t.Method = f.method
+	if t.Method == "" && len(t.Body) > 0 {
+		t.Method = http.MethodPost
+	}
+	if t.Method == http.MethodConnect {
+		return misused("such as --method PUT", "--method CONNECT asks for a tunnel, not for an answer")
+	}
+	return nil
+}
+
+func (f *loadFlags) readBody() ([]byte, error) {
+	path, isFile := strings.CutPrefix(f.body, "@")
+	if !isFile {
+		return checkedBody([]byte(f.body))
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	body, err := io.ReadAll(io.LimitReader(file, bodyLimit+1))
+	if err != nil {
+		return nil, err
+	}
+	return checkedBody(body)
+}
+
+func checkedBody(body []byte) ([]byte, error) {
+	if len(body) > bodyLimit {
+		return nil, fmt.Errorf("more than %d bytes", bodyLimit)
+	}
+	return body, nil
+}
+
+// aims finds where the URLs lead, and makes the workload.
+func (f *loadFlags) aims(ctx context.Context, j *loadJob) error {
+	for _, name := range f.allow {
+		if err := plan.Consent(name, []string{name}); err != nil {
+			return misused("--allow-host takes a name or an address, without scheme and port", "--allow-host: %w", err)
+		}
+	}
+	spec := requestsSpec{Seed: f.seed, Status: f.expect}
+	host, named := j.task.Header["Host"]
+	delete(j.task.Header, "Host")
+	for _, raw := range j.urls {
+		a, err := aimAt(ctx, f.lookup, raw, f.allow)
+		if err != nil {
+			return err
+		}
+		if named {
+			if a.base, err = a.named(host); err != nil {
+				return err
+			}
+		}
+		j.task.URLs, j.task.Dial = append(j.task.URLs, a.base), append(j.task.Dial, a.dial)
+		spec.Targets = append(spec.Targets, a.target)
+	}
+	if err := f.chooseEngine(&j.task); err != nil {
+		return err
+	}
+	return f.workload(j, spec)
+}
+
+// named is the base URL under the name that --header Host gives.
+func (a aim) named(host string) (string, error) {
+	scheme, _, _ := strings.Cut(a.base, "://")
+	base := scheme + "://" + host
+	if u, err := url.Parse(base); err != nil || u.Host != host || u.Hostname() == "" {
+		return "", misused("such as --header 'Host: www.example.org'", "--header Host: %q is no host", host)
+	}
+	return base, nil
+}
+
+// chooseEngine takes the engine asked for, or the first that speaks the scheme.
+func (f *loadFlags) chooseEngine(t *fleet.Task) error {
+	secure := slices.ContainsFunc(t.URLs, func(u string) bool { return strings.HasPrefix(u, "https:") })
+	names := engineNames()
+	t.Engine = f.engine
+	if t.Engine == "" {
+		t.Engine = names[0]
+		if secure {
+			t.Engine = "http"
+		}
+	}
+	switch {
+	case !slices.Contains(names, t.Engine):
+		return misused("--engine is "+strings.Join(names, " or "), "unknown --engine %q", t.Engine)
+	case secure && t.Engine != "http":
+		return misused("--engine http", "engine %s does not speak https", t.Engine)
+	}
+	return nil
+}
+
+// workload makes the workload and its description for the agents.
+func (f *loadFlags) workload(j *loadJob, spec requestsSpec) error {
+	wanted := slices.ContainsFunc(spec.Targets, func(t []string) bool { return len(t) > 1 })
+	switch {
+	case wanted && f.keys == "":
+		return misused("--keys FILE, one key a line", "a URL holds {key}, and there are no keys")
+	case !wanted && f.keys != "":
+		return misused("such as 'http://127.0.0.1:8080/demo?name={key}'", "--keys is given, and no URL holds {key}")
+	}
+	if err := errors.Join(new(requests).allow(f.expect)); err != nil {
+		return misused("such as --expect-status 2xx,304", "--expect-status: %w", err)
+	}
+	var err error
+	if f.keys != "" {
+		if spec.Keys, err = filepath.Abs(f.keys); err == nil {
+			_, spec.Digest, err = readKeys(spec.Keys)
+		}
+		if err != nil {
+			return misused("--keys is a file with one key a line", "%w", err)
+		}
+	}
+	if j.task.Workload, err = json.Marshal(spec); err != nil {
+		return fmt.Errorf("load: %w", err)
+	}
+	if j.Workload, err = newRequests(j.task.Workload); err != nil {
+		return fmt.Errorf("load: %w", err)
+	}
+	return nil
+}
+
+// rates are what the schedule asks for, for people.
+func (j *loadJob) rates() string {
+	p := j.phase
+	if len(p.Profile) == 0 {
+		return fmt.Sprintf("%s/s", number(p.Rate))
+	}
+	return fmt.Sprintf("%s/s to %s/s within %v", number(p.Profile[0].Rate), number(p.Profile[1].Rate), p.Profile[1].At)
+}
+
+// number writes a figure with thousands apart and at most one decimal.
+func number(v float64) string {
+	if v != math.Trunc(v) {
+		v = math.Round(v*10) / 10
+	}
+	text := strconv.FormatFloat(v, 'f', -1, 64)
+	whole, fraction, found := strings.Cut(text, ".")
+	for i := len(whole) - 3; i > 0; i -= 3 {
+		whole = whole[:i] + "," + whole[i:]
+	}
+	if found {
+		return whole + "." + fraction
+	}
+	return whole
+}

@@ -1,0 +1,201 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"bakeoff/internal/load"
+	"bakeoff/internal/stats"
+)
+
+// tally is what windows add up to.
+type tally struct {
+	books                       stats.Books
+	outcomes, lost              map[string]int64
+	status                      map[int]int64
+	unwritten, opened           int64
+	response, service, lateness *stats.Histogram
+	cpu                         time.Duration
+}
+
+func newTally() *tally {
+	return &tally{
+		outcomes: map[string]int64{}, lost: map[string]int64{}, status: map[int]int64{},
+		response: stats.NewHistogram(), service: stats.NewHistogram(), lateness: stats.NewHistogram(),
+	}
+}
+
+func (t *tally) add(w load.Window) {
+	t.books.Add(w.Books)
+	for class, n := range w.Outcomes {
+		t.outcomes[class] += n
+	}
+	for what, n := range w.Lost {
+		t.lost[what] += n
+	}
+	for status, n := range w.Status {
+		t.status[status] += n
+	}
+	t.unwritten += w.Unwritten
+	t.opened += w.Opened
+	t.response.Merge(w.Response)
+	t.service.Merge(w.Service)
+	t.lateness.Merge(w.Lateness)
+	t.cpu += w.CPU
+}
+
+// merge adds all of o.
+func (t *tally) merge(o *tally) {
+	t.add(load.Window{
+		Books: o.books, Outcomes: o.outcomes, Lost: o.lost, Status: o.status, Unwritten: o.unwritten, Opened: o.opened,
+		Response: o.response, Service: o.service, Lateness: o.lateness, CPU: o.cpu,
+	})
+}
+
+// limited tells why the agent of this tally, not the server, was the limit: it
+// lost more than 1 % of its share by its own fault, or in the open model its
+// lateness at the 99th percentile exceeds 1 ms and a tenth of the service time there.
+func (t *tally) limited(model string) []string {
+	var reasons []string
+	var lost int64
+	for _, n := range t.lost {
+		lost += n
+	}
+	if t.books.Planned > 0 && float64(lost)/float64(t.books.Planned) > 0.01 {
+		reasons = append(reasons, fmt.Sprintf("%.1f %% of its requests lost for want of %s",
+			100*float64(lost)/float64(t.books.Planned), strings.Join(slices.Sorted(maps.Keys(t.lost)), ", ")))
+	}
+	if late, bound := t.latenessBound(); model == load.Open && late > bound {
+		reasons = append(reasons, fmt.Sprintf("lateness p99 is %s, the bound is %s", span(late), span(bound)))
+	}
+	return reasons
+}
+
+// latenessBound is the p99 of the lateness and what it may be.
+func (t *tally) latenessBound() (late, bound time.Duration) {
+	late, _ = t.lateness.Quantile(0.99)
+	service, _ := t.service.Quantile(0.99)
+	return late, max(time.Millisecond, service/10)
+}
+
+// measurement is one phase with what the agents told of it.
+type measurement struct {
+	phase       load.Phase
+	total       *tally
+	agents      []*tally
+	seconds     seconds
+	began       time.Time // zero: nothing was sent
+	passed      time.Duration
+	interrupted bool
+	lost        []string // agents that did not end as they should, and why
+}
+
+func newMeasurement(phase load.Phase, agents int, each func(second int, t *tally)) *measurement {
+	m := &measurement{phase: phase, total: newTally(), seconds: seconds{agents: agents, pass: each}}
+	for range agents {
+		m.agents = append(m.agents, newTally())
+	}
+	return m
+}
+
+// unused is a measurement that was never begun because the warm-up w came to an untimely end.
+func (m *measurement) unused(phase load.Phase) *measurement {
+	n := newMeasurement(phase, len(m.agents), nil)
+	n.interrupted, n.lost = m.interrupted, m.lost
+	return n
+}
+
+// run carries the phase out; window, where given, sees every window of every agent.
+func (m *measurement) run(ctx context.Context, g generator, window func(agent int, w load.Window)) error {
+	end, err := g.run(ctx, m.phase, func(agent int, w load.Window) {
+		if window != nil {
+			window(agent, w)
+		}
+		m.total.add(w)
+		m.agents[agent].add(w)
+		m.seconds.add(agent, w)
+	})
+	m.seconds.flush()
+	m.began, m.lost = end.began, end.lost
+	m.passed = m.phase.Duration
+	if ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx))) {
+		m.interrupted, err = true, nil
+	}
+	if m.interrupted || len(m.lost) > 0 {
+		m.passed = 0
+		if !end.began.IsZero() {
+			m.passed = min(max(end.ended.Sub(end.began), 0), m.phase.Duration)
+		}
+	}
+	return err
+}
+
+// reasons say why the measurement must not be used; none: it may be.
+func (m *measurement) reasons() []string {
+	var out []string
+	if m.interrupted {
+		out = append(out, fmt.Sprintf("interrupted after %v of %v", m.passed.Round(time.Millisecond), m.phase.Duration))
+	}
+	out = append(out, m.lost...)
+	if err := m.total.books.Exact(); err != nil {
+		out = append(out, err.Error())
+	}
+	if m.total.books.Planned == 0 && !m.interrupted {
+		out = append(out, "no request was planned")
+	}
+	for i, a := range m.agents {
+		for _, why := range a.limited(m.phase.Model) {
+			if len(m.agents) > 1 {
+				why = fmt.Sprintf("agent %d: %s", i, why)
+			}
+			out = append(out, "generator-limited: "+why)
+		}
+	}
+	return out
+}
+
+// seconds puts together what several agents tell of one second, and passes it
+// on once all have told theirs.
+type seconds struct {
+	agents  int
+	next    int // the second of pending[0]
+	pending []gathered
+	pass    func(second int, t *tally)
+}
+
+type gathered struct {
+	tally *tally
+	from  int
+}
+
+func (s *seconds) add(_ int, w load.Window) {
+	for len(s.pending) <= w.Second-s.next {
+		s.pending = append(s.pending, gathered{tally: newTally()})
+	}
+	g := &s.pending[max(w.Second-s.next, 0)]
+	g.tally.add(w)
+	g.from++
+	for len(s.pending) > 0 && s.pending[0].from >= s.agents {
+		s.shift()
+	}
+}
+
+func (s *seconds) shift() {
+	if s.pass != nil {
+		s.pass(s.next, s.pending[0].tally)
+	}
+	s.pending = s.pending[1:]
+	s.next++
+}
+
+// flush passes on what is left: seconds that not every agent has lived to see.
+func (s *seconds) flush() {
+	for len(s.pending) > 0 {
+		s.shift()
+	}
+}

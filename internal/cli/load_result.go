@@ -1,0 +1,174 @@
+package cli
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"bakeoff/internal/load"
+	"bakeoff/internal/stats"
+)
+
+// loadResult is what load prints as JSON. Rates are per second, over
+// duration_ns.
+type loadResult struct {
+	Planned int64 `json:"planned"`
+	Sent    int64 `json:"sent"`
+	OK      int64 `json:"ok"`
+	Bad     int64 `json:"bad"`
+	Timeout int64 `json:"timeout"`
+	Error   int64 `json:"error"`
+	Dropped int64 `json:"dropped"`
+	Late    int64 `json:"late"`
+	Queued  int64 `json:"queued"`
+	// Errors are those of Error by class, Status all whole answers by code.
+	Errors       map[string]int64 `json:"errors"`
+	Status       map[string]int64 `json:"status"`
+	Duration     int64            `json:"duration_ns"`
+	OfferedRate  float64          `json:"offered_rate"`
+	AchievedRate float64          `json:"achieved_rate"`
+	Goodput      float64          `json:"goodput"`
+	Response     times            `json:"response_time_ns"`
+	Service      times            `json:"service_time_ns"`
+	Lateness     times            `json:"lateness_ns"`
+	// SamplesNeeded names every percentile that is null in one of the three,
+	// Censored every figure that is only a lower bound.
+	SamplesNeeded map[string]int64 `json:"samples_needed"`
+	Censored      []string         `json:"censored"`
+	CPU           int64            `json:"cpu_ns"` // of all agents, user and system
+	Valid         bool             `json:"valid"`
+	Reasons       []string         `json:"reasons"`
+}
+
+// times is one distribution in nanoseconds; null where nothing may be said.
+type times struct {
+	Min   *int64 `json:"min"`
+	Mean  *int64 `json:"mean"`
+	P50   *int64 `json:"p50"`
+	P90   *int64 `json:"p90"`
+	P95   *int64 `json:"p95"`
+	P99   *int64 `json:"p99"`
+	P999  *int64 `json:"p99.9"`
+	P9999 *int64 `json:"p99.99"`
+	Max   *int64 `json:"max"`
+}
+
+// figure is one line of a distribution.
+type figure struct {
+	name     string // such as "p99"
+	value    time.Duration
+	known    bool
+	censored bool  // value is a lower bound
+	needs    int64 // samples for it to be known
+}
+
+// percentiles are those that are given.
+var percentiles = [...]float64{50, 90, 95, 99, 99.9, 99.99}
+
+func percentileName(p float64) string { return "p" + strconv.FormatFloat(p, 'f', -1, 64) }
+
+// figures are min, mean, the percentiles and max of a distribution, in this
+// order. Time-outs and drops count with their bound, which makes what depends
+// on one a lower bound.
+func figures(h *stats.Histogram) []figure {
+	some, over := h.Count() > 0, h.Over() > 0
+	low, lowCensored := h.Quantile(1e-12)
+	out := []figure{
+		{name: "min", value: low, known: some, censored: lowCensored},
+		{name: "mean", value: meanOf(h), known: some, censored: over},
+	}
+	for _, p := range percentiles {
+		f := h.Percentile(p)
+		out = append(out, figure{name: percentileName(p), value: f.Value, known: f.Needs == 0, censored: f.Censored, needs: f.Needs})
+	}
+	return append(out, figure{name: "max", value: maxOf(h), known: some, censored: over})
+}
+
+// meanOf is the mean with each censored sample at its bound.
+func meanOf(h *stats.Histogram) time.Duration {
+	if h.Count() == 0 {
+		return 0
+	}
+	sum := float64(h.Mean()) * float64(h.Count()-h.Over())
+	for bound, n := range h.EachOver {
+		sum += float64(bound) * float64(n)
+	}
+	return time.Duration(sum / float64(h.Count()))
+}
+
+// maxOf is the greatest value or bound.
+func maxOf(h *stats.Histogram) time.Duration {
+	greatest := h.Max()
+	for bound := range h.EachOver {
+		greatest = max(greatest, bound)
+	}
+	return greatest
+}
+
+// note writes the figures of a distribution into the result.
+func (r *loadResult) note(t *times, h *stats.Histogram) {
+	places := []**int64{&t.Min, &t.Mean, &t.P50, &t.P90, &t.P95, &t.P99, &t.P999, &t.P9999, &t.Max}
+	for i, f := range figures(h) {
+		if f.known {
+			ns := int64(f.value)
+			*places[i] = &ns
+		}
+		if f.needs > 0 {
+			r.SamplesNeeded[f.name] = f.needs
+		}
+		if f.known && f.censored && !slices.Contains(r.Censored, f.name) {
+			r.Censored = append(r.Censored, f.name)
+		}
+	}
+}
+
+// result sums the measurement up.
+func (m *measurement) result() loadResult {
+	b := m.total.books
+	r := loadResult{
+		Planned: b.Planned, Sent: b.Sent, OK: b.OK, Bad: b.Bad, Timeout: b.Timeout, Error: b.Error, Dropped: b.Dropped,
+		Late: b.Late, Queued: b.Queued, Errors: m.total.errors(), Status: map[string]int64{}, Duration: int64(m.passed),
+		SamplesNeeded: map[string]int64{}, Censored: []string{}, CPU: int64(m.total.cpu), Reasons: []string{},
+	}
+	for code, n := range m.total.status {
+		r.Status[strconv.Itoa(code)] = n
+	}
+	if s := m.passed.Seconds(); s > 0 {
+		r.OfferedRate, r.AchievedRate, r.Goodput = float64(b.Planned)/s, float64(b.Sent)/s, float64(b.OK)/s
+	}
+	r.note(&r.Response, m.total.response)
+	r.note(&r.Service, m.total.service)
+	r.note(&r.Lateness, m.total.lateness)
+	r.Reasons = append(r.Reasons, m.reasons()...)
+	r.Valid = len(r.Reasons) == 0
+	return r
+}
+
+// errors are the outcomes that are neither a whole answer nor a time-out.
+func (t *tally) errors() map[string]int64 {
+	out := maps.Clone(t.outcomes)
+	maps.DeleteFunc(out, func(class string, _ int64) bool {
+		return class == "timeout" || strings.HasPrefix(class, "status ")
+	})
+	// A window names so many outcomes only; statuses beyond that are among "other".
+	surplus := -t.books.Error
+	for _, n := range out {
+		surplus += n
+	}
+	if out["other"] -= surplus; out["other"] <= 0 {
+		delete(out, "other")
+	}
+	return out
+}
+
+// fault says whose doing an error class is, and what it means.
+func fault(class string) (whose, means string) {
+	for _, c := range load.Classes() {
+		if c.Name == class {
+			return c.Fault, c.Means
+		}
+	}
+	return load.Nobody, ""
+}

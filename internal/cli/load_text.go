@@ -1,0 +1,233 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"bakeoff/internal/load"
+)
+
+// writeLoadText prints a result for people.
+func writeLoadText(w io.Writer, j *loadJob, m *measurement, r loadResult) error {
+	var b strings.Builder
+	b.WriteString(j.headline())
+	if !r.Valid {
+		b.WriteString("\nINVALID, not to be used:\n")
+		for _, why := range r.Reasons {
+			b.WriteString("  " + why + "\n")
+		}
+	}
+	writeBooks(&b, r)
+	writeTimes(&b, m)
+	writeStatus(&b, j, m.total)
+	writeFailures(&b, m.total)
+	writeHealth(&b, m)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// headline says what was asked for.
+func (j *loadJob) headline() string {
+	p := j.phase
+	how := fmt.Sprintf("closed model: %s for %v", plural(p.Connections, "connection"), p.Duration)
+	if p.Model == load.Open {
+		how = fmt.Sprintf("open model: %s for %v, %s arrivals, at most %s", j.rates(), p.Duration, p.Arrivals, plural(p.Connections, "connection"))
+	}
+	for _, more := range []struct {
+		on   bool
+		text string
+	}{
+		{p.Ramp > 0, fmt.Sprintf("started within %v", p.Ramp)},
+		{p.Think > 0, fmt.Sprintf("%v of think time", p.Think)},
+		{p.Reconnect, "a connection per request"},
+		{j.warmup.Duration > 0, fmt.Sprintf("after %v of warm-up", j.warmup.Duration)},
+		{true, fmt.Sprintf("time-out %v", p.Timeout)},
+		{true, fmt.Sprintf("%s, engine %s", plural(j.agents, "agent"), j.task.Engine)},
+	} {
+		if more.on {
+			how += ", " + more.text
+		}
+	}
+	return strings.Join(j.urls, "\n") + "\n" + how + "\n"
+}
+
+func plural(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return number(float64(n)) + " " + what
+}
+
+func perSecond(v float64) string { return number(math.Round(v*10)/10) + "/s" }
+
+// count is one line of a list of counts.
+type count struct {
+	name string
+	n    int64
+	note string
+}
+
+// writeCounts prints counts one below the other.
+func writeCounts(b *strings.Builder, counts []count) {
+	names, figures := 8, 0
+	for _, c := range counts {
+		names, figures = max(names, len(c.name)), max(figures, len(number(float64(c.n))))
+	}
+	for _, c := range counts {
+		line := fmt.Sprintf("  %-*s  %*s   %s", names, c.name, figures, number(float64(c.n)), c.note)
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+}
+
+func writeBooks(b *strings.Builder, r loadResult) {
+	counts := []count{
+		{"planned", r.Planned, perSecond(r.OfferedRate) + " offered"},
+		{"sent", r.Sent, perSecond(r.AchievedRate) + " achieved"},
+		{"ok", r.OK, perSecond(r.Goodput) + " answered as expected"},
+	}
+	for _, c := range []count{
+		{"bad", r.Bad, "answered with a status that was not expected"},
+		{"timeout", r.Timeout, "no whole answer within the time-out"},
+		{"error", r.Error, "failed in another way"},
+		{"dropped", r.Dropped, "never sent"},
+		{"late", r.Late, "taken up more than 1 ms after their time: this program's fault"},
+		{"queued", r.Queued, "had to wait for a free connection: the server's doing"},
+	} {
+		if c.n == 0 {
+			c.note = ""
+		}
+		counts = append(counts, c)
+	}
+	b.WriteString("\n")
+	writeCounts(b, counts)
+}
+
+// column is one distribution of the table of times.
+type column struct {
+	title   string
+	figures []figure
+}
+
+// writeTimes prints the distributions side by side.
+func writeTimes(b *strings.Builder, m *measurement) {
+	columns := []column{{"service time", figures(m.total.service)}}
+	if m.phase.Model == load.Open {
+		columns = []column{{"response time", figures(m.total.response)}, columns[0], {"lateness", figures(m.total.lateness)}}
+	}
+	b.WriteString("\n" + strings.Repeat(" ", 10))
+	for _, c := range columns {
+		fmt.Fprintf(b, "%16s", c.title)
+	}
+	b.WriteString("\n")
+	bounded := false
+	for i, first := range columns[0].figures {
+		line, needs := fmt.Sprintf("  %-8s", first.name), int64(0)
+		for _, c := range columns {
+			f := c.figures[i]
+			needs, bounded = max(needs, f.needs), bounded || f.known && f.censored
+			line += fmt.Sprintf("%16s", f.text())
+		}
+		if needs > 0 {
+			line += fmt.Sprintf("   needs %s samples", number(float64(needs)))
+		}
+		b.WriteString(line + "\n")
+	}
+	if bounded {
+		b.WriteString("  > is a lower bound: it depends on requests that timed out or were dropped\n")
+	}
+	if m.phase.Model == load.Closed {
+		b.WriteString("  from the send to the last byte; a client that waits while the server stalls cannot\n" +
+			"  tell the latency of users who do not: for that, use --rate\n")
+	}
+}
+
+// text is the figure as it stands in a table.
+func (f figure) text() string {
+	if !f.known {
+		return "-"
+	}
+	return above(f.censored) + span(f.value)
+}
+
+func writeStatus(b *strings.Builder, j *loadJob, t *tally) {
+	if len(t.status) == 0 {
+		return
+	}
+	right, _ := j.Workload.(load.ByStatus)
+	var counts []count
+	for _, code := range slices.Sorted(maps.Keys(t.status)) {
+		c := count{strconv.Itoa(code), t.status[code], ""}
+		if !right.RightStatus(code) {
+			c.note = "bad"
+		}
+		counts = append(counts, c)
+	}
+	b.WriteString("\nanswers by status\n")
+	writeCounts(b, counts)
+}
+
+// writeFailures prints what failed and whose doing it was.
+func writeFailures(b *strings.Builder, t *tally) {
+	failed := t.errors()
+	if t.books.Timeout > 0 {
+		failed["timeout"] = t.books.Timeout
+	}
+	var counts []count
+	for _, class := range slices.Sorted(maps.Keys(failed)) {
+		whose, means := fault(class)
+		counts = append(counts, count{class, failed[class], fmt.Sprintf("%-14s %s", faults()[whose], means)})
+	}
+	if n := t.lost["loop"]; n > 0 {
+		counts = append(counts, count{"(not sent)", n, faults()[load.Ours] + " taken up too late"})
+	}
+	if len(counts) == 0 {
+		return
+	}
+	b.WriteString("\nfailures, and whose they are\n")
+	writeCounts(b, counts)
+	if t.unwritten > 0 {
+		fmt.Fprintf(b, "  of %s the request was not fully written\n", number(float64(t.unwritten)))
+	}
+}
+
+// faults names those whose doing a failure is.
+func faults() map[string]string {
+	return map[string]string{load.Ours: "this program's", load.Theirs: "the server's", load.Nobody: "nobody's"}
+}
+
+// writeHealth prints what the generator says of itself.
+func writeHealth(b *strings.Builder, m *measurement) {
+	t := m.total
+	fmt.Fprintf(b, "\ngenerator: %s of CPU time", span(t.cpu))
+	if m.passed > 0 {
+		fmt.Fprintf(b, " (%.0f %% of one core", 100*t.cpu.Seconds()/m.passed.Seconds())
+		if t.books.Sent > 0 {
+			fmt.Fprintf(b, ", %s a request", span(t.cpu/time.Duration(t.books.Sent)))
+		}
+		b.WriteString(")")
+	}
+	fmt.Fprintf(b, ", %s opened", plural(int(t.opened), "connection"))
+	if m.phase.Model == load.Open && t.lateness.Count() > 0 {
+		late, bound := m.worstLateness()
+		fmt.Fprintf(b, ", lateness p99 %s (at most %s)", span(late), span(bound))
+	}
+	b.WriteString("\n")
+}
+
+// worstLateness is that of the agent nearest to its bound, with the bound.
+func (m *measurement) worstLateness() (late, bound time.Duration) {
+	worst := -1.0
+	for _, a := range m.agents {
+		l, limit := a.latenessBound()
+		if share := float64(l) / float64(limit); share > worst {
+			worst, late, bound = share, l, limit
+		}
+	}
+	return late, bound
+}
