@@ -48,9 +48,12 @@ type due struct {
 
 func (r *rawRun) newLoop(share Share, first bool) (*loop, error) {
 	l := &loop{
-		run: r, places: r.places, buf: make([]byte, 64<<10), out: make([]byte, 0, bufferSize),
+		run: r, buf: make([]byte, 64<<10), out: make([]byte, 0, bufferSize),
 		names: map[string]string{}, closed: r.job.Phase.Model == Closed,
 		ledger: newLedger(r.job.Phase.Timeout, first),
+	}
+	for _, p := range r.places {
+		l.places = append(l.places, p.own())
 	}
 	var err error
 	if !l.closed {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -26,11 +27,23 @@ type Raw struct {
 // NewRaw returns the engine with that many loops; 0 means one. It holds no connection between runs.
 func NewRaw(loops int) Engine { return &Raw{loops: max(loops, 1)} }
 
-// place is where connections go.
+// place is where connections go. A loop has its own: connecting writes into the address.
 type place struct {
 	origin
+	to      netip.AddrPort
 	family  int
 	address unix.Sockaddr
+}
+
+// own returns the place with an address of its own.
+func (p place) own() place {
+	port, ip := int(p.to.Port()), p.to.Addr().Unmap()
+	if ip.Is4() {
+		p.family, p.address = unix.AF_INET, &unix.SockaddrInet4{Port: port, Addr: ip.As4()}
+	} else {
+		p.family, p.address = unix.AF_INET6, &unix.SockaddrInet6{Port: port, Addr: ip.As16()}
+	}
+	return p
 }
 
 // rawRun is one phase in progress, over all loops.
@@ -153,11 +166,7 @@ func resolve(ctx context.Context, o origin) (place, error) {
 	if err != nil {
 		return p, fmt.Errorf("load: %w", err)
 	}
-	if ip := found[0].Unmap(); ip.Is4() {
-		p.family, p.address = unix.AF_INET, &unix.SockaddrInet4{Port: number, Addr: ip.As4()}
-	} else {
-		p.family, p.address = unix.AF_INET6, &unix.SockaddrInet6{Port: number, Addr: ip.As16()}
-	}
+	p.to = netip.AddrPortFrom(found[0], uint16(number))
 	return p, nil
 }
 
