@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -103,13 +102,16 @@ func runLoad(ctx context.Context, env Env, f *loadFlags, urls []string) error {
 		return err
 	}
 	m, err := measure(ctx, env, j, files)
-	if err = errors.Join(err, files.close(m)); err != nil {
+	err = errors.Join(err, files.close(m))
+	if m == nil {
 		return err
 	}
 	r := m.result()
-	if err := printLoad(env, j, m, r, f.json); err != nil {
-		return fmt.Errorf("load: %w", err)
-	}
+	return errors.Join(err, printLoad(env, j, m, r, f.json), verdictOn(m, r))
+}
+
+// verdictOn is the error that a measurement ends with, if any.
+func verdictOn(m *measurement, r loadResult) error {
 	switch {
 	case m.interrupted:
 		return controller.ErrInterrupted
@@ -128,7 +130,8 @@ func printLoad(env Env, j *loadJob, m *measurement, r loadResult, asJSON bool) e
 	return enc.Encode(r)
 }
 
-// measure runs the warm-up and the phase that counts.
+// measure runs the warm-up and the phase that counts. A measurement that was
+// made is returned whatever went wrong after it.
 func measure(ctx context.Context, env Env, j *loadJob, files *loadFiles) (m *measurement, err error) {
 	g, err := j.generator(ctx, env)
 	if err != nil {
@@ -152,8 +155,8 @@ func measure(ctx context.Context, env Env, j *loadJob, files *loadFiles) (m *mea
 		live.second(s, t)
 		files.second(m, s, t)
 	})
-	return m, m.run(ctx, g, files.window)
+	if err := m.run(ctx, g, files.window); err != nil {
+		return nil, err
+	}
+	return m, nil
 }
-
-// startAhead is how long before its first request a phase in this process is prepared.
-const startAhead = 100 * time.Millisecond

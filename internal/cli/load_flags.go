@@ -3,10 +3,8 @@ package cli
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"math"
 	"net/http"
 	"net/url"
@@ -89,7 +87,8 @@ func (f *loadFlags) register(s *pflag.FlagSet) {
 
 // engineNames are the engines, the one to prefer first.
 func engineNames() []string {
-	return slices.SortedFunc(maps.Keys(engines()), func(a, b string) int { return strings.Compare(b, a) })
+	table := engines()
+	return slices.DeleteFunc([]string{"native", "http"}, func(name string) bool { return table[name] == nil })
 }
 
 // loadJob is what the flags ask for.
@@ -165,8 +164,8 @@ func (f *loadFlags) phase() (load.Phase, error) {
 	return p, nil
 }
 
-// maxRate is one arrival per nanosecond's thousandth part of a second: beyond
-// it instants of a schedule would coincide.
+// maxRate is where the instants of a schedule would begin to coincide: they
+// are whole nanoseconds.
 const maxRate = 1e9
 
 // checkPhase refuses numbers that no phase can have.
@@ -360,7 +359,7 @@ func (f *loadFlags) workload(j *loadJob, spec requestsSpec) error {
 	case !wanted && f.keys != "":
 		return misused("such as 'http://127.0.0.1:8080/demo?name={key}'", "--keys is given, and no URL holds {key}")
 	}
-	if err := errors.Join(new(requests).allow(f.expect)); err != nil {
+	if err := new(requests).allow(f.expect); err != nil {
 		return misused("such as --expect-status 2xx,304", "--expect-status: %w", err)
 	}
 	var err error

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"bakeoff/internal/controller"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
 	"bakeoff/internal/platform/local"
@@ -34,6 +35,9 @@ func (j *loadJob) generator(ctx context.Context, env Env) (generator, error) {
 	return startAgents(ctx, env, j)
 }
 
+// startAhead is how long before its first request a phase in this process is prepared.
+const startAhead = 100 * time.Millisecond
+
 // alone runs the engine in this process.
 type alone struct {
 	job    *loadJob
@@ -42,6 +46,9 @@ type alone struct {
 
 func (a *alone) run(ctx context.Context, phase load.Phase, sink func(int, load.Window)) (ending, error) {
 	job := a.job.job(phase, load.Share{Of: 1})
+	if phase.Model == load.Open {
+		_ = fleet.GoFirst() // without it the lateness tells how well it went
+	}
 	job.Start = time.Now().Add(startAhead)
 	err := a.engine.Run(ctx, job, func(w load.Window) { sink(0, w) })
 	return ending{began: job.Start, ended: time.Now()}, err
@@ -52,7 +59,7 @@ func (a *alone) close() error { return nil }
 // together runs agents as processes of this machine.
 type together struct {
 	job      *loadJob
-	dir      string // of their logs
+	forget   func() error // removes the folder of their logs
 	platform interface{ Close() error }
 	fleet    *fleet.Fleet
 }
@@ -76,16 +83,17 @@ func startAgents(ctx context.Context, env Env, j *loadJob) (*together, error) {
 	for _, other := range p.Others() {
 		fmt.Fprintf(env.Stderr, "bakeoff: warning: run %s (process %d) is under way on this machine: the two disturb each other\n", other.Run, other.Controller.PID)
 	}
-	t := &together{job: j, platform: p}
-	if t.dir, err = os.MkdirTemp("", "bakeoff-load-"); err == nil {
-		t.fleet, err = fleet.Start(ctx, fleet.Options{
-			Platform: p, Self: []string{self}, Count: j.agents, LogDir: t.dir, Version: version(), Env: passedOn(env),
-		})
-	}
+	dir, forget, err := controller.TemporaryForLoad()
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
-	return t, nil
+	f, err := fleet.Start(ctx, fleet.Options{
+		Platform: p, Self: []string{self}, Count: j.agents, LogDir: dir, Version: version(), Env: passedOn(env),
+	})
+	if err != nil {
+		return nil, errors.Join(err, p.Close()) // the error names a log, so it stays
+	}
+	return &together{job: j, platform: p, fleet: f, forget: forget}, nil
 }
 
 // passedOn is the part of the environment that agents need: which certificates to trust.
@@ -112,5 +120,5 @@ func (t *together) run(ctx context.Context, phase load.Phase, sink func(int, loa
 
 // close ends the agents and waits for them.
 func (t *together) close() error {
-	return errors.Join(t.fleet.Close(), t.platform.Close(), os.RemoveAll(t.dir))
+	return errors.Join(t.fleet.Close(), t.platform.Close(), t.forget())
 }

@@ -50,7 +50,11 @@ func (l *loadLive) second(second int, t *tally) {
 	if !l.terminal && (second+1)%plainEvery != 0 && passed < l.expect {
 		return
 	}
-	line := fmt.Sprintf("%s %s  %s", clock(passed), l.name, l.since.live(float64(second+1-l.from)))
+	name := l.name
+	if passed-time.Second >= l.expect {
+		name = "last answers"
+	}
+	line := fmt.Sprintf("%s %s  %s", clock(passed), name, l.since.live(float64(second+1-l.from)))
 	if l.terminal {
 		line += "  " + bar(min(passed, l.expect), l.expect)
 		fmt.Fprintf(l.w, "\r\033[K%s", cut(line, width(l.w)-1))

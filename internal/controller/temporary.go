@@ -16,7 +16,12 @@ import (
 const (
 	verifyPrefix = "bakeoff-verify-"
 	dataPrefix   = "bakeoff-data-"
+	loadPrefix   = "bakeoff-load-"
 )
+
+// TemporaryForLoad makes a folder for load without a run, which Sweep knows.
+// The returned function removes it.
+func TemporaryForLoad() (dir string, remove func() error, err error) { return temporary(loadPrefix) }
 
 // temporary makes a folder that is known as ours while this process lives: it
 // holds a lock on it. The returned function removes it.
@@ -49,7 +54,7 @@ func lockFolder(dir string) (*os.File, error) {
 func Sweep() ([]string, error) {
 	removed, err := database.Sweep()
 	errs := []error{err}
-	for _, prefix := range []string{verifyPrefix, dataPrefix} {
+	for _, prefix := range []string{verifyPrefix, dataPrefix, loadPrefix} {
 		found, err := filepath.Glob(filepath.Join(os.TempDir(), prefix+"*"))
 		errs = append(errs, err)
 		for _, dir := range found {
