@@ -85,16 +85,12 @@ func conclude(stderr io.Writer, root *cobra.Command, err error) int {
 		return status
 	}
 	fmt.Fprintf(stderr, "bakeoff: error: %s\n", strings.TrimSpace(err.Error()))
-	var missing missingError
-	if errors.As(err, &missing) && missing.hint != "" {
-		fmt.Fprintf(stderr, "bakeoff: hint: %s\n", missing.hint)
-	}
-	var hinted hintedError
-	if errors.As(err, &hinted) {
-		fmt.Fprintf(stderr, "bakeoff: hint: %s\n", hinted.hint)
-	}
+	hint := hintOf(err)
 	if status == exitUsage && isCobraUsage(err) {
-		fmt.Fprintf(stderr, "bakeoff: hint: '%s --help' lists the commands\n", root.Name())
+		hint = fmt.Sprintf("'%s --help' lists the commands", root.Name())
+	}
+	if hint != "" {
+		fmt.Fprintf(stderr, "bakeoff: hint: %s\n", hint)
 	}
 	return status
 }

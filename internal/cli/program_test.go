@@ -182,8 +182,10 @@ func (e *execution) await(text string, n int) {
 	}
 }
 
+// signal sends a signal, after a look at what is running.
 func (e *execution) signal(s syscall.Signal) {
 	e.scene.t.Helper()
+	e.watcher.look(true)
 	if err := e.cmd.Process.Signal(s); err != nil {
 		e.scene.t.Fatal(err)
 	}
@@ -338,14 +340,14 @@ func watch(controller int) *watcher {
 		lines: map[string]bool{}, inodes: map[string]bool{}, seen: map[int]bool{},
 	}
 	w.stopped.Go(func() {
-		tick := time.NewTicker(100 * time.Millisecond)
+		tick := time.NewTicker(200 * time.Millisecond)
 		defer tick.Stop()
-		for {
+		for n := 0; ; n++ {
 			select {
 			case <-w.ended:
 				return
 			case <-tick.C:
-				w.look()
+				w.look(n%5 == 0)
 			}
 		}
 	})
@@ -357,22 +359,26 @@ func (w *watcher) stop() {
 	w.stopped.Wait()
 }
 
-// look takes one look at all processes.
-func (w *watcher) look() {
+// look takes one look at all processes, and at their listening sockets if
+// asked to: the table of sockets is long on a machine under load.
+func (w *watcher) look(sockets bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.token == 0 {
 		w.token = tokenOfGuard(w.controller)
 	}
-	if line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", w.controller)); err == nil {
-		w.lines[string(line)] = true
-	}
-	listening := listeningInodes()
-	for _, pid := range w.marked() {
+	processes := append(w.marked(), w.controller)
+	for _, pid := range processes {
 		w.seen[pid] = true
 		if line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err == nil {
 			w.lines[string(line)] = true
 		}
+	}
+	if !sockets {
+		return
+	}
+	listening := listeningInodes()
+	for _, pid := range processes {
 		for _, inode := range inodesOf(pid) {
 			if _, ok := listening[inode]; ok {
 				w.inodes[inode] = true

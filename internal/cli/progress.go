@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"golang.org/x/term"
 
@@ -42,11 +43,29 @@ func (p *progress) show(e controller.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.current, p.since = e, p.now()
-	if p.terminal {
-		p.draw()
-		return
+	line := clock(p.now().Sub(p.began)) + " " + text(e)
+	if e.Verbatim {
+		line = printable(e.Text)
 	}
-	fmt.Fprintf(p.w, "%s %s\n", clock(p.now().Sub(p.began)), text(e))
+	switch {
+	case p.terminal && e.Lasting:
+		fmt.Fprintf(p.w, "\r\033[K%s\n", line)
+		p.current = controller.Event{}
+	case p.terminal:
+		p.draw()
+	default:
+		fmt.Fprintln(p.w, line)
+	}
+}
+
+// printable keeps what targets write harmless to a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
+			return r
+		}
+		return -1
+	}, s)
 }
 
 // tick redraws the line once a second, so that waiting is seen to go on.
@@ -110,7 +129,7 @@ func text(e controller.Event) string {
 	if e.Target != "" && e.Attempt > 1 {
 		parts = append(parts, fmt.Sprintf("attempt %d", e.Attempt))
 	}
-	return strings.Join(append(parts, e.Text), ", ")
+	return strings.Join(append(parts, printable(e.Text)), ", ")
 }
 
 func clock(d time.Duration) string {

@@ -68,6 +68,9 @@ type Event struct {
 	Attempt       int    // of the trial, from 1
 	Target        string // empty outside trials
 	Text          string
+	// Lasting texts stay to be read when the next event comes; Verbatim ones are
+	// to be copied, too: nothing stands before them.
+	Lasting, Verbatim bool
 	// Expect is how long the step is expected to last; 0 when unknown.
 	Expect time.Duration
 }

@@ -16,7 +16,7 @@ func (t *trial) hold(ctx context.Context) {
 	lines = append(lines, t.run.stage.command)
 	lines = append(lines, t.d.commands()...)
 	for _, line := range lines {
-		t.run.o.tell(Event{Text: line})
+		t.run.o.tell(Event{Text: line, Lasting: true, Verbatim: true})
 	}
 	<-ctx.Done()
 }

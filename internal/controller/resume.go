@@ -34,6 +34,9 @@ func recordedPlan(rec record.Run) (*plan.Plan, error) {
 // not run again when it was complete. Trials that were invalid, and not yet tried as often as they
 // may be, are tried again at the end of their block.
 func (r *run) resume() ([]plan.Trial, error) {
+	if err := r.o.room(r.o.Resume, 1); err != nil {
+		return nil, err
+	}
 	w, left, err := record.Resume(r.o.Resume, r.o.Plan.Digest(), r.started)
 	if err != nil {
 		return nil, r.explainChange(err)

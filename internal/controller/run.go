@@ -91,6 +91,9 @@ func (r *run) openRecord() ([]plan.Trial, error) {
 		rec.Order = append(rec.Order, record.Place{Block: t.Block, Position: t.Position, Target: t.Target})
 	}
 	r.trials = len(order)
+	if err := o.room(o.Out, r.trials); err != nil {
+		return nil, err
+	}
 	if r.writer, err = record.Create(o.Out, rec, o.PlanGiven, o.Plan.YAML(), r.started); err != nil {
 		return nil, fmt.Errorf("controller: %w", err)
 	}
@@ -228,7 +231,9 @@ func (r *run) note(rec record.Trial) {
 		}
 	}
 	for _, reason := range rec.Reasons {
-		r.tellTrial(rec.Block, rec.Target, rec.Status+": "+reason.Code+": "+reason.Text, 0)
+		e := r.event(rec.Block, rec.Target, rec.Status+": "+reason.Code+": "+reason.Text)
+		e.Lasting = true
+		r.o.tell(e)
 	}
 }
 
@@ -325,7 +330,7 @@ func (r *run) finish(ctx context.Context, err error) error {
 		rec.Measured += r.measured.Seconds()
 	})
 	if err := errors.Join(err, othersErr, updateErr, r.writer.Finish(status, reason)); err != nil {
-		return err
+		return r.explainDisk(err)
 	}
 	return r.enough()
 }
@@ -378,11 +383,12 @@ func (r *run) sources() []collect.Source {
 	return out
 }
 
-func (r *run) tellTrial(block int, name, text string, expect time.Duration) {
-	r.o.tell(Event{
+// event is something about the trial under way.
+func (r *run) event(block int, name, text string) Event {
+	return Event{
 		Block: block, Blocks: r.o.Plan.Blocks, Trial: r.number, Trials: r.trials, Attempt: r.attempt, Target: name,
-		Text: text, Expect: expect,
-	})
+		Text: text,
+	}
 }
 
 // contract is the check of the plan's contract against this stage's table.

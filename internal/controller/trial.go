@@ -304,7 +304,9 @@ func (t *trial) step(name string, do func() error) error {
 }
 
 func (t *trial) say(text string, expect time.Duration) {
-	t.run.tellTrial(t.rec.Block, t.rec.Target, text, expect)
+	e := t.run.event(t.rec.Block, t.rec.Target, text)
+	e.Expect = expect
+	t.run.o.tell(e)
 }
 
 func describe(p load.Phase) string {
