@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -153,6 +154,27 @@ func TestBenchEngine(t *testing.T) {
 		t.Logf("2,000/s on 50 connections: %v per request, h2load %v; lateness p50 %v p99 %v", ours, theirs, p50, p99)
 	}
 	t.Logf("2,000/s: ratio to h2load %.3f", stats.Median(ratios))
+}
+
+// TestBenchConnections prints the memory of idle connections, and runs 10,000 on one loop.
+func TestBenchConnections(t *testing.T) {
+	if os.Getenv("BAKEOFF_BENCH") == "" {
+		t.Skip("set BAKEOFF_BENCH=1")
+	}
+	base := nginxServer(t)
+	for _, engine := range []string{"raw", "net/http"} {
+		var kept []int64
+		for _, connections := range []int{10, 1_000, 9_000} {
+			job := benchJob(base, 5*time.Second)
+			job.Phase.Connections, job.Phase.Ramp, job.Phase.Think = connections, 3*time.Second, 2*time.Second
+			sum, used := inChild(t, engine, 0, "/", job)
+			if sum.Books.OK != sum.Books.Sent || sum.Opened != int64(connections) {
+				t.Errorf("%s: %d connections opened of %d, books %+v, outcomes %v", engine, sum.Opened, connections, sum.Books, sum.Outcomes)
+			}
+			kept = append(kept, used.SysUsage().(*syscall.Rusage).Maxrss)
+		}
+		t.Logf("%s: %d KiB with 10 connections, %d with 1,000, %d with 9,000: %d KiB per 1,000", engine, kept[0], kept[1], kept[2], (kept[2]-kept[0])/9)
+	}
 }
 
 const benchKey = "k0123456789abcdef"

@@ -19,20 +19,20 @@ const (
 // nanoseconds since the phase's start. It is not safe for concurrent use; see ledger.
 type book struct {
 	timeout  time.Duration
-	cpu      func() time.Duration
+	measure  func() use
 	window   Window   // of second window.Second; its histograms are made when it is closed
 	closed   []Window // full seconds nobody has taken yet
 	inFlight int
 	since    int64 // up to when InFlight is integrated
-	used     time.Duration
+	used     use
 	statuses [1000]int64 // of the current window's answers
 
 	response, service, lateness *stats.Recorder
 }
 
-func newBook(timeout time.Duration, cpu func() time.Duration) book {
+func newBook(timeout time.Duration, measure func() use) book {
 	return book{
-		timeout: timeout, cpu: cpu, used: cpu(),
+		timeout: timeout, measure: measure, used: measure(),
 		response: stats.NewRecorder(), service: stats.NewRecorder(), lateness: stats.NewRecorder(),
 	}
 }
@@ -191,8 +191,8 @@ func (b *book) roll(now int64) {
 // close puts the current window with the full ones and begins the next.
 func (b *book) close() {
 	w := &b.window
-	used := b.cpu()
-	w.CPU = used - b.used
+	used := b.measure()
+	w.CPU, w.GCPause = used.cpu-b.used.cpu, used.pause-b.used.pause
 	b.used = used
 	for status, n := range b.statuses {
 		if n > 0 {

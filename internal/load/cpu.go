@@ -1,6 +1,7 @@
 package load
 
 import (
+	"runtime/debug"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -14,3 +15,16 @@ func processCPU() time.Duration {
 	}
 	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
+
+// use is what the process has used so far.
+type use struct{ cpu, pause time.Duration }
+
+// processUse is the CPU time and the collector's pauses so far.
+func processUse() use {
+	var gc debug.GCStats
+	debug.ReadGCStats(&gc)
+	return use{processCPU(), gc.PauseTotal}
+}
+
+// noUse is what a loop accounts for that is not the process's first.
+func noUse() use { return use{} }

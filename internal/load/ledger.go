@@ -14,11 +14,11 @@ type ledger struct {
 // newLedger returns the ledger of one loop. Of several loops of one process
 // only one accounts for the process's CPU time.
 func newLedger(timeout time.Duration, first bool) *ledger {
-	cpu := processCPU
+	measure := processUse
 	if !first {
-		cpu = func() time.Duration { return 0 }
+		measure = noUse
 	}
-	return &ledger{book: newBook(timeout, cpu)}
+	return &ledger{book: newBook(timeout, measure)}
 }
 
 func (l *ledger) planned(now int64) {
@@ -134,6 +134,7 @@ func (w *Window) merge(o Window) {
 	w.InFlight += o.InFlight
 	w.ErrorTime += o.ErrorTime
 	w.CPU += o.CPU
+	w.GCPause += o.GCPause
 }
 
 func addAll[K comparable](m *map[K]int64, o map[K]int64) {

@@ -3,6 +3,10 @@
 // requests, keys, answers and a check; it does not know what they mean, and
 // draws nothing on a screen.
 //
+// There are two engines behind one interface: NewRaw, on Linux epoll, cheap and
+// with a stricter parser, for HTTP/1.1 without TLS; and NewHTTP on Go's own
+// network stack and parser, for TLS and other systems. Both keep the same books.
+//
 // It refuses to retry, to follow redirects, and to forget: planned = sent +
 // dropped, and sent = ok + bad + timeout + error, in every window sum of every
 // phase, whatever the server does.
@@ -147,6 +151,7 @@ type Window struct {
 	InFlight  float64            `json:"in_flight_s"`  // integral of requests in flight, seconds
 	ErrorTime float64            `json:"error_time_s"` // sum of sent-to-end times of requests without a value in the histogram: errors and time-outs
 	CPU       time.Duration      `json:"cpu_ns"`       // of the whole agent process, user + system
+	GCPause   time.Duration      `json:"gc_pause_ns"`  // the collector's pauses of the whole agent process
 }
 
 // Replica is what one agent saw of one replica in one window.
