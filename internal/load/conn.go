@@ -264,13 +264,12 @@ func idleCheck(nc net.Conn, encrypted bool) func() bool {
 	}
 	var peek [1]byte
 	var good bool
-	look := func(fd uintptr) bool {
+	look := func(fd uintptr) {
 		n, _, err := unix.Recvfrom(int(fd), peek[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
 		good = err == unix.EAGAIN || err == unix.EINTR || err == nil && n > 0 && encrypted
-		return true
 	}
-	return func() bool {
-		err := raw.Read(look)
+	return func() bool { // not Read: that would mind the last request's deadline
+		err := raw.Control(look)
 		return err == nil && good
 	}
 }

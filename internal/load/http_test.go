@@ -349,6 +349,18 @@ func TestPermit(t *testing.T) {
 	})
 }
 
+// A connection that was idle for longer than the time-out is as good as before.
+func TestIdleConnectionsStay(t *testing.T) {
+	onAll(t, func(t *testing.T, e Engine) {
+		s := newHostile(t, &hostile{fate: fates[0].fate})
+		job := openJob(1, 4, time.Second, s.url())
+		job.Phase.Arrivals, job.Phase.Timeout = Constant, 150*ms
+		if sum := collect(t, e, job); sum.Books.OK < 2 || sum.Opened > 1+sum.Books.Timeout {
+			t.Errorf("%d connections opened, books %+v", sum.Opened, sum.Books)
+		}
+	})
+}
+
 // The engine sends nothing before the common start.
 func TestCommonStart(t *testing.T) {
 	onAll(t, func(t *testing.T, e Engine) {
