@@ -1,0 +1,631 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// loadServer is what the tests put load on. It notes every request.
+type loadServer struct {
+	*httptest.Server
+	until chan struct{} // ends what hangs
+
+	mu       sync.Mutex
+	requests []string // method, target, host, header X-Test, body
+	stall    time.Duration
+	first    time.Time
+}
+
+func newLoadServer(t interface{ Cleanup(func()) }) *loadServer {
+	s := &loadServer{until: make(chan struct{})}
+	s.Server = httptest.NewServer(http.HandlerFunc(s.serve))
+	t.Cleanup(func() {
+		close(s.until)
+		s.Close()
+	})
+	return s
+}
+
+func (s *loadServer) serve(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	s.mu.Lock()
+	s.requests = append(s.requests, fmt.Sprintf("%s %s %s %q %s", r.Method, r.RequestURI, r.Host, r.Header.Get("X-Test"), body))
+	if s.first.IsZero() {
+		s.first = time.Now()
+	}
+	from, stall := s.first.Add(time.Second), s.stall
+	s.mu.Unlock()
+	if since := time.Since(from); since > 0 && since < stall {
+		time.Sleep(stall - since)
+	}
+	switch path := r.URL.Path; {
+	case strings.HasPrefix(path, "/status/"):
+		code, _ := strconv.Atoi(path[len("/status/"):])
+		w.Header().Set("Location", s.URL+"/elsewhere")
+		w.WriteHeader(code)
+	case path == "/hang":
+		select {
+		case <-s.until:
+		case <-r.Context().Done():
+		}
+	case path == "/reset":
+		conn, _, _ := w.(http.Hijacker).Hijack()
+		conn.(*net.TCPConn).SetLinger(0)
+		conn.Close()
+	default:
+		io.WriteString(w, "ok")
+	}
+}
+
+// seen are the requests so far, in no order that means anything.
+func (s *loadServer) seen() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(slices.Values(s.requests))
+}
+
+// loadJSON is what load prints with --json.
+type loadJSON struct {
+	Planned, Sent, OK, Bad, Timeout, Error, Dropped, Late, Queued int64
+
+	Errors, Status map[string]int64
+	Duration       int64   `json:"duration_ns"`
+	Offered        float64 `json:"offered_rate"`
+	Achieved       float64 `json:"achieved_rate"`
+	Goodput        float64
+	Response       map[string]*int64 `json:"response_time_ns"`
+	Service        map[string]*int64 `json:"service_time_ns"`
+	Lateness       map[string]*int64 `json:"lateness_ns"`
+	Needed         map[string]int64  `json:"samples_needed"`
+	Censored       []string
+	CPU            int64 `json:"cpu_ns"`
+	Valid          *bool
+	Reasons        []string
+}
+
+// loadRun is one execution of load.
+type loadRun struct {
+	*execution
+	loadJSON
+}
+
+// load runs load --json, which may be invalid: this machine is shared. What
+// holds for every result is checked.
+func (s *scene) load(args ...string) loadRun {
+	s.t.Helper()
+	e := s.start(append([]string{"load", "--json"}, args...)...)
+	select {
+	case <-e.done:
+	case <-time.After(3 * time.Minute):
+		s.t.Fatalf("%v has not ended\n%s", args, e.stderr)
+	}
+	r := loadRun{e, readLoad(s.t, e.stdout.String())}
+	switch status := e.cmd.ProcessState.ExitCode(); {
+	case status == 0 && *r.Valid && len(r.Reasons) == 0:
+	case status == 4 && !*r.Valid && len(r.Reasons) > 0:
+	case status == 130 && !*r.Valid && strings.HasPrefix(r.Reasons[0], "interrupted"):
+	default:
+		s.t.Errorf("exit status %d, valid %v, reasons %v\n%s", status, *r.Valid, r.Reasons, e.stderr)
+	}
+	return r
+}
+
+// readLoad reads a result; its keys are exactly these, its books exact.
+func readLoad(t *testing.T, text string) loadJSON {
+	t.Helper()
+	var raw map[string]json.RawMessage
+	var r loadJSON
+	dec := json.NewDecoder(strings.NewReader(text))
+	if err := dec.Decode(&raw); err != nil {
+		t.Fatalf("%v in %q", err, text)
+	}
+	if err := json.Unmarshal([]byte(text), &r); err != nil {
+		t.Fatal(err)
+	}
+	wantKeys(t, "result", raw, `planned sent ok bad timeout error dropped late queued errors status duration_ns offered_rate achieved_rate
+		goodput response_time_ns service_time_ns lateness_ns samples_needed censored cpu_ns valid reasons`)
+	for _, times := range []string{"response_time_ns", "service_time_ns", "lateness_ns"} {
+		var of map[string]json.RawMessage
+		if err := json.Unmarshal(raw[times], &of); err != nil {
+			t.Fatal(err)
+		}
+		wantKeys(t, times, of, "min mean p50 p90 p95 p99 p99.9 p99.99 max")
+	}
+	for _, list := range []string{"censored", "reasons"} {
+		if string(raw[list]) == "null" {
+			t.Errorf("%s is null, want a list", list)
+		}
+	}
+	r.check(t)
+	return r
+}
+
+func wantKeys(t *testing.T, what string, got map[string]json.RawMessage, want string) {
+	t.Helper()
+	keys, wanted := slices.Sorted(maps.Keys(got)), strings.Fields(want)
+	slices.Sort(wanted)
+	if !slices.Equal(keys, wanted) {
+		t.Errorf("%s has keys %v, want %v", what, keys, wanted)
+	}
+}
+
+// check is what holds for every result.
+func (r *loadJSON) check(t *testing.T) {
+	t.Helper()
+	if r.Planned != r.Sent+r.Dropped || r.Sent != r.OK+r.Bad+r.Timeout+r.Error {
+		t.Errorf("books: %+v", r)
+	}
+	var failed, answered int64
+	for _, n := range r.Errors {
+		failed += n
+	}
+	for _, n := range r.Status {
+		answered += n
+	}
+	if failed != r.Error || answered != r.OK+r.Bad {
+		t.Errorf("errors %v and status %v do not add up: %+v", r.Errors, r.Status, r)
+	}
+	for _, times := range []map[string]*int64{r.Response, r.Service, r.Lateness} {
+		for name, value := range times {
+			if name[0] == 'p' && value == nil && r.Needed[name] == 0 {
+				t.Errorf("%s is null and not in samples_needed %v", name, r.Needed)
+			}
+		}
+	}
+	for rate, n := range map[float64]int64{r.Offered: r.Planned, r.Achieved: r.Sent, r.Goodput: r.OK} {
+		if got := rate * float64(r.Duration) / 1e9; got-float64(n) > 0.5 || float64(n)-got > 0.5 {
+			t.Errorf("rate %v over %d ns is not %d", rate, r.Duration, n)
+		}
+	}
+}
+
+func TestLoadOpen(t *testing.T) {
+	t.Parallel()
+	server, s := newLoadServer(t), newScene(t)
+	r := s.load("--rate", "250", "--duration", "2s", "--warmup", "1s", server.URL+"/x?y=z")
+	if r.Planned != 500 || r.Sent != 500 || r.OK != 500 || r.Duration != 2e9 || r.Offered != 250 || r.Achieved != 250 || r.Goodput != 250 {
+		t.Errorf("result: %+v", r.loadJSON)
+	}
+	if r.Status["200"] != 500 || r.CPU <= 0 || len(r.Censored) != 0 {
+		t.Errorf("result: %+v", r.loadJSON)
+	}
+	if want := map[string]int64{"p90": 1000, "p95": 2000, "p99": 10_000, "p99.9": 100_000, "p99.99": 1_000_000}; !maps.Equal(r.Needed, want) {
+		t.Errorf("samples needed: %v, want %v", r.Needed, want)
+	}
+	for name, value := range r.Response {
+		if (value == nil) != (r.Needed[name] > 0) {
+			t.Errorf("%s: known %v, needs %d", name, value != nil, r.Needed[name])
+		}
+	}
+	if p50 := *r.Response["p50"]; p50 < *r.Response["min"] || p50 > *r.Response["max"] {
+		t.Errorf("p50 %d is not within min and max", p50)
+	}
+	seen := server.seen()
+	if len(seen) != 750 { // 250 of the warm-up
+		t.Errorf("the server saw %d requests, want 750", len(seen))
+	}
+	host := strings.TrimPrefix(server.URL, "http://")
+	if want := "GET /x?y=z " + host + ` "" `; seen[0] != want || seen[749] != want {
+		t.Errorf("requests: %q and %q, want %q", seen[0], seen[749], want)
+	}
+}
+
+func TestLoadClosed(t *testing.T) {
+	t.Parallel()
+	server, s := newLoadServer(t), newScene(t)
+	r := s.load("--connections", "8", "--duration", "1s", server.URL)
+	if r.Planned != r.Sent || r.Sent == 0 || r.OK != r.Sent || r.Dropped != 0 || !*r.Valid {
+		t.Errorf("result: %+v", r.loadJSON)
+	}
+	if got := len(server.seen()); int64(got) != r.Sent {
+		t.Errorf("the server saw %d requests, %d were sent", got, r.Sent)
+	}
+	for name, value := range r.Response {
+		if service := r.Service[name]; (value == nil) != (service == nil) {
+			t.Errorf("%s: response %v, service %v", name, value, service)
+		}
+	}
+	text := s.run(0, "load", "--connections", "8", "--duration", "500ms", server.URL).stdout.String()
+	wantAll(t, "text", text, "closed model: 8 connections for 500ms", "cannot", "service time", "answers by status", "generator: ")
+	if strings.Contains(text, "response time") {
+		t.Errorf("the closed model claims response times:\n%s", text)
+	}
+}
+
+// A server that stalls shows in full: p99 = S - (1 - u) 0.01 T.
+func TestLoadStall(t *testing.T) {
+	t.Parallel()
+	server, s := newLoadServer(t), newScene(t)
+	server.stall = 500 * time.Millisecond
+	r := s.load("--rate", "1100", "--duration", "10s", "--connections", "100", server.URL)
+	if r.OK != 11_000 {
+		t.Fatalf("result: %+v", r.loadJSON)
+	}
+	p99 := time.Duration(*r.Response["p99"])
+	if low, high := 400*time.Millisecond, 700*time.Millisecond; p99 < low*9/10 || p99 > high {
+		t.Errorf("p99 is %v, want from %v to %v", p99, low, high)
+	}
+	if service := time.Duration(*r.Service["p50"]); service > 100*time.Millisecond {
+		t.Errorf("median service time is %v", service)
+	}
+	if r.Queued+r.Late < 300 {
+		t.Errorf("queued %d, late %d: 100 connections were not busy during the stall", r.Queued, r.Late)
+	}
+}
+
+func TestLoadTimeouts(t *testing.T) {
+	t.Parallel()
+	server, s := newLoadServer(t), newScene(t)
+	r := s.load("--rate", "250", "--duration", "1s", "--timeout", "400ms", server.URL+"/hang")
+	if r.Planned != 250 || r.Timeout+r.Dropped != 250 || r.Timeout < 200 || r.Error != 0 || len(r.Status) != 0 {
+		t.Fatalf("result: %+v", r.loadJSON)
+	}
+	for _, times := range []map[string]*int64{r.Response, r.Service} {
+		if p50 := times["p50"]; p50 == nil || *p50 != 4e8 {
+			t.Errorf("p50 among time-outs is %v, want 400 ms", p50)
+		}
+	}
+	if want := []string{"min", "mean", "p50", "max"}; !slices.Equal(r.Censored, want) {
+		t.Errorf("censored: %v, want %v", r.Censored, want)
+	}
+}
+
+// Errors of the server are measurements, and no invalid ones.
+func TestLoadErrors(t *testing.T) {
+	t.Parallel()
+	server, s := newLoadServer(t), newScene(t)
+	r := s.load("--connections", "4", "--duration", "300ms", server.URL+"/reset")
+	if r.Error != r.Sent || r.Sent == 0 || r.Errors["reset"] != r.Error || !*r.Valid || r.Response["min"] != nil {
+		t.Errorf("resets: %+v", r.loadJSON)
+	}
+	refusing := httptest.NewServer(nil)
+	refusing.Close()
+	r = s.load("--connections", "4", "--duration", "300ms", refusing.URL)
+	if r.Error != r.Sent || r.Sent == 0 || r.Errors["refused"] != r.Error || !*r.Valid {
+		t.Errorf("refusals: %+v", r.loadJSON)
+	}
+	text := s.run(0, "load", "--connections", "4", "--duration", "300ms", refusing.URL).stdout.String()
+	wantAll(t, "text", text, "failures, and whose they are", "the server's", "the connection was refused")
+}
+
+func TestLoadStatus(t *testing.T) {
+	t.Parallel()
+	server, s := newLoadServer(t), newScene(t)
+	for _, c := range []struct {
+		path, expect string
+		ok           bool
+	}{
+		{"/status/204", "2xx", true}, {"/status/302", "2xx", false}, {"/status/302", "2xx,302", true}, {"/", "404", false},
+		{"/status/503", "2xx", false}, {"/status/404", "404,410", true},
+	} {
+		r := s.load("--connections", "2", "--duration", "200ms", "--expect-status", c.expect, server.URL+c.path)
+		if r.Sent == 0 || r.Error != 0 || (r.OK == r.Sent) != c.ok || (r.Bad == r.Sent) == c.ok {
+			t.Errorf("%s, expecting %s: %+v", c.path, c.expect, r.loadJSON)
+		}
+	}
+	if slices.ContainsFunc(server.seen(), func(r string) bool { return strings.Contains(r, "elsewhere") }) {
+		t.Error("a redirect was followed")
+	}
+}
+
+func TestLoadRequest(t *testing.T) {
+	t.Parallel()
+	server, s := newLoadServer(t), newScene(t)
+	body := s.write("body", "from a file")
+	once := []string{"--rate", "1", "--duration", "500ms"}
+	s.load(append(once, "--body", "x=1", "-H", "X-Test: a: b", "-H", "host: www.example.org", server.URL+"/post?")...)
+	s.load(append(once, "--body", "@"+body, "--method", "PUT", "--reconnect", server.URL+"/put")...)
+	host := strings.TrimPrefix(server.URL, "http://")
+	want := []string{`POST /post? www.example.org "a: b" x=1`, `PUT /put ` + host + ` "" from a file`}
+	if got := server.seen(); !slices.Equal(got, want) {
+		t.Errorf("requests: %q, want %q", got, want)
+	}
+}
+
+// Keys are put in place whatever they hold; which request has which depends on the seed
+// alone, not on the number of agents; and so does the plan.
+func TestLoadKeysAndAgents(t *testing.T) {
+	t.Parallel()
+	keys := []string{"plain", "a b", "50%", "/?&=#", "ä", `"'<>`, "{key}", ".."}
+	escaped := []string{"plain", "a%20b", "50%25", "%2F%3F%26%3D%23", "%C3%A4", "%22%27%3C%3E", "%7Bkey%7D", ".."}
+	s := newScene(t)
+	file := s.write("keys", strings.Join(keys, "\n")+"\r\n\n")
+	var plans [][]string
+	for _, c := range [][]string{{"1", "7"}, {"2", "7"}, {"1", "8"}} {
+		server := newLoadServer(t)
+		r := s.load("--rate", "200", "--duration", "1s", "--arrivals", "poisson", "--agents", c[0], "--seed", c[1], "--keys", file, server.URL+"/{key}?again={key}")
+		if c[0] != "1" {
+			r.nothingLeft(time.Second)
+		}
+		var targets []string
+		for _, request := range server.seen() {
+			targets = append(targets, strings.Fields(request)[1])
+		}
+		if int64(len(targets)) != r.Planned || r.Planned < 100 || r.Planned > 300 {
+			t.Errorf("agents %s, seed %s: %d requests of %d planned", c[0], c[1], len(targets), r.Planned)
+		}
+		plans = append(plans, targets)
+	}
+	s.noFiles()
+	if !slices.Equal(plans[0], plans[1]) {
+		t.Error("two agents ask for something else than one")
+	}
+	if slices.Equal(plans[0], plans[2]) {
+		t.Error("another seed asks for the same")
+	}
+	var want []string
+	for _, e := range escaped {
+		want = append(want, "/"+e+"?again="+e)
+	}
+	slices.Sort(want)
+	if got := slices.Compact(plans[0]); !slices.Equal(got, want) {
+		t.Errorf("targets: %q, want %q", got, want)
+	}
+}
+
+// Several URLs, also with different paths, share the connections.
+func TestLoadSeveralURLs(t *testing.T) {
+	t.Parallel()
+	one, two, s := newLoadServer(t), newLoadServer(t), newScene(t)
+	r := s.load("--connections", "4", "--duration", "300ms", one.URL+"/a", two.URL+"/b")
+	a, b := one.seen(), two.seen()
+	if int64(len(a)+len(b)) != r.Sent || len(a) == 0 || len(b) == 0 || !strings.HasPrefix(a[0], "GET /a ") || !strings.HasPrefix(b[0], "GET /b ") {
+		t.Errorf("%d and %d requests of %d", len(a), len(b), r.Sent)
+	}
+}
+
+func TestLoadRamp(t *testing.T) {
+	t.Parallel()
+	server, s := newLoadServer(t), newScene(t)
+	r := s.load("--ramp", "0:200:2s", server.URL)
+	if r.Planned != 200 || r.Duration != 2e9 { // the triangle's area
+		t.Errorf("planned %d in %d ns, want 200 in 2 s", r.Planned, r.Duration)
+	}
+	r = s.load("--ramp", "100:200:1s", "--duration", "2s", "--warmup", "500ms", server.URL)
+	if r.Planned != 350 || r.Duration != 2e9 {
+		t.Errorf("planned %d in %d ns, want 350 in 2 s", r.Planned, r.Duration)
+	}
+	if got := len(server.seen()); got != 200+50+350 {
+		t.Errorf("the server saw %d requests, want 600", got)
+	}
+}
+
+func TestLoadInterrupted(t *testing.T) {
+	t.Parallel()
+	for _, agents := range []string{"1", "2"} {
+		t.Run(agents, func(t *testing.T) {
+			t.Parallel()
+			server, s := newLoadServer(t), newScene(t)
+			e := s.start("load", "--json", "--rate", "200", "--duration", "1m", "--agents", agents, server.URL)
+			for len(server.seen()) < 300 {
+				time.Sleep(20 * time.Millisecond)
+			}
+			e.signal(syscall.SIGINT)
+			e.wantStatus(130, 15*time.Second)
+			r := readLoad(t, e.stdout.String())
+			if r.Sent < 300 || r.Sent > 2000 || r.Duration < 1e9 || r.Duration > 15e9 || *r.Valid || !strings.HasPrefix(r.Reasons[0], "interrupted after ") {
+				t.Errorf("result: %+v", r)
+			}
+			wantAll(t, "stderr", e.stderr.String(), "bakeoff: error: interrupted\n")
+			if agents != "1" {
+				e.nothingLeft(0)
+			}
+			s.noFiles()
+		})
+	}
+}
+
+// A warm-up that is interrupted leaves a result with nothing in it.
+func TestLoadInterruptedWarmup(t *testing.T) {
+	t.Parallel()
+	server, s := newLoadServer(t), newScene(t)
+	e := s.start("load", "--json", "--rate", "200", "--warmup", "1m", server.URL)
+	for len(server.seen()) < 50 {
+		time.Sleep(20 * time.Millisecond)
+	}
+	e.signal(syscall.SIGINT)
+	e.wantStatus(130, 15*time.Second)
+	if r := readLoad(t, e.stdout.String()); r.Planned != 0 || r.Duration != 0 || *r.Valid {
+		t.Errorf("result: %+v", r)
+	}
+}
+
+// Too few descriptors are the generator's fault: the measurement is invalid.
+func TestLoadInvalid(t *testing.T) {
+	t.Parallel()
+	server, s := newLoadServer(t), newScene(t)
+	cmd := exec.Command("sh", "-c", `ulimit -n 40; exec "$0" "$@"`, s.self, "load", "--json", "--connections", "64", "--duration", "500ms", server.URL)
+	cmd.Env = s.env
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	stdout, _ := cmd.Output()
+	if got := cmd.ProcessState.ExitCode(); got != 4 {
+		t.Fatalf("exit status %d, want 4: %s", got, &stderr)
+	}
+	r := readLoad(t, string(stdout))
+	if *r.Valid || r.Errors["descriptors"] == 0 || !strings.Contains(r.Reasons[0], "lost for want of descriptors") {
+		t.Errorf("result: %+v", r)
+	}
+	wantAll(t, "stderr", stderr.String(), "bakeoff: error: the measurement is invalid: generator-limited: ")
+}
+
+// An agent that is killed makes the measurement invalid; what was measured is printed.
+func TestLoadLostAgent(t *testing.T) {
+	t.Parallel()
+	server, s := newLoadServer(t), newScene(t)
+	e := s.start("load", "--json", "--rate", "200", "--duration", "30s", "--agents", "2", server.URL)
+	for len(server.seen()) < 300 {
+		time.Sleep(20 * time.Millisecond)
+	}
+	e.watcher.look(false)
+	killed := false
+	for _, pid := range e.watcher.marked() {
+		if line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); strings.HasSuffix(string(line), "\x00agent\x00") && !killed {
+			killed = syscall.Kill(pid, syscall.SIGKILL) == nil
+		}
+	}
+	if !killed {
+		t.Fatal("found no agent to kill")
+	}
+	e.wantStatus(4, 15*time.Second)
+	e.nothingLeft(0)
+	r := readLoad(t, e.stdout.String())
+	if *r.Valid || len(r.Reasons) == 0 || !strings.Contains(r.Reasons[0], "was lost: ") || r.Sent < 100 || r.Duration >= 30e9 {
+		t.Errorf("result: %+v", r)
+	}
+}
+
+func TestLoadFiles(t *testing.T) {
+	t.Parallel()
+	server, s := newLoadServer(t), newScene(t)
+	r := s.load("--rate", "100", "--duration", "2s", "--agents", "2", "--hlog", "a.hlog", "--hgrm", "a.hgrm", "--window-json", "a.jsonl", server.URL)
+	readHlog(t, s.path("a.hlog"), r)
+	hgrm, err := os.ReadFile(s.path("a.hgrm"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantAll(t, "hgrm", string(hgrm), "Percentile", "Total count    =          200]")
+	lines, err := os.ReadFile(s.path("a.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen, planned := map[string]bool{}, int64(0)
+	for line := range strings.Lines(string(lines)) {
+		var w struct {
+			Agent, Second int
+			Books         struct{ Planned int64 }
+			Response      json.RawMessage
+		}
+		if err := json.Unmarshal([]byte(line), &w); err != nil || len(w.Response) == 0 {
+			t.Fatalf("%q: %v", line, err)
+		}
+		seen[fmt.Sprint(w.Agent, w.Second)] = true
+		planned += w.Books.Planned
+	}
+	if planned != 200 || !seen["0 0"] || !seen["1 0"] || !seen["0 1"] || !seen["1 1"] {
+		t.Errorf("windows %v plan %d, want 200", seen, planned)
+	}
+}
+
+// readHlog reads the log with the library's own reader.
+func readHlog(t *testing.T, path string, r loadRun) {
+	t.Helper()
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	reader := hdrhistogram.NewHistogramLogReader(file)
+	counts, last := map[string]int64{}, map[string]int64{}
+	for {
+		h, err := reader.NextIntervalHistogram()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h == nil {
+			break
+		}
+		if h.StartTimeMs() <= last[h.Tag()] || time.Since(time.UnixMilli(h.StartTimeMs())) > time.Minute {
+			t.Errorf("%s begins at %d ms, the one before at %d", h.Tag(), h.StartTimeMs(), last[h.Tag()])
+		}
+		last[h.Tag()] = h.StartTimeMs()
+		counts[h.Tag()] += h.TotalCount()
+	}
+	if counts["response"] != r.Planned-r.Error || counts["service"] != r.Sent-r.Error || len(counts) != 2 {
+		t.Errorf("samples %v, result %+v", counts, r.loadJSON)
+	}
+}
+
+func TestLoadTLS(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Host) }))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	file := s.write("ca.pem", pemOf(server))
+	r := s.load("--connections", "2", "--duration", "300ms", server.URL)
+	if r.Error != r.Sent || r.Errors["tls"] != r.Error || r.Error == 0 {
+		t.Errorf("an unknown authority: %+v", r.loadJSON)
+	}
+	s.env = append(s.env, "SSL_CERT_FILE="+file)
+	for _, agents := range []string{"1", "2"} {
+		r = s.load("--connections", "2", "--duration", "300ms", "--agents", agents, server.URL)
+		if r.OK != r.Sent || r.OK == 0 {
+			t.Errorf("a known authority, agents %s: %+v", agents, r.loadJSON)
+		}
+	}
+	// The certificate is good for example.com: the name that is asked for goes into the handshake.
+	if r = s.load("--connections", "2", "--duration", "300ms", "-H", "Host: example.com", server.URL); r.OK != r.Sent || r.OK == 0 {
+		t.Errorf("under its name: %+v", r.loadJSON)
+	}
+	if r = s.load("--connections", "2", "--duration", "300ms", "-H", "Host: example.net", server.URL); r.Errors["tls"] != r.Sent {
+		t.Errorf("under a foreign name: %+v", r.loadJSON)
+	}
+}
+
+// TestLoadScripts are the scripts that need a server.
+func TestLoadScripts(t *testing.T) {
+	t.Parallel()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/load",
+		Setup: func(env *testscript.Env) error {
+			server := newLoadServer(deferred{env})
+			env.Setenv("BAKEOFF_ASSETS", root)
+			env.Setenv("BAKEOFF_CACHE", filepath.Join(env.WorkDir, "cache"))
+			env.Setenv("URL", server.URL)
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits},
+	})
+}
+
+// deferred makes the end of a script the time to clean up.
+type deferred struct{ env *testscript.Env }
+
+func (d deferred) Cleanup(f func()) { d.env.Defer(f) }
+
+// exits runs a command that must end with a status: exits STATUS COMMAND...
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	if exit, ok := err.(*exec.ExitError); ok {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit status %d, want %d", got, want)
+	}
+}
+
+// pemOf is the server's certificate, which is its own authority.
+func pemOf(server *httptest.Server) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+}
