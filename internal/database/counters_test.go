@@ -18,7 +18,8 @@ const lookup = "SELECT id, name FROM demo_data WHERE name = ? ORDER BY id LIMIT 
 // ask is one lookup as a target does it; a name that is absent is no error.
 func ask(ctx context.Context, c interface {
 	QueryRowContext(context.Context, string, ...any) *sql.Row
-}, name string) error {
+}, name string,
+) error {
 	var id int64
 	var got string
 	if err := c.QueryRowContext(ctx, lookup, name).Scan(&id, &got); !errors.Is(err, sql.ErrNoRows) {

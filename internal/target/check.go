@@ -36,6 +36,7 @@ func contractNames() []string {
 
 // Placeholders known while preparing and, beside these, at the start.
 func prepareNames() []string { return []string{"recipe", "build"} }
+
 func startNames() []string {
 	return append(prepareNames(), "name", "host", "port", "workers", "pool")
 }

@@ -219,8 +219,11 @@ func (s spec) apply(v variant) spec {
 		to   *string
 		from string
 	}{
-		{&s.Title, v.Title}, {&s.Processes, v.Processes}, {&s.Protocol, v.Protocol},
-		{&s.KeepAlive, v.KeepAlive}, {&s.Overlap, v.Overlap},
+		{&s.Title, v.Title},
+		{&s.Processes, v.Processes},
+		{&s.Protocol, v.Protocol},
+		{&s.KeepAlive, v.KeepAlive},
+		{&s.Overlap, v.Overlap},
 	} {
 		if text.from != "" {
 			*text.to = text.from

@@ -392,7 +392,9 @@ func TestShippedLocksAreHashed(t *testing.T) {
 // The two greenified targets share two files; each folder has its own copy, so that it stands alone.
 func TestCopiesInShippedTargetsAreAlike(t *testing.T) {
 	for _, same := range [][]string{
-		{"django/green.py", "flask/green.py"}, {"django/gunicorn.conf.py", "flask/gunicorn.conf.py"}, {"django/build.lock", "flask/build.lock"},
+		{"django/green.py", "flask/green.py"},
+		{"django/gunicorn.conf.py", "flask/gunicorn.conf.py"},
+		{"django/build.lock", "flask/build.lock"},
 		{"django/versions.py", "flask/versions.py", "fastapi/versions.py"},
 	} {
 		first, err := fs.ReadFile(os.DirFS("../../targets"), same[0])
