@@ -121,17 +121,6 @@ func (s Spread) median(unit func(float64) string) string {
 	return bound(s.MedianOver) + unit(s.Median)
 }
 
-// show writes the spread of a percentile, or why it is not given.
-func (p PercentileSpread) show() string {
-	switch {
-	case p.N == 0 && p.Has == 0:
-		return none
-	case p.Needs > 0:
-		return needs(p.Needs, p.Has)
-	}
-	return p.Spread.show(duration)
-}
-
 // medians joins the medians of several spreads with slashes: 28/9/9/5.
 func medians(of []Spread, unit func(float64) string) string {
 	if len(of) == 0 {

@@ -163,9 +163,7 @@ func tierTable(p Phase) grid {
 		caption: "CPU while each target was measured: cores used (median over blocks), and CPU time per answer in ms.",
 	}
 	tiers := []string{"target", "balancer", "database", "agent", "host"}
-	for _, t := range tiers {
-		g.head = append(g.head, t)
-	}
+	g.head = append(g.head, tiers...)
 	for _, t := range tiers[:4] {
 		g.head = append(g.head, t+" ms")
 	}
