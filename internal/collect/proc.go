@@ -82,6 +82,21 @@ func readHost() (busy time.Duration, used int64, values map[string]float64, err 
 	return busy, used, values, nil
 }
 
+// Stolen returns how much processor time the host has taken away from this
+// machine since its boot, and how much has passed on all its cores.
+func Stolen() (stolen, passed time.Duration, err error) {
+	_, _, values, err := readHost()
+	if err != nil {
+		return 0, 0, err
+	}
+	for name, v := range values {
+		if strings.HasSuffix(name, "_ns") && !strings.HasPrefix(name, "pressure_") {
+			passed += time.Duration(v)
+		}
+	}
+	return time.Duration(values["steal_ns"]), passed, nil
+}
+
 // readMemory adds swap-in counts and returns the memory in use in bytes.
 func readMemory(values map[string]float64) int64 {
 	var total, available int64

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"bakeoff/internal/collect"
 	"bakeoff/internal/database"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
@@ -131,7 +132,7 @@ func minus(now, before count) record.Witness {
 
 // judge refuses the trial when its books are not exact, a witness disagrees, answers
 // were wrong, or an agent was itself the limit.
-func (t *trial) judge(phase load.Phase, l *ledger, w record.Witness) {
+func (t *trial) judge(phase load.Phase, l *ledger, w record.Witness, stolen float64) {
 	if err := l.books.Exact(); err != nil {
 		t.refuse("books", fmt.Errorf("phase %s: %w", phase.Name, err))
 	}
@@ -145,7 +146,8 @@ func (t *trial) judge(phase load.Phase, l *ledger, w record.Witness) {
 	}
 	for _, agent := range slices.Sorted(maps.Keys(l.agents)) {
 		if err := l.agents[agent].limited(phase); err != nil {
-			t.refuse("generator-limited", fmt.Errorf("phase %s, agent %d: %w", phase.Name, agent, err))
+			t.refuse("generator-limited", fmt.Errorf("phase %s, agent %d: %w (the host took %.1f %% of this machine's time away meanwhile)",
+				phase.Name, agent, err, 100*stolen))
 		}
 	}
 }
@@ -179,6 +181,19 @@ func (a *agentLedger) limited(phase load.Phase) error {
 		return fmt.Errorf("lateness p99 is %v, the bound is %v", late.Round(10*time.Microsecond), bound.Round(10*time.Microsecond))
 	}
 	return nil
+}
+
+// stealing returns a function that tells which share of this machine's time
+// the host took away since now; 0 where that is not known.
+func stealing() func() float64 {
+	before, from, err := collect.Stolen()
+	return func() float64 {
+		after, until, errAfter := collect.Stolen()
+		if err != nil || errAfter != nil || until <= from {
+			return 0
+		}
+		return float64(after-before) / float64(until-from)
+	}
 }
 
 // classes lists outcome classes with their counts, or nothing.

@@ -200,6 +200,7 @@ func (t *trial) phase(ctx context.Context, phase load.Phase, last bool) error {
 	t.say(describe(phase), phase.Duration)
 	t.sampler.Phase(phase.Number)
 	stopCounting := t.countHalfway(ctx, phase, last)
+	stolen := stealing()
 	var writeErr error
 	report, err := t.run.fleet.Run(ctx, task, func(s fleet.Snapshot) {
 		book.add(s)
@@ -227,7 +228,7 @@ func (t *trial) phase(ctx context.Context, phase load.Phase, last bool) error {
 		return fmt.Errorf("phase %s: %w", phase.Name, err)
 	}
 	if len(report.Lost) == 0 {
-		t.judge(phase, book, rec.Witness)
+		t.judge(phase, book, rec.Witness, stolen())
 	}
 	if err := t.d.intact(); err != nil {
 		t.refuse("worker-gone", fmt.Errorf("phase %s: %w", phase.Name, err))
