@@ -31,11 +31,11 @@ func (h *Histogram) MarshalJSON() ([]byte, error) {
 		}
 	}
 	if h.hdr.TotalCount() > 0 {
-		raw, err := h.hdr.Encode()
+		text, err := h.encode()
 		if err != nil {
-			return nil, fmt.Errorf("stats: encode histogram: %w", err)
+			return nil, err
 		}
-		p.HDR = string(raw)
+		p.HDR = text
 	}
 	return json.Marshal(p)
 }

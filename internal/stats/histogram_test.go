@@ -1,7 +1,11 @@
 package stats
 
 import (
+	"bytes"
+	"compress/zlib"
+	"encoding/base64"
 	"encoding/json"
+	"io"
 	"math"
 	"slices"
 	"testing"
@@ -125,6 +129,42 @@ func TestFileIsHDRV2(t *testing.T) {
 	if dense.TotalCount() != 4 || dense.Max() != int64(h.Max()) || dense.Min() != int64(h.Min()) {
 		t.Errorf("dense histogram has %d samples from %d to %d", dense.TotalCount(), dense.Min(), dense.Max())
 	}
+}
+
+// Our encoder says what the library's does, whatever the values.
+func TestEncodingIsTheLibrarys(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		h := histogramOf(anySamples(t, "samples"))
+		h.RecordN(time.Duration(rapid.Int64Range(0, highest).Draw(t, "value")), rapid.Int64Range(1, 1<<50).Draw(t, "count"))
+		ours, err := h.encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		theirs, err := h.hdr.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a, b := inflate(t, ours), inflate(t, string(theirs)); a != b {
+			t.Fatalf("%x is not %x", a, b)
+		}
+	})
+}
+
+// inflate returns the inner header and payload, and the outer cookie.
+func inflate(t *rapid.T, text string) string {
+	raw, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	z, err := zlib.NewReader(bytes.NewReader(raw[8:]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw[:4]) + string(inner)
 }
 
 func TestFilesThatCannotBe(t *testing.T) {
@@ -267,5 +307,18 @@ func TestSmall(t *testing.T) {
 	}
 	if len(text) > 8<<10 {
 		t.Errorf("3,000 samples take %d bytes", len(text))
+	}
+}
+
+func BenchmarkMarshal(b *testing.B) {
+	h := NewHistogram()
+	for i := range 3000 {
+		h.Record(time.Duration(800_000 + i*i))
+	}
+	b.ReportAllocs()
+	for range b.N {
+		if _, err := json.Marshal(h); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
