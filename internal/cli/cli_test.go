@@ -37,6 +37,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("BAKEOFF_ASSETS", root)
 			env.Setenv("BAKEOFF_CACHE", filepath.Join(cache, "bakeoff"))
 			env.Setenv("HOME", os.Getenv("HOME"))
+			env.Setenv("BAKEOFF_LOCK", "bakeoff-test-"+filepath.Base(env.WorkDir))
 			return nil
 		},
 	})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,7 +23,8 @@ type DiskError struct {
 func (e *DiskError) Error() string {
 	text := fmt.Sprintf("%s has %s free, the run needs about %s more", e.Dir, megabytes(e.Free), megabytes(e.Needed))
 	if e.err != nil {
-		return fmt.Sprintf("%v (%s)", e.err, text)
+		first, _, _ := strings.Cut(e.err.Error(), "\n")
+		return first + " (" + text + ")"
 	}
 	return text
 }

@@ -82,7 +82,7 @@ func Preflight(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(o.budget(entrants), o.fair(entrants), o.ports(entrants)); err != nil {
+	if err := errors.Join(o.budget(entrants), o.fair(entrants), o.ports(entrants), o.consent()); err != nil {
 		return &PlanError{err}
 	}
 	missing, err := Missing(ctx, o)
@@ -151,6 +151,14 @@ func (o *Options) budget(entrants []*entrant) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// consent refuses an external database that the plan does not allow to be talked to.
+func (o *Options) consent() error {
+	if o.Plan.Database.Kind != "external" {
+		return nil
+	}
+	return database.Consented(o.Plan.Database.DSNFile, o.Plan.AllowHosts)
 }
 
 // ports refuses an external balancer that expects another number of replicas.

@@ -86,11 +86,10 @@ func (o *Options) prepareOne(ctx context.Context, e *entrant) (*target.Prepared,
 	}
 	prepared, err := target.Prepare(ctx, e.recipe, filepath.Join(o.CacheDir, "targets"), io.Writer(log))
 	err = errors.Join(err, log.Close())
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		return nil, fmt.Errorf("prepare %s (log: %s): %w", e.plan.Recipe, log.Name(), err)
 	}
-	_ = os.Remove(log.Name())
-	return prepared, nil
+	return prepared, errors.Join(err, os.Remove(log.Name()))
 }
 
 // open prepares the targets and starts and fills the database. The caller

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"bakeoff/internal/plan"
 	"bakeoff/internal/record"
@@ -45,7 +46,7 @@ func Verify(ctx context.Context, o Options, emit func(Verdict)) (err error) {
 	if err != nil {
 		return err
 	}
-	failed := 0
+	var failed []string
 	for _, e := range s.entrants {
 		v, err := s.verify(ctx, e, filepath.Join(dir, e.plan.Name))
 		if ctx.Err() != nil {
@@ -55,12 +56,12 @@ func Verify(ctx context.Context, o Options, emit func(Verdict)) (err error) {
 			return err
 		}
 		if !v.OK() {
-			failed++
+			failed = append(failed, v.Target)
 		}
 		emit(v)
 	}
-	if failed > 0 {
-		return fmt.Errorf("%w: %d of %d failed", ErrContract, failed, len(s.entrants))
+	if len(failed) > 0 {
+		return fmt.Errorf("%w: %s", ErrContract, strings.Join(failed, ", "))
 	}
 	return nil
 }

@@ -1,0 +1,68 @@
+package cli_test
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"bakeoff/internal/record"
+)
+
+// TestLongShipped runs every plan that is shipped in its short form, or says what
+// this machine lacks for it.
+func TestLongShipped(t *testing.T) {
+	plans, err := filepath.Glob("../../plans/*.yaml")
+	if err != nil || len(plans) < 5 {
+		t.Fatalf("plans: %v, %v", plans, err)
+	}
+	for _, path := range plans {
+		name := strings.TrimSuffix(filepath.Base(path), ".yaml")
+		t.Run(name, func(t *testing.T) {
+			if !long() && !slices.Contains([]string{"tiny", "demo", "seed"}, name) {
+				t.Skip("SKIPPED: only with BAKEOFF_LONG=1")
+			}
+			s := newScene(t)
+			skipMissing(t, s, name)
+			e := s.start("run", "--short", name)
+			e.wantStatus(0, 10*time.Minute)
+			e.nothingLeft(time.Second)
+			s.noFiles()
+			r := s.open()
+			if run := r.Run(); run.Status != record.Complete || !run.Short {
+				t.Errorf("run: %s, short %v", run.Status, run.Short)
+			}
+			wantAll(t, "report", e.stdout.String(), name, "SHORT")
+			checkTrials(t, r)
+		})
+	}
+}
+
+// checkTrials looks for reasons that a busy machine does not explain.
+func checkTrials(t *testing.T, r *record.Reader) {
+	t.Helper()
+	for _, state := range r.Trials() {
+		trial, err := state.Trial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, reason := range trial.Reasons {
+			if !slices.Contains([]string{"generator-limited", "wrong-answers"}, reason.Code) {
+				t.Errorf("%s: %s: %s", state.Folder, reason.Code, reason.Text)
+			}
+		}
+	}
+}
+
+// skipMissing skips when this machine lacks what a plan needs.
+func skipMissing(t *testing.T, s *scene, plan string) {
+	t.Helper()
+	e := s.start("check", plan)
+	<-e.done
+	if status := e.cmd.ProcessState.ExitCode(); status == 5 {
+		t.Skipf("SKIPPED: %s", e.stderr)
+	} else if status != 0 {
+		t.Fatalf("check %s: status %d\n%s", plan, status, e.stderr)
+	}
+}

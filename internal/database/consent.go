@@ -1,0 +1,25 @@
+package database
+
+import (
+	"fmt"
+
+	"bakeoff/internal/plan"
+)
+
+// Consented reads a DSN file and tells whether its server may be talked to: nil, or why
+// not, wrapping ErrConsent. It sends nothing and looks no name up, so
+// that a plan can be refused before anything is started; Open asks again.
+func Consented(dsnFile string, allowHosts []string) error {
+	cfg, err := readDSN(dsnFile)
+	if err != nil {
+		return fmt.Errorf("database: %s: %w", dsnFile, err)
+	}
+	host, _, err := splitAddress(cfg.Addr)
+	if err != nil {
+		return fmt.Errorf("database: %s: %w", dsnFile, err)
+	}
+	if err := plan.Consent(host, allowHosts); err != nil {
+		return fmt.Errorf("database: %s: %w: %w", dsnFile, ErrConsent, err)
+	}
+	return nil
+}
