@@ -78,6 +78,12 @@ func bounds(t *testing.T, s *hostile, sum *total) {
 	if got := s.requests.Load(); got > written || got < sum.Books.Answered() {
 		t.Errorf("the server counts %d requests; %d answers were received, %d requests fully written", got, sum.Books.Answered(), written)
 	}
+	for range 100 { // the kernel accepts before the server does
+		if s.accepted.Load() >= sum.Opened {
+			break
+		}
+		time.Sleep(20 * ms)
+	}
 	if got := s.accepted.Load(); got < sum.Opened {
 		t.Errorf("%d connections accepted, %d opened", got, sum.Opened)
 	}
@@ -282,10 +288,10 @@ func TestAnswersAfterTheEnd(t *testing.T) {
 				job.Phase.Model, job.Phase.Connections = Closed, 10
 			}
 			sum := collect(t, e, job)
-			if sum.Books.OK != sum.Books.Planned || sum.Books.OK == 0 || sum.windows < 2 {
+			if sum.Books.OK != sum.Books.Sent || sum.Books.OK == 0 || sum.windows < 2 {
 				t.Errorf("%s: %d windows, books %+v, outcomes %v", model, sum.windows, sum.Books, sum.Outcomes)
 			}
-			if after := time.Duration(s.latest.Load() - job.Start.Add(job.Phase.Duration).UnixNano()); after > 100*ms {
+			if after := time.Duration(s.latest.Load() - job.Start.Add(job.Phase.Duration).UnixNano()); after > 500*ms {
 				t.Errorf("%s: a request came %v after the end", model, after)
 			}
 		}

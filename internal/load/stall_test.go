@@ -47,7 +47,7 @@ func (s *stalling) fate(h *hostile, c *net.TCPConn, _ int64, name string) bool {
 // worst hundredth of all arrivals are those of the stall's first 0.01 T.
 func TestStallHonesty(t *testing.T) {
 	t.Parallel()
-	stall, duration, rate, exact := 500*ms, 15*time.Second, 700.0, 0.1
+	stall, duration, rate, exact := 500*ms, 15*time.Second, 700.0, 0.2 // within which a busy machine delays answers
 	cases := []struct{ connections, agents int }{{100, 2}}
 	if long() {
 		stall, duration, exact = 2*time.Second, 60*time.Second, 0.03
