@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"bakeoff/internal/database"
@@ -284,6 +285,14 @@ func (r *Replica) ping(ctx context.Context) error {
 	transport := &http.Transport{DisableKeepAlives: true}
 	defer transport.CloseIdleConnections()
 	answer, err := transport.RoundTrip(request)
+	for errors.Is(err, syscall.ECONNREFUSED) && !r.ended() && ctx.Err() == nil {
+		// A server may call its application ready before it listens: uvicorn with one worker does.
+		select {
+		case <-ctx.Done():
+		case <-time.After(lookEvery):
+			answer, err = transport.RoundTrip(request)
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("/ping: %w", err)
 	}
