@@ -6,7 +6,7 @@ BIN := bin/bakeoff
 # What tests need beside what a run needs.
 TEST_PACKAGES := mariadb-server nginx-light libmariadb-dev pkg-config python3-venv python3-dev gcc
 
-.PHONY: help build demo test lint deps test-deps clean race bench-data \
+.PHONY: help build demo test lint deps test-deps clean race bench-data bench-engine fuzz \
 	test-long-kill test-long-data test-long-record test-long-contract test-long-engine test-long-fleet test-long-program
 
 help: ## list the targets
@@ -58,6 +58,13 @@ test-long-program: test-deps ## the program as users run it
 
 bench-data: test-deps ## a million rows against the database's own client, and from the cache
 	BAKEOFF_BENCH=1 $(GO) test -count=1 -v -timeout 45m -run Bench ./internal/database
+
+bench-engine: test-deps ## the native engine against wrk and h2load on the same nginx
+	@scripts/install-missing $$(scripts/missing-packages wrk nghttp2-client nginx-light)
+	BAKEOFF_BENCH=1 $(GO) test -count=1 -v -timeout 45m -run TestBench ./internal/load
+
+fuzz: ## an hour of hostile answers against net/http's own parser
+	$(GO) test -fuzz FuzzFraming -fuzztime 1h ./internal/load
 
 race: test-deps ## the race detector over everything
 	$(GO) test -race -count=1 -timeout 40m -p 1 ./...

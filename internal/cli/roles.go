@@ -45,7 +45,7 @@ func agentCommand(env Env) *cobra.Command {
 
 // engines are all load engines by the name plans use.
 func engines() map[string]load.Engine {
-	return map[string]load.Engine{"http": load.NewHTTP()}
+	return map[string]load.Engine{"native": load.NewRaw(1), "http": load.NewHTTP()}
 }
 
 // workloads are all contracts an agent can speak.

@@ -42,7 +42,7 @@ func (c *checker) check() {
 	c.dataset()
 	c.database()
 	c.balancer()
-	c.word("agents.engine", p.Agents.Engine, "http")
+	c.word("agents.engine", p.Agents.Engine, "native", "http")
 	c.integer("agents.count", p.Agents.Count, 1, mostAgents)
 	c.integer("deployment.replicas", p.Deployment.Replicas, 1, 100)
 	c.integer("deployment.workers", p.Deployment.Workers, 1, 256)

@@ -36,7 +36,7 @@ func defaults() *Plan {
 		Dataset:    Dataset{Rows: 1_000_000, Seed: 1, Lengths: Lengths{Min: 1, Max: 255}, HitRatio: 0.5, Lookups: "client"},
 		Database:   Database{Kind: "private"},
 		Balancer:   Balancer{Kind: "nginx"},
-		Agents:     Agents{Count: 2, Engine: "http"},
+		Agents:     Agents{Count: 2, Engine: "native"},
 		Deployment: Deployment{Replicas: 1, Workers: 2, Pool: 8},
 		Warmup:     Duration(2 * second),
 	}

@@ -82,8 +82,8 @@ type Balancer struct {
 // Agents generate the load.
 type Agents struct {
 	Count int `json:"count" yaml:"count" jsonschema:"minimum=1,maximum=64,default=2"`
-	// Engine: http is built on Go's net/http.
-	Engine string `json:"engine" yaml:"engine" jsonschema:"enum=http,default=http"`
+	// Engine: native runs its own event loop on Linux, http is built on Go's net/http.
+	Engine string `json:"engine" yaml:"engine" jsonschema:"enum=native,enum=http,default=native"`
 }
 
 // Deployment is how every target is deployed unless it says otherwise.

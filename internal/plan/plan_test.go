@@ -87,7 +87,7 @@ func TestDemo(t *testing.T) {
 		Dataset:    Dataset{Rows: 1_000_000, Seed: 1, Lengths: Lengths{1, 255}, HitRatio: 0.5, Lookups: "client"},
 		Database:   Database{Kind: "private"},
 		Balancer:   Balancer{Kind: "nginx"},
-		Agents:     Agents{Count: 2, Engine: "http"},
+		Agents:     Agents{Count: 2, Engine: "native"},
 		Deployment: Deployment{Replicas: 3, Workers: 2, Pool: 8},
 		Targets: []Target{
 			{Name: "django", Recipe: "django", Settings: map[string]string{"DATABASE_BOUND": "semaphore"}},

@@ -256,6 +256,7 @@ type Load struct {
 	InFlight  float64                `json:"in_flight_s"`
 	ErrorTime float64                `json:"error_time_s"`
 	CPUNS     int64                  `json:"cpu_ns"`
+	GCPauseNS int64                  `json:"gc_pause_ns,omitempty"` // pauses of the agent's own garbage collector
 }
 
 // LoadReplica is what one agent saw of one replica in one second.
