@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -34,11 +35,15 @@ const urlHint = "a URL is such as http://127.0.0.1:8080/path?query, and {key} in
 func aimAt(ctx context.Context, l lookup, raw string, allowed []string) (aim, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
-		return aim{}, misused(urlHint, "%w", err)
+		if parse, ok := errors.AsType[*url.Error](err); ok {
+			err = parse.Err // without the URL, which may hold a password
+		}
+		return aim{}, misused(urlHint, "URL: %w", err)
 	}
 	port, err := checkURL(u)
 	if err != nil {
-		return aim{}, misused(urlHint, "%q: %w", raw, err)
+		u.User = nil
+		return aim{}, misused(urlHint, "%q: %w", u, err)
 	}
 	a := aim{base: u.Scheme + "://" + u.Host}
 	if a.target, err = targetOf(u); err != nil {

@@ -118,7 +118,7 @@ func (m *measurement) run(ctx context.Context, g generator, window func(agent in
 		}
 		m.total.add(w)
 		m.agents[agent].add(w)
-		m.seconds.add(agent, w)
+		m.seconds.add(w)
 	})
 	m.seconds.flush()
 	m.began, m.lost = end.began, end.lost
@@ -173,7 +173,7 @@ type gathered struct {
 	from  int
 }
 
-func (s *seconds) add(_ int, w load.Window) {
+func (s *seconds) add(w load.Window) {
 	for len(s.pending) <= w.Second-s.next {
 		s.pending = append(s.pending, gathered{tally: newTally()})
 	}
