@@ -84,6 +84,16 @@ func (s *loadServer) seen() []string {
 	return slices.Sorted(slices.Values(s.requests))
 }
 
+// await waits until the server has seen so many requests.
+func (s *loadServer) await(t *testing.T, n int) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); len(s.seen()) < n; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the server has seen %d requests after a minute, want %d", len(s.seen()), n)
+		}
+	}
+}
+
 // loadJSON is what load prints with --json.
 type loadJSON struct {
 	Planned, Sent, OK, Bad, Timeout, Error, Dropped, Late, Queued int64
@@ -200,7 +210,6 @@ func (r *loadJSON) check(t *testing.T) {
 }
 
 func TestLoadOpen(t *testing.T) {
-	t.Parallel()
 	server, s := newLoadServer(t), newScene(t)
 	r := s.load("--rate", "250", "--duration", "2s", "--warmup", "1s", server.URL+"/x?y=z")
 	if r.Planned != 500 || r.Sent != 500 || r.OK != 500 || r.Duration != 2e9 || r.Offered != 250 || r.Achieved != 250 || r.Goodput != 250 {
@@ -231,7 +240,6 @@ func TestLoadOpen(t *testing.T) {
 }
 
 func TestLoadClosed(t *testing.T) {
-	t.Parallel()
 	server, s := newLoadServer(t), newScene(t)
 	r := s.load("--connections", "8", "--duration", "1s", server.URL)
 	if r.Planned != r.Sent || r.Sent == 0 || r.OK != r.Sent || r.Dropped != 0 || !*r.Valid {
@@ -254,7 +262,6 @@ func TestLoadClosed(t *testing.T) {
 
 // A server that stalls shows in full: p99 = S - (1 - u) 0.01 T.
 func TestLoadStall(t *testing.T) {
-	t.Parallel()
 	server, s := newLoadServer(t), newScene(t)
 	server.stall = 500 * time.Millisecond
 	r := s.load("--rate", "1100", "--duration", "10s", "--connections", "100", server.URL)
@@ -274,7 +281,6 @@ func TestLoadStall(t *testing.T) {
 }
 
 func TestLoadTimeouts(t *testing.T) {
-	t.Parallel()
 	server, s := newLoadServer(t), newScene(t)
 	r := s.load("--rate", "250", "--duration", "1s", "--timeout", "400ms", server.URL+"/hang")
 	if r.Planned != 250 || r.Timeout+r.Dropped != 250 || r.Timeout < 200 || r.Error != 0 || len(r.Status) != 0 {
@@ -292,7 +298,6 @@ func TestLoadTimeouts(t *testing.T) {
 
 // Errors of the server are measurements, and no invalid ones.
 func TestLoadErrors(t *testing.T) {
-	t.Parallel()
 	server, s := newLoadServer(t), newScene(t)
 	r := s.load("--connections", "4", "--duration", "300ms", server.URL+"/reset")
 	if r.Error != r.Sent || r.Sent == 0 || r.Errors["reset"] != r.Error || !*r.Valid || r.Response["min"] != nil {
@@ -309,7 +314,6 @@ func TestLoadErrors(t *testing.T) {
 }
 
 func TestLoadStatus(t *testing.T) {
-	t.Parallel()
 	server, s := newLoadServer(t), newScene(t)
 	for _, c := range []struct {
 		path, expect string
@@ -329,7 +333,6 @@ func TestLoadStatus(t *testing.T) {
 }
 
 func TestLoadRequest(t *testing.T) {
-	t.Parallel()
 	server, s := newLoadServer(t), newScene(t)
 	body := s.write("body", "from a file")
 	once := []string{"--rate", "1", "--duration", "500ms"}
@@ -345,7 +348,6 @@ func TestLoadRequest(t *testing.T) {
 // Keys are put in place whatever they hold; which request has which depends on the seed
 // alone, not on the number of agents; and so does the plan.
 func TestLoadKeysAndAgents(t *testing.T) {
-	t.Parallel()
 	keys := []string{"plain", "a b", "50%", "/?&=#", "ä", `"'<>`, "{key}", ".."}
 	escaped := []string{"plain", "a%20b", "50%25", "%2F%3F%26%3D%23", "%C3%A4", "%22%27%3C%3E", "%7Bkey%7D", ".."}
 	s := newScene(t)
@@ -385,7 +387,6 @@ func TestLoadKeysAndAgents(t *testing.T) {
 
 // Several URLs, also with different paths, share the connections.
 func TestLoadSeveralURLs(t *testing.T) {
-	t.Parallel()
 	one, two, s := newLoadServer(t), newLoadServer(t), newScene(t)
 	r := s.load("--connections", "4", "--duration", "300ms", one.URL+"/a", two.URL+"/b")
 	a, b := one.seen(), two.seen()
@@ -395,7 +396,6 @@ func TestLoadSeveralURLs(t *testing.T) {
 }
 
 func TestLoadRamp(t *testing.T) {
-	t.Parallel()
 	server, s := newLoadServer(t), newScene(t)
 	r := s.load("--ramp", "0:200:2s", server.URL)
 	if r.Planned != 200 || r.Duration != 2e9 { // the triangle's area
@@ -414,12 +414,9 @@ func TestLoadInterrupted(t *testing.T) {
 	t.Parallel()
 	for _, agents := range []string{"1", "2"} {
 		t.Run(agents, func(t *testing.T) {
-			t.Parallel()
 			server, s := newLoadServer(t), newScene(t)
 			e := s.start("load", "--json", "--rate", "200", "--duration", "1m", "--agents", agents, server.URL)
-			for len(server.seen()) < 300 {
-				time.Sleep(20 * time.Millisecond)
-			}
+			server.await(t, 300)
 			e.signal(syscall.SIGINT)
 			e.wantStatus(130, 15*time.Second)
 			r := readLoad(t, e.stdout.String())
@@ -437,12 +434,9 @@ func TestLoadInterrupted(t *testing.T) {
 
 // A warm-up that is interrupted leaves a result with nothing in it.
 func TestLoadInterruptedWarmup(t *testing.T) {
-	t.Parallel()
 	server, s := newLoadServer(t), newScene(t)
 	e := s.start("load", "--json", "--rate", "200", "--warmup", "1m", server.URL)
-	for len(server.seen()) < 50 {
-		time.Sleep(20 * time.Millisecond)
-	}
+	server.await(t, 50)
 	e.signal(syscall.SIGINT)
 	e.wantStatus(130, 15*time.Second)
 	if r := readLoad(t, e.stdout.String()); r.Planned != 0 || r.Duration != 0 || *r.Valid {
@@ -452,7 +446,6 @@ func TestLoadInterruptedWarmup(t *testing.T) {
 
 // Too few descriptors are the generator's fault: the measurement is invalid.
 func TestLoadInvalid(t *testing.T) {
-	t.Parallel()
 	server, s := newLoadServer(t), newScene(t)
 	cmd := exec.Command("sh", "-c", `ulimit -n 40; exec "$0" "$@"`, s.self, "load", "--json", "--connections", "64", "--duration", "500ms", server.URL)
 	cmd.Env = s.env
@@ -471,12 +464,9 @@ func TestLoadInvalid(t *testing.T) {
 
 // An agent that is killed makes the measurement invalid; what was measured is printed.
 func TestLoadLostAgent(t *testing.T) {
-	t.Parallel()
 	server, s := newLoadServer(t), newScene(t)
 	e := s.start("load", "--json", "--rate", "200", "--duration", "30s", "--agents", "2", server.URL)
-	for len(server.seen()) < 300 {
-		time.Sleep(20 * time.Millisecond)
-	}
+	server.await(t, 300)
 	e.watcher.look(false)
 	killed := false
 	for _, pid := range e.watcher.marked() {
@@ -496,7 +486,6 @@ func TestLoadLostAgent(t *testing.T) {
 }
 
 func TestLoadFiles(t *testing.T) {
-	t.Parallel()
 	server, s := newLoadServer(t), newScene(t)
 	r := s.load("--rate", "100", "--duration", "2s", "--agents", "2", "--hlog", "a.hlog", "--hgrm", "a.hgrm", "--window-json", "a.jsonl", server.URL)
 	readHlog(t, s.path("a.hlog"), r)
@@ -557,7 +546,6 @@ func readHlog(t *testing.T, path string, r loadRun) {
 }
 
 func TestLoadTLS(t *testing.T) {
-	t.Parallel()
 	s := newScene(t)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Host) }))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
