@@ -140,6 +140,15 @@ func (d *deployment) endpoints() []target.Endpoint {
 	return out
 }
 
+// names are the replicas' names by address.
+func (d *deployment) names() map[string]string {
+	out := map[string]string{}
+	for _, r := range d.replicas {
+		out[r.Address()] = r.Process().Name()
+	}
+	return out
+}
+
 // front is the address of the balancer, or of the first replica where there is none.
 func (d *deployment) front() string { return d.urls[0] }
 

@@ -200,11 +200,11 @@ func (t *trial) phase(ctx context.Context, phase load.Phase, last bool) error {
 	t.say(describe(phase), phase.Duration)
 	t.sampler.Phase(phase.Number)
 	stopCounting := t.countHalfway(ctx, phase, last)
-	stolen := stealing()
+	stolen, names := stealing(), t.d.names()
 	var writeErr error
 	report, err := t.run.fleet.Run(ctx, task, func(s fleet.Snapshot) {
 		book.add(s)
-		if err := t.writer.Load(line(phase.Number, s)); err != nil && writeErr == nil {
+		if err := t.writer.Load(line(phase.Number, s, names)); err != nil && writeErr == nil {
 			writeErr = err
 		}
 	})
@@ -324,7 +324,9 @@ func recordPhase(p load.Phase, warmup bool, start, end time.Time) record.Phase {
 	}
 }
 
-func line(phase int, s fleet.Snapshot) record.Load {
+// line is a window as it stands in load.jsonl; names are the replicas' by address, for those that
+// answered without a balancer.
+func line(phase int, s fleet.Snapshot, names map[string]string) record.Load {
 	w := s.Window
 	out := record.Load{
 		Agent: s.Agent, Epoch: s.Epoch, Sequence: s.Sequence, Phase: phase, Second: w.Second,
@@ -334,6 +336,9 @@ func line(phase int, s fleet.Snapshot) record.Load {
 		InFlight: w.InFlight, ErrorTime: w.ErrorTime, CPUNS: int64(w.CPU), GCPauseNS: int64(w.GCPause),
 	}
 	for name, r := range w.Replicas {
+		if named := names[name]; named != "" {
+			name = named
+		}
 		if out.Replicas == nil {
 			out.Replicas = map[string]record.LoadReplica{}
 		}

@@ -167,7 +167,9 @@ func (c *conn) exchange(r *result, deadline time.Time) (length int64, err error)
 		return 0, errExtra
 	}
 	r.status = resp.StatusCode
-	r.replica = resp.Header.Get(replicaHeader)
+	if r.replica = resp.Header.Get(replicaHeader); r.replica == "" {
+		r.replica = c.origin.name
+	}
 	if resp.Close || c.job.Phase.Reconnect {
 		c.close()
 	}

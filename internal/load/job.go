@@ -27,6 +27,7 @@ type origin struct {
 	prefix  string // of the path, without a final slash
 	suffix  []byte // what follows the request target
 	index   int    // in the job's URLs
+	name    string // of the replica in the books when the answer names none; empty with a single URL
 }
 
 // check refuses jobs that cannot be carried out as they are written.
@@ -111,6 +112,9 @@ func (j *Job) origins() ([]origin, error) {
 		o.address = net.JoinHostPort(o.host, port)
 		if len(j.Dial) > 0 {
 			o.address = j.Dial[i]
+		}
+		if len(j.URLs) > 1 {
+			o.name = u.Host
 		}
 		if o.suffix, err = j.suffix(u.Host); err != nil {
 			return nil, err

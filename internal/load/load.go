@@ -146,7 +146,8 @@ type Window struct {
 	Response *stats.Histogram `json:"response"`
 	Service  *stats.Histogram `json:"service"`
 	Lateness *stats.Histogram `json:"lateness"`
-	// Replicas counts answers by the replica named in the answer header X-Bakeoff-Replica.
+	// Replicas counts answers by the replica named in the answer header
+	// X-Bakeoff-Replica, and with several URLs those without it by host and port.
 	Replicas  map[string]Replica `json:"replicas,omitempty"`
 	InFlight  float64            `json:"in_flight_s"`  // integral of requests in flight, seconds
 	ErrorTime float64            `json:"error_time_s"` // sum of sent-to-end times of requests without a value in the histogram: errors and time-outs

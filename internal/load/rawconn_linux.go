@@ -224,7 +224,9 @@ func (c *rawConn) answered() {
 	l := c.loop
 	c.res.ended = l.now()
 	c.res.status = c.parser.status
-	c.res.replica = l.name(c.parser.replica)
+	if c.res.replica = c.place.name; len(c.parser.replica) > 0 {
+		c.res.replica = l.name(c.parser.replica)
+	}
 	l.run.job.judge(&c.res, c.parser.length, c.parser.body)
 	if c.parser.closes || l.run.job.Phase.Reconnect {
 		c.close()
