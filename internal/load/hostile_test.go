@@ -130,14 +130,22 @@ var fates = []struct {
 		s.answer(c, name)
 		return false
 	}, or: []string{classClosedBefore, classReset}},
-	{name: "reset after accept", class: classReset, or: []string{classClosedBefore},
-		greet: func(_ *hostile, c *net.TCPConn) bool { return cut(c) }},
-	{name: "closed after accept", class: classClosedBefore, or: []string{classReset},
-		greet: func(*hostile, *net.TCPConn) bool { return false }},
-	{name: "reset after the request", class: classReset,
-		fate: func(_ *hostile, c *net.TCPConn, _ int64, _ string) bool { return cut(c) }},
-	{name: "closed after the request", class: classClosedBefore,
-		fate: func(*hostile, *net.TCPConn, int64, string) bool { return false }},
+	{
+		name: "reset after accept", class: classReset, or: []string{classClosedBefore},
+		greet: func(_ *hostile, c *net.TCPConn) bool { return cut(c) },
+	},
+	{
+		name: "closed after accept", class: classClosedBefore, or: []string{classReset},
+		greet: func(*hostile, *net.TCPConn) bool { return false },
+	},
+	{
+		name: "reset after the request", class: classReset,
+		fate: func(_ *hostile, c *net.TCPConn, _ int64, _ string) bool { return cut(c) },
+	},
+	{
+		name: "closed after the request", class: classClosedBefore,
+		fate: func(*hostile, *net.TCPConn, int64, string) bool { return false },
+	},
 	{name: "reset within the header", class: classReset, fate: func(_ *hostile, c *net.TCPConn, _ int64, _ string) bool {
 		half(c, "HTTP/1.1 200 OK\r\nContent-Le")
 		return cut(c)
@@ -171,9 +179,11 @@ var fates = []struct {
 		}
 		return false
 	}},
-	{name: "answered before the request", class: classEarly, or: []string{classExtra, "wrong body", classTimeout},
+	{
+		name: "answered before the request", class: classEarly, or: []string{classExtra, "wrong body", classTimeout},
 		greet: func(s *hostile, c *net.TCPConn) bool { return s.answer(c, "not yours") && s.answer(c, "nor this") },
-		fate:  func(s *hostile, c *net.TCPConn, _ int64, _ string) bool { drain(c); return false }},
+		fate:  func(s *hostile, c *net.TCPConn, _ int64, _ string) bool { drain(c); return false },
+	},
 	{name: "two answers to one request", class: classExtra, fate: func(s *hostile, c *net.TCPConn, _ int64, name string) bool {
 		s.answers.Add(1)
 		one := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(name), name)

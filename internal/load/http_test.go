@@ -141,7 +141,6 @@ func TestNothingCutCountsAreEqual(t *testing.T) {
 }
 
 func nothingCut(t *testing.T, e Engine) {
-
 	for _, reconnect := range []bool{false, true} {
 		first := newHostile(t, &hostile{fate: fates[0].fate})
 		other := newHostile(t, &hostile{fate: fates[0].fate})
