@@ -36,8 +36,10 @@ type scene struct {
 	self string
 }
 
+// newScene makes the scene of a test, which runs beside others from here on.
 func newScene(t *testing.T) *scene {
 	t.Helper()
+	t.Parallel()
 	for _, tool := range []string{"mariadbd", "nginx"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			if _, err := os.Stat("/usr/sbin/" + tool); err != nil {
