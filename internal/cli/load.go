@@ -69,7 +69,8 @@ the server's doing. Rates are per second of sending. The warm-up is outside all 
 Answers, time-outs and drops are in the distributions, the latter two as "longer
 than"; errors are not. A percentile is given when 100 samples lie beyond it, else
 "-" (null) with the samples it needs; one that falls among time-outs is a lower
-bound, marked ">" (named in "censored"). The same marks hold for mean, min and max.
+bound, marked ">" (named in "censored"). The same marks hold for mean, min and max. The
+files of --hlog and --hgrm know no such marks: time-outs and drops stand at their bound.
 
 The measurement is invalid when an agent was itself the limit: more than 1 % of
 its requests lost for want of ports, descriptors or time, or, with --rate, a p99
@@ -79,7 +80,7 @@ Load goes to this machine only, unless --allow-host names the host: also in
 private networks. Link-local, metadata, multicast and broadcast addresses are
 always refused.
 
-exit status: 0 measured, whatever the server answered; 2 wrong usage; 4 invalid;
+exit status: 0 measured, whatever the server answered; 1 failed; 2 wrong usage; 4 invalid;
 130 interrupted (once: what was measured so far is printed; twice: at once)`
 
 const loadExamples = `  # 1,000 requests a second for 30 s, after 5 s of warm-up

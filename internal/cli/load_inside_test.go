@@ -399,4 +399,12 @@ func TestLoadText(t *testing.T) {
 	if b.String() != string(want) {
 		t.Errorf("the page is\n%s\nwant\n%s", &b, want)
 	}
+	m.interrupted, m.passed, m.lost = true, 3*time.Second, nil
+	b.Reset()
+	if err := writeLoadText(&b, j, m, m.result()); err != nil {
+		t.Fatal(err)
+	}
+	if text := b.String(); !strings.Contains(text, "\nInterrupted after 3s of 10s: ") || strings.Contains(text, "INVALID") {
+		t.Errorf("the page of an interrupted load is\n%s", text)
+	}
 }

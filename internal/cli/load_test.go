@@ -355,7 +355,7 @@ func TestLoadKeysAndAgents(t *testing.T) {
 	var plans [][]string
 	for _, c := range [][]string{{"1", "7"}, {"2", "7"}, {"1", "8"}} {
 		server := newLoadServer(t)
-		r := s.load("--rate", "200", "--duration", "1s", "--arrivals", "poisson", "--agents", c[0], "--seed", c[1], "--keys", file, server.URL+"/{key}?again={key}")
+		r := s.load("--rate", "200", "--duration", "1s", "--arrivals", "poisson", "--agents", c[0], "--seed", c[1], "--keys", file, "-H", "Host: nowhere.invalid", server.URL+"/{key}?again={key}")
 		if c[0] != "1" {
 			r.nothingLeft(time.Second)
 		}

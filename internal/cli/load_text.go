@@ -17,12 +17,7 @@ import (
 func writeLoadText(w io.Writer, j *loadJob, m *measurement, r loadResult) error {
 	var b strings.Builder
 	b.WriteString(j.headline())
-	if !r.Valid {
-		b.WriteString("\nINVALID, not to be used:\n")
-		for _, why := range r.Reasons {
-			b.WriteString("  " + why + "\n")
-		}
-	}
+	writeReasons(&b, m, r.Reasons)
 	writeBooks(&b, r)
 	writeTimes(&b, m)
 	writeStatus(&b, j, m.total)
@@ -30,6 +25,22 @@ func writeLoadText(w io.Writer, j *loadJob, m *measurement, r loadResult) error 
 	writeHealth(&b, m)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// writeReasons prints why the measurement must not be used. That it was
+// interrupted, the first of them, its user knows.
+func writeReasons(b *strings.Builder, m *measurement, reasons []string) {
+	if m.interrupted {
+		fmt.Fprintf(b, "\n%s: this is what was measured so far\n", strings.ToUpper(reasons[0][:1])+reasons[0][1:])
+		reasons = reasons[1:]
+	}
+	if len(reasons) == 0 {
+		return
+	}
+	b.WriteString("\nINVALID, not to be used:\n")
+	for _, why := range reasons {
+		b.WriteString("  " + why + "\n")
+	}
 }
 
 // headline says what was asked for.
