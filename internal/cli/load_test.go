@@ -319,8 +319,12 @@ func TestLoadStatus(t *testing.T) {
 		path, expect string
 		ok           bool
 	}{
-		{"/status/204", "2xx", true}, {"/status/302", "2xx", false}, {"/status/302", "2xx,302", true}, {"/", "404", false},
-		{"/status/503", "2xx", false}, {"/status/404", "404,410", true},
+		{"/status/204", "2xx", true},
+		{"/status/302", "2xx", false},
+		{"/status/302", "2xx,302", true},
+		{"/", "404", false},
+		{"/status/503", "2xx", false},
+		{"/status/404", "404,410", true},
 	} {
 		r := s.load("--connections", "2", "--duration", "200ms", "--expect-status", c.expect, server.URL+c.path)
 		if r.Sent == 0 || r.Error != 0 || (r.OK == r.Sent) != c.ok || (r.Bad == r.Sent) == c.ok {
