@@ -57,6 +57,21 @@ func (t *tally) merge(o *tally) {
 	})
 }
 
+// agentLost is the error class of requests that a lost agent has sent and
+// whose end it did not tell.
+const agentLost = "agent lost"
+
+// closeBooks accounts for what a lost agent left open: windows it did not
+// tell any more would have held the ends of what its last one began.
+func (t *tally) closeBooks() {
+	b := &t.books
+	b.Dropped += b.Planned - b.Sent - b.Dropped
+	if open := b.Sent - b.OK - b.Bad - b.Timeout - b.Error; open > 0 {
+		b.Error += open
+		t.outcomes[agentLost] += open
+	}
+}
+
 // limited tells why the agent of this tally, not the server, was the limit: it
 // lost more than 1 % of its share by its own fault, or in the open model its
 // lateness at the 99th percentile exceeds 1 ms and a tenth of the service time there.
@@ -122,6 +137,9 @@ func (m *measurement) run(ctx context.Context, g generator, window func(agent in
 	})
 	m.seconds.flush()
 	m.began, m.lost = end.began, end.lost
+	if len(m.lost) > 0 {
+		m.total.closeBooks()
+	}
 	m.passed = m.phase.Duration
 	if ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx))) {
 		m.interrupted, err = true, nil

@@ -165,6 +165,9 @@ func (t *tally) errors() map[string]int64 {
 
 // fault says whose doing an error class is, and what it means.
 func fault(class string) (whose, means string) {
+	if class == agentLost {
+		return load.Ours, "the agent that sent it was lost"
+	}
 	for _, c := range load.Classes() {
 		if c.Name == class {
 			return c.Fault, c.Means
