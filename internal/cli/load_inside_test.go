@@ -290,41 +290,6 @@ func TestFiguresOfCensored(t *testing.T) {
 	}
 }
 
-func TestLimited(t *testing.T) {
-	late := func(p99, service time.Duration) *tally {
-		t := newTally()
-		t.books.Planned = 100
-		t.lateness.RecordN(0, 98)
-		t.lateness.RecordN(p99, 2)
-		t.service.RecordN(service, 100)
-		return t
-	}
-	lost := func(n int64) *tally {
-		t := late(0, 0)
-		t.books.Planned, t.lost["ports"] = 1000, n
-		return t
-	}
-	for _, c := range []struct {
-		name  string
-		t     *tally
-		model string
-		want  string
-	}{
-		{"on time", late(900*time.Microsecond, 0), load.Open, ""},
-		{"late", late(2*time.Millisecond, time.Millisecond), load.Open, "lateness p99 is 2.00 ms, the bound is 1.00 ms"},
-		{"slow server", late(2*time.Millisecond, 30*time.Millisecond), load.Open, ""},
-		{"late for a slow server", late(4*time.Millisecond, 30*time.Millisecond), load.Open, "lateness p99 is 4.00 ms, the bound is 3.00 ms"},
-		{"closed", late(time.Second, 0), load.Closed, ""},
-		{"few lost", lost(10), load.Closed, ""},
-		{"lost", lost(11), load.Closed, "1.1 % of its requests lost for want of ports"},
-		{"nothing", newTally(), load.Open, ""},
-	} {
-		if got := strings.Join(c.t.limited(c.model), "; "); got != c.want {
-			t.Errorf("%s: %q, want %q", c.name, got, c.want)
-		}
-	}
-}
-
 // More outcomes than a window names do not disturb the sum of the errors.
 func TestErrorsOfManyStatuses(t *testing.T) {
 	s := newTally()

@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
 	"time"
 
 	"bakeoff/internal/load"
@@ -72,30 +69,9 @@ func (t *tally) closeBooks() {
 	}
 }
 
-// limited tells why the agent of this tally, not the server, was the limit: it
-// lost more than 1 % of its share by its own fault, or in the open model its
-// lateness at the 99th percentile exceeds 1 ms and a tenth of the service time there.
-func (t *tally) limited(model string) []string {
-	var reasons []string
-	var lost int64
-	for _, n := range t.lost {
-		lost += n
-	}
-	if t.books.Planned > 0 && float64(lost)/float64(t.books.Planned) > 0.01 {
-		reasons = append(reasons, fmt.Sprintf("%.1f %% of its requests lost for want of %s",
-			100*float64(lost)/float64(t.books.Planned), strings.Join(slices.Sorted(maps.Keys(t.lost)), ", ")))
-	}
-	if late, bound := t.latenessBound(); model == load.Open && late > bound {
-		reasons = append(reasons, fmt.Sprintf("lateness p99 is %s, the bound is %s", span(late), span(bound)))
-	}
-	return reasons
-}
-
-// latenessBound is the p99 of the lateness and what it may be.
-func (t *tally) latenessBound() (late, bound time.Duration) {
-	late, _ = t.lateness.Quantile(0.99)
-	service, _ := t.service.Quantile(0.99)
-	return late, max(time.Millisecond, service/10)
+// health is what the agent of this tally tells of itself.
+func (t *tally) health(model string) load.Health {
+	return load.Health{Model: model, Planned: t.books.Planned, Lost: t.lost, Lateness: t.lateness, Service: t.service}
 }
 
 // measurement is one phase with what the agents told of it.
@@ -167,7 +143,7 @@ func (m *measurement) reasons() []string {
 		out = append(out, "no request was planned")
 	}
 	for i, a := range m.agents {
-		for _, why := range a.limited(m.phase.Model) {
+		for _, why := range a.health(m.phase.Model).Limited() {
 			if len(m.agents) > 1 {
 				why = fmt.Sprintf("agent %d: %s", i, why)
 			}

@@ -235,7 +235,7 @@ func writeHealth(b *strings.Builder, m *measurement) {
 func (m *measurement) worstLateness() (late, bound time.Duration) {
 	worst := -1.0
 	for _, a := range m.agents {
-		l, limit := a.latenessBound()
+		l, limit := a.health(m.phase.Model).LatenessBound()
 		if share := float64(l) / float64(limit); share > worst {
 			worst, late, bound = share, l, limit
 		}

@@ -2,7 +2,6 @@ package controller
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -29,7 +28,7 @@ type ledger struct {
 // agentLedger is what decides whether one agent was itself the limit.
 type agentLedger struct {
 	books    stats.Books
-	lost     int64
+	lost     map[string]int64
 	lateness *stats.Histogram
 	service  *stats.Histogram
 }
@@ -47,12 +46,12 @@ func (l *ledger) add(s fleet.Snapshot) {
 	}
 	a := l.agents[s.Agent]
 	if a == nil {
-		a = &agentLedger{lateness: stats.NewHistogram(), service: stats.NewHistogram()}
+		a = &agentLedger{lost: map[string]int64{}, lateness: stats.NewHistogram(), service: stats.NewHistogram()}
 		l.agents[s.Agent] = a
 	}
 	a.books.Add(w.Books)
-	for _, n := range w.Lost {
-		a.lost += n
+	for what, n := range w.Lost {
+		a.lost[what] += n
 	}
 	a.lateness.Merge(w.Lateness)
 	a.service.Merge(w.Service)
@@ -145,9 +144,11 @@ func (t *trial) judge(phase load.Phase, l *ledger, w record.Witness, stolen floa
 			phase.Name, 100*share, b.Planned, 100*maxWrong, b.Bad, b.Timeout, b.Error, b.Dropped, classes(l.outcomes)))
 	}
 	for _, agent := range slices.Sorted(maps.Keys(l.agents)) {
-		if err := l.agents[agent].limited(phase); err != nil {
-			t.refuse("generator-limited", fmt.Errorf("phase %s, agent %d: %w (the host took %.1f %% of this machine's time away meanwhile)",
-				phase.Name, agent, err, 100*stolen))
+		a := l.agents[agent]
+		health := load.Health{Model: phase.Model, Planned: a.books.Planned, Lost: a.lost, Lateness: a.lateness, Service: a.service}
+		for _, why := range health.Limited() {
+			t.refuse("generator-limited", fmt.Errorf("phase %s, agent %d: %s (the host took %.1f %% of this machine's time away meanwhile)",
+				phase.Name, agent, why, 100*stolen))
 		}
 	}
 }
@@ -160,27 +161,6 @@ func wrongShare(b stats.Books) float64 {
 		return 1
 	}
 	return float64(b.Bad+b.Timeout+b.Error+b.Dropped) / float64(b.Planned)
-}
-
-// limited tells why an agent, not the target, was the limit: it lost more
-// than 1 % of its share by its own fault, or in the open model its lateness at
-// the 99th percentile exceeds 1 ms and a tenth of the service time there.
-func (a *agentLedger) limited(phase load.Phase) error {
-	if a.books.Planned == 0 {
-		return errors.New("it planned nothing")
-	}
-	if share := float64(a.lost) / float64(a.books.Planned); share > 0.01 {
-		return fmt.Errorf("%.1f %% of its share lost for lack of its own means", 100*share)
-	}
-	if phase.Model != load.Open || a.lateness.Count() == 0 {
-		return nil
-	}
-	late, _ := a.lateness.Quantile(0.99)
-	service, _ := a.service.Quantile(0.99)
-	if bound := max(time.Millisecond, service/10); late > bound {
-		return fmt.Errorf("lateness p99 is %v, the bound is %v", late.Round(10*time.Microsecond), bound.Round(10*time.Microsecond))
-	}
-	return nil
 }
 
 // stealing returns a function that tells which share of this machine's time

@@ -348,8 +348,14 @@ func TestSignalsAreNotIgnored(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"SigIgn", "SigBlk"} {
-		if !strings.Contains(string(data), name+":\t0000000000000000\n") {
-			t.Errorf("%s is not empty:\n%s", name, data)
+		_, rest, _ := strings.Cut(string(data), name+":\t")
+		line, _, _ := strings.Cut(rest, "\n")
+		set, err := strconv.ParseUint(line, 16, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if standard := set & (1<<31 - 1); standard != 0 { // those above are whoever's started these tests
+			t.Errorf("%s holds %x of the standard signals:\n%s", name, standard, data)
 		}
 	}
 }
