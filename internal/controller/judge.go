@@ -147,11 +147,19 @@ func (t *trial) judge(phase load.Phase, l *ledger, w record.Witness, stolen floa
 		a := l.agents[agent]
 		health := load.Health{Model: phase.Model, Planned: a.books.Planned, Lost: a.lost, Lateness: a.lateness, Service: a.service}
 		for _, why := range health.Limited() {
-			t.refuse("generator-limited", fmt.Errorf("phase %s, agent %d: %s (the host took %.1f %% of this machine's time away meanwhile)",
+			code := "generator-limited"
+			if stolen > maxStolen {
+				code = "disturbed-host"
+			}
+			t.refuse(code, fmt.Errorf("phase %s, agent %d: %s (the host took %.1f %% of this machine's time away meanwhile)",
 				phase.Name, agent, why, 100*stolen))
 		}
 	}
 }
+
+// maxStolen is the share of a phase that the host may take away before
+// lateness is its doing and not the agents'.
+const maxStolen = 0.05
 
 // maxWrong is the share of planned requests that may fail to be answered correctly.
 const maxWrong = 0.001
@@ -173,6 +181,27 @@ func stealing() func() float64 {
 			return 0
 		}
 		return float64(after-before) / float64(until-from)
+	}
+}
+
+// quietWithin is how long a repeat waits for a machine that its host leaves alone.
+const quietWithin = 20 * time.Second
+
+// awaitQuiet waits, before a trial is repeated, until the host has taken
+// little of this machine's time for a second.
+func (r *run) awaitQuiet(ctx context.Context) {
+	deadline := time.Now().Add(quietWithin)
+	for time.Now().Before(deadline) && ctx.Err() == nil {
+		stolen := stealing()
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+		share := stolen()
+		if share <= maxStolen/2 {
+			return
+		}
+		r.o.tell(Event{Text: fmt.Sprintf("waiting for a quieter machine: its host took %.0f %% of the last second", 100*share)})
 	}
 }
 

@@ -190,6 +190,7 @@ func (r *run) try(ctx context.Context, t plan.Trial, attempt int) (record.Trial,
 	} else {
 		r.last[t.Block]++
 		at = r.last[t.Block]
+		r.awaitQuiet(ctx)
 	}
 	rec, err := r.conduct(ctx, t, attempt, at)
 	if err != nil {

@@ -1,0 +1,90 @@
+package controller
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"bakeoff/internal/database"
+	"bakeoff/internal/fleet"
+	"bakeoff/internal/load"
+	"bakeoff/internal/record"
+	"bakeoff/internal/stats"
+)
+
+// windowOf is a window of an agent that was on time.
+func windowOf(books stats.Books) load.Window {
+	w := load.Window{Books: books, Lateness: stats.NewHistogram(), Service: stats.NewHistogram(), Response: stats.NewHistogram()}
+	for range books.Answered() {
+		w.Lateness.Record(50 * time.Microsecond)
+		w.Service.Record(5 * time.Millisecond)
+	}
+	return w
+}
+
+func TestJudge(t *testing.T) {
+	good := stats.Books{Planned: 1000, Sent: 1000, OK: 1000}
+	agree := record.Witness{DatabaseReads: 1000, BalancerTotal: 1000}
+	late := windowOf(good)
+	late.Lateness.Reset()
+	for range 1000 {
+		late.Lateness.Record(3 * time.Millisecond)
+	}
+	for name, c := range map[string]struct {
+		w       load.Window
+		witness record.Witness
+		codes   []string
+	}{
+		"all agree":              {windowOf(good), agree, nil},
+		"a balancer that is not": {windowOf(good), record.Witness{DatabaseReads: 1000, BalancerTotal: -1}, nil},
+		"the database saw less":  {windowOf(good), record.Witness{DatabaseReads: 999, BalancerTotal: 1000}, []string{"witness"}},
+		"the balancer saw more":  {windowOf(good), record.Witness{DatabaseReads: 1000, BalancerTotal: 1001}, []string{"witness"}},
+		"books that do not add up": {
+			windowOf(stats.Books{Planned: 1000, Sent: 1000, OK: 999}), agree, []string{"books"},
+		},
+		"one in a thousand bad": {windowOf(stats.Books{Planned: 1000, Sent: 1000, OK: 999, Bad: 1}), agree, nil},
+		"two in a thousand bad": {windowOf(stats.Books{Planned: 1000, Sent: 1000, OK: 998, Bad: 2}), agree, []string{"wrong-answers"}},
+		"dropped": {
+			windowOf(stats.Books{Planned: 1000, Sent: 900, Dropped: 100, OK: 900}),
+			record.Witness{DatabaseReads: 900, BalancerTotal: 900},
+			[]string{"wrong-answers"},
+		},
+		"an agent that was late": {late, agree, []string{"generator-limited"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tr := &trial{rec: record.Trial{Status: record.Valid}}
+			l := newLedger()
+			l.add(fleet.Snapshot{Agent: 1, Window: c.w})
+			tr.judge(load.Phase{Name: "open", Model: load.Open}, l, c.witness, 0.02)
+			var codes []string
+			for _, r := range tr.rec.Reasons {
+				codes = append(codes, r.Code)
+			}
+			if !slices.Equal(codes, c.codes) || (tr.rec.Status == record.Valid) != (c.codes == nil) {
+				t.Errorf("status %s, reasons %v, want %v", tr.rec.Status, tr.rec.Reasons, c.codes)
+			}
+		})
+	}
+}
+
+func TestReasonsNameTheClasses(t *testing.T) {
+	w := windowOf(stats.Books{Planned: 100, Sent: 100, OK: 90, Bad: 10})
+	w.Outcomes = map[string]int64{"wrong id": 7, "status 500": 3}
+	tr := &trial{rec: record.Trial{Status: record.Valid}}
+	l := newLedger()
+	l.add(fleet.Snapshot{Window: w})
+	tr.judge(load.Phase{Name: "closed", Model: load.Closed}, l, record.Witness{DatabaseReads: 100, BalancerTotal: 100}, 0)
+	if len(tr.rec.Reasons) != 1 || !strings.Contains(tr.rec.Reasons[0].Text, "(status 500 3, wrong id 7)") {
+		t.Errorf("reasons: %v", tr.rec.Reasons)
+	}
+}
+
+func TestWitnessTakesTheReadsOffTheSelects(t *testing.T) {
+	before := count{db: database.Counters{Reads: 10, Others: map[string]int64{"select": 12}, Connections: 3}, balancer: 5}
+	now := count{db: database.Counters{Reads: 110, Others: map[string]int64{"select": 115, "set_option": 400}, Connections: 103}, balancer: 105}
+	w := minus(now, before)
+	if w.DatabaseReads != 100 || w.BalancerTotal != 100 || w.Connections != 100 || w.DatabaseOthers["select"] != 3 || w.DatabaseOthers["set_option"] != 400 {
+		t.Errorf("witness %+v", w)
+	}
+}
