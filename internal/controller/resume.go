@@ -76,7 +76,7 @@ func (r *run) takeUp(left []record.Place) ([]plan.Trial, error) {
 // again tells whether a place was tried, but neither with success nor often enough.
 func (r *run) again(p record.Place) bool {
 	tried := r.tried[place{p.Block, p.Target}]
-	return tried > 0 && tried < attempts && !r.valid[p.Target][p.Block] && (p.Block > 0 || !r.piloted)
+	return tried > 0 && tried < r.attempts() && !r.valid[p.Target][p.Block] && (p.Block > 0 || !r.piloted)
 }
 
 // explainChange says what differs between the recorded plan and the given one.

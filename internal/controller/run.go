@@ -173,13 +173,22 @@ func (r *run) block(ctx context.Context, places []plan.Trial) error {
 			if err != nil {
 				return err
 			}
-			if rec.Status != record.Valid && rec.Attempt < attempts {
+			if rec.Status != record.Valid && rec.Attempt < r.attempts() {
 				again = append(again, t)
 			}
 		}
 		places = again
 	}
 	return nil
+}
+
+// attempts is how often a trial is tried. A short run is no measurement: its
+// invalid trials are shown and not repeated.
+func (r *run) attempts() int {
+	if r.o.Short {
+		return 1
+	}
+	return attempts
 }
 
 // try conducts one attempt; one that is not the first comes at the end of the block.
