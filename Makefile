@@ -30,7 +30,7 @@ lint: ## formatting, vet, staticcheck
 	@scripts/lint
 
 test: test-deps lint ## everything, with few repeats and scaled sizes
-	$(GO) test -count=1 -timeout 18m -p 2 ./...
+	$(GO) test -count=1 -timeout 18m -p 1 ./...
 
 # One subject's full counts each, at most 45 minutes on 2 cores.
 LONG = BAKEOFF_LONG=1 $(GO) test -count=1 -v -timeout 45m

@@ -88,6 +88,14 @@ func TestTooFewDescriptors(t *testing.T) {
 			}})
 			sum, _ := inChild(t, name, 32, "", openJob(64, 400, 500*ms, s.url()))
 			bounds(t, s, &sum)
+			for range 4 { // a busy machine may never have 32 requests under way
+				if sum.Outcomes[classDescriptors] > 0 {
+					break
+				}
+				s = newHostile(t, &hostile{fate: s.fate})
+				sum, _ = inChild(t, name, 32, "", openJob(64, 400, 500*ms, s.url()))
+				bounds(t, s, &sum)
+			}
 			n := sum.Outcomes[classDescriptors]
 			if n == 0 || n != sum.Lost[classDescriptors] || n != sum.Books.Error || n != sum.Unwritten || sum.Books.OK == 0 {
 				t.Errorf("books %+v, outcomes %v, lost %v", sum.Books, sum.Outcomes, sum.Lost)
