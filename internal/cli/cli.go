@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -125,9 +126,19 @@ func readPlan(env Env, path string) (name string, data []byte, err error) {
 		}
 	}
 	if err != nil {
-		return "", nil, usageError{fmt.Errorf("plan: %w", err)}
+		return "", nil, misused("carried plans: "+strings.Join(carriedPlans(env), ", "), "plan: %w", err)
 	}
 	defer file.Close()
 	data, err = readBounded(file, path)
 	return path, data, err
+}
+
+// carriedPlans are the names of the plans inside the program, sorted.
+func carriedPlans(env Env) []string {
+	files, _ := fs.Glob(env.Assets, "plans/*.yaml") // the pattern is well formed
+	names := make([]string, len(files))
+	for i, file := range files {
+		names[i] = trimYAML(filepath.Base(file))
+	}
+	return names
 }

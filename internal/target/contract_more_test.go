@@ -25,7 +25,8 @@ func (b *bench) testFull(t *testing.T) {
 	full := *b.contract
 	full.Full = true
 	still := newFake(b.db, "two")
-	still.around = dated([]string{time.Now().UTC().Format(http.TimeFormat)})
+	// It goes a little fast, so that a slow machine sees it stand still before it is too old.
+	still.around = dated([]string{time.Now().Add(2500 * time.Millisecond).UTC().Format(http.TimeFormat)})
 	replicas, balancer := serveFakes(t, newFake(b.db, "one"), still)
 	r, err := full.Check(t.Context(), "before", replicas, balancer)
 	if err != nil {
@@ -36,7 +37,7 @@ func (b *bench) testFull(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 	}
-	if !slices.ContainsFunc(r.Failed(), func(c record.Check) bool { return c.Replica == "fake-2" && c.Name == "date" }) {
+	if !slices.ContainsFunc(r.Failed(), func(c record.Check) bool { return c.Replica == "fake-2" && strings.Contains(c.Detail, "to go on") }) {
 		t.Error("a Date that stands still was let pass")
 	}
 }
