@@ -28,7 +28,9 @@ type parser struct {
 	stays   bool // HTTP/1.0 with keep-alive
 	sized   bool // Content-Length was seen
 	coded   bool // Transfer-Encoding was seen
+	once    bool // the line just read said what must be read anew each time
 	interim uint8
+	at      int // lines of the header read so far
 
 	status  int
 	limit   int64 // of the body
@@ -39,6 +41,7 @@ type parser struct {
 	line    []byte
 	body    []byte
 	replica []byte
+	memo    *memo // nil: every line is read anew
 }
 
 // States of the parser.
@@ -64,7 +67,7 @@ const (
 
 // reset prepares for the answer to one request. limit bounds the body.
 func (p *parser) reset(head, keep bool, limit int64) {
-	*p = parser{head: head, keep: keep, limit: limit, line: p.line[:0], body: p.body[:0], replica: p.replica[:0]}
+	*p = parser{head: head, keep: keep, limit: limit, line: p.line[:0], body: p.body[:0], replica: p.replica[:0], memo: p.memo}
 }
 
 // done tells whether the answer is complete.
@@ -81,6 +84,8 @@ func (p *parser) feed(b []byte) (int, error) {
 		switch p.state {
 		case atBody, inChunk, untilEnd:
 			took, err = p.data(b[n:])
+		case atStatus, atHeader:
+			took, err = p.headerLine(b[n:])
 		default:
 			took, err = p.text(b[n:])
 		}
@@ -131,6 +136,26 @@ func (p *parser) data(b []byte) (int, error) {
 		p.state = afterChunk
 	}
 	return len(b), nil
+}
+
+// headerLine takes bytes of one line of the header, at once where the same line came before.
+func (p *parser) headerLine(b []byte) (int, error) {
+	if p.memo == nil || len(p.line) > 0 {
+		took, err := p.text(b)
+		p.at++
+		return took, err
+	}
+	if took := p.memo.again(p, b); took > 0 {
+		return took, nil
+	}
+	state, persistent := p.state, !p.closes && !p.stays
+	p.once = false
+	took, err := p.text(b)
+	if err == nil && len(p.line) == 0 {
+		p.memo.note(p, b[:took], state, persistent)
+	}
+	p.at++
+	return took, err
 }
 
 // text takes bytes of one line, and the line once its end has come.
@@ -283,13 +308,16 @@ func (p *parser) field(line []byte, trailer bool) error {
 		}
 	case 14:
 		if foldEqual(name, "content-length") {
+			p.once = true
 			return p.contentLength(value, trailer)
 		}
 	case 17:
 		if foldEqual(name, "transfer-encoding") {
+			p.once = true
 			return p.transferEncoding(value, trailer)
 		}
 		if !trailer && foldEqual(name, "x-bakeoff-replica") && len(value) <= maxReplicaBytes {
+			p.once = true
 			p.replica = append(p.replica[:0], value...)
 		}
 	}

@@ -18,6 +18,8 @@ type verdict struct {
 	body   string
 	closes bool // the connection ends with it
 	extra  bool // bytes are left over
+	// replica is the one named; only the strict parser tells.
+	replica string
 }
 
 func (v verdict) String() string {
@@ -37,8 +39,11 @@ func (v verdict) String() string {
 const testBodyLimit = 1 << 20
 
 // byParser reads with the strict parser, fed in pieces of the given size.
-func byParser(text string, head bool, piece int) verdict {
-	var p parser
+func byParser(text string, head bool, piece int) verdict { return byMemo(nil, text, head, piece) }
+
+// byMemo reads with what is remembered of other answers.
+func byMemo(m *memo, text string, head bool, piece int) verdict {
+	p := parser{memo: m}
 	p.reset(head, true, testBodyLimit)
 	rest := []byte(text)
 	for len(rest) > 0 && !p.done() {
@@ -54,7 +59,7 @@ func byParser(text string, head bool, piece int) verdict {
 			return verdict{class: classify(err)}
 		}
 	}
-	return verdict{status: p.status, body: string(p.body), closes: p.closes, extra: len(rest) > 0}
+	return verdict{status: p.status, body: string(p.body), closes: p.closes, extra: len(rest) > 0, replica: string(p.replica)}
 }
 
 // byHTTP reads as the net/http engine does.
@@ -320,6 +325,46 @@ func TestFramings(t *testing.T) {
 				t.Errorf("%s: net/http refuses, raw does not", f.name)
 			}
 		}
+	}
+}
+
+// What is remembered of any answer changes nothing about any other.
+func TestMemo(t *testing.T) {
+	answers := []string{
+		okLine + "X-Bakeoff-Replica: a\r\nContent-Length: 2\r\n\r\nhi",
+		okLine + "X-Bakeoff-Replica: b\r\nContent-Length: 2\r\n\r\nhi",
+		okLine + "X-Bakeoff-Replica: b\r\nX-Bakeoff-Replica: a\r\nContent-Length: 2\r\n\r\nhi",
+		okLine + "Connection: close\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi",
+		okLine + "Connection: close\r\nX: y\r\nContent-Length: 2\r\n\r\nhi",
+		okLine + "A: b\r\nX: y\r\nContent-Length: 2\r\n\r\nhi",
+		okLine + "X: y\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi",
+		"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nhi",
+		"HTTP/1.0 200 OK\r\nX: y\r\nContent-Length: 2\r\n\r\nhi",
+	}
+	for _, f := range framings {
+		if len(f.text) < 5000 {
+			answers = append(answers, f.text)
+		}
+	}
+	taken := 0
+	for _, first := range answers {
+		for _, second := range answers {
+			m := new(memo)
+			text, head := strings.CutPrefix(first, "HEAD ")
+			byMemo(m, text, head, len(text)+1)
+			if m.lines[0].text != nil && strings.HasPrefix(second, string(m.lines[0].text)) {
+				taken++
+			}
+			text, head = strings.CutPrefix(second, "HEAD ")
+			for _, piece := range []int{len(text) + 1, 40} {
+				if got, want := byMemo(m, text, head, piece), byParser(text, head, piece); got != want {
+					t.Fatalf("%q after %q: %v, alone %v", text, first, got, want)
+				}
+			}
+		}
+	}
+	if taken < 1000 {
+		t.Errorf("only %d second answers began like the first", taken)
 	}
 }
 

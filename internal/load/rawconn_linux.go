@@ -73,6 +73,9 @@ func (c *rawConn) open() error {
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
 		return os.NewSyscallError("setsockopt", err)
 	}
+	// A request is one small segment: it needs no congestion control that paces, and is not to be
+	// held back by one. Where this one is not allowed the system's own stays.
+	_ = unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, "reno")
 	if prepare := c.loop.run.prepare; prepare != nil {
 		if err := prepare(fd); err != nil {
 			return err
