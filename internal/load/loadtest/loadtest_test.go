@@ -1,0 +1,59 @@
+package loadtest
+
+import (
+	"math"
+	"testing"
+	"time"
+)
+
+// The formula is what a queue of one fast server does: simulated arrival by arrival.
+func TestFormulaIsAQueue(t *testing.T) {
+	const rate, run = 1700.0, time.Minute
+	for _, speed := range []float64{3400, 17_000, 100_000} {
+		from, to := 20*time.Second, 22*time.Second
+		var free time.Duration
+		var times, given []time.Duration
+		for n := range int(rate * run.Seconds()) {
+			due := time.Duration(float64(n) / rate * 1e9)
+			began := max(due, free)
+			if began >= from && began < to {
+				began = to
+			}
+			free = began + time.Duration(1e9/speed)
+			times, given = append(times, free-due), append(given, free)
+		}
+		f := measured(from, to, rate, given)
+		if want := rate / speed; math.Abs(f.Load()-want) > 0.01*want {
+			t.Errorf("speed %v: u is %.4f, want %.4f", speed, f.Load(), want)
+		}
+		for _, q := range []float64{0.99, 0.999} {
+			got, want := f.Quantile(q, run), quantile(times, q)
+			if math.Abs(float64(got-want)) > 0.002*float64(want) {
+				t.Errorf("speed %v: quantile %v is %v by the formula, %v by the queue", speed, q, got, want)
+			}
+		}
+	}
+}
+
+func TestFreezeNobodySaw(t *testing.T) {
+	if f := measured(time.Second, 0, 100, nil); f != (Freeze{}) || f.Load() != 0 {
+		t.Errorf("%+v", f)
+	}
+	// Who stops asking never gets as many answers as were planned.
+	f := measured(time.Second, 2*time.Second, 100, make([]time.Duration, 150))
+	if f.Length != time.Second || f.Drained != 0 {
+		t.Errorf("%+v", f)
+	}
+}
+
+func TestQuantile(t *testing.T) {
+	times := make([]time.Duration, 1000)
+	for i := range times {
+		times[999-i] = time.Duration(i + 1)
+	}
+	for q, want := range map[float64]time.Duration{0.001: 1, 0.5: 500, 0.99: 990, 1: 1000} {
+		if got := quantile(times, q); got != want {
+			t.Errorf("quantile %v is %d, want %d", q, got, want)
+		}
+	}
+}
