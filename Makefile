@@ -63,9 +63,19 @@ test-long-program: test-deps ## the program as users run it
 bench-data: test-deps ## a million rows against the database's own client, and from the cache
 	BAKEOFF_BENCH=1 $(GO) test -count=1 -v -timeout 45m -run Bench ./internal/database
 
-bench-engine: test-deps ## the native engine against wrk and h2load on the same nginx
-	@scripts/install-missing $$(scripts/missing-packages wrk nghttp2-client nginx-light)
-	BAKEOFF_BENCH=1 $(GO) test -count=1 -v -timeout 45m -run TestBench ./internal/load
+# Peers that Debian has; what else is not installed is skipped, with the line that installs it.
+PEERS := wrk hey nghttp2-client
+BENCH = BAKEOFF_BENCH=1 $(GO) test -count=1 -v -timeout 45m
+
+bench-engine: test-deps ## cost beside wrk, h2load and other generators on the same nginx; pacing; idle connections; into docs/engine.md
+	@scripts/install-missing $$(scripts/missing-packages $(PEERS))
+	$(BENCH) -run 'TestBench(Engine|Connections)' ./internal/load
+	$(BENCH) -run 'TestBench(Peers|Pacing)' ./internal/cli
+
+bench-stall: test-deps ## one stall shown to several generators, and its picture; into docs/engine.md
+	@scripts/install-missing $$(scripts/missing-packages $(PEERS))
+	$(BENCH) -run TestBenchStallPicture ./internal/load
+	$(BENCH) -run TestBenchStall ./internal/cli
 
 fuzz: ## an hour of hostile answers against net/http's own parser
 	$(GO) test -fuzz FuzzFraming -fuzztime 1h ./internal/load
