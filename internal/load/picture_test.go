@@ -109,21 +109,28 @@ func (p *picture) svg(s stallRun) string {
 	text := func(x, y float64, more, format string, args ...any) {
 		fmt.Fprintf(&b, `<text x="%.1f" y="%.1f" %s>%s</text>`+"\n", x, y, more, fmt.Sprintf(format, args...))
 	}
-	text(pictureLeft, 24, `font-size="15" font-weight="bold"`, "One stall, one run, two clocks: %v/s for %v, 20 connections, all answers held for %v", s.rate, s.duration, s.stall)
+	text(pictureLeft, 24, `font-weight="bold"`, "One stall by two clocks: %v requests a second for %v, 20 connections, all answers held for %v", s.rate, s.duration, s.stall)
 	fmt.Fprintf(&b, `<circle cx="%d" cy="44" r="4" fill="%s"/><circle cx="%d" cy="66" r="4" fill="%s"/>`+"\n", pictureLeft+5, honestColour, pictureLeft+5, blindColour)
 	text(pictureLeft+16, 48, `fill="`+honestColour+`"`, "from when each request was due (response time): %s; the truth is p99 %s", p.response, loadtest.Milliseconds(p.truth))
-	text(pictureLeft+16, 70, `fill="`+blindColour+`"`, "from when it was sent (service time; all that a clock with coordinated omission reports): %s", p.service)
+	text(pictureLeft+16, 70, `fill="`+blindColour+`"`, "from when it was sent (service time; all that coordinated omission leaves): %s", p.service)
 	fmt.Fprintf(&b, `<rect x="%.1f" y="%d" width="%.1f" height="%d" fill="#f1f1f1"/>`+"\n", p.x(14*time.Second), pictureTop,
 		p.x(14*time.Second+s.stall)-p.x(14*time.Second), pictureHeight-pictureTop-pictureBottom)
 	text(p.x(14*time.Second)+6, pictureTop+16, `fill="`+pictureMuted+`"`, "the server answers nothing")
 	for took := time.Duration(0); took <= 2*time.Second; took += 500 * ms {
-		fmt.Fprintf(&b, `<line x1="%d" x2="%d" y1="%.1f" y2="%[3].1f" stroke="#dddddd"/>`+"\n", pictureLeft, pictureWidth-pictureRight, p.y(took))
+		fmt.Fprintf(&b, `<line x1="%d" x2="%d" y1="%.1f" y2="%.1[3]f" stroke="#dddddd"/>`+"\n", pictureLeft, pictureWidth-pictureRight, p.y(took))
 		text(pictureLeft-8, p.y(took)+4, `text-anchor="end" fill="`+pictureMuted+`"`, "%.1f s", took.Seconds())
 	}
 	for at := p.from; at <= p.to; at += 500 * ms {
 		text(p.x(at), pictureHeight-pictureBottom+18, `text-anchor="middle" fill="`+pictureMuted+`"`, "%.1f s", at.Seconds())
 	}
-	text(pictureLeft, pictureHeight-8, `fill="`+pictureMuted+`"`, "moment of the run at which the clock starts; height: until the last byte of the answer; every request between the two ends is one dot of each colour")
+	text(pictureLeft, pictureHeight-8, `fill="`+pictureMuted+`"`, "across: when the clock starts; up: until the last byte of the answer. Each request is a dot of each colour.")
+	under := 0
+	for _, d := range p.blind {
+		if d.took > time.Second {
+			under++
+		}
+	}
+	text(p.x(14*time.Second)+22, p.y(2*time.Second)+2, `fill="`+blindColour+`"`, "%d requests were under way: the only slow ones by this clock", under)
 	p.dots(&b, p.honest, honestColour)
 	p.dots(&b, p.blind, blindColour)
 	b.WriteString("</svg>\n")
