@@ -1,7 +1,11 @@
 package loadtest
 
 import (
+	"fmt"
 	"math"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -55,5 +59,65 @@ func TestQuantile(t *testing.T) {
 		if got := quantile(times, q); got != want {
 			t.Errorf("quantile %v is %d, want %d", q, got, want)
 		}
+	}
+}
+
+// What a generator is read to have said is what the server counted, but for what its end cut off.
+func TestPeersAreReadRight(t *testing.T) {
+	const connections = 5
+	for _, p := range []Peer{Wrk(), Hey(), H2load(), Vegeta(), VegetaCapped(connections), Oha(), K6(connections, connections)} {
+		for _, rate := range []int{0, 100} {
+			if p.Closed && rate > 0 || p.Name != "vegeta" && p.Program == "vegeta" && rate == 0 {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s %d", p.Name, rate), func(t *testing.T) {
+				t.Parallel()
+				if Find(p.Program) == "" {
+					t.Skip("SKIPPED: " + p.Install)
+				}
+				server := (&Freezer{Pause: 2 * time.Millisecond}).Start(t)
+				ran := p.Run(t, Task{URL: server.URL() + "/", Connections: connections, Rate: rate, Duration: time.Second})
+				served := server.Requests()
+				if ran.Requests > served || ran.Requests < served-2*connections || ran.Requests < 10 {
+					t.Errorf("%s: it says %d requests, the server counted %d", ran.Command, ran.Requests, served)
+				}
+				if p.Name != "h2load" && (ran.P50 < time.Millisecond || ran.P99 < ran.P50 || ran.P99 > 2*time.Second) {
+					t.Errorf("%s: p50 %v, p99 %v", ran.Command, ran.P50, ran.P99)
+				}
+				if p.Name == "h2load" && rate > 0 && !strings.Contains(ran.Note, " ms") {
+					t.Errorf("%s: note %q", ran.Command, ran.Note)
+				}
+				if ran.CPU <= 0 {
+					t.Error("no CPU time")
+				}
+			})
+		}
+	}
+}
+
+// Only what stands between the marks is replaced.
+func TestSections(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "doc.md")
+	if err := os.WriteFile(path, []byte("a\n<!-- one: by hand -->\nold\n<!-- end of one -->\n<!-- two: x -->\n<!-- end of two -->\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	WriteSection(t, path, "one", "new $1\n")
+	WriteSection(t, path, "two", "more\n")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "a\n<!-- one: by hand -->\nnew $1\n<!-- end of one -->\n<!-- two: x -->\nmore\n<!-- end of two -->\n"; string(text) != want {
+		t.Errorf("%q, want %q", text, want)
+	}
+}
+
+// A witness on a machine that does something else sees some wait, and ends.
+func TestWitness(t *testing.T) {
+	w := Watch(t)
+	time.Sleep(100 * time.Millisecond)
+	longest, p99 := w.Worst()
+	if longest <= 0 || p99 > longest || len(w.late) < 3 {
+		t.Errorf("longest %v, p99 %v of %d", longest, p99, len(w.late))
 	}
 }
