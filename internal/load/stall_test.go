@@ -156,7 +156,7 @@ func TestStallOfNginx(t *testing.T) {
 				stopped.Go(func() { from, to = nginx.Freeze(t, start.Add(s.duration/3), s.stall) })
 				sum := collectAll(t, e, c.agents, job)
 				stopped.Wait()
-				answers := nginx.Answers(t)
+				answers := nginx.Answers(t, sum.Books.Sent)
 				if got := int64(len(answers)); got != sum.Books.Sent {
 					t.Errorf("nginx logged %d requests, %d were sent", got, sum.Books.Sent)
 				}

@@ -102,11 +102,11 @@ func (f *Freezer) serve(c net.Conn) {
 			return
 		}
 		f.hold()
+		f.note(r) // before the answer, so that whoever has it finds it counted
 		name := r.URL.Query().Get("name")
 		if _, err := fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(name), name); err != nil {
 			return
 		}
-		f.note(r)
 	}
 }
 

@@ -83,8 +83,20 @@ func (n *Nginx) Freeze(t testing.TB, at time.Time, length time.Duration) (from, 
 	return from, time.Now()
 }
 
-// Answers are all answers of /echo so far by nginx's own log, in order.
-func (n *Nginx) Answers(t testing.TB) []Answer {
+// Answers are all answers of /echo by nginx's own log, in order. A line may come
+// shortly after its answer, so as many as are wanted are waited for, but not long.
+func (n *Nginx) Answers(t testing.TB, want int64) []Answer {
+	t.Helper()
+	for range 100 {
+		if got := n.answers(t); int64(len(got)) >= want {
+			return got
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return n.answers(t)
+}
+
+func (n *Nginx) answers(t testing.TB) []Answer {
 	t.Helper()
 	f, err := os.Open(n.log)
 	if err != nil {
