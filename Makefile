@@ -6,8 +6,8 @@ BIN := bin/bakeoff
 # What tests need beside what a run needs.
 TEST_PACKAGES := mariadb-server nginx-light libmariadb-dev pkg-config python3-venv python3-dev gcc
 
-.PHONY: help build demo test lint deps test-deps clean race bench-data bench-engine fuzz \
-	test-long-kill test-long-data test-long-record test-long-contract test-long-engine test-long-fleet test-long-program
+.PHONY: help build demo test lint deps test-deps clean race bench-data bench-engine bench-stall fuzz \
+	test-long-stall test-long-kill test-long-data test-long-record test-long-contract test-long-engine test-long-fleet test-long-program
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
@@ -47,21 +47,35 @@ test-long-record: ## cut and damaged run directories
 test-long-contract: test-deps ## every target and every planted cheat
 	$(LONG) ./internal/target
 
-test-long-engine: ## stalls, books and schedules of the load engines
-	$(LONG) ./internal/load
+test-long-engine: ## books and schedules of the load engines
+	$(LONG) -skip Stall ./internal/load
+
+test-long-stall: test-deps ## 2 s stalls in 60 s: engines and program, 10 to 1,000 connections, 1 and 4 agents, nginx stopped
+	$(LONG) -run Stall ./internal/load
+	$(LONG) -run LoadStall ./internal/cli
 
 test-long-fleet: ## lost, frozen and cut off agents
 	$(LONG) ./internal/fleet
 
 test-long-program: test-deps ## the program as users run it
-	$(LONG) ./internal/cli
+	$(LONG) -skip LoadStall ./internal/cli
 
 bench-data: test-deps ## a million rows against the database's own client, and from the cache
 	BAKEOFF_BENCH=1 $(GO) test -count=1 -v -timeout 45m -run Bench ./internal/database
 
-bench-engine: test-deps ## the native engine against wrk and h2load on the same nginx
-	@scripts/install-missing $$(scripts/missing-packages wrk nghttp2-client nginx-light)
-	BAKEOFF_BENCH=1 $(GO) test -count=1 -v -timeout 45m -run TestBench ./internal/load
+# Peers that Debian has; what else is not installed is skipped, with the line that installs it.
+PEERS := wrk hey nghttp2-client
+BENCH = BAKEOFF_BENCH=1 $(GO) test -count=1 -v -timeout 45m
+
+bench-engine: test-deps ## cost beside wrk, h2load and other generators on the same nginx; pacing; idle connections; into docs/engine.md
+	@scripts/install-missing $$(scripts/missing-packages $(PEERS))
+	$(BENCH) -run 'TestBench(Engine|Connections)' ./internal/load
+	$(BENCH) -run 'TestBench(Peers|Pacing)' ./internal/cli
+
+bench-stall: test-deps ## one stall shown to several generators, and its picture; into docs/engine.md
+	@scripts/install-missing $$(scripts/missing-packages $(PEERS))
+	$(BENCH) -run TestBenchStallPicture ./internal/load
+	$(BENCH) -run TestBenchStall ./internal/cli
 
 fuzz: ## an hour of hostile answers against net/http's own parser
 	$(GO) test -fuzz FuzzFraming -fuzztime 1h ./internal/load

@@ -11,7 +11,7 @@ import (
 // another one counts as its parent, one step below it.
 var levels = [][]string{
 	{"plan", "dataset", "stats", "platform", "strictyaml"},
-	{"load", "record", "database", "balancer", "platform/local", "platform/platformtest"},
+	{"load", "record", "database", "balancer", "platform/local", "platform/platformtest", "load/loadtest"},
 	{"fleet", "collect", "target"},
 	{"controller", "report"},
 	{"cli"},

@@ -2,65 +2,19 @@ package load
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"bakeoff/internal/load/loadtest"
 	"bakeoff/internal/stats"
 )
-
-// nginxServer starts a private nginx that answers 200: "/" with a fixed text,
-// "/demo" with an echo of the key in the contract's shape.
-func nginxServer(t testing.TB) string {
-	t.Helper()
-	nginx, err := exec.LookPath("nginx")
-	if err != nil {
-		nginx = "/usr/sbin/nginx"
-	}
-	dir := t.TempDir()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
-	config := fmt.Sprintf(`daemon off; master_process off; worker_processes 1; pid %[1]s/pid; error_log %[1]s/error.log;
-events { worker_connections 20000; }
-http {
-  access_log off; keepalive_requests 1000000000; keepalive_timeout 600s;
-  client_body_temp_path %[1]s/a; proxy_temp_path %[1]s/b; fastcgi_temp_path %[1]s/c; uwsgi_temp_path %[1]s/d; scgi_temp_path %[1]s/e;
-  server { listen %[2]s backlog=16384;
-    location / { return 200 "ok"; }
-    location /demo { default_type application/json; return 200 '{"name":"$arg_name","exists":false,"id":null}'; } } }
-`, dir, address)
-	path := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(nginx, "-p", dir, "-c", path, "-e", filepath.Join(dir, "error.log"))
-	if err := cmd.Start(); err != nil {
-		t.Skipf("SKIPPED: nginx: %v", err)
-	}
-	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	for range 100 {
-		if c, err := net.Dial("tcp", address); err == nil {
-			c.Close()
-			return "http://" + address
-		}
-		time.Sleep(20 * ms)
-	}
-	t.Fatal("nginx does not listen")
-	return ""
-}
 
 // cost is the CPU time of a finished process per request.
 func cost(p *os.ProcessState, requests int64) time.Duration {
@@ -114,7 +68,7 @@ func TestBenchEngine(t *testing.T) {
 		}
 		length = time.Duration(n) * time.Second
 	}
-	base := nginxServer(t)
+	base := loadtest.StartNginx(t).URL
 	t.Logf("%s, %d processors", runtime.Version(), runtime.NumCPU())
 	for _, server := range []string{"/", "/demo?name=" + benchKey} {
 		var ratios, slow []float64
@@ -154,27 +108,6 @@ func TestBenchEngine(t *testing.T) {
 		t.Logf("2,000/s on 50 connections: %v per request, h2load %v; lateness p50 %v p99 %v", ours, theirs, p50, p99)
 	}
 	t.Logf("2,000/s: ratio to h2load %.3f", stats.Median(ratios))
-}
-
-// TestBenchConnections prints the memory of idle connections, and runs 10,000 on one loop.
-func TestBenchConnections(t *testing.T) {
-	if os.Getenv("BAKEOFF_BENCH") == "" {
-		t.Skip("set BAKEOFF_BENCH=1")
-	}
-	base := nginxServer(t)
-	for _, engine := range []string{"raw", "net/http"} {
-		var kept []int64
-		for _, connections := range []int{10, 1_000, 9_000} {
-			job := benchJob(base, 5*time.Second)
-			job.Phase.Connections, job.Phase.Ramp, job.Phase.Think = connections, 3*time.Second, 2*time.Second
-			sum, used := inChild(t, engine, 0, "/", job)
-			if sum.Books.OK != sum.Books.Sent || sum.Opened != int64(connections) {
-				t.Errorf("%s: %d connections opened of %d, books %+v, outcomes %v", engine, sum.Opened, connections, sum.Books, sum.Outcomes)
-			}
-			kept = append(kept, used.SysUsage().(*syscall.Rusage).Maxrss)
-		}
-		t.Logf("%s: %d KiB with 10 connections, %d with 1,000, %d with 9,000: %d KiB per 1,000", engine, kept[0], kept[1], kept[2], (kept[2]-kept[0])/9)
-	}
 }
 
 const benchKey = "k0123456789abcdef"

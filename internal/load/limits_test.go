@@ -56,6 +56,17 @@ func child(spec string) int {
 // inChild runs a job in a process of its own and returns the sum of its windows and what the process used.
 func inChild(t testing.TB, engine string, descriptors int, target string, job Job) (total, *os.ProcessState) {
 	t.Helper()
+	cmd := childCommand(t, engine, descriptors, target, job)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return childSum(t, string(out), job), cmd.ProcessState
+}
+
+// childCommand is the process that runs a job.
+func childCommand(t testing.TB, engine string, descriptors int, target string, job Job) *exec.Cmd {
+	t.Helper()
 	spec, err := json.Marshal(map[string]any{"URLs": job.URLs, "Phase": job.Phase, "Share": job.Share})
 	if err != nil {
 		t.Fatal(err)
@@ -63,12 +74,14 @@ func inChild(t testing.TB, engine string, descriptors int, target string, job Jo
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s;%d;%s;%s", childEnv, engine, descriptors, target, spec))
 	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	return cmd
+}
+
+// childSum adds up the windows that such a process has written.
+func childSum(t testing.TB, out string, job Job) total {
+	t.Helper()
 	var sum total
-	for line := range strings.Lines(string(out)) {
+	for line := range strings.Lines(out) {
 		w := emptyWindow()
 		if err := json.Unmarshal([]byte(line), &w); err != nil {
 			t.Fatal(err)
@@ -76,7 +89,7 @@ func inChild(t testing.TB, engine string, descriptors int, target string, job Jo
 		sum.add(w)
 	}
 	invariants(t, job, &sum)
-	return sum, cmd.ProcessState
+	return sum
 }
 
 func TestTooFewDescriptors(t *testing.T) {
