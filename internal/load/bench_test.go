@@ -38,23 +38,7 @@ func wrk(t testing.TB, url string, connections int, d time.Duration) time.Durati
 	return cost(cmd.ProcessState, n)
 }
 
-// h2load runs h2load at a fixed rate on HTTP/1.1.
-func h2load(t testing.TB, url string, connections int, rate float64, d time.Duration) time.Duration {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "h2load", "--h1", "-t1", "-c"+strconv.Itoa(connections),
-		"--rps="+strconv.FormatFloat(rate/float64(connections), 'f', -1, 64), "-D"+strconv.Itoa(int(d.Seconds())), url)
-	out, err := cmd.Output()
-	if err != nil {
-		t.Skipf("SKIPPED: h2load: %v", err)
-	}
-	n, err := strconv.ParseInt(regexp.MustCompile(`(\d+) succeeded`).FindStringSubmatch(string(out))[1], 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cost(cmd.ProcessState, n)
-}
-
-// TestBenchEngine prints what a request costs, beside wrk and h2load on the
+// TestBenchEngine prints what a request costs, beside wrk on the
 // same nginx, in alternating pairs. It runs with BAKEOFF_BENCH=1.
 func TestBenchEngine(t *testing.T) {
 	if os.Getenv("BAKEOFF_BENCH") == "" {
@@ -95,19 +79,6 @@ func TestBenchEngine(t *testing.T) {
 			t.Errorf("%s: the raw engine costs %.3f times what wrk does", server, stats.Median(ratios))
 		}
 	}
-	var ratios []float64
-	for range pairs {
-		theirs := h2load(t, base+"/", 50, 2000, length)
-		job := benchJob(base, length)
-		job.Phase.Model, job.Phase.Connections, job.Phase.Rate, job.Phase.Arrivals = Open, 50, 2000, Constant
-		sum, used := inChild(t, "raw", 0, "/", job)
-		p50, _ := sum.Lateness.Quantile(0.5)
-		p99, _ := sum.Lateness.Quantile(0.99)
-		ours := cost(used, sum.Books.OK)
-		ratios = append(ratios, float64(ours)/float64(theirs))
-		t.Logf("2,000/s on 50 connections: %v per request, h2load %v; lateness p50 %v p99 %v", ours, theirs, p50, p99)
-	}
-	t.Logf("2,000/s: ratio to h2load %.3f", stats.Median(ratios))
 }
 
 const benchKey = "k0123456789abcdef"
