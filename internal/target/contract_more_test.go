@@ -351,7 +351,7 @@ func (b *bench) load(t *testing.T, learned target.Result, balancer string, count
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := books.Exact(); err != nil || books.Answered() < 100 {
+	if err := books.Exact(); err != nil || books.Answered() < 32 { // one a connection, on the busiest machine
 		t.Fatalf("%+v: %v", books, err)
 	}
 	reads, served = b.counters(t).Reads-before.Reads, count()-seen
