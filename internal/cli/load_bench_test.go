@@ -98,6 +98,7 @@ type stallRow struct {
 	served, held     int64  // as the server counted
 	said             loadtest.Said
 	truth            time.Duration
+	waited           time.Duration // for which the machine left a witness waiting at most
 	command, install string
 }
 
@@ -121,14 +122,14 @@ func TestBenchStall(t *testing.T) {
 	table := stallTable(rows)
 	t.Logf("\n%s", table)
 	for _, r := range rows {
-		if strings.HasPrefix(r.name, "bakeoff") && (r.said.P99 == 0 || math.Abs(float64(r.said.P99)/float64(r.truth)-1) > 0.03) {
+		if strings.HasPrefix(r.name, "bakeoff") && !r.right() {
 			t.Errorf("%s says %v, the truth is %v", r.name, r.said.P99, r.truth)
 		}
 	}
 	if t.Failed() {
 		return
 	}
-	loadtest.WriteSection(t, engineDoc, "stall table", table+"\n"+stallCommands(rows))
+	loadtest.WriteSection(t, engineDoc, "stall table", table+"\n"+machineWas(rows)+"\n"+stallCommands(rows))
 	loadtest.WriteSection(t, readme, "stall", stallTable(slices.DeleteFunc(rows, func(r stallRow) bool {
 		return r.name != "bakeoff load" && !strings.HasPrefix(r.name, "wrk") && !strings.HasPrefix(r.name, "k6")
 	})))
@@ -148,11 +149,30 @@ func showStall(t *testing.T, p loadtest.Peer, task loadtest.Task) stallRow {
 	if p.Closed {
 		row.planned, task.Rate = 0, 0
 	}
+	w := loadtest.Watch(t)
 	ran := p.Run(t, task)
+	row.waited, _ = w.Worst()
 	row.said, row.served, row.held = ran.Said, server.Requests(), server.Held()
 	row.command = strings.ReplaceAll(ran.Command, task.URL, "URL")
 	row.truth = server.Freeze(rate).Quantile(0.99, task.Duration)
 	return row
+}
+
+// right tells whether the p99 is within 3 % of the truth, and what the machine may have added.
+func (r stallRow) right() bool {
+	return math.Abs(float64(r.said.P99-r.truth)) <= 0.03*float64(r.truth)+float64(r.waited)
+}
+
+// machineWas says how quiet the machine was.
+func machineWas(rows []stallRow) string {
+	var waited []float64
+	for _, r := range rows {
+		if r.skipped == "" {
+			waited = append(waited, float64(r.waited))
+		}
+	}
+	return fmt.Sprintf("Measured on %d processors. A thread that only sleeps was left waiting for at most %s in the median row and %s in the worst; by so much a figure may be off.\n",
+		runtime.NumCPU(), loadtest.Milliseconds(time.Duration(stats.Median(waited))), loadtest.Milliseconds(time.Duration(slices.Max(waited))))
 }
 
 func stallTable(rows []stallRow) string {
@@ -186,7 +206,7 @@ func (r stallRow) verdict() string {
 	share := float64(r.said.P99) / float64(r.truth)
 	switch {
 	case r.said.P99 == 0:
-	case share >= 0.97 && share <= 1.03:
+	case r.right():
 		words = append(words, "shows the stall")
 	case share >= 0.8 && share <= 1.2:
 		words = append(words, fmt.Sprintf("%.0f %% off", 100*math.Abs(share-1)))

@@ -190,7 +190,7 @@ func quantile(times []time.Duration, q float64) time.Duration {
 type Freeze struct {
 	Length time.Duration // from the moment set to the first answer let go
 	// Drained is how long it took from then until as many answers were given as the
-	// schedule had asked for until then; 0: so many were never asked for.
+	// schedule had asked for until then; 0: so many were not asked for in time.
 	Drained time.Duration
 }
 
@@ -202,6 +202,9 @@ func measured(from, thawed time.Duration, rate float64, answered []time.Duration
 	f := Freeze{Length: thawed - from}
 	if last := int(math.Ceil(rate*thawed.Seconds())) - 1; last >= 0 && last < len(answered) {
 		f.Drained = max(answered[last]-thawed, 0)
+	}
+	if f.Drained >= f.Length { // the server was not the limit: who asks left requests out, and others filled the count up
+		f.Drained = 0
 	}
 	return f
 }

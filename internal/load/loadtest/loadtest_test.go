@@ -48,6 +48,14 @@ func TestFreezeNobodySaw(t *testing.T) {
 	if f.Length != time.Second || f.Drained != 0 {
 		t.Errorf("%+v", f)
 	}
+	// Nor is it the server's speed when others fill the count up long after.
+	slow := make([]time.Duration, 1000)
+	for i := range slow {
+		slow[i] = time.Duration(i) * 20 * time.Millisecond
+	}
+	if f := measured(time.Second, 2*time.Second, 100, slow); f.Drained != 0 {
+		t.Errorf("%+v", f)
+	}
 }
 
 func TestQuantile(t *testing.T) {
