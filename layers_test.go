@@ -12,7 +12,7 @@ import (
 var levels = [][]string{
 	{"plan", "dataset", "stats", "platform", "strictyaml"},
 	{"load", "record", "database", "balancer", "platform/local", "platform/platformtest"},
-	{"fleet", "collect", "target"},
+	{"fleet", "collect", "target", "endpoint"},
 	{"controller", "report"},
 	{"cli"},
 }
@@ -29,6 +29,7 @@ var forbidden = map[string][]string{
 	"report": {"load", "fleet", "controller", "platform", "platform/local", "database", "balancer", "target"},
 	"load":   {"dataset", "plan", "record", "platform"},
 	"record": {"load", "dataset"},
+	"endpoint": {"dataset", "target"},
 }
 
 func TestImportsPointDown(t *testing.T) {

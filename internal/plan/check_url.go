@@ -113,4 +113,3 @@ func (c *checker) expect(path string, e Expect) {
 		c.report(path+".body", "", "an answer of status %d never has a body", e.Status)
 	}
 }
-

@@ -196,7 +196,7 @@ func TestShortLoads(t *testing.T) {
 			t.Fatalf("larger: %s", s.YAML())
 		}
 		for _, target := range s.Targets {
-			if d := s.Deployed(target); d.Workers != 1 {
+			if d := s.Deployed(target); d.Workers != min(p.Deployment.Workers, 1) {
 				t.Fatalf("%s has %d workers", target.Name, d.Workers)
 			}
 		}
