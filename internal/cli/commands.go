@@ -49,11 +49,11 @@ func checkPlan(ctx context.Context, env Env, short bool, path string) error {
 		return err
 	}
 	p := o.Plan
-	targets := "targets"
+	targets, rows := "targets", fmt.Sprintf(", %d rows", p.Dataset.Rows)
 	if p.Running() {
-		targets = "running servers"
+		targets, rows = "running servers", ""
 	}
-	fmt.Fprintf(env.Stdout, "plan %s: %d %s, %d blocks, %d trials\n", p.Name, len(p.Targets), targets, p.Blocks, len(p.Trials()))
+	fmt.Fprintf(env.Stdout, "plan %s: %d %s, %d blocks, %d trials%s\n", p.Name, len(p.Targets), targets, p.Blocks, len(p.Trials()), rows)
 	fmt.Fprintf(env.Stdout, "digest: %s\n", p.Digest())
 	for _, line := range outline {
 		fmt.Fprintln(env.Stdout, line)
@@ -134,6 +134,9 @@ func printVerdict(w io.Writer, v controller.Verdict) {
 		}
 		if where == "" {
 			where = "all"
+		}
+		if v.URL != "" {
+			where = "" // there is one place to ask
 		}
 		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", mark, c.Name, where, c.Detail)
 	}

@@ -115,13 +115,13 @@ func (o *Options) resolve() ([]*entrant, error) {
 	return out, nil
 }
 
-// outline says how many rows there are, and how many database connections each target may open, as a sum.
+// outline says how many database connections each target may open, as a sum.
 func (s *recipes) outline() ([]string, error) {
 	entrants, err := s.o.resolve()
 	if err != nil {
 		return nil, err
 	}
-	out := []string{fmt.Sprintf("%d rows", s.o.Plan.Dataset.Rows)}
+	var out []string
 	for _, e := range entrants {
 		out = append(out, fmt.Sprintf("database connections of %s: %s", e.plan.Name, e.sum(s.o.Plan.InFlight())))
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"strconv"
 	"time"
 
@@ -21,8 +20,9 @@ import (
 // servers is the stage of targets that run already: nothing is started and
 // nothing stopped, and nobody but the agents counts requests.
 type servers struct {
-	o   *Options
-	all []*server // in plan order
+	o     *Options
+	names endpoint.Resolver
+	all   []*server // in plan order; known after preflight
 }
 
 // server is one of them. It is its own deployment: there is nothing to deploy.
@@ -39,7 +39,7 @@ func (s *servers) preflight(ctx context.Context) error {
 	s.all = nil
 	var errs []error
 	for _, t := range s.o.Plan.Targets {
-		at, err := endpoint.At(ctx, net.DefaultResolver, t.URL, s.o.Plan.AllowHosts)
+		at, err := endpoint.At(ctx, s.names, t.URL, s.o.Plan.AllowHosts)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("target %s: %w", t.Name, err))
 		}
@@ -56,22 +56,26 @@ func (s *servers) missing(context.Context) ([]target.Need, error) { return nil, 
 
 // outline says what each server is asked, and how hard.
 func (s *servers) outline() ([]string, error) {
+	p := s.o.Plan
 	var out []string
-	for _, t := range s.o.Plan.Targets {
-		out = append(out, fmt.Sprintf("%s is asked for %s, right is %s", t.Name, t.URL, rightOf(t.Expect)))
+	for _, t := range p.Targets {
+		out = append(out, fmt.Sprintf("%s is asked for %s; right is %s", t.Name, t.URL, rightOf(t.Expect)))
 	}
-	load := fmt.Sprintf("each by %d agents, over at most %d connections", s.o.Plan.Agents.Count, s.o.Plan.InFlight())
-	for _, p := range s.o.Plan.Phases {
-		switch {
-		case p.Model == "closed":
-			load += fmt.Sprintf("; %s: as fast as %d connections get answers, %v", p.Name, p.Connections, p.Duration)
-		case p.Rate > 0:
-			load += fmt.Sprintf("; %s: %v requests per second, %v", p.Name, p.Rate, p.Duration)
-		default:
-			load += fmt.Sprintf("; %s: %v x the slowest server's pilot throughput, %v", p.Name, p.RateOfPilot, p.Duration)
-		}
+	out = append(out, fmt.Sprintf("each in turn, by %d agents, at most %d requests at a time:", p.Agents.Count, p.InFlight()))
+	for _, ph := range p.Phases {
+		out = append(out, fmt.Sprintf("  %s, %v: %s", ph.Name, ph.Duration, pace(ph)))
 	}
-	return append(out, load), nil
+	return out, nil
+}
+
+func pace(p plan.Phase) string {
+	switch {
+	case p.Model == load.Closed:
+		return fmt.Sprintf("as fast as %d connections get answers", p.Connections)
+	case p.Rate > 0:
+		return fmt.Sprintf("%v requests per second", p.Rate)
+	}
+	return fmt.Sprintf("%v of what the slowest server answers in the pilot", p.RateOfPilot)
 }
 
 func rightOf(e plan.Expect) string {

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"net"
 
 	"bakeoff/internal/collect"
 	"bakeoff/internal/fleet"
@@ -90,7 +91,7 @@ type tally func(ctx context.Context, sent int64) (record.Witness, error)
 // stage is the one for the plan's kind of targets.
 func (o *Options) stage() stage {
 	if o.Plan.Running() {
-		return &servers{o: o}
+		return &servers{o: o, names: net.DefaultResolver}
 	}
 	return &recipes{o: o}
 }
