@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	headerLimit      = 64 << 10 // bytes of one answer's header
-	interimLimit     = 8        // 1xx answers before the real one
+	headerLimit  = 64 << 10 // bytes of one answer's header
+	interimLimit = 8        // 1xx answers before the real one
 	// DefaultBodyLimit bounds the bytes of one body where a phase says nothing.
 	DefaultBodyLimit = 1 << 20
 	// replicaHeader names the replica that answered.
