@@ -165,6 +165,10 @@ func (p Probe) judge(when string, connections [][]probed, opened int) Found {
 		}
 	}
 	all := p.Connections * p.Each
+	if found.Answered == 0 {
+		found.Checks = []record.Check{{When: when, Name: "answers", Detail: fmt.Sprint(failed)}}
+		return found
+	}
 	add := func(name string, ok bool, good, bad string) {
 		detail := good
 		if !ok {
@@ -174,9 +178,6 @@ func (p Probe) judge(when string, connections [][]probed, opened int) Found {
 	}
 	add("answers", failed == nil, fmt.Sprintf("%d of %d, %s opened", found.Answered, all, plural(opened, "connection")),
 		fmt.Sprintf("%d of %d; %v", found.Answered, all, failed))
-	if found.Answered == 0 {
-		return found
-	}
 	add("status", right == found.Answered, fmt.Sprintf("%d each time", p.Status),
 		fmt.Sprintf("%d in %d of %d answers, not %d", wrong.status, found.Answered-right, found.Answered, p.Status))
 	if p.Body != "" {
