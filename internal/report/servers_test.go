@@ -65,6 +65,9 @@ func TestServers(t *testing.T) {
 	if p := s.Phases[0].Targets[0]; p.Reads.N != 0 || p.ReadsTotal != 0 || p.DBConnections.N != 0 {
 		t.Errorf("nobody counted, but reads are %+v, %d and connections %+v", p.Reads, p.ReadsTotal, p.DBConnections)
 	}
+	if per := s.Trials[0].Phases[0].Witness.ReadsPerRequest; per != 0 {
+		t.Errorf("%v reads per request", per)
+	}
 	data := must[[]byte](t)(json.Marshal(s))
 	for _, no := range []string{`"database":`, `"balancer":`, `"dataset":`, `"recipe":`, `"replicas":`, `"pool":`} {
 		if strings.Contains(string(data), no) {
