@@ -27,8 +27,8 @@ func checkCommand(env Env) *cobra.Command {
 		Use:   "check PLAN",
 		Short: "say all that can be known about a plan before it runs",
 		Long: `check reads a plan and says what is wrong with it: unknown or wrong fields, a
-connection budget that does not hold, unfair differences between targets, and
-what this machine lacks. For a good plan it prints what will happen and how long it will take.`,
+connection budget that does not hold, unfair differences between targets, hosts
+that load may not go to, and what this machine lacks. For a good plan it prints what will happen and how long it will take.`,
 		Args: exactly(1, "one plan"),
 		RunE: func(cmd *cobra.Command, args []string) error { return checkPlan(cmd.Context(), env, short, args[0]) },
 	}
@@ -44,18 +44,22 @@ func checkPlan(ctx context.Context, env Env, short bool, path string) error {
 	if err := controller.Preflight(ctx, o); err != nil {
 		return explain(err)
 	}
-	budget, err := o.Budget()
+	outline, err := o.Outline()
 	if err != nil {
 		return err
 	}
 	p := o.Plan
-	fmt.Fprintf(env.Stdout, "plan %s: %d targets, %d blocks, %d trials, %d rows\n", p.Name, len(p.Targets), p.Blocks, len(p.Trials()), p.Dataset.Rows)
+	targets, rows := "targets", fmt.Sprintf(", %d rows", p.Dataset.Rows)
+	if p.Running() {
+		targets, rows = "running servers", ""
+	}
+	fmt.Fprintf(env.Stdout, "plan %s: %d %s, %d blocks, %d trials%s\n", p.Name, len(p.Targets), targets, p.Blocks, len(p.Trials()), rows)
 	fmt.Fprintf(env.Stdout, "digest: %s\n", p.Digest())
-	for _, line := range budget {
-		fmt.Fprintf(env.Stdout, "database connections of %s\n", line)
+	for _, line := range outline {
+		fmt.Fprintln(env.Stdout, line)
 	}
 	fmt.Fprintf(env.Stdout, "expected duration: about %v, of which %v measured\n",
-		p.Expected(controller.Overhead()).Round(time.Second), p.Measured())
+		p.Expected(o.Overhead()).Round(time.Second), p.Measured())
 	return nil
 }
 
@@ -67,6 +71,8 @@ func verifyCommand(env Env) *cobra.Command {
 		Short: "start each target, check the whole contract, stop",
 		Long: `verify starts each target of the plan in turn, checks every line of the contract
 against it, with statements counted at the database, and stops it. No load is sent.
+A target that is a running server is asked a few times on several connections:
+does it give the answer that the plan expects?
 
 exit status: 0 every target keeps the contract; 1 one does not; 2 wrong plan;
 5 a prerequisite is missing; 130 interrupted`,
@@ -109,6 +115,10 @@ func printVerdict(w io.Writer, v controller.Verdict) {
 		}
 	}
 	switch {
+	case v.URL != "" && failed > 0:
+		fmt.Fprintf(w, "%s: %s does not answer as expected: %d of %d checks failed\n", v.Target, v.URL, failed, len(v.Checks))
+	case v.URL != "" && v.Error == "":
+		fmt.Fprintf(w, "%s: %s answers as expected\n", v.Target, v.URL)
 	case v.Error != "":
 		fmt.Fprintf(w, "%s: could not be checked: %s\n", v.Target, v.Error)
 	case failed > 0:
@@ -124,6 +134,9 @@ func printVerdict(w io.Writer, v controller.Verdict) {
 		}
 		if where == "" {
 			where = "all"
+		}
+		if v.URL != "" {
+			where = "" // there is one place to ask
 		}
 		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", mark, c.Name, where, c.Detail)
 	}

@@ -30,6 +30,9 @@ func rowsOf(env Env, path string) (*plan.Plan, *dataset.Dataset, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if p.Running() {
+		return nil, nil, usageError{controller.ErrNoData}
+	}
 	d, err := dataset.New(dataset.Spec{
 		Rows: p.Dataset.Rows, Seed: p.Dataset.Seed, MinLength: p.Dataset.Lengths.Min, MaxLength: p.Dataset.Lengths.Max,
 	})
@@ -97,7 +100,7 @@ func loadData(ctx context.Context, env Env, path string) error {
 	info, err := controller.LoadData(ctx, o)
 	progress.close()
 	if err := errors.Join(err, closePlatform()); err != nil {
-		return err
+		return explain(err)
 	}
 	fmt.Fprintf(env.Stdout, "%s  %d rows in %.1f s, from cache: %v\n", info.DigestAtFill, info.Rows, info.FillSeconds, info.FromCache)
 	return nil

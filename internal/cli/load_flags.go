@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"bakeoff/internal/endpoint"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
 	"bakeoff/internal/plan"
@@ -54,7 +55,7 @@ type loadFlags struct {
 	seed                               uint64
 
 	given  func(flag string) bool
-	lookup lookup
+	lookup endpoint.Resolver
 }
 
 func (f *loadFlags) register(s *pflag.FlagSet) {
@@ -244,7 +245,7 @@ func (f *loadFlags) warmupOf(p load.Phase) (load.Phase, error) {
 
 // request is what all requests have in common.
 func (f *loadFlags) request(t *fleet.Task) error {
-	t.Seed, t.Contract, t.Header = f.seed, requestsContract, map[string]string{}
+	t.Seed, t.Contract, t.Header = f.seed, endpoint.Contract, map[string]string{}
 	for _, h := range f.headers {
 		name, value, found := strings.Cut(h, ":")
 		name = http.CanonicalHeaderKey(strings.TrimSpace(name))
@@ -298,21 +299,21 @@ func (f *loadFlags) aims(ctx context.Context, j *loadJob) error {
 			return misused("--allow-host takes a name or an address, without scheme and port", "--allow-host: %w", err)
 		}
 	}
-	spec := requestsSpec{Seed: f.seed, Status: f.expect}
-	host, named := j.task.Header["Host"]
+	spec := endpoint.Spec{Seed: f.seed, Status: f.expect}
+	host, given := j.task.Header["Host"]
 	delete(j.task.Header, "Host")
 	for _, raw := range j.urls {
 		a, err := aimAt(ctx, f.lookup, raw, f.allow)
 		if err != nil {
 			return err
 		}
-		if named {
-			if a.base, err = a.named(host); err != nil {
+		if given {
+			if a.Base, err = named(a, host); err != nil {
 				return err
 			}
 		}
-		j.task.URLs, j.task.Dial = append(j.task.URLs, a.base), append(j.task.Dial, a.dial)
-		spec.Targets = append(spec.Targets, a.target)
+		j.task.URLs, j.task.Dial = append(j.task.URLs, a.Base), append(j.task.Dial, a.Dial)
+		spec.Targets = append(spec.Targets, a.Target)
 	}
 	if err := f.chooseEngine(&j.task); err != nil {
 		return err
@@ -321,8 +322,8 @@ func (f *loadFlags) aims(ctx context.Context, j *loadJob) error {
 }
 
 // named is the base URL under the name that --header Host gives.
-func (a aim) named(host string) (string, error) {
-	scheme, _, _ := strings.Cut(a.base, "://")
+func named(a endpoint.Endpoint, host string) (string, error) {
+	scheme, _, _ := strings.Cut(a.Base, "://")
 	base := scheme + "://" + host
 	if u, err := url.Parse(base); err != nil || u.Host != host || u.Hostname() == "" {
 		return "", misused("such as --header 'Host: www.example.org'", "--header Host: %q is no host", host)
@@ -351,7 +352,7 @@ func (f *loadFlags) chooseEngine(t *fleet.Task) error {
 }
 
 // workload makes the workload and its description for the agents.
-func (f *loadFlags) workload(j *loadJob, spec requestsSpec) error {
+func (f *loadFlags) workload(j *loadJob, spec endpoint.Spec) error {
 	wanted := slices.ContainsFunc(spec.Targets, func(t []string) bool { return len(t) > 1 })
 	switch {
 	case wanted && f.keys == "":
@@ -359,13 +360,13 @@ func (f *loadFlags) workload(j *loadJob, spec requestsSpec) error {
 	case !wanted && f.keys != "":
 		return misused("such as 'http://127.0.0.1:8080/demo?name={key}'", "--keys is given, and no URL holds {key}")
 	}
-	if err := new(requests).allow(f.expect); err != nil {
+	if err := endpoint.CheckStatus(f.expect); err != nil {
 		return misused("such as --expect-status 2xx,304", "--expect-status: %w", err)
 	}
 	var err error
 	if f.keys != "" {
 		if spec.Keys, err = filepath.Abs(f.keys); err == nil {
-			_, spec.Digest, err = readKeys(spec.Keys)
+			_, spec.Digest, err = endpoint.ReadKeys(spec.Keys)
 		}
 		if err != nil {
 			return misused("--keys is a file with one key a line", "%w", err)
@@ -374,7 +375,7 @@ func (f *loadFlags) workload(j *loadJob, spec requestsSpec) error {
 	if j.task.Workload, err = json.Marshal(spec); err != nil {
 		return fmt.Errorf("load: %w", err)
 	}
-	if j.Workload, err = newRequests(j.task.Workload); err != nil {
+	if j.Workload, err = endpoint.NewRequests(j.task.Workload); err != nil {
 		return fmt.Errorf("load: %w", err)
 	}
 	return nil

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/pflag"
 	"go.uber.org/goleak"
 
+	"bakeoff/internal/endpoint"
 	"bakeoff/internal/load"
 	"bakeoff/internal/stats"
 )
@@ -70,33 +71,18 @@ func TestAimAtNames(t *testing.T) {
 	} {
 		n := &names{known: c.known}
 		a, err := aimAt(t.Context(), n, c.url, c.allowed)
-		if (err == nil) != (c.dial != "") || a.dial != c.dial {
-			t.Errorf("%s -> %v: dials %q, %v; want %q", c.url, c.known, a.dial, err, c.dial)
+		if (err == nil) != (c.dial != "") || a.Dial != c.dial {
+			t.Errorf("%s -> %v: dials %q, %v; want %q", c.url, c.known, a.Dial, err, c.dial)
 		}
 		if asked := len(n.asked); asked > 1 || (asked == 1) != c.asked {
 			t.Errorf("%s: looked up %v", c.url, n.asked)
 		}
-		if err == nil && a.base != c.url[:len(a.base)] {
-			t.Errorf("%s: base %q", c.url, a.base)
+		if err == nil && a.Base != c.url[:len(a.Base)] {
+			t.Errorf("%s: base %q", c.url, a.Base)
 		}
 		if err != nil && c.known != nil && exitStatus(err) != exitUsage {
 			t.Errorf("%s: %v has status %d", c.url, err, exitStatus(err))
 		}
-	}
-}
-
-// Of several addresses the one that answers is dialled, the first where none does.
-func TestAnswering(t *testing.T) {
-	server := httptest.NewServer(nil)
-	defer server.Close()
-	port := server.Listener.Addr().(*net.TCPAddr).AddrPort().Port()
-	here, elsewhere := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2")
-	if got := answering(t.Context(), []netip.Addr{elsewhere, here}, port); got != here {
-		t.Errorf("dials %v, want %v", got, here)
-	}
-	server.Close()
-	if got := answering(t.Context(), []netip.Addr{elsewhere, here}, port); got != elsewhere {
-		t.Errorf("dials %v, want the first, %v", got, elsewhere)
 	}
 }
 
@@ -112,7 +98,7 @@ func (m *moved) LookupNetIP(context.Context, string, string) ([]netip.Addr, erro
 }
 
 // insideFlags are those of a command line.
-func insideFlags(t *testing.T, l lookup, args ...string) *loadFlags {
+func insideFlags(t *testing.T, l endpoint.Resolver, args ...string) *loadFlags {
 	t.Helper()
 	set := pflag.NewFlagSet("load", pflag.ContinueOnError)
 	f := &loadFlags{lookup: l, given: set.Changed}
@@ -175,54 +161,6 @@ func TestLoadAloneInterrupted(t *testing.T) {
 	}
 	server.CloseClientConnections()
 	goleak.VerifyNone(t, before)
-}
-
-func TestTargetsAndKeys(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "keys")
-	if err := os.WriteFile(path, []byte("\na\r\nb c\n\n{key}"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	keys, digest, err := readKeys(path)
-	if err != nil || !slices.Equal(keys, []string{"a", "b%20c", "%7Bkey%7D"}) {
-		t.Fatalf("keys %q, %v", keys, err)
-	}
-	spec := requestsSpec{Targets: [][]string{{"/fixed"}, {"/", "?x=", "&y"}}, Keys: path, Digest: digest, Seed: 3, Status: "2xx,404"}
-	raw, _ := json.Marshal(spec)
-	w, err := newRequests(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := w.(*requests)
-	if got := string(r.AppendTargetOf([]byte("GET "), 0, 1, 1)); got != "GET /fixed" {
-		t.Errorf("target %q", got)
-	}
-	seen := map[string]int{}
-	for n := range uint64(3000) {
-		first, again := string(r.AppendTargetOf(nil, 1, 7, n)), string(r.AppendTargetOf(nil, 1, 7, n))
-		if first != again {
-			t.Fatalf("request %d asks for %q, then for %q", n, first, again)
-		}
-		seen[first]++
-	}
-	for _, key := range keys {
-		if n := seen["/"+key+"?x="+key+"&y"]; n < 850 || n > 1150 {
-			t.Errorf("key %s is asked for %d times of 3,000: %v", key, n, seen)
-		}
-	}
-	if allocations := testing.AllocsPerRun(100, func() { _ = r.pick(1, 2) }); allocations != 0 {
-		t.Errorf("%v allocations to pick a key", allocations)
-	}
-	for status, right := range map[int]bool{-1: false, 0: false, 199: false, 200: true, 299: true, 300: false, 404: true, 999: false, 1000: false} {
-		if r.RightStatus(status) != right {
-			t.Errorf("status %d: right is %v", status, !right)
-		}
-	}
-	if err := os.WriteFile(path, []byte("other"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := newRequests(raw); err == nil || !strings.Contains(err.Error(), "has changed") {
-		t.Errorf("keys that changed: %v", err)
-	}
 }
 
 // window makes one of a second; response times are from 1 ms to n ms.
@@ -332,13 +270,14 @@ func TestSpanAndNumber(t *testing.T) {
 
 // The whole page, of a load with everything in it.
 func TestLoadText(t *testing.T) {
-	j := &loadJob{urls: []string{"http://127.0.0.1:8080/x"}, agents: 2, Workload: &requests{}}
+	work, err := endpoint.NewRequests([]byte(`{"targets": [["/x"]], "status": "2xx"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := &loadJob{urls: []string{"http://127.0.0.1:8080/x"}, agents: 2, Workload: work}
 	j.task.Engine = "native"
 	j.warmup.Duration = 5 * time.Second
 	j.phase = load.Phase{Model: load.Open, Rate: 1200, Arrivals: load.Poisson, Connections: 256, Duration: 10 * time.Second, Timeout: time.Second}
-	if err := j.Workload.(*requests).allow("2xx"); err != nil {
-		t.Fatal(err)
-	}
 	m := newMeasurement(j.phase, 2, nil)
 	m.passed = j.phase.Duration
 	w := load.Window{

@@ -8,6 +8,7 @@ import (
 
 	"bakeoff/internal/controller"
 	"bakeoff/internal/dataset"
+	"bakeoff/internal/endpoint"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
 	"bakeoff/internal/platform/local"
@@ -58,6 +59,6 @@ func workloads() map[string]func(json.RawMessage) (load.Workload, error) {
 			}
 			return dataset.NewWorkload(spec)
 		},
-		requestsContract: newRequests,
+		endpoint.Contract: endpoint.NewRequests,
 	}
 }

@@ -35,7 +35,9 @@ func runCommand(env Env) *cobra.Command {
 		Short: "execute a plan and report what was measured",
 		Long: `run executes a plan: it prepares the targets, starts and fills a database, takes
 every trial through fresh start, check, warm-up, measurement, check and stop, and
-prints a report. PLAN is a file, or the name of a plan the program carries.
+prints a report. PLAN is a file, or the name of a plan the program carries. Of a
+plan whose targets are running servers nothing is started: they are checked and loaded
+as they are.
 
 exit status: 0 done; 1 failed; 2 wrong plan; 4 finished, but a target lacks
 enough valid trials; 5 a prerequisite is missing; 130 interrupted`,
@@ -137,7 +139,7 @@ func options(env Env, f *runFlags, path string) (controller.Options, error) {
 	}
 	return controller.Options{
 		Plan: p, PlanGiven: given, Recipes: recipes, PlatformName: "local", Self: []string{self}, CacheDir: cache,
-		Out: out, Resume: resume, Keep: f.keep, Short: f.short, MaxTime: f.maxTime, Version: version(),
+		AgentEnv: passedOn(env), Out: out, Resume: resume, Keep: f.keep, Short: f.short, MaxTime: f.maxTime, Version: version(),
 	}, nil
 }
 

@@ -25,6 +25,11 @@ func TestLongShipped(t *testing.T) {
 			}
 			s := newScene(t)
 			skipMissing(t, s, name)
+			if name == "two-urls" {
+				for _, address := range []string{"127.0.0.1:18081", "127.0.0.1:18082"} {
+					serveAt(t, s, address, "location / { return 200 pong; }")
+				}
+			}
 			e := s.start("run", "--short", name)
 			e.wantStatus(0, 10*time.Minute)
 			e.nothingLeft(time.Second)

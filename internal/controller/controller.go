@@ -45,6 +45,7 @@ type Options struct {
 	Platform     platform.Platform
 	PlatformName string
 	Self         []string // argv of this program, before a role's name
+	AgentEnv     []string // environment of the agents as KEY=VALUE, such as which certificates to trust
 	CacheDir     string   // prepared targets and filled tables
 	Out          string   // folder of runs
 	Resume       string   // an existing run directory to go on with

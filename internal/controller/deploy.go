@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,27 +21,31 @@ import (
 
 	"bakeoff/internal/balancer"
 	"bakeoff/internal/collect"
+	"bakeoff/internal/dataset"
+	"bakeoff/internal/fleet"
+	"bakeoff/internal/load"
 	"bakeoff/internal/record"
 	"bakeoff/internal/target"
 )
 
-// deployment is one target started in replicas behind a balancer.
-type deployment struct {
+// replicated is a target of a recipe, started in replicas behind a balancer.
+type replicated struct {
+	stage    *recipes
 	entrant  *entrant
 	nonce    string
 	replicas []*target.Replica
 	records  []record.Replica
 	nginx    *balancer.Nginx // nil unless the plan's balancer is nginx
 	urls     []string        // what the agents load
+	learned  target.Result   // of the check before the load
 }
 
 // deploy starts the replicas side by side, waits until each is ready, and
-// puts the balancer before them. What was started is in the deployment also
-// when it returns an error; the caller stops it.
-func (s *stage) deploy(ctx context.Context, e *entrant, logDir string) (*deployment, error) {
-	d := &deployment{entrant: e, nonce: newNonce()}
+// puts the balancer before them.
+func (s *recipes) deploy(ctx context.Context, name, logDir string) (deployment, error) {
+	d := &replicated{stage: s, entrant: s.entrantOf(name), nonce: newNonce()}
 	began := time.Now()
-	for i := range e.Replicas {
+	for i := range d.entrant.Replicas {
 		r, err := s.startReplica(ctx, d, i, logDir)
 		if err != nil {
 			return d, err
@@ -49,10 +55,25 @@ func (s *stage) deploy(ctx context.Context, e *entrant, logDir string) (*deploym
 	if err := d.ready(ctx, began); err != nil {
 		return d, err
 	}
-	return d, s.balance(ctx, d, logDir)
+	if err := s.balance(ctx, d, logDir); err != nil {
+		return d, err
+	}
+	return d, s.withinBudget(ctx)
 }
 
-func (s *stage) startReplica(ctx context.Context, d *deployment, index int, logDir string) (*target.Replica, error) {
+// withinBudget refuses a target that opened more database connections than the plan gives it.
+func (s *recipes) withinBudget(ctx context.Context) error {
+	open, err := s.db.ConnectionCount(ctx)
+	if err != nil {
+		return err
+	}
+	if budget := s.dbInfo.MaxConnections; open > budget {
+		return fmt.Errorf("%d database connections are open after the start, the budget is %d", open, budget)
+	}
+	return nil
+}
+
+func (s *recipes) startReplica(ctx context.Context, d *replicated, index int, logDir string) (*target.Replica, error) {
 	port, err := s.replicaPort(ctx, index)
 	if err != nil {
 		return nil, err
@@ -66,7 +87,7 @@ func (s *stage) startReplica(ctx context.Context, d *deployment, index int, logD
 }
 
 // replicaPort is a free port, or the one an external balancer expects.
-func (s *stage) replicaPort(ctx context.Context, index int) (int, error) {
+func (s *recipes) replicaPort(ctx context.Context, index int) (int, error) {
 	if ports := s.o.Plan.Balancer.ReplicaPorts; len(ports) > 0 {
 		return ports[index], nil
 	}
@@ -82,7 +103,7 @@ func (s *stage) replicaPort(ctx context.Context, index int) (int, error) {
 const readyWithin = 2 * time.Minute
 
 // ready waits for all replicas at once.
-func (d *deployment) ready(ctx context.Context, began time.Time) error {
+func (d *replicated) ready(ctx context.Context, began time.Time) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, readyWithin, fmt.Errorf("not ready after %v", readyWithin))
 	defer cancel()
 	d.records = make([]record.Replica, len(d.replicas))
@@ -101,7 +122,7 @@ func (d *deployment) ready(ctx context.Context, began time.Time) error {
 }
 
 // balance puts the plan's balancer before the replicas.
-func (s *stage) balance(ctx context.Context, d *deployment, logDir string) error {
+func (s *recipes) balance(ctx context.Context, d *replicated, logDir string) error {
 	switch s.o.Plan.Balancer.Kind {
 	case "external":
 		d.urls = []string{s.o.Plan.Balancer.URL}
@@ -132,7 +153,7 @@ func (s *stage) balance(ctx context.Context, d *deployment, logDir string) error
 }
 
 // endpoints are the replicas as the contract check sees them.
-func (d *deployment) endpoints() []target.Endpoint {
+func (d *replicated) endpoints() []target.Endpoint {
 	out := make([]target.Endpoint, len(d.replicas))
 	for i, r := range d.replicas {
 		out[i] = target.Endpoint{Name: r.Process().Name(), URL: "http://" + r.Address(), Nonce: d.nonce}
@@ -141,7 +162,7 @@ func (d *deployment) endpoints() []target.Endpoint {
 }
 
 // names are the replicas' names by address.
-func (d *deployment) names() map[string]string {
+func (d *replicated) names() map[string]string {
 	out := map[string]string{}
 	for _, r := range d.replicas {
 		out[r.Address()] = r.Process().Name()
@@ -150,10 +171,70 @@ func (d *deployment) names() map[string]string {
 }
 
 // front is the address of the balancer, or of the first replica where there is none.
-func (d *deployment) front() string { return d.urls[0] }
+func (d *replicated) front() string { return d.urls[0] }
+
+// describe fills in what was started.
+func (d *replicated) describe(rec *record.Trial) {
+	rec.Nonce, rec.Replicas, rec.Commands = d.nonce, d.records, d.commands()
+}
+
+// check runs the contract check.
+func (d *replicated) check(ctx context.Context, when string, full bool) (verdict, error) {
+	contract := d.stage.contract()
+	contract.Full = full
+	result, err := contract.Check(ctx, when, d.endpoints(), d.front())
+	if err != nil {
+		return verdict{}, fmt.Errorf("contract of %s: %w", d.entrant.plan.Name, err)
+	}
+	if when == before {
+		d.learned = result
+	}
+	return verdict{result.Checks, result.Reasons()}, nil
+}
+
+// contract is the check of the plan's contract against this stage's table.
+func (s *recipes) contract() *target.Contract {
+	p := s.o.Plan
+	return &target.Contract{Dataset: s.rows, Database: s.db, Lookups: p.Dataset.Lookups, Seed: p.Seed, InFlight: p.InFlight(), Secrets: []string{s.db.Access().Password}}
+}
+
+// Contract is the name by which agents know the workload of package dataset.
+const Contract = "lookup"
+
+// task is lookups of the dataset's keys through the balancer.
+func (d *replicated) task(phase load.Phase) (fleet.Task, error) {
+	p := d.stage.o.Plan
+	spec, err := json.Marshal(dataset.WorkloadSpec{
+		Dataset: d.stage.rows.Spec(), Seed: p.Seed, HitRatio: p.Dataset.HitRatio,
+		Lookups:       lookupsOf(p, phase),
+		LengthPresent: d.learned.LengthPresent, LengthAbsent: d.learned.LengthAbsent,
+	})
+	if err != nil {
+		return fleet.Task{}, fmt.Errorf("controller: %w", err)
+	}
+	return fleet.Task{URLs: d.urls, Contract: Contract, Workload: spec}, nil
+}
+
+// workers is the number of processes that said they are ready.
+func (d *replicated) workers() int {
+	n := 0
+	for _, r := range d.records {
+		n += len(r.Workers)
+	}
+	return n
+}
+
+// byHand are the address that is loaded and the command of every process, the database's too.
+func (d *replicated) byHand() []string {
+	var out []string
+	if len(d.urls) > 0 {
+		out = append(out, "loaded at "+strings.Join(d.urls, ", "))
+	}
+	return append(append(out, d.stage.command), d.commands()...)
+}
 
 // commands are the shell lines of everything started.
-func (d *deployment) commands() []string {
+func (d *replicated) commands() []string {
 	var out []string
 	for _, r := range d.replicas {
 		out = append(out, r.Command())
@@ -165,7 +246,7 @@ func (d *deployment) commands() []string {
 }
 
 // sources are the process trees to sample.
-func (d *deployment) sources() []collect.Source {
+func (d *replicated) sources() []collect.Source {
 	var out []collect.Source
 	for i, r := range d.replicas {
 		source := collect.Source{Tier: "target", Process: r.Process()}
@@ -181,7 +262,7 @@ func (d *deployment) sources() []collect.Source {
 }
 
 // countConnections notes how many client connections each worker holds now.
-func (d *deployment) countConnections() error {
+func (d *replicated) countConnections() error {
 	for i, r := range d.replicas {
 		_, port, err := net.SplitHostPort(r.Address())
 		if err != nil {
@@ -209,7 +290,7 @@ func (d *deployment) countConnections() error {
 
 // stop ends the balancer first, so that nothing is asked of ending replicas,
 // then the replicas side by side.
-func (d *deployment) stop(ctx context.Context) error {
+func (d *replicated) stop(ctx context.Context) error {
 	patience := grace(ctx)
 	ctx, cancel := teardown(ctx)
 	defer cancel()
@@ -233,7 +314,7 @@ func (d *deployment) stop(ctx context.Context) error {
 }
 
 // intact tells whether every worker that was ready still lives.
-func (d *deployment) intact() error {
+func (d *replicated) intact() error {
 	var errs []error
 	for _, r := range d.replicas {
 		errs = append(errs, r.Intact())

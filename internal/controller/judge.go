@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"bakeoff/internal/collect"
-	"bakeoff/internal/database"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
 	"bakeoff/internal/record"
@@ -55,78 +54,6 @@ func (l *ledger) add(s fleet.Snapshot) {
 	}
 	a.lateness.Merge(w.Lateness)
 	a.service.Merge(w.Service)
-}
-
-// count is what the witnesses have counted so far.
-type count struct {
-	db       database.Counters
-	balancer int64 // -1 where nothing counts
-}
-
-// witness reads the counters.
-func (t *trial) witness(ctx context.Context) (count, error) {
-	c := count{balancer: -1}
-	var err error
-	if c.db, err = t.run.stage.db.Counters(ctx); err != nil {
-		return c, fmt.Errorf("database counters: %w", err)
-	}
-	if t.d.nginx != nil {
-		c.balancer, err = t.d.nginx.Requests(ctx)
-	}
-	return c, err
-}
-
-// idle reads the counters once the database stands still.
-func (t *trial) idle(ctx context.Context) (count, error) {
-	if _, _, err := target.Idle(ctx, t.run.stage.db); err != nil {
-		return count{}, fmt.Errorf("database counters: %w", err)
-	}
-	return t.witness(ctx)
-}
-
-// settle is how long the database may take to finish statements whose clients gave up.
-const settle = 15 * time.Second
-
-// difference reads the counters after a phase, once the target is idle: when
-// nothing was cut the counts are final as soon as they agree; else they are
-// once they stand still for half a second.
-func (t *trial) difference(ctx context.Context, before count, book *ledger) (record.Witness, error) {
-	deadline := time.Now().Add(settle)
-	var earlier count
-	for round := 0; ; round++ {
-		now, err := t.witness(ctx)
-		if err != nil {
-			return record.Witness{}, err
-		}
-		w := minus(now, before)
-		agree := w.DatabaseReads == book.books.Sent && (w.BalancerTotal < 0 || w.BalancerTotal == book.books.Sent)
-		still := round > 0 && now.db.Reads == earlier.db.Reads && now.balancer == earlier.balancer
-		if agree || still || time.Now().After(deadline) {
-			return w, nil
-		}
-		earlier = now
-		select {
-		case <-ctx.Done():
-			return w, context.Cause(ctx)
-		case <-time.After(500 * time.Millisecond):
-		}
-	}
-}
-
-func minus(now, before count) record.Witness {
-	d := now.db.Sub(before.db)
-	if selects := d.Others["select"]; selects > 0 { // the reads are among them
-		if d.Others["select"] = selects - d.Reads; d.Others["select"] <= 0 {
-			delete(d.Others, "select")
-		}
-	}
-	w := record.Witness{
-		DatabaseReads: d.Reads, BalancerTotal: target.NotCounted, Connections: d.Connections, DatabaseOthers: d.Others,
-	}
-	if now.balancer >= 0 {
-		w.BalancerTotal = now.balancer - before.balancer
-	}
-	return w
 }
 
 // judge refuses the trial when its books are not exact, a witness disagrees, answers

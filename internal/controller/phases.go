@@ -67,13 +67,13 @@ func (r *run) pilotConnections() int {
 }
 
 // lookupsOf tells who draws the keys in a phase.
-func (r *run) lookupsOf(phase load.Phase) string {
-	for i, p := range r.o.Plan.Phases {
-		if phase.Number == i+1 && p.Lookups != "" {
-			return p.Lookups
+func lookupsOf(p *plan.Plan, phase load.Phase) string {
+	for i, planned := range p.Phases {
+		if phase.Number == i+1 && planned.Lookups != "" {
+			return planned.Lookups
 		}
 	}
-	return r.o.Plan.Dataset.Lookups
+	return p.Dataset.Lookups
 }
 
 // keepPilot writes what the pilot found. A target without a valid pilot trial is tried in

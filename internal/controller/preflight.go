@@ -13,12 +13,6 @@ import (
 	"bakeoff/internal/target"
 )
 
-// Overhead is what a run costs beside its phases, as seen on two cores; it only
-// serves to tell the user beforehand.
-func Overhead() plan.Overhead {
-	return plan.Overhead{Setup: 40 * time.Second, Trial: 9 * time.Second, Phase: 500 * time.Millisecond}
-}
-
 // MissingError is a list of what this machine lacks.
 type MissingError struct {
 	Missing []target.Need
@@ -45,8 +39,14 @@ func (e *MissingError) Packages() []string {
 	return out
 }
 
-// Missing returns what the plan needs and this machine lacks.
-func Missing(ctx context.Context, o Options) ([]target.Need, error) {
+// overhead as seen on two cores.
+func (s *recipes) overhead() plan.Overhead {
+	return plan.Overhead{Setup: 40 * time.Second, Trial: 9 * time.Second, Phase: 500 * time.Millisecond}
+}
+
+// missing are servers and what the recipes ask for.
+func (s *recipes) missing(ctx context.Context) ([]target.Need, error) {
+	o := s.o
 	var out []target.Need
 	if o.Plan.Database.Kind != "external" {
 		if err := database.Installed(ctx); err != nil {
@@ -74,10 +74,10 @@ func Missing(ctx context.Context, o Options) ([]target.Need, error) {
 	return out, nil
 }
 
-// Preflight finds everything that can be known to be wrong before anything is
-// started: unknown recipes, a machine that lacks something, a connection budget that does not
-// hold, and unfair differences.
-func Preflight(ctx context.Context, o Options) error {
+// preflight finds unknown recipes, a connection budget that does not hold,
+// unfair differences, and a machine that lacks something.
+func (s *recipes) preflight(ctx context.Context) error {
+	o := s.o
 	entrants, err := o.resolve()
 	if err != nil {
 		return err
@@ -85,7 +85,7 @@ func Preflight(ctx context.Context, o Options) error {
 	if err := errors.Join(o.budget(entrants), o.fair(entrants), o.ports(entrants), o.consent()); err != nil {
 		return &PlanError{err}
 	}
-	missing, err := Missing(ctx, o)
+	missing, err := s.missing(ctx)
 	if err != nil {
 		return err
 	}
@@ -115,15 +115,15 @@ func (o *Options) resolve() ([]*entrant, error) {
 	return out, nil
 }
 
-// Budget says how many database connections each target may open, as a sum.
-func (o Options) Budget() ([]string, error) {
-	entrants, err := o.resolve()
+// outline says how many database connections each target may open, as a sum.
+func (s *recipes) outline() ([]string, error) {
+	entrants, err := s.o.resolve()
 	if err != nil {
 		return nil, err
 	}
 	var out []string
 	for _, e := range entrants {
-		out = append(out, fmt.Sprintf("%s: %s", e.plan.Name, e.sum(o.Plan.InFlight())))
+		out = append(out, fmt.Sprintf("database connections of %s: %s", e.plan.Name, e.sum(s.o.Plan.InFlight())))
 	}
 	return out, nil
 }

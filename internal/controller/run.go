@@ -12,19 +12,17 @@ import (
 	"strings"
 	"time"
 
-	"bakeoff/internal/balancer"
 	"bakeoff/internal/collect"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/record"
-	"bakeoff/internal/target"
 )
 
 // run is one execution of a plan.
 type run struct {
 	o       *Options
-	stage   *stage
+	stage   stage
 	writer  *record.Writer
 	fleet   *fleet.Fleet
 	pilot   *record.Pilot
@@ -54,11 +52,12 @@ func Run(ctx context.Context, o Options) (dir string, err error) {
 		ctx, cancel = context.WithTimeoutCause(ctx, o.MaxTime, fmt.Errorf("the run took longer than --max-time %v", o.MaxTime))
 		defer cancel()
 	}
-	if err := Preflight(ctx, o); err != nil {
+	on := o.stage()
+	if err := on.preflight(ctx); err != nil {
 		return "", err
 	}
 	r := &run{
-		o: &o, started: time.Now(), valid: map[string]map[int]bool{},
+		o: &o, stage: on, started: time.Now(), valid: map[string]map[int]bool{},
 		pilot: &record.Pilot{Throughput: map[string]float64{}}, tried: map[place]int{}, last: map[int]int{},
 	}
 	remaining, err := r.openRecord()
@@ -102,12 +101,11 @@ func (r *run) openRecord() ([]plan.Trial, error) {
 
 // all opens the stage and conducts every remaining trial.
 func (r *run) all(ctx context.Context, remaining []plan.Trial) (err error) {
-	r.stage, err = r.o.open(ctx, r.writer.Dir())
 	defer func() { err = errors.Join(err, r.stage.close(ctx)) }()
-	if err != nil {
+	if err := r.stage.open(ctx, r.writer.Dir()); err != nil {
 		return err
 	}
-	if err := r.describe(ctx); err != nil {
+	if err := r.describe(); err != nil {
 		return err
 	}
 	if err := r.startFleet(ctx); err != nil {
@@ -117,7 +115,7 @@ func (r *run) all(ctx context.Context, remaining []plan.Trial) (err error) {
 	if err := r.blocks(ctx, remaining); err != nil {
 		return err
 	}
-	return r.digestAtEnd(ctx)
+	return r.stage.end(ctx, r.writer.Update)
 }
 
 func (r *run) startFleet(ctx context.Context) (err error) {
@@ -127,7 +125,7 @@ func (r *run) startFleet(ctx context.Context) (err error) {
 	}
 	r.fleet, err = fleet.Start(ctx, fleet.Options{
 		Platform: r.o.Platform, Self: r.o.Self, Count: r.o.Plan.Agents.Count, LogDir: logs,
-		Version: r.o.Version, PlanDigest: r.o.Plan.Digest(),
+		Version: r.o.Version, PlanDigest: r.o.Plan.Digest(), Env: r.o.AgentEnv,
 	})
 	if err != nil {
 		return fmt.Errorf("agents: %w", err)
@@ -261,70 +259,6 @@ func (r *run) remember(rec record.Trial) {
 	r.valid[rec.Target][rec.Block] = true
 }
 
-// digestAtEnd reads the whole table back once more.
-func (r *run) digestAtEnd(ctx context.Context) error {
-	r.o.tell(Event{Text: "reading the table back"})
-	digest, err := r.stage.db.Digest(ctx)
-	if err != nil {
-		return fmt.Errorf("database: %w", err)
-	}
-	if err := r.writer.Update(func(rec *record.Run) { rec.Database.DigestAtEnd = digest }); err != nil {
-		return fmt.Errorf("controller: %w", err)
-	}
-	if want := r.stage.rows.Digest(); digest != want {
-		return fmt.Errorf("the table changed during the run: its digest is %s, not %s", digest, want)
-	}
-	return nil
-}
-
-// describe writes what was found out before the first trial into run.json.
-func (r *run) describe(ctx context.Context) error {
-	info, err := r.balancerInfo(ctx)
-	if err != nil {
-		return err
-	}
-	if err := r.sameParts(); err != nil {
-		return err
-	}
-	return r.writer.Update(func(rec *record.Run) {
-		rec.Database, rec.Balancer = r.stage.dbInfo, info
-		rec.Targets = nil
-		for _, e := range r.stage.entrants {
-			rec.Targets = append(rec.Targets, e.info(r.o.Plan))
-		}
-		if r.o.Plan.AllowUnfair != "" {
-			addNote(rec, "differences between targets allowed: "+r.o.Plan.AllowUnfair)
-		}
-	})
-}
-
-// sameParts refuses to go on with other parts than the run was begun with.
-func (r *run) sameParts() error {
-	rec := r.writer.Run()
-	if was, is := rec.Database, r.stage.dbInfo; was.Version != "" && (was.Vendor != is.Vendor || was.Version != is.Version) {
-		return fmt.Errorf("the run was begun with %s %s, this is %s %s", was.Vendor, was.Version, is.Vendor, is.Version)
-	}
-	for _, was := range rec.Targets {
-		if is := r.entrantOf(was.Name).prepared; is.Digest != was.Digest {
-			return fmt.Errorf("the recipe of %s has changed since the run began: digest %.12s, was %.12s", was.Name, is.Digest, was.Digest)
-		}
-	}
-	return nil
-}
-
-func (r *run) balancerInfo(ctx context.Context) (record.BalancerInfo, error) {
-	info := record.BalancerInfo{Kind: r.o.Plan.Balancer.Kind}
-	if info.Kind != "nginx" {
-		return info, nil
-	}
-	var err error
-	if info.Version, err = balancer.Version(ctx); err != nil {
-		return info, err
-	}
-	info.Settings = balancer.Settings(r.o.Plan.InFlight())
-	return info, nil
-}
-
 // finish writes how the run ended.
 func (r *run) finish(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
@@ -375,22 +309,27 @@ func blockCount(n int) string {
 	return fmt.Sprintf("%d blocks", n)
 }
 
-func (r *run) entrantOf(name string) *entrant {
-	for _, e := range r.stage.entrants {
-		if e.plan.Name == name {
-			return e
-		}
-	}
-	panic("controller: no target " + name + " in the plan it came from")
-}
-
 // sources are the process trees that outlive trials.
 func (r *run) sources() []collect.Source {
-	out := []collect.Source{{Tier: "database", Process: r.stage.db.Process()}}
+	out := r.stage.sources()
 	for _, p := range r.fleet.Processes() {
 		out = append(out, collect.Source{Tier: "agent", Process: p})
 	}
 	return out
+}
+
+// describe writes what was found out before the first trial into run.json.
+func (r *run) describe() error {
+	if err := r.stage.same(r.writer.Run()); err != nil {
+		return err
+	}
+	return r.writer.Update(func(rec *record.Run) {
+		rec.Targets = nil
+		r.stage.describe(rec)
+		if r.o.Plan.AllowUnfair != "" {
+			addNote(rec, "differences between targets allowed: "+r.o.Plan.AllowUnfair)
+		}
+	})
 }
 
 // event is something about the trial under way.
@@ -399,11 +338,6 @@ func (r *run) event(block int, name, text string) Event {
 		Block: block, Blocks: r.o.Plan.Blocks, Trial: r.number, Trials: r.trials, Attempt: r.attempt, Target: name,
 		Text: text,
 	}
-}
-
-// contract is the check of the plan's contract against this stage's table.
-func (s *stage) contract(p *plan.Plan) *target.Contract {
-	return &target.Contract{Dataset: s.rows, Database: s.db, Lookups: p.Dataset.Lookups, Seed: p.Seed, InFlight: p.InFlight(), Secrets: []string{s.db.Access().Password}}
 }
 
 // isWarmup tells the phase that is measured but not used.

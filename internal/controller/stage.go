@@ -2,214 +2,109 @@ package controller
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
-	"os"
-	"path/filepath"
-	"time"
+	"net"
 
-	"bakeoff/internal/database"
-	"bakeoff/internal/dataset"
+	"bakeoff/internal/collect"
+	"bakeoff/internal/fleet"
+	"bakeoff/internal/load"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/record"
 	"bakeoff/internal/target"
 )
 
-// stage is everything that outlives a trial: prepared targets and a filled database.
-type stage struct {
-	o        *Options
-	entrants []*entrant // in plan order
-	rows     *dataset.Dataset
-	db       *database.Server
-	dbInfo   record.DatabaseInfo
-	command  string // that started the private database, as a shell line
+// A stage is where the trials of a run take place: the targets, and whatever
+// they share and outlives a trial. Before open it knows the plan alone. Its
+// methods are called from one goroutine.
+type stage interface {
+	// preflight finds everything that can be known to be wrong before anything is started.
+	preflight(ctx context.Context) error
+	// missing is what this machine lacks.
+	missing(ctx context.Context) ([]target.Need, error)
+	// outline says in a few lines what is deployed, or asked of whom.
+	outline() ([]string, error)
+	// overhead is what a run costs beside its phases; it only serves to tell the user beforehand.
+	overhead() plan.Overhead
+	// owns tells whether targets are started and stopped here.
+	owns() bool
+
+	// open readies the targets and what they share, in the folder of a run. The
+	// caller closes the stage, also after an error.
+	open(ctx context.Context, dir string) error
+	// same refuses to go on with a run that was begun on another stage.
+	same(rec record.Run) error
+	// describe fills in what run.json says of the stage.
+	describe(rec *record.Run)
+	// look fails where the stage is not any more as it was opened, which ends the run.
+	look(ctx context.Context) error
+	// deploy readies one target for a trial. What was started is in the deployment
+	// also when it returns an error; the caller stops it.
+	deploy(ctx context.Context, name, logDir string) (deployment, error)
+	// sources are the process trees that outlive trials; gauges may be nil.
+	sources() []collect.Source
+	gauges() collect.Status
+	// end is the last look after all trials; update changes run.json.
+	end(ctx context.Context, update func(func(*record.Run)) error) error
+	close(ctx context.Context) error
 }
 
-// entrant is one target of the plan, prepared.
-type entrant struct {
-	plan     plan.Target
-	recipe   *target.Recipe
-	prepared *target.Prepared
-	plan.Deployment
+// A deployment is one target ready to be asked. Only count's tally and
+// countConnections may be called while another method runs.
+type deployment interface {
+	// describe fills in what trial.json says of what was started.
+	describe(rec *record.Trial)
+	// check looks, before or after the load, whether answers are right; full is more of it, without
+	// load. Wrong answers are no error: that is for a check that could not be made.
+	check(ctx context.Context, when string, full bool) (verdict, error)
+	// task is where requests go and what is asked; the phase, seed and engine are left to the caller.
+	task(phase load.Phase) (fleet.Task, error)
+	// count begins to count the requests, once nothing is under way.
+	count(ctx context.Context) (tally, error)
+	// sources are the processes that were started; names those of replicas by address.
+	sources() []collect.Source
+	names() map[string]string
+	// workers is how many processes said they are ready; countConnections notes how many
+	// client connections each holds now; intact fails when one is gone.
+	workers() int
+	countConnections() error
+	intact() error
+	// byHand are lines that tell a user how to reach and start it.
+	byHand() []string
+	stop(ctx context.Context) error
 }
 
-// prepare readies every target; it needs no database.
-func (o *Options) prepare(ctx context.Context) ([]*entrant, error) {
-	out := make([]*entrant, 0, len(o.Plan.Targets))
-	done := map[string]*target.Prepared{}
-	for _, t := range o.Plan.Targets {
-		e, err := o.entrant(t)
-		if err != nil {
-			return nil, err
-		}
-		key := t.Recipe + "/" + t.Variant
-		if done[key] == nil {
-			o.tell(Event{Text: "preparing " + key})
-			if done[key], err = o.prepareOne(ctx, e); err != nil {
-				return nil, err
-			}
-		}
-		e.prepared = done[key]
-		out = append(out, e)
-	}
-	return out, nil
+// When a check is made.
+const (
+	before = "before"
+	after  = "after"
+)
+
+// verdict is what a check found: reasons are why a trial is invalid, none where every check holds.
+type verdict struct {
+	checks  []record.Check
+	reasons []record.Reason
 }
 
-// entrant resolves one target of the plan without preparing it.
-func (o *Options) entrant(t plan.Target) (*entrant, error) {
-	recipe, err := target.Load(o.Recipes, t.Recipe, t.Variant)
-	if err == nil {
-		recipe, err = recipe.With(t.Settings)
+// A tally tells what others than the agents have counted since it was begun;
+// so many requests were sent meanwhile.
+type tally func(ctx context.Context, sent int64) (record.Witness, error)
+
+// stage is the one for the plan's kind of targets.
+func (o *Options) stage() stage {
+	if o.Plan.Running() {
+		return &servers{o: o, names: net.DefaultResolver}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("target %s: %w", t.Name, err)
-	}
-	return &entrant{plan: t, recipe: recipe, Deployment: o.Plan.Deployed(t)}, nil
+	return &recipes{o: o}
 }
 
-func or(value, otherwise int) int {
-	if value != 0 {
-		return value
-	}
-	return otherwise
-}
+// Preflight finds everything that can be known to be wrong before anything is
+// started: a PlanError, a MissingError, or a check that could not be made.
+func Preflight(ctx context.Context, o Options) error { return o.stage().preflight(ctx) }
 
-// prepareOne runs a recipe's preparation; what it prints goes to a log that is named when it fails.
-func (o *Options) prepareOne(ctx context.Context, e *entrant) (*target.Prepared, error) {
-	if err := os.MkdirAll(o.CacheDir, 0o700); err != nil {
-		return nil, fmt.Errorf("controller: %w", err)
-	}
-	log, err := os.CreateTemp(o.CacheDir, "prepare-"+e.plan.Recipe+"-*.log")
-	if err != nil {
-		return nil, fmt.Errorf("controller: %w", err)
-	}
-	prepared, err := target.Prepare(ctx, e.recipe, filepath.Join(o.CacheDir, "targets"), io.Writer(log))
-	err = errors.Join(err, log.Close())
-	if err != nil && ctx.Err() == nil {
-		return nil, fmt.Errorf("prepare %s (log: %s): %w", e.plan.Recipe, log.Name(), err)
-	}
-	return prepared, errors.Join(err, os.Remove(log.Name()))
-}
+// Missing returns what the plan needs and this machine lacks.
+func Missing(ctx context.Context, o Options) ([]target.Need, error) { return o.stage().missing(ctx) }
 
-// open prepares the targets and starts and fills the database. The caller
-// closes the stage, also after an error.
-func (o *Options) open(ctx context.Context, dir string) (*stage, error) {
-	s := &stage{o: o}
-	var err error
-	if s.entrants, err = o.prepare(ctx); err != nil {
-		return s, err
-	}
-	return s, s.openFilled(ctx, dir)
-}
+// Outline says in a few lines what a run of the plan deploys, or asks of whom.
+func (o Options) Outline() ([]string, error) { return o.stage().outline() }
 
-// LoadData fills the plan's database, or the cache of private ones, and stops it again.
-func LoadData(ctx context.Context, o Options) (info record.DatabaseInfo, err error) {
-	dir, remove, err := temporary(dataPrefix)
-	if err != nil {
-		return info, err
-	}
-	defer func() { err = errors.Join(err, remove()) }()
-	s := &stage{o: &o}
-	if s.entrants, err = o.resolve(); err != nil {
-		return info, err
-	}
-	defer func() { err = errors.Join(err, s.close(ctx)) }()
-	err = s.openFilled(ctx, dir)
-	return s.dbInfo, err
-}
-
-// openFilled starts or opens the database and fills it.
-func (s *stage) openFilled(ctx context.Context, dir string) (err error) {
-	d := s.o.Plan.Dataset
-	s.rows, err = dataset.New(dataset.Spec{Rows: d.Rows, Seed: d.Seed, MinLength: d.Lengths.Min, MaxLength: d.Lengths.Max})
-	if err != nil {
-		return fmt.Errorf("controller: %w", err)
-	}
-	if err := s.openDatabase(ctx, dir); err != nil {
-		return err
-	}
-	return s.fill(ctx)
-}
-
-func (s *stage) openDatabase(ctx context.Context, dir string) error {
-	p := s.o.Plan.Database
-	if p.Kind == "external" {
-		s.o.tell(Event{Text: "opening the external database"})
-		var err error
-		s.db, err = database.Open(ctx, database.External{DSNFile: p.DSNFile, AllowHosts: s.o.Plan.AllowHosts, Dir: dir})
-		if err != nil {
-			return fmt.Errorf("database: %w", err)
-		}
-		return nil
-	}
-	s.o.tell(Event{Text: "starting a private database"})
-	var err error
-	s.db, err = database.Start(ctx, database.Options{
-		Platform: s.o.Platform, Dir: filepath.Join(dir, "database"), CacheDir: filepath.Join(s.o.CacheDir, "data"), Dataset: s.rows,
-		MaxConnections: or(p.MaxConnections, s.o.connectionsNeeded(s.entrants)),
-		BufferPool:     p.BufferPool, Settings: p.Settings,
-	})
-	if err != nil {
-		return fmt.Errorf("database: %w", err)
-	}
-	return nil
-}
-
-// fill makes the table hold exactly the dataset and remembers how that went.
-func (s *stage) fill(ctx context.Context) error {
-	start := time.Now()
-	filled, err := s.db.Fill(ctx, s.rows, func(done, total int64) {
-		s.o.tell(Event{Text: fmt.Sprintf("filling the table: %d of %d rows", done, total)})
-	})
-	if err != nil {
-		return fmt.Errorf("database: fill: %w", err)
-	}
-	info, err := s.db.Info(ctx)
-	if err != nil {
-		return err
-	}
-	s.command = info.Command
-	s.dbInfo = record.DatabaseInfo{
-		Kind: s.o.Plan.Database.Kind, Vendor: info.Vendor, Version: info.Version, MaxConnections: info.MaxConnections,
-		Settings: info.Settings, Collation: info.Collation, Counter: info.Counter,
-		Rows: s.rows.Rows(), Digest: s.rows.Digest(), DigestAtFill: filled.Digest, FromCache: filled.FromCache,
-		FillSeconds: time.Since(start).Seconds(),
-	}
-	return nil
-}
-
-// close stops the database.
-func (s *stage) close(ctx context.Context) error {
-	if s.db == nil {
-		return nil
-	}
-	patience := grace(ctx)
-	ctx, cancel := teardown(ctx)
-	defer cancel()
-	if err := s.db.Stop(ctx, patience); err != nil {
-		return fmt.Errorf("database: %w", err)
-	}
-	return nil
-}
-
-// connectionsNeeded is the number of database connections the greediest target may
-// open, and 20 for bakeoff's own and the server's.
-func (o *Options) connectionsNeeded(entrants []*entrant) int {
-	most := 0
-	for _, e := range entrants {
-		most = max(most, e.connections(o.Plan.InFlight()))
-	}
-	return most + spareConnections
-}
-
-// spareConnections are left for bakeoff itself and for connections that are just closing.
-const spareConnections = 32
-
-// connections is the greatest number of database connections of all replicas together.
-func (e *entrant) connections(inFlight int) int {
-	if !e.recipe.Bounded() {
-		return inFlight
-	}
-	return e.Replicas * e.recipe.Connections(e.Workers, e.Pool, inFlight)
-}
+// Overhead is what a run of the plan costs beside its phases.
+func (o Options) Overhead() plan.Overhead { return o.stage().overhead() }

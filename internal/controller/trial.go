@@ -2,14 +2,12 @@ package controller
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"bakeoff/internal/collect"
-	"bakeoff/internal/dataset"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
 	"bakeoff/internal/plan"
@@ -21,20 +19,18 @@ import (
 // trial is one trial under way.
 type trial struct {
 	run     *run
-	entrant *entrant
 	writer  *record.TrialWriter
 	rec     record.Trial
-	d       *deployment
+	d       deployment
 	sampler *collect.Sampler
 	phases  []load.Phase
-	lengths target.Result // of the check before the load
-	ledgers []*ledger     // one per phase that ran
+	ledgers []*ledger // one per phase that ran
 }
 
 // conduct takes one target through one trial and writes it. The error is for
 // what ends the run: whatever the target did wrong is in the record instead.
 func (r *run) conduct(ctx context.Context, place plan.Trial, attempt, position int) (record.Trial, error) {
-	t := &trial{run: r, entrant: r.entrantOf(place.Target), phases: r.phasesOf(place.Block)}
+	t := &trial{run: r, phases: r.phasesOf(place.Block)}
 	writer, err := r.writer.BeginTrial(place.Block, position, place.Target, attempt)
 	if err != nil {
 		return record.Trial{}, fmt.Errorf("controller: %w", err)
@@ -71,14 +67,14 @@ func (r *run) conduct(ctx context.Context, place plan.Trial, attempt, position i
 // body is the trial from the look at the table to the check after the load.
 // A step that the target fails ends the trial early with its reason.
 func (t *trial) body(ctx context.Context) error {
-	if err := t.step("table", func() error { return t.run.stage.db.Check(ctx, t.run.stage.rows) }); err != nil {
+	if err := t.own("table", "", func() error { return t.run.stage.look(ctx) }); err != nil {
 		return fmt.Errorf("before block %d, %s: %w", t.rec.Block, t.rec.Target, err)
 	}
 	if err := t.deploy(ctx); err != nil {
 		t.refuse(reasonOf(err), err)
 		return nil
 	}
-	if ok, err := t.check(ctx, "before"); err != nil || !ok {
+	if ok, err := t.check(ctx, before); err != nil || !ok {
 		return err
 	}
 	if err := t.load(ctx); err != nil {
@@ -87,7 +83,7 @@ func (t *trial) body(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return nil
 	}
-	if _, err := t.check(ctx, "after"); err != nil {
+	if _, err := t.check(ctx, after); err != nil {
 		return err
 	}
 	if t.rec.Block == 0 && t.rec.Status == record.Valid {
@@ -112,27 +108,15 @@ func throughput(rec record.Trial, books stats.Books) float64 {
 }
 
 func (t *trial) deploy(ctx context.Context) error {
-	t.say("starting", 0)
-	err := t.step("start", func() error {
+	err := t.own("start", "starting", func() error {
 		var err error
-		t.d, err = t.run.stage.deploy(ctx, t.entrant, t.writer.LogDir())
+		t.d, err = t.run.stage.deploy(ctx, t.rec.Target, t.writer.LogDir())
 		return err
 	})
 	if t.d != nil {
-		t.rec.Nonce, t.rec.Replicas, t.rec.Commands = t.d.nonce, t.d.records, t.d.commands()
+		t.d.describe(&t.rec)
 	}
-	if err != nil {
-		return err
-	}
-	budget := t.run.stage.dbInfo.MaxConnections
-	open, err := t.run.stage.db.ConnectionCount(ctx)
-	if err != nil {
-		return err
-	}
-	if open > budget {
-		return fmt.Errorf("%d database connections are open after the start, the budget is %d", open, budget)
-	}
-	return nil
+	return err
 }
 
 // reasonOf names why a target could not be started.
@@ -143,35 +127,32 @@ func reasonOf(err error) string {
 	return "not-ready"
 }
 
-// check runs the contract check and tells whether the target kept it.
+// check looks whether the answers are right and tells whether they are.
 func (t *trial) check(ctx context.Context, when string) (bool, error) {
 	t.say("checking the contract "+when+" the load", 0)
-	var result target.Result
+	var found verdict
 	err := t.step("verify-"+when, func() error {
 		var err error
-		result, err = t.run.stage.contract(t.run.o.Plan).Check(ctx, when, t.d.endpoints(), t.d.front())
+		found, err = t.d.check(ctx, when, false)
 		return err
 	})
 	if err != nil {
 		if ctx.Err() != nil {
 			return false, nil
 		}
-		return false, fmt.Errorf("contract of %s: %w", t.rec.Target, err)
+		return false, err
 	}
-	t.rec.Checks = append(t.rec.Checks, result.Checks...)
-	if when == "before" {
-		t.lengths = result
-	}
-	for _, reason := range result.Reasons() {
+	t.rec.Checks = append(t.rec.Checks, found.checks...)
+	for _, reason := range found.reasons {
 		t.refuse(reason.Code, errors.New(reason.Text))
 	}
-	return len(result.Failed()) == 0, nil
+	return len(found.reasons) == 0, nil
 }
 
 // load runs every phase with the samplers on.
 func (t *trial) load(ctx context.Context) error {
 	sources := append(t.d.sources(), t.run.sources()...)
-	t.sampler = collect.Start(context.WithoutCancel(ctx), time.Second, sources, t.run.stage.db.Status, t.writer.Series)
+	t.sampler = collect.Start(context.WithoutCancel(ctx), time.Second, sources, t.run.stage.gauges(), t.writer.Series)
 	for i, phase := range t.phases {
 		err := t.step(phase.Name, func() error { return t.phase(ctx, phase, i == len(t.phases)-1) })
 		if err != nil || t.rec.Status != record.Valid || ctx.Err() != nil {
@@ -191,7 +172,7 @@ func (t *trial) phase(ctx context.Context, phase load.Phase, last bool) error {
 	if err != nil {
 		return err
 	}
-	before, err := t.idle(ctx)
+	witness, err := t.d.count(ctx)
 	if err != nil {
 		return err
 	}
@@ -215,7 +196,7 @@ func (t *trial) phase(ctx context.Context, phase load.Phase, last bool) error {
 	}
 	rec := recordPhase(phase, t.run.isWarmup(phase), report.Start, report.End)
 	if err == nil && len(report.Lost) == 0 {
-		rec.Witness, err = t.difference(ctx, before, book)
+		rec.Witness, err = witness(ctx, book.books.Sent)
 	}
 	t.rec.Phases = append(t.rec.Phases, rec)
 	for _, lost := range report.Lost {
@@ -238,22 +219,10 @@ func (t *trial) phase(ctx context.Context, phase load.Phase, last bool) error {
 
 // task is the phase as the agents need it.
 func (t *trial) task(phase load.Phase) (fleet.Task, error) {
-	p := t.run.o.Plan
-	spec, err := json.Marshal(dataset.WorkloadSpec{
-		Dataset: t.run.stage.rows.Spec(), Seed: p.Seed, HitRatio: p.Dataset.HitRatio,
-		Lookups:       t.run.lookupsOf(phase),
-		LengthPresent: t.lengths.LengthPresent, LengthAbsent: t.lengths.LengthAbsent,
-	})
-	if err != nil {
-		return fleet.Task{}, fmt.Errorf("controller: %w", err)
-	}
-	return fleet.Task{
-		URLs: t.d.urls, Phase: phase, Seed: p.Seed, Engine: p.Agents.Engine, Contract: Contract, Workload: spec,
-	}, nil
+	task, err := t.d.task(phase)
+	task.Phase, task.Seed, task.Engine = phase, t.run.o.Plan.Seed, t.run.o.Plan.Agents.Engine
+	return task, err
 }
-
-// Contract is the name by which agents know the workload of package dataset.
-const Contract = "lookup"
 
 // countHalfway counts client connections per worker in the middle of the last
 // phase; the returned function waits until that is done.
@@ -284,8 +253,7 @@ func (t *trial) clear(ctx context.Context) error {
 	if t.d == nil {
 		return nil
 	}
-	t.say("stopping", 0)
-	return t.step("stop", func() error { return t.d.stop(ctx) })
+	return t.own("stop", "stopping", func() error { return t.d.stop(ctx) })
 }
 
 // refuse makes the trial invalid for a reason.
@@ -302,6 +270,18 @@ func (t *trial) step(name string, do func() error) error {
 	err := do()
 	t.rec.Timeline = append(t.rec.Timeline, record.Step{Name: name, Seconds: time.Since(began).Seconds()})
 	return err
+}
+
+// own is a step with what bakeoff itself starts and stops; where that is
+// nothing there is no step to show.
+func (t *trial) own(name, text string, do func() error) error {
+	if !t.run.stage.owns() {
+		return do()
+	}
+	if text != "" {
+		t.say(text, 0)
+	}
+	return t.step(name, do)
 }
 
 func (t *trial) say(text string, expect time.Duration) {

@@ -12,9 +12,10 @@ import (
 )
 
 const (
-	headerLimit      = 64 << 10 // bytes of one answer's header
-	interimLimit     = 8        // 1xx answers before the real one
-	defaultBodyLimit = 1 << 20
+	headerLimit  = 64 << 10 // bytes of one answer's header
+	interimLimit = 8        // 1xx answers before the real one
+	// DefaultBodyLimit bounds the bytes of one body where a phase says nothing.
+	DefaultBodyLimit = 1 << 20
 	// replicaHeader names the replica that answered.
 	replicaHeader = "X-Bakeoff-Replica"
 )
@@ -58,7 +59,7 @@ func (j *Job) check() error {
 		return fmt.Errorf("load: %d agents cannot share %d connections in the open model", j.Share.Of, p.Connections)
 	}
 	if p.BodyLimit == 0 {
-		p.BodyLimit = defaultBodyLimit
+		p.BodyLimit = DefaultBodyLimit
 	}
 	if j.Method == "" {
 		j.Method = http.MethodGet

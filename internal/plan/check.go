@@ -39,14 +39,9 @@ func (c *checker) check() {
 	c.name("name", p.Name)
 	c.integer("blocks", p.Blocks, 1, 1000)
 	c.prose("description", p.Description)
-	c.dataset()
-	c.database()
-	c.balancer()
+	c.around()
 	c.word("agents.engine", p.Agents.Engine, "native", "http")
 	c.integer("agents.count", p.Agents.Count, 1, mostAgents)
-	c.integer("deployment.replicas", p.Deployment.Replicas, 1, 100)
-	c.integer("deployment.workers", p.Deployment.Workers, 1, 256)
-	c.integer("deployment.pool", p.Deployment.Pool, 1, 10_000)
 	c.targets()
 	c.duration("warmup", p.Warmup, 0, time.Hour)
 	c.pilot()
@@ -139,7 +134,9 @@ func (c *checker) balancer() {
 		c.report("balancer.url", "such as http://127.0.0.1:8080", "an external balancer needs a url")
 		return
 	}
-	c.url("balancer.url", b.URL)
+	if c.url("balancer.url", b.URL) && strings.ContainsAny(b.URL, "?#") {
+		c.report("balancer.url", "", "must end with the path: no ? and no #")
+	}
 }
 
 func (c *checker) replicaPorts() {
@@ -159,7 +156,8 @@ func (c *checker) replicaPorts() {
 	}
 }
 
-func (c *checker) url(path, text string) {
+// url checks what holds for every URL and tells whether it does.
+func (c *checker) url(path, text string) bool {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || strings.ContainsFunc(text, control):
@@ -172,9 +170,10 @@ func (c *checker) url(path, text string) {
 		c.report(path, "", "the port must be 1 to 65535")
 	case u.User != nil:
 		c.report(path, "", "must not hold a user or password")
-	case u.RawQuery != "" || u.Fragment != "" || u.ForceQuery:
-		c.report(path, "", "must end with the path: no ? and no #")
+	default:
+		return true
 	}
+	return false
 }
 
 func isPort(text string) bool {
@@ -199,7 +198,7 @@ func (c *checker) targets() {
 	first := map[string]int{}
 	for i, t := range p.Targets {
 		path := fmt.Sprintf("targets[%d]", i)
-		c.target(path, t)
+		c.kind(path, i, t)
 		if j, seen := first[t.Name]; seen && t.Name != "" {
 			c.report(path+".name", "give one of them another name", "%s is the name of targets[%d] already", strictyaml.Quote(t.Name), j)
 			continue
@@ -209,6 +208,13 @@ func (c *checker) targets() {
 }
 
 func (c *checker) target(path string, t Target) {
+	if c.has(path + ".url") {
+		c.report(path+".url", "add kind: url", "is for kind: url")
+		if t.Recipe == "" {
+			return // which says all that is wrong
+		}
+	}
+	c.absent(path+".expect", "is for kind: url")
 	if t.Recipe == "" && !c.has(path+".recipe") {
 		c.report(path+".recipe", "a folder in targets/, such as django", "a target needs a recipe")
 	} else {
@@ -290,7 +296,9 @@ func (c *checker) phase(path string, ph Phase) {
 	c.duration(path+".duration", ph.Duration, 100*time.Millisecond, 24*time.Hour)
 	c.duration(path+".timeout", ph.Timeout, time.Millisecond, 2*time.Minute)
 	c.number(path+".check_share", ph.CheckShare, 0.1, 1)
-	if c.has(path + ".lookups") {
+	if c.plan.Running() {
+		c.absent(path+".lookups", "is for kind: recipe; a running server is asked one URL")
+	} else if c.has(path + ".lookups") {
 		c.word(path+".lookups", ph.Lookups, "client", "server")
 	}
 	switch ph.Model {

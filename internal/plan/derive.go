@@ -36,6 +36,12 @@ func (p *Plan) YAML() []byte {
 	return data
 }
 
+// Running tells whether the targets are servers that run already: nothing is
+// deployed then, and there is no dataset, database, balancer or deployment.
+func (p *Plan) Running() bool {
+	return len(p.Targets) > 0 && !slices.ContainsFunc(p.Targets, func(t Target) bool { return t.Kind != KindURL })
+}
+
 // Deployed is how a target of this plan is deployed: the deployment with the
 // target's own numbers over it.
 func (p *Plan) Deployed(t Target) Deployment {
@@ -94,13 +100,13 @@ func (p *Plan) Expected(o Overhead) time.Duration {
 
 // Short is the plan scaled for a quick look: at most 20,000 rows, 2 blocks, 1
 // worker per replica, 1 s of warm-up and of pilot, 2 s per phase; connections
-// and rates per worker stay, but not more than 64 connections and not fewer than agents.
+// and rates per worker stay (of running servers: in all), but not more than 64 connections and not fewer than agents.
 func (p *Plan) Short() *Plan {
 	s := *p
 	s.Targets, s.Phases = slices.Clone(p.Targets), slices.Clone(p.Phases)
 	s.Dataset.Rows = min(p.Dataset.Rows, 20_000)
 	s.Blocks = min(p.Blocks, 2)
-	s.Deployment.Workers = 1
+	s.Deployment.Workers = min(p.Deployment.Workers, 1)
 	s.Warmup = min(p.Warmup, Duration(second))
 	s.Pilot = min(p.Pilot, Duration(second))
 	for i := range s.Targets {
@@ -109,7 +115,7 @@ func (p *Plan) Short() *Plan {
 		t.Settings = maps.Clone(t.Settings)
 	}
 	for i := range s.Phases {
-		s.Phases[i].shorten(p.Deployment.Workers, p.Agents.Count)
+		s.Phases[i].shorten(max(p.Deployment.Workers, 1), p.Agents.Count)
 	}
 	s.AllowHosts = slices.Clone(p.AllowHosts)
 	s.Database.Settings = maps.Clone(p.Database.Settings)

@@ -43,7 +43,28 @@ func drawPlan(t *rapid.T) *Plan {
 		p.Phases = append(p.Phases, drawPhase(t, i, agents))
 	}
 	p.Primary = map[string]string{"closed": Throughput, "open": P99AtRate}[p.Phases[0].Model]
+	if rapid.Bool().Draw(t, "running") {
+		makeRunning(t, p)
+	}
 	return p
+}
+
+// makeRunning turns a plan of recipes into one of running servers.
+func makeRunning(t *rapid.T, p *Plan) {
+	p.Dataset, p.Database, p.Balancer, p.Deployment, p.AllowUnfair = Dataset{}, Database{}, Balancer{}, Deployment{}, ""
+	for i := range p.Targets {
+		p.Targets[i] = Target{
+			Name: p.Targets[i].Name, Kind: KindURL,
+			URL: rapid.SampledFrom([]string{"http://127.0.0.1:8080/", "http://[::1]/a%20b?x=1&y", "https://localhost", "http://127.0.0.1:1/?"}).Draw(t, "url"),
+			Expect: Expect{
+				Status: rapid.SampledFrom([]int{200, 201, 404, 599}).Draw(t, "status"),
+				Body:   rapid.SampledFrom([]string{"", "pong", "on: # 'a' \"b\"", "~", "1", "{\n}"}).Draw(t, "body"),
+			},
+		}
+	}
+	for i := range p.Phases {
+		p.Phases[i].Lookups = ""
+	}
 }
 
 func drawDataset(t *rapid.T) Dataset {
@@ -175,7 +196,7 @@ func TestShortLoads(t *testing.T) {
 			t.Fatalf("larger: %s", s.YAML())
 		}
 		for _, target := range s.Targets {
-			if d := s.Deployed(target); d.Workers != 1 {
+			if d := s.Deployed(target); d.Workers != min(p.Deployment.Workers, 1) {
 				t.Fatalf("%s has %d workers", target.Name, d.Workers)
 			}
 		}

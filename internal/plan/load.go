@@ -46,9 +46,10 @@ func defaults() *Plan {
 // tells which paths the plan gives itself.
 func (p *Plan) fill(has func(path string) bool) {
 	for i := range p.Targets {
-		if t := &p.Targets[i]; !has(fmt.Sprintf("targets[%d].name", i)) {
-			t.Name = t.Recipe
-		}
+		p.Targets[i].fill(fmt.Sprintf("targets[%d].", i), has)
+	}
+	if p.Running() {
+		p.Dataset, p.Database, p.Balancer, p.Deployment = Dataset{}, Database{}, Balancer{}, Deployment{}
 	}
 	for i := range p.Phases {
 		p.Phases[i].fill(fmt.Sprintf("phases[%d].", i), has, p.Dataset.Lookups)
@@ -60,6 +61,18 @@ func (p *Plan) fill(has func(path string) bool) {
 				p.Primary = Throughput
 			}
 		}
+	}
+}
+
+func (t *Target) fill(path string, has func(path string) bool) {
+	if t.Kind == KindRecipe {
+		t.Kind = "" // one way to say it, so that it has one digest
+	}
+	if t.Kind == KindURL && !has(path+"expect.status") {
+		t.Expect.Status = 200
+	}
+	if !has(path + "name") {
+		t.Name = t.Recipe
 	}
 }
 

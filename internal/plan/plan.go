@@ -14,13 +14,14 @@ type Plan struct {
 	// Blocks: how many times every target is measured.
 	Blocks int `json:"blocks" yaml:"blocks" jsonschema:"minimum=1,maximum=1000,default=7"`
 	// Primary is the metric that decides, declared before the run: "throughput" needs a closed phase and is the default with one, "p99 at rate" an open one.
-	Primary    string     `json:"primary" yaml:"primary" jsonschema:"enum=throughput,enum=p99 at rate"` // later: "capacity"
-	Dataset    Dataset    `json:"dataset" yaml:"dataset"`
-	Database   Database   `json:"database" yaml:"database"`
-	Balancer   Balancer   `json:"balancer" yaml:"balancer"`
+	Primary string `json:"primary" yaml:"primary" jsonschema:"enum=throughput,enum=p99 at rate"` // later: "capacity"
+	// Dataset, Database, Balancer and Deployment are for targets of recipes; where the targets are running servers they are empty.
+	Dataset    Dataset    `json:"dataset,omitzero" yaml:"dataset,omitempty"`
+	Database   Database   `json:"database,omitzero" yaml:"database,omitempty"`
+	Balancer   Balancer   `json:"balancer,omitzero" yaml:"balancer,omitempty"`
 	Agents     Agents     `json:"agents" yaml:"agents"`
-	Deployment Deployment `json:"deployment" yaml:"deployment"`
-	// Targets are what is compared; one recipe may stand here several times under several names.
+	Deployment Deployment `json:"deployment,omitzero" yaml:"deployment,omitempty"`
+	// Targets are what is compared, all of one kind; one recipe may stand here several times under several names.
 	Targets []Target `json:"targets" yaml:"targets" jsonschema:"required,minItems=1,maxItems=100"`
 	// Warmup is load before the phases that is not measured: closed model, the connections of the first phase; 0s: none.
 	Warmup Duration `json:"warmup" yaml:"warmup" jsonschema:"default=2s"`
@@ -97,12 +98,24 @@ type Deployment struct {
 	AccessLog bool `json:"access_log" yaml:"access_log" jsonschema:"default=false"`
 }
 
+// Kinds of targets.
+const (
+	KindRecipe = "recipe" // deployed for the run; the default, resolved to no kind at all
+	KindURL    = "url"    // a server that runs already
+)
+
 // Target is one thing compared; a bare string is the name of its recipe.
 type Target struct {
+	// Kind: recipe, the default, is deployed for the run; url is a server that runs already and is only asked.
+	Kind string `json:"kind,omitempty" yaml:"kind,omitempty" jsonschema:"enum=recipe,enum=url"`
 	// Name of the target, unique in the plan; the recipe's name by default.
 	Name string `json:"name" yaml:"name" jsonschema:"pattern=^[a-z0-9-]+$,minLength=1,maxLength=63"`
+	// URL, for url: what is asked, with path and query, such as http://127.0.0.1:8080/ping?x=1.
+	URL string `json:"url,omitempty" yaml:"url,omitempty" jsonschema:"pattern=^https?://[^/?#@]+([/?][^#]*)?$,maxLength=4096"`
+	// Expect, for url: what a right answer is.
+	Expect Expect `json:"expect,omitzero" yaml:"expect,omitempty"`
 	// Recipe is a folder in targets/.
-	Recipe string `json:"recipe" yaml:"recipe" jsonschema:"required,pattern=^[a-z0-9-]+$,minLength=1,maxLength=63"`
+	Recipe string `json:"recipe,omitempty" yaml:"recipe,omitempty" jsonschema:"pattern=^[a-z0-9-]+$,minLength=1,maxLength=63"`
 	// Variant of the recipe.
 	Variant string `json:"variant,omitempty" yaml:"variant,omitempty" jsonschema:"pattern=^[a-z0-9-]+$,minLength=1,maxLength=63"`
 	// Settings are environment variables given to the recipe, over its own.
@@ -111,6 +124,14 @@ type Target struct {
 	Replicas int `json:"replicas,omitempty" yaml:"replicas,omitempty" jsonschema:"minimum=1,maximum=100"`
 	Workers  int `json:"workers,omitempty" yaml:"workers,omitempty" jsonschema:"minimum=1,maximum=256"`
 	Pool     int `json:"pool,omitempty" yaml:"pool,omitempty" jsonschema:"minimum=1,maximum=10000"`
+}
+
+// Expect is what a right answer of a running server is.
+type Expect struct {
+	// Status of every right answer; a redirect is not followed.
+	Status int `json:"status,omitempty" yaml:"status,omitempty" jsonschema:"minimum=200,maximum=599,default=200"`
+	// Body is a text that the body of a right answer contains; checked on the phase's check_share of the answers.
+	Body string `json:"body,omitempty" yaml:"body,omitempty" jsonschema:"minLength=1,maxLength=4096"`
 }
 
 // Phase is one measured stretch of a trial.
@@ -138,8 +159,8 @@ type Phase struct {
 	CheckShare float64 `json:"check_share" yaml:"check_share" jsonschema:"minimum=0.1,maximum=1,default=0.1"`
 	// Reconnect: a connection per request instead of keep-alive.
 	Reconnect bool `json:"reconnect,omitempty" yaml:"reconnect,omitempty" jsonschema:"default=false"`
-	// Lookups says who draws the keys; as the dataset says by default.
-	Lookups string `json:"lookups" yaml:"lookups" jsonschema:"enum=client,enum=server"`
+	// Lookups, for targets of recipes, says who draws the keys; as the dataset says by default.
+	Lookups string `json:"lookups,omitempty" yaml:"lookups,omitempty" jsonschema:"enum=client,enum=server"`
 }
 
 // Trial is one target in one block, at its place in the run's order.

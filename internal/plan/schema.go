@@ -48,15 +48,40 @@ func (Duration) JSONSchema() *jsonschema.Schema {
 	}
 }
 
-// JSONSchemaExtend lets a target be a bare string.
+// JSONSchemaExtend lets a target be a bare string, and says which keys go with which kind.
 func (Target) JSONSchemaExtend(s *jsonschema.Schema) {
 	names(s, "settings", settingText.String(), settingsOfContract)
+	s.AllOf = []*jsonschema.Schema{whenElse("kind", KindURL,
+		&jsonschema.Schema{Required: []string{"name", "url"}, Not: anyOf("recipe", "variant", "settings", "replicas", "workers", "pool")},
+		&jsonschema.Schema{Required: []string{"recipe"}, Not: anyOf("url", "expect")})}
 	mapping := *s
 	recipe, _ := s.Properties.Get("recipe")
 	*s = jsonschema.Schema{
 		Description: mapping.Description,
 		OneOf:       []*jsonschema.Schema{recipe, &mapping},
 	}
+}
+
+// JSONSchemaExtend says what goes with running servers: nothing but them, and nothing around them.
+func (Plan) JSONSchemaExtend(s *jsonschema.Schema) {
+	running := property("kind", &jsonschema.Schema{Const: KindURL})
+	secure := property("url", &jsonschema.Schema{Pattern: "^https:"})
+	engine := property("agents", property("engine", &jsonschema.Schema{Const: "http"}))
+	alone := property("targets", &jsonschema.Schema{Items: running})
+	alone.Properties.Set("phases", &jsonschema.Schema{Items: &jsonschema.Schema{Not: anyOf("lookups")}})
+	alone.Required = nil
+	alone.Not = anyOf("dataset", "database", "balancer", "deployment", "allow_unfair")
+	s.AllOf = []*jsonschema.Schema{
+		{If: property("targets", &jsonschema.Schema{Contains: running}), Then: alone},
+		{If: property("targets", &jsonschema.Schema{Contains: secure}), Then: engine},
+	}
+}
+
+// property holds for an object whose key is there and as the schema says.
+func property(key string, as *jsonschema.Schema) *jsonschema.Schema {
+	properties := jsonschema.NewProperties()
+	properties.Set(key, as)
+	return &jsonschema.Schema{Type: "object", Properties: properties, Required: []string{key}}
 }
 
 // JSONSchemaExtend says which keys go with which model.

@@ -71,7 +71,7 @@ func shipped(t *testing.T) map[string][]byte {
 		}
 		out[file] = data
 	}
-	for _, want := range []string{"demo.yaml", "seed.yaml", "reference.yaml", "variants.yaml", "tiny.yaml"} {
+	for _, want := range []string{"demo.yaml", "seed.yaml", "reference.yaml", "variants.yaml", "tiny.yaml", "two-urls.yaml"} {
 		if out[want] == nil {
 			t.Fatalf("%s is not shipped", want)
 		}
@@ -90,11 +90,11 @@ func TestSchemaAcceptsShipped(t *testing.T) {
 
 // beyondSchema are the bad plans that the schema lets pass, by what it does not look at.
 var beyondSchema = map[string][]string{
-	"several values together":                    {"connections-few", "consent-missing", "consent-private", "lengths-crossed", "phase-twice", "primary-closed", "primary-open", "ramp-long", "rate-of-pilot-no-pilot", "target-twice"},
-	"addresses":                                  {"consent-metadata", "url-host", "url-none", "url-port"},
+	"several values together":                    {"connections-few", "consent-missing", "consent-private", "lengths-crossed", "phase-twice", "primary-closed", "primary-open", "ramp-long", "rate-of-pilot-no-pilot", "target-twice", "running-twice", "running-consent"},
+	"addresses":                                  {"consent-metadata", "url-host", "url-none", "url-port", "running-metadata", "running-broadcast"},
 	"the size of a duration":                     {"duration-long", "duration-overflow", "duration-short", "duration-zero", "pilot-short", "timeout-long", "warmup-long"},
 	"how a value is written; YAML says the same": {"date-for-text", "exponent-for-integer", "float-for-integer", "hex", "octal", "underscore", "merge-key", "tag"},
-	"what a text holds":                          {"description-control", "dsn-inline", "dsn-nul", "dsn-upwards", "variable-value"},
+	"what a text holds":                          {"description-control", "dsn-inline", "dsn-nul", "dsn-upwards", "variable-value", "running-space", "running-control", "running-body-never"},
 	"0 is allowed, 1 to 9 are not":               {"max-connections"},
 }
 

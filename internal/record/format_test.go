@@ -38,7 +38,7 @@ func exampleRun() Run {
 		},
 		Balancer: BalancerInfo{Kind: "nginx", Version: "1.22.1", Settings: map[string]string{"keepalive": "64"}},
 		Targets: []TargetInfo{{
-			Name: "django", Recipe: "django", Title: "Django", Tags: []string{"python"}, Replicas: 3, Workers: 2, Pool: 8, Protocol: "text",
+			Name: "django", Recipe: "django", Title: "Django", Tags: []string{"python"}, Replicas: 3, Workers: 2, Pool: new(8), Protocol: "text", AccessLog: new(false),
 			Settings: []Setting{{Name: "CONN_MAX_AGE", Value: "0", Default: "0", Source: "Django's documentation, Databases"}},
 			Versions: map[string]string{"django": "5.2.8"}, Digest: sum([]byte("recipe")),
 		}},

@@ -43,10 +43,10 @@ type Run struct {
 	Shared     bool            `json:"shared,omitempty"` // ran beside another run on the same machine
 	Platform   string          `json:"platform"`
 	Machine    Machine         `json:"machine"`
-	Database   DatabaseInfo    `json:"database"`
-	Balancer   BalancerInfo    `json:"balancer"`
-	Targets    []TargetInfo    `json:"targets"` // in plan order
-	Plan       json.RawMessage `json:"plan"`    // as resolved
+	Database   DatabaseInfo    `json:"database,omitzero"` // absent where the targets are running servers
+	Balancer   BalancerInfo    `json:"balancer,omitzero"` // likewise
+	Targets    []TargetInfo    `json:"targets"`           // in plan order
+	Plan       json.RawMessage `json:"plan"`              // as resolved
 	Pilot      *Pilot          `json:"pilot,omitempty"`
 	Order      []Place         `json:"order"` // every trial planned, in order; block 0 is the pilot
 	Notes      []string        `json:"notes,omitempty"`
@@ -98,21 +98,36 @@ type BalancerInfo struct {
 	Settings map[string]string `json:"settings,omitempty"`
 }
 
-// TargetInfo is a target as it was deployed.
+// KindURL is the kind of a target that is a running server; those that are
+// deployed of a recipe have no kind.
+const KindURL = "url"
+
+// TargetInfo is a target as it was deployed. A running server has a kind, a URL, an
+// address and what is expected of it, and nothing of a recipe or a deployment.
 type TargetInfo struct {
 	Name      string            `json:"name"`
-	Recipe    string            `json:"recipe"`
+	Kind      string            `json:"kind,omitempty"`
+	URL       string            `json:"url,omitempty"`
+	Address   string            `json:"address,omitempty"` // that was dialled, with its port
+	Expect    *Expect           `json:"expect,omitempty"`
+	Recipe    string            `json:"recipe,omitempty"`
 	Variant   string            `json:"variant,omitempty"`
-	Title     string            `json:"title"`
+	Title     string            `json:"title,omitempty"`
 	Tags      []string          `json:"tags,omitempty"`
-	Replicas  int               `json:"replicas"`
-	Workers   int               `json:"workers"` // processes per replica
-	Pool      int               `json:"pool"`    // connections per worker; 0: as many as requests in flight
-	Protocol  string            `json:"protocol"`
-	AccessLog bool              `json:"access_log"`
-	Settings  []Setting         `json:"settings"`
-	Versions  map[string]string `json:"versions"` // of every package
-	Digest    string            `json:"digest"`   // of the recipe folder
+	Replicas  int               `json:"replicas,omitempty"`
+	Workers   int               `json:"workers,omitempty"` // processes per replica
+	Pool      *int              `json:"pool,omitempty"`    // connections per worker; 0: as many as requests in flight
+	Protocol  string            `json:"protocol,omitempty"`
+	AccessLog *bool             `json:"access_log,omitempty"`
+	Settings  []Setting         `json:"settings,omitzero"`
+	Versions  map[string]string `json:"versions,omitzero"` // of every package
+	Digest    string            `json:"digest,omitempty"`  // of the recipe folder
+}
+
+// Expect is what a right answer of a running server is.
+type Expect struct {
+	Status int    `json:"status"`
+	Body   string `json:"body,omitempty"` // text that the body contains
 }
 
 // Setting is one setting that is not the framework's default.
@@ -131,7 +146,7 @@ type Pilot struct {
 
 // Reason says why a trial is invalid; Code is one of a fixed set.
 type Reason struct {
-	Code string `json:"code"` // such as "agent-lost", "contract", "books", "witness", "not-ready", "no-overlap", "generator-limited"
+	Code string `json:"code"` // such as "agent-lost", "contract", "books", "witness", "not-ready", "no-answer", "no-overlap", "generator-limited"
 	Text string `json:"text"`
 }
 
@@ -146,7 +161,7 @@ type Trial struct {
 	Reasons  []Reason   `json:"reasons,omitempty"`
 	Started  time.Time  `json:"started"`
 	Ended    time.Time  `json:"ended"`
-	Nonce    string     `json:"nonce"`
+	Nonce    string     `json:"nonce,omitempty"`
 	Replicas []Replica  `json:"replicas"`
 	Phases   []Phase    `json:"phases"`
 	Checks   []Check    `json:"checks"`   // of the contract: before and after
@@ -211,10 +226,10 @@ type Phase struct {
 
 // Witness is what others than the agents counted between two idle points around a phase.
 type Witness struct {
-	DatabaseReads  int64            `json:"database_reads"`            // row-reading statements on demo_data
+	DatabaseReads  int64            `json:"database_reads"`            // row-reading statements on demo_data; -1 where there is no database
 	DatabaseOthers map[string]int64 `json:"database_others,omitempty"` // other statements, such as begin, rollback, set
 	BalancerTotal  int64            `json:"balancer_requests"`         // our own status requests taken off; -1 where there is no balancer that counts
-	Connections    int64            `json:"database_connections"`      // opened in the phase
+	Connections    int64            `json:"database_connections"`      // opened in the phase; -1 where there is no database
 }
 
 // Check is one check of the contract.

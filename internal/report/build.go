@@ -254,13 +254,14 @@ func over[T any](of []T, figure func(T) float64) Spread {
 
 // overBlocks joins one target's blocks.
 func overBlocks(target string, blocks []PhaseFigures) PhaseTarget {
+	counted := slices.DeleteFunc(slices.Clone(blocks), func(f PhaseFigures) bool { return f.Witness.DatabaseReads < 0 })
 	out := PhaseTarget{
 		Target: target, Blocks: len(blocks),
 		Goodput:       over(blocks, func(f PhaseFigures) float64 { return f.Goodput }),
 		Achieved:      over(blocks, func(f PhaseFigures) float64 { return f.Achieved }),
 		Imbalance:     over(blocks, func(f PhaseFigures) float64 { return f.Imbalance }),
-		Reads:         over(blocks, func(f PhaseFigures) float64 { return f.Witness.ReadsPerRequest }),
-		DBConnections: over(blocks, func(f PhaseFigures) float64 { return float64(f.Witness.Connections) }),
+		Reads:         over(counted, func(f PhaseFigures) float64 { return f.Witness.ReadsPerRequest }),
+		DBConnections: over(counted, func(f PhaseFigures) float64 { return float64(f.Witness.Connections) }),
 		Others:        others(blocks),
 		Outcomes:      map[string]int64{},
 	}
@@ -273,11 +274,13 @@ func overBlocks(target string, blocks []PhaseFigures) PhaseTarget {
 		out.Checked += f.Checked
 		out.Hits += f.Hits
 		out.Misses += f.Misses
-		out.ReadsTotal += f.Witness.DatabaseReads
 		response.Merge(f.response)
 		service.Merge(f.service)
 		lateness.Merge(f.lateness)
 		responses, services = append(responses, f.Response), append(services, f.Service)
+	}
+	for _, f := range counted {
+		out.ReadsTotal += f.Witness.DatabaseReads
 	}
 	out.Response, out.Service = spreadPercentiles(responses), spreadPercentiles(services)
 	out.PooledResponse, out.PooledService, out.PooledLateness = percentiles(response), percentiles(service), percentiles(lateness)

@@ -19,7 +19,17 @@ func phaseTitle(p Phase) string {
 func phaseSections(s *Summary, p Phase) []section {
 	return []section{
 		{title: phaseTitle(p), tables: append([]grid{books(s, p)}, times(s, p)...)},
-		{title: "Phase " + p.Name + ": who did what", tables: []grid{tierTable(p), memoryTable(p), replicaTable(p), processTable(p), statements(p), failures(p)}},
+		{title: "Phase " + p.Name + ": who did what", tables: whoDidWhat(s, p)},
+	}
+}
+
+func whoDidWhat(s *Summary, p Phase) []grid {
+	if s.running() {
+		return []grid{tierTable(p, "agent", "host"), memoryTable(p, "agent"), answers(s, p), failures(p)}
+	}
+	return []grid{
+		tierTable(p, "target", "balancer", "database", "agent", "host"), memoryTable(p, "target", "balancer", "database", "agent"),
+		replicaTable(p), processTable(p), statements(p), failures(p),
 	}
 }
 
@@ -156,15 +166,15 @@ func higher(percents []float64) string {
 	return fmt.Sprintf("p%v and above", percents[0])
 }
 
-// tierTable shows the CPU of each tier.
-func tierTable(p Phase) grid {
+// tierTable shows the CPU of each tier, the host last.
+func tierTable(p Phase, tiers ...string) grid {
 	g := grid{
 		left: 1, head: []string{"target"},
 		caption: "CPU while each target was measured: cores used (median over blocks), and CPU time per answer in ms.",
 	}
-	tiers := []string{"target", "balancer", "database", "agent", "host"}
 	g.head = append(g.head, tiers...)
-	for _, t := range tiers[:4] {
+	processes := tiers[:len(tiers)-1]
+	for _, t := range processes {
 		g.head = append(g.head, t+" ms")
 	}
 	for _, t := range p.Targets {
@@ -172,7 +182,7 @@ func tierTable(p Phase) grid {
 		for _, name := range tiers {
 			row = append(row, t.tier(name).Cores.median(number))
 		}
-		for _, name := range tiers[:4] {
+		for _, name := range processes {
 			row = append(row, t.tier(name).PerReqS.median(func(s float64) string { return number(s * 1e3) }))
 		}
 		g.rows = append(g.rows, row)
@@ -181,12 +191,11 @@ func tierTable(p Phase) grid {
 }
 
 // memoryTable shows the memory of each tier.
-func memoryTable(p Phase) grid {
+func memoryTable(p Phase, tiers ...string) grid {
 	g := grid{
 		left: 1, head: []string{"target"},
 		caption: "Memory in the meantime: the greatest sum of the phase, median and range over blocks, PSS where readable, else RSS.",
 	}
-	tiers := []string{"target", "balancer", "database", "agent"}
 	g.head = append(g.head, tiers...)
 	for _, t := range p.Targets {
 		row := []string{t.Target}

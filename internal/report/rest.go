@@ -67,11 +67,11 @@ func settings(s *Summary) []section {
 	changed := grid{left: 1, words: 4, head: []string{"target", "setting", "value", "default", "from"}, caption: "Settings that are not the framework's defaults, and where each comes from."}
 	var versions []string
 	for _, t := range s.Targets {
-		pool := fmt.Sprint(t.Pool)
-		if t.Pool == 0 {
-			pool = "as many as in flight"
+		pool := "as many as in flight"
+		if t.Pool != nil && *t.Pool > 0 {
+			pool = fmt.Sprint(*t.Pool)
 		}
-		deployed.rows = append(deployed.rows, []string{t.Name, fmt.Sprint(t.Replicas), fmt.Sprint(t.Workers), pool, t.Protocol, onOff(t.AccessLog), recipe(t)})
+		deployed.rows = append(deployed.rows, []string{t.Name, fmt.Sprint(t.Replicas), fmt.Sprint(t.Workers), pool, t.Protocol, onOff(t.AccessLog != nil && *t.AccessLog), recipe(t)})
 		for _, set := range t.Settings {
 			changed.rows = append(changed.rows, []string{t.Name, set.Name, set.Value, set.Default, set.Source})
 		}
@@ -107,17 +107,27 @@ func around(s *Summary) section {
 	out := section{title: "Around the targets", points: []string{
 		fmt.Sprintf("Machine: %s, %s of memory, %s, kernel %s, governor %s, virtual: %s.", strings.TrimSpace(fmt.Sprintf("%s, %d cores", m.CPU, m.Cores)),
 			megabytes(float64(m.MemoryBytes)), m.OS, m.Kernel, cmpOr(m.Governor, "unknown"), cmpOr(m.Virtual, "no")),
-		fmt.Sprintf("Database: %s %s, %s, at most %d connections, %s, statements counted by %s; %s rows, digest %.16s; settings: %s.",
-			d.Kind, d.Vendor, d.Version, d.MaxConnections, d.Collation, d.Counter, count(d.Rows), strings.TrimPrefix(d.Digest, "sha256:"), pairs(d.Settings, same)),
-		fmt.Sprintf("Balancer: %s %s; settings: %s.", s.Balancer.Kind, bare(s.Balancer), pairs(s.Balancer.Settings, same)),
-		fmt.Sprintf("Plan: digest %.16s, seed %d, dataset seed %d.", s.Run.PlanDigest, s.Run.Seed, s.Dataset.Seed),
 	}}
+	if s.running() {
+		out.title = "Around the servers"
+		out.points = append(out.points, fmt.Sprintf("Plan: digest %.16s, seed %d.", s.Run.PlanDigest, s.Run.Seed))
+	} else {
+		out.points = append(out.points,
+			fmt.Sprintf("Database: %s %s, %s, at most %d connections, %s, statements counted by %s; %s rows, digest %.16s; settings: %s.",
+				d.Kind, d.Vendor, d.Version, d.MaxConnections, d.Collation, d.Counter, count(d.Rows), strings.TrimPrefix(d.Digest, "sha256:"), pairs(d.Settings, same)),
+			fmt.Sprintf("Balancer: %s %s; settings: %s.", s.Balancer.Kind, bare(s.Balancer), pairs(s.Balancer.Settings, same)),
+			fmt.Sprintf("Plan: digest %.16s, seed %d, dataset seed %d.", s.Run.PlanDigest, s.Run.Seed, s.Dataset.Seed))
+	}
 	var steps []string
 	for _, step := range s.Time.Steps {
 		steps = append(steps, step.Name+" "+span(round(step.Seconds)))
 	}
 	if len(steps) > 0 {
-		out.points = append(out.points, "Time in trials: "+strings.Join(steps, ", ")+"; fill of the table "+duration(d.FillSeconds)+".")
+		text := "Time in trials: " + strings.Join(steps, ", ")
+		if !s.running() {
+			text += "; fill of the table " + duration(d.FillSeconds)
+		}
+		out.points = append(out.points, text+".")
 	}
 	for _, n := range s.Notes {
 		out.points = append(out.points, "Note: "+n)

@@ -8,6 +8,7 @@
 package report
 
 import (
+	"slices"
 	"time"
 
 	"bakeoff/internal/record"
@@ -28,9 +29,9 @@ type Summary struct {
 	Marks    []string            `json:"marks,omitempty"` // what a reader must know before any figure: short, shared, aborted, ...
 	Run      Facts               `json:"run"`
 	Machine  record.Machine      `json:"machine"`
-	Database record.DatabaseInfo `json:"database"`
-	Balancer record.BalancerInfo `json:"balancer"`
-	Dataset  Dataset             `json:"dataset"`
+	Database record.DatabaseInfo `json:"database,omitzero"` // this and the next two are left out where the targets are running servers
+	Balancer record.BalancerInfo `json:"balancer,omitzero"`
+	Dataset  Dataset             `json:"dataset,omitzero"`
 	Targets  []Target            `json:"targets"` // in plan order
 	Phases   []Phase             `json:"phases"`  // measured ones, with medians and ranges over valid blocks
 	Trials   []Trial             `json:"trials"`  // of blocks from 1, in order; invalid ones among them
@@ -68,6 +69,11 @@ type Dataset struct {
 	Seed     uint64  `json:"seed"`
 	HitRatio float64 `json:"hit_ratio"`
 	Lookups  string  `json:"lookups"`
+}
+
+// running tells whether the targets are servers that ran already.
+func (s *Summary) running() bool {
+	return len(s.Targets) > 0 && !slices.ContainsFunc(s.Targets, func(t Target) bool { return t.Kind != record.KindURL })
 }
 
 // Target is one target as it was deployed, and how many of its trials count.

@@ -21,7 +21,7 @@ const syntheticPlan = `{"name":"demo","seed":7,"blocks":3,"primary":"throughput"
 
 func targetInfo(name string) record.TargetInfo {
 	return record.TargetInfo{
-		Name: name, Recipe: name, Title: name, Replicas: 2, Workers: 2, Pool: 8, Protocol: "text", Digest: "00112233445566778899aabbccddeeff",
+		Name: name, Recipe: name, Title: name, Replicas: 2, Workers: 2, Pool: new(8), Protocol: "text", AccessLog: new(false), Digest: "00112233445566778899aabbccddeeff",
 		Settings: []record.Setting{{Name: "worker_class", Value: "gevent", Default: "sync", Source: "the framework's deployment guide, section Gunicorn"}},
 		Versions: map[string]string{name: "5.2.1", "gunicorn": "23.0.0", "mysqlclient": "2.2.7"},
 	}

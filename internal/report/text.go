@@ -42,7 +42,11 @@ func sections(s *Summary) []section {
 	}
 	out = append(out, notUsed(s)...)
 	out = append(out, pilot(s)...)
-	out = append(out, settings(s)...)
+	if s.running() {
+		out = append(out, asked(s))
+	} else {
+		out = append(out, settings(s)...)
+	}
 	return append(out, around(s))
 }
 
@@ -58,14 +62,7 @@ func headline(s *Summary) string {
 	if l := s.length(); l > 0 {
 		fmt.Fprintf(&b, " of %s", span(l.Seconds()))
 	}
-	fmt.Fprintf(&b, " on %s", machine(s))
-	var names []string
-	for _, t := range s.Targets {
-		names = append(names, t.Name)
-	}
-	if len(names) > 0 {
-		fmt.Fprintf(&b, ": %s", list(names))
-	}
+	b.WriteString(ofWhat(s))
 	if s.Run.Short {
 		b.WriteString(" (short)")
 	}
@@ -145,19 +142,25 @@ func cmpOr(s, other string) string {
 func head(s *Summary) section {
 	out := section{title: s.Run.Name + ": " + s.Headline}
 	out.points = append(out.points, s.Marks...)
-	keys := "keys chosen by the client"
-	if s.Dataset.Lookups == "server" {
-		keys = "keys drawn by the server"
-	}
-	facts := fmt.Sprintf("%s rows, hit ratio %s, %s; %s %s (%s), %s; seed %d; bakeoff %s; begun %s.",
-		count(s.Dataset.Rows), number(s.Dataset.HitRatio), keys,
-		s.Database.Vendor, s.Database.Version, s.Database.Kind, behind(s.Balancer), s.Run.Seed, s.Run.Bakeoff,
-		s.Run.Started.UTC().Format("2006-01-02 15:04 MST"))
+	facts := fmt.Sprintf("%s; seed %d; bakeoff %s; begun %s.", setting(s), s.Run.Seed, s.Run.Bakeoff, s.Run.Started.UTC().Format("2006-01-02 15:04 MST"))
 	if s.Time.WallS > 0 {
 		facts += fmt.Sprintf(" Useful time: %s measured of %s, %s.", span(round(s.Time.MeasuredS)), span(round(s.Time.WallS)), percent(s.Time.Useful))
 	}
 	out.paras = []string{NoWinner, facts}
 	return out
+}
+
+// setting says what the targets did their work with.
+func setting(s *Summary) string {
+	if s.running() {
+		return noWitness
+	}
+	keys := "keys chosen by the client"
+	if s.Dataset.Lookups == "server" {
+		keys = "keys drawn by the server"
+	}
+	return fmt.Sprintf("%s rows, hit ratio %s, %s; %s %s (%s), %s", count(s.Dataset.Rows), number(s.Dataset.HitRatio), keys,
+		s.Database.Vendor, s.Database.Version, s.Database.Kind, behind(s.Balancer))
 }
 
 func round(s float64) float64 { return float64(int64(s + 0.5)) }
@@ -185,10 +188,14 @@ func overview(s *Summary) section {
 				t.addPercentile(p, p.Name+": ", last)
 			}
 		}
-		t.add(p, p.Name+": CPU per answer", func(o PhaseTarget) Spread { return o.tier("target").PerReqS }, millis)
+		if !s.running() {
+			t.add(p, p.Name+": CPU per answer", func(o PhaseTarget) Spread { return o.tier("target").PerReqS }, millis)
+		}
 	}
 	paras := []string{"Primary metric of the plan: " + cmpOr(s.Run.Primary, "none") + "."}
-	paras = append(paras, "CPU per answer is that of the target's processes.")
+	if !s.running() {
+		paras = append(paras, "CPU per answer is that of the target's processes.")
+	}
 	if w := warnings(s); len(w) > 0 {
 		paras = append(paras, "Warnings: "+strings.Join(w, "; ")+".")
 	}

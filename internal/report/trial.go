@@ -136,7 +136,7 @@ func (f *PhaseFigures) finish(raw record.Trial, used []Resource) {
 }
 
 func (f *PhaseFigures) perRequest() {
-	if f.Books.Sent == 0 {
+	if f.Books.Sent == 0 || f.Witness.DatabaseReads < 0 {
 		return
 	}
 	sent := float64(f.Books.Sent)

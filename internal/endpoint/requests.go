@@ -1,4 +1,4 @@
-package cli
+package endpoint
 
 import (
 	"bytes"
@@ -15,12 +15,12 @@ import (
 	"bakeoff/internal/load"
 )
 
-// requestsContract names the contract of bakeoff load: any request, judged by
-// its answer's status alone.
-const requestsContract = "requests"
+// Contract is the name by which agents know the workload of this package: any
+// request, judged by its answer's status and, where asked for, a text in its body.
+const Contract = "requests"
 
-// requestsSpec is all an agent needs to know of it.
-type requestsSpec struct {
+// Spec is all an agent needs to know of it. It travels as JSON.
+type Spec struct {
 	// Targets are the request targets by URL, cut where a key goes.
 	Targets [][]string `json:"targets"`
 	// Keys is the absolute path of the file of keys, empty where there is none;
@@ -29,28 +29,32 @@ type requestsSpec struct {
 	Digest string `json:"digest,omitempty"`
 	Seed   uint64 `json:"seed"`
 	Status string `json:"status"` // right ones, such as "2xx,404"
+	// Body, where it is not empty, is a text that a right answer's body contains.
+	Body string `json:"body,omitempty"`
 }
 
-// requests is the workload; see load.Workload.
-type requests struct {
-	spec  requestsSpec
+// Requests is the workload; see load.Workload.
+type Requests struct {
+	spec  Spec
+	body  []byte
 	keys  []string // percent-encoded
 	right [1000]bool
 }
 
-// newRequests makes the workload of a requestsSpec in JSON.
-func newRequests(raw json.RawMessage) (load.Workload, error) {
-	r := &requests{}
+// NewRequests makes the workload of a Spec in JSON.
+func NewRequests(raw json.RawMessage) (load.Workload, error) {
+	r := &Requests{}
 	if err := json.Unmarshal(raw, &r.spec); err != nil {
 		return nil, fmt.Errorf("workload: %w", err)
 	}
+	r.body = []byte(r.spec.Body)
 	if err := r.allow(r.spec.Status); err != nil {
 		return nil, err
 	}
 	if r.spec.Keys == "" {
 		return r, nil
 	}
-	keys, digest, err := readKeys(r.spec.Keys)
+	keys, digest, err := ReadKeys(r.spec.Keys)
 	if err == nil && digest != r.spec.Digest {
 		err = fmt.Errorf("keys: %s has changed since it was first read", r.spec.Keys)
 	}
@@ -58,8 +62,11 @@ func newRequests(raw json.RawMessage) (load.Workload, error) {
 	return r, err
 }
 
+// CheckStatus says what is wrong with a list of right statuses, or nil.
+func CheckStatus(list string) error { return new(Requests).allow(list) }
+
 // allow notes the statuses that are right: "204", or "2xx" for all of a hundred.
-func (r *requests) allow(list string) error {
+func (r *Requests) allow(list string) error {
 	for word := range strings.SplitSeq(list, ",") {
 		low, span := strings.TrimSpace(word), 1
 		if digit, ok := strings.CutSuffix(low, "xx"); ok {
@@ -77,12 +84,12 @@ func (r *requests) allow(list string) error {
 }
 
 // AppendTarget is AppendTargetOf the first URL.
-func (r *requests) AppendTarget(dst []byte, stream, n uint64) []byte {
+func (r *Requests) AppendTarget(dst []byte, stream, n uint64) []byte {
 	return r.AppendTargetOf(dst, 0, stream, n)
 }
 
 // AppendTargetOf appends the target of a URL with the request's key in every place for one.
-func (r *requests) AppendTargetOf(dst []byte, url int, stream, n uint64) []byte {
+func (r *Requests) AppendTargetOf(dst []byte, url int, stream, n uint64) []byte {
 	parts := r.spec.Targets[url]
 	dst = append(dst, parts[0]...)
 	if len(parts) == 1 {
@@ -97,7 +104,7 @@ func (r *requests) AppendTargetOf(dst []byte, url int, stream, n uint64) []byte 
 }
 
 // pick is the index of a request's key: each is equally likely, and a pure function of seed, stream and n.
-func (r *requests) pick(stream, n uint64) uint64 {
+func (r *Requests) pick(stream, n uint64) uint64 {
 	index, _ := bits.Mul64(scatter(scatter(scatter(r.spec.Seed)^stream)^n), uint64(len(r.keys)))
 	return index
 }
@@ -111,13 +118,20 @@ func scatter(x uint64) uint64 {
 }
 
 // RightStatus tells whether an answer of that status is ok.
-func (r *requests) RightStatus(status int) bool {
+func (r *Requests) RightStatus(status int) bool {
 	return status >= 0 && status < len(r.right) && r.right[status]
 }
 
-func (r *requests) Length(uint64, uint64, int64) bool        { return true }
-func (r *requests) Check(uint64, uint64, int, []byte) string { return "" }
-func (r *requests) Hit(uint64, uint64) (hit, known bool)     { return false, false }
+// Check judges the body of an answer: "" or "wrong body".
+func (r *Requests) Check(_, _ uint64, _ int, body []byte) string {
+	if !bytes.Contains(body, r.body) {
+		return "wrong body"
+	}
+	return ""
+}
+
+func (r *Requests) Length(uint64, uint64, int64) bool    { return true }
+func (r *Requests) Hit(uint64, uint64) (hit, known bool) { return false, false }
 
 var (
 	errNoKeys      = errors.New("keys: the file holds no key")
@@ -127,8 +141,8 @@ var (
 // keysLimit bounds the file of keys, in bytes.
 const keysLimit = 1 << 30
 
-// readKeys reads one key a line, empty lines left out, and returns them percent-encoded.
-func readKeys(path string) (keys []string, digest string, err error) {
+// ReadKeys reads one key a line, empty lines left out, and returns them percent-encoded.
+func ReadKeys(path string) (keys []string, digest string, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, "", fmt.Errorf("keys: %w", err)

@@ -1,0 +1,346 @@
+package cli_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"bakeoff/internal/record"
+)
+
+// webServer is a private nginx.
+type webServer struct {
+	address string
+	cmd     *exec.Cmd
+	ended   chan struct{}
+}
+
+// freeAddress is one on loopback that nobody listens at.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// serve starts an nginx with these lines in its server block; serveAt does at an address,
+// and skips where that is taken.
+func serve(t *testing.T, s *scene, lines string) *webServer {
+	t.Helper()
+	return serveAt(t, s, freeAddress(t), lines)
+}
+
+func serveAt(t *testing.T, s *scene, address, lines string) *webServer {
+	t.Helper()
+	if l, err := net.Listen("tcp", address); err != nil {
+		t.Skipf("SKIPPED: the plan names %s: %v", address, err)
+	} else {
+		l.Close()
+	}
+	dir, err := os.MkdirTemp(s.dir, "nginx-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var temporary strings.Builder
+	for _, kind := range []string{"client_body", "proxy", "fastcgi", "scgi", "uwsgi"} {
+		fmt.Fprintf(&temporary, "%s_temp_path %s;\n", kind, dir)
+	}
+	ssl := ""
+	if strings.Contains(lines, "ssl_certificate") {
+		ssl = " ssl"
+	}
+	config := fmt.Sprintf("daemon off; master_process off; pid %s/pid; error_log %s/log;\nevents {}\nhttp { access_log off; keepalive_requests 1000000;\n%sserver { listen %s%s;\n%s } }\n",
+		dir, dir, &temporary, address, ssl, lines)
+	if err := os.WriteFile(filepath.Join(dir, "conf"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	nginx, err := exec.LookPath("nginx")
+	if err != nil {
+		nginx = "/usr/sbin/nginx"
+	}
+	w := &webServer{address: address, ended: make(chan struct{})}
+	w.cmd = exec.Command(nginx, "-p", dir, "-c", filepath.Join(dir, "conf"), "-e", filepath.Join(dir, "log"))
+	if err := w.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { w.cmd.Wait(); close(w.ended) }()
+	t.Cleanup(w.kill)
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			conn.Close()
+			return w
+		}
+		if time.Now().After(deadline) {
+			log, _ := os.ReadFile(filepath.Join(dir, "log"))
+			t.Fatalf("nginx does not listen at %s: %v\n%s", address, err, log)
+		}
+	}
+}
+
+func (w *webServer) kill() {
+	w.cmd.Process.Kill()
+	<-w.ended
+}
+
+// serversText is a plan of running servers: name, address with path, and further keys of each.
+func serversText(targets [][3]string, more ...string) string {
+	var b strings.Builder
+	b.WriteString("name: e2e\nblocks: 1\nwarmup: 0s\ntargets:\n")
+	for _, t := range targets {
+		fmt.Fprintf(&b, "  - {name: %s, kind: url, url: \"http://%s\"%s}\n", t[0], t[1], t[2])
+	}
+	return b.String() + strings.Join(more, "\n") + "\n"
+}
+
+const shortClosed = "phases: [{name: closed, model: closed, connections: 4, duration: 500ms}]"
+
+// reasonsOf are the reasons of all trials, by target.
+func reasonsOf(t *testing.T, r *record.Reader) map[string][]record.Reason {
+	t.Helper()
+	out := map[string][]record.Reason{}
+	for _, state := range r.Trials() {
+		trial, err := state.Trial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[trial.Target] = append(out[trial.Target], trial.Reasons...)
+	}
+	return out
+}
+
+// TestServers compares a server with the same one behind two more.
+func TestServers(t *testing.T) {
+	s := newScene(t)
+	fast := serve(t, s, "location /ping { return 200 'pong at $arg_x'; }")
+	middle := serve(t, s, "location / { proxy_pass http://"+fast.address+"; }")
+	slow := serve(t, s, "location / { proxy_pass http://"+middle.address+"; }")
+	s.write("p.yaml", serversText([][3]string{
+		{"near", fast.address + "/ping?x=1", ", expect: {body: pong at 1}"},
+		{"far", slow.address + "/ping?x=2", ", expect: {status: 200, body: pong at 2}"},
+	}, "pilot: 500ms", `phases:
+  - {name: closed, model: closed, connections: 4, duration: 1s}
+  - {name: open, model: open, rate_of_pilot: 0.3, connections: 8, duration: 500ms, reconnect: true, check_share: 1}`))
+	e := s.run(0, "run", "--short", "p.yaml")
+	e.nothingLeft(time.Second)
+	s.noFiles()
+	wantAll(t, "stdout", e.stdout.String(), "1 block of 1.5 s of 2 running servers on ", "shared core", ": near and far (short)",
+		"all counts are the agents'\nown (no second witness)", "Servers as asked", "pong at 1", "bodies checked", "100.0 %")
+	for _, no := range []string{"rows", "hit ratio", "fill of the table", "Database", "balancer", "Replica", "CPU per answer", "Versions"} {
+		if strings.Contains(e.stdout.String(), no) {
+			t.Errorf("the report of running servers speaks of %q:\n%s", no, e.stdout)
+		}
+	}
+	if text := e.stderr.String(); strings.Contains(text, "starting") || strings.Contains(text, "stopping") || strings.Contains(text, "bakeoff: ") {
+		t.Errorf("something was started, or it complains:\n%s", text)
+	}
+	private(t, s.theRun())
+	r := s.open()
+	run := r.Run()
+	if run.Status != record.Complete || run.Pilot == nil || run.Pilot.Slowest != "far" || run.Database.Kind != "" || run.Balancer.Kind != "" {
+		t.Errorf("run.json: %s, pilot %v, database %v, balancer %v", run.Status, run.Pilot, run.Database, run.Balancer)
+	}
+	if near := run.Targets[0]; near.Kind != record.KindURL || near.Address != fast.address || near.Expect.Status != 200 || near.Pool != nil {
+		t.Errorf("target %+v", near)
+	}
+	if got := reasonsOf(t, r); len(got["near"])+len(got["far"]) > 0 {
+		for _, reason := range append(got["near"], got["far"]...) {
+			if reason.Code != "generator-limited" && reason.Code != "disturbed-host" {
+				t.Errorf("%s: %s", reason.Code, reason.Text)
+			}
+		}
+	}
+	servers(t, r)
+	var raw map[string]map[string]any
+	data, err := os.ReadFile(filepath.Join(s.theRun(), "run.json"))
+	if json.Unmarshal(data, &raw); err != nil || raw["run"]["database"] != nil || raw["run"]["balancer"] != nil || raw["run"]["targets"].([]any)[0].(map[string]any)["replicas"] != nil {
+		t.Errorf("run.json holds what there was not: %v\n%s", err, data)
+	}
+	again := s.run(0, "run", "--resume", s.theRun())
+	wantAll(t, "resume", again.stderr.String(), "is complete, nothing is left to do")
+	wantAll(t, "markdown", s.run(0, "report", "--format", "markdown", s.theRun()).stdout.String(), "2 running servers")
+}
+
+// servers checks what the trials of running servers hold, and that the near one answered more.
+func servers(t *testing.T, r *record.Reader) {
+	t.Helper()
+	ok := map[string]int64{}
+	for _, state := range r.Trials() {
+		trial, err := state.Trial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(trial.Replicas)+len(trial.Commands) > 0 || trial.Nonce != "" || len(trial.Checks) != 6 {
+			t.Errorf("%s: replicas %v, commands %v, nonce %q, checks %v", state.Folder, trial.Replicas, trial.Commands, trial.Nonce, trial.Checks)
+		}
+		for _, p := range trial.Phases {
+			if w := p.Witness; w.DatabaseReads != -1 || w.BalancerTotal != -1 || w.Connections != -1 {
+				t.Errorf("%s: somebody witnessed: %+v", state.Folder, w)
+			}
+		}
+		for line, err := range state.Loads() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if line.Phase == 1 {
+				ok[trial.Target] += line.Books.OK
+			}
+		}
+	}
+	if ok["near"] <= ok["far"] || ok["far"] == 0 {
+		t.Errorf("answers in the closed phase: %v; the far one is behind two more servers", ok)
+	}
+}
+
+// TestServersThatFail has one server that is right, and one of each kind that is not.
+func TestServersThatFail(t *testing.T) {
+	s := newScene(t)
+	good := serve(t, s, "location /500 { return 500; } location /moved { return 302 /; } location / { return 200 pong; }")
+	s.write("p.yaml", serversText([][3]string{
+		{"good", good.address + "/", ""},
+		{"down", freeAddress(t) + "/", ""},
+		{"failing", good.address + "/500", ""},
+		{"other", good.address + "/", ", expect: {body: ping}"},
+		{"moved", good.address + "/moved", ""},
+		{"moving", good.address + "/moved", ", expect: {status: 302}"},
+	}, shortClosed))
+	v := s.run(1, "verify", "p.yaml")
+	wantAll(t, "stdout", v.stdout.String(),
+		"good: http://"+good.address+"/ answers as expected\n", "down: http://", "does not answer as expected: 1 of 1 checks failed", "connection refused",
+		"moving: http://"+good.address+"/moved answers as expected\n",
+		"500 in 20 of 20 answers, not 200", "302 in 20 of 20 answers, not 200", `does not hold "ping" in 20 of 20 answers, it is "pong"`)
+	wantAll(t, "stderr", v.stderr.String(), "bakeoff: error: a target does not keep the contract: down, failing, other, moved\n")
+
+	e := s.run(0, "run", "--short", "p.yaml")
+	e.nothingLeft(time.Second)
+	reasons := reasonsOf(t, s.open())
+	for target, want := range map[string]record.Reason{
+		"down":    {Code: "no-answer", Text: "does not answer before the load: dial tcp"},
+		"failing": {Code: "contract", Text: `the first is "status": 500 in 4 of 4 answers, not 200`},
+		"other":   {Code: "contract", Text: `the first is "body": does not hold "ping"`},
+		"moved":   {Code: "contract", Text: `the first is "status": 302 in 4 of 4 answers, not 200`},
+	} {
+		got := reasons[target]
+		if len(got) != 1 || got[0].Code != want.Code || !strings.Contains(got[0].Text, want.Text) {
+			t.Errorf("%s: %v, want %v", target, got, want)
+		}
+	}
+	for _, target := range []string{"good", "moving"} {
+		if got := reasons[target]; len(got) > 0 {
+			t.Errorf("%s: %v", target, got)
+		}
+	}
+	wantAll(t, "report", e.stdout.String(), "down has a valid trial in 0 of 1 block", "no-answer: http://")
+}
+
+// TestServerDown repeats the trials of a server that does not answer, and says that too few are valid.
+func TestServerDown(t *testing.T) {
+	s := newScene(t)
+	good := serve(t, s, "location / { return 200 pong; }")
+	s.write("p.yaml", serversText([][3]string{{"good", good.address, ""}, {"down", freeAddress(t), ""}}, shortClosed))
+	e := s.run(4, "run", "p.yaml")
+	wantAll(t, "stderr", e.stderr.String(), "bakeoff: error: a target lacks enough valid trials: down has none in 1 of 1 block\n")
+	if got := reasonsOf(t, s.open())["down"]; len(got) != 3 || got[2].Code != "no-answer" {
+		t.Errorf("down: %v", got)
+	}
+}
+
+// TestServerKilled ends a server in the middle of its load.
+func TestServerKilled(t *testing.T) {
+	s := newScene(t)
+	dying := serve(t, s, "location / { return 200 pong; }")
+	s.write("p.yaml", serversText([][3]string{{"dying", dying.address, ""}}, strings.Replace(shortClosed, "500ms", "2s", 1)))
+	e := s.start("run", "--short", "p.yaml")
+	e.await("closed: 4 connections for 2s", 1)
+	time.Sleep(time.Second)
+	dying.kill()
+	e.wantStatus(0, time.Minute)
+	e.nothingLeft(time.Second)
+	reasons := reasonsOf(t, s.open())["dying"]
+	var text []string
+	for _, r := range reasons {
+		text = append(text, r.Code+": "+r.Text)
+	}
+	wantAll(t, "reasons", strings.Join(text, "\n"), "wrong-answers: phase closed: ", "refused", "no-answer: http://"+dying.address+" does not answer after the load")
+}
+
+// TestServersInterrupted ends a run with Ctrl-C and goes on with it; the servers run on.
+func TestServersInterrupted(t *testing.T) {
+	s := newScene(t)
+	web := serve(t, s, "location / { return 200 pong; }")
+	s.write("p.yaml", serversText([][3]string{{"a", web.address, ""}, {"b", web.address, ""}}, shortClosed))
+	e := s.start("run", "--short", "p.yaml")
+	e.await("closed: 4 connections", 2)
+	e.signal(syscall.SIGINT)
+	e.wantStatus(130, 15*time.Second)
+	e.nothingLeft(0)
+	s.noFiles()
+	wantAll(t, "stdout", e.stdout.String(), "ABORTED: interrupted", "2 running servers")
+	if got := finished(t, s.open()); got[record.Valid] != 1 {
+		t.Errorf("finished trials: %v", got)
+	}
+	s.run(0, "run", "--resume", s.theRun())
+	r := s.open()
+	if got := finished(t, r); r.Run().Status != record.Complete || got[record.Valid] != 2 {
+		t.Errorf("after --resume: %s, %v", r.Run().Status, got)
+	}
+	if web.cmd.ProcessState != nil {
+		t.Error("the server was ended")
+	}
+}
+
+// TestServersTLS loads over TLS, by agents that are told which certificates to trust.
+func TestServersTLS(t *testing.T) {
+	s := newScene(t)
+	certificate(t, s)
+	web := serve(t, s, "ssl_certificate "+s.path("cert")+"; ssl_certificate_key "+s.path("key")+"; location / { return 200 pong; }")
+	_, port, _ := net.SplitHostPort(web.address)
+	text := serversText([][3]string{{"a", "localhost:" + port + "/x", ", expect: {body: pong}"}}, "agents: {engine: http}", shortClosed)
+	s.write("p.yaml", strings.ReplaceAll(text, "http://", "https://"))
+	wantAll(t, "stdout", s.run(1, "verify", "p.yaml").stdout.String(), "certificate")
+	s.env = append(s.env, "SSL_CERT_FILE="+s.path("cert"))
+	s.run(0, "run", "--short", "p.yaml")
+	if got := finished(t, s.open()); got[record.Valid] != 1 {
+		t.Errorf("trials: %v, %v", got, reasonsOf(t, s.open()))
+	}
+}
+
+// certificate makes the files cert and key of localhost.
+func certificate(t *testing.T, s *scene) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), IsCA: true, BasicConstraintsValid: true,
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.write("cert", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})))
+	s.write("key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
+}

@@ -1,0 +1,179 @@
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"bakeoff/internal/collect"
+	"bakeoff/internal/endpoint"
+	"bakeoff/internal/fleet"
+	"bakeoff/internal/load"
+	"bakeoff/internal/plan"
+	"bakeoff/internal/record"
+	"bakeoff/internal/target"
+)
+
+// servers is the stage of targets that run already: nothing is started and
+// nothing stopped, and nobody but the agents counts requests.
+type servers struct {
+	o     *Options
+	names endpoint.Resolver
+	all   []*server // in plan order; known after preflight
+}
+
+// server is one of them. It is its own deployment: there is nothing to deploy.
+type server struct {
+	plan plan.Target
+	endpoint.Endpoint
+}
+
+// preflight finds the one address of each server; a name may lead to one that nothing is sent to.
+func (s *servers) preflight(ctx context.Context) error {
+	if s.o.Keep {
+		return &PlanError{errors.New("--keep leaves the first trial's processes running, and of running servers none is started")}
+	}
+	s.all = nil
+	var errs []error
+	for _, t := range s.o.Plan.Targets {
+		at, err := endpoint.At(ctx, s.names, t.URL, s.o.Plan.AllowHosts)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("target %s: %w", t.Name, err))
+		}
+		s.all = append(s.all, &server{t, at})
+	}
+	err := errors.Join(errs...)
+	if _, refused := errors.AsType[*endpoint.RefusedError](err); refused {
+		return &PlanError{err}
+	}
+	return err
+}
+
+func (s *servers) missing(context.Context) ([]target.Need, error) { return nil, nil }
+
+// outline says what each server is asked, and how hard.
+func (s *servers) outline() ([]string, error) {
+	p := s.o.Plan
+	var out []string
+	for _, t := range p.Targets {
+		out = append(out, fmt.Sprintf("%s is asked for %s; right is %s", t.Name, t.URL, rightOf(t.Expect)))
+	}
+	out = append(out, fmt.Sprintf("each in turn, by %d agents, at most %d requests at a time:", p.Agents.Count, p.InFlight()))
+	for _, ph := range p.Phases {
+		out = append(out, fmt.Sprintf("  %s, %v: %s", ph.Name, ph.Duration, pace(ph)))
+	}
+	return out, nil
+}
+
+func pace(p plan.Phase) string {
+	switch {
+	case p.Model == load.Closed:
+		return fmt.Sprintf("as fast as %d connections get answers", p.Connections)
+	case p.Rate > 0:
+		return fmt.Sprintf("%v requests per second", p.Rate)
+	}
+	return fmt.Sprintf("%v of what the slowest server answers in the pilot", p.RateOfPilot)
+}
+
+func rightOf(e plan.Expect) string {
+	text := fmt.Sprintf("status %d", e.Status)
+	if e.Body != "" {
+		text += fmt.Sprintf(" and a body with %q", e.Body)
+	}
+	return text
+}
+
+// overhead as seen on two cores.
+func (s *servers) overhead() plan.Overhead {
+	return plan.Overhead{Setup: time.Second, Trial: 200 * time.Millisecond, Phase: 500 * time.Millisecond}
+}
+
+func (s *servers) owns() bool { return false }
+
+// open has nothing to start: preflight has found the addresses.
+func (s *servers) open(context.Context, string) error { return nil }
+
+// same refuses servers that were at another address.
+func (s *servers) same(rec record.Run) error {
+	for i, was := range rec.Targets {
+		if is := s.all[i]; is.Dial != was.Address {
+			return fmt.Errorf("%s was at %s when the run began and is at %s now", was.Name, was.Address, is.Dial)
+		}
+	}
+	return nil
+}
+
+func (s *servers) describe(rec *record.Run) {
+	for _, one := range s.all {
+		e := one.plan.Expect
+		rec.Targets = append(rec.Targets, record.TargetInfo{
+			Name: one.plan.Name, Kind: record.KindURL, URL: one.plan.URL, Address: one.Dial, Expect: &record.Expect{Status: e.Status, Body: e.Body},
+		})
+	}
+	addNote(rec, "running servers: nothing was deployed, and there was no second witness: all counts are the agents' own")
+}
+
+func (s *servers) look(context.Context) error { return nil }
+
+func (s *servers) deploy(_ context.Context, name, _ string) (deployment, error) {
+	for _, one := range s.all {
+		if one.plan.Name == name {
+			return one, nil
+		}
+	}
+	panic("controller: no target " + name + " in the plan it came from")
+}
+
+func (s *servers) sources() []collect.Source                                { return nil }
+func (s *servers) gauges() collect.Status                                   { return nil }
+func (s *servers) end(context.Context, func(func(*record.Run)) error) error { return nil }
+func (s *servers) close(context.Context) error                              { return nil }
+
+// check asks a handful of times on more than one connection.
+func (s *server) check(ctx context.Context, when string, full bool) (verdict, error) {
+	probe := endpoint.Probe{Endpoint: s.Endpoint, Status: s.plan.Expect.Status, Body: s.plan.Expect.Body, Connections: 2, Each: 2}
+	if full {
+		probe.Connections, probe.Each = 4, 5
+	}
+	found, err := probe.Check(ctx, when)
+	if err != nil {
+		return verdict{}, err
+	}
+	result := target.Result{Checks: found.Checks}
+	out := verdict{result.Checks, result.Reasons()}
+	if failed := result.Failed(); found.Answered == 0 && len(failed) > 0 {
+		text := fmt.Sprintf("%s does not answer %s the load: %s", s.plan.URL, when, failed[0].Detail)
+		out.reasons = []record.Reason{{Code: "no-answer", Text: text}}
+	}
+	return out, nil
+}
+
+// task is the one request of the plan, again and again.
+func (s *server) task(load.Phase) (fleet.Task, error) {
+	spec, err := json.Marshal(endpoint.Spec{
+		Targets: [][]string{s.Target}, Status: strconv.Itoa(s.plan.Expect.Status), Body: s.plan.Expect.Body,
+	})
+	if err != nil {
+		return fleet.Task{}, fmt.Errorf("controller: %w", err)
+	}
+	return fleet.Task{URLs: []string{s.Base}, Dial: []string{s.Dial}, Contract: endpoint.Contract, Workload: spec}, nil
+}
+
+// count counts nothing.
+func (s *server) count(context.Context) (tally, error) {
+	return func(context.Context, int64) (record.Witness, error) {
+		return record.Witness{DatabaseReads: target.NotCounted, BalancerTotal: target.NotCounted, Connections: target.NotCounted}, nil
+	}, nil
+}
+
+func (s *server) describe(*record.Trial)     {}
+func (s *server) sources() []collect.Source  { return nil }
+func (s *server) names() map[string]string   { return nil }
+func (s *server) workers() int               { return 0 }
+func (s *server) countConnections() error    { return nil }
+func (s *server) intact() error              { return nil }
+func (s *server) byHand() []string           { return nil }
+func (s *server) stop(context.Context) error { return nil }

@@ -1,0 +1,89 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"bakeoff/internal/database"
+	"bakeoff/internal/record"
+	"bakeoff/internal/target"
+)
+
+// count is what the witnesses have counted so far.
+type count struct {
+	db       database.Counters
+	balancer int64 // -1 where nothing counts
+}
+
+// witness reads the counters.
+func (d *replicated) witness(ctx context.Context) (count, error) {
+	c := count{balancer: -1}
+	var err error
+	if c.db, err = d.stage.db.Counters(ctx); err != nil {
+		return c, fmt.Errorf("database counters: %w", err)
+	}
+	if d.nginx != nil {
+		c.balancer, err = d.nginx.Requests(ctx)
+	}
+	return c, err
+}
+
+// count begins to count once the database stands still.
+func (d *replicated) count(ctx context.Context) (tally, error) {
+	if _, _, err := target.Idle(ctx, d.stage.db); err != nil {
+		return nil, fmt.Errorf("database counters: %w", err)
+	}
+	earlier, err := d.witness(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, sent int64) (record.Witness, error) {
+		return d.difference(ctx, earlier, sent)
+	}, nil
+}
+
+// settle is how long the database may take to finish statements whose clients gave up.
+const settle = 15 * time.Second
+
+// difference reads the counters after a phase, once the target is idle: when
+// nothing was cut the counts are final as soon as they agree; else they are
+// once they stand still for half a second.
+func (d *replicated) difference(ctx context.Context, before count, sent int64) (record.Witness, error) {
+	deadline := time.Now().Add(settle)
+	var earlier count
+	for round := 0; ; round++ {
+		now, err := d.witness(ctx)
+		if err != nil {
+			return record.Witness{}, err
+		}
+		w := minus(now, before)
+		agree := w.DatabaseReads == sent && (w.BalancerTotal < 0 || w.BalancerTotal == sent)
+		still := round > 0 && now.db.Reads == earlier.db.Reads && now.balancer == earlier.balancer
+		if agree || still || time.Now().After(deadline) {
+			return w, nil
+		}
+		earlier = now
+		select {
+		case <-ctx.Done():
+			return w, context.Cause(ctx)
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+}
+
+func minus(now, before count) record.Witness {
+	d := now.db.Sub(before.db)
+	if selects := d.Others["select"]; selects > 0 { // the reads are among them
+		if d.Others["select"] = selects - d.Reads; d.Others["select"] <= 0 {
+			delete(d.Others, "select")
+		}
+	}
+	w := record.Witness{
+		DatabaseReads: d.Reads, BalancerTotal: target.NotCounted, Connections: d.Connections, DatabaseOthers: d.Others,
+	}
+	if now.balancer >= 0 {
+		w.BalancerTotal = now.balancer - before.balancer
+	}
+	return w
+}

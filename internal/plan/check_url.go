@@ -1,0 +1,115 @@
+package plan
+
+import (
+	"net/url"
+	"strings"
+)
+
+// around looks at what stands around the targets: of running servers nothing may.
+func (c *checker) around() {
+	p := c.plan
+	if p.Running() {
+		for _, key := range []string{"dataset", "database", "balancer", "deployment"} {
+			c.absent(key, forRecipes)
+		}
+		c.absent("allow_unfair", "is for kind: recipe; of running servers no difference is refused")
+		return
+	}
+	c.dataset()
+	c.database()
+	c.balancer()
+	c.integer("deployment.replicas", p.Deployment.Replicas, 1, 100)
+	c.integer("deployment.workers", p.Deployment.Workers, 1, 256)
+	c.integer("deployment.pool", p.Deployment.Pool, 1, 10_000)
+}
+
+// forRecipes says why a key must not be given with kind: url.
+const forRecipes = "is for kind: recipe; a running server is taken as it is"
+
+// kind looks at a target as its kind asks for.
+func (c *checker) kind(path string, i int, t Target) {
+	if c.bad(path + ".kind") {
+		return
+	}
+	if !known(t.Kind) {
+		c.word(path+".kind", t.Kind, KindRecipe, KindURL)
+	}
+	if first := c.plan.Targets[0].Kind; known(first) && known(t.Kind) && (t.Kind == KindURL) != (first == KindURL) {
+		words := map[bool]string{true: "a running server", false: "of a recipe"}
+		at := path + ".kind"
+		if !c.has(at) {
+			at = path
+		}
+		c.report(at, "make two plans", "is %s, targets[0] is %s: the targets of a plan are of one kind", words[t.Kind == KindURL], words[first == KindURL])
+	}
+	switch t.Kind {
+	case KindURL:
+		c.running(path, t)
+	case "":
+		c.target(path, t)
+	}
+}
+
+func known(kind string) bool { return kind == "" || kind == KindURL }
+
+// running looks at a server that runs already.
+func (c *checker) running(path string, t Target) {
+	for _, key := range []string{".recipe", ".variant", ".settings", ".replicas", ".workers", ".pool"} {
+		c.absent(path+key, forRecipes)
+	}
+	if !c.has(path + ".name") {
+		c.report(path+".name", "such as old, new", "a running server needs a name")
+	} else {
+		c.name(path+".name", t.Name)
+	}
+	if !c.has(path + ".url") {
+		c.report(path+".url", "such as http://127.0.0.1:8080/ping", "kind: url needs a url")
+	} else if c.url(path+".url", t.URL) {
+		c.asked(path+".url", t.URL)
+	}
+	c.expect(path+".expect", t.Expect)
+}
+
+// asked checks a URL as the one of a running server.
+func (c *checker) asked(path, text string) {
+	u, err := url.Parse(text)
+	if err != nil {
+		return // c.url has said so
+	}
+	target := u.EscapedPath()
+	if u.RawQuery != "" || u.ForceQuery {
+		target += "?" + u.RawQuery
+	}
+	_, written, _ := strings.Cut(text, "://")
+	switch {
+	case strings.Contains(text, "#"):
+		c.report(path, "leave out the # and what follows", "must not hold a fragment: it is never sent")
+	case len(text) > mostURL:
+		c.report(path, "", "%d bytes are more than %d", len(text), mostURL)
+	case !strings.HasSuffix(written, target) || strings.ContainsFunc(target, odd):
+		c.report(path, "a space is %20", "must be percent-encoded: it is sent as it stands")
+	case u.Scheme == "https" && c.plan.Agents.Engine == "native" && !c.bad("agents.engine"):
+		c.report(path, "add agents: {engine: http}", "https needs agents.engine http: the native engine speaks no TLS")
+	}
+	if err := Consent(u.Hostname(), c.plan.AllowHosts); err != nil {
+		c.report(path, "", "%v", err)
+	}
+}
+
+const mostURL = 4096
+
+// odd tells what cannot stand in a request line.
+func odd(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("\"<>\\^`{|}", r) }
+
+func (c *checker) expect(path string, e Expect) {
+	c.integer(path+".status", e.Status, 200, 599)
+	switch {
+	case !c.has(path + ".body"):
+	case e.Body == "":
+		c.report(path+".body", "leave it out where any body is right", "is empty: every body contains that")
+	case len(e.Body) > 4096:
+		c.report(path+".body", "", "%d bytes are more than 4096", len(e.Body))
+	case e.Status == 204 || e.Status == 304:
+		c.report(path+".body", "", "an answer of status %d never has a body", e.Status)
+	}
+}
