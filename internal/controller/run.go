@@ -38,6 +38,7 @@ type run struct {
 	valid   map[string]map[int]bool // target to blocks with a valid trial
 	// measured is the time spent in measured phases of blocks from 1.
 	measured time.Duration
+	starts   starts
 }
 
 // place is one target in one block.
@@ -114,7 +115,11 @@ func (r *run) all(ctx context.Context, remaining []plan.Trial) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.fleet.Close()) }()
-	if err := r.blocks(ctx, remaining); err != nil {
+	err = r.blocks(ctx, remaining)
+	if noteErr := r.writer.Update(r.starts.note); err == nil {
+		err = noteErr
+	}
+	if err != nil {
 		return err
 	}
 	return r.digestAtEnd(ctx)
@@ -249,6 +254,7 @@ func (r *run) note(rec record.Trial) {
 
 // remember notes an attempt, and that a target has a valid trial in a block.
 func (r *run) remember(rec record.Trial) {
+	r.starts.add(rec)
 	at := place{rec.Block, rec.Target}
 	r.tried[at] = max(r.tried[at], rec.Attempt)
 	r.last[rec.Block] = max(r.last[rec.Block], rec.Position)

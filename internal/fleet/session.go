@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -81,13 +82,41 @@ func (f *Fleet) accept() {
 			time.Sleep(10 * time.Millisecond) // such as no descriptor left: it may pass
 			continue
 		}
-		select {
-		case f.strangers <- struct{}{}:
-			f.work.Go(func() { f.greet(conn) })
-		default:
-			_ = conn.Close() // too many who have not proven themselves
-		}
+		f.strangers.add(conn)
+		f.work.Go(func() { f.greet(conn) })
 	}
+}
+
+// strangers are connections that have not said who they are, oldest first.
+// One too many closes the oldest: who holds connections and says nothing
+// must not keep an agent out, which says hello at once.
+type strangers struct {
+	limit int
+
+	mu   sync.Mutex
+	open []net.Conn
+}
+
+func (s *strangers) add(conn net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.open) >= s.limit {
+		_ = s.open[0].Close()
+		s.open = slices.Delete(s.open, 0, 1)
+	}
+	s.open = append(s.open, conn)
+}
+
+// remove forgets a connection; false: it was closed for being one too many.
+func (s *strangers) remove(conn net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := slices.Index(s.open, conn)
+	if at < 0 {
+		return false
+	}
+	s.open = slices.Delete(s.open, at, at+1)
+	return true
 }
 
 // greet hears a hello and serves the agent, or turns it away.
@@ -95,14 +124,12 @@ func (f *Fleet) greet(raw net.Conn) {
 	defer raw.Close()
 	unhook := context.AfterFunc(f.ctx, func() { _ = raw.Close() })
 	defer unhook()
-	known := sync.OnceFunc(func() { <-f.strangers })
-	defer known()
 
 	conn := tls.Server(raw, f.tls)
 	_ = conn.SetDeadline(time.Now().Add(greetWithin))
 	in := newLineReader(conn, helloLimit)
 	m, err := in.read()
-	if err != nil || m.Hello == nil {
+	if !f.strangers.remove(raw) || err != nil || m.Hello == nil {
 		return
 	}
 	s, reason := f.admit(m.Hello, conn)
@@ -110,7 +137,6 @@ func (f *Fleet) greet(raw net.Conn) {
 		_ = send(conn, message{Refusal: &refusal{Reason: reason}})
 		return
 	}
-	known()
 	_ = conn.SetDeadline(time.Time{})
 	in.limit = lineLimit
 	s.serve(in)
