@@ -267,7 +267,7 @@ func TestControllersEndIsTheAgentsEnd(t *testing.T) {
 }
 
 // startController runs a controller with two agents in a process of its own.
-func startController(t *testing.T, url string) (pid int, agents []int) {
+func startController(t *testing.T, url string, env ...string) (pid int, agents []int) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -275,6 +275,7 @@ func startController(t *testing.T, url string) (pid int, agents []int) {
 	}
 	cmd := exec.Command(self)
 	cmd.Env = []string{roleEnv + "=controller", "FLEET_TEST_URL=" + url, "FLEET_TEST_DIR=" + t.TempDir()}
+	cmd.Env = append(cmd.Env, env...)
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -51,7 +52,9 @@ func TestMain(m *testing.M) {
 func agentRole() int {
 	options, err := FromEnvironment(os.Getenv)
 	if err == nil {
-		options.Version = "test"
+		options.Version = cmp.Or(os.Getenv("FLEET_TEST_VERSION"), "test")
+		options.PlanDigest = cmp.Or(os.Getenv("FLEET_TEST_PLAN"), options.PlanDigest)
+		options.Fingerprint = cmp.Or(os.Getenv("FLEET_TEST_FINGERPRINT"), options.Fingerprint)
 		options.Engines = engines()
 		options.Workloads = workloads(nil)
 		err = Agent(context.Background(), options)
@@ -68,7 +71,9 @@ func controllerRole() int {
 	signal.Ignore(syscall.SIGPIPE)
 	p := &processes{}
 	dir := os.Getenv("FLEET_TEST_DIR")
-	f, err := Start(context.Background(), testOptions(p, dir, 2))
+	options := testOptions(p, dir, 2)
+	options.Address = os.Getenv("FLEET_TEST_ADDRESS")
+	f, err := Start(context.Background(), options)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -271,7 +276,10 @@ func workloads(built func()) map[string]func(json.RawMessage) (load.Workload, er
 }
 
 func engines() map[string]load.Engine {
-	return map[string]load.Engine{"metronome": metronome{}, "stubborn": metronome{stubborn: true}, "broken": broken{}, "net/http": load.NewHTTP()}
+	return map[string]load.Engine{
+		"metronome": metronome{}, "stubborn": metronome{stubborn: true}, "broken": broken{}, "sluggish": sluggish{},
+		"net/http": load.NewHTTP(), "native": load.NewRaw(1),
+	}
 }
 
 // broken is an engine that fails.
@@ -279,6 +287,19 @@ type broken struct{}
 
 func (broken) Run(context.Context, load.Job, func(load.Window)) error {
 	return errors.New("no descriptors left")
+}
+
+// sluggish is an engine that needs longer to get going in the second agent.
+type sluggish struct{ metronome }
+
+// sluggishBy is how much longer.
+const sluggishBy = 400 * time.Millisecond
+
+func (e sluggish) Run(ctx context.Context, job load.Job, emit func(load.Window)) error {
+	if job.Share.Index == 1 {
+		time.Sleep(time.Until(job.Start) + sluggishBy)
+	}
+	return e.metronome.Run(ctx, job, emit)
 }
 
 // metronome is the smallest honest engine: constant arrivals, one connection,
@@ -354,27 +375,42 @@ func knock(conn net.Conn, in *bufio.Reader, job load.Job, n uint64, books *stats
 	return true
 }
 
-// witness is a server that counts by key and remembers when it was last asked.
+// witness is a server that counts by key and remembers when it was asked.
 type witness struct {
 	*httptest.Server
-	mu   sync.Mutex
-	keys map[string]int
-	all  int
-	last time.Time
+	mu    sync.Mutex
+	keys  map[string]int
+	all   int
+	first map[string]time.Time // by key
+	last  time.Time
 }
 
 func newWitness(t testing.TB) *witness {
-	w := &witness{keys: map[string]int{}}
-	w.Server = httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.keys[r.URL.Query().Get("name")]++
-		w.all++
-		w.last = time.Now()
-		_, _ = io.WriteString(out, "{}")
-	}))
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newWitnessAt(t, listener)
+}
+
+func newWitnessAt(t testing.TB, listener net.Listener) *witness {
+	w := &witness{keys: map[string]int{}, first: map[string]time.Time{}}
+	w.Server = &httptest.Server{Listener: listener, Config: &http.Server{Handler: w}}
+	w.Start()
 	t.Cleanup(w.Close)
 	return w
+}
+
+func (w *witness) ServeHTTP(out http.ResponseWriter, r *http.Request) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	key := r.URL.Query().Get("name")
+	w.last = time.Now()
+	if w.keys[key]++; w.keys[key] == 1 {
+		w.first[key] = w.last
+	}
+	w.all++
+	_, _ = io.WriteString(out, "{}")
 }
 
 // seen is how many requests came, and when the last one did.

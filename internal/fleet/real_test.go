@@ -95,8 +95,12 @@ func TestRealEngineGivesOnePlan(t *testing.T) {
 
 func TestRealEngineStopsWithAFrozenAgent(t *testing.T) {
 	t.Parallel()
-	for name, thaw := range map[string]bool{"killed when lost": false, "thawed after it": true} {
-		t.Run(name, func(t *testing.T) {
+	for _, c := range []struct {
+		engine string
+		thaw   bool // after it was lost; else it is killed then
+	}{{"net/http", false}, {"net/http", true}, {"native", true}} {
+		thaw := c.thaw
+		t.Run(fmt.Sprintf("%s, thawed %t", c.engine, thaw), func(t *testing.T) {
 			t.Parallel()
 			server := newWitness(t)
 			f := startFleet(t, 2, func(o *Options) {
@@ -106,7 +110,7 @@ func TestRealEngineStopsWithAFrozenAgent(t *testing.T) {
 			})
 			t.Cleanup(func() { _ = f.options.Platform.Close() })
 			task := constantTask(server.URL, 200, time.Minute)
-			task.Engine = "net/http"
+			task.Engine = c.engine
 			frozen := f.Processes()[0]
 			out := run(t, f, task)
 			server.await(t, 50)
