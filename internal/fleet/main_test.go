@@ -123,7 +123,7 @@ func startFleet(t *testing.T, count int, change func(*Options)) *Fleet {
 func constantTask(url string, rate float64, d time.Duration) Task {
 	return Task{
 		URLs: []string{url}, Engine: "metronome", Contract: "numbers", Workload: json.RawMessage(`{"prefix":"k"}`), Seed: 7,
-		Phase: load.Phase{Name: "open", Model: load.Open, Connections: 8, Rate: rate, Duration: d, Timeout: time.Second},
+		Phase: load.Phase{Name: "open", Model: load.Open, Connections: 8, Rate: rate, Arrivals: load.Constant, Duration: d, Timeout: time.Second},
 	}
 }
 
