@@ -42,6 +42,8 @@ func TestMain(m *testing.M) {
 		os.Exit(agentRole())
 	case "controller":
 		os.Exit(controllerRole())
+	case "server":
+		os.Exit(serverRole())
 	}
 	flag.Parse()
 	_ = flag.Set("test.parallel", "8") // most of these tests wait for time to pass
@@ -51,6 +53,9 @@ func TestMain(m *testing.M) {
 // agentRole is the agent process of the tests.
 func agentRole() int {
 	options, err := FromEnvironment(os.Getenv)
+	if err == nil && os.Getenv("FLEET_TEST_FIRST") != "" {
+		err = GoFirst()
+	}
 	if err == nil {
 		options.Version = cmp.Or(os.Getenv("FLEET_TEST_VERSION"), "test")
 		options.PlanDigest = cmp.Or(os.Getenv("FLEET_TEST_PLAN"), options.PlanDigest)
@@ -84,6 +89,15 @@ func controllerRole() int {
 	_, err = f.Run(context.Background(), constantTask(os.Getenv("FLEET_TEST_URL"), 200, time.Minute), func(Snapshot) {})
 	fmt.Fprintln(os.Stderr, err)
 	return 1
+}
+
+// serverRole answers requests until its input ends; it says where.
+func serverRole() int {
+	server := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(out, "{}") }))
+	defer server.Close()
+	fmt.Println(server.URL)
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	return 0
 }
 
 // testOptions are those of a fleet whose agents are this test binary.
@@ -277,7 +291,7 @@ func workloads(built func()) map[string]func(json.RawMessage) (load.Workload, er
 
 func engines() map[string]load.Engine {
 	return map[string]load.Engine{
-		"metronome": metronome{}, "stubborn": metronome{stubborn: true}, "broken": broken{}, "sluggish": sluggish{},
+		"metronome": metronome{}, "stubborn": metronome{stubborn: true}, "broken": broken{}, "sluggish": sluggish{}, "mill": mill{},
 		"net/http": load.NewHTTP(), "native": load.NewRaw(1),
 	}
 }

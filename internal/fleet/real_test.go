@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -159,45 +158,4 @@ func TestCloseWithTheRealPlatform(t *testing.T) {
 			t.Errorf("%s ended with %+v", process.Name(), exit)
 		}
 	}
-}
-
-// BenchmarkFleet prints what agents cost their controller and how closely they start: a
-// phase of 5 s at 10 requests per second and agent, the server in this process included.
-func BenchmarkFleet(b *testing.B) {
-	for _, count := range []int{2, 16, 64} {
-		b.Run(fmt.Sprint(count), func(b *testing.B) {
-			server := newWitness(b)
-			p := &processes{}
-			defer p.Close()
-			f, err := Start(b.Context(), testOptions(p, b.TempDir(), count))
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer f.Close()
-			task := constantTask(server.URL, 10*float64(count), 5*time.Second)
-			task.Engine, task.Phase.Connections = "net/http", count
-			for b.Loop() {
-				before := cpuTime(b)
-				report, err := f.Run(b.Context(), task, func(Snapshot) {})
-				if err != nil || len(report.Lost) > 0 {
-					b.Fatalf("error %v, lost %+v", err, report.Lost)
-				}
-				used := cpuTime(b) - before
-				b.ReportMetric(float64(used.Microseconds())/(float64(count)*task.Phase.Duration.Seconds()), "us-cpu/agent-s")
-				b.ReportMetric(float64(report.Skew.Microseconds()), "us-skew")
-			}
-			var memory runtime.MemStats
-			runtime.ReadMemStats(&memory)
-			b.ReportMetric(float64(memory.HeapInuse)/float64(count)/1024, "KiB-heap/agent")
-		})
-	}
-}
-
-// cpuTime is what this process has used, user and system.
-func cpuTime(b *testing.B) time.Duration {
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
