@@ -6,7 +6,7 @@ BIN := bin/bakeoff
 # What tests need beside what a run needs.
 TEST_PACKAGES := mariadb-server nginx-light libmariadb-dev pkg-config python3-venv python3-dev gcc
 
-.PHONY: help build demo test lint deps test-deps clean race bench-data bench-engine fuzz \
+.PHONY: help build demo test lint deps test-deps clean race bench-data bench-engine bench-fleet fuzz \
 	test-long-kill test-long-data test-long-record test-long-contract test-long-engine test-long-fleet test-long-program
 
 help: ## list the targets
@@ -50,8 +50,10 @@ test-long-contract: test-deps ## every target and every planted cheat
 test-long-engine: ## stalls, books and schedules of the load engines
 	$(LONG) ./internal/load
 
-test-long-fleet: ## lost, frozen and cut off agents
+test-long-fleet: ## lost, frozen and cut off agents 50 times each; memory over 10^9 requests
 	$(LONG) ./internal/fleet
+	$(LONG) -run Memory ./internal/load ./internal/cli ./internal/controller
+	$(LONG) -count=50 -run 'Frozen|Freeze|Killed|Partition|Flap|Cut|Gone|Zombie|Another|End|BadWay' ./internal/fleet
 
 test-long-program: test-deps ## the program as users run it
 	$(LONG) ./internal/cli
@@ -62,6 +64,9 @@ bench-data: test-deps ## a million rows against the database's own client, and f
 bench-engine: test-deps ## the native engine against wrk and h2load on the same nginx
 	@scripts/install-missing $$(scripts/missing-packages wrk nghttp2-client nginx-light)
 	BAKEOFF_BENCH=1 $(GO) test -count=1 -v -timeout 45m -run TestBench ./internal/load
+
+bench-fleet: ## what 64 agents cost their controller, and how closely they start
+	BAKEOFF_BENCH=1 $(GO) test -count=1 -v -timeout 5m -run TestBench ./internal/fleet
 
 fuzz: ## an hour of hostile answers against net/http's own parser
 	$(GO) test -fuzz FuzzFraming -fuzztime 1h ./internal/load

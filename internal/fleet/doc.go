@@ -46,8 +46,14 @@
 //   - a new controller: it has another token and another certificate, so that
 //     agents of the old one have no way back.
 //
+// docs/fleet.md has the whole table, with the test that shows each line.
+//
 // Once one agent is lost the others are stopped at once and the phase is
 // useless as a measurement; the report of Run says so in Lost.
+//
+// The common start is an instant of the controller's wall clock, which each
+// agent turns into its own monotonic clock by what the round trips of its beats tell. How
+// far apart the agents really started is in Run's report (Skew).
 //
 // The package refuses to run a phase with fewer agents than the plan asks
 // for, to reconnect, and to guess: totals that an agent tells at the end must

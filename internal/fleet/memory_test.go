@@ -120,7 +120,7 @@ func (g *granary) taken() {
 
 // The live heap of controller and agents, real processes, is the same after a hundred times as many requests.
 func TestMemoryIsConstant(t *testing.T) {
-	phases, short, full := 4, 25, 100 // windows of each agent and phase
+	phases, short, full := 4, 10, 40 // windows of each agent and phase
 	if long() {
 		phases, short, full = 10, 10, 1000
 	}
