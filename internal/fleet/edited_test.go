@@ -144,6 +144,7 @@ func TestSnapshotsOnABadWay(t *testing.T) {
 		{"some of another epoch between", windows(func(_ int, m message) []message {
 			forged := *m.Window
 			forged.Epoch = 7
+			forged.Window.Books.Add(m.Window.Window.Books)
 			return []message{{Window: &forged}, m}
 		}), ""},
 		{"all are late, at once", func() func(message) []message {
@@ -232,10 +233,15 @@ func TestSnapshotsOnABadWay(t *testing.T) {
 			if len(r.report.Lost) != 1 || r.report.Lost[0].Agent != 1 || !strings.Contains(r.report.Lost[0].Why, c.lost) {
 				t.Errorf("lost %+v, want agent 1: %s", r.report.Lost, c.lost)
 			}
+			select {
+			case <-f.Processes()[1].Done():
+			case <-time.After(10 * time.Second):
+				t.Fatal("the lost agent did not end")
+			}
 			count, _ := server.seen()
 			time.Sleep(200 * time.Millisecond)
 			if after, _ := server.seen(); after != count {
-				t.Errorf("%d requests came after the phase was over", after-count)
+				t.Errorf("%d requests came after the phase and the lost agent were over", after-count)
 			}
 		})
 	}

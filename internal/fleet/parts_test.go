@@ -82,6 +82,14 @@ func TestEndedLeaseStaysSo(t *testing.T) {
 	if l.valid() {
 		t.Error("an ended lease is valid")
 	}
+	l = newLease(0)
+	if l.valid() {
+		t.Error("a lease of no length is valid")
+	}
+	l.until.Store(int64(time.Hour)) // by a renewal that was under way
+	if l.valid() {
+		t.Error("a lease that was seen to have run out is valid again")
+	}
 }
 
 func BenchmarkPermit(b *testing.B) {
