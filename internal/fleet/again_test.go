@@ -69,7 +69,7 @@ func TestZombieReturnsInTheNextPhase(t *testing.T) {
 			if err := f.Heal(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			before, _ := server.seen()
+			before, _ := server.settled(t)
 			task.Phase.Duration = 2 * time.Second
 			out = run(t, f, task)
 			server.await(t, before+50)
@@ -80,7 +80,7 @@ func TestZombieReturnsInTheNextPhase(t *testing.T) {
 			if r.err != nil || len(r.report.Lost) > 0 || r.books.Exact() != nil || r.books.OK != r.books.Sent || r.report.Agents[1].Epoch != 2 {
 				t.Errorf("error %v, books %+v, report %+v", r.err, r.books, r.report)
 			}
-			if after, _ := server.seen(); int64(after-before) != r.books.Sent {
+			if after, _ := server.settled(t); int64(after-before) != r.books.Sent {
 				t.Errorf("the server saw %d requests, the agents of the phase sent %d", after-before, r.books.Sent)
 			}
 			if want := "refused by the controller: agent 1 of epoch 1 was replaced by epoch 2"; !strings.HasSuffix(said, want) {

@@ -238,9 +238,8 @@ func TestSnapshotsOnABadWay(t *testing.T) {
 			case <-time.After(10 * time.Second):
 				t.Fatal("the lost agent did not end")
 			}
-			count, _ := server.seen()
-			time.Sleep(200 * time.Millisecond)
-			if after, _ := server.seen(); after != count {
+			count, _ := server.settled(t)
+			if after, _ := server.settled(t); after != count {
 				t.Errorf("%d requests came after the phase and the lost agent were over", after-count)
 			}
 		})

@@ -171,18 +171,17 @@ func TestFrozenAgentIsLostAndSendsNothingWhenThawed(t *testing.T) {
 	signalTo(t, frozen.PID(), syscall.SIGSTOP)
 	r := await(t, out)
 	checkLost(t, r, 1, "silent for 2s")
-	count, last := server.seen()
+	count, last := server.settled(t)
 	if late := last.Sub(r.report.Lost[0].LastSign); late > 3*time.Second {
 		t.Errorf("a request came %s after the last sign of life", late)
 	}
-	time.Sleep(200 * time.Millisecond)
 	signalTo(t, frozen.PID(), syscall.SIGCONT)
 	select {
 	case <-frozen.Done():
 	case <-time.After(5 * time.Second):
 		t.Error("the thawed agent did not end")
 	}
-	if after, _ := server.seen(); after != count {
+	if after, _ := server.settled(t); after != count {
 		t.Errorf("%d requests came after the thaw", after-count)
 	}
 	if frozen.Exit().Code != 1 {
@@ -213,13 +212,13 @@ func TestKilledAgentIsReplaced(t *testing.T) {
 	server.await(t, 50)
 	signalTo(t, f.Processes()[0].PID(), syscall.SIGKILL)
 	checkLost(t, await(t, out), 0, "SIGKILL")
-	count, _ := server.seen()
+	count, _ := server.settled(t)
 
 	r := await(t, run(t, f, constantTask(server.URL, 200, time.Second)))
 	if r.err != nil || len(r.report.Lost) != 1 || !r.report.Start.IsZero() {
 		t.Errorf("with an agent missing: error %v, report %+v", r.err, r.report)
 	}
-	if after, _ := server.seen(); after != count {
+	if after, _ := server.settled(t); after != count {
 		t.Errorf("%d requests came with an agent missing", after-count)
 	}
 	if err := f.Heal(t.Context()); err != nil {
@@ -254,12 +253,11 @@ func TestControllersEndIsTheAgentsEnd(t *testing.T) {
 			eventually(t, 5*time.Second, "the agents' end", func() bool {
 				return !alive(agents[0]) && !alive(agents[1])
 			})
-			count, last := server.seen()
+			count, last := server.settled(t)
 			if late := last.Sub(struck); late > 3*time.Second {
 				t.Errorf("a request came %s after the controller's end", late)
 			}
-			time.Sleep(300 * time.Millisecond)
-			if after, _ := server.seen(); after != count {
+			if after, _ := server.settled(t); after != count {
 				t.Errorf("%d requests came from nowhere", after-count)
 			}
 		})
@@ -347,7 +345,7 @@ func TestPartitions(t *testing.T) {
 				t.Fatalf("error %v, lost %+v", r.err, r.report.Lost)
 			}
 			time.Sleep(time.Until(cut.Add(3 * time.Second)))
-			count, last := server.seen()
+			count, last := server.settled(t)
 			if late := last.Sub(cut); late > 3*time.Second {
 				t.Errorf("a request came %s after the cut", late)
 			}
@@ -359,7 +357,7 @@ func TestPartitions(t *testing.T) {
 					t.Errorf("%s did not end", p.Name())
 				}
 			}
-			if after, _ := server.seen(); after != count {
+			if after, _ := server.settled(t); after != count {
 				t.Errorf("%d requests came after the partition", after-count)
 			}
 		})

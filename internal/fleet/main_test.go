@@ -434,6 +434,20 @@ func (w *witness) seen() (int, time.Time) {
 	return w.all, w.last
 }
 
+// settled is what was seen once what was on its way has arrived: nothing more came for a while.
+func (w *witness) settled(t *testing.T) (int, time.Time) {
+	t.Helper()
+	before, _ := w.seen()
+	eventually(t, 10*time.Second, "the last requests", func() bool {
+		time.Sleep(200 * time.Millisecond)
+		now, _ := w.seen()
+		still := now == before
+		before = now
+		return still
+	})
+	return w.seen()
+}
+
 // await waits until n requests came.
 func (w *witness) await(t *testing.T, n int) {
 	t.Helper()

@@ -209,9 +209,26 @@ func (w *witness) quiet(t *testing.T, lost []Lost) {
 	}
 }
 
-// TCP itself needs up to 1.5 s to find that a network which was away for one second is back; nothing is lost by that.
-func TestNetworkGoneForOneSecond(t *testing.T) {
+// heard waits for a line of each agent and returns how long after the moment the last of them came.
+func (f *Fleet) heard(since time.Time) time.Duration {
+	for _, s := range f.slots {
+		for signed := since; !signed.After(since) && time.Since(since) < 5*time.Second; time.Sleep(time.Millisecond) {
+			s.session.mu.Lock()
+			signed = s.session.last
+			s.session.mu.Unlock()
+		}
+	}
+	return time.Since(since)
+}
+
+// TCP tries again after 0.2, 0.6 and 1.4 s: after a second without a network the silence has lasted for up to 1.7 s, which
+// leaves 0.3 s until agents are lost. A busy machine takes longer, so that only the long tests have the whole second.
+func TestNetworkGoneForAMoment(t *testing.T) {
 	t.Parallel()
+	moment := 500 * time.Millisecond
+	if long() {
+		moment = time.Second
+	}
 	for i, c := range []struct {
 		name     string
 		up, down bool // what still works
@@ -224,8 +241,10 @@ func TestNetworkGoneForOneSecond(t *testing.T) {
 			out := run(t, f, constantTask(server.URL, 100, 3*time.Second))
 			server.await(t, 20)
 			n.set(c.up, c.down)
-			time.Sleep(time.Second)
+			cut := time.Now()
+			time.Sleep(time.Until(cut.Add(moment)))
 			n.set(true, true)
+			t.Logf("the agents were heard again %v after the network was back", f.heard(time.Now()).Round(time.Millisecond))
 			r := await(t, out)
 			if want := (stats.Books{Planned: 300, Sent: 300, OK: 300}); r.err != nil || len(r.report.Lost) > 0 || r.books != want {
 				t.Errorf("error %v, lost %+v, books %+v", r.err, r.report.Lost, r.books)
