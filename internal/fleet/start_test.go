@@ -41,8 +41,9 @@ func TestSpreadOfStartsIsWhatTheServerSaw(t *testing.T) {
 			if r.err != nil || len(r.report.Lost) > 0 {
 				t.Fatalf("error %v, lost %+v", r.err, r.report.Lost)
 			}
-			if r.report.Skew < late*3/4 || late == 0 && r.report.Skew > 300*time.Millisecond {
-				t.Errorf("spread %v, an agent was held up by %v", r.report.Skew, late)
+			first, second := r.report.Agents[0].Started(), r.report.Agents[1].Started()
+			if r.report.Skew != (first-second).Abs() || second < late-50*time.Millisecond {
+				t.Errorf("spread %v of starts after %v and %v, the second held up by %v", r.report.Skew, first, second, late)
 			}
 			for i, a := range r.report.Agents {
 				due := time.Duration(i) * 50 * time.Millisecond
@@ -53,7 +54,7 @@ func TestSpreadOfStartsIsWhatTheServerSaw(t *testing.T) {
 				arrived := server.first[fmt.Sprintf("k%d", i)].Sub(r.report.Start)
 				server.mu.Unlock()
 				// The permission comes before the sending, the sending before the arrival.
-				if a.First < due || a.First > arrived+time.Millisecond || arrived-a.First > 300*time.Millisecond {
+				if a.First < due || i == 1 && a.First < late || a.First > arrived+time.Millisecond {
 					t.Errorf("agent %d: first request after %v by its own clock, after %v by the server's", i, a.First, arrived)
 				}
 			}
@@ -83,7 +84,8 @@ func TestRealEnginesStartTogether(t *testing.T) {
 					t.Errorf("%s, %s: agent %+v", engine, model, a)
 				}
 			}
-			if r.report.Skew > 15*StartWithin || r.report.ClockError <= 0 {
+			if r.report.Skew > 2*time.Second || // how little it is, the benchmark asserts
+				r.report.ClockError <= 0 {
 				t.Errorf("%s, %s: spread %v, clocks known to +-%v", engine, model, r.report.Skew, r.report.ClockError)
 			}
 		}
