@@ -428,6 +428,7 @@ func TestEngineThatFailsIsAnError(t *testing.T) {
 		"engine fails":     {func(t *Task) { t.Engine = "broken" }, "no descriptors left"},
 		"unknown engine":   {func(t *Task) { t.Engine = "steam" }, `there is no engine "steam"`},
 		"unknown contract": {func(t *Task) { t.Contract = "social" }, `there is no contract "social"`},
+		"too much to tell": {func(t *Task) { t.Body = make([]byte, lineLimit) }, "encode message: line too long"},
 		"bad workload":     {func(t *Task) { t.Workload = []byte(`{"prefix":1}`) }, `contract "numbers": json`},
 	}
 	for name, c := range cases {

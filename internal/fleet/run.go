@@ -165,14 +165,27 @@ func (f *Fleet) newPhase(task Task, sink func(Snapshot)) (*phase, error) {
 // prepare sends everyone its share and waits until all are ready.
 func (p *phase) prepare(ctx context.Context) {
 	p.deadline, p.overdue = time.Now().Add(prepareWithin), fmt.Sprintf("it was not ready within %s", prepareWithin)
+	orders := make([]message, len(p.order))
+	for i := range p.order {
+		orders[i].Prepare = p.share(load.Share{Index: i, Of: len(p.order)})
+	}
+	if _, err := encode(orders[0]); err != nil { // such as a body beyond what a line holds
+		p.err = err
+		return
+	}
 	for i, m := range p.order {
-		m.session.send(message{Prepare: &prepare{
-			Run: p.number, URLs: p.task.URLs, Dial: p.task.Dial, Header: p.task.Header, Method: p.task.Method, Body: p.task.Body, Phase: p.task.Phase,
-			Share: load.Share{Index: i, Of: len(p.order)}, Seed: p.task.Seed,
-			Engine: p.task.Engine, Contract: p.task.Contract, Workload: p.task.Workload,
-		}})
+		m.session.send(orders[i])
 	}
 	p.loop(ctx, p.allReady)
+}
+
+// share is one agent's part of the task.
+func (p *phase) share(s load.Share) *prepare {
+	t := p.task
+	return &prepare{
+		Run: p.number, URLs: t.URLs, Dial: t.Dial, Header: t.Header, Method: t.Method, Body: t.Body, Phase: t.Phase,
+		Share: s, Seed: t.Seed, Engine: t.Engine, Contract: t.Contract, Workload: t.Workload,
+	}
 }
 
 // start gives the common start.
