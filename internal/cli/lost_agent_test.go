@@ -24,6 +24,26 @@ func agentOf(t *testing.T, e *execution) int {
 	return 0
 }
 
+// loopbackAlone checks that nothing of a run listens at an address that others reach.
+func loopbackAlone(t *testing.T, e *execution) {
+	t.Helper()
+	e.watcher.look(true)
+	e.watcher.mu.Lock()
+	defer e.watcher.mu.Unlock()
+	sockets, listening := 0, listeningInodes()
+	for inode := range e.watcher.inodes {
+		if address, ok := listening[inode]; ok {
+			sockets++
+			if !strings.HasPrefix(address, "0100007F:") { // 127.0.0.1, as the kernel writes it
+				t.Errorf("something listens at %s", address)
+			}
+		}
+	}
+	if sockets < 3 { // the controller for its agents, the balancer, a replica
+		t.Errorf("%d listening sockets: too few to prove anything", sockets)
+	}
+}
+
 // TestRunLosesAnAgent freezes an agent under load: the trial is invalid, says so, and is
 // repeated with a fresh agent.
 func TestRunLosesAnAgent(t *testing.T) {
@@ -32,6 +52,7 @@ func TestRunLosesAnAgent(t *testing.T) {
 	e := s.start("run", "p.yaml")
 	e.await("closed: 4 connections", 1)
 	frozen := agentOf(t, e)
+	loopbackAlone(t, e)
 	if err := syscall.Kill(frozen, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}

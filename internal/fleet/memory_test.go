@@ -125,7 +125,7 @@ func TestMemoryIsConstant(t *testing.T) {
 		phases, short, full = 10, 10, 1000
 	}
 	barn := newGranary(t)
-	f := startFleet(t, 2, nil)
+	f := startFleet(t, 2, func(o *Options) { o.Silence = time.Minute }) // the mills take all there is of the processor
 	sum := map[string]*stats.Histogram{"service": stats.NewHistogram(), "response": stats.NewHistogram(), "lateness": stats.NewHistogram()}
 	var requests int64
 	round := func(windows int) (heap map[int]int64) {

@@ -218,7 +218,7 @@ func (s *session) read(in *lineReader) string {
 		_ = s.conn.SetReadDeadline(time.Now().Add(silence))
 		m, err := in.read()
 		if err != nil {
-			return s.reason(err)
+			return s.reason(err, fmt.Sprintf("silent for %s", silence))
 		}
 		s.touch()
 		if why := s.handle(m); why != "" {
@@ -227,17 +227,26 @@ func (s *session) read(in *lineReader) string {
 	}
 }
 
-// reason puts a reading error into words.
-func (s *session) reason(err error) string {
+// reason puts an error of the connection into words; late is what a time-out means.
+func (s *session) reason(err error, late string) string {
+	select {
+	case <-s.ended: // by ourselves; the reason given then counts
+		return ""
+	default:
+	}
 	var timeout net.Error
 	switch {
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return fmt.Sprintf("silent for %s", s.fleet.options.Silence)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, net.ErrClosed):
+		return late
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET),
+		errors.Is(err, syscall.EPIPE), errors.Is(err, net.ErrClosed):
 		return s.fleet.departure(s)
 	}
 	return "connection failed: " + err.Error()
 }
+
+// notTaking is why an agent is lost that does not read.
+const notTaking = "it does not take its orders"
 
 // departure says why a connection was closed, giving the process a moment to be seen ended.
 func (f *Fleet) departure(s *session) string {
@@ -298,7 +307,7 @@ func (s *session) send(m message) {
 	case <-s.ended:
 	case s.out <- m:
 	default:
-		s.end("it does not take its orders")
+		s.end(notTaking)
 	}
 }
 
@@ -311,7 +320,7 @@ func (s *session) write() {
 		case m := <-s.out:
 			_ = s.conn.SetWriteDeadline(time.Now().Add(s.fleet.options.Silence))
 			if err := send(s.conn, m); err != nil {
-				s.end("connection failed: " + err.Error())
+				s.end(s.reason(err, notTaking))
 				return
 			}
 		}
