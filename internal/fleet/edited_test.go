@@ -217,7 +217,7 @@ func TestSnapshotsOnABadWay(t *testing.T) {
 				return none
 			})
 			f := startFleet(t, 2, func(o *Options) {
-				o.Advertise = way.advertise
+				o.Advertise, o.Silence = way.advertise, 20*time.Second // a busy machine is not the subject
 				o.Env = append(o.Env, "FLEET_TEST_FINGERPRINT="+way.fingerprint)
 			})
 			r := await(t, run(t, f, constantTask(server.URL, 100, 1200*time.Millisecond)))

@@ -46,14 +46,14 @@ func TestRealEngineGivesOnePlan(t *testing.T) {
 	t.Parallel()
 	server := newWitness(t)
 	open := constantTask(server.URL, 400, time.Second)
-	open.Engine, open.Phase.Arrivals = "net/http", "poisson"
+	open.Engine, open.Phase.Arrivals, open.Phase.Timeout = "net/http", "poisson", 10*time.Second
 	closed := open
 	closed.Phase.Model, closed.Phase.Rate, closed.Phase.Arrivals = load.Closed, 0, ""
 	closed.Phase.Connections, closed.Phase.Think = 7, 20*time.Millisecond
 	p := openLocal(t)
 	asked, planned := map[string]int{}, int64(0) // by all fleets together
 	for _, count := range []int{1, 2, 4} {
-		f := startFleet(t, count, func(o *Options) { o.Platform = p })
+		f := startFleet(t, count, func(o *Options) { o.Platform, o.Silence = p, 20*time.Second }) // a busy machine is not the subject
 		for _, task := range []Task{open, closed} {
 			server.mu.Lock()
 			before := server.all
