@@ -317,7 +317,7 @@ func (e sluggish) Run(ctx context.Context, job load.Job, emit func(load.Window))
 }
 
 // metronome is the smallest honest engine: constant arrivals, one connection,
-// a window every 200 ms so that tests are short. A stubborn one goes on, whatever
+// a window every 200 ms of its schedule so that tests are short. A stubborn one goes on, whatever
 // its context says, as long as it is permitted to send.
 type metronome struct{ stubborn bool }
 
@@ -346,12 +346,11 @@ func (e metronome) Run(ctx context.Context, job load.Job, emit func(load.Window)
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
-			case <-time.After(min(time.Until(at), time.Until(next))):
+			case <-time.After(time.Until(at)):
 			}
-			if time.Now().After(next) {
-				flush()
-				next = next.Add(200 * time.Millisecond)
-			}
+		}
+		for ; !at.Before(next); next = next.Add(200 * time.Millisecond) { // as many as the schedule has, however slow the machine
+			flush()
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()

@@ -206,7 +206,8 @@ func (p *phase) tell(m message) {
 	}
 }
 
-// loop handles events until enough says so, or nobody is left to wait for.
+// loop handles events until enough says so, or nobody is left to wait for. Close
+// ends every session, which is such an event.
 func (p *phase) loop(ctx context.Context, enough func() bool) {
 	cancelled := ctx.Done()
 	for !enough() && !p.allEnded() {
@@ -217,9 +218,6 @@ func (p *phase) loop(ctx context.Context, enough func() bool) {
 		case <-cancelled:
 			cancelled = nil
 			p.fail(context.Cause(ctx))
-		case <-p.fleet.ctx.Done():
-			p.fail(ErrClosed)
-			p.giveUp("the fleet was closed")
 		case <-timer.C:
 			p.giveUp(p.overdue)
 		}
