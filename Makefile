@@ -6,7 +6,7 @@ BIN := bin/bakeoff
 # What tests need beside what a run needs.
 TEST_PACKAGES := mariadb-server nginx-light libmariadb-dev pkg-config python3-venv python3-dev gcc
 
-.PHONY: help build demo test lint deps test-deps clean race bench-data bench-engine bench-stall fuzz \
+.PHONY: help build demo test lint deps test-deps clean race bench-data bench-engine bench-stall bench-fleet fuzz \
 	test-long-stall test-long-kill test-long-data test-long-record test-long-contract test-long-engine test-long-fleet test-long-program
 
 help: ## list the targets
@@ -54,8 +54,10 @@ test-long-stall: test-deps ## 2 s stalls in 60 s: engines and program, 10 to 1,0
 	$(LONG) -run Stall ./internal/load
 	$(LONG) -run LoadStall ./internal/cli
 
-test-long-fleet: ## lost, frozen and cut off agents
+test-long-fleet: ## lost, frozen and cut off agents 50 times each; memory over 10^9 requests
 	$(LONG) ./internal/fleet
+	$(LONG) -run Memory ./internal/load ./internal/cli ./internal/controller
+	$(LONG) -count=50 -run 'Frozen|Freeze|Killed|Partition|Flap|Cut|Gone|Zombie|Another|End|BadWay' ./internal/fleet
 
 test-long-program: test-deps ## the program as users run it
 	$(LONG) -skip LoadStall ./internal/cli
@@ -77,8 +79,11 @@ bench-stall: test-deps ## one stall shown to several generators, and its picture
 	$(BENCH) -run TestBenchStallPicture ./internal/load
 	$(BENCH) -run TestBenchStall ./internal/cli
 
+bench-fleet: ## what 64 agents cost their controller, and how closely they start
+	BAKEOFF_BENCH=1 $(GO) test -count=1 -v -timeout 5m -run TestBench ./internal/fleet
+
 fuzz: ## an hour of hostile answers against net/http's own parser
-	$(GO) test -fuzz FuzzFraming -fuzztime 1h ./internal/load
+	$(GO) test -run '^$$' -fuzz FuzzFraming -fuzztime 1h ./internal/load
 
 race: test-deps ## the race detector over everything
 	$(GO) test -race -count=1 -timeout 40m -p 1 ./...

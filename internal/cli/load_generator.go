@@ -25,6 +25,7 @@ type generator interface {
 type ending struct {
 	began, ended time.Time // began is zero when nothing could be sent
 	lost         []string
+	spread       *time.Duration // of the actual starts of several agents
 }
 
 // generator makes the one the job asks for.
@@ -112,6 +113,9 @@ func (t *together) run(ctx context.Context, phase load.Phase, sink func(int, loa
 	task.Phase = phase
 	report, err := t.fleet.Run(ctx, task, func(s fleet.Snapshot) { sink(s.Agent, s.Window) })
 	end := ending{began: report.Start, ended: report.End}
+	if !report.Start.IsZero() {
+		end.spread = &report.Skew
+	}
 	for _, l := range report.Lost {
 		end.lost = append(end.lost, fmt.Sprintf("agent %d was lost: %s", l.Agent, l.Why))
 	}

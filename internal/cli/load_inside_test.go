@@ -300,6 +300,8 @@ func TestLoadText(t *testing.T) {
 	m.total.add(w)
 	m.agents[1].add(w)
 	m.lost = []string{"agent 0 was lost: it froze"}
+	spread := 34 * time.Millisecond
+	m.spread = &spread
 	var b strings.Builder
 	if err := writeLoadText(&b, j, m, m.result()); err != nil {
 		t.Fatal(err)

@@ -83,7 +83,8 @@ type measurement struct {
 	began       time.Time // zero: nothing was sent
 	passed      time.Duration
 	interrupted bool
-	lost        []string // agents that did not end as they should, and why
+	lost        []string       // agents that did not end as they should, and why
+	spread      *time.Duration // of the actual starts of several agents
 }
 
 func newMeasurement(phase load.Phase, agents int, each func(second int, t *tally)) *measurement {
@@ -112,7 +113,7 @@ func (m *measurement) run(ctx context.Context, g generator, window func(agent in
 		m.seconds.add(w)
 	})
 	m.seconds.flush()
-	m.began, m.lost = end.began, end.lost
+	m.began, m.lost, m.spread = end.began, end.lost, end.spread
 	if len(m.lost) > 0 {
 		m.total.closeBooks()
 	}

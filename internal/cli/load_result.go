@@ -38,8 +38,10 @@ type loadResult struct {
 	SamplesNeeded map[string]int64 `json:"samples_needed"`
 	Censored      []string         `json:"censored"`
 	CPU           int64            `json:"cpu_ns"` // of all agents, user and system
-	Valid         bool             `json:"valid"`
-	Reasons       []string         `json:"reasons"`
+	// StartSpread is the greatest difference between the agents' actual starts; null for a single one.
+	StartSpread *int64   `json:"start_spread_ns"`
+	Valid       bool     `json:"valid"`
+	Reasons     []string `json:"reasons"`
 }
 
 // times is one distribution in nanoseconds; null where nothing may be said.
@@ -141,6 +143,10 @@ func (m *measurement) result() loadResult {
 	r.note(&r.Response, m.total.response)
 	r.note(&r.Service, m.total.service)
 	r.note(&r.Lateness, m.total.lateness)
+	if m.spread != nil {
+		ns := int64(*m.spread)
+		r.StartSpread = &ns
+	}
 	r.Reasons = append(r.Reasons, m.reasons()...)
 	r.Valid = len(r.Reasons) == 0
 	return r

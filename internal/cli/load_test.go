@@ -99,7 +99,8 @@ type loadJSON struct {
 	Lateness       map[string]*int64 `json:"lateness_ns"`
 	Needed         map[string]int64  `json:"samples_needed"`
 	Censored       []string
-	CPU            int64 `json:"cpu_ns"`
+	CPU            int64  `json:"cpu_ns"`
+	StartSpread    *int64 `json:"start_spread_ns"`
 	Valid          *bool
 	Reasons        []string
 }
@@ -144,7 +145,7 @@ func readLoad(t *testing.T, text string) loadJSON {
 		t.Fatal(err)
 	}
 	wantKeys(t, "result", raw, `planned sent ok bad timeout error dropped late queued errors status duration_ns offered_rate achieved_rate
-		goodput response_time_ns service_time_ns lateness_ns samples_needed censored cpu_ns valid reasons`)
+		goodput response_time_ns service_time_ns lateness_ns samples_needed censored cpu_ns start_spread_ns valid reasons`)
 	for _, times := range []string{"response_time_ns", "service_time_ns", "lateness_ns"} {
 		var of map[string]json.RawMessage
 		if err := json.Unmarshal(raw[times], &of); err != nil {
@@ -219,6 +220,9 @@ func TestLoadOpen(t *testing.T) {
 	r, server := s.whole("/x?y=z", "--rate", "250", "--duration", "2s", "--warmup", "1s")
 	if r.Planned != 500 || r.Sent != 500 || r.OK != 500 || r.Duration != 2e9 || r.Offered != 250 || r.Achieved != 250 || r.Goodput != 250 {
 		t.Errorf("result: %+v", r.loadJSON)
+	}
+	if r.StartSpread != nil {
+		t.Errorf("one agent started within %d ns of itself", *r.StartSpread)
 	}
 	if r.Status["200"] != 500 || r.CPU <= 0 || len(r.Censored) != 0 {
 		t.Errorf("result: %+v", r.loadJSON)
@@ -477,6 +481,9 @@ func TestLoadLostAgent(t *testing.T) {
 func TestLoadFiles(t *testing.T) {
 	server, s := newLoadServer(t), newScene(t)
 	r := s.load("--rate", "100", "--duration", "2s", "--agents", "2", "--hlog", "a.hlog", "--hgrm", "a.hgrm", "--window-json", "a.jsonl", server.URL)
+	if r.StartSpread == nil || *r.StartSpread < 0 || *r.StartSpread > 2e9 {
+		t.Errorf("two agents started within %v ns of each other", r.StartSpread)
+	}
 	readHlog(t, s.path("a.hlog"), r)
 	hgrm, err := os.ReadFile(s.path("a.hgrm"))
 	if err != nil {

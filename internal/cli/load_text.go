@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
 )
 
@@ -227,6 +228,12 @@ func writeHealth(b *strings.Builder, m *measurement) {
 	if m.phase.Model == load.Open && t.lateness.Count() > 0 {
 		late, bound := m.worstLateness()
 		fmt.Fprintf(b, ", lateness p99 %s (at most %s)", span(late), span(bound))
+	}
+	if m.spread != nil {
+		fmt.Fprintf(b, ", agents started within %s of each other", span(*m.spread))
+		if *m.spread > fleet.StartWithin {
+			fmt.Fprintf(b, " (at most %s is meant)", span(fleet.StartWithin))
+		}
 	}
 	b.WriteString("\n")
 }

@@ -36,6 +36,7 @@ type run struct {
 	valid   map[string]map[int]bool // target to blocks with a valid trial
 	// measured is the time spent in measured phases of blocks from 1.
 	measured time.Duration
+	starts   starts
 }
 
 // place is one target in one block.
@@ -112,7 +113,11 @@ func (r *run) all(ctx context.Context, remaining []plan.Trial) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.fleet.Close()) }()
-	if err := r.blocks(ctx, remaining); err != nil {
+	err = r.blocks(ctx, remaining)
+	if noteErr := r.writer.Update(r.starts.note); err == nil {
+		err = noteErr
+	}
+	if err != nil {
 		return err
 	}
 	return r.stage.end(ctx, r.writer.Update)
@@ -247,6 +252,7 @@ func (r *run) note(rec record.Trial) {
 
 // remember notes an attempt, and that a target has a valid trial in a block.
 func (r *run) remember(rec record.Trial) {
+	r.starts.add(rec)
 	at := place{rec.Block, rec.Target}
 	r.tried[at] = max(r.tried[at], rec.Attempt)
 	r.last[rec.Block] = max(r.last[rec.Block], rec.Position)

@@ -194,7 +194,7 @@ func (t *trial) phase(ctx context.Context, phase load.Phase, last bool) error {
 	if writeErr != nil {
 		return fmt.Errorf("controller: %w", writeErr)
 	}
-	rec := recordPhase(phase, t.run.isWarmup(phase), report.Start, report.End)
+	rec := recordPhase(phase, t.run.isWarmup(phase), report)
 	if err == nil && len(report.Lost) == 0 {
 		rec.Witness, err = witness(ctx, book.books.Sent)
 	}
@@ -297,11 +297,21 @@ func describe(p load.Phase) string {
 	return fmt.Sprintf("%s: %d connections for %v", p.Name, p.Connections, p.Duration)
 }
 
-func recordPhase(p load.Phase, warmup bool, start, end time.Time) record.Phase {
-	return record.Phase{
+func recordPhase(p load.Phase, warmup bool, report fleet.Report) record.Phase {
+	out := record.Phase{
 		Number: p.Number, Name: p.Name, Model: p.Model, Connections: p.Connections, Rate: p.Rate, Arrivals: p.Arrivals,
-		DurationS: p.Duration.Seconds(), TimeoutS: p.Timeout.Seconds(), Warmup: warmup, Started: start, Ended: end,
+		DurationS: p.Duration.Seconds(), TimeoutS: p.Timeout.Seconds(), Warmup: warmup, Started: report.Start, Ended: report.End,
+		StartSpreadNS: int64(report.Skew),
 	}
+	for _, a := range report.Agents {
+		if a.Done {
+			out.Starts = append(out.Starts, record.Start{
+				Agent: a.Agent, BeganNS: int64(a.Began), FirstNS: int64(a.First), DueNS: int64(a.Due),
+				ClockShiftNS: int64(a.ClockShift), ClockErrorNS: int64(a.ClockError),
+			})
+		}
+	}
+	return out
 }
 
 // line is a window as it stands in load.jsonl; names are the replicas' by address, for those that

@@ -23,10 +23,11 @@
 // echoes each beat; an agent may send requests until one silence bound (2 s)
 // after the moment at which it sent the newest beat that was echoed. The
 // controller counts its silence from the arrival of the agent's last line,
-// which is never earlier. So when the controller calls an agent lost, that
+// which is never earlier. So when the controller calls an agent lost for its silence, that
 // agent's right to send has already ended, whichever direction of the
 // connection failed, however long lines were delayed, and whether the agent
-// was frozen or not. An expired lease never comes back: a thawed agent ends.
+// was frozen or not. An agent that is lost for what it said is cut off and killed, and
+// ends by its lease at the latest. An expired lease never comes back: a thawed agent ends.
 // The permission is asked right before each send; what a freeze can still cut
 // apart is the asking and the sending of one request, which is why a lost
 // agent is also killed where the platform reaches it.
@@ -46,8 +47,14 @@
 //   - a new controller: it has another token and another certificate, so that
 //     agents of the old one have no way back.
 //
+// docs/fleet.md has the whole table, with the test that shows each line.
+//
 // Once one agent is lost the others are stopped at once and the phase is
 // useless as a measurement; the report of Run says so in Lost.
+//
+// The common start is an instant of the controller's wall clock, which each
+// agent turns into its own monotonic clock by what the round trips of its beats tell. How
+// far apart the agents really started is in Run's report (Skew).
 //
 // The package refuses to run a phase with fewer agents than the plan asks
 // for, to reconnect, and to guess: totals that an agent tells at the end must

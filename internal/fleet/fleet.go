@@ -20,7 +20,7 @@ const (
 	helloWithin = 30 * time.Second
 	// greetWithin bounds handshake and hello of one connection.
 	greetWithin = 5 * time.Second
-	// strangersLimit bounds connections that have not proven themselves, beyond one per agent.
+	// strangersLimit bounds connections that have not proven themselves, beyond one per agent; see strangers.
 	strangersLimit = 256
 	// quitWithin is how long agents may take to leave by themselves.
 	quitWithin = 2 * time.Second
@@ -67,7 +67,7 @@ type Fleet struct {
 	inbox       inbox
 	busy        sync.Mutex // held by Run and Heal
 	runs        int64      // guarded by busy
-	strangers   chan struct{}
+	strangers   strangers
 	ctx         context.Context // ends with Close
 	cancel      context.CancelFunc
 	work        sync.WaitGroup // accept loop and connections
@@ -132,7 +132,7 @@ func listen(options Options) (*Fleet, error) {
 	f := &Fleet{
 		options: options, token: newToken(), fingerprint: print, tls: serverTLS(cert),
 		listener: listener, dial: listener.Addr().String(), inbox: newInbox(64 * options.Count),
-		strangers: make(chan struct{}, strangersLimit+options.Count),
+		strangers: strangers{limit: strangersLimit + options.Count},
 	}
 	if options.Advertise != nil {
 		f.dial = options.Advertise(f.dial)

@@ -147,12 +147,12 @@ func checkLost(t *testing.T, r result, agent int, why string) {
 	if took := r.returned.Sub(lost.LastSign); took > 3*time.Second {
 		t.Errorf("returned %s after the last sign of life", took)
 	}
-	if err := r.report.Books.Exact(); err != nil || r.books != r.report.Books {
-		t.Errorf("books: %v; sum %+v, report %+v", err, r.books, r.report.Books)
+	if r.books != r.report.Books {
+		t.Errorf("sum %+v, report %+v", r.books, r.report.Books)
 	}
-	for _, a := range r.report.Agents {
-		if a.Done == (a.Agent == agent) {
-			t.Errorf("agent %d: done %t", a.Agent, a.Done)
+	for _, a := range r.report.Agents { // the lost one's end in the middle
+		if a.Done == (a.Agent == agent) || a.Done && a.Books.Exact() != nil {
+			t.Errorf("agent %d: done %t, books %v", a.Agent, a.Done, a.Books.Exact())
 		}
 	}
 }
@@ -171,18 +171,17 @@ func TestFrozenAgentIsLostAndSendsNothingWhenThawed(t *testing.T) {
 	signalTo(t, frozen.PID(), syscall.SIGSTOP)
 	r := await(t, out)
 	checkLost(t, r, 1, "silent for 2s")
-	count, last := server.seen()
+	count, last := server.settled(t)
 	if late := last.Sub(r.report.Lost[0].LastSign); late > 3*time.Second {
 		t.Errorf("a request came %s after the last sign of life", late)
 	}
-	time.Sleep(200 * time.Millisecond)
 	signalTo(t, frozen.PID(), syscall.SIGCONT)
 	select {
 	case <-frozen.Done():
 	case <-time.After(5 * time.Second):
 		t.Error("the thawed agent did not end")
 	}
-	if after, _ := server.seen(); after != count {
+	if after, _ := server.settled(t); after != count {
 		t.Errorf("%d requests came after the thaw", after-count)
 	}
 	if frozen.Exit().Code != 1 {
@@ -213,13 +212,13 @@ func TestKilledAgentIsReplaced(t *testing.T) {
 	server.await(t, 50)
 	signalTo(t, f.Processes()[0].PID(), syscall.SIGKILL)
 	checkLost(t, await(t, out), 0, "SIGKILL")
-	count, _ := server.seen()
+	count, _ := server.settled(t)
 
 	r := await(t, run(t, f, constantTask(server.URL, 200, time.Second)))
 	if r.err != nil || len(r.report.Lost) != 1 || !r.report.Start.IsZero() {
 		t.Errorf("with an agent missing: error %v, report %+v", r.err, r.report)
 	}
-	if after, _ := server.seen(); after != count {
+	if after, _ := server.settled(t); after != count {
 		t.Errorf("%d requests came with an agent missing", after-count)
 	}
 	if err := f.Heal(t.Context()); err != nil {
@@ -254,12 +253,11 @@ func TestControllersEndIsTheAgentsEnd(t *testing.T) {
 			eventually(t, 5*time.Second, "the agents' end", func() bool {
 				return !alive(agents[0]) && !alive(agents[1])
 			})
-			count, last := server.seen()
+			count, last := server.settled(t)
 			if late := last.Sub(struck); late > 3*time.Second {
 				t.Errorf("a request came %s after the controller's end", late)
 			}
-			time.Sleep(300 * time.Millisecond)
-			if after, _ := server.seen(); after != count {
+			if after, _ := server.settled(t); after != count {
 				t.Errorf("%d requests came from nowhere", after-count)
 			}
 		})
@@ -267,7 +265,7 @@ func TestControllersEndIsTheAgentsEnd(t *testing.T) {
 }
 
 // startController runs a controller with two agents in a process of its own.
-func startController(t *testing.T, url string) (pid int, agents []int) {
+func startController(t *testing.T, url string, env ...string) (pid int, agents []int) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -275,6 +273,7 @@ func startController(t *testing.T, url string) (pid int, agents []int) {
 	}
 	cmd := exec.Command(self)
 	cmd.Env = []string{roleEnv + "=controller", "FLEET_TEST_URL=" + url, "FLEET_TEST_DIR=" + t.TempDir()}
+	cmd.Env = append(cmd.Env, env...)
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
@@ -346,7 +345,7 @@ func TestPartitions(t *testing.T) {
 				t.Fatalf("error %v, lost %+v", r.err, r.report.Lost)
 			}
 			time.Sleep(time.Until(cut.Add(3 * time.Second)))
-			count, last := server.seen()
+			count, last := server.settled(t)
 			if late := last.Sub(cut); late > 3*time.Second {
 				t.Errorf("a request came %s after the cut", late)
 			}
@@ -358,7 +357,7 @@ func TestPartitions(t *testing.T) {
 					t.Errorf("%s did not end", p.Name())
 				}
 			}
-			if after, _ := server.seen(); after != count {
+			if after, _ := server.settled(t); after != count {
 				t.Errorf("%d requests came after the partition", after-count)
 			}
 		})
@@ -429,6 +428,7 @@ func TestEngineThatFailsIsAnError(t *testing.T) {
 		"engine fails":     {func(t *Task) { t.Engine = "broken" }, "no descriptors left"},
 		"unknown engine":   {func(t *Task) { t.Engine = "steam" }, `there is no engine "steam"`},
 		"unknown contract": {func(t *Task) { t.Contract = "social" }, `there is no contract "social"`},
+		"too much to tell": {func(t *Task) { t.Body = make([]byte, lineLimit) }, "encode message: line too long"},
 		"bad workload":     {func(t *Task) { t.Workload = []byte(`{"prefix":1}`) }, `contract "numbers": json`},
 	}
 	for name, c := range cases {

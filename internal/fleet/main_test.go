@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -41,6 +42,8 @@ func TestMain(m *testing.M) {
 		os.Exit(agentRole())
 	case "controller":
 		os.Exit(controllerRole())
+	case "server":
+		os.Exit(serverRole())
 	}
 	flag.Parse()
 	_ = flag.Set("test.parallel", "8") // most of these tests wait for time to pass
@@ -50,8 +53,13 @@ func TestMain(m *testing.M) {
 // agentRole is the agent process of the tests.
 func agentRole() int {
 	options, err := FromEnvironment(os.Getenv)
+	if err == nil && os.Getenv("FLEET_TEST_FIRST") != "" {
+		err = GoFirst()
+	}
 	if err == nil {
-		options.Version = "test"
+		options.Version = cmp.Or(os.Getenv("FLEET_TEST_VERSION"), "test")
+		options.PlanDigest = cmp.Or(os.Getenv("FLEET_TEST_PLAN"), options.PlanDigest)
+		options.Fingerprint = cmp.Or(os.Getenv("FLEET_TEST_FINGERPRINT"), options.Fingerprint)
 		options.Engines = engines()
 		options.Workloads = workloads(nil)
 		err = Agent(context.Background(), options)
@@ -68,7 +76,9 @@ func controllerRole() int {
 	signal.Ignore(syscall.SIGPIPE)
 	p := &processes{}
 	dir := os.Getenv("FLEET_TEST_DIR")
-	f, err := Start(context.Background(), testOptions(p, dir, 2))
+	options := testOptions(p, dir, 2)
+	options.Address = os.Getenv("FLEET_TEST_ADDRESS")
+	f, err := Start(context.Background(), options)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -79,6 +89,15 @@ func controllerRole() int {
 	_, err = f.Run(context.Background(), constantTask(os.Getenv("FLEET_TEST_URL"), 200, time.Minute), func(Snapshot) {})
 	fmt.Fprintln(os.Stderr, err)
 	return 1
+}
+
+// serverRole answers requests until its input ends; it says where.
+func serverRole() int {
+	server := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(out, "{}") }))
+	defer server.Close()
+	fmt.Println(server.URL)
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	return 0
 }
 
 // testOptions are those of a fleet whose agents are this test binary.
@@ -118,7 +137,7 @@ func startFleet(t *testing.T, count int, change func(*Options)) *Fleet {
 func constantTask(url string, rate float64, d time.Duration) Task {
 	return Task{
 		URLs: []string{url}, Engine: "metronome", Contract: "numbers", Workload: json.RawMessage(`{"prefix":"k"}`), Seed: 7,
-		Phase: load.Phase{Name: "open", Model: load.Open, Connections: 8, Rate: rate, Duration: d, Timeout: time.Second},
+		Phase: load.Phase{Name: "open", Model: load.Open, Connections: 8, Rate: rate, Arrivals: load.Constant, Duration: d, Timeout: time.Second},
 	}
 }
 
@@ -271,7 +290,10 @@ func workloads(built func()) map[string]func(json.RawMessage) (load.Workload, er
 }
 
 func engines() map[string]load.Engine {
-	return map[string]load.Engine{"metronome": metronome{}, "stubborn": metronome{stubborn: true}, "broken": broken{}, "net/http": load.NewHTTP()}
+	return map[string]load.Engine{
+		"metronome": metronome{}, "stubborn": metronome{stubborn: true}, "broken": broken{}, "sluggish": sluggish{}, "mill": mill{},
+		"net/http": load.NewHTTP(), "native": load.NewRaw(1),
+	}
 }
 
 // broken is an engine that fails.
@@ -281,8 +303,21 @@ func (broken) Run(context.Context, load.Job, func(load.Window)) error {
 	return errors.New("no descriptors left")
 }
 
+// sluggish is an engine that needs longer to get going in the second agent.
+type sluggish struct{ metronome }
+
+// sluggishBy is how much longer.
+const sluggishBy = 400 * time.Millisecond
+
+func (e sluggish) Run(ctx context.Context, job load.Job, emit func(load.Window)) error {
+	if job.Share.Index == 1 {
+		time.Sleep(time.Until(job.Start) + sluggishBy)
+	}
+	return e.metronome.Run(ctx, job, emit)
+}
+
 // metronome is the smallest honest engine: constant arrivals, one connection,
-// a window every 200 ms so that tests are short. A stubborn one goes on, whatever
+// a window every 200 ms of its schedule so that tests are short. A stubborn one goes on, whatever
 // its context says, as long as it is permitted to send.
 type metronome struct{ stubborn bool }
 
@@ -311,12 +346,11 @@ func (e metronome) Run(ctx context.Context, job load.Job, emit func(load.Window)
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
-			case <-time.After(min(time.Until(at), time.Until(next))):
+			case <-time.After(time.Until(at)):
 			}
-			if time.Now().After(next) {
-				flush()
-				next = next.Add(200 * time.Millisecond)
-			}
+		}
+		for ; !at.Before(next); next = next.Add(200 * time.Millisecond) { // as many as the schedule has, however slow the machine
+			flush()
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -354,27 +388,42 @@ func knock(conn net.Conn, in *bufio.Reader, job load.Job, n uint64, books *stats
 	return true
 }
 
-// witness is a server that counts by key and remembers when it was last asked.
+// witness is a server that counts by key and remembers when it was asked.
 type witness struct {
 	*httptest.Server
-	mu   sync.Mutex
-	keys map[string]int
-	all  int
-	last time.Time
+	mu    sync.Mutex
+	keys  map[string]int
+	all   int
+	first map[string]time.Time // by key
+	last  time.Time
 }
 
 func newWitness(t testing.TB) *witness {
-	w := &witness{keys: map[string]int{}}
-	w.Server = httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.keys[r.URL.Query().Get("name")]++
-		w.all++
-		w.last = time.Now()
-		_, _ = io.WriteString(out, "{}")
-	}))
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newWitnessAt(t, listener)
+}
+
+func newWitnessAt(t testing.TB, listener net.Listener) *witness {
+	w := &witness{keys: map[string]int{}, first: map[string]time.Time{}}
+	w.Server = &httptest.Server{Listener: listener, Config: &http.Server{Handler: w}}
+	w.Start()
 	t.Cleanup(w.Close)
 	return w
+}
+
+func (w *witness) ServeHTTP(out http.ResponseWriter, r *http.Request) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	key := r.URL.Query().Get("name")
+	w.last = time.Now()
+	if w.keys[key]++; w.keys[key] == 1 {
+		w.first[key] = w.last
+	}
+	w.all++
+	_, _ = io.WriteString(out, "{}")
 }
 
 // seen is how many requests came, and when the last one did.
@@ -382,6 +431,20 @@ func (w *witness) seen() (int, time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.all, w.last
+}
+
+// settled is what was seen once what was on its way has arrived: nothing more came for a while.
+func (w *witness) settled(t *testing.T) (int, time.Time) {
+	t.Helper()
+	before, _ := w.seen()
+	eventually(t, 10*time.Second, "the last requests", func() bool {
+		time.Sleep(200 * time.Millisecond)
+		now, _ := w.seen()
+		still := now == before
+		before = now
+		return still
+	})
+	return w.seen()
 }
 
 // await waits until n requests came.

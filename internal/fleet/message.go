@@ -113,7 +113,8 @@ type done struct {
 // timing says how well the agent met the common start.
 type timing struct {
 	Began      time.Duration `json:"began_ns"`            // after the common start its clock woke
-	First      time.Duration `json:"first_ns"`            // after the common start its first request was sent; -1: none
+	First      time.Duration `json:"first_ns"`            // after the common start its first request was permitted; -1: none
+	Due        time.Duration `json:"due_ns"`              // after the common start its first request was due; -1: none
 	ClockShift time.Duration `json:"clock_shift_ns"`      // its wall clock less the controller's
 	ClockError time.Duration `json:"clock_shift_half_ns"` // half of the round trip that measured it
 }

@@ -3,7 +3,11 @@ package fleet
 import (
 	"context"
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -81,6 +85,14 @@ func TestEndedLeaseStaysSo(t *testing.T) {
 	l.renew(l.now())
 	if l.valid() {
 		t.Error("an ended lease is valid")
+	}
+	l = newLease(0)
+	if l.valid() {
+		t.Error("a lease of no length is valid")
+	}
+	l.until.Store(int64(time.Hour)) // by a renewal that was under way
+	if l.valid() {
+		t.Error("a lease that was seen to have run out is valid again")
 	}
 }
 
@@ -228,14 +240,53 @@ func TestInboxIsBounded(t *testing.T) {
 	}
 }
 
+// No secret is compared by what gives up at the first difference. How long a comparison takes
+// cannot be told on a busy machine; what it is done with can.
+func TestSecretsAreComparedInConstantTime(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	uses := 0
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.BinaryExpr:
+				if n.Op == token.EQL || n.Op == token.NEQ {
+					for _, side := range []ast.Expr{n.X, n.Y} {
+						if s, ok := side.(*ast.SelectorExpr); ok && (strings.EqualFold(s.Sel.Name, "token") || strings.EqualFold(s.Sel.Name, "fingerprint")) {
+							t.Errorf("%s compares %s with %s", name, s.Sel.Name, n.Op)
+						}
+					}
+				}
+			case *ast.SelectorExpr:
+				if n.Sel.Name == "ConstantTimeCompare" {
+					uses++
+				}
+			}
+			return true
+		})
+	}
+	if uses != 1 {
+		t.Errorf("%d comparisons in constant time, want the one of same", uses)
+	}
+}
+
 func TestSecretsAreCompared(t *testing.T) {
-	token := newToken()
-	for other, want := range map[string]bool{token: true, "": false, token[:63]: false, token + "0": false, newToken(): false} {
-		if same(token, other) != want {
-			t.Errorf("%q and %q: want %t", token, other, want)
+	secret := newToken()
+	for other, want := range map[string]bool{secret: true, "": false, secret[:63]: false, secret + "0": false, newToken(): false} {
+		if same(secret, other) != want {
+			t.Errorf("%q and %q: want %t", secret, other, want)
 		}
 	}
-	if len(token) != 64 {
-		t.Errorf("token %q", token)
+	if len(secret) != 64 {
+		t.Errorf("token %q", secret)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -47,14 +46,14 @@ func TestRealEngineGivesOnePlan(t *testing.T) {
 	t.Parallel()
 	server := newWitness(t)
 	open := constantTask(server.URL, 400, time.Second)
-	open.Engine, open.Phase.Arrivals = "net/http", "poisson"
+	open.Engine, open.Phase.Arrivals, open.Phase.Timeout = "net/http", "poisson", 10*time.Second
 	closed := open
 	closed.Phase.Model, closed.Phase.Rate, closed.Phase.Arrivals = load.Closed, 0, ""
 	closed.Phase.Connections, closed.Phase.Think = 7, 20*time.Millisecond
 	p := openLocal(t)
 	asked, planned := map[string]int{}, int64(0) // by all fleets together
 	for _, count := range []int{1, 2, 4} {
-		f := startFleet(t, count, func(o *Options) { o.Platform = p })
+		f := startFleet(t, count, func(o *Options) { o.Platform, o.Silence = p, 20*time.Second }) // a busy machine is not the subject
 		for _, task := range []Task{open, closed} {
 			server.mu.Lock()
 			before := server.all
@@ -95,8 +94,12 @@ func TestRealEngineGivesOnePlan(t *testing.T) {
 
 func TestRealEngineStopsWithAFrozenAgent(t *testing.T) {
 	t.Parallel()
-	for name, thaw := range map[string]bool{"killed when lost": false, "thawed after it": true} {
-		t.Run(name, func(t *testing.T) {
+	for _, c := range []struct {
+		engine string
+		thaw   bool // after it was lost; else it is killed then
+	}{{"net/http", false}, {"net/http", true}, {"native", true}} {
+		thaw := c.thaw
+		t.Run(fmt.Sprintf("%s, thawed %t", c.engine, thaw), func(t *testing.T) {
 			t.Parallel()
 			server := newWitness(t)
 			f := startFleet(t, 2, func(o *Options) {
@@ -106,19 +109,18 @@ func TestRealEngineStopsWithAFrozenAgent(t *testing.T) {
 			})
 			t.Cleanup(func() { _ = f.options.Platform.Close() })
 			task := constantTask(server.URL, 200, time.Minute)
-			task.Engine = "net/http"
+			task.Engine = c.engine
 			frozen := f.Processes()[0]
 			out := run(t, f, task)
 			server.await(t, 50)
 			signalTo(t, frozen.PID(), syscall.SIGSTOP)
 			r := await(t, out)
 			checkLost(t, r, 0, "silent for 2s")
-			count, last := server.seen()
+			count, last := server.settled(t)
 			if late := last.Sub(r.report.Lost[0].LastSign); late > 3*time.Second {
 				t.Errorf("a request came %s after the last sign of life", late)
 			}
 			if thaw {
-				time.Sleep(200 * time.Millisecond)
 				signalTo(t, frozen.PID(), syscall.SIGCONT)
 			}
 			select {
@@ -126,7 +128,7 @@ func TestRealEngineStopsWithAFrozenAgent(t *testing.T) {
 			case <-time.After(5 * time.Second):
 				t.Error("the lost agent did not end")
 			}
-			if after, _ := server.seen(); after != count {
+			if after, _ := server.settled(t); after != count {
 				t.Errorf("%d requests came after the loss", after-count)
 			}
 			if killed := frozen.Exit().Signal == "SIGKILL"; killed == thaw {
@@ -155,45 +157,4 @@ func TestCloseWithTheRealPlatform(t *testing.T) {
 			t.Errorf("%s ended with %+v", process.Name(), exit)
 		}
 	}
-}
-
-// BenchmarkFleet prints what agents cost their controller and how closely they start: a
-// phase of 5 s at 10 requests per second and agent, the server in this process included.
-func BenchmarkFleet(b *testing.B) {
-	for _, count := range []int{2, 16, 64} {
-		b.Run(fmt.Sprint(count), func(b *testing.B) {
-			server := newWitness(b)
-			p := &processes{}
-			defer p.Close()
-			f, err := Start(b.Context(), testOptions(p, b.TempDir(), count))
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer f.Close()
-			task := constantTask(server.URL, 10*float64(count), 5*time.Second)
-			task.Engine, task.Phase.Connections = "net/http", count
-			for b.Loop() {
-				before := cpuTime(b)
-				report, err := f.Run(b.Context(), task, func(Snapshot) {})
-				if err != nil || len(report.Lost) > 0 {
-					b.Fatalf("error %v, lost %+v", err, report.Lost)
-				}
-				used := cpuTime(b) - before
-				b.ReportMetric(float64(used.Microseconds())/(float64(count)*task.Phase.Duration.Seconds()), "us-cpu/agent-s")
-				b.ReportMetric(float64(report.Skew.Microseconds()), "us-skew")
-			}
-			var memory runtime.MemStats
-			runtime.ReadMemStats(&memory)
-			b.ReportMetric(float64(memory.HeapInuse)/float64(count)/1024, "KiB-heap/agent")
-		})
-	}
-}
-
-// cpuTime is what this process has used, user and system.
-func cpuTime(b *testing.B) time.Duration {
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }

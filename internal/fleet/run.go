@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"bakeoff/internal/load"
@@ -12,6 +13,8 @@ import (
 )
 
 const (
+	// StartWithin is how closely together the agents are to start; Report.Skew tells how closely they did.
+	StartWithin = 20 * time.Millisecond
 	// ahead is how long before the common start the agents are told of it.
 	ahead = 250 * time.Millisecond
 	// prepareWithin is how long agents may take to get ready.
@@ -52,9 +55,12 @@ type Report struct {
 	End    time.Time // when the last agent was done or given up
 	Agents []AgentReport
 	Lost   []Lost
-	// Skew is the greatest difference between the agents' actual starts.
-	Skew  time.Duration
-	Books stats.Books // sum of all accepted windows
+	// Skew is the greatest difference between the actual starts of the agents
+	// that are done. Where all of them share the controller's clock (one machine) it is
+	// what it says; between machines each start is known to +-ClockError only.
+	Skew       time.Duration
+	ClockError time.Duration // the greatest of the agents'
+	Books      stats.Books   // sum of all accepted windows
 }
 
 // AgentReport is one agent's part of a phase.
@@ -64,12 +70,20 @@ type AgentReport struct {
 	Windows int64       // accepted
 	Books   stats.Books // their sum
 	Done    bool        // it said so, and its totals equal the sum
-	// Began and First are durations after the common start: when the agent's
-	// clock woke, and when it sent its first request (-1: none), which may be
-	// later by schedule.
-	Began, First time.Duration
+	// Began, First and Due are durations after the common start: when the agent's
+	// clock woke, when its first request was permitted to go, and when that one was due by schedule (-1: none).
+	Began, First, Due time.Duration
 	// ClockShift is the agent's wall clock less the controller's, known to +-ClockError.
 	ClockShift, ClockError time.Duration
+}
+
+// Started is how long after the common start the agent actually started: when
+// its clock woke, or by how much its first request was late, whichever is more.
+func (a AgentReport) Started() time.Duration {
+	if a.First < 0 || a.Due < 0 {
+		return a.Began
+	}
+	return max(a.Began, a.First-a.Due)
 }
 
 // member is one agent during a phase.
@@ -141,7 +155,7 @@ func (f *Fleet) newPhase(task Task, sink func(Snapshot)) (*phase, error) {
 			p.report.Lost = append(p.report.Lost, *s.lost)
 			continue
 		}
-		m := &member{session: s.session, report: AgentReport{Agent: s.index, Epoch: s.epoch, First: -1}}
+		m := &member{session: s.session, report: AgentReport{Agent: s.index, Epoch: s.epoch, First: -1, Due: -1}}
 		p.members[s.session] = m
 		p.order = append(p.order, m)
 	}
@@ -151,14 +165,27 @@ func (f *Fleet) newPhase(task Task, sink func(Snapshot)) (*phase, error) {
 // prepare sends everyone its share and waits until all are ready.
 func (p *phase) prepare(ctx context.Context) {
 	p.deadline, p.overdue = time.Now().Add(prepareWithin), fmt.Sprintf("it was not ready within %s", prepareWithin)
+	orders := make([]message, len(p.order))
+	for i := range p.order {
+		orders[i].Prepare = p.share(load.Share{Index: i, Of: len(p.order)})
+	}
+	if _, err := encode(orders[0]); err != nil { // such as a body beyond what a line holds
+		p.err = err
+		return
+	}
 	for i, m := range p.order {
-		m.session.send(message{Prepare: &prepare{
-			Run: p.number, URLs: p.task.URLs, Dial: p.task.Dial, Header: p.task.Header, Method: p.task.Method, Body: p.task.Body, Phase: p.task.Phase,
-			Share: load.Share{Index: i, Of: len(p.order)}, Seed: p.task.Seed,
-			Engine: p.task.Engine, Contract: p.task.Contract, Workload: p.task.Workload,
-		}})
+		m.session.send(orders[i])
 	}
 	p.loop(ctx, p.allReady)
+}
+
+// share is one agent's part of the task.
+func (p *phase) share(s load.Share) *prepare {
+	t := p.task
+	return &prepare{
+		Run: p.number, URLs: t.URLs, Dial: t.Dial, Header: t.Header, Method: t.Method, Body: t.Body, Phase: t.Phase,
+		Share: s, Seed: t.Seed, Engine: t.Engine, Contract: t.Contract, Workload: t.Workload,
+	}
 }
 
 // start gives the common start.
@@ -179,7 +206,8 @@ func (p *phase) tell(m message) {
 	}
 }
 
-// loop handles events until enough says so, or nobody is left to wait for.
+// loop handles events until enough says so, or nobody is left to wait for. Close
+// ends every session, which is such an event.
 func (p *phase) loop(ctx context.Context, enough func() bool) {
 	cancelled := ctx.Done()
 	for !enough() && !p.allEnded() {
@@ -190,9 +218,6 @@ func (p *phase) loop(ctx context.Context, enough func() bool) {
 		case <-cancelled:
 			cancelled = nil
 			p.fail(context.Cause(ctx))
-		case <-p.fleet.ctx.Done():
-			p.fail(ErrClosed)
-			p.giveUp("the fleet was closed")
 		case <-timer.C:
 			p.giveUp(p.overdue)
 		}
@@ -283,7 +308,7 @@ func (p *phase) onDone(m *member, d *done) error {
 			d.Windows, d.Books, m.report.Windows, m.report.Books)
 	}
 	m.ended, m.report.Done = true, true
-	m.report.Began, m.report.First = d.Timing.Began, d.Timing.First
+	m.report.Began, m.report.First, m.report.Due = d.Timing.Began, d.Timing.First, d.Timing.Due
 	m.report.ClockShift, m.report.ClockError = d.Timing.ClockShift, d.Timing.ClockError
 	if d.Error != "" && !p.stopping {
 		p.fail(fmt.Errorf("agent %d: %s", m.report.Agent, d.Error))
@@ -334,18 +359,15 @@ func (p *phase) giveUp(why string) {
 // close completes the report.
 func (p *phase) close() {
 	p.report.End = time.Now()
-	var earliest, latest time.Duration
-	first := true
+	var starts []time.Duration
 	for _, m := range p.order {
 		p.report.Agents = append(p.report.Agents, m.report)
-		if !m.report.Done {
-			continue
+		if m.report.Done {
+			starts = append(starts, m.report.Started())
+			p.report.ClockError = max(p.report.ClockError, m.report.ClockError)
 		}
-		began := m.report.Began
-		if first {
-			earliest, latest, first = began, began, false
-		}
-		earliest, latest = min(earliest, began), max(latest, began)
 	}
-	p.report.Skew = latest - earliest
+	if len(starts) > 0 {
+		p.report.Skew = slices.Max(starts) - slices.Min(starts)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -81,13 +82,41 @@ func (f *Fleet) accept() {
 			time.Sleep(10 * time.Millisecond) // such as no descriptor left: it may pass
 			continue
 		}
-		select {
-		case f.strangers <- struct{}{}:
-			f.work.Go(func() { f.greet(conn) })
-		default:
-			_ = conn.Close() // too many who have not proven themselves
-		}
+		f.strangers.add(conn)
+		f.work.Go(func() { f.greet(conn) })
 	}
+}
+
+// strangers are connections that have not said who they are, oldest first.
+// One too many closes the oldest: who holds connections and says nothing
+// must not keep an agent out, which says hello at once.
+type strangers struct {
+	limit int
+
+	mu   sync.Mutex
+	open []net.Conn
+}
+
+func (s *strangers) add(conn net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.open) >= s.limit {
+		_ = s.open[0].Close()
+		s.open = slices.Delete(s.open, 0, 1)
+	}
+	s.open = append(s.open, conn)
+}
+
+// remove forgets a connection; false: it was closed for being one too many.
+func (s *strangers) remove(conn net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := slices.Index(s.open, conn)
+	if at < 0 {
+		return false
+	}
+	s.open = slices.Delete(s.open, at, at+1)
+	return true
 }
 
 // greet hears a hello and serves the agent, or turns it away.
@@ -95,14 +124,12 @@ func (f *Fleet) greet(raw net.Conn) {
 	defer raw.Close()
 	unhook := context.AfterFunc(f.ctx, func() { _ = raw.Close() })
 	defer unhook()
-	known := sync.OnceFunc(func() { <-f.strangers })
-	defer known()
 
 	conn := tls.Server(raw, f.tls)
 	_ = conn.SetDeadline(time.Now().Add(greetWithin))
 	in := newLineReader(conn, helloLimit)
 	m, err := in.read()
-	if err != nil || m.Hello == nil {
+	if !f.strangers.remove(raw) || err != nil || m.Hello == nil {
 		return
 	}
 	s, reason := f.admit(m.Hello, conn)
@@ -110,7 +137,6 @@ func (f *Fleet) greet(raw net.Conn) {
 		_ = send(conn, message{Refusal: &refusal{Reason: reason}})
 		return
 	}
-	known()
 	_ = conn.SetDeadline(time.Time{})
 	in.limit = lineLimit
 	s.serve(in)
@@ -192,7 +218,7 @@ func (s *session) read(in *lineReader) string {
 		_ = s.conn.SetReadDeadline(time.Now().Add(silence))
 		m, err := in.read()
 		if err != nil {
-			return s.reason(err)
+			return s.reason(err, fmt.Sprintf("silent for %s", silence))
 		}
 		s.touch()
 		if why := s.handle(m); why != "" {
@@ -201,17 +227,26 @@ func (s *session) read(in *lineReader) string {
 	}
 }
 
-// reason puts a reading error into words.
-func (s *session) reason(err error) string {
+// reason puts an error of the connection into words; late is what a time-out means.
+func (s *session) reason(err error, late string) string {
+	select {
+	case <-s.ended: // by ourselves; the reason given then counts
+		return ""
+	default:
+	}
 	var timeout net.Error
 	switch {
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return fmt.Sprintf("silent for %s", s.fleet.options.Silence)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, net.ErrClosed):
+		return late
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET),
+		errors.Is(err, syscall.EPIPE), errors.Is(err, net.ErrClosed):
 		return s.fleet.departure(s)
 	}
 	return "connection failed: " + err.Error()
 }
+
+// notTaking is why an agent is lost that does not read.
+const notTaking = "it does not take its orders"
 
 // departure says why a connection was closed, giving the process a moment to be seen ended.
 func (f *Fleet) departure(s *session) string {
@@ -272,7 +307,7 @@ func (s *session) send(m message) {
 	case <-s.ended:
 	case s.out <- m:
 	default:
-		s.end("it does not take its orders")
+		s.end(notTaking)
 	}
 }
 
@@ -285,7 +320,7 @@ func (s *session) write() {
 		case m := <-s.out:
 			_ = s.conn.SetWriteDeadline(time.Now().Add(s.fleet.options.Silence))
 			if err := send(s.conn, m); err != nil {
-				s.end("connection failed: " + err.Error())
+				s.end(s.reason(err, notTaking))
 				return
 			}
 		}

@@ -87,6 +87,10 @@ func (a *agent) perform(ctx context.Context, j *job, at int64) {
 
 	end := &done{Run: j.run}
 	j.job.Start = a.clock.local(at)
+	due, some := j.job.FirstDue()
+	if !some {
+		due = -1
+	}
 	timed := a.watch(running, j.run, &j.job)
 	err := j.engine.Run(running, j.job, func(w load.Window) {
 		a.sequence++
@@ -103,6 +107,7 @@ func (a *agent) perform(ctx context.Context, j *job, at int64) {
 	}
 	halt()
 	end.Timing = timed()
+	end.Timing.Due = due
 	end.Timing.ClockShift, end.Timing.ClockError = a.clock.shift()
 	a.post(ctx, message{Done: end})
 }

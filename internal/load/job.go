@@ -82,6 +82,21 @@ func (j Job) Check() error {
 	return err
 }
 
+// FirstDue is when, after the start, the first request of this agent's share
+// is due; ok is false where it has none or the job cannot be carried out.
+func (j Job) FirstDue() (at time.Duration, ok bool) {
+	if j.Phase.Model == Closed {
+		at = closedStart(j.Phase, j.Share.Index)
+		return at, j.Share.Index < j.Phase.Connections && at < j.Phase.Duration
+	}
+	s, err := NewSchedule(j.Seed, j.Phase, j.Share)
+	if err != nil {
+		return 0, false
+	}
+	_, at, ok = s.Next()
+	return at, ok
+}
+
 // connections are the numbers, in the whole, of this agent's connections.
 func (j *Job) connections() []int {
 	var own []int

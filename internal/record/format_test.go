@@ -61,6 +61,7 @@ func exampleTrial() Trial {
 		}},
 		Phases: []Phase{{
 			Number: 1, Name: "closed", Model: "closed", Connections: 32, DurationS: 4, TimeoutS: 10, Started: at.Add(8 * time.Second), Ended: at.Add(12 * time.Second),
+			StartSpreadNS: 80000, Starts: []Start{{Agent: 0, BeganNS: 110000, FirstNS: 70000, ClockErrorNS: 40000}, {Agent: 1, BeganNS: 30000, FirstNS: 20000, ClockErrorNS: 45000}},
 			Witness: Witness{DatabaseReads: 3250, DatabaseOthers: map[string]int64{"set": 3250}, BalancerTotal: 3250, Connections: 3250},
 		}},
 		Checks:   []Check{{When: "before", Name: "present keys", OK: true}},

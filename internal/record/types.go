@@ -221,7 +221,21 @@ type Phase struct {
 	Warmup      bool      `json:"warmup,omitempty"`
 	Started     time.Time `json:"started"`
 	Ended       time.Time `json:"ended"` // the last answer or time-out
-	Witness     Witness   `json:"witness"`
+	// StartSpreadNS is the greatest difference between the actual starts of the agents in Starts.
+	StartSpreadNS int64   `json:"start_spread_ns"`
+	Starts        []Start `json:"starts"`
+	Witness       Witness `json:"witness"`
+}
+
+// Start is when one agent started, in nanoseconds after the common start. It started when
+// its clock woke or by as much later as its first request was late.
+type Start struct {
+	Agent        int   `json:"agent"`
+	BeganNS      int64 `json:"began_ns"`       // its clock woke
+	FirstNS      int64 `json:"first_ns"`       // its first request was permitted to go; -1: none
+	DueNS        int64 `json:"due_ns"`         // its first request was due by schedule; -1: none
+	ClockShiftNS int64 `json:"clock_shift_ns"` // its wall clock less the controller's
+	ClockErrorNS int64 `json:"clock_error_ns"` // the shift is known to +- this
 }
 
 // Witness is what others than the agents counted between two idle points around a phase.

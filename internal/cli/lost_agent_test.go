@@ -1,0 +1,96 @@
+package cli_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"bakeoff/internal/record"
+)
+
+// agentOf finds an agent among the processes of a run.
+func agentOf(t *testing.T, e *execution) int {
+	t.Helper()
+	e.watcher.look(false)
+	for _, pid := range e.watcher.marked() {
+		if line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); strings.HasSuffix(string(line), "\x00agent\x00") {
+			return pid
+		}
+	}
+	t.Fatal("found no agent")
+	return 0
+}
+
+// loopbackAlone checks that nothing of a run listens at an address that others reach.
+func loopbackAlone(t *testing.T, e *execution) {
+	t.Helper()
+	e.watcher.look(true)
+	e.watcher.mu.Lock()
+	defer e.watcher.mu.Unlock()
+	sockets, listening := 0, listeningInodes()
+	for inode := range e.watcher.inodes {
+		if address, ok := listening[inode]; ok {
+			sockets++
+			if !strings.HasPrefix(address, "0100007F:") { // 127.0.0.1, as the kernel writes it
+				t.Errorf("something listens at %s", address)
+			}
+		}
+	}
+	if sockets < 3 { // the controller for its agents, the balancer, a replica
+		t.Errorf("%d listening sockets: too few to prove anything", sockets)
+	}
+}
+
+// TestRunLosesAnAgent freezes an agent under load: the trial is invalid, says so, and is
+// repeated with a fresh agent.
+func TestRunLosesAnAgent(t *testing.T) {
+	s := newScene(t)
+	s.write("p.yaml", planText("go-nethttp", 1, "warmup: 0s"))
+	e := s.start("run", "p.yaml")
+	e.await("closed: 4 connections", 1)
+	frozen := agentOf(t, e)
+	loopbackAlone(t, e)
+	if err := syscall.Kill(frozen, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	e.wantStatus(0, 90*time.Second)
+	e.nothingLeft(time.Second)
+	wantAll(t, "stderr", e.stderr.String(), "invalid: agent-lost: ", ": silent for 2s")
+	r := s.open()
+	if got := finished(t, r); got[record.Invalid] != 1 || got[record.Valid] != 1 {
+		t.Fatalf("trials: %v", got)
+	}
+	for _, state := range r.Trials() {
+		trial, err := state.Trial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		epochs := map[int64]bool{}
+		for line, err := range state.Loads() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			epochs[line.Epoch] = true
+		}
+		switch trial.Status {
+		case record.Invalid:
+			if trial.Attempt != 1 || len(trial.Reasons) != 1 || trial.Reasons[0].Code != "agent-lost" || epochs[2] {
+				t.Errorf("attempt %d: reasons %v, epochs %v", trial.Attempt, trial.Reasons, epochs)
+			}
+		case record.Valid:
+			if trial.Attempt != 2 || !epochs[1] || !epochs[2] {
+				t.Errorf("attempt %d: epochs %v", trial.Attempt, epochs)
+			}
+			for _, p := range trial.Phases {
+				if len(p.Starts) != 2 || p.StartSpreadNS < 0 {
+					t.Errorf("phase %s: spread %d ns, starts %+v", p.Name, p.StartSpreadNS, p.Starts)
+				}
+			}
+		}
+	}
+	wantAll(t, "notes", strings.Join(r.Run().Notes, "\n"), "agents began each phase within ")
+	wantAll(t, "report", e.stdout.String(), "agent-lost", "Note: agents began each phase within ")
+}

@@ -1,0 +1,79 @@
+package controller
+
+import (
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"bakeoff/internal/fleet"
+	"bakeoff/internal/load"
+	"bakeoff/internal/record"
+	"bakeoff/internal/stats"
+)
+
+// liveHeap is what is in use after a collection, in bytes.
+func liveHeap() int64 {
+	runtime.GC()
+	runtime.GC() // what pools held back
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// What the controller keeps of a phase's windows, and the lines it writes of them, take no more after a hundred times as many requests.
+func TestMemoryOfAPhaseIsConstant(t *testing.T) {
+	const slack = 2 << 20 // bytes by which the live heap may differ by chance
+	windows, each := 1_000, int64(10_000)
+	if os.Getenv("BAKEOFF_LONG") == "1" {
+		windows, each = 10_000, 100_000
+	}
+	w, err := record.Create(t.TempDir(), record.Run{Name: "memory"}, []byte("name: memory\n"), []byte("name: memory\n"), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	lines, err := w.BeginTrial(1, 1, "target", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	book, rng := newLedger(), rand.New(rand.NewPCG(3, 4))
+	var before int64
+	for n := range windows {
+		if n == windows/100 {
+			before = liveHeap()
+		}
+		s := fleet.Snapshot{Agent: n % 2, Epoch: 1, Sequence: int64(n/2 + 1), Window: windowOfMany(rng, n/2, each)}
+		book.add(s)
+		if err := lines.Load(line(1, s, map[string]string{"127.0.0.1:1": "one"})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	after := liveHeap()
+	if book.books.OK != int64(windows)*each || book.agents[0].service.Count() != book.books.OK/2 {
+		t.Errorf("books %+v, %d service times of one agent", book.books, book.agents[0].service.Count())
+	}
+	if err := lines.Finish(record.Trial{Status: record.Valid}); err != nil {
+		t.Error(err)
+	}
+	t.Logf("%d KiB live after %d requests, %d KiB after %d", before>>10, int64(windows/100)*each, after>>10, book.books.OK)
+	if after > before+slack {
+		t.Errorf("the live heap grew from %d to %d bytes", before, after)
+	}
+}
+
+func windowOfMany(rng *rand.Rand, second int, each int64) load.Window {
+	w := load.Window{
+		Second: second, Books: stats.Books{Planned: each, Sent: each, OK: each}, Status: map[int]int64{200: each},
+		Response: stats.NewHistogram(), Service: stats.NewHistogram(), Lateness: stats.NewHistogram(),
+	}
+	for left, n := each, each/500+1; left > 0; left -= n {
+		took := time.Duration(rng.ExpFloat64() * float64(3*time.Millisecond))
+		w.Service.RecordN(took, min(n, left))
+		w.Response.RecordN(took*2, min(n, left))
+		w.Lateness.RecordN(took/100, min(n, left))
+	}
+	w.Replicas = map[string]load.Replica{"127.0.0.1:1": {Answers: each, Service: w.Service}}
+	return w
+}
