@@ -1,6 +1,7 @@
 package load
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
@@ -31,8 +32,11 @@ func TestBenchPaced(t *testing.T) {
 	bursts := even
 	bursts.Phase.Rate, bursts.Phase.Profile = 0, burstsOf(connections, gap, length)
 	var evenRatios, burstRatios []float64
+	var sleptTheirs int64
+	slept := map[string]int64{}
 	for range pairs {
-		theirs, slept := h2load(t, base+"/", connections, rate, length)
+		theirs, sleptNow := h2load(t, base+"/", connections, rate, length)
+		sleptTheirs = sleptNow
 		for _, c := range []struct {
 			name   string
 			job    Job
@@ -44,10 +48,16 @@ func TestBenchPaced(t *testing.T) {
 			}
 			ours := cost(used, sum.Books.OK)
 			*c.ratios = append(*c.ratios, float64(ours)/float64(theirs))
-			t.Logf("2,000/s, %-9s: %7v per request, %5d sleeps; h2load %7v, %5d sleeps", c.name, ours, sleeps(used), theirs, slept)
+			slept[c.name] = sleeps(used)
+			t.Logf("2,000/s, %-9s: %7v per request, %5d sleeps; h2load %7v, %5d sleeps", c.name, ours, sleeps(used), theirs, sleptNow)
 		}
 	}
-	t.Logf("2,000/s: ratio to h2load %.3f in h2load's own bursts, %.3f with even gaps", stats.Median(burstRatios), stats.Median(evenRatios))
+	text := fmt.Sprintf("| requests | CPU time per request to h2load's, median of %d pairs | sleeps of the generator in %v |\n|---|---|---|\n", pairs, length)
+	text += fmt.Sprintf("| h2load --rps: bursts of %d | 1 | %d |\n", connections, sleptTheirs)
+	text += fmt.Sprintf("| bakeoff's native engine, in the same bursts | %.2f | %d |\n", stats.Median(burstRatios), slept["bursts"])
+	text += fmt.Sprintf("| bakeoff's native engine, even gaps | %.2f | %d |\n", stats.Median(evenRatios), slept["even gaps"])
+	t.Logf("\n%s", text)
+	loadtest.WriteSection(t, "../../docs/engine.md", "paced table", text)
 }
 
 // h2load runs h2load at a fixed rate on HTTP/1.1, and returns its CPU time per request and its sleeps.
