@@ -10,9 +10,9 @@ import (
 	"bakeoff/internal/record"
 )
 
-// TestLongShipped runs every plan that is shipped in its short form, or says what
+// TestShipped runs every plan that is shipped in its short form, or says what
 // this machine lacks for it.
-func TestLongShipped(t *testing.T) {
+func TestShipped(t *testing.T) {
 	plans, err := filepath.Glob("../../plans/*.yaml")
 	if err != nil || len(plans) < 5 {
 		t.Fatalf("plans: %v, %v", plans, err)
@@ -20,9 +20,6 @@ func TestLongShipped(t *testing.T) {
 	for _, path := range plans {
 		name := strings.TrimSuffix(filepath.Base(path), ".yaml")
 		t.Run(name, func(t *testing.T) {
-			if !long() && !slices.Contains([]string{"tiny", "demo", "seed"}, name) {
-				t.Skip("SKIPPED: only with BAKEOFF_LONG=1")
-			}
 			s := newScene(t)
 			skipMissing(t, s, name)
 			if name == "two-urls" {
