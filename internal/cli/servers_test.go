@@ -66,7 +66,7 @@ func serveAt(t *testing.T, s *scene, address, lines string) *webServer {
 	if strings.Contains(lines, "ssl_certificate") {
 		ssl = " ssl"
 	}
-	config := fmt.Sprintf("daemon off; master_process off; pid %s/pid; error_log %s/log;\nevents {}\nhttp { access_log off; keepalive_requests 1000000;\n%sserver { listen %s%s;\n%s } }\n",
+	config := fmt.Sprintf("daemon off; master_process off; pid %s/pid; error_log %s/log;\nevents {}\nhttp { access_log off; keepalive_requests 1000000;\nlimit_req_zone $uri zone=few:1m rate=200r/s;\n%sserver { listen %s%s;\n%s } }\n",
 		dir, dir, &temporary, address, ssl, lines)
 	if err := os.WriteFile(filepath.Join(dir, "conf"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
@@ -212,7 +212,11 @@ func servers(t *testing.T, r *record.Reader) {
 // TestServersThatFail has one server that is right, and one of each kind that is not.
 func TestServersThatFail(t *testing.T) {
 	s := newScene(t)
-	good := serve(t, s, "location /500 { return 500; } location /moved { return 302 /; } location / { return 200 pong; }")
+	pong := serve(t, s, "location / { return 200 pong; }")
+	good := serve(t, s, "location /500 { return 500; } location /moved { return 302 /; } location / { return 200 pong; }"+
+		" location /limited { limit_req zone=few burst=60 nodelay; proxy_pass http://"+pong.address+"; }"+
+		" location /busy { limit_req zone=few burst=60 nodelay; error_page 503 =200 @busy; proxy_pass http://"+pong.address+"; }"+
+		" location @busy { return 200 busy; }")
 	s.write("p.yaml", serversText([][3]string{
 		{"good", good.address + "/", ""},
 		{"down", freeAddress(t) + "/", ""},
@@ -220,11 +224,13 @@ func TestServersThatFail(t *testing.T) {
 		{"other", good.address + "/", ", expect: {body: ping}"},
 		{"moved", good.address + "/moved", ""},
 		{"moving", good.address + "/moved", ", expect: {status: 302}"},
+		{"limited", good.address + "/limited", ""},
+		{"busy", good.address + "/busy", ", expect: {body: pong}"},
 	}, shortClosed))
 	v := s.run(1, "verify", "p.yaml")
 	wantAll(t, "stdout", v.stdout.String(),
 		"good: http://"+good.address+"/ answers as expected\n", "down: http://", "does not answer as expected: 1 of 1 checks failed", "connection refused",
-		"moving: http://"+good.address+"/moved answers as expected\n",
+		"moving: http://"+good.address+"/moved answers as expected\n", "limited: http://"+good.address+"/limited answers as expected\n",
 		"500 in 20 of 20 answers, not 200", "302 in 20 of 20 answers, not 200", `does not hold "ping" in 20 of 20 answers, it is "pong"`)
 	wantAll(t, "stderr", v.stderr.String(), "bakeoff: error: a target does not keep the contract: down, failing, other, moved\n")
 
@@ -240,6 +246,12 @@ func TestServersThatFail(t *testing.T) {
 		got := reasons[target]
 		if len(got) != 1 || got[0].Code != want.Code || !strings.Contains(got[0].Text, want.Text) {
 			t.Errorf("%s: %v, want %v", target, got, want)
+		}
+	}
+	// Right as long as little is asked of them.
+	for target, class := range map[string]string{"limited": "(status 503 ", "busy": "(wrong body "} {
+		if got := reasons[target]; len(got) == 0 || got[0].Code != "wrong-answers" || !strings.Contains(got[0].Text, class) {
+			t.Errorf("%s: %v", target, got)
 		}
 	}
 	for _, target := range []string{"good", "moving"} {
