@@ -40,6 +40,12 @@ type scene struct {
 func newScene(t *testing.T) *scene {
 	t.Helper()
 	t.Parallel()
+	return newSceneAlone(t)
+}
+
+// newSceneAlone is the scene of a test that runs beside no other.
+func newSceneAlone(t *testing.T) *scene {
+	t.Helper()
 	for _, tool := range []string{"mariadbd", "nginx"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			if _, err := os.Stat("/usr/sbin/" + tool); err != nil {
