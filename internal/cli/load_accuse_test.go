@@ -73,7 +73,11 @@ var kinds = []kind{
 	{"stop", func(t *testing.T, b *bench) accused {
 		return b.measure(t, nil, func(e *exec.Cmd) {
 			time.Sleep(time.Duration(b.seconds / 2 * float64(time.Second)))
-			pause(b.agentsOf(e)[:1], 200*time.Millisecond)
+			agents := b.agentsOf(e)
+			if len(agents) != b.agents {
+				t.Fatalf("%d agents found, want %d", len(agents), b.agents)
+			}
+			pause(agents[:1], 200*time.Millisecond)
 		})
 	}, `lateness p99 is .*it stood still for 2\d\dms at second \d`},
 	{"quota", quota, `lateness p99 is .*its CPU quota \(0\.\d+ cores\) held it back for `},
@@ -167,8 +171,7 @@ func (b *bench) agentsOf(e *exec.Cmd) []int {
 	var out []int
 	for _, pid := range allProcesses() {
 		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-		token, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-		if bytes.HasSuffix(line, []byte("\x00agent\x00")) && bytes.Contains(token, []byte("TMPDIR="+b.path("tmp"))) {
+		if bytes.HasSuffix(line, []byte("\x00agent\x00")) && bytes.Contains(line, []byte(b.self)) {
 			out = append(out, pid)
 		}
 	}

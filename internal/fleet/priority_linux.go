@@ -8,19 +8,26 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"bakeoff/internal/load"
 )
 
-// shortSlice is how long an agent asks to run at a time; the shorter, the
-// sooner it is let run when it wakes (EEVDF, Linux 6.12 and later).
-const shortSlice = 100 * time.Microsecond
+const (
+	// realtimePriority is the lowest there is: it puts agents before whatever
+	// has none.
+	realtimePriority = 1
+	// shortSlice is how long an agent without that right asks to run at a
+	// time; the shorter, the sooner it is let run when it wakes (EEVDF, Linux 6.12 and later).
+	shortSlice = 100 * time.Microsecond
+)
 
-// GoFirst has the kernel run this process soon when it wakes, by short time
-// slices, so that an agent on the same machine as what it loads is on time.
-// Its loops ask for more by themselves (see load.Realtime). Threads that start
-// later inherit it.
+// GoFirst has the kernel run this process as soon as it wakes, so that an
+// agent on the same machine as what it loads is on time: with the round-robin
+// real-time policy where that is allowed (sched(7)), else with short time slices.
+// Threads that start later inherit it.
 func GoFirst() error {
+	realtime := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: realtimePriority}
+	if err := forEachThread(&realtime); err == nil {
+		return nil
+	}
 	short := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL, Runtime: uint64(shortSlice)}
 	if err := forEachThread(&short); err != nil {
 		return fmt.Errorf("fleet: priority: %w", err)
@@ -28,36 +35,48 @@ func GoFirst() error {
 	return nil
 }
 
-// forEachThread sets the policy of all threads; one that ends meanwhile is no error.
+// forEachThread sets the policy of all threads; one that ends meanwhile is no
+// error. It looks again until it finds none to set: a thread that had not been
+// set yet may have started another meanwhile, and a single one that is left behind
+// keeps all that wait for it, while they spin, from running for up to 100 ms.
 func forEachThread(attr *unix.SchedAttr) error {
-	threads, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		return err
-	}
-	for _, thread := range threads {
-		id, err := strconv.Atoi(thread.Name())
+	done := map[int]bool{}
+	for {
+		threads, err := os.ReadDir("/proc/self/task")
 		if err != nil {
 			return err
 		}
-		if err := unix.SchedSetAttr(id, attr, 0); err != nil && !errors.Is(err, unix.ESRCH) {
-			return err
+		before := len(done)
+		for _, thread := range threads {
+			id, err := strconv.Atoi(thread.Name())
+			if err != nil {
+				return err
+			}
+			if done[id] {
+				continue
+			}
+			if err := unix.SchedSetAttr(id, attr, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+				return err
+			}
+			done[id] = true
+		}
+		if len(done) == before {
+			return nil
 		}
 	}
-	return nil
 }
 
-// Priority says in words how the kernel schedules an agent that this process has started.
+// Priority says in words how the kernel schedules a process.
 func Priority(pid int) string {
 	attr, err := unix.SchedGetAttr(pid, 0)
 	if err != nil {
 		return "with an unknown priority"
 	}
-	how := fmt.Sprintf("at niceness %d", attr.Nice)
-	if attr.Runtime > 0 && time.Duration(attr.Runtime) <= shortSlice {
-		how = fmt.Sprintf("in time slices of %v", time.Duration(attr.Runtime))
+	switch {
+	case attr.Policy == unix.SCHED_RR:
+		return fmt.Sprintf("at real-time priority %d, before what it loads", attr.Priority)
+	case attr.Runtime > 0 && time.Duration(attr.Runtime) <= shortSlice:
+		return fmt.Sprintf("in time slices of %v", time.Duration(attr.Runtime))
 	}
-	if load.MayRealtime() {
-		how += fmt.Sprintf(", its loops at real-time priority %d, before what they load", load.Realtime)
-	}
-	return how
+	return fmt.Sprintf("at niceness %d", attr.Nice)
 }

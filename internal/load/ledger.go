@@ -68,6 +68,8 @@ type emission struct {
 
 // run returns when all has ended and the last window was passed on.
 func (e *emission) run(emit func(Window)) {
+	restCollector()
+	defer wakeCollector()
 	tick := time.NewTimer(time.Until(e.start.Add(time.Second)))
 	defer tick.Stop()
 	for {
@@ -100,6 +102,7 @@ func (e *emission) pass(emit func(Window), take func(*ledger) []Window) {
 			}
 		}
 	}
+	tuneCollector()
 	e.watch.fill(sum)
 	for _, w := range sum {
 		emit(w)

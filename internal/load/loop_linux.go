@@ -100,7 +100,6 @@ func (l *loop) work() {
 	defer runtime.UnlockOSThread()
 	// The kernel may otherwise delay every wake-up by 50 us to save power.
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1000, 0, 0, 0)
-	defer goAhead()()
 	l.thread.Store(int64(unix.Gettid()))
 	defer l.closeAll()
 	var events []unix.EpollEvent

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strconv"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -16,17 +17,19 @@ import (
 // beat sleeps and looks at the clock, until the watch is ended.
 //
 // It sleeps in the kernel and not in a timer of the runtime's, because
-// those are late by themselves. The kernel says for how long its thread was
+// those are late by themselves, and past the scheduler, because it would
+// have to ask for a processor again (see poll.wait). The kernel says for how long its thread was
 // ready and had no core; an absence without that, in which the whole process
 // used no processor time, is one in which it was stopped.
 func (w *watch) beat() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	defer goAhead()()
 	stat, err := os.Open("/proc/thread-self/schedstat") // kept open: later there may be no descriptor left
 	if err == nil {
 		defer stat.Close()
 	}
+	moreProcessors(1) // it keeps one while it sleeps
+	defer moreProcessors(-1)
 	spec := unix.NsecToTimespec(int64(beatEvery))
 	before, waited, used := time.Now(), waitOf(stat), processCPU()
 	for {
@@ -35,13 +38,13 @@ func (w *watch) beat() {
 			return
 		default:
 		}
-		_ = unix.ClockNanosleep(unix.CLOCK_MONOTONIC, 0, &spec, nil) // interrupted: a short beat
+		_, _, _ = unix.RawSyscall6(unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_MONOTONIC, 0, uintptr(unsafe.Pointer(&spec)), 0, 0, 0) // interrupted: a short beat
 		now, waits, uses := time.Now(), waitOf(stat), processCPU()
 		if over := now.Sub(before) - beatEvery; over >= awayAfter {
 			switch {
 			case waits-waited >= over/2:
 				w.note(before, over, true)
-			case uses-used < over/4:
+			case uses-used < over/8+time.Millisecond:
 				w.note(before, over, false)
 			}
 		}
