@@ -7,10 +7,10 @@ BIN := bin/bakeoff
 TEST_PACKAGES := mariadb-server nginx-light libmariadb-dev pkg-config python3-venv python3-dev gcc
 
 .PHONY: help build demo test lint deps test-deps clean race bench-data bench-engine fuzz \
-	test-long-kill test-long-data test-long-record test-long-contract test-long-engine test-long-fleet test-long-program
+	test-long-kill test-long-data test-long-record test-long-contract test-long-engine test-long-accuse test-long-accuse-2 test-long-fleet test-long-program
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
 
 build: $(BIN) ## build the program
 
@@ -49,6 +49,12 @@ test-long-contract: test-deps ## every target and every planted cheat
 
 test-long-engine: ## stalls, books and schedules of the load engines
 	$(LONG) ./internal/load
+
+test-long-accuse: test-deps ## one agent disturbed in every way: flagged, with the cause, 20 of 20 each
+	$(LONG) -run 'TestLongAccuse/^1_agents$$' ./internal/cli
+
+test-long-accuse-2: test-deps ## the same with two agents
+	$(LONG) -run 'TestLongAccuse/^2_agents$$' ./internal/cli
 
 test-long-fleet: ## lost, frozen and cut off agents
 	$(LONG) ./internal/fleet

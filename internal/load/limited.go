@@ -137,7 +137,7 @@ func (s *Strain) Add(w Window) {
 		busiest = time.Duration(slices.Max(m.LoopCPU))
 		s.waited.add(w.Second, time.Duration(slices.Max(m.LoopWait)))
 	}
-	if busiest.Seconds() >= busyCore || m.Cores > 0 && w.CPU.Seconds() >= busyCore*m.Cores {
+	if busiest.Seconds() >= busyCore || m.Cores >= 1 && w.CPU.Seconds() >= busyCore*m.Cores {
 		s.hot.add(w.Second, max(busiest, min(w.CPU, time.Second)))
 	}
 }

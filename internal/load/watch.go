@@ -13,6 +13,8 @@ const (
 	beatEvery = 5 * time.Millisecond
 	// awayAfter is from when on it counts as having been away.
 	awayAfter = time.Millisecond
+	// countEvery is after how many beats the open descriptors are counted.
+	countEvery = 20
 )
 
 // A watch finds out, beside the loops, what their process has and lacks. It

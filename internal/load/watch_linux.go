@@ -32,7 +32,7 @@ func (w *watch) beat() {
 	defer moreProcessors(-1)
 	spec := unix.NsecToTimespec(int64(beatEvery))
 	before, waited, used := time.Now(), waitOf(stat), processCPU()
-	for {
+	for n := 0; ; n++ {
 		select {
 		case <-w.ended:
 			return
@@ -49,7 +49,9 @@ func (w *watch) beat() {
 			}
 		}
 		before, waited, used = now, waits, uses
-		w.open.Store(max(w.open.Load(), openDescriptors()))
+		if n%countEvery == 0 {
+			w.open.Store(max(w.open.Load(), openDescriptors()))
+		}
 	}
 }
 
@@ -65,15 +67,19 @@ func waitOf(stat *os.File) time.Duration {
 	return wait
 }
 
-// schedstat reads the time on a core and that of waiting for one.
+// schedstat reads the time on a core and that of waiting for one, "4711 42 7",
+// and allocates nothing.
 func schedstat(b []byte) (run, wait time.Duration) {
-	f := bytes.Fields(b)
-	if len(f) < 2 {
-		return 0, 0
+	var numbers [2]time.Duration
+	at := 0
+	for _, c := range b {
+		if c >= '0' && c <= '9' {
+			numbers[at] = 10*numbers[at] + time.Duration(c-'0')
+		} else if at++; at == len(numbers) {
+			return numbers[0], numbers[1]
+		}
 	}
-	r, _ := strconv.ParseInt(string(f[0]), 10, 64)
-	q, _ := strconv.ParseInt(string(f[1]), 10, 64)
-	return time.Duration(r), time.Duration(q)
+	return 0, 0
 }
 
 // gauges are the means at this moment.

@@ -3,7 +3,7 @@ package stats
 // Means are what one agent had and lacked in one second, as it found itself.
 // Times are nanoseconds; what the system does not tell is 0.
 type Means struct {
-	Descriptors     int64 `json:"descriptors"` // most that were open at once, by a look every 5 ms
+	Descriptors     int64 `json:"descriptors"` // most that were open at once, by a look every 100 ms
 	DescriptorLimit int64 `json:"descriptor_limit"`
 	Ports           int64 `json:"ports"`    // local ports that its connections hold at the second's end
 	PortLow         int64 `json:"port_low"` // the first and the last that the system gives out
