@@ -313,7 +313,7 @@ func TestReportShowsWhatAgentsHad(t *testing.T) {
 	check(t, w.Finish(record.Complete, ""))
 	var b strings.Builder
 	check(t, WriteText(&b, open(t, w), 400))
-	for _, want := range []string{"generator-limited: 4,812 of 25,000", "What the agents of such trials had", "41   1,024     16  28,232"} {
+	for _, want := range []string{"generator-limited: 4,812 of 25,000", "What the agents of such trials had", "41  1,024     16  28,232"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("%q is not in the report:\n%s", want, b.String())
 		}
