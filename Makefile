@@ -7,10 +7,11 @@ BIN := bin/bakeoff
 TEST_PACKAGES := mariadb-server nginx-light libmariadb-dev pkg-config python3-venv python3-dev gcc
 
 .PHONY: help build demo test lint deps test-deps clean race bench-data bench-engine bench-stall bench-fleet fuzz \
-	test-long-stall test-long-kill test-long-data test-long-record test-long-contract test-long-engine test-long-fleet test-long-program
+	test-long-stall test-long-kill test-long-data test-long-record test-long-contract test-long-engine test-long-accuse test-long-accuse-2 \
+	test-long-fleet test-long-program
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
 
 build: $(BIN) ## build the program
 
@@ -54,13 +55,19 @@ test-long-stall: test-deps ## 2 s stalls in 60 s: engines and program, 10 to 1,0
 	$(LONG) -run Stall ./internal/load
 	$(LONG) -run LoadStall ./internal/cli
 
+test-long-accuse: test-deps ## one agent disturbed in every way: flagged, with the cause, 20 of 20 each
+	$(LONG) -run 'TestLongAccuse/^1_agents$$' ./internal/cli
+
+test-long-accuse-2: test-deps ## the same with two agents
+	$(LONG) -run 'TestLongAccuse/^2_agents$$' ./internal/cli
+
 test-long-fleet: ## lost, frozen and cut off agents 50 times each; memory over 10^9 requests
 	$(LONG) ./internal/fleet
 	$(LONG) -run Memory ./internal/load ./internal/cli ./internal/controller
 	$(LONG) -count=50 -run 'Frozen|Freeze|Killed|Partition|Flap|Cut|Gone|Zombie|Another|End|BadWay' ./internal/fleet
 
 test-long-program: test-deps ## the program as users run it
-	$(LONG) -skip LoadStall ./internal/cli
+	$(LONG) -skip 'LoadStall|LongAccuse' ./internal/cli
 
 bench-data: test-deps ## a million rows against the database's own client, and from the cache
 	BAKEOFF_BENCH=1 $(GO) test -count=1 -v -timeout 45m -run Bench ./internal/database

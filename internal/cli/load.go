@@ -74,7 +74,9 @@ files of --hlog and --hgrm know no such marks: time-outs and drops stand at thei
 
 The measurement is invalid when an agent was itself the limit: more than 1 % of
 its requests lost for want of ports, descriptors or time, or, with --rate, a p99
-of its lateness above 1 ms and a tenth of the service time's p99.
+of its lateness above 1 ms and a tenth of the service time's p99. The reason names
+the cause: what was lacking, with its limit, or what kept the agent: that it was
+stopped, held back by a CPU quota, without a core, busy all the time, and when.
 
 Load goes to this machine only, unless --allow-host names the host: also in
 private networks. Link-local, metadata, multicast and broadcast addresses are

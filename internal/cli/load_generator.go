@@ -97,10 +97,11 @@ func startAgents(ctx context.Context, env Env, j *loadJob) (*together, error) {
 	return &together{job: j, platform: p, fleet: f, forget: forget}, nil
 }
 
-// passedOn is the part of the environment that agents need: which certificates to trust.
+// passedOn is the part of the environment that agents need: which certificates to trust, and
+// what the collector of this program is asked for.
 func passedOn(env Env) []string {
 	var out []string
-	for _, name := range []string{"SSL_CERT_FILE", "SSL_CERT_DIR"} {
+	for _, name := range []string{"SSL_CERT_FILE", "SSL_CERT_DIR", "GOGC"} {
 		if value := env.Getenv(name); value != "" {
 			out = append(out, name+"="+value)
 		}

@@ -18,6 +18,7 @@ type tally struct {
 	unwritten, opened           int64
 	response, service, lateness *stats.Histogram
 	cpu                         time.Duration
+	strain                      load.Strain // of one agent; not of several together
 }
 
 func newTally() *tally {
@@ -71,7 +72,7 @@ func (t *tally) closeBooks() {
 
 // health is what the agent of this tally tells of itself.
 func (t *tally) health(model string) load.Health {
-	return load.Health{Model: model, Planned: t.books.Planned, Lost: t.lost, Lateness: t.lateness, Service: t.service}
+	return load.Health{Model: model, Planned: t.books.Planned, Lost: t.lost, Lateness: t.lateness, Service: t.service, Strain: t.strain}
 }
 
 // measurement is one phase with what the agents told of it.
@@ -110,6 +111,7 @@ func (m *measurement) run(ctx context.Context, g generator, window func(agent in
 		}
 		m.total.add(w)
 		m.agents[agent].add(w)
+		m.agents[agent].strain.Add(w)
 		m.seconds.add(w)
 	})
 	m.seconds.flush()
@@ -143,12 +145,28 @@ func (m *measurement) reasons() []string {
 	if m.total.books.Planned == 0 && !m.interrupted {
 		out = append(out, "no request was planned")
 	}
+	for _, l := range m.limits() {
+		who := ""
+		if len(m.agents) > 1 {
+			who = fmt.Sprintf("agent %d: ", l.Agent)
+		}
+		out = append(out, "generator-limited: "+who+l.Text)
+	}
+	return out
+}
+
+// agentLimit is one way in which one agent was the limit.
+type agentLimit struct {
+	Agent int `json:"agent"`
+	load.Limit
+}
+
+// limits are those of all agents, in order.
+func (m *measurement) limits() []agentLimit {
+	out := []agentLimit{}
 	for i, a := range m.agents {
-		for _, why := range a.health(m.phase.Model).Limited() {
-			if len(m.agents) > 1 {
-				why = fmt.Sprintf("agent %d: %s", i, why)
-			}
-			out = append(out, "generator-limited: "+why)
+		for _, l := range a.health(m.phase.Model).Limited() {
+			out = append(out, agentLimit{i, l})
 		}
 	}
 	return out

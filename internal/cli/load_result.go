@@ -42,6 +42,22 @@ type loadResult struct {
 	StartSpread *int64   `json:"start_spread_ns"`
 	Valid       bool     `json:"valid"`
 	Reasons     []string `json:"reasons"`
+	// Limits are the causes behind reasons that begin with "generator-limited", Agents what each agent used.
+	Limits []agentLimit `json:"generator_limits"`
+	Agents []agentUse   `json:"agents"`
+}
+
+// agentUse is what one agent used: its CPU time and the greatest of each of its means, with their limits.
+type agentUse struct {
+	Agent           int     `json:"agent"`
+	CPU             int64   `json:"cpu_ns"`
+	Cores           float64 `json:"cores"` // it might use
+	GCPause         int64   `json:"gc_pause_ns"`
+	Descriptors     int64   `json:"descriptors"`
+	DescriptorLimit int64   `json:"descriptor_limit"`
+	Ports           int64   `json:"ports"`
+	PortLow         int64   `json:"port_low"`
+	PortHigh        int64   `json:"port_high"`
 }
 
 // times is one distribution in nanoseconds; null where nothing may be said.
@@ -149,7 +165,22 @@ func (m *measurement) result() loadResult {
 	}
 	r.Reasons = append(r.Reasons, m.reasons()...)
 	r.Valid = len(r.Reasons) == 0
+	r.Limits, r.Agents = m.limits(), m.uses()
 	return r
+}
+
+// uses are what the agents used, in order.
+func (m *measurement) uses() []agentUse {
+	out := []agentUse{}
+	for i, a := range m.agents {
+		most := a.strain.Most()
+		out = append(out, agentUse{
+			Agent: i, CPU: int64(a.cpu), Cores: most.Cores, GCPause: int64(a.strain.Paused()),
+			Descriptors: most.Descriptors, DescriptorLimit: most.DescriptorLimit,
+			Ports: most.Ports, PortLow: most.PortLow, PortHigh: most.PortHigh,
+		})
+	}
+	return out
 }
 
 // errors are the outcomes that are neither a whole answer nor a time-out.

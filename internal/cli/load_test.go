@@ -103,6 +103,8 @@ type loadJSON struct {
 	StartSpread    *int64 `json:"start_spread_ns"`
 	Valid          *bool
 	Reasons        []string
+	Limits         []map[string]any `json:"generator_limits"`
+	Agents         []map[string]any
 }
 
 // loadRun is one execution of load.
@@ -145,7 +147,7 @@ func readLoad(t *testing.T, text string) loadJSON {
 		t.Fatal(err)
 	}
 	wantKeys(t, "result", raw, `planned sent ok bad timeout error dropped late queued errors status duration_ns offered_rate achieved_rate
-		goodput response_time_ns service_time_ns lateness_ns samples_needed censored cpu_ns start_spread_ns valid reasons`)
+		goodput response_time_ns service_time_ns lateness_ns samples_needed censored cpu_ns start_spread_ns valid reasons generator_limits agents`)
 	for _, times := range []string{"response_time_ns", "service_time_ns", "lateness_ns"} {
 		var of map[string]json.RawMessage
 		if err := json.Unmarshal(raw[times], &of); err != nil {
@@ -153,7 +155,7 @@ func readLoad(t *testing.T, text string) loadJSON {
 		}
 		wantKeys(t, times, of, "min mean p50 p90 p95 p99 p99.9 p99.99 max")
 	}
-	for _, list := range []string{"censored", "reasons"} {
+	for _, list := range []string{"censored", "reasons", "generator_limits", "agents"} {
 		if string(raw[list]) == "null" {
 			t.Errorf("%s is null, want a list", list)
 		}

@@ -24,6 +24,7 @@ func writeLoadText(w io.Writer, j *loadJob, m *measurement, r loadResult) error 
 	writeStatus(&b, j, m.total)
 	writeFailures(&b, m.total)
 	writeHealth(&b, m)
+	writeUses(&b, r.Agents)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -234,6 +235,28 @@ func writeHealth(b *strings.Builder, m *measurement) {
 		if *m.spread > fleet.StartWithin {
 			fmt.Fprintf(b, " (at most %s is meant)", span(fleet.StartWithin))
 		}
+	}
+	b.WriteString("\n")
+}
+
+// writeUses prints how near to its limits the nearest agent came.
+func writeUses(b *strings.Builder, uses []agentUse) {
+	var most agentUse
+	for _, u := range uses {
+		if u.Descriptors > most.Descriptors {
+			most = u
+		}
+	}
+	if most.DescriptorLimit == 0 {
+		return
+	}
+	who := "it used"
+	if len(uses) > 1 {
+		who = "an agent used"
+	}
+	fmt.Fprintf(b, "  %s at most %s of %s descriptors", who, number(float64(most.Descriptors)), number(float64(most.DescriptorLimit)))
+	if most.PortHigh > 0 {
+		fmt.Fprintf(b, " and %s of %s local ports", number(float64(most.Ports)), number(float64(most.PortHigh-most.PortLow+1)))
 	}
 	b.WriteString("\n")
 }

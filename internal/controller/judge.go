@@ -30,6 +30,7 @@ type agentLedger struct {
 	lost     map[string]int64
 	lateness *stats.Histogram
 	service  *stats.Histogram
+	strain   load.Strain
 }
 
 func newLedger() *ledger {
@@ -54,6 +55,7 @@ func (l *ledger) add(s fleet.Snapshot) {
 	}
 	a.lateness.Merge(w.Lateness)
 	a.service.Merge(w.Service)
+	a.strain.Add(w)
 }
 
 // judge refuses the trial when its books are not exact, a witness disagrees, answers
@@ -72,14 +74,17 @@ func (t *trial) judge(phase load.Phase, l *ledger, w record.Witness, stolen floa
 	}
 	for _, agent := range slices.Sorted(maps.Keys(l.agents)) {
 		a := l.agents[agent]
-		health := load.Health{Model: phase.Model, Planned: a.books.Planned, Lost: a.lost, Lateness: a.lateness, Service: a.service}
-		for _, why := range health.Limited() {
-			code := "generator-limited"
-			if stolen > maxStolen {
-				code = "disturbed-host"
+		health := load.Health{Model: phase.Model, Planned: a.books.Planned, Lost: a.lost, Lateness: a.lateness, Service: a.service, Strain: a.strain}
+		for _, l := range health.Limited() {
+			code, host := "generator-limited", ""
+			if l.InTime {
+				host = fmt.Sprintf(" (the host took %.1f %% of this machine's time away meanwhile)", 100*stolen)
+				if stolen > maxStolen {
+					code = "disturbed-host"
+				}
 			}
-			t.refuse(code, fmt.Errorf("phase %s, agent %d: %s (the host took %.1f %% of this machine's time away meanwhile)",
-				phase.Name, agent, why, 100*stolen))
+			t.refuse(code, fmt.Errorf("phase %s, agent %d: %s%s", phase.Name, agent, l.Text, host))
+			t.rec.Reasons[len(t.rec.Reasons)-1].Cause = l.Cause
 		}
 	}
 }

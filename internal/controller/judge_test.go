@@ -68,6 +68,38 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// The judgement is load.Health's: the same causes, in the record with their code. A disturbed machine
+// is blamed for lateness, never for what an agent lacked.
+func TestJudgeNamesTheCause(t *testing.T) {
+	good := stats.Books{Planned: 1000, Sent: 1000, OK: 1000}
+	late := windowOf(good)
+	late.Lateness.Reset()
+	late.Lateness.RecordN(3*time.Millisecond, 1000)
+	late.Means = stats.Means{Stopped: int64(203 * time.Millisecond)}
+	lacking := windowOf(stats.Books{Planned: 1000, Sent: 1000, OK: 1000})
+	lacking.Lost = map[string]int64{"descriptors": 500}
+	lacking.Means = stats.Means{Descriptors: 64, DescriptorLimit: 64}
+	for name, c := range map[string]struct {
+		w                 load.Window
+		stolen            float64
+		code, cause, text string
+	}{
+		"stopped":                      {late, 0, "generator-limited", load.CauseStopped, "it stood still for 203ms at second 0 (the host took 0.0 %"},
+		"stopped on a disturbed host":  {late, 0.2, "disturbed-host", load.CauseStopped, "it stood still for 203ms at second 0 (the host took 20.0 %"},
+		"no descriptors":               {lacking, 0, "generator-limited", load.CauseDescriptors, "500 of 1,000 requests lost for want of descriptors (limit 64, 64 open)"},
+		"no descriptors, stolen cores": {lacking, 0.2, "generator-limited", load.CauseDescriptors, "500 of 1,000 requests lost for want of descriptors (limit 64, 64 open)"},
+	} {
+		tr := &trial{rec: record.Trial{Status: record.Valid}}
+		l := newLedger()
+		l.add(fleet.Snapshot{Agent: 1, Window: c.w})
+		tr.judge(load.Phase{Name: "open", Model: load.Open}, l, record.Witness{DatabaseReads: 1000, BalancerTotal: 1000}, c.stolen)
+		r := tr.rec.Reasons
+		if len(r) != 1 || r[0].Code != c.code || r[0].Cause != c.cause || !strings.Contains(r[0].Text, "agent 1: ") || !strings.Contains(r[0].Text, c.text) {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+}
+
 func TestReasonsNameTheClasses(t *testing.T) {
 	w := windowOf(stats.Books{Planned: 100, Sent: 100, OK: 90, Bad: 10})
 	w.Outcomes = map[string]int64{"wrong id": 7, "status 500": 3}

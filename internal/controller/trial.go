@@ -323,7 +323,7 @@ func line(phase int, s fleet.Snapshot, names map[string]string) record.Load {
 		Books: w.Books, Outcomes: w.Outcomes, Status: w.Status, Unwritten: w.Unwritten, Lost: w.Lost,
 		Checked: w.Checked, Hits: w.Hits, Misses: w.Misses, Opened: w.Opened,
 		Response: w.Response, Service: w.Service, Lateness: w.Lateness,
-		InFlight: w.InFlight, ErrorTime: w.ErrorTime, CPUNS: int64(w.CPU), GCPauseNS: int64(w.GCPause),
+		InFlight: w.InFlight, ErrorTime: w.ErrorTime, CPUNS: int64(w.CPU), GCPauseNS: int64(w.GCPause), Means: w.Means,
 	}
 	for name, r := range w.Replicas {
 		if named := names[name]; named != "" {

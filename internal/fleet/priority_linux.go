@@ -35,22 +35,35 @@ func GoFirst() error {
 	return nil
 }
 
-// forEachThread sets the policy of all threads; one that ends meanwhile is no error.
+// forEachThread sets the policy of all threads; one that ends meanwhile is no
+// error. It looks again until it finds none to set: a thread that had not been
+// set yet may have started another meanwhile, and a single one that is left behind
+// keeps all that wait for it, while they spin, from running for up to 100 ms.
 func forEachThread(attr *unix.SchedAttr) error {
-	threads, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		return err
-	}
-	for _, thread := range threads {
-		id, err := strconv.Atoi(thread.Name())
+	done := map[int]bool{}
+	for {
+		threads, err := os.ReadDir("/proc/self/task")
 		if err != nil {
 			return err
 		}
-		if err := unix.SchedSetAttr(id, attr, 0); err != nil && !errors.Is(err, unix.ESRCH) {
-			return err
+		before := len(done)
+		for _, thread := range threads {
+			id, err := strconv.Atoi(thread.Name())
+			if err != nil {
+				return err
+			}
+			if done[id] {
+				continue
+			}
+			if err := unix.SchedSetAttr(id, attr, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+				return err
+			}
+			done[id] = true
+		}
+		if len(done) == before {
+			return nil
 		}
 	}
-	return nil
 }
 
 // Priority says in words how the kernel schedules a process.

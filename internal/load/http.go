@@ -18,6 +18,7 @@ import (
 type HTTP struct {
 	dial  func(ctx context.Context, network, address string) (net.Conn, error)
 	waker func() (waker, error)
+	alone bool // nothing watches what its process has and lacks
 }
 
 // NewHTTP returns the engine; it holds no connection between runs.
@@ -37,9 +38,10 @@ type run struct {
 	waker  waker
 	done   chan struct{} // closed when waits must end: at the end of sending, or when cut
 
-	stopped atomic.Bool // ctx ended: send nothing, wait for nothing
-	barred  atomic.Bool // the permission to send is gone
-	over    atomic.Bool // nothing is sent any more
+	stopped atomic.Bool  // ctx ended: send nothing, wait for nothing
+	barred  atomic.Bool  // the permission to send is gone
+	over    atomic.Bool  // nothing is sent any more
+	kept    atomic.Int64 // connections that were open at the end
 
 	mu      sync.Mutex
 	backlog ring[arrival] // waiting for a free connection, oldest first; at most rate x time-out
@@ -89,6 +91,10 @@ func (h *HTTP) Run(ctx context.Context, job Job, emit func(Window)) error {
 		}
 	}()
 	e := emission{start: r.start, ledgers: []*ledger{r.ledger}, whole: r.whole, ended: finished}
+	if !h.alone {
+		e.watch = newWatch(r.start, r.held, func() []int { return nil })
+		defer e.watch.end()
+	}
 	e.run(emit)
 	<-watched
 	if r.stopped.Load() {
@@ -188,6 +194,25 @@ func (r *run) whole() int {
 		return 0
 	}
 	return int((r.end + second - 1) / second)
+}
+
+// held counts the connections that are open, or were at the end.
+func (r *run) held() int {
+	n := int(r.kept.Load())
+	for _, w := range r.conns {
+		if w.live.Load() != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// leave ends the worker's part.
+func (w *worker) leave() {
+	if w.live.Load() != nil {
+		w.run.kept.Add(1)
+	}
+	w.close()
 }
 
 // perform makes one request on the worker's connection, books it, and returns its class.

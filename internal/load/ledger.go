@@ -63,15 +63,19 @@ type emission struct {
 	ledgers []*ledger       // one per loop
 	whole   func() int      // how many windows there are at least, once all has ended
 	ended   <-chan struct{} // closed then
+	watch   *watch          // nil: the windows tell no means
 }
 
 // run returns when all has ended and the last window was passed on.
 func (e *emission) run(emit func(Window)) {
+	restCollector()
+	defer wakeCollector()
 	tick := time.NewTimer(time.Until(e.start.Add(time.Second)))
 	defer tick.Stop()
 	for {
 		select {
 		case <-e.ended:
+			e.watch.end()
 			now, whole := int64(max(time.Since(e.start), 0)), e.whole()
 			e.pass(emit, func(l *ledger) []Window { return l.last(now, whole) })
 			return
@@ -98,6 +102,8 @@ func (e *emission) pass(emit func(Window), take func(*ledger) []Window) {
 			}
 		}
 	}
+	tuneCollector()
+	e.watch.fill(sum)
 	for _, w := range sum {
 		emit(w)
 	}

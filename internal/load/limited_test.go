@@ -1,6 +1,7 @@
 package load
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -8,33 +9,115 @@ import (
 	"bakeoff/internal/stats"
 )
 
+func allOf(d time.Duration) *stats.Histogram {
+	h := stats.NewHistogram()
+	h.RecordN(d, 1000)
+	return h
+}
+
 func TestLimited(t *testing.T) {
 	t.Parallel()
-	all := func(d time.Duration) *stats.Histogram {
-		h := stats.NewHistogram()
-		for range 1000 {
-			h.Record(d)
-		}
-		return h
-	}
-	ms := time.Millisecond
 	for _, c := range []struct {
 		name string
 		h    Health
+		want []string // of each limit: its cause, and what its text begins with
+	}{
+		{"on time", Health{Open, 1000, nil, allOf(ms / 2), allOf(ms), Strain{}}, nil},
+		{"late by more than 1 ms", Health{Open, 1000, nil, allOf(2 * ms), allOf(ms), Strain{}}, []string{"unknown: lateness p99 is 2ms, the bound is 1ms: "}},
+		{"late by less than a tenth of a slow service", Health{Open, 1000, nil, allOf(2 * ms), allOf(50 * ms), Strain{}}, nil},
+		{"late by more than a tenth", Health{Open, 1000, nil, allOf(6 * ms), allOf(50 * ms), Strain{}}, []string{"unknown: lateness p99 is 6"}},
+		{"the closed model has no lateness", Health{Closed, 1000, nil, allOf(6 * ms), allOf(ms), Strain{}}, nil},
+		{"one percent lost", Health{Closed, 1000, map[string]int64{"ports": 10}, allOf(0), allOf(ms), Strain{}}, nil},
+		{
+			"more than that, the most first", Health{Closed, 25000, map[string]int64{"ports": 6, "descriptors": 4812}, allOf(0), allOf(ms), windows(Window{
+				Means: stats.Means{Descriptors: 64, DescriptorLimit: 64, Ports: 2, PortLow: 40000, PortHigh: 40001, TimeWait: 3},
+			})},
+			[]string{
+				"descriptors: 4,812 of 25,000 requests lost for want of descriptors (limit 64, 64 open)",
+				"ports: 6 of 25,000 requests lost for want of local ports (2 of range 40000 to 40001; 2 held, 3 connections of this machine in TIME_WAIT)",
+			},
+		},
+		{"memory", Health{Closed, 100, map[string]int64{"memory": 2}, allOf(0), allOf(ms), Strain{}}, []string{"memory: 2 of 100 requests lost because the kernel had no memory"}},
+		{"silence", Health{Closed, 100, map[string]int64{"permit": 50}, allOf(0), allOf(ms), Strain{}}, []string{"permit: 50 of 100 requests lost because the controller was silent"}},
+		{
+			"too late to be sent", Health{Closed, 100, map[string]int64{"loop": 50}, allOf(0), allOf(ms), windows(Window{Means: stats.Means{Stopped: 3e8}})},
+			[]string{"stopped: 50 of 100 requests taken up too late to be sent: it stood still for 300ms at second 0"},
+		},
+		{"nothing planned", Health{Open, 0, nil, stats.NewHistogram(), stats.NewHistogram(), Strain{}}, nil},
+	} {
+		got := c.h.Limited()
+		same := len(got) == len(c.want)
+		for i := range c.want {
+			same = same && strings.HasPrefix(got[i].Cause+": "+got[i].Text, c.want[i])
+		}
+		if !same {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+// windows are the seconds of ten, of which the first are given.
+func windows(given ...Window) Strain {
+	var s Strain
+	for i := range 10 {
+		w := Window{Second: i}
+		if i < len(given) {
+			w = given[i]
+			w.Second = i
+		}
+		s.Add(w)
+	}
+	return s
+}
+
+// The cause is what took the most of the time that counts, and everything else that took enough of it is told.
+func TestCause(t *testing.T) {
+	t.Parallel()
+	still := func(d time.Duration) Window { return Window{Means: stats.Means{Stopped: int64(d)}} }
+	starved := func(d, throttled time.Duration) Window {
+		return Window{Means: stats.Means{Starved: int64(d), Throttled: int64(throttled), Cores: 0.5}}
+	}
+	busy := Window{Means: stats.Means{LoopCPU: []int64{1e7, 98e7}, LoopWait: []int64{0, 0}}}
+	all := func(w Window) (out []Window) {
+		for range 10 {
+			out = append(out, w)
+		}
+		return out
+	}
+	for name, c := range map[string]struct {
+		s    Strain
 		want string
 	}{
-		{"on time", Health{Open, 1000, nil, all(ms / 2), all(ms)}, ""},
-		{"late by more than 1 ms", Health{Open, 1000, nil, all(2 * ms), all(ms)}, "lateness p99 is 2ms, the bound is 1ms"},
-		{"late by less than a tenth of a slow service", Health{Open, 1000, nil, all(2 * ms), all(50 * ms)}, ""},
-		{"late by more than a tenth", Health{Open, 1000, nil, all(6 * ms), all(50 * ms)}, "lateness p99 is 6"},
-		{"the closed model has no lateness", Health{Closed, 1000, nil, all(6 * ms), all(ms)}, ""},
-		{"one percent lost", Health{Closed, 1000, map[string]int64{"ports": 10}, all(0), all(ms)}, ""},
-		{"more than that", Health{Closed, 1000, map[string]int64{"ports": 6, "descriptors": 5}, all(0), all(ms)}, "1.1 % of its requests lost for want of descriptors, ports"},
-		{"nothing planned", Health{Open, 0, nil, stats.NewHistogram(), stats.NewHistogram()}, ""},
+		"a freeze":                   {windows(Window{}, Window{}, still(203*ms)), "stopped: it stood still for 203ms at second 2"},
+		"several freezes":            {windows(still(50*ms), still(60*ms)), "stopped: it stood still for 110ms in 2 seconds, most at second 1 (60ms)"},
+		"one too short to matter":    {windows(still(40 * ms)), "unknown: "},
+		"a quota":                    {windows(starved(600*ms, 550*ms)), "quota: its CPU quota (0.5 cores) held it back for 550ms at second 0"},
+		"a quota, and others":        {windows(starved(900*ms, 100*ms)), "starved: it was ready to run and had no core for 900ms at second 0; its CPU quota (0.5 cores) held it back for 100ms at second 0"},
+		"others":                     {windows(starved(600*ms, 0)), "starved: it was ready to run and had no core for 600ms at second 0"},
+		"short waits":                {windows(all(Window{Means: stats.Means{LoopCPU: []int64{1e8}, LoopWait: []int64{2e8}}})...), "starved: it was ready to run and had no core for 2s in 10 seconds"},
+		"the collector":              {windows(Window{GCPause: 300 * ms}), "collector: its own collector paused it for 300ms at second 0"},
+		"the host":                   {windows(Window{Means: stats.Means{Stolen: int64(time.Second)}}), "host: the host took this machine's cores away for 1s at second 0"},
+		"too much to do":             {windows(all(busy)...), "loop: its loop was busy all the time for 9.8s in 10 seconds, most at second 0 (980ms)"},
+		"busy for one second":        {windows(busy), "unknown: "},
+		"a freeze of a busy one":     {windows(append(all(busy)[:9], still(900*ms))...), "stopped: it stood still for 900ms at second 9; its loop was busy"},
+		"the greater comes first":    {windows(starved(300*ms, 0), still(200*ms)), "starved: it was ready to run and had no core for 300ms at second 0; it stood still for 200ms at second 1"},
+		"a process without its loop": {windows(all(Window{CPU: 1950 * ms, Means: stats.Means{Cores: 2}})...), "loop: "},
 	} {
-		got := strings.Join(c.h.Limited(), "; ")
-		if c.want == "" && got != "" || !strings.HasPrefix(got, c.want) {
-			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		cause, text := c.s.cause()
+		if !strings.HasPrefix(cause+": "+text, c.want) {
+			t.Errorf("%s: %s: %s, want %s", name, cause, text, c.want)
 		}
+	}
+}
+
+func TestThousands(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", -1234567: "-1,234,567", 100000: "100,000"} {
+		if got := thousands(n); got != want {
+			t.Errorf("%d is %s, want %s", n, got, want)
+		}
+	}
+	if got := fmt.Sprint(readable(203456789)); got != "203ms" {
+		t.Errorf("readable: %s", got)
 	}
 }

@@ -153,6 +153,7 @@ type Window struct {
 	ErrorTime float64            `json:"error_time_s"` // sum of sent-to-end times of requests without a value in the histogram: errors and time-outs
 	CPU       time.Duration      `json:"cpu_ns"`       // of the whole agent process, user + system
 	GCPause   time.Duration      `json:"gc_pause_ns"`  // the collector's pauses of the whole agent process
+	Means     stats.Means        `json:"means"`        // what the agent had and lacked
 }
 
 // Replica is what one agent saw of one replica in one window.

@@ -2,6 +2,7 @@ package load
 
 import (
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,6 +27,8 @@ type loop struct {
 	shy    bool  // a server closed connections unannounced: look before each request
 	clock  int64 // when now was last asked
 	broken error
+	thread atomic.Int64 // that it runs on; 0 until then
+	kept   int          // connections that were open at its end
 
 	// Open model.
 	schedule *Schedule
@@ -104,6 +107,7 @@ func (l *loop) work() {
 	defer runtime.UnlockOSThread()
 	// The kernel may otherwise delay every wake-up by 50 us to save power.
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1000, 0, 0, 0)
+	l.thread.Store(int64(unix.Gettid()))
 	defer l.closeAll()
 	var events []unix.EpollEvent
 	for {
@@ -329,7 +333,12 @@ func (l *loop) cut() {
 }
 
 func (l *loop) closeAll() {
+	l.ledger.mu.Lock()
+	defer l.ledger.mu.Unlock()
 	for _, c := range l.conns {
+		if c.fd >= 0 {
+			l.kept++
+		}
 		c.close()
 	}
 }

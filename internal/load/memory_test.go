@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// heapSlack is by how much the live heap may differ between two moments by chance, in bytes.
-const heapSlack = 2 << 20
+// memorySlack is by how much the live heap may differ between two moments by chance, in bytes.
+const memorySlack = 2 << 20
 
 // liveHeap is what is in use after a collection, in bytes.
 func liveHeap() int64 {
@@ -73,7 +73,7 @@ func TestMemoryOfBooksIsConstant(t *testing.T) {
 		t.Errorf("books %+v: %v", sum.Books, err)
 	}
 	t.Logf("%d KiB live after %d requests, %d KiB after %d", before>>10, requests/100, after>>10, requests)
-	if after > before+heapSlack {
+	if after > before+memorySlack {
 		t.Errorf("the live heap grew from %d to %d bytes", before, after)
 	}
 }

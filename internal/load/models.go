@@ -8,7 +8,7 @@ const pause = 10 * time.Millisecond
 
 // closed drives a connection of the closed model.
 func (w *worker) closed() {
-	defer w.close()
+	defer w.leave()
 	r := w.run
 	intended := int64(closedStart(r.job.Phase, w.number))
 	timer := time.NewTimer(0)
@@ -48,7 +48,7 @@ func (w *worker) sleep(timer *time.Timer, until int64) bool {
 // open drives a connection of the open model: an arrival that was handed to
 // it, then whatever waits, then it is free again.
 func (w *worker) open() {
-	defer w.close()
+	defer w.leave()
 	r := w.run
 	for a := range w.wake {
 		now := r.now()

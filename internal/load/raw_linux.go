@@ -85,7 +85,8 @@ func (e *Raw) Run(ctx context.Context, job Job, emit func(Window)) error {
 		case <-finished:
 		}
 	}()
-	out := emission{start: r.start, whole: r.whole, ended: finished}
+	out := emission{start: r.start, whole: r.whole, ended: finished, watch: newWatch(r.start, r.held, r.threads)}
+	defer out.watch.end()
 	for _, l := range r.loops {
 		out.ledgers = append(out.ledgers, l.ledger)
 	}
@@ -146,6 +147,33 @@ func (r *rawRun) whole() int {
 		return 0
 	}
 	return int((r.end + second - 1) / second)
+}
+
+// held counts the connections that are open, or were at the end.
+func (r *rawRun) held() int {
+	n := 0
+	for _, l := range r.loops {
+		l.ledger.mu.Lock()
+		n += l.kept
+		for _, c := range l.conns {
+			if c.fd >= 0 {
+				n++
+			}
+		}
+		l.ledger.mu.Unlock()
+	}
+	return n
+}
+
+// threads are those of the loops that run.
+func (r *rawRun) threads() []int {
+	var ids []int
+	for _, l := range r.loops {
+		if id := l.thread.Load(); id != 0 {
+			ids = append(ids, int(id))
+		}
+	}
+	return ids
 }
 
 // resolve finds the one address that all connections to an origin use.

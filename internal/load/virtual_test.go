@@ -29,6 +29,7 @@ type virtual struct {
 // engine returns an engine whose every connection leads to the server.
 func (v *virtual) engine() Engine {
 	return &HTTP{
+		alone: true,
 		dial: func(context.Context, string, string) (net.Conn, error) {
 			near, far := net.Pipe()
 			v.wait.Go(func() { v.serve(far) })
@@ -278,7 +279,7 @@ func TestWindowsInVirtualTime(t *testing.T) {
 // A request that takes seconds to connect has its whole life within the time-out.
 func TestSlowConnectInVirtualTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := &HTTP{waker: newTimerWaker, dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		e := &HTTP{alone: true, waker: newTimerWaker, dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}}

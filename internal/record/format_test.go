@@ -77,6 +77,10 @@ func exampleLoad() Load {
 		Outcomes: map[string]int64{"timeout": 1}, Status: map[int]int64{200: 2}, Checked: 1, Hits: 1, Misses: 1, Opened: 1,
 		Response: micros(1500, 2500), Service: micros(1400, 2400), Lateness: micros(20, 30, 40),
 		Replicas: map[string]LoadReplica{"django-1": {Answers: 2, Service: micros(1400, 2400)}}, InFlight: 2, CPUNS: 41000000,
+		Means: stats.Means{
+			Descriptors: 41, DescriptorLimit: 20000, Ports: 32, PortLow: 32768, PortHigh: 60999, Cores: 2,
+			LoopCPU: []int64{38000000}, LoopWait: []int64{120000},
+		},
 	}
 	l.Response.RecordOver(10 * time.Second)
 	l.Service.RecordOver(10 * time.Second)

@@ -148,6 +148,9 @@ type Pilot struct {
 type Reason struct {
 	Code string `json:"code"` // such as "agent-lost", "contract", "books", "witness", "not-ready", "no-answer", "no-overlap", "generator-limited"
 	Text string `json:"text"`
+	// Cause says why the generator was the limit: "ports", "descriptors", "memory", "permit", "stopped", "quota",
+	// "starved", "host", "collector", "loop", "unknown"; empty for other codes.
+	Cause string `json:"cause,omitempty"`
 }
 
 // Trial is trial.json.
@@ -286,6 +289,7 @@ type Load struct {
 	ErrorTime float64                `json:"error_time_s"`
 	CPUNS     int64                  `json:"cpu_ns"`
 	GCPauseNS int64                  `json:"gc_pause_ns,omitempty"` // pauses of the agent's own garbage collector
+	Means     stats.Means            `json:"means"`                 // what the agent had and lacked
 }
 
 // LoadReplica is what one agent saw of one replica in one second.

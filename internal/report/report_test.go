@@ -297,3 +297,25 @@ func TestWriteList(t *testing.T) {
 	}, 0))
 	golden(t, "list.txt", b.Bytes())
 }
+
+// Where an agent was the limit the report shows beside the reason what the agents had.
+func TestReportShowsWhatAgentsHad(t *testing.T) {
+	s := demo()
+	w := s.begin(t)
+	for _, p := range s.run.Order {
+		s.trial(t, w, p.Block, p.Position, p.Target, 1, func(tr *record.Trial) {
+			if p.Block == 1 && p.Target == "flask" {
+				tr.Status = record.Invalid
+				tr.Reasons = []record.Reason{{Code: "generator-limited", Text: "4,812 of 25,000 requests lost for want of descriptors", Cause: "descriptors"}}
+			}
+		})
+	}
+	check(t, w.Finish(record.Complete, ""))
+	var b strings.Builder
+	check(t, WriteText(&b, open(t, w), 400))
+	for _, want := range []string{"generator-limited: 4,812 of 25,000", "What the agents of such trials had", "41  1,024     16  28,232"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%q is not in the report:\n%s", want, b.String())
+		}
+	}
+}

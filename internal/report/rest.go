@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"bakeoff/internal/record"
@@ -16,7 +17,7 @@ func notUsed(s *Summary) []section {
 		for _, u := range s.Unusable {
 			g.rows = append(g.rows, []string{fmt.Sprint(u.Block), u.Target, fmt.Sprint(u.Attempt), u.Status, u.Repeated, reasons(u)})
 		}
-		out = append(out, section{title: "Trials that are in no statistic", tables: []grid{g}})
+		out = append(out, section{title: "Trials that are in no statistic", tables: append([]grid{g}, accused(s)...)})
 	}
 	if len(s.Problems) > 0 {
 		var points []string
@@ -26,6 +27,32 @@ func notUsed(s *Summary) []section {
 		out = append(out, section{title: "Damage found in the run directory", points: points})
 	}
 	return out
+}
+
+// accused shows what the agents had and lacked where they were the limit, or their machine was disturbed.
+func accused(s *Summary) []grid {
+	g := grid{
+		left: 3,
+		caption: "What the agents of such trials had: the most descriptors and local ports of any agent and second, with their limits; and, summed over " +
+			"agents, for how long they stood still, had no core, were held back by a CPU quota, or were paused by their collector; stolen: what the host took of the machine.",
+		head: []string{"block", "target", "phase", "descriptors", "limit", "ports", "of", "stood still", "no core", "quota", "collector", "stolen"},
+	}
+	for _, t := range s.Trials {
+		if !slices.ContainsFunc(t.Reasons, func(r record.Reason) bool { return r.Cause != "" }) {
+			continue
+		}
+		for _, f := range t.Phases {
+			m := f.Means
+			g.rows = append(g.rows, []string{
+				blockName(t), t.Target, f.Name, count(m.Descriptors), count(m.DescriptorLimit), count(m.Ports), count(m.PortRange()),
+				span(float64(m.Stopped) / 1e9), span(float64(m.Starved) / 1e9), span(float64(m.Throttled) / 1e9), span(f.GCPauseS), span(float64(m.Stolen) / 1e9),
+			})
+		}
+	}
+	if len(g.rows) == 0 {
+		return nil
+	}
+	return []grid{g}
 }
 
 func reasons(u Unusable) string {

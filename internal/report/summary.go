@@ -134,11 +134,14 @@ type PhaseFigures struct {
 	Response []Percentile `json:"response"`
 	Service  []Percentile `json:"service"`
 	Lateness []Percentile `json:"lateness"`
-	Checked  int64        `json:"checked"`
-	Hits     int64        `json:"hits"`
-	Misses   int64        `json:"misses"`
-	Opened   int64        `json:"connections_opened"` // by the agents
-	Replicas []Replica    `json:"replicas,omitempty"`
+	// Means are the greatest gauges of any agent and second, and the sums of their times.
+	Means    stats.Means `json:"means"`
+	GCPauseS float64     `json:"gc_pause_s"` // of all agents
+	Checked  int64       `json:"checked"`
+	Hits     int64       `json:"hits"`
+	Misses   int64       `json:"misses"`
+	Opened   int64       `json:"connections_opened"` // by the agents
+	Replicas []Replica   `json:"replicas,omitempty"`
 	// Imbalance is the greatest share of answers of a replica over the mean share: 1 is even, the number of replicas the worst.
 	Imbalance float64    `json:"imbalance"`
 	Witness   Witness    `json:"witness"`

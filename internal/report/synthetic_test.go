@@ -168,6 +168,10 @@ func window(rng *rand.Rand, p record.Phase, second, agent, n int, replicas []rec
 		Status: map[int]int64{200: int64(n)}, Checked: int64(n / 10), Hits: int64(n / 2), Misses: int64(n - n/2),
 		Response: stats.NewHistogram(), Service: stats.NewHistogram(), Lateness: stats.NewHistogram(),
 		Replicas: map[string]record.LoadReplica{}, CPUNS: 50_000_000,
+		Means: stats.Means{
+			Descriptors: 40 + int64(agent), DescriptorLimit: 1024, Ports: 16, PortLow: 32768, PortHigh: 60999, Cores: 2,
+			LoopCPU: []int64{45_000_000}, LoopWait: []int64{100_000},
+		},
 	}
 	for i := range n {
 		service := time.Duration(rng.ExpFloat64()*4e6) + 8*time.Millisecond

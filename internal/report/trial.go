@@ -83,6 +83,8 @@ func (f *PhaseFigures) add(l record.Load) {
 	f.response.Merge(l.Response)
 	f.service.Merge(l.Service)
 	f.lateness.Merge(l.Lateness)
+	f.Means.Add(l.Means)
+	f.GCPauseS += float64(l.GCPauseNS) / 1e9
 	for name, r := range l.Replicas {
 		f.addReplica(name, r)
 	}

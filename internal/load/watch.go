@@ -1,0 +1,140 @@
+package load
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"bakeoff/internal/stats"
+)
+
+const (
+	// beatEvery is how often a watch looks whether it is still let run.
+	beatEvery = 5 * time.Millisecond
+	// awayAfter is from when on it counts as having been away.
+	awayAfter = time.Millisecond
+	// countEvery is after how many beats the open descriptors are counted.
+	countEvery = 20
+)
+
+// A watch finds out, beside the loops, what their process has and lacks. It
+// has a thread of its own that runs with the loops' priority and sleeps 5 ms at
+// a time: when it oversleeps, the loops were away too.
+type watch struct {
+	start   time.Time
+	held    func() int   // connections that hold a local port; the loops stand still meanwhile
+	threads func() []int // of the loops, where each has its own
+
+	away    chan absence
+	once    sync.Once
+	ended   chan struct{}
+	stopped chan struct{}
+	open    atomic.Int64        // most descriptors open at a beat since they were last asked for
+	seen    map[int]stats.Means // by second: absences
+	before  counters
+}
+
+// absence is a stretch in which the process did not run.
+type absence struct {
+	second int
+	length time.Duration
+	ready  bool // it was ready to run and had no core
+}
+
+// counters are what only grows; the differences are a second's.
+type counters struct {
+	throttled, stolen time.Duration
+	run, wait         map[int]time.Duration // by thread
+}
+
+// newWatch begins to watch; end it. A nil watch knows nothing and can be used.
+func newWatch(start time.Time, held func() int, threads func() []int) *watch {
+	w := &watch{
+		start: start, held: held, threads: threads, away: make(chan absence, 1024),
+		ended: make(chan struct{}), stopped: make(chan struct{}), seen: map[int]stats.Means{},
+	}
+	w.before = w.count()
+	go func() {
+		defer close(w.stopped)
+		w.beat()
+	}()
+	return w
+}
+
+// end waits until nothing is watched any more; fill may still be called.
+func (w *watch) end() {
+	if w != nil {
+		w.once.Do(func() { close(w.ended) })
+		<-w.stopped
+	}
+}
+
+// note keeps an absence until its second is told; it never waits.
+func (w *watch) note(from time.Time, length time.Duration, ready bool) {
+	if early := w.start.Sub(from); early > 0 {
+		from, length = w.start, length-early
+	}
+	if length <= 0 {
+		return
+	}
+	select {
+	case w.away <- absence{int(from.Sub(w.start) / time.Second), length, ready}:
+	default: // a thousand in a second: the cause is known by then
+	}
+}
+
+// fill puts the means into windows that are about to be passed on, in order. What cannot
+// be told apart by second stands in the first of them.
+func (w *watch) fill(windows []Window) {
+	if w == nil || len(windows) == 0 {
+		return
+	}
+	m := w.gauges()
+	now := w.count()
+	for i := range windows {
+		one := m
+		if i == 0 {
+			now.since(&w.before, &one, w.threads())
+		}
+		windows[i].Means = one
+	}
+	w.before = now
+	w.gather()
+	for i := range windows {
+		one := &windows[i].Means
+		for s, away := range w.seen {
+			if s <= windows[i].Second { // earlier: it ended when that second had been told
+				one.Stopped, one.Starved = one.Stopped+away.Stopped, one.Starved+away.Starved
+				delete(w.seen, s)
+			}
+		}
+	}
+}
+
+// gather sorts the absences so far by second.
+func (w *watch) gather() {
+	for {
+		select {
+		case a := <-w.away:
+			m := w.seen[a.second]
+			if a.ready {
+				m.Starved += int64(a.length)
+			} else {
+				m.Stopped += int64(a.length)
+			}
+			w.seen[a.second] = m
+		default:
+			return
+		}
+	}
+}
+
+// since writes the differences.
+func (c counters) since(before *counters, m *stats.Means, threads []int) {
+	m.Throttled = int64(max(c.throttled-before.throttled, 0))
+	m.Stolen = int64(max(c.stolen-before.stolen, 0))
+	for _, id := range threads {
+		m.LoopCPU = append(m.LoopCPU, int64(c.run[id]-before.run[id]))
+		m.LoopWait = append(m.LoopWait, int64(c.wait[id]-before.wait[id]))
+	}
+}

@@ -1,0 +1,95 @@
+package load
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"bakeoff/internal/stats"
+)
+
+func TestSchedstat(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string][2]time.Duration{
+		"4711 42 7\n": {4711, 42}, "0 0 1": {0, 0}, "": {}, "12": {}, "12 13": {}, // cut off: not known
+	} {
+		if run, wait := schedstat([]byte(text)); run != want[0] || wait != want[1] {
+			t.Errorf("%q: %d and %d, want %v", text, run, wait, want)
+		}
+	}
+}
+
+// An absence is told in its second, or, when that had been told already, in the next.
+func TestWatchTellsAbsencesBySecond(t *testing.T) {
+	t.Parallel()
+	start := time.Now()
+	w := &watch{start: start, held: func() int { return 3 }, threads: func() []int { return nil }, away: make(chan absence, 9), seen: map[int]stats.Means{}}
+	w.note(start.Add(-50*ms), 40*ms, false) // before the start
+	w.note(start.Add(-50*ms), 60*ms, false) // 10 ms of it after it
+	w.note(start.Add(2500*ms), 300*ms, true)
+	w.note(start.Add(2900*ms), 200*ms, false)
+	first := []Window{{Second: 0}, {Second: 1}}
+	w.fill(first)
+	w.note(start.Add(1900*ms), 7*ms, false) // second 1 has been told
+	next := []Window{{Second: 2}}
+	w.fill(next)
+	for i, c := range []struct{ got, stopped, starved int64 }{
+		{first[0].Means.Stopped, 10e6, 0}, {first[1].Means.Stopped, 0, 0}, {next[0].Means.Stopped, 207e6, 0}, {next[0].Means.Starved, 300e6, 0},
+	} {
+		if c.got != c.stopped+c.starved {
+			t.Errorf("%d: %d ns away, want %d", i, c.got, c.stopped+c.starved)
+		}
+	}
+	if m := next[0].Means; m.Ports != 3 || m.Descriptors < 3 || m.DescriptorLimit < m.Descriptors || m.PortRange() < 2 || m.Cores <= 0 {
+		t.Errorf("means %+v", m)
+	}
+}
+
+// What cannot be is not counted: a quota is read from both versions' files.
+func TestQuotaFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"cpu.max": "50000 100000\n", "cpu.cfs_quota_us": "-1\n", "cpu.cfs_period_us": "100000\n",
+		"cpu.stat": "nr_periods 3\nnr_throttled 2\nthrottled_usec 1500\n",
+	} {
+		if err := os.WriteFile(dir+"/"+name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := quotaV2(dir); got != 0.5 {
+		t.Errorf("version 2: %v cores, want 0.5", got)
+	}
+	if got := quotaV1(dir); got != 0 {
+		t.Errorf("version 1 without a quota: %v cores, want 0", got)
+	}
+	if got := throttledOf(dir); got != 1500*time.Microsecond {
+		t.Errorf("throttled %v, want 1.5ms", got)
+	}
+	if got := quotaV2(t.TempDir()) + quotaV1(t.TempDir()); got != 0 {
+		t.Errorf("no files: %v", got)
+	}
+}
+
+// Every window tells the means of a real phase.
+func TestWindowsTellMeans(t *testing.T) {
+	for name, engine := range engines {
+		t.Run(name, func(t *testing.T) {
+			s := newHostile(t, &hostile{fate: fates[0].fate})
+			seen := 0
+			err := engine().Run(t.Context(), openJob(8, 400, 1200*ms, s.url()), func(w Window) {
+				seen++
+				m := w.Means
+				if m.Ports < 1 || m.Ports > 8 || m.Descriptors < m.Ports || m.DescriptorLimit < m.Descriptors || m.PortRange() < 2 || m.Cores <= 0 {
+					t.Errorf("second %d: %+v", w.Second, m)
+				}
+				if name == "raw" && (len(m.LoopCPU) != 1 || w.Second == 0 && m.LoopCPU[0] <= 0) {
+					t.Errorf("second %d: CPU of loops %v", w.Second, m.LoopCPU)
+				}
+			})
+			if err != nil || seen < 2 {
+				t.Errorf("%d windows, %v", seen, err)
+			}
+		})
+	}
+}
