@@ -29,7 +29,8 @@ func TestLimited(t *testing.T) {
 		{"the closed model has no lateness", Health{Closed, 1000, nil, allOf(6 * ms), allOf(ms), Strain{}}, nil},
 		{"one percent lost", Health{Closed, 1000, map[string]int64{"ports": 10}, allOf(0), allOf(ms), Strain{}}, nil},
 		{
-			"more than that, the most first", Health{Closed, 25000, map[string]int64{"ports": 6, "descriptors": 4812}, allOf(0), allOf(ms), windows(Window{
+			"more than that, the most first",
+			Health{Closed, 25000, map[string]int64{"ports": 6, "descriptors": 4812}, allOf(0), allOf(ms), windows(Window{
 				Means: stats.Means{Descriptors: 64, DescriptorLimit: 64, Ports: 2, PortLow: 40000, PortHigh: 40001, TimeWait: 3},
 			})},
 			[]string{
@@ -40,7 +41,8 @@ func TestLimited(t *testing.T) {
 		{"memory", Health{Closed, 100, map[string]int64{"memory": 2}, allOf(0), allOf(ms), Strain{}}, []string{"memory: 2 of 100 requests lost because the kernel had no memory"}},
 		{"silence", Health{Closed, 100, map[string]int64{"permit": 50}, allOf(0), allOf(ms), Strain{}}, []string{"permit: 50 of 100 requests lost because the controller was silent"}},
 		{
-			"too late to be sent", Health{Closed, 100, map[string]int64{"loop": 50}, allOf(0), allOf(ms), windows(Window{Means: stats.Means{Stopped: 3e8}})},
+			"too late to be sent",
+			Health{Closed, 100, map[string]int64{"loop": 50}, allOf(0), allOf(ms), windows(Window{Means: stats.Means{Stopped: 3e8}})},
 			[]string{"stopped: 50 of 100 requests taken up too late to be sent: it stood still for 300ms at second 0"},
 		},
 		{"nothing planned", Health{Open, 0, nil, stats.NewHistogram(), stats.NewHistogram(), Strain{}}, nil},
