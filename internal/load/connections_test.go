@@ -24,13 +24,20 @@ func TestBenchConnections(t *testing.T) {
 	}
 	var b strings.Builder
 	b.WriteString("| engine | connections opened | resident memory of the process | per 1,000 connections | kernel's memory for both ends, per 1,000 |\n|---|---:|---:|---:|---:|\n")
-	for _, e := range [][2]string{{"native", "raw"}, {"http", "net/http"}} {
-		name, engine := e[0], e[1]
-		few, most := idleConnections(t, engine, 10), idleConnections(t, engine, 10_000)
-		thousands := float64(most.opened-few.opened) / 1000
-		fmt.Fprintf(&b, "| %s | %d | %s | | |\n", name, few.opened, kibibytes(few.resident))
-		fmt.Fprintf(&b, "| %s | %d | %s | %s | %s |\n", name, most.opened, kibibytes(most.resident),
-			kibibytes((most.resident-few.resident)/thousands), kibibytes((most.kernel-few.kernel)/thousands))
+	for _, engine := range []string{"raw", "net/http"} {
+		var few idle
+		for _, connections := range []int{10, 1_000, 10_000} {
+			got := idleConnections(t, engine, connections)
+			perThousand, kernel := "", ""
+			if connections == 10 {
+				few = got
+			} else {
+				thousands := float64(connections-10) / 1000
+				perThousand = kibibytes((got.resident - few.resident) / thousands)
+				kernel = kibibytes((got.kernel - few.kernel) / thousands)
+			}
+			fmt.Fprintf(&b, "| %s | %d | %s | %s | %s |\n", engine, got.opened, kibibytes(got.resident), perThousand, kernel)
+		}
 	}
 	t.Logf("\n%s", &b)
 	loadtest.WriteSection(t, engineDoc, "connections", b.String())
