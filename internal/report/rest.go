@@ -45,7 +45,7 @@ func accused(s *Summary) []grid {
 			m := f.Means
 			g.rows = append(g.rows, []string{
 				blockName(t), t.Target, f.Name, count(m.Descriptors), count(m.DescriptorLimit), count(m.Ports), count(m.PortRange()),
-				span(float64(m.Stopped) / 1e9), span(float64(m.Starved) / 1e9), span(float64(m.Throttled) / 1e9), span(f.GCPauseS), span(float64(m.Stolen) / 1e9),
+				millis(float64(m.Stopped) / 1e9), millis(float64(m.Starved) / 1e9), millis(float64(m.Throttled) / 1e9), millis(f.GCPauseS), millis(float64(m.Stolen) / 1e9),
 			})
 		}
 	}
