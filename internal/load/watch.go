@@ -9,16 +9,17 @@ import (
 )
 
 const (
-	// beatEvery is how often a watch looks whether it is still let run.
-	beatEvery = 5 * time.Millisecond
+	// beatEvery is how often a watch looks whether it is still let run. Each look wakes a thread, which at low
+	// rates costs as much as two requests.
+	beatEvery = 20 * time.Millisecond
 	// awayAfter is from when on it counts as having been away.
 	awayAfter = time.Millisecond
 	// countEvery is after how many beats the open descriptors are counted.
-	countEvery = 20
+	countEvery = 5
 )
 
 // A watch finds out, beside the loops, what their process has and lacks. It
-// has a thread of its own that runs with the loops' priority and sleeps 5 ms at
+// has a thread of its own that runs with the loops' priority and sleeps 20 ms at
 // a time: when it oversleeps, the loops were away too.
 type watch struct {
 	start   time.Time
