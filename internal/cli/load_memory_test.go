@@ -5,11 +5,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"runtime"
 	"testing"
 	"time"
 
 	"bakeoff/internal/load"
+	"bakeoff/internal/load/loadtest"
 	"bakeoff/internal/stats"
 )
 
@@ -48,15 +48,6 @@ func (r *reel) run(_ context.Context, _ load.Phase, sink func(int, load.Window))
 
 func (r *reel) close() error { return nil }
 
-// liveHeap is what is in use after a collection, in bytes.
-func liveHeap() int64 {
-	runtime.GC()
-	runtime.GC() // what pools held back
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
-}
-
 // load holds no more after a hundred times as many requests, with every file written.
 func TestMemoryOfLoadIsConstant(t *testing.T) {
 	const slack = 2 << 20 // bytes by which the live heap may differ by chance
@@ -73,11 +64,11 @@ func TestMemoryOfLoadIsConstant(t *testing.T) {
 	phase := load.Phase{Name: "measure", Model: load.Open, Duration: time.Duration(r.windows) * time.Second}
 	m = newMeasurement(phase, 2, func(s int, sum *tally) { files.second(m, s, sum) })
 	var before, at int64
-	r.at[r.windows/100] = func() { before, at = liveHeap(), m.total.books.Planned }
+	r.at[r.windows/100] = func() { before, at = loadtest.LiveHeap(), m.total.books.Planned }
 	if err := m.run(t.Context(), r, files.window); err != nil {
 		t.Fatal(err)
 	}
-	after := liveHeap()
+	after := loadtest.LiveHeap()
 	if err := files.close(m); err != nil {
 		t.Error(err)
 	}

@@ -3,24 +3,15 @@ package controller
 import (
 	"math/rand/v2"
 	"os"
-	"runtime"
 	"testing"
 	"time"
 
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
+	"bakeoff/internal/load/loadtest"
 	"bakeoff/internal/record"
 	"bakeoff/internal/stats"
 )
-
-// liveHeap is what is in use after a collection, in bytes.
-func liveHeap() int64 {
-	runtime.GC()
-	runtime.GC() // what pools held back
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
-}
 
 // What the controller keeps of a phase's windows, and the lines it writes of them, take no more after a hundred times as many requests.
 func TestMemoryOfAPhaseIsConstant(t *testing.T) {
@@ -42,7 +33,7 @@ func TestMemoryOfAPhaseIsConstant(t *testing.T) {
 	var before int64
 	for n := range windows {
 		if n == windows/100 {
-			before = liveHeap()
+			before = loadtest.LiveHeap()
 		}
 		s := fleet.Snapshot{Agent: n % 2, Epoch: 1, Sequence: int64(n/2 + 1), Window: windowOfMany(rng, n/2, each)}
 		book.add(s)
@@ -50,7 +41,7 @@ func TestMemoryOfAPhaseIsConstant(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	after := liveHeap()
+	after := loadtest.LiveHeap()
 	if book.books.OK != int64(windows)*each || book.agents[0].service.Count() != book.books.OK/2 {
 		t.Errorf("books %+v, %d service times of one agent", book.books, book.agents[0].service.Count())
 	}

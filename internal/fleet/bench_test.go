@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"bakeoff/internal/load/loadtest"
 )
 
 // serverProcess starts a server that costs this process nothing.
@@ -92,7 +94,7 @@ func TestBenchFleet(t *testing.T) {
 
 func benchFleet(t *testing.T, count int) {
 	url := serverProcess(t)
-	empty := liveHeap()
+	empty := loadtest.LiveHeap()
 	f := startFleet(t, count, func(o *Options) { o.Env = append(o.Env, "FLEET_TEST_FIRST=1") })
 	task := constantTask(url, 10*float64(count), 10*time.Second)
 	task.Engine, task.Phase.Connections = "native", count
@@ -119,7 +121,7 @@ func benchFleet(t *testing.T, count int) {
 	}
 	t.Logf("%d agents, %.1f s: the controller took %.0f us of CPU per agent-second (%.2f %% of one core in all), %.1f KiB live heap per agent, %.1f MiB resident in all",
 		count, passed.Seconds(), float64(used.Microseconds())/seconds, 100*used.Seconds()/passed.Seconds(),
-		float64(liveHeap()-empty)/1024/float64(count), float64(usageOf(t, os.Getpid()).resident)/(1<<20))
+		float64(loadtest.LiveHeap()-empty)/1024/float64(count), float64(usageOf(t, os.Getpid()).resident)/(1<<20))
 	t.Logf("%d agents: each took %.0f us of CPU per second at 10 requests a second, %.1f MiB resident", count,
 		float64(agentCPU.Microseconds())/seconds, float64(resident)/float64(count)/(1<<20))
 	t.Logf("%d agents: started within %v of each other (at most %v are meant), clocks known to +-%v", count, report.Skew, StartWithin, report.ClockError)

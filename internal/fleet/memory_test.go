@@ -6,12 +6,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"runtime"
 	"sync"
 	"testing"
 	"time"
 
 	"bakeoff/internal/load"
+	"bakeoff/internal/load/loadtest"
 	"bakeoff/internal/stats"
 )
 
@@ -54,7 +54,7 @@ func (mill) Run(ctx context.Context, job load.Job, emit func(load.Window)) error
 			lateness.Record(took / 64)
 		}
 		if second == windows-1 {
-			w.Outcomes[millHeap] = liveHeap()
+			w.Outcomes[millHeap] = loadtest.LiveHeap()
 		}
 		w.Service, w.Response, w.Lateness = service.Drain(), response.Drain(), lateness.Drain()
 		emit(w)
@@ -76,15 +76,6 @@ func allowed(ctx context.Context, url string) error {
 		return err
 	}
 	return answer.Body.Close()
-}
-
-// liveHeap is what is in use after a collection, in bytes.
-func liveHeap() int64 {
-	runtime.GC()
-	runtime.GC() // what pools held back
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }
 
 // granary lets mills go on while few windows are on their way.
@@ -151,7 +142,7 @@ func TestMemoryIsConstant(t *testing.T) {
 			barn.mu.Unlock()
 			barn.cond.Broadcast()
 		}
-		heap[-1] = liveHeap()
+		heap[-1] = loadtest.LiveHeap()
 		return heap
 	}
 	before := round(short)

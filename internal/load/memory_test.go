@@ -4,22 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"runtime"
 	"testing"
 	"time"
+
+	"bakeoff/internal/load/loadtest"
 )
 
 // memorySlack is by how much the live heap may differ between two moments by chance, in bytes.
 const memorySlack = 2 << 20
-
-// liveHeap is what is in use after a collection, in bytes.
-func liveHeap() int64 {
-	runtime.GC()
-	runtime.GC() // what pools held back
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
-}
 
 // The live heap of an agent's books is the same after a hundred times as many requests, of which some fail, some
 // are dropped and all are answered by replicas of ever new names.
@@ -62,10 +54,10 @@ func TestMemoryOfBooksIsConstant(t *testing.T) {
 			}
 		}
 		if n == requests/100 {
-			before = liveHeap()
+			before = loadtest.LiveHeap()
 		}
 	}
-	after := liveHeap()
+	after := loadtest.LiveHeap()
 	for _, w := range l.last(int64(requests)*second/int64(rate)+10*second, 0) {
 		sum.Books.Add(w.Books)
 	}

@@ -237,17 +237,24 @@ func TestCutAtEveryOperation(t *testing.T) {
 	}
 }
 
-// cutOnce tells whether the cut at operation k left a run; it was gone on with then.
-func cutOnce(t *testing.T, root string, kind cut, k int) bool {
+// cutAt stops a run at operation k and tells whether that left anything to go on with.
+func cutAt(t *testing.T, root string, kind cut, k int) (s *story, left bool) {
 	t.Helper()
-	defer os.RemoveAll(root)
 	kind.k = k
-	s := &story{disk: kind.disk()}
+	s = &story{disk: kind.disk()}
 	if err := s.begin(root); !errors.Is(err, errKilled) {
 		t.Fatalf("cut at %d: %v", k, err)
 	}
 	kind.happen(t)
-	if !s.dirOf(root) || !survived(t, s) {
+	return s, s.dirOf(root) && survived(t, s)
+}
+
+// cutOnce tells whether the cut at operation k left a run; it was gone on with then.
+func cutOnce(t *testing.T, root string, kind cut, k int) bool {
+	t.Helper()
+	defer os.RemoveAll(root)
+	s, left := cutAt(t, root, kind, k)
+	if !left {
 		return false
 	}
 	if long() || kind.torn || k%3 == 0 { // reading is tried after each, going on, which is dear, after samples
@@ -311,13 +318,8 @@ func TestCutWhileResuming(t *testing.T) {
 func leavesRun(t *testing.T, root string, kind cut, k int) bool {
 	t.Helper()
 	defer os.RemoveAll(root)
-	kind.k = k
-	s := &story{disk: kind.disk()}
-	if err := s.begin(root); !errors.Is(err, errKilled) {
-		t.Fatalf("cut at %d: %v", k, err)
-	}
-	kind.happen(t)
-	return s.dirOf(root) && survived(t, s)
+	_, left := cutAt(t, root, kind, k)
+	return left
 }
 
 // cutTwice cuts at operation k, and again at operation j of going on. It tells whether going on came to its end
