@@ -369,15 +369,14 @@ func TestIdleConnectionsStay(t *testing.T) {
 // The engine sends nothing before the common start.
 func TestCommonStart(t *testing.T) {
 	onAll(t, func(t *testing.T, e Engine) {
-		s := newHostile(t, &hostile{fate: fates[0].fate})
 		first := make(chan time.Time, 1)
-		s.greet = func(*hostile, *net.TCPConn) bool {
+		s := newHostile(t, &hostile{fate: fates[0].fate, greet: func(*hostile, *net.TCPConn) bool {
 			select {
 			case first <- time.Now():
 			default:
 			}
 			return true
-		}
+		}})
 		for _, model := range []string{Open, Closed} {
 			job := openJob(3, 100, 200*ms, s.url())
 			job.Phase.Model, job.Phase.Arrivals = model, Constant

@@ -89,10 +89,10 @@ func TestRawDoesNotAllocate(t *testing.T) {
 	for _, model := range []string{Closed, Open} {
 		mallocs, requests := allocations(t, model, 2200*ms)
 		t.Logf("%s: %d allocations in one second with %d requests", model, mallocs, requests)
-		if requests < 1000 {
+		if requests < 3000 {
 			t.Errorf("%s: only %d requests", model, requests)
 		}
-		if mallocs > 400 {
+		if mallocs > 1000 { // about 350 a second are for the window
 			t.Errorf("%s: %d allocations for %d requests", model, mallocs, requests)
 		}
 	}
