@@ -130,18 +130,21 @@ func serversUnder(t *testing.T, dirs ...string) (pids []string) {
 
 // TestServerKilledWhileFilling kills only the server: the fill fails, and the same Server fills again.
 func TestServerKilledWhileFilling(t *testing.T) {
-	_, d := shared(t)
+	d, err := dataset.New(dataset.Spec{Rows: 300_000, Seed: 1, MinLength: 1, MaxLength: 255}) // long enough to be hit
+	if err != nil {
+		t.Fatal(err)
+	}
 	s := startPrivate(t, Options{Dataset: d})
 	victim := s.Process().PID()
 	killed := false
-	_, err := s.Fill(t.Context(), d, func(done, total int64) {
+	_, err = s.Fill(t.Context(), d, func(done, total int64) {
 		if done < total {
 			killed = true
 			_ = syscall.Kill(victim, syscall.SIGKILL)
 		}
 	})
 	if !killed {
-		t.Skip("SKIPPED: the fill was over before it told of its progress")
+		t.Fatal("the fill was over before it told of its progress: too few rows")
 	}
 	if err == nil {
 		t.Fatal("the fill says it is done though its server was killed")
