@@ -93,6 +93,7 @@ func (h *HTTP) Run(ctx context.Context, job Job, emit func(Window)) error {
 	e := emission{start: r.start, ledgers: []*ledger{r.ledger}, whole: r.whole, ended: finished}
 	if !h.alone {
 		e.watch = newWatch(r.start, r.held, func() []int { return nil })
+		e.watch.alone()
 		defer e.watch.end()
 	}
 	e.run(emit)

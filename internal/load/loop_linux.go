@@ -29,6 +29,7 @@ type loop struct {
 	broken error
 	thread atomic.Int64 // that it runs on; 0 until then
 	kept   int          // connections that were open at its end
+	watch  *watch       // looks out for absences on this thread; nil: another does
 
 	// Open model.
 	schedule *Schedule
@@ -109,9 +110,14 @@ func (l *loop) work() {
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1000, 0, 0, 0)
 	l.thread.Store(int64(unix.Gettid()))
 	defer l.closeAll()
+	var out *lookout
+	if l.watch != nil {
+		out = l.watch.lookout()
+		defer out.close()
+	}
 	var events []unix.EpollEvent
 	for {
-		l.ledger.mu.Lock()
+		l.lock(out)
 		for i := range events {
 			l.handle(&events[i])
 			if i%readFirst == readFirst-1 {
@@ -123,9 +129,27 @@ func (l *loop) work() {
 		if !more {
 			return
 		}
-		if events, l.broken = l.poll.wait(wake - l.now()); l.broken != nil {
+		meant := wake - l.clock
+		if out != nil {
+			meant = min(meant, int64(sleepAtMost))
+		}
+		if events, l.broken = l.poll.wait(meant); l.broken != nil {
 			return
 		}
+		if now := l.now(); out != nil {
+			out.woke(now, meant)
+		}
+	}
+}
+
+// lock takes the ledger. Waiting for another goroutine to give it back is no absence.
+func (l *loop) lock(out *lookout) {
+	if l.ledger.mu.TryLock() {
+		return
+	}
+	l.ledger.mu.Lock()
+	if out != nil {
+		out.before = l.now()
 	}
 }
 
@@ -149,13 +173,15 @@ func (l *loop) turn() (wake int64, more bool) {
 		l.cut()
 		return 0, false
 	}
-	l.expire(l.now())
+	l.expire(l.clock)
 	if !l.over {
 		l.arrive()
 		l.dispatch()
-		l.finish(l.now())
 	}
 	now := l.now()
+	if !l.over {
+		l.finish(now)
+	}
 	if l.flying == 0 && l.over && (now >= l.run.end || l.run.barred.Load()) {
 		return 0, false
 	}

@@ -67,6 +67,8 @@ func (e *Raw) Run(ctx context.Context, job Job, emit func(Window)) error {
 	defer r.close()
 	moreProcessors(len(r.loops)) // each loop keeps one while it waits
 	defer moreProcessors(-len(r.loops))
+	out := emission{start: r.start, whole: r.whole, watch: newWatch(r.start, r.held, r.threads)}
+	r.loops[0].watch = out.watch // what keeps one away keeps all
 	var all sync.WaitGroup
 	for _, l := range r.loops {
 		all.Go(l.work)
@@ -85,8 +87,7 @@ func (e *Raw) Run(ctx context.Context, job Job, emit func(Window)) error {
 		case <-finished:
 		}
 	}()
-	out := emission{start: r.start, whole: r.whole, ended: finished, watch: newWatch(r.start, r.held, r.threads)}
-	defer out.watch.end()
+	out.ended = finished
 	for _, l := range r.loops {
 		out.ledgers = append(out.ledgers, l.ledger)
 	}

@@ -9,18 +9,21 @@ import (
 )
 
 const (
-	// beatEvery is how often a watch looks whether it is still let run. Each look wakes a thread, which at low
-	// rates costs as much as two requests.
-	beatEvery = 20 * time.Millisecond
-	// awayAfter is from when on it counts as having been away.
+	// lookEvery is the age from which on a lookout reads its thread's counters anew.
+	lookEvery = 20 * time.Millisecond
+	// sleepAtMost is how long a thread that looks out sleeps at a time: an absence within a sleep is not seen. Each
+	// wake-up costs as much as two requests.
+	sleepAtMost = 50 * time.Millisecond
+	// awayAfter is from when on a thread counts as having been away.
 	awayAfter = time.Millisecond
-	// countEvery is after how many beats the open descriptors are counted.
-	countEvery = 5
+	// countEvery is how often the open descriptors are counted.
+	countEvery = 100 * time.Millisecond
 )
 
-// A watch finds out, beside the loops, what their process has and lacks. It
-// has a thread of its own that runs with the loops' priority and sleeps 20 ms at
-// a time: when it oversleeps, the loops were away too.
+// A watch finds out, beside the loops, what their process has and lacks. One
+// thread looks out for absences: a loop that has its own, whenever it
+// wakes, or one that does nothing else (see alone). When it comes back later than it meant to, the
+// others were away too.
 type watch struct {
 	start   time.Time
 	held    func() int   // connections that hold a local port; the loops stand still meanwhile
@@ -29,8 +32,8 @@ type watch struct {
 	away    chan absence
 	once    sync.Once
 	ended   chan struct{}
-	stopped chan struct{}
-	open    atomic.Int64        // most descriptors open at a beat since they were last asked for
+	stopped chan struct{}       // nil: no thread of its own
+	open    atomic.Int64        // most descriptors open at a look since they were last asked for
 	seen    map[int]stats.Means // by second: absences
 	before  counters
 }
@@ -48,23 +51,28 @@ type counters struct {
 	run, wait         map[int]time.Duration // by thread
 }
 
-// newWatch begins to watch; end it. A nil watch knows nothing and can be used.
+// newWatch begins to watch. A nil watch knows nothing and can be used.
 func newWatch(start time.Time, held func() int, threads func() []int) *watch {
 	w := &watch{
 		start: start, held: held, threads: threads, away: make(chan absence, 1024),
-		ended: make(chan struct{}), stopped: make(chan struct{}), seen: map[int]stats.Means{},
+		ended: make(chan struct{}), seen: map[int]stats.Means{},
 	}
 	w.before = w.count()
-	go func() {
-		defer close(w.stopped)
-		w.beat()
-	}()
 	return w
 }
 
-// end waits until nothing is watched any more; fill may still be called.
+// alone starts a thread that only looks out, for loops that have none of their own; end it.
+func (w *watch) alone() {
+	w.stopped = make(chan struct{})
+	go func() {
+		defer close(w.stopped)
+		w.sleep()
+	}()
+}
+
+// end waits until the watch's own thread has ended; fill may still be called.
 func (w *watch) end() {
-	if w != nil {
+	if w != nil && w.stopped != nil {
 		w.once.Do(func() { close(w.ended) })
 		<-w.stopped
 	}

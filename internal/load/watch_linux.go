@@ -14,44 +14,78 @@ import (
 	"bakeoff/internal/stats"
 )
 
-// beat sleeps and looks at the clock, until the watch is ended.
+// sleep looks out until the watch is ended.
 //
 // It sleeps in the kernel and not in a timer of the runtime's, because
 // those are late by themselves, and past the scheduler, because it would
-// have to ask for a processor again (see poll.wait). The kernel says for how long its thread was
-// ready and had no core; an absence without that, in which the whole process
-// used no processor time, is one in which it was stopped.
-func (w *watch) beat() {
+// have to ask for a processor again (see poll.wait).
+func (w *watch) sleep() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	stat, err := os.Open("/proc/thread-self/schedstat") // kept open: later there may be no descriptor left
-	if err == nil {
-		defer stat.Close()
-	}
 	moreProcessors(1) // it keeps one while it sleeps
 	defer moreProcessors(-1)
-	spec := unix.NsecToTimespec(int64(beatEvery))
-	before, waited, used := time.Now(), waitOf(stat), processCPU()
-	for n := 0; ; n++ {
+	o := w.lookout()
+	defer o.close()
+	spec := unix.NsecToTimespec(int64(lookEvery))
+	for {
 		select {
 		case <-w.ended:
 			return
 		default:
 		}
-		_, _, _ = unix.RawSyscall6(unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_MONOTONIC, 0, uintptr(unsafe.Pointer(&spec)), 0, 0, 0) // interrupted: a short beat
-		now, waits, uses := time.Now(), waitOf(stat), processCPU()
-		if over := now.Sub(before) - beatEvery; over >= awayAfter {
-			switch {
-			case waits-waited >= over/2:
-				w.note(before, over, true)
-			case uses-used < over/8+time.Millisecond:
-				w.note(before, over, false)
-			}
+		_, _, _ = unix.RawSyscall6(unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_MONOTONIC, 0, uintptr(unsafe.Pointer(&spec)), 0, 0, 0) // interrupted: a short one
+		o.woke(int64(time.Since(w.start)), int64(lookEvery))
+	}
+}
+
+// A lookout sees the absences of the thread that made it, and no other may
+// use it. The kernel says for how long the thread was ready and had no core; an absence
+// without that, in which the whole process used no processor time, is one in which it was stopped.
+type lookout struct {
+	watch        *watch
+	stat         *os.File // kept open: later there may be no descriptor left
+	before       int64    // when it last woke, ns since the start
+	read         int64    // when waited and used were read
+	waited, used time.Duration
+	counted      int64 // when the open descriptors were counted
+}
+
+func (w *watch) lookout() *lookout {
+	o := &lookout{watch: w, before: int64(time.Since(w.start))}
+	if stat, err := os.Open("/proc/thread-self/schedstat"); err == nil {
+		o.stat = stat
+	}
+	o.read, o.waited, o.used = o.before, waitOf(o.stat), processCPU()
+	return o
+}
+
+func (o *lookout) close() {
+	if o.stat != nil {
+		o.stat.Close()
+	}
+}
+
+// woke is told that the thread is awake now, and for how long it meant to sleep since it last was.
+func (o *lookout) woke(now, meant int64) {
+	from := o.before
+	over := time.Duration(now - from - max(meant, 0))
+	o.before = now
+	if over < awayAfter && now-o.read < int64(lookEvery) {
+		return
+	}
+	waited, used := waitOf(o.stat), processCPU()
+	if over >= awayAfter {
+		switch {
+		case waited-o.waited >= over/2:
+			o.watch.note(o.watch.start.Add(time.Duration(from)), over, true)
+		case used-o.used < over/8+time.Millisecond:
+			o.watch.note(o.watch.start.Add(time.Duration(from)), over, false)
 		}
-		before, waited, used = now, waits, uses
-		if n%countEvery == 0 {
-			w.open.Store(max(w.open.Load(), openDescriptors()))
-		}
+	}
+	o.read, o.waited, o.used = now, waited, used
+	if now-o.counted >= int64(countEvery) {
+		o.watch.open.Store(max(o.watch.open.Load(), openDescriptors()))
+		o.counted = now
 	}
 }
 

@@ -4,8 +4,8 @@ package load
 
 import "bakeoff/internal/stats"
 
-// beat does nothing here: the system is not asked.
-func (w *watch) beat() { <-w.ended }
+// sleep does nothing here: the system is not asked.
+func (w *watch) sleep() { <-w.ended }
 
 func (w *watch) gauges() stats.Means { return stats.Means{Ports: int64(w.held())} }
 
