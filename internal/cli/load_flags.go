@@ -46,7 +46,7 @@ type loadFlags struct {
 	arrivals, ramp                     string
 	duration, warmup, timeout          time.Duration
 	rampUp, think                      time.Duration
-	reconnect                          bool
+	reconnect, http2                   bool
 	headers, allow                     []string
 	method, body, keys, expect, engine string
 	maxBody                            int64
@@ -75,6 +75,7 @@ func (f *loadFlags) register(s *pflag.FlagSet) {
 	s.StringVar(&f.expect, "expect-status", "2xx", "`statuses` of an ok answer, such as 2xx,304")
 	s.Int64Var(&f.maxBody, "max-body", 1<<20, "`bytes` of an answer's body; a longer one is an error")
 	s.BoolVar(&f.reconnect, "reconnect", false, "a connection per request instead of keep-alive")
+	s.BoolVar(&f.http2, "http2", false, "speak HTTP/2, one request at a time on each connection; engine http")
 	s.DurationVar(&f.rampUp, "ramp-up", 0, "closed model: start the connections one after the other within this time")
 	s.DurationVar(&f.think, "think", 0, "closed model: pause after an answer")
 	s.StringArrayVar(&f.allow, "allow-host", nil, "a `host` beside this machine that load may go to; repeatable")
@@ -140,7 +141,7 @@ func (j *loadJob) job(phase load.Phase, share load.Share) load.Job {
 func (f *loadFlags) phase() (load.Phase, error) {
 	p := load.Phase{
 		Number: loadMeasure, Name: "measure", Model: load.Closed, Connections: f.connections, Duration: f.duration, Timeout: f.timeout,
-		Ramp: f.rampUp, Think: f.think, Reconnect: f.reconnect, BodyLimit: f.maxBody,
+		Ramp: f.rampUp, Think: f.think, Reconnect: f.reconnect, HTTP2: f.http2, BodyLimit: f.maxBody,
 	}
 	rated, ramped := f.given("rate"), f.given("ramp")
 	if rated || ramped {
@@ -338,7 +339,7 @@ func (f *loadFlags) chooseEngine(t *fleet.Task) error {
 	t.Engine = f.engine
 	if t.Engine == "" {
 		t.Engine = names[0]
-		if secure {
+		if secure || f.http2 {
 			t.Engine = "http"
 		}
 	}
@@ -347,6 +348,8 @@ func (f *loadFlags) chooseEngine(t *fleet.Task) error {
 		return misused("--engine is "+strings.Join(names, " or "), "unknown --engine %q", t.Engine)
 	case secure && t.Engine != "http":
 		return misused("--engine http", "engine %s does not speak https", t.Engine)
+	case f.http2 && t.Engine != "http":
+		return misused("--engine http", "engine %s does not speak HTTP/2", t.Engine)
 	}
 	return nil
 }

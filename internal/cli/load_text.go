@@ -58,6 +58,7 @@ func (j *loadJob) headline() string {
 	}{
 		{p.Ramp > 0, fmt.Sprintf("started within %v", p.Ramp)},
 		{p.Think > 0, fmt.Sprintf("%v of think time", p.Think)},
+		{p.HTTP2, "HTTP/2"},
 		{p.Reconnect, "a connection per request"},
 		{j.warmup.Duration > 0, fmt.Sprintf("after %v of warm-up", j.warmup.Duration)},
 		{true, fmt.Sprintf("time-out %v", p.Timeout)},

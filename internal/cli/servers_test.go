@@ -362,3 +362,63 @@ func certificate(t *testing.T, s *scene) {
 	s.write("cert", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})))
 	s.write("key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
 }
+
+// twoServer is an nginx that answers 418 to anything but HTTP/2, on an address with TLS and on
+// one without; the server's own address speaks HTTP/1.1 over TLS.
+func twoServer(t *testing.T, s *scene) (web *webServer, plain, secure string) {
+	t.Helper()
+	certificate(t, s)
+	s.env = append(s.env, "SSL_CERT_FILE="+s.path("cert"))
+	plain, encrypted := freeAddress(t), freeAddress(t)
+	web = serve(t, s, fmt.Sprintf(`listen %s http2; listen %s ssl http2; ssl_certificate %s; ssl_certificate_key %s;
+location / { if ($server_protocol != HTTP/2.0) { return 418; } return 200 $server_protocol; }`, plain, encrypted, s.path("cert"), s.path("key")))
+	_, port, _ := net.SplitHostPort(encrypted)
+	return web, "http://" + plain + "/", "https://localhost:" + port + "/"
+}
+
+// TestLoadHTTP2 speaks HTTP/2 to a real nginx, with and without TLS.
+func TestLoadHTTP2(t *testing.T) {
+	s := newScene(t)
+	web, plain, secure := twoServer(t, s)
+	for _, url := range []string{plain, secure} {
+		for _, agents := range []string{"1", "2"} {
+			r := s.load("--http2", "--rate", "300", "--connections", "8", "--duration", "1s", "--agents", agents, url)
+			if r.Planned != 300 || r.OK != r.Sent || r.OK < 250 { // a busy machine may come too late for a few
+				t.Errorf("%s, agents %s: %+v", url, agents, r.loadJSON)
+			}
+		}
+		if r := s.load("--http2", "--connections", "4", "--duration", "300ms", url); r.OK != r.Sent || r.OK < 20 {
+			t.Errorf("%s, closed: %+v", url, r.loadJSON)
+		}
+	}
+	if r := s.load("--connections", "2", "--duration", "300ms", secure); r.Bad != r.Sent || r.Bad == 0 {
+		t.Errorf("not asked for, it is not spoken: %+v", r.loadJSON)
+	}
+	_, port, _ := net.SplitHostPort(web.address)
+	if r := s.load("--http2", "--connections", "2", "--duration", "300ms", "https://localhost:"+port+"/"); r.Errors["tls"] != r.Sent || r.Sent == 0 {
+		t.Errorf("a server that does not agree: %+v", r.loadJSON)
+	}
+}
+
+// TestServersHTTP2 compares servers in HTTP/2, and is told where the plan cannot be carried out.
+func TestServersHTTP2(t *testing.T) {
+	s := newScene(t)
+	_, plain, secure := twoServer(t, s)
+	plan := func(url, engine string) {
+		s.write("p.yaml", "name: e2e\nblocks: 1\nwarmup: 0s\ntargets: [{name: a, kind: url, url: \""+url+"\", expect: {body: HTTP/2.0}}]\n"+
+			"agents: {http2: true"+engine+"}\n"+shortClosed+"\n")
+	}
+	for _, url := range []string{plain, secure} {
+		plan(url, ", engine: http")
+		wantAll(t, "stdout", s.run(0, "check", "p.yaml").stdout.String(), "in HTTP/2")
+		s.run(0, "run", "--short", "p.yaml")
+		if got := finished(t, s.open()); got[record.Valid] != 1 {
+			t.Errorf("%s: trials: %v, %v", url, got, reasonsOf(t, s.open()))
+		}
+		if err := os.RemoveAll(filepath.Join(s.dir, "runs")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	plan(plain, "")
+	wantAll(t, "stderr", s.run(2, "check", "p.yaml").stderr.String(), "agents.http2", "engine http")
+}

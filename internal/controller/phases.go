@@ -21,6 +21,15 @@ const (
 
 // phasesOf are the phases of a trial of the block; those of the pilot for block 0.
 func (r *run) phasesOf(block int) []load.Phase {
+	out := r.phasesOfAny(block)
+	for i := range out {
+		out[i].HTTP2 = r.o.Plan.Agents.HTTP2
+	}
+	return out
+}
+
+// phasesOfAny are they in whatever protocol.
+func (r *run) phasesOfAny(block int) []load.Phase {
 	p := r.o.Plan
 	first := p.Phases[0]
 	out := []load.Phase{{

@@ -27,7 +27,8 @@ type servers struct {
 
 // server is one of them. It is its own deployment: there is nothing to deploy.
 type server struct {
-	plan plan.Target
+	plan  plan.Target
+	http2 bool
 	endpoint.Endpoint
 }
 
@@ -43,7 +44,7 @@ func (s *servers) preflight(ctx context.Context) error {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("target %s: %w", t.Name, err))
 		}
-		s.all = append(s.all, &server{t, at})
+		s.all = append(s.all, &server{t, s.o.Plan.Agents.HTTP2, at})
 	}
 	err := errors.Join(errs...)
 	if _, refused := errors.AsType[*endpoint.RefusedError](err); refused {
@@ -61,7 +62,11 @@ func (s *servers) outline() ([]string, error) {
 	for _, t := range p.Targets {
 		out = append(out, fmt.Sprintf("%s is asked for %s; right is %s", t.Name, t.URL, rightOf(t.Expect)))
 	}
-	out = append(out, fmt.Sprintf("each in turn, by %d agents, at most %d requests at a time:", p.Agents.Count, p.InFlight()))
+	protocol := ""
+	if p.Agents.HTTP2 {
+		protocol = " in HTTP/2"
+	}
+	out = append(out, fmt.Sprintf("each in turn%s, by %d agents, at most %d requests at a time:", protocol, p.Agents.Count, p.InFlight()))
 	for _, ph := range p.Phases {
 		out = append(out, fmt.Sprintf("  %s, %v: %s", ph.Name, ph.Duration, pace(ph)))
 	}
@@ -134,7 +139,7 @@ func (s *servers) close(context.Context) error                              { re
 
 // check asks a handful of times on more than one connection.
 func (s *server) check(ctx context.Context, when string, full bool) (verdict, error) {
-	probe := endpoint.Probe{Endpoint: s.Endpoint, Status: s.plan.Expect.Status, Body: s.plan.Expect.Body, Connections: 2, Each: 2}
+	probe := endpoint.Probe{Endpoint: s.Endpoint, HTTP2: s.http2, Status: s.plan.Expect.Status, Body: s.plan.Expect.Body, Connections: 2, Each: 2}
 	if full {
 		probe.Connections, probe.Each = 4, 5
 	}

@@ -24,6 +24,7 @@ const answerWithin = 10 * time.Second
 // every answer is right. The request's target must have no place for a key.
 type Probe struct {
 	Endpoint
+	HTTP2  bool
 	Status int
 	Body   string // what the body of a right answer contains; empty: any
 	// On each of so many connections, side by side, so many requests are sent one after the other.
@@ -83,6 +84,11 @@ func (p Probe) ask(ctx context.Context, opened *counter) []probed {
 			return conn, err
 		},
 		DisableCompression: true, MaxConnsPerHost: 1, MaxResponseHeaderBytes: 64 << 10,
+	}
+	if p.HTTP2 {
+		transport.Protocols = new(http.Protocols)
+		transport.Protocols.SetHTTP2(true)
+		transport.Protocols.SetUnencryptedHTTP2(true)
 	}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{

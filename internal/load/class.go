@@ -5,8 +5,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -60,7 +62,7 @@ func Classes() []Class {
 		{classReset, Theirs, "the connection was reset"},
 		{classClosedBefore, Theirs, "the connection was closed before the first byte of an answer"},
 		{classClosedEarly, Theirs, "the connection was closed within an answer"},
-		{classProtocol, Theirs, "what came is not an HTTP/1.1 answer"},
+		{classProtocol, Theirs, "what came is not an HTTP/1.1 answer, or not one of HTTP/2 where that was asked for"},
 		{classExtra, Theirs, "more bytes than the answer has"},
 		{classEarly, Theirs, "an answer that came before the request was sent"},
 		{classHeader, Theirs, "a header of more than 64 KiB, or more than 8 interim answers"},
@@ -104,6 +106,7 @@ var sentinels = []struct {
 	{errRequest, classRequest},
 	{errNotPermitted, classPermit},
 	{errProtocol, classProtocol},
+	{errNotHTTP2, classTLS},
 	{os.ErrDeadlineExceeded, classTimeout},
 	{syscall.ETIMEDOUT, classTimeout},
 	{syscall.ECONNREFUSED, classRefused},
@@ -142,7 +145,15 @@ func classify(err error) string {
 	return classOther
 }
 
+// isTLS tells whether TLS failed, and not the connection under it. Some of its errors are
+// known only by the words of crypto/tls.
 func isTLS(err error) bool {
+	if op, ok := errors.AsType[*net.OpError](err); ok && (op.Op == "remote error" || op.Op == "local error") {
+		return true // an alert
+	}
+	if strings.HasPrefix(err.Error(), "tls: ") {
+		return true
+	}
 	if _, ok := errors.AsType[tls.AlertError](err); ok {
 		return true
 	}

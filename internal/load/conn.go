@@ -20,13 +20,15 @@ const bufferSize = 4 << 10
 // conn is one connection of the whole: opened when first needed and again
 // whenever it was closed. It writes the request's bytes itself and reads the
 // answer with net/http's own parser: so nothing is retried, and it is known
-// whether a request was fully written. Only one goroutine uses it, except for abort.
+// whether a request was fully written. HTTP/2 it leaves to net/http, one request at
+// a time. Only one goroutine uses it, except for abort.
 type conn struct {
 	origin *origin
 	job    *Job
 	dial   func(ctx context.Context, network, address string) (net.Conn, error)
 
 	nc      net.Conn
+	two     *http.ClientConn         // speaks HTTP/2 on nc; nil: HTTP/1.1 is spoken
 	live    atomic.Pointer[net.Conn] // what abort cuts
 	stopped *atomic.Bool
 	idle    func() bool // whether the idle connection is still good; nil: cannot be asked
@@ -66,12 +68,21 @@ func (c *conn) open(ctx context.Context, deadline time.Time) error {
 	}
 	c.idle = idleCheck(nc, c.origin.tls)
 	if c.origin.tls {
-		t := tls.Client(nc, &tls.Config{ServerName: c.origin.host, NextProtos: []string{"http/1.1"}})
+		t := tls.Client(nc, &tls.Config{ServerName: c.origin.host, NextProtos: c.job.protocols()})
 		if err := t.HandshakeContext(dctx); err != nil {
 			nc.Close()
 			return cause(ctx, err)
 		}
 		nc = t
+	}
+	if c.job.Phase.HTTP2 {
+		if err := c.begin(dctx, nc); err != nil {
+			nc.Close()
+			return cause(ctx, err)
+		}
+		c.nc = nc
+		c.live.Store(&nc)
+		return nil
 	}
 	c.nc = nc
 	c.live.Store(&nc)
@@ -101,6 +112,10 @@ func cause(ctx context.Context, err error) error {
 func (c *conn) close() {
 	if c.nc != nil {
 		c.live.Store(nil)
+		if c.two != nil {
+			c.two.Close()
+			c.two = nil
+		}
 		c.nc.Close()
 		c.nc = nil
 	}
@@ -119,7 +134,7 @@ func (c *conn) usable() bool {
 	if c.nc == nil {
 		return false
 	}
-	if c.idle != nil && !c.idle() {
+	if c.two != nil && !c.serves() || c.two == nil && c.idle != nil && !c.idle() {
 		c.close()
 		return false
 	}
@@ -128,7 +143,7 @@ func (c *conn) usable() bool {
 
 // untouched tells what a fresh connection brought before any request; nil: nothing.
 func (c *conn) untouched() error {
-	if c.idle == nil || c.idle() {
+	if c.two != nil || c.idle == nil || c.idle() { // in HTTP/2 the server speaks first
 		return nil
 	}
 	c.in.read, c.in.err = false, nil
@@ -141,6 +156,9 @@ func (c *conn) untouched() error {
 
 // exchange writes the request and reads the answer to its last byte.
 func (c *conn) exchange(r *result, deadline time.Time) (length int64, err error) {
+	if c.two != nil {
+		return c.stream(r, deadline)
+	}
 	if err := c.nc.SetDeadline(deadline); err != nil {
 		return 0, err
 	}
@@ -166,14 +184,19 @@ func (c *conn) exchange(r *result, deadline time.Time) (length int64, err error)
 	if c.br.Buffered() > 0 {
 		return 0, errExtra
 	}
-	r.status = resp.StatusCode
-	if r.replica = resp.Header.Get(replicaHeader); r.replica == "" {
-		r.replica = c.origin.name
-	}
+	c.served(r, resp)
 	if resp.Close || c.job.Phase.Reconnect {
 		c.close()
 	}
 	return length, nil
+}
+
+// served notes what an answer's header says.
+func (c *conn) served(r *result, resp *http.Response) {
+	r.status = resp.StatusCode
+	if r.replica = resp.Header.Get(replicaHeader); r.replica == "" {
+		r.replica = c.origin.name
+	}
 }
 
 // header reads answers until one that is not an interim one.

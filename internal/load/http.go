@@ -11,7 +11,7 @@ import (
 
 // HTTP is the engine on Go's own network stack and HTTP parser: one goroutine
 // per connection, one that hands out arrivals, one that emits windows. It
-// speaks HTTP/1.1, with or without TLS.
+// speaks HTTP/1.1 and HTTP/2, with or without TLS.
 //
 // It does not use http.Transport: that one retries requests behind the caller's back and
 // does not say how much of a request was written.

@@ -22,13 +22,14 @@ const (
 
 // origin is where a connection goes.
 type origin struct {
-	address string // host:port
-	host    string // without the port: the name TLS asks for
-	tls     bool
-	prefix  string // of the path, without a final slash
-	suffix  []byte // what follows the request target
-	index   int    // in the job's URLs
-	name    string // of the replica in the books when the answer names none; empty with a single URL
+	address   string // host:port
+	host      string // without the port: the name TLS asks for
+	authority string // as the URL has it
+	tls       bool
+	prefix    string // of the path, without a final slash
+	suffix    []byte // what follows the request target
+	index     int    // in the job's URLs
+	name      string // of the replica in the books when the answer names none; empty with a single URL
 }
 
 // check refuses jobs that cannot be carried out as they are written.
@@ -120,7 +121,7 @@ func (j *Job) origins() ([]origin, error) {
 		if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.User != nil {
 			return nil, fmt.Errorf("load: %q is no base URL such as http://127.0.0.1:8080", raw)
 		}
-		o := origin{index: i, host: u.Hostname(), tls: u.Scheme == "https", prefix: strings.TrimSuffix(u.EscapedPath(), "/")}
+		o := origin{index: i, host: u.Hostname(), authority: u.Host, tls: u.Scheme == "https", prefix: strings.TrimSuffix(u.EscapedPath(), "/")}
 		port := u.Port()
 		if port == "" {
 			port = map[bool]string{false: "80", true: "443"}[o.tls]

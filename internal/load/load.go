@@ -5,7 +5,7 @@
 //
 // There are two engines behind one interface: NewRaw, on Linux epoll, cheap and
 // with a stricter parser, for HTTP/1.1 without TLS; and NewHTTP on Go's own
-// network stack and parser, for TLS and other systems. Both keep the same books.
+// network stack and parser, for TLS, HTTP/2 and other systems. Both keep the same books.
 //
 // It refuses to retry, to follow redirects, and to forget: planned = sent +
 // dropped, and sent = ok + bad + timeout + error, in every window sum of every
@@ -53,6 +53,7 @@ type Phase struct {
 	Duration    time.Duration `json:"duration_ns"`         // sending ends then (open: 10 ms later for arrivals whose time lay before); answers are awaited up to Timeout
 	Timeout     time.Duration `json:"timeout_ns"`          // from the actual send; also the backlog bound
 	Reconnect   bool          `json:"reconnect,omitempty"` // a connection per request instead of keep-alive
+	HTTP2       bool          `json:"http2,omitempty"`     // one request at a time on a connection, as in HTTP/1.1; only NewHTTP speaks it
 	CheckShare  float64       `json:"check_share"`         // share of answers whose body is checked, 0..1; status is always checked
 	BodyLimit   int64         `json:"body_limit"`          // bytes; a longer body is a protocol error; 0 means 1 MiB
 }

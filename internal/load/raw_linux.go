@@ -109,6 +109,9 @@ func (e *Raw) newRun(ctx context.Context, job *Job) (*rawRun, error) {
 	if err := job.check(); err != nil {
 		return nil, err
 	}
+	if job.Phase.HTTP2 {
+		return nil, errors.New("load: the raw engine speaks no HTTP/2")
+	}
 	origins, err := job.origins()
 	if err != nil {
 		return nil, err

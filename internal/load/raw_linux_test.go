@@ -1,9 +1,13 @@
 package load
 
 import (
+	"bytes"
 	"context"
 	"net"
+	"os"
 	"runtime"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -156,4 +160,57 @@ func socketPair(t testing.TB, job *Job) (*rawConn, int) {
 	}
 	t.Cleanup(func() { unix.Close(fds[1]); c.close(); r.close() })
 	return c, fds[1]
+}
+
+// ordered notes in which order requests are written, "s", and answers judged, "a"; at the first
+// answer it waits, so that the others come meanwhile.
+type ordered struct {
+	oneThing
+	calls *[]byte
+}
+
+func (o ordered) AppendTarget(dst []byte, stream, n uint64) []byte {
+	*o.calls = append(*o.calls, 's')
+	return o.oneThing.AppendTarget(dst, stream, n)
+}
+
+func (o ordered) Length(_, _ uint64, _ int64) bool {
+	if !bytes.Contains(*o.calls, []byte("a")) {
+		time.Sleep(100 * ms)
+	}
+	*o.calls = append(*o.calls, 'a')
+	return true
+}
+
+// Answers that wait together are read, and their times taken, before further requests are written.
+func TestAnswersAreReadFirst(t *testing.T) {
+	t.Parallel()
+	var calls []byte
+	job := closedJob(2*readFirst, 300*ms, answering(t, benchAnswer))
+	job.Workload = ordered{oneThing{"/", "ok"}, &calls}
+	sum := collect(t, NewRaw(1), job)
+	if longest := len(slices.MaxFunc(bytes.Split(calls, []byte("s")), func(a, b []byte) int { return len(a) - len(b) })); longest < readFirst || sum.Books.OK != sum.Books.Sent {
+		t.Errorf("at most %d answers were read in a row, want %d; books %+v", longest, readFirst, sum.Books)
+	}
+}
+
+// A socket is not paced by the congestion control of the system.
+func TestSocketsAreNotPaced(t *testing.T) {
+	t.Parallel()
+	allowed, _ := os.ReadFile("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
+	if !slices.Contains(strings.Fields(string(allowed)), "reno") {
+		t.Skip("SKIPPED: reno is not allowed here")
+	}
+	var names []string
+	e := &Raw{loops: 1, prepare: func(fd int) error {
+		name, err := unix.GetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION)
+		names = append(names, strings.TrimRight(name, "\x00"))
+		return err
+	}}
+	job := closedJob(3, 50*ms, answering(t, benchAnswer))
+	job.Workload = oneThing{"/", "ok"}
+	collect(t, e, job)
+	if !slices.Equal(names, []string{"reno", "reno", "reno"}) {
+		t.Errorf("the sockets use %q", names)
+	}
 }

@@ -40,8 +40,7 @@ func (c *checker) check() {
 	c.integer("blocks", p.Blocks, 1, 1000)
 	c.prose("description", p.Description)
 	c.around()
-	c.word("agents.engine", p.Agents.Engine, "native", "http")
-	c.integer("agents.count", p.Agents.Count, 1, mostAgents)
+	c.agents()
 	c.targets()
 	c.duration("warmup", p.Warmup, 0, time.Hour)
 	c.pilot()
@@ -51,6 +50,19 @@ func (c *checker) check() {
 	c.prose("allow_unfair", p.AllowUnfair)
 	if c.has("allow_unfair") && utf8.RuneCountInString(strings.TrimSpace(p.AllowUnfair)) < 10 {
 		c.report("allow_unfair", "", "must be a reason of at least 10 characters: every report shows it")
+	}
+}
+
+func (c *checker) agents() {
+	a := c.plan.Agents
+	c.word("agents.engine", a.Engine, "native", "http")
+	c.integer("agents.count", a.Count, 1, mostAgents)
+	switch {
+	case !a.HTTP2:
+	case !c.plan.Running():
+		c.report("agents.http2", "", "is for kind: url; what stands before recipes speaks HTTP/1.1")
+	case a.Engine == "native" && !c.bad("agents.engine"):
+		c.report("agents.http2", "add engine: http", "HTTP/2 needs agents.engine http: the native engine speaks HTTP/1.1")
 	}
 }
 
@@ -134,8 +146,12 @@ func (c *checker) balancer() {
 		c.report("balancer.url", "such as http://127.0.0.1:8080", "an external balancer needs a url")
 		return
 	}
-	if c.url("balancer.url", b.URL) && strings.ContainsAny(b.URL, "?#") {
+	switch {
+	case !c.url("balancer.url", b.URL):
+	case strings.ContainsAny(b.URL, "?#"):
 		c.report("balancer.url", "", "must end with the path: no ? and no #")
+	case strings.HasPrefix(strings.ToLower(b.URL), "https:"):
+		c.secure("balancer.url")
 	}
 }
 

@@ -88,11 +88,18 @@ func (c *checker) asked(path, text string) {
 		c.report(path, "", "%d bytes are more than %d", len(text), mostURL)
 	case !strings.HasSuffix(written, target) || strings.ContainsFunc(target, odd):
 		c.report(path, "a space is %20", "must be percent-encoded: it is sent as it stands")
-	case u.Scheme == "https" && c.plan.Agents.Engine == "native" && !c.bad("agents.engine"):
-		c.report(path, "add agents: {engine: http}", "https needs agents.engine http: the native engine speaks no TLS")
+	case u.Scheme == "https":
+		c.secure(path)
 	}
 	if err := Consent(u.Hostname(), c.plan.AllowHosts); err != nil {
 		c.report(path, "", "%v", err)
+	}
+}
+
+// secure looks whether the engine speaks https.
+func (c *checker) secure(path string) {
+	if c.plan.Agents.Engine == "native" && !c.bad("agents.engine") {
+		c.report(path, "add agents: {engine: http}", "https needs agents.engine http: the native engine speaks no TLS")
 	}
 }
 

@@ -74,7 +74,7 @@ func TestDialled(t *testing.T) {
 // TestConsentInPlan loads plans whose balancer stands elsewhere.
 func TestConsentInPlan(t *testing.T) {
 	plan := func(url, hosts string) string {
-		return "name: x\ntargets: [a]\nphases: [{model: closed, connections: 2, duration: 1s}]\nallow_hosts: [" + hosts + "]\n" +
+		return "name: x\ntargets: [a]\nagents: {engine: http}\nphases: [{model: closed, connections: 2, duration: 1s}]\nallow_hosts: [" + hosts + "]\n" +
 			"balancer: {kind: external, url: \"" + url + "\", replica_ports: [9001]}\n"
 	}
 	for _, c := range []struct {

@@ -85,6 +85,8 @@ type Agents struct {
 	Count int `json:"count" yaml:"count" jsonschema:"minimum=1,maximum=64,default=2"`
 	// Engine: native runs its own event loop on Linux, http is built on Go's net/http.
 	Engine string `json:"engine" yaml:"engine" jsonschema:"enum=native,enum=http,default=native"`
+	// HTTP2, for running servers and engine http: HTTP/2, one request at a time on each connection.
+	HTTP2 bool `json:"http2,omitempty" yaml:"http2,omitempty" jsonschema:"default=false"`
 }
 
 // Deployment is how every target is deployed unless it says otherwise.

@@ -67,6 +67,8 @@ func (Plan) JSONSchemaExtend(s *jsonschema.Schema) {
 	running := property("kind", &jsonschema.Schema{Const: KindURL})
 	secure := property("url", &jsonschema.Schema{Pattern: "^https:"})
 	engine := property("agents", property("engine", &jsonschema.Schema{Const: "http"}))
+	two := property("agents", property("http2", &jsonschema.Schema{Const: true}))
+	encrypted := property("balancer", property("url", &jsonschema.Schema{Pattern: "^https:"}))
 	alone := property("targets", &jsonschema.Schema{Items: running})
 	alone.Properties.Set("phases", &jsonschema.Schema{Items: &jsonschema.Schema{Not: anyOf("lookups")}})
 	alone.Required = nil
@@ -74,6 +76,9 @@ func (Plan) JSONSchemaExtend(s *jsonschema.Schema) {
 	s.AllOf = []*jsonschema.Schema{
 		{If: property("targets", &jsonschema.Schema{Contains: running}), Then: alone},
 		{If: property("targets", &jsonschema.Schema{Contains: secure}), Then: engine},
+		{If: encrypted, Then: engine},
+		{If: two, Then: engine},
+		{If: two, Then: property("targets", &jsonschema.Schema{Items: running})},
 	}
 }
 
