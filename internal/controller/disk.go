@@ -61,7 +61,7 @@ func freeBytes(dir string) int64 {
 		var s unix.Statfs_t
 		err := unix.Statfs(dir, &s)
 		if err == nil {
-			return int64(s.Bavail) * s.Bsize
+			return int64(s.Bavail) * int64(s.Bsize)
 		}
 		if !errors.Is(err, os.ErrNotExist) || filepath.Dir(dir) == dir {
 			return -1
