@@ -80,13 +80,10 @@ func (c *conn) open(ctx context.Context, deadline time.Time) error {
 			nc.Close()
 			return cause(ctx, err)
 		}
-		c.nc = nc
-		c.live.Store(&nc)
-		return nil
 	}
 	c.nc = nc
 	c.live.Store(&nc)
-	if err := nc.SetDeadline(deadline); err != nil {
+	if err := nc.SetDeadline(deadline); err != nil || c.two != nil {
 		return err
 	}
 	c.in.r = nc
