@@ -248,8 +248,8 @@ func TestFatesOfTwo(t *testing.T) {
 func TestTwoKeepsConnections(t *testing.T) {
 	t.Parallel()
 	s := newHostile(t, &hostile{greet: speakTwo(func(s speaker) bool { s.right(); return true })})
-	job := twoJob(3, time.Second, s.url())
-	job.Phase.Timeout, job.Phase.Think = 100*ms, 150*ms
+	job := twoJob(3, 2*time.Second, s.url())
+	job.Phase.Timeout, job.Phase.Think = 400*ms, 500*ms
 	sum := collect(t, NewHTTP(), job)
 	if sum.Books.OK != sum.Books.Sent || sum.Books.OK < 6 || sum.Opened != 3 {
 		t.Errorf("books %+v, outcomes %v, %d connections opened", sum.Books, sum.Outcomes, sum.Opened)
@@ -257,9 +257,21 @@ func TestTwoKeepsConnections(t *testing.T) {
 	if got := s.requests.Load(); got != sum.Books.Sent || sum.Replicas["r-1"].Answers != got {
 		t.Errorf("the server counts %d requests, %d were sent; replicas %v", got, sum.Books.Sent, sum.Replicas)
 	}
-	job.Phase.Reconnect, job.Phase.Think, job.Start = true, 10*ms, time.Now()
+	job = twoJob(3, 500*ms, s.url())
+	job.Phase.Reconnect, job.Phase.Think = true, 10*ms
 	if sum = collect(t, NewHTTP(), job); sum.Opened != sum.Books.Sent || sum.Books.OK != sum.Books.Sent {
 		t.Errorf("a connection per request: books %+v, outcomes %v, %d opened", sum.Books, sum.Outcomes, sum.Opened)
+	}
+}
+
+// A connection that its server has announced to leave is no error: another is opened.
+func TestTwoFollowsGoingAway(t *testing.T) {
+	t.Parallel()
+	s := newHostile(t, &hostile{greet: speakTwo(func(s speaker) bool { s.right(); s.goAway(); return true })})
+	job := twoJob(3, time.Second, s.url())
+	job.Phase.Think = 100 * ms
+	if sum := collect(t, NewHTTP(), job); sum.Books.OK != sum.Books.Sent || sum.Books.OK < 6 || sum.Opened != sum.Books.Sent {
+		t.Errorf("books %+v, outcomes %v, %d connections opened", sum.Books, sum.Outcomes, sum.Opened)
 	}
 }
 

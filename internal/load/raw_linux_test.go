@@ -189,6 +189,7 @@ func TestAnswersAreReadFirst(t *testing.T) {
 	job := closedJob(2*readFirst, 300*ms, answering(t, benchAnswer))
 	job.Workload = ordered{oneThing{"/", "ok"}, &calls}
 	sum := collect(t, NewRaw(1), job)
+	calls = calls[:bytes.LastIndexByte(calls, 's')] // the last ones are read without any request after them
 	if longest := len(slices.MaxFunc(bytes.Split(calls, []byte("s")), func(a, b []byte) int { return len(a) - len(b) })); longest < readFirst || sum.Books.OK != sum.Books.Sent {
 		t.Errorf("at most %d answers were read in a row, want %d; books %+v", longest, readFirst, sum.Books)
 	}
