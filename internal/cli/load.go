@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"strings"
 
@@ -30,6 +32,7 @@ func loadCommand(env Env) *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			log.SetOutput(io.Discard) // net/http says there what a server does wrong in HTTP/2
 			f.given = cmd.Flags().Changed
 			return runLoad(cmd.Context(), env, &f, args)
 		},

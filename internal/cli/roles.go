@@ -3,6 +3,8 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"log"
 
 	"github.com/spf13/cobra"
 
@@ -35,6 +37,7 @@ func agentCommand(env Env) *cobra.Command {
 			if err != nil {
 				return usageError{err}
 			}
+			log.SetOutput(io.Discard) // net/http says there what a server does wrong in HTTP/2
 			o.Version, o.Engines, o.Workloads = version(), engines(), workloads()
 			if err := fleet.GoFirst(); err != nil {
 				fmt.Fprintf(env.Stderr, "bakeoff: warning: %v\n", err)

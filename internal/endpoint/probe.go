@@ -118,6 +118,9 @@ func (p Probe) one(ctx context.Context, client *http.Client) probed {
 		return probed{err: plain(err)}
 	}
 	defer answer.Body.Close()
+	if p.HTTP2 && answer.ProtoMajor != 2 {
+		return probed{err: errors.New("the server does not agree on HTTP/2")}
+	}
 	body, err := io.ReadAll(io.LimitReader(answer.Body, load.DefaultBodyLimit+1))
 	switch {
 	case err != nil:

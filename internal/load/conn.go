@@ -27,16 +27,18 @@ type conn struct {
 	job    *Job
 	dial   func(ctx context.Context, network, address string) (net.Conn, error)
 
-	nc      net.Conn
-	two     *http.ClientConn         // speaks HTTP/2 on nc; nil: HTTP/1.1 is spoken
-	live    atomic.Pointer[net.Conn] // what abort cuts
-	stopped *atomic.Bool
-	idle    func() bool // whether the idle connection is still good; nil: cannot be asked
-	in      limited
-	br      *bufio.Reader
-	request []byte
-	body    []byte
-	head    http.Request // tells the parser the method
+	nc        net.Conn
+	two       *http.ClientConn         // speaks HTTP/2 on nc; nil: HTTP/1.1 is spoken
+	first     *firstError              // what ended the connection below it
+	transport *http.Transport          // for HTTP/2, shared
+	live      atomic.Pointer[net.Conn] // what abort cuts
+	stopped   *atomic.Bool
+	idle      func() bool // whether the idle connection is still good; nil: cannot be asked
+	in        limited
+	br        *bufio.Reader
+	request   []byte
+	body      []byte
+	head      http.Request // tells the parser the method
 }
 
 // limited reads from the connection as long as its budget lasts.
@@ -67,6 +69,10 @@ func (c *conn) open(ctx context.Context, deadline time.Time) error {
 		return cause(ctx, err)
 	}
 	c.idle = idleCheck(nc, c.origin.tls)
+	if c.job.Phase.HTTP2 {
+		c.first = &firstError{Conn: nc}
+		nc = c.first
+	}
 	if c.origin.tls {
 		t := tls.Client(nc, &tls.Config{ServerName: c.origin.host, NextProtos: c.job.protocols()})
 		if err := t.HandshakeContext(dctx); err != nil {
@@ -83,7 +89,10 @@ func (c *conn) open(ctx context.Context, deadline time.Time) error {
 	}
 	c.nc = nc
 	c.live.Store(&nc)
-	if err := nc.SetDeadline(deadline); err != nil || c.two != nil {
+	if c.two != nil {
+		return nil // stream sets the deadline
+	}
+	if err := nc.SetDeadline(deadline); err != nil {
 		return err
 	}
 	c.in.r = nc

@@ -119,13 +119,14 @@ func (h *HTTP) prepare(job *Job) (*run, error) {
 	}
 	r.start = monotonic(job.Start)
 	r.ledger = newLedger(job.Phase.Timeout, true)
+	transport := newTransport()
 	for _, c := range job.connections() {
 		w := &worker{run: r, number: c, wake: make(chan arrival, 1), stream: r.job.stream(-1)}
 		if job.Phase.Model == Closed {
 			w.stream = r.job.stream(c)
 		}
 		w.conn = conn{
-			origin: &origins[c%len(origins)], job: &r.job, dial: h.dial, stopped: &r.stopped,
+			origin: &origins[c%len(origins)], job: &r.job, dial: h.dial, stopped: &r.stopped, transport: transport,
 			head: http.Request{Method: job.Method},
 		}
 		r.conns = append(r.conns, w)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -29,9 +30,44 @@ func (j *Job) protocols() []string {
 	return []string{"http/1.1"}
 }
 
+// inHand is where a dial finds the connection that is open already.
+type inHand struct{}
+
+// newTransport makes HTTP/2 of connections that it is given; it dials none.
+func newTransport() *http.Transport {
+	given := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		nc, ok := ctx.Value(inHand{}).(net.Conn)
+		if !ok {
+			return nil, errors.New("load: no connection in hand")
+		}
+		return nc, nil
+	}
+	var protocols http.Protocols
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true)
+	return &http.Transport{
+		DialContext: given, DialTLSContext: given, Protocols: &protocols,
+		DisableCompression: true, MaxResponseHeaderBytes: headerLimit,
+	}
+}
+
+// firstError remembers what ended the reading: net/http tells it only where a stream is open.
+type firstError struct {
+	net.Conn
+	err atomic.Pointer[error]
+}
+
+func (f *firstError) Read(p []byte) (int, error) {
+	n, err := f.Conn.Read(p)
+	if err != nil {
+		f.err.CompareAndSwap(nil, &err)
+	}
+	return n, err
+}
+
 // begin makes HTTP/2 of a fresh connection: agreed on by TLS, or without asking
-// where there is none (RFC 9113, 3.2 and 3.3). net/http's connection does
-// not dial, retry, or choose another connection: one that it is given is all it has.
+// where there is none (RFC 9113, 3.2 and 3.3). net/http's own connection does
+// not dial, retry, or choose another connection: the one that it is given is all it has.
 func (c *conn) begin(ctx context.Context, nc net.Conn) error {
 	scheme := "http"
 	if t, secure := nc.(*tls.Conn); secure {
@@ -40,16 +76,8 @@ func (c *conn) begin(ctx context.Context, nc net.Conn) error {
 			return errNotHTTP2
 		}
 	}
-	given := func(context.Context, string, string) (net.Conn, error) { return nc, nil }
-	var protocols http.Protocols
-	protocols.SetHTTP2(true)
-	protocols.SetUnencryptedHTTP2(true)
-	t := &http.Transport{
-		DialContext: given, DialTLSContext: given, Protocols: &protocols,
-		DisableCompression: true, MaxResponseHeaderBytes: headerLimit,
-	}
 	var err error
-	c.two, err = t.NewClientConn(ctx, scheme, c.origin.address)
+	c.two, err = c.transport.NewClientConn(context.WithValue(ctx, inHand{}, nc), scheme, c.origin.address)
 	return err
 }
 
@@ -60,18 +88,22 @@ func (c *conn) serves() bool { return c.two.Err() == nil && c.two.Available() > 
 // The time-out is the connection's and not a context's: after its error the writing has ended, too.
 func (c *conn) stream(r *result, deadline time.Time) (length int64, err error) {
 	if err := c.nc.SetDeadline(deadline); err != nil {
-		return 0, err
+		return 0, c.broken(err, false, deadline)
 	}
 	if c.stopped.Load() {
 		return 0, errInterrupted
 	}
-	var written atomic.Bool
+	var written, begun atomic.Bool
 	interim := 0
 	req, err := c.asRequest(&httptrace.ClientTrace{
-		WroteRequest: func(info httptrace.WroteRequestInfo) { written.Store(info.Err == nil) },
-		Got1xxResponse: func(int, textproto.MIMEHeader) error {
+		WroteRequest:         func(info httptrace.WroteRequestInfo) { written.Store(info.Err == nil) },
+		GotFirstResponseByte: func() { begun.Store(true) },
+		Got1xxResponse: func(status int, _ textproto.MIMEHeader) error {
 			if interim++; interim > interimLimit {
 				return errHeaderLimit
+			}
+			if status == http.StatusSwitchingProtocols {
+				return errProtocol
 			}
 			return nil
 		},
@@ -82,9 +114,13 @@ func (c *conn) stream(r *result, deadline time.Time) (length int64, err error) {
 	resp, err := c.two.RoundTrip(req)
 	r.written = err == nil || written.Load()
 	if err != nil {
-		return 0, c.broken(err, false, deadline)
+		return 0, c.broken(err, begun.Load(), deadline)
 	}
-	if length, err = c.readBody(resp, r.checked); err != nil {
+	length, err = c.bodyOf(resp, r.checked)
+	if err == nil && !time.Now().Before(deadline) {
+		err = syscall.ETIMEDOUT // the header of an answer to HEAD had come, and not the stream's end
+	}
+	if err != nil {
 		return 0, c.broken(err, true, deadline)
 	}
 	c.served(r, resp)
@@ -92,6 +128,24 @@ func (c *conn) stream(r *result, deadline time.Time) (length int64, err error) {
 		c.close()
 	}
 	return length, nil
+}
+
+// bodyOf reads the body of a stream's answer, and waits until net/http has done with the stream.
+func (c *conn) bodyOf(resp *http.Response, keep bool) (length int64, err error) {
+	// net/http takes any number for a status.
+	if status := fmt.Sprintf("%03d ", resp.StatusCode); resp.StatusCode < 200 || resp.StatusCode > 999 || !strings.HasPrefix(resp.Status, status) {
+		return 0, errProtocol
+	}
+	if resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified {
+		// A length is that of an answer with a body (RFC 9110, 8.6).
+		c.body = c.body[:0]
+		if n, _ := resp.Body.Read(make([]byte, 1)); n > 0 {
+			return 0, errExtra
+		}
+	} else if length, err = c.readBody(resp, keep); err != nil {
+		return 0, err
+	}
+	return length, resp.Body.Close()
 }
 
 // asRequest takes the text of the request apart for net/http.
@@ -131,6 +185,9 @@ func (e streamError) Error() string { return "stream error" }
 // net/http names some of them only by their text.
 func (c *conn) broken(err error, begun bool, deadline time.Time) error {
 	text := err.Error()
+	if first := c.first.err.Load(); first != nil && !errors.Is(*first, net.ErrClosed) && (errors.Is(err, net.ErrClosed) || strings.Contains(text, "http2: client conn")) {
+		err = *first // the connection had ended before the stream began
+	}
 	var stream streamError
 	if errors.As(err, &stream) && stream.Cause != nil {
 		err = stream.Cause
@@ -140,15 +197,17 @@ func (c *conn) broken(err error, begun bool, deadline time.Time) error {
 		return errInterrupted
 	case errors.Is(err, os.ErrDeadlineExceeded), !time.Now().Before(deadline):
 		return syscall.ETIMEDOUT
-	case errors.Is(err, errHeaderLimit), errors.Is(err, errBodyLimit):
+	case errors.Is(err, errHeaderLimit), errors.Is(err, errBodyLimit), errors.Is(err, errExtra):
 		return err
-	case strings.Contains(text, "header list larger"):
+	case strings.Contains(text, "response header list larger"):
 		return errHeaderLimit
+	case strings.Contains(text, "request header list larger"), strings.Contains(text, "http2: invalid"), strings.Contains(text, "http: invalid"):
+		return errRequest
 	case strings.Contains(text, "more than declared"):
 		return errExtra
 	case strings.Contains(text, "received from peer"):
 		return syscall.ECONNRESET
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), strings.Contains(text, "GOAWAY"), strings.Contains(text, "http2: client conn"):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), strings.Contains(text, "GOAWAY"), strings.Contains(text, "http2: client conn"):
 		if begun {
 			return io.ErrUnexpectedEOF
 		}

@@ -66,9 +66,17 @@ func (s speaker) goAway() {
 	s.c.Write(frame(frameGoAway, flagNone, 0, append(payload, 0, 0, 0, 0)))
 }
 
+// statusLine is :status by its index, with a value of its own.
+func statusLine(text string) []byte { return append([]byte{0x08, byte(len(text))}, text...) }
+
+func (s speaker) status(text string) {
+	s.headers(flagNone, statusLine(text))
+	s.data(flagEnd, "ok")
+}
+
 func (s speaker) interim(n int) {
 	for range n {
-		s.headers(flagNone, append([]byte{0x08, 3}, "103"...)) // :status by its index, with a value of its own
+		s.headers(flagNone, statusLine("103"))
 	}
 }
 
@@ -197,6 +205,35 @@ var fatesOfTwo = []struct {
 	{"data for no stream", classProtocol, nil, func(s speaker) bool {
 		s.stream = 0
 		s.data(flagEnd, "ok")
+		return true
+	}},
+	{"not modified, with the length of what was not", "status 304", nil, func(s speaker) bool {
+		s.headers(flagEnd, []byte{0x8b}, literal("content-length", "5000000"))
+		return true
+	}},
+	{"not modified, with a body", classExtra, nil, func(s speaker) bool {
+		s.headers(flagNone, []byte{0x8b})
+		s.data(flagEnd, "ok")
+		return true
+	}},
+	{"status -1", classProtocol, nil, func(s speaker) bool { s.status("-1"); return true }},
+	{"status 0200", classProtocol, nil, func(s speaker) bool { s.status("0200"); return true }},
+	{"status +200", classProtocol, nil, func(s speaker) bool { s.status("+200"); return true }},
+	{"status 99", classProtocol, nil, func(s speaker) bool { s.status("99"); return true }},
+	{"status 1200", classProtocol, nil, func(s speaker) bool { s.status("1200"); return true }},
+	{"another protocol", classProtocol, nil, func(s speaker) bool {
+		s.headers(flagNone, statusLine("101"))
+		s.right()
+		return true
+	}},
+	{"an interim answer, then closed", classClosedEarly, []string{classReset}, func(s speaker) bool {
+		s.interim(1)
+		time.Sleep(time.Millisecond)
+		return false
+	}},
+	{"frames of unknown kinds", "", nil, func(s speaker) bool {
+		s.c.Write(frame(0x0c, flagNone, 0, []byte("origin")))
+		s.right()
 		return true
 	}},
 	{"an answer without a status", classProtocol, nil, func(s speaker) bool {

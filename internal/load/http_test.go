@@ -5,6 +5,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"log"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -23,6 +25,7 @@ func TestMain(m *testing.M) {
 		os.Exit(child(spec))
 	}
 	flag.Parse()
+	log.SetOutput(io.Discard) // as the program does
 	if err := flag.Set("test.parallel", "6"); err != nil { // they mostly wait
 		fmt.Fprintln(os.Stderr, err)
 	}

@@ -133,11 +133,12 @@ func (l *loop) work() {
 		if out != nil {
 			meant = min(meant, int64(sleepAtMost))
 		}
+		slept := l.clock
 		if events, l.broken = l.poll.wait(meant); l.broken != nil {
 			return
 		}
 		if now := l.now(); out != nil {
-			out.woke(now, meant)
+			out.woke(now, slept, l.poll.rounded(meant))
 		}
 	}
 }
@@ -147,9 +148,10 @@ func (l *loop) lock(out *lookout) {
 	if l.ledger.mu.TryLock() {
 		return
 	}
+	from := l.now()
 	l.ledger.mu.Lock()
-	if out != nil {
-		out.before = l.now()
+	if now := l.now(); out != nil {
+		out.idle += now - from
 	}
 }
 

@@ -14,6 +14,7 @@ type poll struct {
 	epoll, event int
 	events       [128]unix.EpollEvent
 	spec         unix.Timespec
+	coarse       bool // the kernel counts in milliseconds
 }
 
 // kicked marks the event descriptor's own events.
@@ -78,8 +79,9 @@ func (p *poll) wait(ns int64) ([]unix.EpollEvent, error) {
 	at, size := uintptr(unsafe.Pointer(&p.events[0])), uintptr(len(p.events))
 	p.spec = unix.NsecToTimespec(max(ns, 0))
 	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT2, uintptr(p.epoll), at, size, uintptr(unsafe.Pointer(&p.spec)), 0, 0)
-	if errno == unix.ENOSYS { // before Linux 5.11: to the millisecond
-		n, _, errno = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.epoll), at, size, uintptr((max(ns, 0)+999_999)/1_000_000), 0, 0)
+	if errno == unix.ENOSYS { // before Linux 5.11
+		p.coarse = true
+		n, _, errno = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.epoll), at, size, uintptr(p.rounded(max(ns, 0))/1_000_000), 0, 0)
 	}
 	switch errno {
 	case 0:
@@ -88,6 +90,14 @@ func (p *poll) wait(ns int64) ([]unix.EpollEvent, error) {
 		return nil, nil
 	}
 	return nil, os.NewSyscallError("epoll_pwait2", errno)
+}
+
+// rounded is for how long a wait of so many nanoseconds takes if nothing comes.
+func (p *poll) rounded(ns int64) int64 {
+	if p.coarse {
+		return (ns + 999_999) / 1_000_000 * 1_000_000
+	}
+	return ns
 }
 
 // Calls that never block go past the scheduler.

@@ -33,29 +33,35 @@ func (w *watch) sleep() {
 			return
 		default:
 		}
+		slept := int64(time.Since(w.start))
 		_, _, _ = unix.RawSyscall6(unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_MONOTONIC, 0, uintptr(unsafe.Pointer(&spec)), 0, 0, 0) // interrupted: a short one
-		o.woke(int64(time.Since(w.start)), int64(lookEvery))
+		o.woke(int64(time.Since(w.start)), slept, int64(lookEvery))
 	}
 }
 
 // A lookout sees the absences of the thread that made it, and no other may
-// use it. The kernel says for how long the thread was ready and had no core; an absence
-// without that, in which the whole process used no processor time, is one in which it was stopped.
+// use it. While it sleeps, an absence is what it sleeps longer than it meant to; while it is awake, what
+// is neither its own processor time nor idle. The kernel says for how long it was ready and had
+// no core; an absence without that is one in which it was stopped, if the whole
+// process used no processor time meanwhile.
 type lookout struct {
-	watch        *watch
-	stat         *os.File // kept open: later there may be no descriptor left
-	before       int64    // when it last woke, ns since the start
-	read         int64    // when waited and used were read
-	waited, used time.Duration
-	counted      int64 // when the open descriptors were counted
+	watch   *watch
+	stat    *os.File // kept open: later there may be no descriptor left
+	woken   int64    // when it last woke, ns since the start
+	read    int64    // when the counters were read
+	idle    int64    // for how long it slept, or waited for another goroutine, since then
+	run     time.Duration
+	waited  time.Duration
+	used    time.Duration // by the whole process
+	counted int64         // when the open descriptors were counted
 }
 
 func (w *watch) lookout() *lookout {
-	o := &lookout{watch: w, before: int64(time.Since(w.start))}
+	o := &lookout{watch: w, woken: int64(time.Since(w.start))}
 	if stat, err := os.Open("/proc/thread-self/schedstat"); err == nil {
 		o.stat = stat
 	}
-	o.read, o.waited, o.used = o.before, waitOf(o.stat), processCPU()
+	o.read, o.run, o.waited, o.used = o.woken, threadCPU(), waitOf(o.stat), processCPU()
 	return o
 }
 
@@ -65,28 +71,47 @@ func (o *lookout) close() {
 	}
 }
 
-// woke is told that the thread is awake now, and for how long it meant to sleep since it last was.
-func (o *lookout) woke(now, meant int64) {
-	from := o.before
-	over := time.Duration(now - from - max(meant, 0))
-	o.before = now
-	if over < awayAfter && now-o.read < int64(lookEvery) {
+// woke is told that the thread is awake now, since when it had slept, and for how long it meant to.
+func (o *lookout) woke(now, slept, meant int64) {
+	awake, over := time.Duration(slept-o.woken), time.Duration(now-slept-max(meant, 0))
+	from := o.woken
+	o.woken = now
+	o.idle += now - slept
+	if awake < awayAfter && over < awayAfter && now-o.read < int64(lookEvery) {
 		return
 	}
-	waited, used := waitOf(o.stat), processCPU()
+	run, waited, used := threadCPU(), waitOf(o.stat), processCPU()
+	starved := waited - o.waited
 	if over >= awayAfter {
 		switch {
-		case waited-o.waited >= over/2:
-			o.watch.note(o.watch.start.Add(time.Duration(from)), over, true)
+		case starved >= over/2:
+			o.watch.note(o.watch.start.Add(time.Duration(slept)), over, true)
 		case used-o.used < over/8+time.Millisecond:
-			o.watch.note(o.watch.start.Add(time.Duration(from)), over, false)
+			o.watch.note(o.watch.start.Add(time.Duration(slept)), over, false)
 		}
 	}
-	o.read, o.waited, o.used = now, waited, used
+	if away := time.Duration(now-o.read-o.idle) - (run - o.run); awake >= awayAfter && away >= awayAfter {
+		switch {
+		case starved >= away/2:
+			o.watch.note(o.watch.start.Add(time.Duration(from)), away, true)
+		case used-o.used-(run-o.run) < away/8+time.Millisecond:
+			o.watch.note(o.watch.start.Add(time.Duration(from)), away, false)
+		}
+	}
+	o.read, o.idle, o.run, o.waited, o.used = now, 0, run, waited, used
 	if now-o.counted >= int64(countEvery) {
-		o.watch.open.Store(max(o.watch.open.Load(), openDescriptors()))
+		o.watch.open.Store(max(o.watch.open.Load(), sizeOfDescriptors()))
 		o.counted = now
 	}
+}
+
+// threadCPU is what this thread has used so far.
+func threadCPU() time.Duration {
+	var spec unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &spec); err != nil {
+		return 0
+	}
+	return time.Duration(spec.Nano())
 }
 
 // waitOf reads for how long the thread of a schedstat file was ready and had
@@ -148,11 +173,20 @@ func (w *watch) count() counters {
 	return c
 }
 
-// openDescriptors counts them by the size of their folder, which needs no
-// descriptor; before Linux 6.2 they must be listed.
+// sizeOfDescriptors counts those that are open by the size of their folder, which
+// needs no descriptor and takes no time; 0 before Linux 6.2, which does not tell it.
+func sizeOfDescriptors() int64 {
+	info, err := os.Stat("/proc/self/fd")
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// openDescriptors counts them by listing them where it must.
 func openDescriptors() int64 {
-	if info, err := os.Stat("/proc/self/fd"); err == nil && info.Size() > 0 {
-		return info.Size()
+	if n := sizeOfDescriptors(); n > 0 {
+		return n
 	}
 	names, err := os.ReadDir("/proc/self/fd")
 	if err != nil {

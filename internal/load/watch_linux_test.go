@@ -2,8 +2,11 @@ package load
 
 import (
 	"os"
+	"runtime"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"bakeoff/internal/stats"
 )
@@ -15,6 +18,58 @@ func TestSchedstat(t *testing.T) {
 	} {
 		if run, wait := schedstat([]byte(text)); run != want[0] || wait != want[1] {
 			t.Errorf("%q: %d and %d, want %v", text, run, wait, want)
+		}
+	}
+}
+
+// A lookout tells an absence from work, from sleep that was meant, and from waiting for another goroutine.
+// It runs beside no other test: what else the process does would be a reason for the absence.
+func TestLookout(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	w := newWatch(time.Now(), func() int { return 0 }, func() []int { return nil })
+	o := w.lookout()
+	defer o.close()
+	now := func() int64 { return int64(time.Since(w.start)) }
+	sleep := func(d time.Duration) { // in the kernel: the process stands still
+		spec := unix.NsecToTimespec(int64(d))
+		_ = unix.Nanosleep(&spec, nil)
+	}
+	spin := func(d time.Duration) {
+		for until := threadCPU() + d; threadCPU() < until; {
+		}
+	}
+	for _, c := range []struct {
+		name           string
+		awake          func() // until it sleeps
+		meant, slept   time.Duration
+		atLeast, below time.Duration // stopped
+	}{
+		{"busy", func() { spin(30 * ms) }, 0, 0, 0, ms},
+		{"asleep as meant", func() {}, 30 * ms, 30 * ms, 0, 15 * ms},
+		{"woken early", func() {}, 50 * ms, 10 * ms, 0, ms},
+		{"away while awake", func() { sleep(40 * ms) }, 0, 0, 35 * ms, time.Second},
+		{"away while awake, and woken early afterwards", func() { sleep(40 * ms) }, 50 * ms, 5 * ms, 35 * ms, time.Second},
+		{"busy and away", func() { spin(30 * ms); sleep(40 * ms) }, 0, 0, 35 * ms, time.Second},
+		{"overslept", func() {}, 10 * ms, 50 * ms, 35 * ms, time.Second},
+		{"waited for another", func() {
+			from := now()
+			sleep(40 * ms)
+			o.idle += now() - from
+		}, 0, 0, 0, ms},
+	} {
+		c.awake()
+		slept := now()
+		sleep(c.slept)
+		o.woke(now(), slept, int64(c.meant))
+		w.gather()
+		var stopped time.Duration
+		for _, m := range w.seen {
+			stopped += time.Duration(m.Stopped)
+		}
+		clear(w.seen)
+		if stopped < c.atLeast || stopped >= c.below {
+			t.Errorf("%s: stopped for %v, want %v to %v", c.name, stopped, c.atLeast, c.below)
 		}
 	}
 }
