@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 		os.Exit(child(spec))
 	}
 	flag.Parse()
-	log.SetOutput(io.Discard) // as the program does
+	log.SetOutput(io.Discard)                              // as the program does
 	if err := flag.Set("test.parallel", "6"); err != nil { // they mostly wait
 		fmt.Fprintln(os.Stderr, err)
 	}
