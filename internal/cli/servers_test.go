@@ -4,13 +4,16 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -419,6 +422,26 @@ func TestServersHTTP2(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	plan(deaf(t, s), ", engine: http")
+	wantAll(t, "stdout", s.run(1, "verify", "p.yaml").stdout.String(), "does not agree on HTTP/2")
 	plan(plain, "")
 	wantAll(t, "stderr", s.run(2, "check", "p.yaml").stderr.String(), "agents.http2", "engine http")
+}
+
+// deaf is a server over TLS that does not listen to what protocol it is asked for.
+func deaf(t *testing.T, s *scene) (url string) {
+	t.Helper()
+	pair, err := tls.LoadX509KeyPair(s.path("cert"), s.path("key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "HTTP/2.0, it says") })}
+	go server.Serve(l)
+	t.Cleanup(func() { server.Close() })
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return "https://localhost:" + port + "/"
 }

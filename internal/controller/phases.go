@@ -21,20 +21,11 @@ const (
 
 // phasesOf are the phases of a trial of the block; those of the pilot for block 0.
 func (r *run) phasesOf(block int) []load.Phase {
-	out := r.phasesOfAny(block)
-	for i := range out {
-		out[i].HTTP2 = r.o.Plan.Agents.HTTP2
-	}
-	return out
-}
-
-// phasesOfAny are they in whatever protocol.
-func (r *run) phasesOfAny(block int) []load.Phase {
 	p := r.o.Plan
 	first := p.Phases[0]
 	out := []load.Phase{{
 		Number: warmupPhase, Name: "warmup", Model: load.Closed, Connections: first.Connections,
-		Duration: time.Duration(p.Warmup), Timeout: time.Duration(first.Timeout), CheckShare: first.CheckShare,
+		Duration: time.Duration(p.Warmup), Timeout: time.Duration(first.Timeout), CheckShare: first.CheckShare, HTTP2: p.Agents.HTTP2,
 	}}
 	if p.Warmup == 0 {
 		out = nil
@@ -42,7 +33,7 @@ func (r *run) phasesOfAny(block int) []load.Phase {
 	if block == 0 {
 		return append(out, load.Phase{
 			Number: pilotPhase, Name: "pilot", Model: load.Closed, Connections: r.pilotConnections(),
-			Duration: time.Duration(p.Pilot), Timeout: time.Duration(first.Timeout), CheckShare: first.CheckShare,
+			Duration: time.Duration(p.Pilot), Timeout: time.Duration(first.Timeout), CheckShare: first.CheckShare, HTTP2: p.Agents.HTTP2,
 		})
 	}
 	for i, phase := range p.Phases {
@@ -56,7 +47,7 @@ func (r *run) phaseOf(number int, p plan.Phase) load.Phase {
 	out := load.Phase{
 		Number: number, Name: p.Name, Model: p.Model, Connections: p.Connections, Rate: p.Rate, Arrivals: p.Arrivals,
 		Ramp: time.Duration(p.Ramp), Think: time.Duration(p.Think), Duration: time.Duration(p.Duration),
-		Timeout: time.Duration(p.Timeout), Reconnect: p.Reconnect, CheckShare: p.CheckShare,
+		Timeout: time.Duration(p.Timeout), Reconnect: p.Reconnect, CheckShare: p.CheckShare, HTTP2: r.o.Plan.Agents.HTTP2,
 	}
 	if p.RateOfPilot > 0 && r.pilot != nil {
 		out.Rate = math.Floor(p.RateOfPilot * r.pilot.Throughput[r.pilot.Slowest])

@@ -140,7 +140,7 @@ func (c *conn) usable() bool {
 	if c.nc == nil {
 		return false
 	}
-	if c.two != nil && !c.serves() || c.two == nil && c.idle != nil && !c.idle() {
+	if c.idle != nil && !c.idle() {
 		c.close()
 		return false
 	}

@@ -76,13 +76,14 @@ func (c *conn) begin(ctx context.Context, nc net.Conn) error {
 			return errNotHTTP2
 		}
 	}
-	var err error
-	c.two, err = c.transport.NewClientConn(context.WithValue(ctx, inHand{}, nc), scheme, c.origin.address)
-	return err
+	two, err := c.transport.NewClientConn(context.WithValue(ctx, inHand{}, nc), scheme, c.origin.address)
+	if err != nil {
+		return err
+	}
+	c.two = two
+	c.idle = func() bool { return two.Err() == nil && two.Available() > 0 } // takes another stream
+	return nil
 }
-
-// serves tells whether the connection takes another stream.
-func (c *conn) serves() bool { return c.two.Err() == nil && c.two.Available() > 0 }
 
 // stream makes one request on an HTTP/2 connection and reads the answer to its last byte.
 // The time-out is the connection's and not a context's: after its error the writing has ended, too.

@@ -321,6 +321,38 @@ func TestTwoFollowsGoingAway(t *testing.T) {
 	}
 }
 
+// Connections that end before a stream begins are told apart from what is not known.
+func TestTwoConnectionsCut(t *testing.T) {
+	t.Parallel()
+	for name, greet := range map[string]func(*hostile, *net.TCPConn) bool{
+		"closed at once": func(*hostile, *net.TCPConn) bool { return false },
+		"reset at once":  func(_ *hostile, c *net.TCPConn) bool { return cut(c) },
+		"reset after a while": func(_ *hostile, c *net.TCPConn) bool {
+			io.ReadFull(c, make([]byte, len(preface)))
+			return cut(c)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sum := collect(t, NewHTTP(), twoJob(4, 300*ms, newHostile(t, &hostile{greet: greet}).url()))
+			if n := sum.Outcomes[classReset] + sum.Outcomes[classClosedBefore]; n != sum.Books.Sent || n == 0 {
+				t.Errorf("%d of %d are reset or closed; outcomes %v", n, sum.Books.Sent, sum.Outcomes)
+			}
+		})
+	}
+}
+
+// An answer to HEAD is whole when its stream has ended, and not before.
+func TestTwoHeadWithoutEnd(t *testing.T) {
+	t.Parallel()
+	s := newHostile(t, &hostile{greet: speakTwo(func(s speaker) bool { s.headers(flagNone, []byte{status200}); return true })})
+	job := twoJob(2, 300*ms, s.url())
+	job.Method, job.Phase.Timeout = "HEAD", 100*ms
+	if sum := collect(t, NewHTTP(), job); sum.Books.Timeout != sum.Books.Sent || sum.Books.Sent == 0 {
+		t.Errorf("books %+v, outcomes %v", sum.Books, sum.Outcomes)
+	}
+}
+
 // Method, header and body arrive as they do in HTTP/1.1.
 func TestTwoRequests(t *testing.T) {
 	t.Parallel()
