@@ -1,6 +1,8 @@
 package load
 
 import (
+	"encoding/json"
+	"net"
 	"os"
 	"runtime"
 	"testing"
@@ -144,6 +146,42 @@ func TestWindowsTellMeans(t *testing.T) {
 			})
 			if err != nil || seen < 2 {
 				t.Errorf("%d windows, %v", seen, err)
+			}
+		})
+	}
+}
+
+// A process that is stopped while nothing is due, and each answer takes long, tells so all the same.
+func TestStoppedWhileNothingIsDue(t *testing.T) {
+	for name := range engines {
+		t.Run(name, func(t *testing.T) {
+			s := newHostile(t, &hostile{fate: func(s *hostile, c *net.TCPConn, _ int64, name string) bool {
+				time.Sleep(800 * ms)
+				return s.answer(c, name)
+			}})
+			cmd := childCommand(t, name, 0, "", closedJob(2, 2500*ms, s.url()))
+			out, err := cmd.StdoutPipe()
+			if err == nil {
+				err = cmd.Start()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			var stopped time.Duration
+			for windows := json.NewDecoder(out); ; {
+				w := emptyWindow()
+				if err := windows.Decode(&w); err != nil {
+					break
+				}
+				stopped += time.Duration(w.Means.Stopped)
+				if w.Second == 0 {
+					_ = cmd.Process.Signal(unix.SIGSTOP)
+					time.Sleep(400 * ms)
+					_ = cmd.Process.Signal(unix.SIGCONT)
+				}
+			}
+			if err := cmd.Wait(); err != nil || stopped < 300*ms || stopped > 1200*ms {
+				t.Errorf("%v; it says that it stood still for %v, and that was 400ms", err, stopped)
 			}
 		})
 	}
