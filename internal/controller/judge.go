@@ -69,8 +69,8 @@ func (t *trial) judge(phase load.Phase, l *ledger, w record.Witness, stolen floa
 	}
 	if share := wrongShare(l.books); share > maxWrong {
 		b := l.books
-		t.refuse("wrong-answers", fmt.Errorf("phase %s: %.2f %% of %d requests were not answered correctly (at most %.1f %%): bad %d, timeout %d, error %d, dropped %d%s",
-			phase.Name, 100*share, b.Planned, 100*maxWrong, b.Bad, b.Timeout, b.Error, b.Dropped, classes(l.outcomes)))
+		t.refuse("wrong-answers", fmt.Errorf("phase %s: %.2f %% of %d requests were not answered correctly (at most %.1f %%): bad %d, timeout %d, error %d, dropped %d%s%s",
+			phase.Name, 100*share, b.Planned, 100*maxWrong, b.Bad, b.Timeout, b.Error, b.Dropped, classes(l.outcomes), l.ours()))
 	}
 	for _, agent := range slices.Sorted(maps.Keys(l.agents)) {
 		a := l.agents[agent]
@@ -87,6 +87,23 @@ func (t *trial) judge(phase load.Phase, l *ledger, w record.Witness, stolen floa
 			t.rec.Reasons[len(t.rec.Reasons)-1].Cause = l.Cause
 		}
 	}
+}
+
+// ours says how many of the requests that were not answered correctly the agents themselves lost.
+func (l *ledger) ours() string {
+	var lost int64
+	for _, a := range l.agents {
+		for _, n := range a.lost {
+			lost += n
+		}
+	}
+	switch lost {
+	case 0:
+		return ""
+	case l.books.Bad + l.books.Timeout + l.books.Error + l.books.Dropped:
+		return "; all of them lost by the agents themselves"
+	}
+	return fmt.Sprintf("; %d of them lost by the agents themselves", lost)
 }
 
 // maxStolen is the share of a phase that the host may take away before

@@ -120,3 +120,18 @@ func TestWitnessTakesTheReadsOffTheSelects(t *testing.T) {
 		t.Errorf("witness %+v", w)
 	}
 }
+
+// What the agents lost themselves is not left to look like the server's doing.
+func TestJudgeTellsWhatTheAgentsLost(t *testing.T) {
+	for lost, want := range map[int64]string{0: "", 30: "; 30 of them lost by the agents themselves", 100: "; all of them lost by the agents themselves"} {
+		w := windowOf(stats.Books{Planned: 1000, Sent: 900, Dropped: 100, OK: 900})
+		w.Lost = map[string]int64{"loop": lost}
+		tr := &trial{rec: record.Trial{Status: record.Valid}}
+		l := newLedger()
+		l.add(fleet.Snapshot{Agent: 1, Window: w})
+		tr.judge(load.Phase{Name: "open", Model: load.Open}, l, record.Witness{DatabaseReads: 900, BalancerTotal: 900}, 0)
+		if got := tr.rec.Reasons[0]; got.Code != "wrong-answers" || !strings.HasSuffix(got.Text, "dropped 100"+want) {
+			t.Errorf("%d lost: %+v", lost, got)
+		}
+	}
+}

@@ -209,7 +209,7 @@ func (c *conn) broken(err error, begun bool, deadline time.Time) error {
 	case strings.Contains(text, "received from peer"):
 		return syscall.ECONNRESET
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), strings.Contains(text, "GOAWAY"), strings.Contains(text, "http2: client conn"):
-		if begun {
+		if begun && !strings.Contains(text, "graceful shutdown") { // which left the stream out: what came of it is not its answer (RFC 9113, 6.8)
 			return io.ErrUnexpectedEOF
 		}
 		return errNoAnswer

@@ -159,8 +159,15 @@ var fatesOfTwo = []struct {
 		return false
 	}},
 	{"going away without an answer", classClosedBefore, []string{classReset}, func(s speaker) bool {
-		s.stream -= 2 // the last that it has taken care of
+		s.stream-- // the last that it has taken care of
 		s.goAway()
+		return false
+	}},
+	{"going away, and an answer all the same", "", []string{classClosedBefore, classReset}, func(s speaker) bool {
+		refused := s
+		refused.stream--
+		refused.goAway()
+		s.right()
 		return false
 	}},
 	{"going away after the answer", "", []string{classClosedBefore, classReset}, func(s speaker) bool {
