@@ -36,6 +36,11 @@ const (
 // arrivals that the end finds between clock and socket.
 const endGrace = 10 * time.Millisecond
 
+// lateGrace is how long after a phase's end an arrival may still be sent that
+// the generator itself took up late: a short stall at the end makes arrivals
+// late, as anywhere in the phase, and a longer one loses them.
+const lateGrace = 100 * time.Millisecond
+
 // lateAfter is the lateness from which an arrival counts as late.
 const lateAfter = time.Millisecond
 
@@ -50,7 +55,7 @@ type Phase struct {
 	Arrivals    string        `json:"arrivals,omitempty"`  // open: Constant or Poisson; empty means Poisson
 	Ramp        time.Duration `json:"ramp_ns,omitempty"`   // closed: connection i starts at i*Ramp/Connections
 	Think       time.Duration `json:"think_ns,omitempty"`  // closed: pause after an answer
-	Duration    time.Duration `json:"duration_ns"`         // sending ends then (open: 10 ms later for arrivals whose time lay before); answers are awaited up to Timeout
+	Duration    time.Duration `json:"duration_ns"`         // sending ends then (open: 10 ms later for arrivals whose time lay before, 100 ms where the generator is late); answers are awaited up to Timeout
 	Timeout     time.Duration `json:"timeout_ns"`          // from the actual send; also the backlog bound
 	Reconnect   bool          `json:"reconnect,omitempty"` // a connection per request instead of keep-alive
 	HTTP2       bool          `json:"http2,omitempty"`     // one request at a time on a connection, as in HTTP/1.1; only NewHTTP speaks it

@@ -298,7 +298,7 @@ func (l *loop) send(c *rawConn, a arrival, now int64) {
 	switch {
 	case !l.permitted():
 		lost = lostPermit
-	case now > l.run.end+int64(endGrace), now > a.intended+int64(l.run.job.Phase.Timeout):
+	case now > l.run.end+int64(lateGrace), now > a.intended+int64(l.run.job.Phase.Timeout):
 		lost = lostLoop
 	default:
 		c.begin(a, now)

@@ -71,7 +71,7 @@ func (r *run) maySend(a arrival) (lost string, ok bool) {
 		return "", false
 	case !r.permitted():
 		return lostPermit, false
-	case now > r.end+int64(endGrace), now > a.intended+int64(r.job.Phase.Timeout):
+	case now > r.end+int64(lateGrace), now > a.intended+int64(r.job.Phase.Timeout):
 		return lostLoop, false
 	}
 	return "", true
