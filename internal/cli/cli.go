@@ -24,6 +24,7 @@ type Env struct {
 	Stdout, Stderr io.Writer
 	Assets         fs.FS // holds targets/ and plans/
 	Getenv         func(string) string
+	OwnProcess     bool // the process serves this command alone: it may change its own priority
 }
 
 // Main runs one command and returns its exit status.

@@ -96,7 +96,7 @@ func quota(t *testing.T, b *bench) accused {
 	if group == "" {
 		t.Skip("SKIPPED: no control group with a CPU quota can be made here; the case \"duty\" stands in for it")
 	}
-	// A process with real-time priority, which one inherits from other tests of this binary, may not join.
+	// A process with real-time priority may not join: whoever runs the tests may have it.
 	return b.measure(t, []string{"sh", "-c", `chrt -o -p 0 $$ && echo $$ > "$0/cgroup.procs" && exec "$@"`, group}, nil)
 }
 

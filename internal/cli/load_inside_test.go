@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"bakeoff/internal/endpoint"
+	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
 	"bakeoff/internal/stats"
 )
@@ -122,7 +123,7 @@ func TestLoadAlone(t *testing.T) {
 			}))
 			defer server.Close()
 			_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
-			before := goleak.IgnoreCurrent()
+			before, priority := goleak.IgnoreCurrent(), fleet.Priority(os.Getpid())
 			l := &moved{}
 			f := insideFlags(t, l, "--rate", "200", "--duration", "1s", "--connections", "8", "--allow-host", "moving.example", "--json", "--engine", engine)
 			var out, errs strings.Builder
@@ -136,6 +137,9 @@ func TestLoadAlone(t *testing.T) {
 			}
 			if host := <-hosts; host != "moving.example:"+port || l.asked != 1 {
 				t.Errorf("the server heard %q, looked up %d times", host, l.asked)
+			}
+			if now := fleet.Priority(os.Getpid()); now != priority {
+				t.Errorf("it ran %s and now runs %s: this process is not its own", priority, now)
 			}
 			server.CloseClientConnections()
 			goleak.VerifyNone(t, before)

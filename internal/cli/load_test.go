@@ -23,6 +23,8 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"bakeoff/internal/fleet"
 )
 
 // loadServer is what the tests put load on. It notes every request.
@@ -412,6 +414,9 @@ func TestLoadInterrupted(t *testing.T) {
 			server, s := newLoadServer(t), newScene(t)
 			e := s.start("load", "--json", "--rate", "200", "--duration", "1m", "--agents", agents, server.URL)
 			server.await(t, 300)
+			if now := fleet.Priority(e.cmd.Process.Pid); agents == "1" && !strings.Contains(now, "real-time") && !strings.Contains(now, "time slices") {
+				t.Errorf("it runs %s, not before what it loads", now)
+			}
 			e.signal(syscall.SIGINT)
 			e.wantStatus(130, 15*time.Second)
 			r := readLoad(t, e.stdout.String())
