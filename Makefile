@@ -78,7 +78,7 @@ BENCH = BAKEOFF_BENCH=1 $(GO) test -count=1 -v -timeout 45m
 
 bench-engine: test-deps ## cost beside wrk, h2load and other generators on the same nginx; pacing; idle connections; into docs/engine.md
 	@scripts/install-missing $$(scripts/missing-packages $(PEERS))
-	$(BENCH) -run 'TestBench(Engine|Paced|Connections)' ./internal/load
+	$(BENCH) -run 'TestBench(Engine|Paced|Connections)|TestRawRequestAllocatesNothing' -bench RawRequest ./internal/load
 	$(BENCH) -run 'TestBench(Peers|Pacing)' ./internal/cli
 
 bench-stall: test-deps ## one stall shown to several generators, and its picture; into docs/engine.md
