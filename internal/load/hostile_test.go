@@ -21,6 +21,7 @@ type hostile struct {
 	accepted atomic.Int64
 	requests atomic.Int64
 	answers  atomic.Int64
+	unasked  atomic.Int64 // connections that were answered before any request
 	latest   atomic.Int64 // unix ns of the latest request
 	greet    func(s *hostile, c *net.TCPConn) (keep bool)
 	fate     func(s *hostile, c *net.TCPConn, n int64, name string) (keep bool)
@@ -181,8 +182,11 @@ var fates = []struct {
 	}},
 	{
 		name: "answered before the request", class: classEarly, or: []string{classExtra, "wrong body", classTimeout},
-		greet: func(s *hostile, c *net.TCPConn) bool { return s.answer(c, "not yours") && s.answer(c, "nor this") },
-		fate:  func(s *hostile, c *net.TCPConn, _ int64, _ string) bool { drain(c); return false },
+		greet: func(s *hostile, c *net.TCPConn) bool {
+			s.unasked.Add(1)
+			return s.answer(c, "not yours") && s.answer(c, "nor this")
+		},
+		fate: func(s *hostile, c *net.TCPConn, _ int64, _ string) bool { drain(c); return false },
 	},
 	{name: "two answers to one request", class: classExtra, fate: func(s *hostile, c *net.TCPConn, _ int64, name string) bool {
 		s.answers.Add(1)
