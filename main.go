@@ -17,6 +17,6 @@ var assets embed.FS
 func main() {
 	os.Exit(cli.Main(context.Background(), cli.Env{
 		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-		Assets: assets, Getenv: os.Getenv, OwnProcess: true,
+		Assets: assets, Getenv: os.Getenv,
 	}))
 }

@@ -24,7 +24,7 @@ type Env struct {
 	Stdout, Stderr io.Writer
 	Assets         fs.FS // holds targets/ and plans/
 	Getenv         func(string) string
-	OwnProcess     bool // the process serves this command alone: it may change its own priority
+	Guest          bool // the process is not this command's alone: its priority is left as it is
 }
 
 // Main runs one command and returns its exit status.

@@ -16,7 +16,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"bakeoff": func() {
 		os.Exit(cli.Main(context.Background(), cli.Env{
 			Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-			Assets: os.DirFS(os.Getenv("BAKEOFF_ASSETS")), Getenv: os.Getenv, OwnProcess: true,
+			Assets: os.DirFS(os.Getenv("BAKEOFF_ASSETS")), Getenv: os.Getenv,
 		}))
 	}})
 }

@@ -31,7 +31,7 @@ type ending struct {
 // generator makes the one the job asks for.
 func (j *loadJob) generator(ctx context.Context, env Env) (generator, error) {
 	if j.agents == 1 {
-		return &alone{job: j, engine: engines()[j.task.Engine], first: env.OwnProcess}, nil
+		return &alone{job: j, engine: engines()[j.task.Engine], guest: env.Guest}, nil
 	}
 	return startAgents(ctx, env, j)
 }
@@ -43,12 +43,12 @@ const startAhead = 100 * time.Millisecond
 type alone struct {
 	job    *loadJob
 	engine load.Engine
-	first  bool // may go before other processes
+	guest  bool // leaves the process's priority as it is
 }
 
 func (a *alone) run(ctx context.Context, phase load.Phase, sink func(int, load.Window)) (ending, error) {
 	job := a.job.job(phase, load.Share{Of: 1})
-	if a.first && phase.Model == load.Open {
+	if !a.guest && phase.Model == load.Open {
 		_ = fleet.GoFirst() // without it the lateness tells how well it went
 	}
 	job.Start = time.Now().Add(startAhead)

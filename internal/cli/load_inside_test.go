@@ -127,7 +127,7 @@ func TestLoadAlone(t *testing.T) {
 			l := &moved{}
 			f := insideFlags(t, l, "--rate", "200", "--duration", "1s", "--connections", "8", "--allow-host", "moving.example", "--json", "--engine", engine)
 			var out, errs strings.Builder
-			err := runLoad(t.Context(), Env{Stdout: &out, Stderr: &errs}, f, []string{"http://moving.example:" + port + "/"})
+			err := runLoad(t.Context(), Env{Stdout: &out, Stderr: &errs, Guest: true}, f, []string{"http://moving.example:" + port + "/"})
 			if err != nil && !errors.Is(err, errInvalidLoad) {
 				t.Fatalf("%v\n%s", err, &errs)
 			}
@@ -155,7 +155,7 @@ func TestLoadAloneInterrupted(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
 	defer cancel()
 	var out strings.Builder
-	err := runLoad(ctx, Env{Stdout: &out, Stderr: io.Discard}, insideFlags(t, net.DefaultResolver, "-c", "8", "--json"), []string{server.URL})
+	err := runLoad(ctx, Env{Stdout: &out, Stderr: io.Discard, Guest: true}, insideFlags(t, net.DefaultResolver, "-c", "8", "--json"), []string{server.URL})
 	if exitStatus(err) != exitInterrupted {
 		t.Errorf("exit status %d: %v", exitStatus(err), err)
 	}
