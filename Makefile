@@ -46,7 +46,7 @@ test-long-record: ## cut and damaged run directories
 	$(LONG) ./internal/record
 
 test-long-contract: test-deps ## every target and every planted cheat
-	$(LONG) ./internal/target
+	$(LONG) ./internal/target ./internal/contract
 
 test-long-engine: ## books and schedules of the load engines
 	$(LONG) -skip Stall ./internal/load

@@ -12,7 +12,7 @@ import (
 var levels = [][]string{
 	{"plan", "dataset", "stats", "platform", "strictyaml"},
 	{"load", "record", "database", "balancer", "platform/local", "platform/platformtest", "load/loadtest"},
-	{"fleet", "collect", "target", "endpoint"},
+	{"fleet", "collect", "target", "contract", "endpoint"},
 	{"controller", "report"},
 	{"cli"},
 }
@@ -29,7 +29,9 @@ var forbidden = map[string][]string{
 	"report":   {"load", "fleet", "controller", "platform", "platform/local", "database", "balancer", "target"},
 	"load":     {"dataset", "plan", "record", "platform"},
 	"record":   {"load", "dataset"},
-	"endpoint": {"dataset", "target"},
+	"endpoint": {"dataset", "target", "contract"},
+	"contract": {"platform", "platform/local", "balancer", "target", "load", "fleet"},
+	"target":   {"contract", "load", "fleet"},
 }
 
 func TestImportsPointDown(t *testing.T) {

@@ -95,39 +95,39 @@ func verifyPlan(ctx context.Context, env Env, f runFlags, asJSON bool, path stri
 	}
 	progress := newProgress(env.Stderr, time.Now)
 	o.Progress = progress.show
-	err = controller.Verify(ctx, o, func(v controller.Verdict) {
+	err = controller.Verify(ctx, o, func(f controller.Findings) {
 		progress.clear()
 		if asJSON {
-			_ = json.NewEncoder(env.Stdout).Encode(v)
+			_ = json.NewEncoder(env.Stdout).Encode(f)
 			return
 		}
-		printVerdict(env.Stdout, v)
+		printFindings(env.Stdout, f)
 	})
 	progress.close()
 	return errors.Join(err, closePlatform())
 }
 
-func printVerdict(w io.Writer, v controller.Verdict) {
+func printFindings(w io.Writer, f controller.Findings) {
 	failed := 0
-	for _, c := range v.Checks {
+	for _, c := range f.Checks {
 		if !c.OK {
 			failed++
 		}
 	}
 	switch {
-	case v.URL != "" && failed > 0:
-		fmt.Fprintf(w, "%s: %s does not answer as expected: %d of %d checks failed\n", v.Target, v.URL, failed, len(v.Checks))
-	case v.URL != "" && v.Error == "":
-		fmt.Fprintf(w, "%s: %s answers as expected\n", v.Target, v.URL)
-	case v.Error != "":
-		fmt.Fprintf(w, "%s: could not be checked: %s\n", v.Target, v.Error)
+	case f.URL != "" && failed > 0:
+		fmt.Fprintf(w, "%s: %s does not answer as expected: %d of %d checks failed\n", f.Target, f.URL, failed, len(f.Checks))
+	case f.URL != "" && f.Error == "":
+		fmt.Fprintf(w, "%s: %s answers as expected\n", f.Target, f.URL)
+	case f.Error != "":
+		fmt.Fprintf(w, "%s: could not be checked: %s\n", f.Target, f.Error)
 	case failed > 0:
-		fmt.Fprintf(w, "%s: breaks the contract: %d of %d checks failed\n", v.Target, failed, len(v.Checks))
+		fmt.Fprintf(w, "%s: breaks the contract: %d of %d checks failed\n", f.Target, failed, len(f.Checks))
 	default:
-		fmt.Fprintf(w, "%s: keeps the contract: %d checks, %d workers ready\n", v.Target, len(v.Checks), v.Workers)
+		fmt.Fprintf(w, "%s: keeps the contract: %d checks, %d workers ready\n", f.Target, len(f.Checks), f.Workers)
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, c := range v.Checks {
+	for _, c := range f.Checks {
 		mark, where := "ok", c.Replica
 		if !c.OK {
 			mark = "FAILED"
@@ -135,7 +135,7 @@ func printVerdict(w io.Writer, v controller.Verdict) {
 		if where == "" {
 			where = "all"
 		}
-		if v.URL != "" {
+		if f.URL != "" {
 			where = "" // there is one place to ask
 		}
 		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", mark, c.Name, where, c.Detail)

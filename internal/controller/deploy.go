@@ -21,6 +21,7 @@ import (
 
 	"bakeoff/internal/balancer"
 	"bakeoff/internal/collect"
+	"bakeoff/internal/contract"
 	"bakeoff/internal/dataset"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
@@ -37,7 +38,7 @@ type replicated struct {
 	records  []record.Replica
 	nginx    *balancer.Nginx // nil unless the plan's balancer is nginx
 	urls     []string        // what the agents load
-	learned  target.Result   // of the check before the load
+	learned  contract.Result // of the check before the load
 }
 
 // deploy starts the replicas side by side, waits until each is ready, and
@@ -153,10 +154,10 @@ func (s *recipes) balance(ctx context.Context, d *replicated, logDir string) err
 }
 
 // endpoints are the replicas as the contract check sees them.
-func (d *replicated) endpoints() []target.Endpoint {
-	out := make([]target.Endpoint, len(d.replicas))
+func (d *replicated) endpoints() []contract.Endpoint {
+	out := make([]contract.Endpoint, len(d.replicas))
 	for i, r := range d.replicas {
-		out[i] = target.Endpoint{Name: r.Process().Name(), URL: "http://" + r.Address(), Nonce: d.nonce}
+		out[i] = contract.Endpoint{Name: r.Process().Name(), URL: "http://" + r.Address(), Nonce: d.nonce}
 	}
 	return out
 }
@@ -179,23 +180,23 @@ func (d *replicated) describe(rec *record.Trial) {
 }
 
 // check runs the contract check.
-func (d *replicated) check(ctx context.Context, when string, full bool) (verdict, error) {
-	contract := d.stage.contract()
-	contract.Full = full
-	result, err := contract.Check(ctx, when, d.endpoints(), d.front())
+func (d *replicated) check(ctx context.Context, when string, full bool) (findings, error) {
+	asked := d.stage.contract()
+	asked.Full = full
+	result, err := asked.Check(ctx, when, d.endpoints(), d.front())
 	if err != nil {
-		return verdict{}, fmt.Errorf("contract of %s: %w", d.entrant.plan.Name, err)
+		return findings{}, fmt.Errorf("contract of %s: %w", d.entrant.plan.Name, err)
 	}
 	if when == before {
 		d.learned = result
 	}
-	return verdict{result.Checks, result.Reasons()}, nil
+	return findings{result.Checks, result.Reasons()}, nil
 }
 
 // contract is the check of the plan's contract against this stage's table.
-func (s *recipes) contract() *target.Contract {
+func (s *recipes) contract() *contract.Contract {
 	p := s.o.Plan
-	return &target.Contract{Dataset: s.rows, Database: s.db, Lookups: p.Dataset.Lookups, Seed: p.Seed, InFlight: p.InFlight(), Secrets: []string{s.db.Access().Password}}
+	return &contract.Contract{Dataset: s.rows, Database: s.db, Lookups: p.Dataset.Lookups, Seed: p.Seed, InFlight: p.InFlight(), Secrets: []string{s.db.Access().Password}}
 }
 
 // Contract is the name by which agents know the workload of package dataset.

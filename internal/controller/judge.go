@@ -9,11 +9,11 @@ import (
 	"time"
 
 	"bakeoff/internal/collect"
+	"bakeoff/internal/contract"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
 	"bakeoff/internal/record"
 	"bakeoff/internal/stats"
-	"bakeoff/internal/target"
 )
 
 // ledger adds up what the agents of one phase reported.
@@ -64,7 +64,7 @@ func (t *trial) judge(phase load.Phase, l *ledger, w record.Witness, stolen floa
 	if err := l.books.Exact(); err != nil {
 		t.refuse("books", fmt.Errorf("phase %s: %w", phase.Name, err))
 	}
-	for _, reason := range target.Witness(l.books, l.unwritten, w.DatabaseReads, w.BalancerTotal) {
+	for _, reason := range contract.Witness(l.books, l.unwritten, w.DatabaseReads, w.BalancerTotal) {
 		t.refuse(reason.Code, fmt.Errorf("phase %s: %s", phase.Name, reason.Text))
 	}
 	if share := wrongShare(l.books); share > maxWrong {

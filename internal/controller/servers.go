@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bakeoff/internal/collect"
+	"bakeoff/internal/contract"
 	"bakeoff/internal/endpoint"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
@@ -138,17 +139,17 @@ func (s *servers) end(context.Context, func(func(*record.Run)) error) error { re
 func (s *servers) close(context.Context) error                              { return nil }
 
 // check asks a handful of times on more than one connection.
-func (s *server) check(ctx context.Context, when string, full bool) (verdict, error) {
+func (s *server) check(ctx context.Context, when string, full bool) (findings, error) {
 	probe := endpoint.Probe{Endpoint: s.Endpoint, HTTP2: s.http2, Status: s.plan.Expect.Status, Body: s.plan.Expect.Body, Connections: 2, Each: 2}
 	if full {
 		probe.Connections, probe.Each = 4, 5
 	}
 	found, err := probe.Check(ctx, when)
 	if err != nil {
-		return verdict{}, err
+		return findings{}, err
 	}
-	result := target.Result{Checks: found.Checks}
-	out := verdict{result.Checks, result.Reasons()}
+	result := contract.Result{Checks: found.Checks}
+	out := findings{result.Checks, result.Reasons()}
 	if failed := result.Failed(); found.Answered == 0 && len(failed) > 0 {
 		text := fmt.Sprintf("%s does not answer %s the load: %s", s.plan.URL, when, failed[0].Detail)
 		out.reasons = []record.Reason{{Code: "no-answer", Text: text}}
@@ -170,7 +171,7 @@ func (s *server) task(load.Phase) (fleet.Task, error) {
 // count counts nothing.
 func (s *server) count(context.Context) (tally, error) {
 	return func(context.Context, int64) (record.Witness, error) {
-		return record.Witness{DatabaseReads: target.NotCounted, BalancerTotal: target.NotCounted, Connections: target.NotCounted}, nil
+		return record.Witness{DatabaseReads: contract.NotCounted, BalancerTotal: contract.NotCounted, Connections: contract.NotCounted}, nil
 	}, nil
 }
 

@@ -54,7 +54,7 @@ type deployment interface {
 	describe(rec *record.Trial)
 	// check looks, before or after the load, whether answers are right; full is more of it, without
 	// load. Wrong answers are no error: that is for a check that could not be made.
-	check(ctx context.Context, when string, full bool) (verdict, error)
+	check(ctx context.Context, when string, full bool) (findings, error)
 	// task is where requests go and what is asked; the phase, seed and engine are left to the caller.
 	task(phase load.Phase) (fleet.Task, error)
 	// count begins to count the requests, once nothing is under way.
@@ -78,8 +78,8 @@ const (
 	after  = "after"
 )
 
-// verdict is what a check found: reasons are why a trial is invalid, none where every check holds.
-type verdict struct {
+// findings is what a check found: reasons are why a trial is invalid, none where every check holds.
+type findings struct {
 	checks  []record.Check
 	reasons []record.Reason
 }

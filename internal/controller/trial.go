@@ -130,7 +130,7 @@ func reasonOf(err error) string {
 // check looks whether the answers are right and tells whether they are.
 func (t *trial) check(ctx context.Context, when string) (bool, error) {
 	t.say("checking the contract "+when+" the load", 0)
-	var found verdict
+	var found findings
 	err := t.step("verify-"+when, func() error {
 		var err error
 		found, err = t.d.check(ctx, when, false)

@@ -12,8 +12,8 @@ import (
 	"bakeoff/internal/record"
 )
 
-// Verdict is what the contract check found of one target.
-type Verdict struct {
+// Findings is what the contract check found of one target.
+type Findings struct {
 	Target  string         `json:"target"`
 	URL     string         `json:"url,omitempty"`   // of a running server
 	Error   string         `json:"error,omitempty"` // why it could not be checked
@@ -22,18 +22,18 @@ type Verdict struct {
 }
 
 // OK tells whether every check holds.
-func (v Verdict) OK() bool {
-	for _, c := range v.Checks {
+func (f Findings) OK() bool {
+	for _, c := range f.Checks {
 		if !c.OK {
 			return false
 		}
 	}
-	return v.Error == "" && len(v.Checks) > 0
+	return f.Error == "" && len(f.Checks) > 0
 }
 
 // Verify starts each target in turn, checks the whole contract, stops it, and hands
-// its verdict to emit. It returns ErrContract when one fails.
-func Verify(ctx context.Context, o Options, emit func(Verdict)) (err error) {
+// what it found to emit. It returns ErrContract when one fails.
+func Verify(ctx context.Context, o Options, emit func(Findings)) (err error) {
 	s := o.stage()
 	if err := s.preflight(ctx); err != nil {
 		return err
@@ -67,8 +67,8 @@ func Verify(ctx context.Context, o Options, emit func(Verdict)) (err error) {
 	return nil
 }
 
-func (o *Options) verify(ctx context.Context, s stage, t plan.Target, dir string) (v Verdict, err error) {
-	v = Verdict{Target: t.Name, URL: t.URL}
+func (o *Options) verify(ctx context.Context, s stage, t plan.Target, dir string) (v Findings, err error) {
+	v = Findings{Target: t.Name, URL: t.URL}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return v, fmt.Errorf("controller: %w", err)
 	}

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"time"
 
+	"bakeoff/internal/contract"
 	"bakeoff/internal/database"
 	"bakeoff/internal/record"
-	"bakeoff/internal/target"
 )
 
 // count is what the witnesses have counted so far.
@@ -31,7 +31,7 @@ func (d *replicated) witness(ctx context.Context) (count, error) {
 
 // count begins to count once the database stands still.
 func (d *replicated) count(ctx context.Context) (tally, error) {
-	if _, _, err := target.Idle(ctx, d.stage.db); err != nil {
+	if _, _, err := contract.Idle(ctx, d.stage.db); err != nil {
 		return nil, fmt.Errorf("database counters: %w", err)
 	}
 	earlier, err := d.witness(ctx)
@@ -80,7 +80,7 @@ func minus(now, before count) record.Witness {
 		}
 	}
 	w := record.Witness{
-		DatabaseReads: d.Reads, BalancerTotal: target.NotCounted, Connections: d.Connections, DatabaseOthers: d.Others,
+		DatabaseReads: d.Reads, BalancerTotal: contract.NotCounted, Connections: d.Connections, DatabaseOthers: d.Others,
 	}
 	if now.balancer >= 0 {
 		w.BalancerTotal = now.balancer - before.balancer

@@ -12,7 +12,6 @@
 // recipe that could not show two statements running at once.
 //
 // Load reads a recipe, Prepare builds it once per content in a cache folder,
-// Start and Replica.Ready bring up one replica on a platform. Contract.Check
-// asks a started target everything the contract says and counts at the
-// database; Witness compares the counts around a load with its books.
+// Start and Replica.Ready bring up one replica on a platform. What its answers
+// must be is package contract's.
 package target

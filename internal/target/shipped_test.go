@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"bakeoff/internal/contract"
 	"bakeoff/internal/database"
 	"bakeoff/internal/dataset"
 	"bakeoff/internal/platform"
@@ -200,8 +201,8 @@ func get(t *testing.T, r *target.Replica, path string) (int, http.Header, []byte
 }
 
 func (s *stage) testContract(t *testing.T, l target.Launch, r *target.Replica) {
-	contract := &target.Contract{Dataset: s.data, Database: s.server, Lookups: dataset.Client, Seed: 3, Full: long()}
-	result, err := contract.Check(t.Context(), "before", []target.Endpoint{{Name: l.Name, URL: "http://" + r.Address(), Nonce: l.Nonce}}, "")
+	asked := contract.Contract{Dataset: s.data, Database: s.server, Lookups: dataset.Client, Seed: 3, Full: long()}
+	result, err := asked.Check(t.Context(), "before", []contract.Endpoint{{Name: l.Name, URL: "http://" + r.Address(), Nonce: l.Nonce}}, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package target
+package contract
 
 import (
 	"context"
@@ -28,28 +28,28 @@ func (l lookup) exists() bool { return l.id != 0 }
 
 // demo asks one endpoint for path, counts the request, and examines what
 // every answer of /demo must have.
-func (s *session) demo(ctx context.Context, at Endpoint, path string) answer {
+func (s *inspection) demo(ctx context.Context, at Endpoint, path string) answer {
 	s.asked.Add(1)
 	a := s.request(ctx, http.MethodGet, at, path)
 	if a.err == nil && a.status == http.StatusOK {
 		s.served.Add(1)
-		s.ledger.enter("content type", at, wrongType(a))
+		s.findings.enter("content type", at, wrongType(a))
 	}
 	return a
 }
 
 // ask asks for a generated key and enters whether the answer was right.
-func (s *session) ask(ctx context.Context, at Endpoint, l lookup) {
+func (s *inspection) ask(ctx context.Context, at Endpoint, l lookup) {
 	a := s.demo(ctx, at, demoPath(l.key))
 	problem := judge(a, l)
 	if problem == "" {
 		s.learn(len(a.body), l)
 	}
-	s.ledger.enter(l.class, at, problem)
+	s.findings.enter(l.class, at, problem)
 }
 
 // learn notes the constant part of a right answer's length.
-func (s *session) learn(length int, l lookup) {
+func (s *inspection) learn(length int, l lookup) {
 	which := 0
 	if l.exists() {
 		which = 1
@@ -95,7 +95,7 @@ func expectation(l lookup) string {
 
 // checkLookups asks for generated keys of all classes: one of each class on every
 // replica, all of them spread over the replicas, all of them through the balancer.
-func (s *session) checkLookups(ctx context.Context) error {
+func (s *inspection) checkLookups(ctx context.Context) error {
 	all := s.chooseKeys()
 	core := firstOfClass(all)
 	return s.exactly(ctx, "lookups", func() {
@@ -119,13 +119,13 @@ func (s *session) checkLookups(ctx context.Context) error {
 	})
 }
 
-func (s *session) everywhere(ctx context.Context, l lookup) {
+func (s *inspection) everywhere(ctx context.Context, l lookup) {
 	for _, at := range s.all {
 		s.ask(ctx, at, l)
 	}
 }
 
-func (s *session) throughBalancer(ctx context.Context, l lookup) {
+func (s *inspection) throughBalancer(ctx context.Context, l lookup) {
 	for _, at := range s.all[len(s.replicas):] {
 		s.ask(ctx, at, l)
 	}
@@ -145,7 +145,7 @@ func firstOfClass(all []lookup) []lookup {
 
 // checkRepeated asks twice in a row for the same keys, on each replica and on
 // one after another: each request must read, whatever was answered before.
-func (s *session) checkRepeated(ctx context.Context) error {
+func (s *inspection) checkRepeated(ctx context.Context) error {
 	present, absent := s.present("repeated"), s.absent("repeated")
 	return s.exactly(ctx, "repeated", func() {
 		for range 2 {
@@ -160,7 +160,7 @@ func (s *session) checkRepeated(ctx context.Context) error {
 
 // checkTogether sends several requests at once to each replica, for different
 // keys and for one key: each must read, none may be answered by another's statement.
-func (s *session) checkTogether(ctx context.Context) error {
+func (s *inspection) checkTogether(ctx context.Context) error {
 	rounds, flying := 1, atOnce
 	if s.Full {
 		rounds = 4
@@ -183,7 +183,7 @@ func (s *session) checkTogether(ctx context.Context) error {
 	})
 }
 
-func (s *session) together(ctx context.Context, at Endpoint, lookups []lookup) {
+func (s *inspection) together(ctx context.Context, at Endpoint, lookups []lookup) {
 	var wg sync.WaitGroup
 	for _, l := range lookups {
 		wg.Go(func() { s.ask(ctx, at, l) })
@@ -192,7 +192,7 @@ func (s *session) together(ctx context.Context, at Endpoint, lookups []lookup) {
 }
 
 // checkDrawn asks without a name: the target draws a key, each time another one of another length.
-func (s *session) checkDrawn(ctx context.Context) error {
+func (s *inspection) checkDrawn(ctx context.Context) error {
 	times := 3
 	if s.Full || s.Lookups == dataset.Server {
 		times = 20
@@ -208,7 +208,7 @@ func (s *session) checkDrawn(ctx context.Context) error {
 				problem = monotony(name, seen, drawn, len(lengths))
 				seen[name] = true
 			}
-			s.ledger.enter("drawn by the target", at, problem)
+			s.findings.enter("drawn by the target", at, problem)
 		}
 	})
 }
@@ -225,7 +225,7 @@ func monotony(name string, seen map[string]bool, drawn, lengths int) string {
 	return ""
 }
 
-func (s *session) judgeDrawn(a answer) (name, problem string) {
+func (s *inspection) judgeDrawn(a answer) (name, problem string) {
 	const asked = "asked without a name, expected "
 	if a.err != nil || a.status != http.StatusOK {
 		return "", asked + "an answer that carries the key drawn, got " + a.String()
@@ -246,19 +246,19 @@ func (s *session) judgeDrawn(a answer) (name, problem string) {
 }
 
 // checkLengths enters whether bodies differ in nothing but key and id.
-func (s *session) checkLengths(context.Context) error {
+func (s *inspection) checkLengths(context.Context) error {
 	for which, what := range []string{"absent", "present"} {
 		problem := ""
 		if len(s.lengths[which]) > 1 {
 			problem = fmt.Sprintf("bodies for %s keys must be longer than key and id by the same number of bytes, got (bytes: times) %v", what, s.lengths[which])
 		}
-		s.ledger.enter("length", Endpoint{}, problem)
+		s.findings.enter("length", Endpoint{}, problem)
 	}
 	return nil
 }
 
 // chooseKeys draws the generated keys of a check.
-func (s *session) chooseKeys() []lookup {
+func (s *inspection) chooseKeys() []lookup {
 	presents, absents := 5, 3
 	if s.Full {
 		presents, absents = 50, 50
@@ -278,20 +278,20 @@ func (s *session) chooseKeys() []lookup {
 	return out
 }
 
-func (s *session) row() int64 { return 1 + s.random.Int64N(s.Dataset.Rows()) }
+func (s *inspection) row() int64 { return 1 + s.random.Int64N(s.Dataset.Rows()) }
 
-func (s *session) present(class string) lookup {
+func (s *inspection) present(class string) lookup {
 	row := s.row()
 	return lookup{class, s.Dataset.Name(row), s.Dataset.First(row)}
 }
 
-func (s *session) absent(class string) lookup {
+func (s *inspection) absent(class string) lookup {
 	key := s.keys.AppendMiss(nil, s.random.Uint64(), s.random.Uint64())
 	return lookup{class, string(key), 0}
 }
 
 // scan visits up to limit rows, from a random one on.
-func (s *session) scan(limit int64, visit func(row int64) (more bool)) {
+func (s *inspection) scan(limit int64, visit func(row int64) (more bool)) {
 	first := s.row()
 	for i := range min(limit, s.Dataset.Rows()) {
 		if !visit(1 + (first-1+i)%s.Dataset.Rows()) {
@@ -301,7 +301,7 @@ func (s *session) scan(limit int64, visit func(row int64) (more bool)) {
 }
 
 // extremes are the shortest and the longest name of some thousand rows.
-func (s *session) extremes() (short, long lookup) {
+func (s *inspection) extremes() (short, long lookup) {
 	least, most := math.MaxInt, 0
 	s.scan(5000, func(row int64) bool {
 		name := s.Dataset.Name(row)
@@ -317,7 +317,7 @@ func (s *session) extremes() (short, long lookup) {
 }
 
 // swapped is the name of a row with every letter in its other case.
-func (s *session) swapped() lookup {
+func (s *inspection) swapped() lookup {
 	l := s.present("other case")
 	s.scan(1000, func(row int64) bool {
 		name := s.Dataset.Name(row)
@@ -337,7 +337,7 @@ func swapCase(name string) string {
 }
 
 // shared is a name that several rows have, as the dataset of any length but the longest holds.
-func (s *session) shared() (l lookup, found bool) {
+func (s *inspection) shared() (l lookup, found bool) {
 	s.scan(200_000, func(row int64) bool {
 		if first := s.Dataset.First(row); first != row {
 			l, found = lookup{"several rows", s.Dataset.Name(row), first}, true

@@ -1,4 +1,4 @@
-package target
+package contract
 
 import (
 	"cmp"
@@ -16,8 +16,8 @@ const (
 	detailLimit   = 1000 // bytes of a detail
 )
 
-// ledger collects what each check found at each endpoint. It is safe for concurrent use.
-type ledger struct {
+// findings collects what each check found at each endpoint. It is safe for concurrent use.
+type findings struct {
 	when      string
 	hide      *strings.Replacer // takes secrets out
 	endpoints []Endpoint        // in the order to list them
@@ -37,10 +37,10 @@ type entry struct {
 }
 
 // enter books one examination; problem is empty when all was right.
-func (l *ledger) enter(name string, at Endpoint, problem string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	e := l.entry(name, at)
+func (f *findings) enter(name string, at Endpoint, problem string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	e := f.entry(name, at)
 	e.made++
 	if problem == "" {
 		return
@@ -52,50 +52,50 @@ func (l *ledger) enter(name string, at Endpoint, problem string) {
 }
 
 // remark says something about a check, whether it holds or not.
-func (l *ledger) remark(name string, at Endpoint, text string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.entry(name, at).remark = text
+func (f *findings) remark(name string, at Endpoint, text string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.entry(name, at).remark = text
 }
 
-func (l *ledger) entry(name string, at Endpoint) *entry {
-	for _, e := range l.entries {
+func (f *findings) entry(name string, at Endpoint) *entry {
+	for _, e := range f.entries {
 		if e.name == name && e.replica == at.Name {
 			return e
 		}
 	}
 	e := &entry{name: name, replica: at.Name}
-	l.entries = append(l.entries, e)
+	f.entries = append(f.entries, e)
 	return e
 }
 
 // checks are the entries as they are recorded: grouped by check, in order of
 // first appearance, and by endpoint.
-func (l *ledger) checks() []record.Check {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (f *findings) checks() []record.Check {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	place := map[string]int{}
-	for i, e := range l.entries {
+	for i, e := range f.entries {
 		if _, seen := place[e.name]; !seen {
 			place[e.name] = i
 		}
 	}
-	sorted := slices.Clone(l.entries)
+	sorted := slices.Clone(f.entries)
 	slices.SortStableFunc(sorted, func(a, b *entry) int {
-		return cmp.Or(place[a.name]-place[b.name], l.order(a.replica)-l.order(b.replica))
+		return cmp.Or(place[a.name]-place[b.name], f.order(a.replica)-f.order(b.replica))
 	})
 	var out []record.Check
 	for _, e := range sorted {
-		out = append(out, record.Check{When: l.when, Name: e.name, Replica: e.replica, OK: e.failed == 0, Detail: l.detail(e)})
+		out = append(out, record.Check{When: f.when, Name: e.name, Replica: e.replica, OK: e.failed == 0, Detail: f.detail(e)})
 	}
 	return out
 }
 
-func (l *ledger) order(replica string) int {
-	return slices.IndexFunc(l.endpoints, func(at Endpoint) bool { return at.Name == replica })
+func (f *findings) order(replica string) int {
+	return slices.IndexFunc(f.endpoints, func(at Endpoint) bool { return at.Name == replica })
 }
 
-func (l *ledger) detail(e *entry) string {
+func (f *findings) detail(e *entry) string {
 	text := fmt.Sprintf("%d of %d right", e.made-e.failed, e.made)
 	if e.made == 0 {
 		text = "not applicable"
@@ -105,7 +105,7 @@ func (l *ledger) detail(e *entry) string {
 			text += "; " + part
 		}
 	}
-	text = l.hide.Replace(text)
+	text = f.hide.Replace(text)
 	if len(text) > detailLimit {
 		text = strings.ToValidUTF8(text[:detailLimit], "") + " ..."
 	}

@@ -1,4 +1,4 @@
-package target_test
+package contract_test
 
 import (
 	"context"
@@ -16,8 +16,8 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	"bakeoff/internal/contract"
 	"bakeoff/internal/database"
-	"bakeoff/internal/target"
 )
 
 // fake is a small target. As newFake makes it, it keeps the contract; tests
@@ -159,12 +159,12 @@ func openTarget(t *testing.T, a database.Access) *sql.DB {
 
 // serveFakes serves the fakes as replicas named fake-1, fake-2, ... and behind a
 // balancer that takes them in turn.
-func serveFakes(t *testing.T, fakes ...*fake) (replicas []target.Endpoint, balancer string) {
+func serveFakes(t *testing.T, fakes ...*fake) (replicas []contract.Endpoint, balancer string) {
 	t.Helper()
 	for i, f := range fakes {
 		server := httptest.NewServer(f)
 		t.Cleanup(server.Close)
-		replicas = append(replicas, target.Endpoint{Name: fmt.Sprintf("fake-%d", i+1), URL: server.URL, Nonce: f.nonce})
+		replicas = append(replicas, contract.Endpoint{Name: fmt.Sprintf("fake-%d", i+1), URL: server.URL, Nonce: f.nonce})
 	}
 	turn := make(chan int, 1)
 	turn <- 0
@@ -178,7 +178,7 @@ func serveFakes(t *testing.T, fakes ...*fake) (replicas []target.Endpoint, balan
 }
 
 // failedNames are the checks that failed, each once, in order.
-func failedNames(r target.Result) (names []string) {
+func failedNames(r contract.Result) (names []string) {
 	for _, c := range r.Failed() {
 		if len(names) == 0 || names[len(names)-1] != c.Name {
 			names = append(names, c.Name)

@@ -1,4 +1,4 @@
-package target
+package contract
 
 import (
 	"context"
@@ -57,12 +57,12 @@ func TestIdle(t *testing.T) {
 
 func TestSettleTellsWhenNeverIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &session{Contract: &Contract{Database: &clockwork{began: time.Now(), every: time.Millisecond, until: time.Hour}}}
-		s.ledger.hide = hider(nil)
+		s := &inspection{Contract: &Contract{Database: &clockwork{began: time.Now(), every: time.Millisecond, until: time.Hour}}}
+		s.findings.hide = hider(nil)
 		if err := s.settle(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		checks := s.ledger.checks()
+		checks := s.findings.checks()
 		if len(checks) != 1 || checks[0].OK || !strings.Contains(checks[0].Detail, "not idle within 5s") {
 			t.Errorf("%+v", checks)
 		}
@@ -72,7 +72,7 @@ func TestSettleTellsWhenNeverIdle(t *testing.T) {
 // A server that books a statement just after it answered is given a moment.
 func TestSinceWaitsForLateReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &session{Contract: &Contract{Database: &clockwork{began: time.Now(), every: 10 * time.Millisecond, until: 30 * time.Millisecond}}}
+		s := &inspection{Contract: &Contract{Database: &clockwork{began: time.Now(), every: 10 * time.Millisecond, until: 30 * time.Millisecond}}}
 		if got, err := s.since(t.Context(), 3); err != nil || got.Reads != 3 {
 			t.Errorf("%+v %v", got, err)
 		}

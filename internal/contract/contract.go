@@ -1,4 +1,4 @@
-package target
+package contract
 
 import (
 	"context"
@@ -92,9 +92,9 @@ func (r Result) Reasons() []record.Reason {
 // A target that fails is no error; an error means that the check itself could not be made.
 func (c *Contract) Check(ctx context.Context, when string, replicas []Endpoint, balancer string) (Result, error) {
 	if len(replicas) == 0 {
-		return Result{}, errors.New("target: no replicas to check")
+		return Result{}, errors.New("contract: no replicas to check")
 	}
-	s, err := newSession(c, when, replicas, balancer)
+	s, err := newInspection(c, when, replicas, balancer)
 	if err != nil {
 		return Result{}, err
 	}
@@ -105,7 +105,7 @@ func (c *Contract) Check(ctx context.Context, when string, replicas []Endpoint, 
 			err = context.Cause(ctx)
 		}
 		if err != nil {
-			return Result{}, fmt.Errorf("target: check the contract: %s: %w", p.name, err)
+			return Result{}, fmt.Errorf("contract: check: %s: %w", p.name, err)
 		}
 	}
 	return s.result(), nil
@@ -114,30 +114,30 @@ func (c *Contract) Check(ctx context.Context, when string, replicas []Endpoint, 
 // part is a stretch of a check between two idle points.
 type part struct {
 	name string
-	run  func(*session, context.Context) error
+	run  func(*inspection, context.Context) error
 }
 
 // parts are all of a check, in order.
 func parts() []part {
 	return []part{
-		{"first idle point", (*session).settle},
-		{"index", (*session).checkIndex},
-		{"ping", (*session).checkPing},
-		{"lookups", (*session).checkLookups},
-		{"repeated", (*session).checkRepeated},
-		{"together", (*session).checkTogether},
-		{"drawn", (*session).checkDrawn},
-		{"hostile", (*session).checkHostile},
-		{"limits", (*session).checkLimits},
-		{"fresh row", (*session).checkFresh},
-		{"methods", (*session).checkMethods},
-		{"date", (*session).checkDates},
-		{"length", (*session).checkLengths},
+		{"first idle point", (*inspection).settle},
+		{"index", (*inspection).checkIndex},
+		{"ping", (*inspection).checkPing},
+		{"lookups", (*inspection).checkLookups},
+		{"repeated", (*inspection).checkRepeated},
+		{"together", (*inspection).checkTogether},
+		{"drawn", (*inspection).checkDrawn},
+		{"hostile", (*inspection).checkHostile},
+		{"limits", (*inspection).checkLimits},
+		{"fresh row", (*inspection).checkFresh},
+		{"methods", (*inspection).checkMethods},
+		{"date", (*inspection).checkDates},
+		{"length", (*inspection).checkLengths},
 	}
 }
 
-// session is one check under way.
-type session struct {
+// inspection is one check under way.
+type inspection struct {
 	*Contract
 	when     string
 	replicas []Endpoint
@@ -146,15 +146,15 @@ type session struct {
 	random   *rand.Rand
 	keys     *dataset.Keys
 
-	ledger  ledger
-	mu      sync.Mutex     // guards lengths and dates
-	lengths [2]map[int]int // absent, present: constant part of a body's length to how often seen
-	dates   map[string]*dateSpan
-	last    database.Counters // at the last idle point
-	asked   atomic.Int64      // requests for /demo so far
-	served  atomic.Int64      // those answered 200
-	others  map[string]int64  // statements that are no reads, in the steps of exact counts
-	per     int64             // requests in those steps
+	findings findings
+	mu       sync.Mutex     // guards lengths and dates
+	lengths  [2]map[int]int // absent, present: constant part of a body's length to how often seen
+	dates    map[string]*dateSpan
+	last     database.Counters // at the last idle point
+	asked    atomic.Int64      // requests for /demo so far
+	served   atomic.Int64      // those answered 200
+	others   map[string]int64  // statements that are no reads, in the steps of exact counts
+	per      int64             // requests in those steps
 }
 
 // most is how long requests are sent: a target so slow fails.
@@ -165,15 +165,15 @@ func (c *Contract) most() time.Duration {
 	return time.Minute
 }
 
-func newSession(c *Contract, when string, replicas []Endpoint, balancer string) (*session, error) {
+func newInspection(c *Contract, when string, replicas []Endpoint, balancer string) (*inspection, error) {
 	keys, err := dataset.NewKeys(c.Dataset, c.Seed, 0)
 	if err != nil {
-		return nil, fmt.Errorf("target: check the contract: %w", err)
+		return nil, fmt.Errorf("contract: check: %w", err)
 	}
 	hide := hider(c.Secrets)
 	h := fnv.New64a()
 	h.Write([]byte(when))
-	s := &session{
+	s := &inspection{
 		Contract: c,
 		when:     when,
 		replicas: replicas,
@@ -188,24 +188,24 @@ func newSession(c *Contract, when string, replicas []Endpoint, balancer string) 
 	if balancer != "" {
 		s.all = append(s.all, Endpoint{URL: balancer})
 	}
-	s.ledger = ledger{when: when, hide: hide, endpoints: s.all}
+	s.findings = findings{when: when, hide: hide, endpoints: s.all}
 	return s, nil
 }
 
-func (s *session) result() Result {
+func (s *inspection) result() Result {
 	r := Result{LengthAbsent: s.length(0), LengthPresent: s.length(1), Others: map[string]float64{}}
 	for kind, n := range s.others {
 		if s.per > 0 && n > 0 {
 			r.Others[kind] = float64(n) / float64(s.per)
 		}
 	}
-	s.ledger.remark("statements", Endpoint{}, perRequest(r.Others))
-	r.Checks = s.ledger.checks()
+	s.findings.remark("statements", Endpoint{}, perRequest(r.Others))
+	r.Checks = s.findings.checks()
 	return r
 }
 
 // length is the constant of absent (0) or present (1) keys, or -1.
-func (s *session) length(which int) int {
+func (s *inspection) length(which int) int {
 	if len(s.lengths[which]) != 1 {
 		return -1
 	}

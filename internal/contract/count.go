@@ -1,4 +1,4 @@
-package target
+package contract
 
 import (
 	"context"
@@ -46,7 +46,7 @@ func Idle(ctx context.Context, from interface {
 }
 
 // settle waits for the first idle point.
-func (s *session) settle(ctx context.Context) error {
+func (s *inspection) settle(ctx context.Context) error {
 	last, still, err := Idle(ctx, s.Database)
 	if err != nil {
 		return err
@@ -55,7 +55,7 @@ func (s *session) settle(ctx context.Context) error {
 	if !still {
 		problem = fmt.Sprintf("expected no statements before the check, the database was not idle within %s", stillMost)
 	}
-	s.ledger.enter("statements", Endpoint{}, problem)
+	s.findings.enter("statements", Endpoint{}, problem)
 	s.last = last
 	return nil
 }
@@ -74,7 +74,7 @@ func pause(ctx context.Context, d time.Duration) error {
 // since returns what was counted since the last idle point, and makes now the
 // last one. A server may book a statement just after it answered, so fewer
 // reads than least are waited for, a moment.
-func (s *session) since(ctx context.Context, least int64) (database.Counters, error) {
+func (s *inspection) since(ctx context.Context, least int64) (database.Counters, error) {
 	for wait := time.Millisecond; ; wait *= 2 {
 		now, err := s.Database.Counters(ctx)
 		if err != nil {
@@ -93,7 +93,7 @@ func (s *session) since(ctx context.Context, least int64) (database.Counters, er
 // exactly runs the requests of one part and enters whether each of them
 // caused one row-reading statement. A request that was not answered 200 may
 // have caused one or none.
-func (s *session) exactly(ctx context.Context, name string, requests func()) error {
+func (s *inspection) exactly(ctx context.Context, name string, requests func()) error {
 	asked, served := s.asked.Load(), s.served.Load()
 	requests()
 	asked, served = s.asked.Load()-asked, s.served.Load()-served
@@ -112,7 +112,7 @@ func (s *session) exactly(ctx context.Context, name string, requests func()) err
 
 // within is exactly for requests of which some need no statement: as many
 // reads as requests at most.
-func (s *session) within(ctx context.Context, name string, requests func()) error {
+func (s *inspection) within(ctx context.Context, name string, requests func()) error {
 	asked := s.asked.Load()
 	requests()
 	counted, err := s.since(ctx, 0)
@@ -124,7 +124,7 @@ func (s *session) within(ctx context.Context, name string, requests func()) erro
 }
 
 // bound enters whether reads lie within [low, high].
-func (s *session) bound(name string, reads, low, high int64) {
+func (s *inspection) bound(name string, reads, low, high int64) {
 	problem := ""
 	if reads < low || reads > high {
 		expected := fmt.Sprintf("%d to %d", low, high)
@@ -133,7 +133,7 @@ func (s *session) bound(name string, reads, low, high int64) {
 		}
 		problem = fmt.Sprintf("%s: sent %d requests, expected %s row-reading statements, the database counted %d", name, high, expected, reads)
 	}
-	s.ledger.enter("statements", Endpoint{}, problem)
+	s.findings.enter("statements", Endpoint{}, problem)
 }
 
 // others is the number of statements that are no reads.

@@ -1,4 +1,4 @@
-package target_test
+package contract_test
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"bakeoff/internal/balancer"
+	"bakeoff/internal/contract"
 	"bakeoff/internal/target"
 )
 
@@ -62,7 +63,7 @@ func (b *bench) testShipped(t *testing.T, name string) {
 	if books.OK != books.Sent {
 		t.Errorf("not every answer is right: %+v", books)
 	}
-	if reasons := target.Witness(books, unwritten, reads, served); reasons != nil {
+	if reasons := contract.Witness(books, unwritten, reads, served); reasons != nil {
 		t.Errorf("%+v", reasons)
 	}
 	b.contract.Full = true
@@ -73,7 +74,7 @@ func (b *bench) testShipped(t *testing.T, name string) {
 }
 
 // deploy starts three replicas of two workers and nginx before them.
-func (b *bench) deploy(t *testing.T, prepared *target.Prepared, name string) (replicas []target.Endpoint, front *balancer.Nginx) {
+func (b *bench) deploy(t *testing.T, prepared *target.Prepared, name string) (replicas []contract.Endpoint, front *balancer.Nginx) {
 	t.Helper()
 	var backends []balancer.Backend
 	for i := range 3 {
@@ -93,7 +94,7 @@ func (b *bench) deploy(t *testing.T, prepared *target.Prepared, name string) (re
 		if _, err := r.Ready(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		replicas = append(replicas, target.Endpoint{Name: launch.Name, URL: "http://" + r.Address(), Nonce: launch.Nonce})
+		replicas = append(replicas, contract.Endpoint{Name: launch.Name, URL: "http://" + r.Address(), Nonce: launch.Nonce})
 		backends = append(backends, balancer.Backend{Name: launch.Name, Address: r.Address()})
 	}
 	front, err := balancer.Start(t.Context(), balancer.Options{Platform: b.platform, Dir: t.TempDir(), Backends: backends, InFlight: 32})

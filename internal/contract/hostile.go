@@ -1,4 +1,4 @@
-package target
+package contract
 
 import (
 	"context"
@@ -18,7 +18,7 @@ type hostile struct {
 }
 
 // hostileKeys are the dataset's and variations on a name that exists, which a sloppy comparison takes for it.
-func (s *session) hostileKeys() []hostile {
+func (s *inspection) hostileKeys() []hostile {
 	var out []hostile
 	add := func(what, key string) {
 		out = append(out, hostile{what, key, demoPath(key)})
@@ -49,7 +49,7 @@ func (s *session) hostileKeys() []hostile {
 }
 
 // shortName is the name of a row, at most 80 characters if there is one.
-func (s *session) shortName() string {
+func (s *inspection) shortName() string {
 	name := s.present("").key
 	s.scan(1000, func(row int64) bool {
 		name = s.Dataset.Name(row)
@@ -81,7 +81,7 @@ func (h hostile) limit() bool {
 }
 
 // checkHostile asks for hostile keys: what is right, the database says.
-func (s *session) checkHostile(ctx context.Context) error {
+func (s *inspection) checkHostile(ctx context.Context) error {
 	var keys []hostile
 	for _, h := range s.hostileKeys() {
 		if !h.limit() {
@@ -97,7 +97,7 @@ func (s *session) checkHostile(ctx context.Context) error {
 }
 
 // checkLimits asks for no name and for names too long to exist.
-func (s *session) checkLimits(ctx context.Context) error {
+func (s *inspection) checkLimits(ctx context.Context) error {
 	keys := []hostile{{"empty", "", "/demo?name="}, {"5000 characters", strings.Repeat("x", 5000), demoPath(strings.Repeat("x", 5000))}}
 	for _, h := range s.hostileKeys() {
 		if h.limit() {
@@ -121,7 +121,7 @@ type hostileAnswer struct {
 // askHostile asks for each key at one replica in turn, for the few that can be
 // no name at all of them, and for every fifth also through the balancer; a
 // full check asks for all everywhere.
-func (s *session) askHostile(ctx context.Context, keys []hostile) []hostileAnswer {
+func (s *inspection) askHostile(ctx context.Context, keys []hostile) []hostileAnswer {
 	var out []hostileAnswer
 	for i, h := range keys {
 		for n, at := range s.all {
@@ -136,7 +136,7 @@ func (s *session) askHostile(ctx context.Context, keys []hostile) []hostileAnswe
 
 // judgeHostile enters whether the answers are what the database itself says.
 // It is apart from asking, so that our own lookups fall between two counts.
-func (s *session) judgeHostile(ctx context.Context, asked []hostileAnswer) error {
+func (s *inspection) judgeHostile(ctx context.Context, asked []hostileAnswer) error {
 	known := map[string]int64{}
 	for _, h := range asked {
 		name := h.key
@@ -151,7 +151,7 @@ func (s *session) judgeHostile(ctx context.Context, asked []hostileAnswer) error
 			}
 			known[name] = id
 		}
-		s.ledger.enter(h.class(), h.at, h.judge(lookup{h.class(), name, id}))
+		s.findings.enter(h.class(), h.at, h.judge(lookup{h.class(), name, id}))
 	}
 	_, err := s.since(ctx, 0)
 	return err

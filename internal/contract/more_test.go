@@ -1,4 +1,4 @@
-package target_test
+package contract_test
 
 import (
 	"context"
@@ -12,12 +12,12 @@ import (
 	"testing"
 	"time"
 
+	"bakeoff/internal/contract"
 	"bakeoff/internal/database"
 	"bakeoff/internal/dataset"
 	engine "bakeoff/internal/load"
 	"bakeoff/internal/record"
 	"bakeoff/internal/stats"
-	"bakeoff/internal/target"
 )
 
 // testFull finds nothing at an honest target, and that a clock stands still that was right at the start.
@@ -65,7 +65,7 @@ func (b *bench) testLenient(t *testing.T) {
 }
 
 // primary is a database that looks names up by the primary key.
-type primary struct{ target.Fixture }
+type primary struct{ contract.Fixture }
 
 func (primary) Explain(context.Context, string) (string, error) { return "PRIMARY", nil }
 
@@ -174,7 +174,7 @@ func (b *bench) testInFlight(t *testing.T) {
 
 // failing is a database of which one method fails.
 type failing struct {
-	target.Fixture
+	contract.Fixture
 	method string
 	after  int // calls that succeed first
 }
@@ -295,7 +295,7 @@ func (b *bench) testUnderLoad(t *testing.T) {
 			if found := books.Bad > 0; found != c.bad {
 				t.Errorf("sample: %+v", books)
 			}
-			reasons := target.Witness(books, unwritten, reads, served)
+			reasons := contract.Witness(books, unwritten, reads, served)
 			if found := len(reasons) > 0; found != c.witness {
 				t.Errorf("counts: %+v, %d reads, %d served: %+v", books, reads, served, reasons)
 			}
@@ -316,7 +316,7 @@ func whenBusy(f *fake, busy func(*fake, string) int64) reader {
 	}
 }
 
-func (b *bench) mustPass(t *testing.T, when string, replicas []target.Endpoint, balancer string) target.Result {
+func (b *bench) mustPass(t *testing.T, when string, replicas []contract.Endpoint, balancer string) contract.Result {
 	t.Helper()
 	r, err := b.contract.Check(t.Context(), when, replicas, balancer)
 	if err != nil || len(r.Failed()) > 0 {
@@ -327,7 +327,7 @@ func (b *bench) mustPass(t *testing.T, when string, replicas []target.Endpoint, 
 
 // load sends lookups over 32 connections for a moment, and returns the books and
 // what the witnesses counted; count is the balancer's.
-func (b *bench) load(t *testing.T, learned target.Result, balancer string, count func() int64) (books stats.Books, unwritten, reads, served int64) {
+func (b *bench) load(t *testing.T, learned contract.Result, balancer string, count func() int64) (books stats.Books, unwritten, reads, served int64) {
 	t.Helper()
 	workload, err := b.data.Workload(dataset.WorkloadSpec{
 		Dataset: b.data.Spec(), Seed: 3, HitRatio: 0.5, Lookups: dataset.Client,

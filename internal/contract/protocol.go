@@ -1,4 +1,4 @@
-package target
+package contract
 
 import (
 	"context"
@@ -19,10 +19,10 @@ const (
 )
 
 // request sends one request, and looks at the Date of what comes back.
-func (s *session) request(ctx context.Context, method string, at Endpoint, path string) answer {
+func (s *inspection) request(ctx context.Context, method string, at Endpoint, path string) answer {
 	a := s.asker.ask(ctx, method, at.URL, path)
 	if a.err == nil {
-		s.ledger.enter("date", at, s.examineDate(at, a))
+		s.findings.enter("date", at, s.examineDate(at, a))
 	}
 	return a
 }
@@ -55,7 +55,7 @@ type dateSpan struct {
 // examineDate says what is wrong with the Date of an answer (RFC 9110, 6.6.1),
 // or "". Refusals are not looked at: servers that refuse a request before it reaches the
 // application, such as gunicorn, put no Date on them.
-func (s *session) examineDate(at Endpoint, a answer) string {
+func (s *inspection) examineDate(at Endpoint, a answer) string {
 	if a.status != http.StatusOK {
 		return ""
 	}
@@ -85,7 +85,7 @@ func (s *session) examineDate(at Endpoint, a answer) string {
 
 // checkDates enters whether the Date of each endpoint went on, where enough
 // time passed to tell. A full check waits until it has.
-func (s *session) checkDates(ctx context.Context) error {
+func (s *inspection) checkDates(ctx context.Context) error {
 	for _, at := range s.all {
 		span := s.dates[at.URL]
 		if span == nil {
@@ -98,7 +98,7 @@ func (s *session) checkDates(ctx context.Context) error {
 			s.request(ctx, http.MethodGet, at, "/ping")
 		}
 		if passed := span.lastAt.Sub(span.firstAt); passed >= dateAdvance && !span.last.After(span.first) {
-			s.ledger.enter("date", at, fmt.Sprintf("expected Date to go on, got the same after %s", passed.Round(time.Millisecond)))
+			s.findings.enter("date", at, fmt.Sprintf("expected Date to go on, got the same after %s", passed.Round(time.Millisecond)))
 		}
 	}
 	return nil
@@ -107,12 +107,12 @@ func (s *session) checkDates(ctx context.Context) error {
 // checkPing asks for the nonce of each replica, and checks that the database
 // saw nothing of it. What a pool does at the same time looks alike, so the count is repeated: a
 // target that asks the database shows it every time.
-func (s *session) checkPing(ctx context.Context) error {
+func (s *inspection) checkPing(ctx context.Context) error {
 	const times = 3
 	var reads, rest int64
 	for range times {
 		for _, at := range s.all {
-			s.ledger.enter("ping", at, s.judgePing(at, s.request(ctx, http.MethodGet, at, "/ping")))
+			s.findings.enter("ping", at, s.judgePing(at, s.request(ctx, http.MethodGet, at, "/ping")))
 		}
 		counted, err := s.since(ctx, 0)
 		if err != nil {
@@ -126,11 +126,11 @@ func (s *session) checkPing(ctx context.Context) error {
 	if reads+rest != 0 {
 		problem = fmt.Sprintf("ping: sent %d requests, expected no statement, the database counted %d that read rows and %d others", len(s.all), reads, rest)
 	}
-	s.ledger.enter("statements", Endpoint{}, problem)
+	s.findings.enter("statements", Endpoint{}, problem)
 	return nil
 }
 
-func (s *session) judgePing(at Endpoint, a answer) string {
+func (s *inspection) judgePing(at Endpoint, a answer) string {
 	nonces := []string{at.Nonce}
 	if at.Name == "" {
 		nonces = s.nonces()
@@ -142,7 +142,7 @@ func (s *session) judgePing(at Endpoint, a answer) string {
 }
 
 // nonces are those of the replicas, each once.
-func (s *session) nonces() []string {
+func (s *inspection) nonces() []string {
 	var out []string
 	for _, at := range s.replicas {
 		if !slices.Contains(out, at.Nonce) {
@@ -153,17 +153,17 @@ func (s *session) nonces() []string {
 }
 
 // checkMethods sends what must not be answered as a lookup is.
-func (s *session) checkMethods(ctx context.Context) error {
+func (s *inspection) checkMethods(ctx context.Context) error {
 	l := s.present("")
 	for i, at := range s.all {
 		if i > 0 && i < len(s.replicas) && !s.Full {
 			continue // one replica and the balancer will do
 		}
 		for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete} {
-			s.ledger.enter("wrong method", at, refused(method, "/demo", s.request(ctx, method, at, demoPath(l.key))))
+			s.findings.enter("wrong method", at, refused(method, "/demo", s.request(ctx, method, at, demoPath(l.key))))
 		}
 		for _, path := range []string{"/nothing-here", "/demo/nothing-here?name=" + l.key} {
-			s.ledger.enter("unknown path", at, refused(http.MethodGet, path, s.request(ctx, http.MethodGet, at, path)))
+			s.findings.enter("unknown path", at, refused(http.MethodGet, path, s.request(ctx, http.MethodGet, at, path)))
 		}
 	}
 	_, err := s.since(ctx, 0)
@@ -179,7 +179,7 @@ func refused(method, path string, a answer) string {
 }
 
 // checkIndex enters whether the lookup goes by the index on name.
-func (s *session) checkIndex(ctx context.Context) error {
+func (s *inspection) checkIndex(ctx context.Context) error {
 	index, err := s.Database.Explain(ctx, s.present("").key)
 	if err != nil {
 		return err
@@ -188,6 +188,6 @@ func (s *session) checkIndex(ctx context.Context) error {
 	if index != "name" {
 		problem = fmt.Sprintf("expected the lookup to use index \"name\", EXPLAIN says %q", index)
 	}
-	s.ledger.enter("index", Endpoint{}, problem)
+	s.findings.enter("index", Endpoint{}, problem)
 	return nil
 }

@@ -1,4 +1,4 @@
-package target_test
+package contract_test
 
 import (
 	"context"
@@ -13,10 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"bakeoff/internal/contract"
 	"bakeoff/internal/database"
 	"bakeoff/internal/dataset"
 	"bakeoff/internal/platform"
-	"bakeoff/internal/target"
 )
 
 const testRows = 20_000
@@ -27,7 +27,7 @@ type bench struct {
 	server   *database.Server
 	data     *dataset.Dataset
 	db       *sql.DB // as targets reach it
-	contract *target.Contract
+	contract *contract.Contract
 }
 
 func newBench(t *testing.T) *bench {
@@ -51,7 +51,7 @@ func newBench(t *testing.T) *bench {
 	}
 	return &bench{
 		platform: p, server: server, data: data, db: openTarget(t, server.Access()),
-		contract: &target.Contract{Dataset: data, Database: server, Lookups: dataset.Client, Seed: 7, Secrets: []string{server.Access().Password}},
+		contract: &contract.Contract{Dataset: data, Database: server, Lookups: dataset.Client, Seed: 7, Secrets: []string{server.Access().Password}},
 	}
 }
 
@@ -105,7 +105,7 @@ func (b *bench) testHonest(t *testing.T) {
 // remembering asks the database for each hostile key once: the table stays as
 // it is, and there are many cheats.
 type remembering struct {
-	target.Fixture
+	contract.Fixture
 	known map[string]int64
 }
 

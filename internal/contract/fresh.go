@@ -1,4 +1,4 @@
-package target
+package contract
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 // checkFresh asks for a row that comes and goes: absent, inserted, inserted
 // again under a higher id and in the other case, the first deleted, both deleted. An
 // answer kept from before, or taken from a copy of the table, is wrong in one of them.
-func (s *session) checkFresh(ctx context.Context) (err error) {
+func (s *inspection) checkFresh(ctx context.Context) (err error) {
 	key := "fresh" + strings.ToLower(rand.Text())
 	rows := freshRows{fixture: s.Database}
 	defer func() { err = errors.Join(err, rows.clear(ctx)) }()
