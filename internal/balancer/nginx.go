@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"bakeoff/internal/platform"
+	"bakeoff/internal/shell"
 )
 
 // ErrMissing is returned when this machine has no nginx.
@@ -194,7 +195,7 @@ func (n *Nginx) URL() string { return n.url }
 func (n *Nginx) Process() platform.Process { return n.process }
 
 // Command is the command that started it, as a shell line.
-func (n *Nginx) Command() string { return strings.Join(n.argv, " ") }
+func (n *Nginx) Command() string { return shell.Line(n.argv) }
 
 var requestsLine = regexp.MustCompile(`(?m)^ *\d+ +\d+ +(\d+) *$`)
 

@@ -17,10 +17,10 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"bakeoff/internal/consent"
 	"bakeoff/internal/endpoint"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
-	"bakeoff/internal/plan"
 )
 
 // Numbers of the phases; they tell the requests of one from those of the other.
@@ -55,7 +55,7 @@ type loadFlags struct {
 	seed                               uint64
 
 	given  func(flag string) bool
-	lookup endpoint.Resolver
+	lookup consent.Resolver
 }
 
 func (f *loadFlags) register(s *pflag.FlagSet) {
@@ -296,7 +296,7 @@ func checkedBody(body []byte) ([]byte, error) {
 // aims finds where the URLs lead, and makes the workload.
 func (f *loadFlags) aims(ctx context.Context, j *loadJob) error {
 	for _, name := range f.allow {
-		if err := plan.Consent(name, []string{name}); err != nil {
+		if err := consent.Allowable(name); err != nil {
 			return misused("--allow-host takes a name or an address, without scheme and port", "--allow-host: %w", err)
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/pflag"
 	"go.uber.org/goleak"
 
+	"bakeoff/internal/consent"
 	"bakeoff/internal/endpoint"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
@@ -99,7 +100,7 @@ func (m *moved) LookupNetIP(context.Context, string, string) ([]netip.Addr, erro
 }
 
 // insideFlags are those of a command line.
-func insideFlags(t *testing.T, l endpoint.Resolver, args ...string) *loadFlags {
+func insideFlags(t *testing.T, l consent.Resolver, args ...string) *loadFlags {
 	t.Helper()
 	set := pflag.NewFlagSet("load", pflag.ContinueOnError)
 	f := &loadFlags{lookup: l, given: set.Changed}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bakeoff/internal/collect"
+	"bakeoff/internal/consent"
 	"bakeoff/internal/contract"
 	"bakeoff/internal/endpoint"
 	"bakeoff/internal/fleet"
@@ -22,7 +23,7 @@ import (
 // nothing stopped, and nobody but the agents counts requests.
 type servers struct {
 	o     *Options
-	names endpoint.Resolver
+	names consent.Resolver
 	all   []*server // in plan order; known after preflight
 }
 
@@ -48,7 +49,7 @@ func (s *servers) preflight(ctx context.Context) error {
 		s.all = append(s.all, &server{t, s.o.Plan.Agents.HTTP2, at})
 	}
 	err := errors.Join(errs...)
-	if _, refused := errors.AsType[*endpoint.RefusedError](err); refused {
+	if _, refused := errors.AsType[*consent.RefusedError](err); refused {
 		return &PlanError{err}
 	}
 	return err

@@ -3,11 +3,11 @@ package database
 import (
 	"fmt"
 
-	"bakeoff/internal/plan"
+	"bakeoff/internal/consent"
 )
 
 // Consented reads a DSN file and tells whether its server may be talked to: nil, or why
-// not, wrapping ErrConsent. It sends nothing and looks no name up, so
+// not, wrapping a consent.RefusedError. It sends nothing and looks no name up, so
 // that a plan can be refused before anything is started; Open asks again.
 func Consented(dsnFile string, allowHosts []string) error {
 	cfg, err := readDSN(dsnFile)
@@ -18,8 +18,8 @@ func Consented(dsnFile string, allowHosts []string) error {
 	if err != nil {
 		return fmt.Errorf("database: %s: %w", dsnFile, err)
 	}
-	if err := plan.Consent(host, allowHosts); err != nil {
-		return fmt.Errorf("database: %s: %w: %w", dsnFile, ErrConsent, err)
+	if err := consent.Host(host, allowHosts); err != nil {
+		return fmt.Errorf("database: %s: %w", dsnFile, &consent.RefusedError{Host: host, Err: err})
 	}
 	return nil
 }

@@ -13,19 +13,11 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
-	"bakeoff/internal/plan"
+	"bakeoff/internal/consent"
 )
 
-// Errors that Open wraps.
-var (
-	ErrFileMode = errors.New("the DSN file can be read by others; chmod 600 it")
-	ErrConsent  = errors.New("no consent")
-)
-
-// Resolver finds the addresses of a host name; net.DefaultResolver is one.
-type Resolver interface {
-	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
-}
+// ErrFileMode is what Open wraps when the DSN file is not the user's alone.
+var ErrFileMode = errors.New("the DSN file can be read by others; chmod 600 it")
 
 // External says which server to use.
 type External struct {
@@ -37,12 +29,12 @@ type External struct {
 	// Dir receives the targets' password file.
 	Dir string
 	// Resolver is net.DefaultResolver when nil.
-	Resolver Resolver
+	Resolver consent.Resolver
 }
 
 // Open connects to a server that somebody else runs. The targets use the
 // account of the DSN file, as we do. Nothing is sent, not even a DNS query, before consent is
-// established; connections go to the address that was checked.
+// established (package consent); connections go to the address that was checked.
 func Open(ctx context.Context, e External) (*Server, error) {
 	cfg, err := readDSN(e.DSNFile)
 	if err != nil {
@@ -55,7 +47,7 @@ func Open(ctx context.Context, e External) (*Server, error) {
 	if e.Resolver == nil {
 		e.Resolver = net.DefaultResolver
 	}
-	address, err := permitted(ctx, e.Resolver, host, e.AllowHosts)
+	address, err := consent.Lookup(ctx, e.Resolver, host, uint16(port), e.AllowHosts)
 	if err != nil {
 		return nil, fmt.Errorf("database: %w", err)
 	}
@@ -133,28 +125,6 @@ func splitAddress(address string) (host string, port int, err error) {
 		return "", 0, errors.New("the port is not a number from 1 to 65535")
 	}
 	return host, int(n), nil
-}
-
-// permitted resolves a host and returns an address that may be talked to. A
-// name without consent is not even resolved.
-func permitted(ctx context.Context, r Resolver, host string, allowed []string) (netip.Addr, error) {
-	if err := plan.Consent(host, allowed); err != nil {
-		return netip.Addr{}, fmt.Errorf("%w: %w", ErrConsent, err)
-	}
-	if address, err := netip.ParseAddr(host); err == nil {
-		return address.Unmap(), nil
-	}
-	addresses, err := r.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		return netip.Addr{}, err
-	}
-	refused := fmt.Errorf("%s has no address", host)
-	for _, address := range addresses {
-		if refused = plan.Dialled(host, address, allowed); refused == nil {
-			return address.Unmap(), nil
-		}
-	}
-	return netip.Addr{}, fmt.Errorf("%w: %w", ErrConsent, refused)
 }
 
 // identify asks an external server who it is.

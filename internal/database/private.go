@@ -21,6 +21,7 @@ import (
 
 	"bakeoff/internal/dataset"
 	"bakeoff/internal/platform"
+	"bakeoff/internal/shell"
 )
 
 // Names inside a server.
@@ -448,7 +449,7 @@ func (s *Server) launch(ctx context.Context, extra []setting) error {
 	p.mu.Lock()
 	p.process = process
 	p.mu.Unlock()
-	s.info.Config, s.info.Command = string(config), strings.Join(p.command(), " ")
+	s.info.Config, s.info.Command = string(config), shell.Line(p.command())
 	if err := s.connect(p.adminConfig(), nil); err != nil {
 		return err
 	}

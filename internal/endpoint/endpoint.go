@@ -8,20 +8,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 
-	"bakeoff/internal/plan"
+	"bakeoff/internal/consent"
 )
-
-// Resolver is the part of net.Resolver that names are looked up with.
-type Resolver interface {
-	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
-}
 
 // Endpoint is one URL as an engine gets it.
 type Endpoint struct {
@@ -48,18 +41,9 @@ func (e *InvalidError) Error() string {
 
 func (e *InvalidError) Unwrap() error { return e.Err }
 
-// RefusedError is a host that load may not go to.
-type RefusedError struct {
-	Host string
-	Err  error
-}
-
-func (e *RefusedError) Error() string { return fmt.Sprintf("%s: %v", e.Host, e.Err) }
-func (e *RefusedError) Unwrap() error { return e.Err }
-
 // At takes a URL apart and finds the one address that its connections are
-// made to. The error is an InvalidError, a RefusedError, or of a look-up that failed.
-func At(ctx context.Context, r Resolver, raw string, allowed []string) (Endpoint, error) {
+// made to. The error is an InvalidError, a consent.RefusedError, or of a look-up that failed.
+func At(ctx context.Context, r consent.Resolver, raw string, allowed []string) (Endpoint, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
 		if parse, ok := errors.AsType[*url.Error](err); ok {
@@ -76,7 +60,7 @@ func At(ctx context.Context, r Resolver, raw string, allowed []string) (Endpoint
 	if e.Target, err = targetOf(u); err != nil {
 		return Endpoint{}, &InvalidError{raw, err}
 	}
-	address, err := permitted(ctx, r, u.Hostname(), port, allowed)
+	address, err := consent.Lookup(ctx, r, u.Hostname(), port, allowed)
 	if err != nil {
 		return Endpoint{}, err
 	}
@@ -123,48 +107,4 @@ func targetOf(u *url.URL) ([]string, error) {
 		}
 	}
 	return strings.Split(target, keyMark), nil
-}
-
-// permitted looks a host up once and returns the address to dial. A name
-// without consent is not even looked up; of a name with consent every address
-// must be one that load may go to.
-func permitted(ctx context.Context, r Resolver, host string, port uint16, allowed []string) (netip.Addr, error) {
-	if err := plan.Consent(host, allowed); err != nil {
-		return netip.Addr{}, &RefusedError{host, err}
-	}
-	if address, err := netip.ParseAddr(host); err == nil {
-		return address.Unmap(), nil
-	}
-	addresses, err := r.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		return netip.Addr{}, fmt.Errorf("look up: %w", err)
-	}
-	if len(addresses) == 0 {
-		return netip.Addr{}, fmt.Errorf("look up: %s has no address", host)
-	}
-	for _, address := range addresses {
-		if err := plan.Dialled(host, address, allowed); err != nil {
-			return netip.Addr{}, &RefusedError{host, err}
-		}
-	}
-	return answering(ctx, addresses, port), nil
-}
-
-// probeWithin bounds the search for an address that answers.
-const probeWithin = time.Second
-
-// answering is the first of several addresses that takes a connection, or the
-// first: a server need not listen on all addresses of its name.
-func answering(ctx context.Context, addresses []netip.Addr, port uint16) netip.Addr {
-	if len(addresses) > 1 {
-		dialer := net.Dialer{Timeout: probeWithin}
-		for _, a := range addresses {
-			conn, err := dialer.DialContext(ctx, "tcp", netip.AddrPortFrom(a.Unmap(), port).String())
-			if err == nil {
-				conn.Close()
-				return a.Unmap()
-			}
-		}
-	}
-	return addresses[0].Unmap()
 }

@@ -2,30 +2,12 @@ package endpoint
 
 import (
 	"encoding/json"
-	"net"
-	"net/http/httptest"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 )
-
-// Of several addresses the one that answers is dialled, the first where none does.
-func TestAnswering(t *testing.T) {
-	server := httptest.NewServer(nil)
-	defer server.Close()
-	port := server.Listener.Addr().(*net.TCPAddr).AddrPort().Port()
-	here, elsewhere := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2")
-	if got := answering(t.Context(), []netip.Addr{elsewhere, here}, port); got != here {
-		t.Errorf("dials %v, want %v", got, here)
-	}
-	server.Close()
-	if got := answering(t.Context(), []netip.Addr{elsewhere, here}, port); got != elsewhere {
-		t.Errorf("dials %v, want the first, %v", got, elsewhere)
-	}
-}
 
 func TestTargetsAndKeys(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys")

@@ -12,6 +12,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"bakeoff/internal/consent"
 	"bakeoff/internal/strictyaml"
 )
 
@@ -381,7 +382,7 @@ func (c *checker) primary() {
 
 func (c *checker) consent() {
 	for i, host := range c.plan.AllowHosts {
-		if err := checkAllowed(host); err != nil {
+		if err := consent.Allowable(host); err != nil {
 			c.report(fmt.Sprintf("allow_hosts[%d]", i), "", "%v", err)
 		}
 	}
@@ -389,7 +390,7 @@ func (c *checker) consent() {
 	if c.plan.Balancer.Kind != "external" || err != nil || u.Hostname() == "" {
 		return
 	}
-	if err := Consent(u.Hostname(), c.plan.AllowHosts); err != nil {
+	if err := consent.Host(u.Hostname(), c.plan.AllowHosts); err != nil {
 		c.report("balancer.url", "", "%v", err)
 	}
 }

@@ -3,6 +3,8 @@ package plan
 import (
 	"net/url"
 	"strings"
+
+	"bakeoff/internal/consent"
 )
 
 // around looks at what stands around the targets: of running servers nothing may.
@@ -91,7 +93,7 @@ func (c *checker) asked(path, text string) {
 	case u.Scheme == "https":
 		c.secure(path)
 	}
-	if err := Consent(u.Hostname(), c.plan.AllowHosts); err != nil {
+	if err := consent.Host(u.Hostname(), c.plan.AllowHosts); err != nil {
 		c.report(path, "", "%v", err)
 	}
 }

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"bakeoff/internal/shell"
 )
 
 // Names inside a prepared folder.
@@ -106,7 +108,7 @@ func (p *Prepared) build(ctx context.Context, log io.Writer) error {
 			continue
 		}
 		argv := expandAll(s.Run, p.values())
-		fmt.Fprintln(both, "$", ShellLine(argv))
+		fmt.Fprintln(both, "$", shell.Line(argv))
 		if err := p.run(ctx, argv, both, both); err != nil {
 			return fmt.Errorf("%s: %w (log: %s)", filepath.Base(argv[0]), err, file.Name())
 		}

@@ -2,7 +2,6 @@ package target_test
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -419,9 +418,4 @@ func TestGoTargetIsEmbedded(t *testing.T) {
 	if out, err := exec.CommandContext(t.Context(), "go", "vet", "bakeoff/targets/...").CombinedOutput(); err != nil {
 		t.Errorf("go vet: %v\n%s", err, out)
 	}
-}
-
-func ExampleShellLine() {
-	fmt.Println(target.ShellLine([]string{"env", "A=b c", "it's", "", "--x=1"}))
-	// Output: env 'A=b c' 'it'\''s' '' --x=1
 }

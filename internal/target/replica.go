@@ -17,6 +17,7 @@ import (
 	"bakeoff/internal/database"
 	"bakeoff/internal/platform"
 	"bakeoff/internal/record"
+	"bakeoff/internal/shell"
 )
 
 // Errors by which a start fails; each is wrapped with what was seen.
@@ -358,34 +359,14 @@ func listening(ctx context.Context, address string) bool {
 // Command is the start as a shell line to paste; the password is read from
 // its file.
 func (r *Replica) Command() string {
-	words := []string{"cd", quote(r.spec.Dir), "&&", "env", "-i"}
+	words := []string{"cd", shell.Word(r.spec.Dir), "&&", "env", "-i"}
 	for _, pair := range r.spec.Env {
 		name, value, _ := strings.Cut(pair, "=")
 		if name == passwordName {
-			words = append(words, name+`="$(cat `+quote(r.launch.Database.PasswordFile)+`)"`)
+			words = append(words, name+`="$(cat `+shell.Word(r.launch.Database.PasswordFile)+`)"`)
 			continue
 		}
-		words = append(words, name+"="+quote(value))
+		words = append(words, name+"="+shell.Word(value))
 	}
-	return strings.Join(words, " ") + " " + ShellLine(r.spec.Argv)
-}
-
-// ShellLine is argv as one line for a POSIX shell.
-func ShellLine(argv []string) string {
-	words := make([]string, len(argv))
-	for i, word := range argv {
-		words[i] = quote(word)
-	}
-	return strings.Join(words, " ")
-}
-
-// quote is word for a POSIX shell, in quotes only where it needs them.
-func quote(word string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:=,+@%", r)
-	}
-	if word != "" && strings.IndexFunc(word, func(r rune) bool { return !plain(r) }) < 0 {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	return strings.Join(words, " ") + " " + shell.Line(r.spec.Argv)
 }

@@ -1,4 +1,8 @@
-package plan
+// Package consent decides which hosts bakeoff may send anything to, load and
+// database statements alike. This machine needs no consent; any other host must
+// be allowed by name or address, and some addresses are refused whatever is allowed. A name
+// without consent is not even looked up.
+package consent
 
 import (
 	"fmt"
@@ -6,23 +10,21 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"bakeoff/internal/strictyaml"
 )
 
-// Consent tells whether a plan that allows these hosts may send anything to
-// host, a name or an address without a port: nil, or why not. Loopback
+// Host tells whether a user who allows these hosts allows host, a name or an
+// address without a port: nil, or why not. Loopback
 // addresses and the name localhost need no consent; link-local, metadata, multicast,
 // broadcast and unspecified addresses are refused whatever is allowed. It looks
-// nothing up: who resolves a name asks again for the address that is dialled, with Dialled.
-func Consent(host string, allowed []string) error {
+// nothing up: Lookup does, and checks every address found.
+func Host(host string, allowed []string) error {
 	if addr, err := netip.ParseAddr(host); err == nil {
-		return consentAddr(addr, allowed)
+		return checkAddress(addr, allowed)
 	}
 	if strings.EqualFold(host, "localhost") {
 		return nil
 	}
-	if err := checkAllowed(host); err != nil {
+	if err := Allowable(host); err != nil {
 		return err
 	}
 	if !slices.ContainsFunc(allowed, func(a string) bool { return strings.EqualFold(a, host) }) {
@@ -31,20 +33,20 @@ func Consent(host string, allowed []string) error {
 	return nil
 }
 
-// Dialled is Consent for the address that a host allowed by Consent was
-// resolved to. A name that was allowed allows its addresses, except those that are never
-// allowed; localhost allows loopback addresses only.
-func Dialled(host string, addr netip.Addr, allowed []string) error {
-	if err := Consent(host, allowed); err != nil {
+// Address is Host for an address that the host was resolved to. A name that
+// was allowed allows its addresses, except those that are never
+// allowed; localhost allows loopback addresses and those allowed themselves.
+func Address(host string, addr netip.Addr, allowed []string) error {
+	if err := Host(host, allowed); err != nil {
 		return err
 	}
 	if _, err := netip.ParseAddr(host); err == nil || strings.EqualFold(host, "localhost") {
-		return consentAddr(addr, allowed)
+		return checkAddress(addr, allowed)
 	}
 	return forbidden(addr)
 }
 
-func consentAddr(addr netip.Addr, allowed []string) error {
+func checkAddress(addr netip.Addr, allowed []string) error {
 	addr = addr.Unmap()
 	if err := forbidden(addr); err != nil {
 		return err
@@ -61,10 +63,10 @@ func consentAddr(addr netip.Addr, allowed []string) error {
 }
 
 func notAllowed(host string) error {
-	return fmt.Errorf("%s is not on this machine: name it in allow_hosts if load may go there", strictyaml.Quote(host))
+	return fmt.Errorf("%.40q is not on this machine: name it in allow_hosts if load may go there", host)
 }
 
-// metadata are addresses at which clouds answer with credentials, beside the link-local one.
+// metadata are addresses at which clouds answer with credentials, in addition to the link-local one.
 var metadata = []netip.Addr{
 	netip.MustParseAddr("fd00:ec2::254"),
 	netip.MustParseAddr("100.100.100.200"),
@@ -98,16 +100,16 @@ func forbidden(addr netip.Addr) error {
 // hostText is a host name whose last label is not a number (RFC 1123, RFC 3696).
 var hostText = regexp.MustCompile(`^([a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?\.)*[a-zA-Z]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?$`)
 
-// checkAllowed says why a text cannot stand in allow_hosts, or nil.
-func checkAllowed(host string) error {
+// Allowable says why a text cannot stand in a list of allowed hosts, or nil.
+func Allowable(host string) error {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return forbidden(addr)
 	}
 	switch lower := strings.ToLower(host); {
 	case lower == "metadata" || strings.HasPrefix(lower, "metadata.") || lower == "instance-data":
-		return fmt.Errorf("%s is a cloud's metadata server: nothing is ever sent there", strictyaml.Quote(host))
+		return fmt.Errorf("%.40q is a cloud's metadata server: nothing is ever sent there", host)
 	case len(host) > 253 || !hostText.MatchString(host):
-		return fmt.Errorf("%s is neither a host name nor an IP address", strictyaml.Quote(host))
+		return fmt.Errorf("%.40q is neither a host name nor an IP address", host)
 	}
 	return nil
 }
