@@ -63,7 +63,7 @@ test-long-accuse-2: test-deps ## the same with two agents
 
 test-long-fleet: ## lost, frozen and cut off agents 50 times each; memory over 10^9 requests
 	$(LONG) ./internal/fleet
-	$(LONG) -run Memory ./internal/load ./internal/cli ./internal/controller
+	$(LONG) -run Memory ./internal/load ./internal/measure ./internal/controller
 	$(LONG) -count=50 -run 'Frozen|Freeze|Killed|Partition|Flap|Cut|Gone|Zombie|Another|End|BadWay' ./internal/fleet
 
 test-long-program: test-deps ## the program as users run it

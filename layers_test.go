@@ -13,7 +13,7 @@ var levels = [][]string{
 	{"plan", "dataset", "stats", "platform", "strictyaml", "consent", "shell"},
 	{"load", "record", "database", "balancer", "platform/local", "platform/platformtest", "load/loadtest"},
 	{"fleet", "collect", "target", "contract", "endpoint"},
-	{"controller", "report"},
+	{"controller", "report", "measure"},
 	{"cli"},
 }
 

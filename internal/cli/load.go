@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bakeoff/internal/controller"
+	"bakeoff/internal/measure"
 )
 
 // errInvalidLoad is a measurement that must not be used.
@@ -103,23 +104,37 @@ func runLoad(ctx context.Context, env Env, f *loadFlags, urls []string) error {
 	if err != nil {
 		return err
 	}
-	files, err := openLoadFiles(f)
+	files, err := measure.OpenFiles(measure.Paths{HLog: f.hlog, HGRM: f.hgrm, Windows: f.windows})
 	if err != nil {
-		return err
+		return misused("its folder must exist and be yours to write", "%w", err)
 	}
-	m, err := measure(ctx, env, j, files)
-	err = errors.Join(err, files.close(m))
+	m, err := measured(ctx, env, j, files)
+	err = errors.Join(err, files.Close(m))
 	if m == nil {
 		return err
 	}
-	r := m.result()
-	return errors.Join(err, printLoad(env, j, m, r, f.json), verdictOn(m, r))
+	r := m.Result()
+	return errors.Join(err, printLoad(env, j, m, r, f.json), judgeLoad(m, r))
 }
 
-// verdictOn is the error that a measurement ends with, if any.
-func verdictOn(m *measurement, r loadResult) error {
+// measured runs the job, in this process or by agents.
+func measured(ctx context.Context, env Env, j *measure.Job, files *measure.Files) (m *measure.Measurement, err error) {
+	if j.Agents == 1 {
+		alone := measure.Alone{Job: j, Engine: engines()[j.Task.Engine], Guest: env.Guest}
+		return measure.Run(ctx, j, alone, files, env.Stderr)
+	}
+	agents, err := startAgents(ctx, env, j.Agents)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, agents.close()) }()
+	return measure.Run(ctx, j, measure.Together{Job: j, Fleet: agents.fleet}, files, env.Stderr)
+}
+
+// judgeLoad is the error that a measurement ends with, if any.
+func judgeLoad(m *measure.Measurement, r measure.Result) error {
 	switch {
-	case m.interrupted:
+	case m.Interrupted():
 		return controller.ErrInterrupted
 	case !r.Valid:
 		return fmt.Errorf("%w: %s", errInvalidLoad, strings.Join(r.Reasons, "; "))
@@ -127,42 +142,11 @@ func verdictOn(m *measurement, r loadResult) error {
 	return nil
 }
 
-func printLoad(env Env, j *loadJob, m *measurement, r loadResult, asJSON bool) error {
+func printLoad(env Env, j *measure.Job, m *measure.Measurement, r measure.Result, asJSON bool) error {
 	if !asJSON {
-		return writeLoadText(env.Stdout, j, m, r)
+		return measure.WriteText(env.Stdout, j, m, r)
 	}
 	enc := json.NewEncoder(env.Stdout)
 	enc.SetIndent("", "  ")
 	return enc.Encode(r)
-}
-
-// measure runs the warm-up and the phase that counts. A measurement that was
-// made is returned whatever went wrong after it.
-func measure(ctx context.Context, env Env, j *loadJob, files *loadFiles) (m *measurement, err error) {
-	g, err := j.generator(ctx, env)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, g.close()) }()
-	live := newLoadLive(env.Stderr)
-	defer live.close()
-	if j.warmup.Duration > 0 {
-		live.begin("warm-up", j.warmup.Duration)
-		w := newMeasurement(j.warmup, j.agents, live.second)
-		if err := w.run(ctx, g, nil); err != nil {
-			return nil, err
-		}
-		if w.interrupted || len(w.lost) > 0 {
-			return w.unused(j.phase), nil
-		}
-	}
-	live.begin("measuring", j.phase.Duration)
-	m = newMeasurement(j.phase, j.agents, func(s int, t *tally) {
-		live.second(s, t)
-		files.second(m, s, t)
-	})
-	if err := m.run(ctx, g, files.window); err != nil {
-		return nil, err
-	}
-	return m, nil
 }

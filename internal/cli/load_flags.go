@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 	"net/http"
 	"net/url"
 	"os"
@@ -21,12 +20,7 @@ import (
 	"bakeoff/internal/endpoint"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
-)
-
-// Numbers of the phases; they tell the requests of one from those of the other.
-const (
-	loadWarmup  = 0
-	loadMeasure = 1
+	"bakeoff/internal/measure"
 )
 
 const (
@@ -93,54 +87,35 @@ func engineNames() []string {
 	return slices.DeleteFunc([]string{"native", "http"}, func(name string) bool { return table[name] == nil })
 }
 
-// loadJob is what the flags ask for.
-type loadJob struct {
-	urls   []string
-	agents int
-	warmup load.Phase // nothing when its Duration is 0
-	phase  load.Phase
-	task   fleet.Task // without a phase
-	load.Workload
-}
-
 // job checks everything that can be checked before the first request.
-func (f *loadFlags) job(ctx context.Context, urls []string) (*loadJob, error) {
+func (f *loadFlags) job(ctx context.Context, urls []string) (*measure.Job, error) {
 	phase, err := f.phase()
 	if err != nil {
 		return nil, err
 	}
-	j := &loadJob{urls: urls, agents: f.agents, phase: phase}
+	j := &measure.Job{URLs: urls, Agents: f.agents, Phase: phase}
 	if err := f.checkAgents(phase); err != nil {
 		return nil, err
 	}
-	if j.warmup, err = f.warmupOf(phase); err != nil {
+	if j.Warmup, err = f.warmupOf(phase); err != nil {
 		return nil, err
 	}
-	if err := f.request(&j.task); err != nil {
+	if err := f.request(&j.Task); err != nil {
 		return nil, err
 	}
 	if err := f.aims(ctx, j); err != nil {
 		return nil, err
 	}
-	if err := j.job(phase, load.Share{Of: 1}).Check(); err != nil {
+	if err := j.Check(); err != nil {
 		return nil, misused("'bakeoff load --help' explains the flags", "%w", err)
 	}
 	return j, nil
 }
 
-// job is one agent's part of a phase.
-func (j *loadJob) job(phase load.Phase, share load.Share) load.Job {
-	t := j.task
-	return load.Job{
-		URLs: t.URLs, Dial: t.Dial, Header: t.Header, Method: t.Method, Body: t.Body, Seed: t.Seed,
-		Phase: phase, Share: share, Workload: j.Workload,
-	}
-}
-
 // phase is the one that is measured.
 func (f *loadFlags) phase() (load.Phase, error) {
 	p := load.Phase{
-		Number: loadMeasure, Name: "measure", Model: load.Closed, Connections: f.connections, Duration: f.duration, Timeout: f.timeout,
+		Number: measure.MeasureNumber, Name: "measure", Model: load.Closed, Connections: f.connections, Duration: f.duration, Timeout: f.timeout,
 		Ramp: f.rampUp, Think: f.think, Reconnect: f.reconnect, HTTP2: f.http2, BodyLimit: f.maxBody,
 	}
 	rated, ramped := f.given("rate"), f.given("ramp")
@@ -234,7 +209,7 @@ func (f *loadFlags) checkAgents(p load.Phase) error {
 
 // warmupOf is the phase before; a ramp is warmed up for at the rate it begins with.
 func (f *loadFlags) warmupOf(p load.Phase) (load.Phase, error) {
-	p.Number, p.Name, p.Duration = loadWarmup, "warm-up", f.warmup
+	p.Number, p.Name, p.Duration = measure.WarmupNumber, "warm-up", f.warmup
 	if len(p.Profile) > 0 {
 		p.Rate, p.Profile = p.Profile[0].Rate, nil
 		if p.Duration > 0 && p.Rate == 0 {
@@ -294,16 +269,16 @@ func checkedBody(body []byte) ([]byte, error) {
 }
 
 // aims finds where the URLs lead, and makes the workload.
-func (f *loadFlags) aims(ctx context.Context, j *loadJob) error {
+func (f *loadFlags) aims(ctx context.Context, j *measure.Job) error {
 	for _, name := range f.allow {
 		if err := consent.Allowable(name); err != nil {
 			return misused("--allow-host takes a name or an address, without scheme and port", "--allow-host: %w", err)
 		}
 	}
 	spec := endpoint.Spec{Seed: f.seed, Status: f.expect}
-	host, given := j.task.Header["Host"]
-	delete(j.task.Header, "Host")
-	for _, raw := range j.urls {
+	host, given := j.Task.Header["Host"]
+	delete(j.Task.Header, "Host")
+	for _, raw := range j.URLs {
 		a, err := aimAt(ctx, f.lookup, raw, f.allow)
 		if err != nil {
 			return err
@@ -313,10 +288,10 @@ func (f *loadFlags) aims(ctx context.Context, j *loadJob) error {
 				return err
 			}
 		}
-		j.task.URLs, j.task.Dial = append(j.task.URLs, a.Base), append(j.task.Dial, a.Dial)
+		j.Task.URLs, j.Task.Dial = append(j.Task.URLs, a.Base), append(j.Task.Dial, a.Dial)
 		spec.Targets = append(spec.Targets, a.Target)
 	}
-	if err := f.chooseEngine(&j.task); err != nil {
+	if err := f.chooseEngine(&j.Task); err != nil {
 		return err
 	}
 	return f.workload(j, spec)
@@ -355,7 +330,7 @@ func (f *loadFlags) chooseEngine(t *fleet.Task) error {
 }
 
 // workload makes the workload and its description for the agents.
-func (f *loadFlags) workload(j *loadJob, spec endpoint.Spec) error {
+func (f *loadFlags) workload(j *measure.Job, spec endpoint.Spec) error {
 	wanted := slices.ContainsFunc(spec.Targets, func(t []string) bool { return len(t) > 1 })
 	switch {
 	case wanted && f.keys == "":
@@ -375,36 +350,11 @@ func (f *loadFlags) workload(j *loadJob, spec endpoint.Spec) error {
 			return misused("--keys is a file with one key a line", "%w", err)
 		}
 	}
-	if j.task.Workload, err = json.Marshal(spec); err != nil {
+	if j.Task.Workload, err = json.Marshal(spec); err != nil {
 		return fmt.Errorf("load: %w", err)
 	}
-	if j.Workload, err = endpoint.NewRequests(j.task.Workload); err != nil {
+	if j.Workload, err = endpoint.NewRequests(j.Task.Workload); err != nil {
 		return fmt.Errorf("load: %w", err)
 	}
 	return nil
-}
-
-// rates are what the schedule asks for, for people.
-func (j *loadJob) rates() string {
-	p := j.phase
-	if len(p.Profile) == 0 {
-		return fmt.Sprintf("%s/s", number(p.Rate))
-	}
-	return fmt.Sprintf("%s/s to %s/s within %v", number(p.Profile[0].Rate), number(p.Profile[1].Rate), p.Profile[1].At)
-}
-
-// number writes a figure with thousands apart and at most one decimal.
-func number(v float64) string {
-	if v != math.Trunc(v) {
-		v = math.Round(v*10) / 10
-	}
-	text := strconv.FormatFloat(v, 'f', -1, 64)
-	whole, fraction, found := strings.Cut(text, ".")
-	for i := len(whole) - 3; i > 0; i -= 3 {
-		whole = whole[:i] + "," + whole[i:]
-	}
-	if found {
-		return whole + "." + fraction
-	}
-	return whole
 }

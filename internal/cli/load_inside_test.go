@@ -10,8 +10,6 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,8 +20,7 @@ import (
 	"bakeoff/internal/consent"
 	"bakeoff/internal/endpoint"
 	"bakeoff/internal/fleet"
-	"bakeoff/internal/load"
-	"bakeoff/internal/stats"
+	"bakeoff/internal/measure"
 )
 
 // names is a resolver that gives every name the same addresses and notes what it is asked.
@@ -132,7 +129,7 @@ func TestLoadAlone(t *testing.T) {
 			if err != nil && !errors.Is(err, errInvalidLoad) {
 				t.Fatalf("%v\n%s", err, &errs)
 			}
-			var r loadResult
+			var r measure.Result
 			if err := json.Unmarshal([]byte(out.String()), &r); err != nil || r.Planned != 200 || r.OK < 190 {
 				t.Errorf("%v, %d ok of %d", err, r.OK, r.Planned)
 			}
@@ -160,176 +157,10 @@ func TestLoadAloneInterrupted(t *testing.T) {
 	if exitStatus(err) != exitInterrupted {
 		t.Errorf("exit status %d: %v", exitStatus(err), err)
 	}
-	var r loadResult
+	var r measure.Result
 	if err := json.Unmarshal([]byte(out.String()), &r); err != nil || r.Sent != 8 || r.Errors["interrupted"] != 8 || r.Valid {
 		t.Errorf("%v, result %+v", err, r)
 	}
 	server.CloseClientConnections()
 	goleak.VerifyNone(t, before)
-}
-
-// window makes one of a second; response times are from 1 ms to n ms.
-func window(second int, n int64) load.Window {
-	w := load.Window{Second: second, Books: stats.Books{Planned: n, Sent: n, OK: n}}
-	w.Response, w.Service, w.Lateness = stats.NewHistogram(), stats.NewHistogram(), stats.NewHistogram()
-	for i := range n {
-		w.Response.Record(time.Duration(i+1) * time.Millisecond)
-	}
-	return w
-}
-
-// Seconds are passed on whole and in order, whichever agent is ahead.
-func TestSeconds(t *testing.T) {
-	var passed []int64
-	next := 0
-	s := seconds{agents: 2, pass: func(second int, t *tally) {
-		if second != next {
-			passed = append(passed, -1)
-		}
-		next++
-		passed = append(passed, t.books.Planned)
-	}}
-	s.add(window(0, 1))
-	s.add(window(1, 2))
-	s.add(window(2, 4))
-	if len(passed) != 0 {
-		t.Errorf("passed on before both agents told theirs: %v", passed)
-	}
-	s.add(window(0, 10))
-	s.add(window(1, 20))
-	s.add(window(3, 8))
-	s.flush()
-	if want := []int64{11, 22, 4, 8}; !slices.Equal(passed, want) {
-		t.Errorf("passed on %v, want %v", passed, want)
-	}
-}
-
-func TestFiguresOfCensored(t *testing.T) {
-	h := stats.NewHistogram()
-	h.RecordN(10*time.Millisecond, 300)
-	for range 100 {
-		h.RecordOver(time.Second)
-	}
-	got := map[string]figure{}
-	for _, f := range figures(h) {
-		got[f.name] = f
-	}
-	for name, want := range map[string]struct {
-		value    time.Duration
-		censored bool
-	}{"min": {10 * time.Millisecond, false}, "p50": {10 * time.Millisecond, false}, "max": {time.Second, true}, "mean": {257500 * time.Microsecond, true}} {
-		f := got[name]
-		if !f.known || f.censored != want.censored || (f.value-want.value).Abs() > want.value/500 {
-			t.Errorf("%s is %+v, want %+v", name, f, want)
-		}
-	}
-	if f := got["p90"]; f.known || f.needs != 1000 || f.text() != "-" {
-		t.Errorf("p90 of 400 samples: %+v", f)
-	}
-	for _, f := range figures(stats.NewHistogram()) {
-		if f.known || f.text() != "-" {
-			t.Errorf("%s of nothing is known: %+v", f.name, f)
-		}
-	}
-}
-
-// More outcomes than a window names do not disturb the sum of the errors.
-func TestErrorsOfManyStatuses(t *testing.T) {
-	s := newTally()
-	s.books = stats.Books{Planned: 20, Sent: 20, Bad: 12, Timeout: 1, Error: 7}
-	s.outcomes = map[string]int64{"status 500": 9, "timeout": 1, "reset": 5, "other": 5} // 3 statuses among the last
-	if got := s.errors(); len(got) != 2 || got["reset"] != 5 || got["other"] != 2 {
-		t.Errorf("errors: %v", got)
-	}
-}
-
-// What a lost agent left open is closed, so that the books hold.
-func TestCloseBooks(t *testing.T) {
-	s := newTally()
-	s.books = stats.Books{Planned: 10, Sent: 8, OK: 5, Error: 1}
-	s.outcomes["reset"] = 1
-	s.closeBooks()
-	if err := s.books.Exact(); err != nil || s.books.Dropped != 2 || s.books.Error != 3 || s.errors()[agentLost] != 2 {
-		t.Errorf("%v: %+v, errors %v", err, s.books, s.errors())
-	}
-	if whose, _ := fault(agentLost); whose != load.Ours {
-		t.Errorf("a lost agent is the fault of %s", whose)
-	}
-}
-
-func TestSpanAndNumber(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		0: "0", 999: "999 ns", 1000: "1.00 us", 99_949: "99.9 us", 99_950: "100 us", 999_499: "999 us", 999_500: "1.00 ms",
-		12_345_678: "12.3 ms", 999_499_999: "999 ms", time.Second: "1.00 s", 90 * time.Second: "90.0 s", 1000 * time.Second: "1000 s",
-	} {
-		if got := span(d); got != want {
-			t.Errorf("%d ns is %q, want %q", d, got, want)
-		}
-	}
-	for v, want := range map[float64]string{0: "0", 999: "999", 1000: "1,000", 1234567.25: "1,234,567.3", 12.04: "12", 0.25: "0.3"} {
-		if got := number(v); got != want {
-			t.Errorf("%v is %q, want %q", v, got, want)
-		}
-	}
-}
-
-// The whole page, of a load with everything in it.
-func TestLoadText(t *testing.T) {
-	work, err := endpoint.NewRequests([]byte(`{"targets": [["/x"]], "status": "2xx"}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	j := &loadJob{urls: []string{"http://127.0.0.1:8080/x"}, agents: 2, Workload: work}
-	j.task.Engine = "native"
-	j.warmup.Duration = 5 * time.Second
-	j.phase = load.Phase{Model: load.Open, Rate: 1200, Arrivals: load.Poisson, Connections: 256, Duration: 10 * time.Second, Timeout: time.Second}
-	m := newMeasurement(j.phase, 2, nil)
-	m.passed = j.phase.Duration
-	w := load.Window{
-		Books:     stats.Books{Planned: 12_000, Sent: 11_900, Dropped: 100, OK: 11_000, Bad: 500, Timeout: 300, Error: 100, Late: 7, Queued: 1234},
-		Status:    map[int]int64{200: 11_000, 503: 500},
-		Outcomes:  map[string]int64{"status 503": 500, "timeout": 300, "refused": 60, "ports": 40},
-		Lost:      map[string]int64{"ports": 40},
-		Unwritten: 100, Opened: 256, CPU: 2 * time.Second,
-		Response: stats.NewHistogram(), Service: stats.NewHistogram(), Lateness: stats.NewHistogram(),
-	}
-	w.Response.RecordN(2*time.Millisecond, 11_500)
-	w.Service.RecordN(1500*time.Microsecond, 11_500)
-	w.Lateness.RecordN(80*time.Microsecond, 11_900)
-	for range 400 {
-		w.Response.RecordOver(time.Second)
-	}
-	for range 300 {
-		w.Service.RecordOver(time.Second)
-	}
-	m.total.add(w)
-	m.agents[1].add(w)
-	m.lost = []string{"agent 0 was lost: it froze"}
-	spread := 34 * time.Millisecond
-	m.spread = &spread
-	var b strings.Builder
-	if err := writeLoadText(&b, j, m, m.result()); err != nil {
-		t.Fatal(err)
-	}
-	golden := filepath.Join("testdata", "load", "page.golden")
-	if os.Getenv("UPDATE") != "" {
-		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if b.String() != string(want) {
-		t.Errorf("the page is\n%s\nwant\n%s", &b, want)
-	}
-	m.interrupted, m.passed, m.lost = true, 3*time.Second, nil
-	b.Reset()
-	if err := writeLoadText(&b, j, m, m.result()); err != nil {
-		t.Fatal(err)
-	}
-	if text := b.String(); !strings.Contains(text, "\nInterrupted after 3s of 10s: ") || strings.Contains(text, "INVALID") {
-		t.Errorf("the page of an interrupted load is\n%s", text)
-	}
 }

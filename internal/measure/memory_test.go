@@ -1,4 +1,4 @@
-package cli
+package measure
 
 import (
 	"context"
@@ -20,7 +20,7 @@ type reel struct {
 	at      map[int]func() // by second: what to do before it
 }
 
-func (r *reel) run(_ context.Context, _ load.Phase, sink func(int, load.Window)) (ending, error) {
+func (r *reel) Run(_ context.Context, _ load.Phase, sink func(int, load.Window)) (Ending, error) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for second := range r.windows {
 		if do := r.at[second]; do != nil {
@@ -43,10 +43,8 @@ func (r *reel) run(_ context.Context, _ load.Phase, sink func(int, load.Window))
 		}
 	}
 	now := time.Now()
-	return ending{began: now, ended: now}, nil
+	return Ending{Began: now, Ended: now}, nil
 }
-
-func (r *reel) close() error { return nil }
 
 // load holds no more after a hundred times as many requests, with every file written.
 func TestMemoryOfLoadIsConstant(t *testing.T) {
@@ -56,11 +54,11 @@ func TestMemoryOfLoadIsConstant(t *testing.T) {
 		r.windows, r.each = 5_000, 100_000
 	}
 	dir := t.TempDir()
-	files, err := openLoadFiles(&loadFlags{hlog: filepath.Join(dir, "hlog"), hgrm: filepath.Join(dir, "hgrm"), windows: filepath.Join(dir, "windows")})
+	files, err := OpenFiles(Paths{HLog: filepath.Join(dir, "hlog"), HGRM: filepath.Join(dir, "hgrm"), Windows: filepath.Join(dir, "windows")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var m *measurement
+	var m *Measurement
 	phase := load.Phase{Name: "measure", Model: load.Open, Duration: time.Duration(r.windows) * time.Second}
 	m = newMeasurement(phase, 2, func(s int, sum *tally) { files.second(m, s, sum) })
 	var before, at int64
@@ -69,7 +67,7 @@ func TestMemoryOfLoadIsConstant(t *testing.T) {
 		t.Fatal(err)
 	}
 	after := loadtest.LiveHeap()
-	if err := files.close(m); err != nil {
+	if err := files.Close(m); err != nil {
 		t.Error(err)
 	}
 	b := m.total.books

@@ -1,4 +1,4 @@
-package cli
+package measure
 
 import (
 	"bufio"
@@ -21,48 +21,60 @@ const (
 	fileDigits  = 3
 )
 
-// loadFiles are the files a measurement is written to as it goes on. Writing
+// Files are the files a measurement is written to as it goes on. Writing
 // never disturbs it: the first error is told at the end.
-type loadFiles struct {
-	hlog, hgrm, windows *loadFile
+type Files struct {
+	hlog, hgrm, windows *file
 	header              bool  // of the hlog was written
 	start               int64 // of the phase, Unix time in ms, as good as the first second's arrival tells
 	err                 error
 }
 
-// loadFile is one of them; nil where it is not asked for.
-type loadFile struct {
+// file is one of them; nil where it is not asked for.
+type file struct {
 	file *os.File
 	*bufio.Writer
 }
 
-// openLoadFiles makes the files asked for, or none.
-func openLoadFiles(f *loadFlags) (*loadFiles, error) {
-	l := &loadFiles{}
+// Paths name the files a measurement is written to; empty: not asked for.
+type Paths struct{ HLog, HGRM, Windows string }
+
+// OpenError is a file that cannot be written.
+type OpenError struct {
+	Flag string // such as "hlog"
+	Err  error
+}
+
+func (e *OpenError) Error() string { return fmt.Sprintf("--%s: %v", e.Flag, e.Err) }
+func (e *OpenError) Unwrap() error { return e.Err }
+
+// OpenFiles makes the files asked for, or none; the error is an OpenError.
+func OpenFiles(p Paths) (*Files, error) {
+	l := &Files{}
 	for _, one := range []struct {
 		flag, path string
-		place      **loadFile
-	}{{"hlog", f.hlog, &l.hlog}, {"hgrm", f.hgrm, &l.hgrm}, {"window-json", f.windows, &l.windows}} {
+		place      **file
+	}{{"hlog", p.HLog, &l.hlog}, {"hgrm", p.HGRM, &l.hgrm}, {"window-json", p.Windows, &l.windows}} {
 		if one.path == "" {
 			continue
 		}
-		file, err := os.Create(one.path)
+		f, err := os.Create(one.path)
 		if err != nil {
-			return nil, errors.Join(misused("its folder must exist and be yours to write", "--%s: %w", one.flag, err), l.close(nil))
+			return nil, errors.Join(&OpenError{one.flag, err}, l.Close(nil))
 		}
-		*one.place = &loadFile{file, bufio.NewWriter(file)}
+		*one.place = &file{f, bufio.NewWriter(f)}
 	}
 	return l, nil
 }
 
-func (l *loadFiles) fail(err error) {
+func (l *Files) fail(err error) {
 	if l.err == nil && err != nil {
 		l.err = fmt.Errorf("load: %w", err)
 	}
 }
 
 // window writes one agent's second.
-func (l *loadFiles) window(agent int, w load.Window) {
+func (l *Files) window(agent int, w load.Window) {
 	if l.windows == nil {
 		return
 	}
@@ -73,7 +85,7 @@ func (l *loadFiles) window(agent int, w load.Window) {
 }
 
 // second writes the times of one second of all agents, with two tags.
-func (l *loadFiles) second(m *measurement, second int, t *tally) {
+func (l *Files) second(m *Measurement, second int, t *tally) {
 	if l.hlog == nil {
 		return
 	}
@@ -108,13 +120,13 @@ func dense(h *stats.Histogram) *hdrhistogram.Histogram {
 	return out
 }
 
-// close writes what is left; m is nil when nothing was measured.
-func (l *loadFiles) close(m *measurement) error {
+// Close writes what is left; m is nil when nothing was measured.
+func (l *Files) Close(m *Measurement) error {
 	if l.hgrm != nil && m != nil {
 		_, err := dense(m.total.response).PercentilesPrint(l.hgrm, 5, float64(time.Millisecond))
 		l.fail(err)
 	}
-	for _, f := range []*loadFile{l.hlog, l.hgrm, l.windows} {
+	for _, f := range []*file{l.hlog, l.hgrm, l.windows} {
 		if f != nil {
 			l.fail(f.Flush())
 			l.fail(f.file.Close())

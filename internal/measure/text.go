@@ -1,4 +1,4 @@
-package cli
+package measure
 
 import (
 	"fmt"
@@ -14,8 +14,8 @@ import (
 	"bakeoff/internal/load"
 )
 
-// writeLoadText prints a result for people.
-func writeLoadText(w io.Writer, j *loadJob, m *measurement, r loadResult) error {
+// WriteText prints a result for people.
+func WriteText(w io.Writer, j *Job, m *Measurement, r Result) error {
 	var b strings.Builder
 	b.WriteString(j.headline())
 	writeReasons(&b, m, r.Reasons)
@@ -31,7 +31,7 @@ func writeLoadText(w io.Writer, j *loadJob, m *measurement, r loadResult) error 
 
 // writeReasons prints why the measurement must not be used. That it was
 // interrupted, the first of them, its user knows.
-func writeReasons(b *strings.Builder, m *measurement, reasons []string) {
+func writeReasons(b *strings.Builder, m *Measurement, reasons []string) {
 	if m.interrupted {
 		fmt.Fprintf(b, "\n%s: this is what was measured so far\n", strings.ToUpper(reasons[0][:1])+reasons[0][1:])
 		reasons = reasons[1:]
@@ -46,8 +46,8 @@ func writeReasons(b *strings.Builder, m *measurement, reasons []string) {
 }
 
 // headline says what was asked for.
-func (j *loadJob) headline() string {
-	p := j.phase
+func (j *Job) headline() string {
+	p := j.Phase
 	how := fmt.Sprintf("closed model: %s for %v", plural(p.Connections, "connection"), p.Duration)
 	if p.Model == load.Open {
 		how = fmt.Sprintf("open model: %s for %v, %s arrivals, at most %s", j.rates(), p.Duration, p.Arrivals, plural(p.Connections, "connection"))
@@ -60,15 +60,15 @@ func (j *loadJob) headline() string {
 		{p.Think > 0, fmt.Sprintf("%v of think time", p.Think)},
 		{p.HTTP2, "HTTP/2"},
 		{p.Reconnect, "a connection per request"},
-		{j.warmup.Duration > 0, fmt.Sprintf("after %v of warm-up", j.warmup.Duration)},
+		{j.Warmup.Duration > 0, fmt.Sprintf("after %v of warm-up", j.Warmup.Duration)},
 		{true, fmt.Sprintf("time-out %v", p.Timeout)},
-		{true, fmt.Sprintf("%s, engine %s", plural(j.agents, "agent"), j.task.Engine)},
+		{true, fmt.Sprintf("%s, engine %s", plural(j.Agents, "agent"), j.Task.Engine)},
 	} {
 		if more.on {
 			how += ", " + more.text
 		}
 	}
-	return strings.Join(j.urls, "\n") + "\n" + how + "\n"
+	return strings.Join(j.URLs, "\n") + "\n" + how + "\n"
 }
 
 func plural(n int, what string) string {
@@ -99,7 +99,7 @@ func writeCounts(b *strings.Builder, counts []count) {
 	}
 }
 
-func writeBooks(b *strings.Builder, r loadResult) {
+func writeBooks(b *strings.Builder, r Result) {
 	counts := []count{
 		{"planned", r.Planned, perSecond(r.OfferedRate) + " offered"},
 		{"sent", r.Sent, perSecond(r.AchievedRate) + " achieved"},
@@ -129,7 +129,7 @@ type column struct {
 }
 
 // writeTimes prints the distributions side by side.
-func writeTimes(b *strings.Builder, m *measurement) {
+func writeTimes(b *strings.Builder, m *Measurement) {
 	columns := []column{{"service time", figures(m.total.service)}}
 	if m.phase.Model == load.Open {
 		columns = []column{{"response time", figures(m.total.response)}, columns[0], {"lateness", figures(m.total.lateness)}}
@@ -169,7 +169,7 @@ func (f figure) text() string {
 	return above(f.censored) + span(f.value)
 }
 
-func writeStatus(b *strings.Builder, j *loadJob, t *tally) {
+func writeStatus(b *strings.Builder, j *Job, t *tally) {
 	if len(t.status) == 0 {
 		return
 	}
@@ -216,7 +216,7 @@ func faults() map[string]string {
 }
 
 // writeHealth prints what the generator says of itself.
-func writeHealth(b *strings.Builder, m *measurement) {
+func writeHealth(b *strings.Builder, m *Measurement) {
 	t := m.total
 	fmt.Fprintf(b, "\ngenerator: %s of CPU time", span(t.cpu))
 	if m.passed > 0 {
@@ -263,7 +263,7 @@ func writeUses(b *strings.Builder, uses []agentUse) {
 }
 
 // worstLateness is that of the agent nearest to its bound, with the bound.
-func (m *measurement) worstLateness() (late, bound time.Duration) {
+func (m *Measurement) worstLateness() (late, bound time.Duration) {
 	worst := -1.0
 	for _, a := range m.agents {
 		l, limit := a.health(m.phase.Model).LatenessBound()

@@ -1,9 +1,16 @@
-package cli
+// Package measure is one measurement of URLs without a plan: what is asked for
+// (Job), who carries it out (this process, or agents), its windows as they come,
+// and its result as text, JSON and files of histograms.
+//
+// It reads no flags, starts no process and knows no exit status: its caller does. It refuses to
+// call a measurement valid whose agents were themselves the limit, or whose books do not hold.
+package measure
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"bakeoff/internal/load"
@@ -75,8 +82,8 @@ func (t *tally) health(model string) load.Health {
 	return load.Health{Model: model, Planned: t.books.Planned, Lost: t.lost, Lateness: t.lateness, Service: t.service, Strain: t.strain}
 }
 
-// measurement is one phase with what the agents told of it.
-type measurement struct {
+// Measurement is one phase with what the agents told of it.
+type Measurement struct {
 	phase       load.Phase
 	total       *tally
 	agents      []*tally
@@ -88,8 +95,8 @@ type measurement struct {
 	spread      *time.Duration // of the actual starts of several agents
 }
 
-func newMeasurement(phase load.Phase, agents int, each func(second int, t *tally)) *measurement {
-	m := &measurement{phase: phase, total: newTally(), seconds: seconds{agents: agents, pass: each}}
+func newMeasurement(phase load.Phase, agents int, each func(second int, t *tally)) *Measurement {
+	m := &Measurement{phase: phase, total: newTally(), seconds: seconds{agents: agents, pass: each}}
 	for range agents {
 		m.agents = append(m.agents, newTally())
 	}
@@ -97,15 +104,46 @@ func newMeasurement(phase load.Phase, agents int, each func(second int, t *tally
 }
 
 // unused is a measurement that was never begun because the warm-up w came to an untimely end.
-func (m *measurement) unused(phase load.Phase) *measurement {
+func (m *Measurement) unused(phase load.Phase) *Measurement {
 	n := newMeasurement(phase, len(m.agents), nil)
 	n.interrupted, n.lost = m.interrupted, m.lost
 	return n
 }
 
+// Run carries out the warm-up and the phase that counts. A measurement that was
+// made is returned whatever went wrong after it. How it goes is shown
+// on progress; what was asked for is written to files as it goes on.
+func Run(ctx context.Context, j *Job, g Generator, files *Files, progress io.Writer) (*Measurement, error) {
+	live := newLive(progress)
+	defer live.close()
+	if j.Warmup.Duration > 0 {
+		live.begin("warm-up", j.Warmup.Duration)
+		w := newMeasurement(j.Warmup, j.Agents, live.second)
+		if err := w.run(ctx, g, nil); err != nil {
+			return nil, err
+		}
+		if w.interrupted || len(w.lost) > 0 {
+			return w.unused(j.Phase), nil
+		}
+	}
+	live.begin("measuring", j.Phase.Duration)
+	var m *Measurement
+	m = newMeasurement(j.Phase, j.Agents, func(s int, t *tally) {
+		live.second(s, t)
+		files.second(m, s, t)
+	})
+	if err := m.run(ctx, g, files.window); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// Interrupted tells whether the measurement was cut short by its caller.
+func (m *Measurement) Interrupted() bool { return m.interrupted }
+
 // run carries the phase out; window, where given, sees every window of every agent.
-func (m *measurement) run(ctx context.Context, g generator, window func(agent int, w load.Window)) error {
-	end, err := g.run(ctx, m.phase, func(agent int, w load.Window) {
+func (m *Measurement) run(ctx context.Context, g Generator, window func(agent int, w load.Window)) error {
+	end, err := g.Run(ctx, m.phase, func(agent int, w load.Window) {
 		if window != nil {
 			window(agent, w)
 		}
@@ -115,7 +153,7 @@ func (m *measurement) run(ctx context.Context, g generator, window func(agent in
 		m.seconds.add(w)
 	})
 	m.seconds.flush()
-	m.began, m.lost, m.spread = end.began, end.lost, end.spread
+	m.began, m.lost, m.spread = end.Began, end.Lost, end.Spread
 	if len(m.lost) > 0 {
 		m.total.closeBooks()
 	}
@@ -125,15 +163,15 @@ func (m *measurement) run(ctx context.Context, g generator, window func(agent in
 	}
 	if m.interrupted || len(m.lost) > 0 {
 		m.passed = 0
-		if !end.began.IsZero() {
-			m.passed = min(max(end.ended.Sub(end.began), 0), m.phase.Duration)
+		if !end.Began.IsZero() {
+			m.passed = min(max(end.Ended.Sub(end.Began), 0), m.phase.Duration)
 		}
 	}
 	return err
 }
 
 // reasons say why the measurement must not be used; none: it may be.
-func (m *measurement) reasons() []string {
+func (m *Measurement) reasons() []string {
 	var out []string
 	if m.interrupted {
 		out = append(out, fmt.Sprintf("interrupted after %v of %v", m.passed.Round(time.Millisecond), m.phase.Duration))
@@ -162,7 +200,7 @@ type agentLimit struct {
 }
 
 // limits are those of all agents, in order.
-func (m *measurement) limits() []agentLimit {
+func (m *Measurement) limits() []agentLimit {
 	out := []agentLimit{}
 	for i, a := range m.agents {
 		for _, l := range a.health(m.phase.Model).Limited() {

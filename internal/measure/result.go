@@ -1,4 +1,4 @@
-package cli
+package measure
 
 import (
 	"maps"
@@ -11,9 +11,9 @@ import (
 	"bakeoff/internal/stats"
 )
 
-// loadResult is what load prints as JSON. Rates are per second, over
+// Result is what is printed as JSON. Rates are per second, over
 // duration_ns.
-type loadResult struct {
+type Result struct {
 	Planned int64 `json:"planned"`
 	Sent    int64 `json:"sent"`
 	OK      int64 `json:"ok"`
@@ -126,7 +126,7 @@ func maxOf(h *stats.Histogram) time.Duration {
 }
 
 // note writes the figures of a distribution into the result.
-func (r *loadResult) note(t *times, h *stats.Histogram) {
+func (r *Result) note(t *times, h *stats.Histogram) {
 	places := []**int64{&t.Min, &t.Mean, &t.P50, &t.P90, &t.P95, &t.P99, &t.P999, &t.P9999, &t.Max}
 	for i, f := range figures(h) {
 		if f.known {
@@ -142,10 +142,10 @@ func (r *loadResult) note(t *times, h *stats.Histogram) {
 	}
 }
 
-// result sums the measurement up.
-func (m *measurement) result() loadResult {
+// Result sums the measurement up.
+func (m *Measurement) Result() Result {
 	b := m.total.books
-	r := loadResult{
+	r := Result{
 		Planned: b.Planned, Sent: b.Sent, OK: b.OK, Bad: b.Bad, Timeout: b.Timeout, Error: b.Error, Dropped: b.Dropped,
 		Late: b.Late, Queued: b.Queued, Errors: m.total.errors(), Status: map[string]int64{}, Duration: int64(m.passed),
 		SamplesNeeded: map[string]int64{}, Censored: []string{}, CPU: int64(m.total.cpu), Reasons: []string{},
@@ -170,7 +170,7 @@ func (m *measurement) result() loadResult {
 }
 
 // uses are what the agents used, in order.
-func (m *measurement) uses() []agentUse {
+func (m *Measurement) uses() []agentUse {
 	out := []agentUse{}
 	for i, a := range m.agents {
 		most := a.strain.Most()

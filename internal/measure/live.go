@@ -1,9 +1,10 @@
-package cli
+package measure
 
 import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/term"
@@ -14,9 +15,9 @@ import (
 // plainEvery is how many seconds a line stands for where there is no terminal.
 const plainEvery = 5
 
-// loadLive shows how a measurement goes: one line that is drawn over each
+// live shows how a measurement goes: one line that is drawn over each
 // second on a terminal, a plain line every few seconds elsewhere.
-type loadLive struct {
+type live struct {
 	w        io.Writer
 	terminal bool
 	name     string // of the phase
@@ -25,8 +26,8 @@ type loadLive struct {
 	from     int    // the first of them
 }
 
-func newLoadLive(w io.Writer) *loadLive {
-	l := &loadLive{w: w, since: newTally()}
+func newLive(w io.Writer) *live {
+	l := &live{w: w, since: newTally()}
 	if file, ok := w.(*os.File); ok {
 		l.terminal = term.IsTerminal(int(file.Fd()))
 	}
@@ -34,7 +35,7 @@ func newLoadLive(w io.Writer) *loadLive {
 }
 
 // begin names the phase that follows.
-func (l *loadLive) begin(name string, expect time.Duration) {
+func (l *live) begin(name string, expect time.Duration) {
 	l.name, l.expect, l.since, l.from = name, expect, newTally(), 0
 	if l.terminal {
 		fmt.Fprintf(l.w, "\r\033[K%s", name)
@@ -44,7 +45,7 @@ func (l *loadLive) begin(name string, expect time.Duration) {
 }
 
 // second shows one second of all agents.
-func (l *loadLive) second(second int, t *tally) {
+func (l *live) second(second int, t *tally) {
 	l.since.merge(t)
 	passed := time.Duration(second+1) * time.Second
 	if !l.terminal && (second+1)%plainEvery != 0 && passed < l.expect {
@@ -65,7 +66,7 @@ func (l *loadLive) second(second int, t *tally) {
 }
 
 // close removes the line, so that the result stands alone.
-func (l *loadLive) close() {
+func (l *live) close() {
 	if l.terminal {
 		fmt.Fprint(l.w, "\r\033[K")
 	}
@@ -133,4 +134,26 @@ func span(d time.Duration) string {
 		digits = 1
 	}
 	return fmt.Sprintf("%.*f %s", digits, v, name)
+}
+
+// clock is the time that has passed, such as 01:05.
+func clock(d time.Duration) string {
+	return fmt.Sprintf("%02d:%02d", int(d.Minutes()), int(d.Seconds())%60)
+}
+
+// bar is a short bar of how much of the expected time is over.
+func bar(passed, expected time.Duration) string {
+	const cells = 20
+	full := min(int(cells*passed/expected), cells)
+	return "[" + strings.Repeat("#", full) + strings.Repeat(".", cells-full) + "]"
+}
+
+// width is that of the terminal, or 100 columns.
+func width(w io.Writer) int {
+	if file, ok := w.(*os.File); ok {
+		if columns, _, err := term.GetSize(int(file.Fd())); err == nil && columns > 0 {
+			return columns
+		}
+	}
+	return 100
 }
