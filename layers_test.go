@@ -33,6 +33,7 @@ var forbidden = map[string][]string{
 	"endpoint": {"dataset", "target", "contract"},
 	"contract": {"platform", "platform/local", "balancer", "target", "load", "fleet"},
 	"target":   {"contract", "load", "fleet"},
+	"measure":  {"controller", "platform", "platform/local", "plan", "dataset"},
 }
 
 func TestImportsPointDown(t *testing.T) {

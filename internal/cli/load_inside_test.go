@@ -18,7 +18,6 @@ import (
 	"go.uber.org/goleak"
 
 	"bakeoff/internal/consent"
-	"bakeoff/internal/endpoint"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/measure"
 )
