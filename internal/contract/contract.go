@@ -82,7 +82,7 @@ func (r Result) Reasons() []record.Reason {
 		where = " at " + first.Replica
 	}
 	text := fmt.Sprintf("%d of %d checks failed %s the load, the first is %q%s: %s", len(failed), len(r.Checks), first.When, first.Name, where, first.Detail)
-	return []record.Reason{{Code: "contract", Text: text}}
+	return []record.Reason{{Code: record.CodeContract, Text: text}}
 }
 
 // Check asks the replicas of one target directly, and all of them through the

@@ -28,7 +28,7 @@ func Witness(books stats.Books, unwritten, reads, balancer int64) []record.Reaso
 		{"balancer", "requests", balancer},
 	} {
 		if text := disagree(books, unwritten, w.count); text != "" {
-			out = append(out, record.Reason{Code: "witness", Text: fmt.Sprintf("the %s counted %d %s, %s", w.who, w.count, w.what, text)})
+			out = append(out, record.Reason{Code: record.CodeWitness, Text: fmt.Sprintf("the %s counted %d %s, %s", w.who, w.count, w.what, text)})
 		}
 	}
 	return out

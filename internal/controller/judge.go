@@ -62,25 +62,25 @@ func (l *ledger) add(s fleet.Snapshot) {
 // were wrong, or an agent was itself the limit.
 func (t *trial) judge(phase load.Phase, l *ledger, w record.Witness, stolen float64) {
 	if err := l.books.Exact(); err != nil {
-		t.refuse("books", fmt.Errorf("phase %s: %w", phase.Name, err))
+		t.refuse(record.CodeBooks, fmt.Errorf("phase %s: %w", phase.Name, err))
 	}
 	for _, reason := range contract.Witness(l.books, l.unwritten, w.DatabaseReads, w.BalancerTotal) {
 		t.refuse(reason.Code, fmt.Errorf("phase %s: %s", phase.Name, reason.Text))
 	}
 	if share := wrongShare(l.books); share > maxWrong {
 		b := l.books
-		t.refuse("wrong-answers", fmt.Errorf("phase %s: %.2f %% of %d requests were not answered correctly (at most %.1f %%): bad %d, timeout %d, error %d, dropped %d%s%s",
+		t.refuse(record.CodeWrongAnswers, fmt.Errorf("phase %s: %.2f %% of %d requests were not answered correctly (at most %.1f %%): bad %d, timeout %d, error %d, dropped %d%s%s",
 			phase.Name, 100*share, b.Planned, 100*maxWrong, b.Bad, b.Timeout, b.Error, b.Dropped, classes(l.outcomes), l.ours()))
 	}
 	for _, agent := range slices.Sorted(maps.Keys(l.agents)) {
 		a := l.agents[agent]
 		health := load.Health{Model: phase.Model, Planned: a.books.Planned, Lost: a.lost, Lateness: a.lateness, Service: a.service, Strain: a.strain}
 		for _, l := range health.Limited() {
-			code, host := "generator-limited", ""
+			code, host := record.CodeGeneratorLimited, ""
 			if l.InTime {
 				host = fmt.Sprintf(" (the host took %.1f %% of this machine's time away meanwhile)", 100*stolen)
 				if stolen > maxStolen {
-					code = "disturbed-host"
+					code = record.CodeDisturbedHost
 				}
 			}
 			t.refuse(code, fmt.Errorf("phase %s, agent %d: %s%s", phase.Name, agent, l.Text, host))

@@ -45,14 +45,14 @@ func (r *run) conduct(ctx context.Context, place plan.Trial, attempt, position i
 		t.hold(ctx)
 	}
 	if err := t.clear(ctx); err != nil {
-		t.refuse("not-stopped", err)
+		t.refuse(record.CodeNotStopped, err)
 	}
 	if ctx.Err() != nil {
 		t.rec.Status = record.TrialAborted
-		t.refuse("interrupted", context.Cause(ctx))
+		t.refuse(record.CodeInterrupted, context.Cause(ctx))
 	} else if fatal != nil {
 		t.rec.Status = record.TrialAborted
-		t.refuse("run-ended", fatal)
+		t.refuse(record.CodeRunEnded, fatal)
 	}
 	t.rec.Ended = time.Now()
 	if err := writer.Finish(t.rec); err != nil {
@@ -122,9 +122,9 @@ func (t *trial) deploy(ctx context.Context) error {
 // reasonOf names why a target could not be started.
 func reasonOf(err error) string {
 	if errors.Is(err, target.ErrNoOverlap) {
-		return "no-overlap"
+		return record.CodeNoOverlap
 	}
-	return "not-ready"
+	return record.CodeNotReady
 }
 
 // check looks whether the answers are right and tells whether they are.
@@ -200,7 +200,7 @@ func (t *trial) phase(ctx context.Context, phase load.Phase, last bool) error {
 	}
 	t.rec.Phases = append(t.rec.Phases, rec)
 	for _, lost := range report.Lost {
-		t.refuse("agent-lost", fmt.Errorf("agent %d in phase %s: %s", lost.Agent, phase.Name, lost.Why))
+		t.refuse(record.CodeAgentLost, fmt.Errorf("agent %d in phase %s: %s", lost.Agent, phase.Name, lost.Why))
 	}
 	if ctx.Err() != nil {
 		return nil
@@ -212,7 +212,7 @@ func (t *trial) phase(ctx context.Context, phase load.Phase, last bool) error {
 		t.judge(phase, book, rec.Witness, stolen())
 	}
 	if err := t.d.intact(); err != nil {
-		t.refuse("worker-gone", fmt.Errorf("phase %s: %w", phase.Name, err))
+		t.refuse(record.CodeWorkerGone, fmt.Errorf("phase %s: %w", phase.Name, err))
 	}
 	return nil
 }

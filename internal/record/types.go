@@ -144,15 +144,6 @@ type Pilot struct {
 	Slowest    string             `json:"slowest"`
 }
 
-// Reason says why a trial is invalid; Code is one of a fixed set.
-type Reason struct {
-	Code string `json:"code"` // such as "agent-lost", "contract", "books", "witness", "not-ready", "no-answer", "no-overlap", "generator-limited"
-	Text string `json:"text"`
-	// Cause says why the generator was the limit: "ports", "descriptors", "memory", "permit", "stopped", "quota",
-	// "starved", "host", "collector", "loop", "unknown"; empty for other codes.
-	Cause string `json:"cause,omitempty"`
-}
-
 // Trial is trial.json.
 type Trial struct {
 	Format   int        `json:"format"`

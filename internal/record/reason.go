@@ -1,0 +1,44 @@
+package record
+
+// Reason says why a trial is invalid, or what to know of a valid one.
+type Reason struct {
+	Code string `json:"code"` // one of the Code constants
+	Text string `json:"text"`
+	// Cause says why an agent was the limit: one of the Cause constants; empty for other codes.
+	Cause string `json:"cause,omitempty"`
+}
+
+// Codes of reasons. This is the whole table; docs/format.md explains each, and
+// a test compares the two. Those marked "gate" can be computed again from the
+// record by package gate.
+const (
+	CodeContract         = "contract"          // checks of the contract failed before or after the load
+	CodeNoAnswer         = "no-answer"         // a running server gave no answer at all
+	CodeNotReady         = "not-ready"         // the target could not be started
+	CodeNoOverlap        = "no-overlap"        // workers could not show two statements running at once
+	CodeWorkerGone       = "worker-gone"       // a worker ended during the load
+	CodeAgentLost        = "agent-lost"        // an agent fell silent or ended
+	CodeBooks            = "books"             // gate: the agents' counts do not add up
+	CodeWitness          = "witness"           // gate: database or balancer counted something else than the agents
+	CodeWrongAnswers     = "wrong-answers"     // gate: too many requests were not answered correctly
+	CodeGeneratorLimited = "generator-limited" // gate: an agent was the limit, not the target
+	CodeDisturbedHost    = "disturbed-host"    // gate: others used the machine during the load
+	CodeNotStopped       = "not-stopped"       // the target could not be stopped
+	CodeInterrupted      = "interrupted"       // the user ended the run
+	CodeRunEnded         = "run-ended"         // an error ended the run
+)
+
+// Causes for which an agent was itself the limit.
+const (
+	CausePorts       = "ports"       // no local port was left
+	CauseDescriptors = "descriptors" // no descriptor was left
+	CauseMemory      = "memory"      // the kernel had no memory for a connection
+	CausePermit      = "permit"      // the controller was silent, so it might not send
+	CauseStopped     = "stopped"     // its process stood still
+	CauseQuota       = "quota"       // a CPU quota held it back
+	CauseStarved     = "starved"     // others had the cores
+	CauseHost        = "host"        // the host took the machine's time
+	CauseCollector   = "collector"   // its own garbage collector
+	CauseLoop        = "loop"        // its loop had more to do than one core can
+	CauseUnknown     = "unknown"     // it was late, and nothing of the above is seen
+)
