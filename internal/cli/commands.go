@@ -19,6 +19,7 @@ import (
 	"bakeoff/internal/platform/local"
 	"bakeoff/internal/record"
 	"bakeoff/internal/report"
+	"bakeoff/internal/venue/machine"
 )
 
 func checkCommand(env Env) *cobra.Command {
@@ -37,7 +38,7 @@ that load may not go to, and what this machine lacks. For a good plan it prints 
 }
 
 func checkPlan(ctx context.Context, env Env, short bool, path string) error {
-	o, err := options(env, &runFlags{short: short}, path)
+	o, _, err := options(env, &runFlags{short: short}, path)
 	if err != nil {
 		return err
 	}
@@ -238,7 +239,7 @@ func cleanCommand(env Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			folders, err := controller.Sweep()
+			folders, err := machine.Sweep()
 			if err != nil {
 				return err
 			}

@@ -10,6 +10,7 @@ import (
 	"bakeoff/internal/controller"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/target"
+	"bakeoff/internal/venue/machine"
 )
 
 func doctorCommand(env Env) *cobra.Command {
@@ -43,7 +44,7 @@ func doctor(ctx context.Context, env Env, plans []string, packagesOnly bool) err
 		if err != nil {
 			return err
 		}
-		missing, err := controller.Missing(ctx, controller.Options{Plan: p, Recipes: recipes})
+		missing, err := controller.Missing(ctx, controller.Options{Plan: p, Recipes: recipes, Venue: &machine.Venue{}})
 		if err != nil {
 			return explain(err)
 		}

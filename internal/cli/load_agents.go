@@ -7,9 +7,9 @@ import (
 	"os"
 	"path/filepath"
 
-	"bakeoff/internal/controller"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/platform/local"
+	"bakeoff/internal/venue/machine"
 )
 
 // loadAgents are agents of load as processes of this machine.
@@ -38,7 +38,7 @@ func startAgents(ctx context.Context, env Env, count int) (*loadAgents, error) {
 	for _, other := range p.Others() {
 		fmt.Fprintf(env.Stderr, "bakeoff: warning: run %s (process %d) is under way on this machine: the two disturb each other\n", other.Run, other.Controller.PID)
 	}
-	dir, forget, err := controller.TemporaryForLoad()
+	dir, forget, err := machine.Temporary("load")
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
 	}

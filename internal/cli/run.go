@@ -14,11 +14,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"bakeoff/internal/controller"
+	"bakeoff/internal/fleet"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/platform/local"
 	"bakeoff/internal/record"
 	"bakeoff/internal/report"
 	"bakeoff/internal/strictyaml"
+	"bakeoff/internal/venue/machine"
 )
 
 // runFlags are the flags of run and verify.
@@ -84,7 +86,7 @@ func runPlan(ctx context.Context, env Env, f runFlags, path string) error {
 
 // prepare turns flags and a plan file into the options of a run, with the platform open.
 func prepare(ctx context.Context, env Env, f runFlags, path string) (controller.Options, func() error, error) {
-	o, err := options(env, &f, path)
+	o, here, err := options(env, &f, path)
 	if err != nil {
 		return o, nil, err
 	}
@@ -94,53 +96,62 @@ func prepare(ctx context.Context, env Env, f runFlags, path string) (controller.
 	if err := controller.Preflight(ctx, o); err != nil {
 		return o, nil, explain(err)
 	}
+	self, err := os.Executable()
+	if err != nil {
+		return o, nil, fmt.Errorf("own path: %w", err)
+	}
 	p, err := local.Open(ctx, local.Options{
-		Self: append(o.Self, "guard"), StateDir: filepath.Join(o.CacheDir, "state"), Share: f.share, Label: o.Plan.Name,
+		Self: []string{self, "guard"}, StateDir: filepath.Join(here.CacheDir, "state"), Share: f.share, Label: o.Plan.Name,
 		Lock: env.Getenv("BAKEOFF_LOCK"), // for tests: they must neither wait for a real run nor disturb it
 	})
 	if err != nil {
 		return o, nil, err
 	}
-	if _, err := controller.Sweep(); err != nil {
+	if _, err := machine.Sweep(); err != nil {
 		fmt.Fprintf(env.Stderr, "bakeoff: warning: %v\n", err)
 	}
-	o.Platform, o.Shared = p, f.share
-	o.Others = func() []string {
+	o.Shared = f.share
+	here.Platform = p
+	here.Shared = func() []string {
 		var out []string
 		for _, other := range p.Others() {
 			out = append(out, fmt.Sprintf("run %s (process %d)", other.Run, other.Controller.PID))
 		}
 		return out
 	}
+	o.Load = func(ctx context.Context, logDir string) (controller.Loader, error) {
+		return fleet.Start(ctx, fleet.Options{
+			Platform: p, Self: []string{self}, Count: o.Plan.Agents.Count, LogDir: logDir,
+			Version: o.Version, PlanDigest: o.Plan.Digest(), Env: passedOn(env),
+		})
+	}
 	return o, p.Close, nil
 }
 
-// options are those of a run without a platform.
-func options(env Env, f *runFlags, path string) (controller.Options, error) {
+// options are those of a run on this machine, which has no platform yet: enough for what is
+// known beforehand.
+func options(env Env, f *runFlags, path string) (controller.Options, *machine.Venue, error) {
 	p, given, err := f.plan(env, path)
 	if err != nil {
-		return controller.Options{}, err
+		return controller.Options{}, nil, err
 	}
 	cache, err := cacheDir(env)
 	if err != nil {
-		return controller.Options{}, err
+		return controller.Options{}, nil, err
 	}
 	recipes, err := fs.Sub(env.Assets, "targets")
 	if err != nil {
-		return controller.Options{}, fmt.Errorf("targets: %w", err)
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return controller.Options{}, fmt.Errorf("own path: %w", err)
+		return controller.Options{}, nil, fmt.Errorf("targets: %w", err)
 	}
 	out, resume, err := f.folders()
 	if err != nil {
-		return controller.Options{}, err
+		return controller.Options{}, nil, err
 	}
+	here := &machine.Venue{CacheDir: cache}
 	return controller.Options{
-		Plan: p, PlanGiven: given, Recipes: recipes, PlatformName: "local", Self: []string{self}, CacheDir: cache,
-		AgentEnv: passedOn(env), Out: out, Resume: resume, Keep: f.keep, Short: f.short, MaxTime: f.maxTime, Version: version(),
-	}, nil
+		Plan: p, PlanGiven: given, Recipes: recipes, Venue: here,
+		Out: out, Resume: resume, Keep: f.keep, Short: f.short, MaxTime: f.maxTime, Version: version(),
+	}, here, nil
 }
 
 // folders are those of the flags as absolute paths: processes of a run have

@@ -11,9 +11,11 @@ import (
 	"io/fs"
 	"time"
 
-	"bakeoff/internal/load"
+	"bakeoff/internal/contract"
+	"bakeoff/internal/fleet"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/platform"
+	"bakeoff/internal/venue"
 )
 
 // ErrInterrupted is the cause of a context cancelled by the user: the run
@@ -39,27 +41,37 @@ const attempts = 3
 
 // Options say what to run and where.
 type Options struct {
-	Plan         *plan.Plan
-	PlanGiven    []byte // the plan file as it was given
-	Recipes      fs.FS  // the folder targets/
-	Platform     platform.Platform
-	PlatformName string
-	Self         []string // argv of this program, before a role's name
-	AgentEnv     []string // environment of the agents as KEY=VALUE, such as which certificates to trust
-	CacheDir     string   // prepared targets and filled tables
-	Out          string   // folder of runs
-	Resume       string   // an existing run directory to go on with
-	Keep         bool     // leave the first trial's processes running until the context ends
-	Short        bool
-	Shared       bool
-	// Others names the runs that shared the machine with this one so far; nil means none can.
-	Others  func() []string
+	Plan      *plan.Plan
+	PlanGiven []byte      // the plan file as it was given
+	Recipes   fs.FS       // the folder targets/
+	Venue     venue.Venue // where things live
+	// Load starts who loads, with a folder for its logs.
+	Load    func(ctx context.Context, logDir string) (Loader, error)
+	Out     string // folder of runs
+	Resume  string // an existing run directory to go on with
+	Keep    bool   // leave the first trial's processes running until the context ends
+	Short   bool
+	Shared  bool
 	MaxTime time.Duration // 0: no bound
 	Version string
-	// NewEngine makes the engines by name as agents do; used to refuse unknown ones early.
-	Engines map[string]func() load.Engine
 	// Progress is told what happens; nil tells nobody. It is called from one goroutine at a time.
 	Progress func(Event)
+
+	// checked makes the contract's check in place of the contract itself; nil but in tests.
+	checked func(ctx context.Context, c *contract.Contract, when string, replicas []contract.Endpoint, front string) (contract.Result, error)
+}
+
+// A Loader is who loads. *fleet.Fleet is one. Only one Run or Heal is under way at a time.
+type Loader interface {
+	// Run carries out one phase and hands every window to sink, from its own goroutine. A lost
+	// agent is no error: it stands in the report.
+	Run(ctx context.Context, task fleet.Task, sink func(fleet.Snapshot)) (fleet.Report, error)
+	// Heal replaces what was lost.
+	Heal(ctx context.Context) error
+	// Processes are the loader's own, to be sampled; Notes say of them what a reader of the run must know.
+	Processes() []platform.Process
+	Notes() []string
+	Close() error
 }
 
 // Event is something a person may want to see.

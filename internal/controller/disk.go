@@ -3,8 +3,6 @@ package controller
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -47,27 +45,11 @@ func (o *Options) diskNeeded(trials int) int64 {
 
 // room refuses to begin or to go on where the disk has no room for so many trials.
 func (o *Options) room(dir string, trials int) error {
-	needed, free := o.diskNeeded(trials), freeBytes(dir)
+	needed, free := o.diskNeeded(trials), o.Venue.Room(dir)
 	if free >= 0 && free < needed {
 		return &DiskError{Dir: dir, Free: free, Needed: needed}
 	}
 	return nil
-}
-
-// freeBytes is what the user may still write on the disk of a folder that may not
-// exist yet, or -1 where that cannot be known.
-func freeBytes(dir string) int64 {
-	for {
-		var s unix.Statfs_t
-		err := unix.Statfs(dir, &s)
-		if err == nil {
-			return int64(s.Bavail) * int64(s.Bsize)
-		}
-		if !errors.Is(err, os.ErrNotExist) || filepath.Dir(dir) == dir {
-			return -1
-		}
-		dir = filepath.Dir(dir)
-	}
 }
 
 // explainDisk adds to an error that a full disk caused what is needed.
@@ -76,7 +58,7 @@ func (r *run) explainDisk(err error) error {
 		return err
 	}
 	dir := r.writer.Dir()
-	return &DiskError{Dir: dir, Begun: true, Free: freeBytes(dir), Needed: r.o.diskNeeded(r.trials - r.number), err: firstError(err)}
+	return &DiskError{Dir: dir, Begun: true, Free: r.o.Venue.Room(dir), Needed: r.o.diskNeeded(r.trials - r.number), err: firstError(err)}
 }
 
 // firstError is the first of joined errors: on a full disk the others repeat it.

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"bakeoff/internal/collect"
 	"bakeoff/internal/contract"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
@@ -120,12 +119,12 @@ func wrongShare(b stats.Books) float64 {
 	return float64(b.Bad+b.Timeout+b.Error+b.Dropped) / float64(b.Planned)
 }
 
-// stealing returns a function that tells which share of this machine's time
+// stealing returns a function that tells which share of the machine's time
 // the host took away since now; 0 where that is not known.
-func stealing() func() float64 {
-	before, from, err := collect.Stolen()
+func (r *run) stealing() func() float64 {
+	before, from, err := r.o.Venue.Stolen()
 	return func() float64 {
-		after, until, errAfter := collect.Stolen()
+		after, until, errAfter := r.o.Venue.Stolen()
 		if err != nil || errAfter != nil || until <= from {
 			return 0
 		}
@@ -141,7 +140,7 @@ const quietWithin = 20 * time.Second
 func (r *run) awaitQuiet(ctx context.Context) {
 	deadline := time.Now().Add(quietWithin)
 	for time.Now().Before(deadline) && ctx.Err() == nil {
-		stolen := stealing()
+		stolen := r.stealing()
 		select {
 		case <-ctx.Done():
 		case <-time.After(time.Second):

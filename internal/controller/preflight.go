@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
-	"bakeoff/internal/balancer"
 	"bakeoff/internal/database"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/target"
@@ -39,39 +37,19 @@ func (e *MissingError) Packages() []string {
 	return out
 }
 
-// overhead as seen on two cores.
-func (s *recipes) overhead() plan.Overhead {
-	return plan.Overhead{Setup: 40 * time.Second, Trial: 9 * time.Second, Phase: 500 * time.Millisecond}
-}
+func (s *recipes) overhead() plan.Overhead { return s.o.Venue.Overhead() }
 
 // missing are servers and what the recipes ask for.
 func (s *recipes) missing(ctx context.Context) ([]target.Need, error) {
-	o := s.o
-	var out []target.Need
-	if o.Plan.Database.Kind != "external" {
-		if err := database.Installed(ctx); err != nil {
-			out = append(out, target.Need{What: "a database server (mariadbd or mysqld)", Package: "mariadb-server"})
-		}
-	}
-	if o.Plan.Balancer.Kind == "nginx" {
-		if _, err := balancer.Find(); err != nil {
-			out = append(out, target.Need{What: "nginx", Package: "nginx-light"})
-		}
-	}
-	seen := map[string]bool{}
-	for _, t := range o.Plan.Targets {
-		e, err := o.entrant(t)
+	var all []*target.Recipe
+	for _, t := range s.o.Plan.Targets {
+		e, err := s.o.entrant(t)
 		if err != nil {
 			return nil, err
 		}
-		for _, need := range e.recipe.Missing(ctx) {
-			if !seen[need.What] {
-				seen[need.What] = true
-				out = append(out, need)
-			}
-		}
+		all = append(all, e.recipe)
 	}
-	return out, nil
+	return s.o.Venue.Missing(ctx, s.o.Plan, all)
 }
 
 // preflight finds unknown recipes, a connection budget that does not hold,

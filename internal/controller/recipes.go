@@ -4,18 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"time"
 
-	"bakeoff/internal/balancer"
 	"bakeoff/internal/collect"
-	"bakeoff/internal/database"
 	"bakeoff/internal/dataset"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/record"
 	"bakeoff/internal/target"
+	"bakeoff/internal/venue"
 )
 
 // recipes is the stage of targets that are deployed for the run: prepared
@@ -24,7 +20,7 @@ type recipes struct {
 	o        *Options
 	entrants []*entrant // in plan order
 	rows     *dataset.Dataset
-	db       *database.Server
+	db       venue.Database // nil until it is open
 	dbInfo   record.DatabaseInfo
 	balancer record.BalancerInfo
 	command  string // that started the private database, as a shell line
@@ -50,7 +46,7 @@ func (o *Options) prepare(ctx context.Context) ([]*entrant, error) {
 		key := t.Recipe + "/" + t.Variant
 		if done[key] == nil {
 			o.tell(Event{Text: "preparing " + key})
-			if done[key], err = o.prepareOne(ctx, e); err != nil {
+			if done[key], err = o.Venue.Prepare(ctx, e.recipe); err != nil {
 				return nil, err
 			}
 		}
@@ -72,30 +68,6 @@ func (o *Options) entrant(t plan.Target) (*entrant, error) {
 	return &entrant{plan: t, recipe: recipe, Deployment: o.Plan.Deployed(t)}, nil
 }
 
-func or(value, otherwise int) int {
-	if value != 0 {
-		return value
-	}
-	return otherwise
-}
-
-// prepareOne runs a recipe's preparation; what it prints goes to a log that is named when it fails.
-func (o *Options) prepareOne(ctx context.Context, e *entrant) (*target.Prepared, error) {
-	if err := os.MkdirAll(o.CacheDir, 0o700); err != nil {
-		return nil, fmt.Errorf("controller: %w", err)
-	}
-	log, err := os.CreateTemp(o.CacheDir, "prepare-"+e.plan.Recipe+"-*.log")
-	if err != nil {
-		return nil, fmt.Errorf("controller: %w", err)
-	}
-	prepared, err := target.Prepare(ctx, e.recipe, filepath.Join(o.CacheDir, "targets"), io.Writer(log))
-	err = errors.Join(err, log.Close())
-	if err != nil && ctx.Err() == nil {
-		return nil, fmt.Errorf("prepare %s (log: %s): %w", e.plan.Recipe, log.Name(), err)
-	}
-	return prepared, errors.Join(err, os.Remove(log.Name()))
-}
-
 // open prepares the targets and starts and fills the database.
 func (s *recipes) open(ctx context.Context, dir string) (err error) {
 	if s.entrants, err = s.o.prepare(ctx); err != nil {
@@ -104,21 +76,8 @@ func (s *recipes) open(ctx context.Context, dir string) (err error) {
 	if err := s.openFilled(ctx, dir); err != nil {
 		return err
 	}
-	s.balancer, err = s.o.balancerInfo(ctx)
+	s.balancer, err = s.o.Venue.Balancer(ctx, s.o.Plan)
 	return err
-}
-
-func (o *Options) balancerInfo(ctx context.Context) (record.BalancerInfo, error) {
-	info := record.BalancerInfo{Kind: o.Plan.Balancer.Kind}
-	if info.Kind != "nginx" {
-		return info, nil
-	}
-	var err error
-	if info.Version, err = balancer.Version(ctx); err != nil {
-		return info, err
-	}
-	info.Settings = balancer.Settings(o.Plan.InFlight())
-	return info, nil
 }
 
 // ErrNoData is returned where the rows of a plan without any are asked for.
@@ -126,7 +85,7 @@ var ErrNoData = errors.New("the targets are running servers: the plan has no dat
 
 // LoadData fills the plan's database, or the cache of private ones, and stops it again.
 func LoadData(ctx context.Context, o Options) (info record.DatabaseInfo, err error) {
-	dir, remove, err := temporary(dataPrefix)
+	dir, remove, err := o.Venue.Temporary("data")
 	if err != nil {
 		return info, err
 	}
@@ -156,28 +115,17 @@ func (s *recipes) openFilled(ctx context.Context, dir string) (err error) {
 	return s.fill(ctx)
 }
 
-func (s *recipes) openDatabase(ctx context.Context, dir string) error {
-	p := s.o.Plan.Database
-	if p.Kind == "external" {
-		s.o.tell(Event{Text: "opening the external database"})
-		var err error
-		s.db, err = database.Open(ctx, database.External{DSNFile: p.DSNFile, AllowHosts: s.o.Plan.AllowHosts, Dir: dir})
-		if err != nil {
-			return fmt.Errorf("database: %w", err)
-		}
-		return nil
+func (s *recipes) openDatabase(ctx context.Context, dir string) (err error) {
+	doing := "starting a private database"
+	if s.o.Plan.Database.Kind == "external" {
+		doing = "opening the external database"
 	}
-	s.o.tell(Event{Text: "starting a private database"})
-	var err error
-	s.db, err = database.Start(ctx, database.Options{
-		Platform: s.o.Platform, Dir: filepath.Join(dir, "database"), CacheDir: filepath.Join(s.o.CacheDir, "data"), Dataset: s.rows,
-		MaxConnections: or(p.MaxConnections, s.o.connectionsNeeded(s.entrants)),
-		BufferPool:     p.BufferPool, Settings: p.Settings,
+	s.o.tell(Event{Text: doing})
+	s.db, err = s.o.Venue.Database(ctx, venue.Storage{
+		Plan: s.o.Plan.Database, AllowHosts: s.o.Plan.AllowHosts, Dir: dir, Dataset: s.rows,
+		Connections: s.o.connectionsNeeded(s.entrants),
 	})
-	if err != nil {
-		return fmt.Errorf("database: %w", err)
-	}
-	return nil
+	return err
 }
 
 // fill makes the table hold exactly the dataset and remembers how that went.
@@ -188,6 +136,9 @@ func (s *recipes) fill(ctx context.Context) error {
 	})
 	if err != nil {
 		return fmt.Errorf("database: fill: %w", err)
+	}
+	if want := s.rows.Digest(); filled.Digest != want {
+		return fmt.Errorf("database: fill: the digest of the table is %s, that of the rows %s", filled.Digest, want)
 	}
 	info, err := s.db.Info(ctx)
 	if err != nil {

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"bakeoff/internal/collect"
-	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/record"
@@ -24,7 +23,7 @@ type run struct {
 	o       *Options
 	stage   stage
 	writer  *record.Writer
-	fleet   *fleet.Fleet
+	loader  Loader
 	pilot   *record.Pilot
 	number  int           // of the trial under way, from 1
 	attempt int           // of the trial under way, from 1
@@ -83,8 +82,8 @@ func (r *run) openRecord() ([]plan.Trial, error) {
 	order := o.Plan.Trials()
 	rec := record.Run{
 		Format: record.FormatVersion, Bakeoff: o.Version, Name: o.Plan.Name, PlanDigest: o.Plan.Digest(), Seed: o.Plan.Seed,
-		Status: record.Incomplete, Started: r.started, Short: o.Short, Shared: o.Shared, Platform: o.PlatformName,
-		Machine: describeMachine(), Plan: resolved,
+		Status: record.Incomplete, Started: r.started, Short: o.Short, Shared: o.Shared, Platform: o.Venue.Name(),
+		Machine: o.Venue.Machine(), Plan: resolved,
 	}
 	for _, t := range order {
 		r.last[t.Block] = max(r.last[t.Block], t.Position)
@@ -109,10 +108,10 @@ func (r *run) all(ctx context.Context, remaining []plan.Trial) (err error) {
 	if err := r.describe(); err != nil {
 		return err
 	}
-	if err := r.startFleet(ctx); err != nil {
+	if err := r.startLoader(ctx); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, r.fleet.Close()) }()
+	defer func() { err = errors.Join(err, r.loader.Close()) }()
 	err = r.blocks(ctx, remaining)
 	if noteErr := r.writer.Update(r.starts.note); err == nil {
 		err = noteErr
@@ -123,23 +122,15 @@ func (r *run) all(ctx context.Context, remaining []plan.Trial) (err error) {
 	return r.stage.end(ctx, r.writer.Update)
 }
 
-func (r *run) startFleet(ctx context.Context) (err error) {
+func (r *run) startLoader(ctx context.Context) (err error) {
 	logs := filepath.Join(r.writer.Dir(), "agents")
 	if err := os.MkdirAll(logs, 0o700); err != nil {
 		return fmt.Errorf("agents: %w", err)
 	}
-	r.fleet, err = fleet.Start(ctx, fleet.Options{
-		Platform: r.o.Platform, Self: r.o.Self, Count: r.o.Plan.Agents.Count, LogDir: logs,
-		Version: r.o.Version, PlanDigest: r.o.Plan.Digest(), Env: r.o.AgentEnv,
-	})
-	if err != nil {
+	if r.loader, err = r.o.Load(ctx, logs); err != nil {
 		return fmt.Errorf("agents: %w", err)
 	}
-	return r.writer.Update(func(rec *record.Run) {
-		for _, p := range r.fleet.Processes() {
-			rec.Notes = append(rec.Notes, p.Name()+" runs "+fleet.Priority(p.PID()))
-		}
-	})
+	return r.writer.Update(func(rec *record.Run) { rec.Notes = append(rec.Notes, r.loader.Notes()...) })
 }
 
 // blocks conducts the trials in their order, and at the end of each block its invalid ones
@@ -209,7 +200,7 @@ func (r *run) try(ctx context.Context, t plan.Trial, attempt int) (record.Trial,
 		return rec, err
 	}
 	r.note(rec)
-	if err := r.fleet.Heal(ctx); err != nil {
+	if err := r.loader.Heal(ctx); err != nil {
 		return rec, fmt.Errorf("agents: %w", err)
 	}
 	return rec, r.noteOthers()
@@ -217,12 +208,13 @@ func (r *run) try(ctx context.Context, t plan.Trial, attempt int) (record.Trial,
 
 // noteOthers marks the run as shared once another one came to the machine.
 func (r *run) noteOthers() error {
-	if r.o.Others == nil || len(r.o.Others()) == 0 {
+	others := r.o.Venue.Others()
+	if len(others) == 0 {
 		return nil
 	}
 	return r.writer.Update(func(rec *record.Run) {
 		rec.Shared = true
-		for _, other := range r.o.Others() {
+		for _, other := range others {
 			addNote(rec, "shared the machine with "+other)
 		}
 	})
@@ -318,7 +310,7 @@ func blockCount(n int) string {
 // sources are the process trees that outlive trials.
 func (r *run) sources() []collect.Source {
 	out := r.stage.sources()
-	for _, p := range r.fleet.Processes() {
+	for _, p := range r.loader.Processes() {
 		out = append(out, collect.Source{Tier: "agent", Process: p})
 	}
 	return out

@@ -7,13 +7,13 @@ import (
 	"strings"
 	"time"
 
-	"bakeoff/internal/collect"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/record"
 	"bakeoff/internal/stats"
 	"bakeoff/internal/target"
+	"bakeoff/internal/venue"
 )
 
 // trial is one trial under way.
@@ -22,7 +22,7 @@ type trial struct {
 	writer  *record.TrialWriter
 	rec     record.Trial
 	d       deployment
-	sampler *collect.Sampler
+	sampler venue.Sampler
 	phases  []load.Phase
 	ledgers []*ledger // one per phase that ran
 }
@@ -152,7 +152,7 @@ func (t *trial) check(ctx context.Context, when string) (bool, error) {
 // load runs every phase with the samplers on.
 func (t *trial) load(ctx context.Context) error {
 	sources := append(t.d.sources(), t.run.sources()...)
-	t.sampler = collect.Start(context.WithoutCancel(ctx), time.Second, sources, t.run.stage.gauges(), t.writer.Series)
+	t.sampler = t.run.o.Venue.Sample(context.WithoutCancel(ctx), sources, t.run.stage.gauges(), t.writer.Series)
 	for i, phase := range t.phases {
 		err := t.step(phase.Name, func() error { return t.phase(ctx, phase, i == len(t.phases)-1) })
 		if err != nil || t.rec.Status != record.Valid || ctx.Err() != nil {
@@ -181,9 +181,9 @@ func (t *trial) phase(ctx context.Context, phase load.Phase, last bool) error {
 	t.say(describe(phase), phase.Duration)
 	t.sampler.Phase(phase.Number)
 	stopCounting := t.countHalfway(ctx, phase, last)
-	stolen, names := stealing(), t.d.names()
+	stolen, names := t.run.stealing(), t.d.names()
 	var writeErr error
-	report, err := t.run.fleet.Run(ctx, task, func(s fleet.Snapshot) {
+	report, err := t.run.loader.Run(ctx, task, func(s fleet.Snapshot) {
 		book.add(s)
 		if err := t.writer.Load(line(phase.Number, s, names)); err != nil && writeErr == nil {
 			writeErr = err

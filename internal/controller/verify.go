@@ -38,7 +38,7 @@ func Verify(ctx context.Context, o Options, emit func(Findings)) (err error) {
 	if err := s.preflight(ctx); err != nil {
 		return err
 	}
-	dir, remove, err := temporary(verifyPrefix)
+	dir, remove, err := o.Venue.Temporary("verify")
 	if err != nil {
 		return err
 	}

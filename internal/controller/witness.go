@@ -18,14 +18,12 @@ type count struct {
 
 // witness reads the counters.
 func (d *replicated) witness(ctx context.Context) (count, error) {
-	c := count{balancer: -1}
+	var c count
 	var err error
 	if c.db, err = d.stage.db.Counters(ctx); err != nil {
 		return c, fmt.Errorf("database counters: %w", err)
 	}
-	if d.nginx != nil {
-		c.balancer, err = d.nginx.Requests(ctx)
-	}
+	c.balancer, err = d.at.Requests(ctx)
 	return c, err
 }
 

@@ -356,3 +356,12 @@ func (f *Fleet) endProcesses() error {
 	}
 	return errors.Join(errs...)
 }
+
+// Notes say how soon the machine lets each agent run; for the record.
+func (f *Fleet) Notes() []string {
+	var out []string
+	for _, p := range f.Processes() {
+		out = append(out, p.Name()+" runs "+Priority(p.PID()))
+	}
+	return out
+}

@@ -1,4 +1,4 @@
-package controller
+package machine
 
 import (
 	"errors"
@@ -12,27 +12,30 @@ import (
 	"bakeoff/internal/database"
 )
 
-// Prefixes of temporary folders.
-const (
-	verifyPrefix = "bakeoff-verify-"
-	dataPrefix   = "bakeoff-data-"
-	loadPrefix   = "bakeoff-load-"
-)
+// temporaryPrefix begins the names of temporary folders; what one is for follows.
+const temporaryPrefix = "bakeoff-"
 
-// TemporaryForLoad makes a folder for load without a run, which Sweep knows.
-// The returned function removes it.
-func TemporaryForLoad() (dir string, remove func() error, err error) { return temporary(loadPrefix) }
+// uses are what temporary folders are made for.
+func uses() []string { return []string{"verify", "data", "load"} }
 
-// temporary makes a folder that is known as ours while this process lives: it
-// holds a lock on it. The returned function removes it.
-func temporary(prefix string) (dir string, remove func() error, err error) {
-	dir, err = os.MkdirTemp("", prefix)
+// Temporary implements venue.Host: a folder with a lock on it that this process holds.
+func (v *Venue) Temporary(use string) (dir string, remove func() error, err error) {
+	return Temporary(use)
+}
+
+// Temporary makes a folder that Sweep knows as ours while this process lives, for one of the
+// uses "verify", "data" and "load". The returned function removes it.
+func Temporary(use string) (dir string, remove func() error, err error) {
+	if !slices.Contains(uses(), use) {
+		return "", nil, fmt.Errorf("temporary folder: nothing sweeps one for %q", use)
+	}
+	dir, err = os.MkdirTemp("", temporaryPrefix+use+"-")
 	if err != nil {
-		return "", nil, fmt.Errorf("controller: %w", err)
+		return "", nil, fmt.Errorf("temporary folder: %w", err)
 	}
 	held, err := lockFolder(dir)
 	if err != nil {
-		return "", nil, fmt.Errorf("controller: %w", errors.Join(err, os.RemoveAll(dir)))
+		return "", nil, fmt.Errorf("temporary folder: %w", errors.Join(err, os.RemoveAll(dir)))
 	}
 	return dir, func() error { return errors.Join(os.RemoveAll(dir), held.Close()) }, nil
 }
@@ -54,8 +57,8 @@ func lockFolder(dir string) (*os.File, error) {
 func Sweep() ([]string, error) {
 	removed, err := database.Sweep()
 	errs := []error{err}
-	for _, prefix := range []string{verifyPrefix, dataPrefix, loadPrefix} {
-		found, err := filepath.Glob(filepath.Join(os.TempDir(), prefix+"*"))
+	for _, use := range uses() {
+		found, err := filepath.Glob(filepath.Join(os.TempDir(), temporaryPrefix+use+"-*"))
 		errs = append(errs, err)
 		for _, dir := range found {
 			gone, err := sweepFolder(dir)
@@ -81,7 +84,7 @@ func sweepFolder(dir string) (bool, error) {
 	}
 	defer held.Close() // opened for reading
 	if err := os.RemoveAll(dir); err != nil {
-		return false, fmt.Errorf("controller: sweep: %w", err)
+		return false, fmt.Errorf("temporary folder: sweep: %w", err)
 	}
 	return true, nil
 }

@@ -1,4 +1,4 @@
-package controller
+package machine
 
 import (
 	"crypto/sha256"
@@ -14,9 +14,8 @@ import (
 	"bakeoff/internal/record"
 )
 
-// describeMachine reads what figures depend on; what the machine does not say
-// is "unknown".
-func describeMachine() record.Machine {
+// Machine reads what figures depend on; what the machine does not say is "unknown".
+func (v *Venue) Machine() record.Machine {
 	m := record.Machine{
 		CPU: field("/proc/cpuinfo", "model name"), Cores: runtime.NumCPU(),
 		OS: osName(), Governor: firstLine("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),

@@ -1,0 +1,220 @@
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"bakeoff/internal/balancer"
+	"bakeoff/internal/collect"
+	"bakeoff/internal/record"
+	"bakeoff/internal/target"
+	"bakeoff/internal/venue"
+)
+
+// deployed are the replicas of one target, and what stands before them.
+type deployed struct {
+	replicas []*target.Replica
+	records  []record.Replica
+	nginx    *balancer.Nginx // nil unless the plan's balancer is nginx
+	urls     []string
+}
+
+// Deploy starts the replicas side by side, waits until each is ready, and
+// puts the balancer before them.
+func (v *Venue) Deploy(ctx context.Context, d venue.Deployment) (venue.Deployed, error) {
+	out := &deployed{}
+	began := time.Now()
+	for i := range d.Replicas {
+		r, err := v.start(ctx, d, i)
+		if err != nil {
+			return out, err
+		}
+		out.replicas = append(out.replicas, r)
+	}
+	if err := out.ready(ctx, began); err != nil {
+		return out, err
+	}
+	return out, v.balance(ctx, d, out)
+}
+
+func (v *Venue) start(ctx context.Context, d venue.Deployment, index int) (*target.Replica, error) {
+	port, err := v.port(ctx, d, index)
+	if err != nil {
+		return nil, err
+	}
+	return target.Start(ctx, target.Launch{
+		Prepared: d.Prepared, Platform: v.Platform, Name: d.Target.Name + "-" + strconv.Itoa(index+1), Port: port,
+		Nonce: d.Nonce, Workers: d.Workers, Pool: d.Pool, AccessLog: d.AccessLog,
+		Settings: d.Target.Settings, Database: d.Database, LogDir: d.LogDir,
+	})
+}
+
+// port is a free one, or the one an external balancer expects.
+func (v *Venue) port(ctx context.Context, d venue.Deployment, index int) (int, error) {
+	if ports := d.Balancer.ReplicaPorts; len(ports) > 0 {
+		return ports[index], nil
+	}
+	port, err := v.Platform.Port(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("replica: %w", err)
+	}
+	return port, nil
+}
+
+// readyWithin bounds the wait for a target's workers: the slowest took 8 s on
+// a loaded machine.
+const readyWithin = 2 * time.Minute
+
+// ready waits for all replicas at once.
+func (d *deployed) ready(ctx context.Context, began time.Time) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, readyWithin, fmt.Errorf("not ready after %v", readyWithin))
+	defer cancel()
+	d.records = make([]record.Replica, len(d.replicas))
+	group, ctx := errgroup.WithContext(ctx)
+	for i, r := range d.replicas {
+		group.Go(func() error {
+			workers, err := r.Ready(ctx)
+			d.records[i] = record.Replica{
+				Name: r.Process().Name(), Address: r.Address(), PID: r.Process().PID(),
+				ReadyS: time.Since(began).Seconds(), Workers: workers,
+			}
+			return err
+		})
+	}
+	return group.Wait()
+}
+
+// balance puts the plan's balancer before the replicas.
+func (v *Venue) balance(ctx context.Context, d venue.Deployment, out *deployed) error {
+	switch d.Balancer.Kind {
+	case "external":
+		out.urls = []string{d.Balancer.URL}
+		return nil
+	case "direct":
+		for _, r := range out.replicas {
+			out.urls = append(out.urls, "http://"+r.Address())
+		}
+		return nil
+	}
+	dir := filepath.Join(d.LogDir, "nginx")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("balancer: %w", err)
+	}
+	backends := make([]balancer.Backend, len(out.replicas))
+	for i, r := range out.replicas {
+		backends[i] = balancer.Backend{Name: r.Process().Name(), Address: r.Address()}
+	}
+	var err error
+	out.nginx, err = balancer.Start(ctx, balancer.Options{Platform: v.Platform, Dir: dir, Backends: backends, InFlight: d.InFlight})
+	if err != nil {
+		return err
+	}
+	out.urls = []string{out.nginx.URL()}
+	return nil
+}
+
+func (d *deployed) URLs() []string             { return d.urls }
+func (d *deployed) Replicas() []record.Replica { return d.records }
+
+func (d *deployed) Requests(ctx context.Context) (int64, error) {
+	if d.nginx == nil {
+		return -1, nil
+	}
+	return d.nginx.Requests(ctx)
+}
+
+// Commands are the shell lines of everything started.
+func (d *deployed) Commands() []string {
+	var out []string
+	for _, r := range d.replicas {
+		out = append(out, r.Command())
+	}
+	if d.nginx != nil {
+		out = append(out, d.nginx.Command())
+	}
+	return out
+}
+
+// Sources are the process trees to sample.
+func (d *deployed) Sources() []collect.Source {
+	var out []collect.Source
+	for i, r := range d.replicas {
+		source := collect.Source{Tier: "target", Process: r.Process()}
+		for _, w := range d.records[i].Workers {
+			source.Workers = append(source.Workers, w.PID)
+		}
+		out = append(out, source)
+	}
+	if d.nginx != nil {
+		out = append(out, collect.Source{Tier: "balancer", Process: d.nginx.Process()})
+	}
+	return out
+}
+
+func (d *deployed) CountConnections() error {
+	for i, r := range d.replicas {
+		_, port, err := net.SplitHostPort(r.Address())
+		if err != nil {
+			return fmt.Errorf("replica: %w", err)
+		}
+		number, err := strconv.Atoi(port)
+		if err != nil {
+			return fmt.Errorf("replica: %w", err)
+		}
+		pids := map[int]*record.Worker{}
+		for w := range d.records[i].Workers {
+			worker := &d.records[i].Workers[w]
+			pids[worker.PID] = worker
+		}
+		counts, err := collect.Connections(number, slices.Collect(maps.Keys(pids)))
+		if err != nil {
+			return err
+		}
+		for pid, n := range counts {
+			pids[pid].Connections = n
+		}
+	}
+	return nil
+}
+
+// Stop ends the balancer first, so that nothing is asked of ending replicas,
+// then the replicas side by side.
+func (d *deployed) Stop(ctx context.Context, grace time.Duration) error {
+	var errs []error
+	if d.nginx != nil {
+		errs = append(errs, d.nginx.Stop(ctx, grace))
+	}
+	var mu sync.Mutex
+	var wait sync.WaitGroup
+	for _, r := range d.replicas {
+		wait.Go(func() {
+			if err := r.Stop(ctx, grace); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				errs = append(errs, err)
+			}
+		})
+	}
+	wait.Wait()
+	return errors.Join(errs...)
+}
+
+// Intact tells whether every worker that was ready still lives.
+func (d *deployed) Intact() error {
+	var errs []error
+	for _, r := range d.replicas {
+		errs = append(errs, r.Intact())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,153 @@
+// Package machine is the venue of one machine: child processes of a platform,
+// a private MariaDB or MySQL in the run's folder or an external one, nginx
+// before the replicas, and samples of /proc. It judges nothing of what it
+// starts but whether it is ready.
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"bakeoff/internal/balancer"
+	"bakeoff/internal/collect"
+	"bakeoff/internal/database"
+	"bakeoff/internal/plan"
+	"bakeoff/internal/platform"
+	"bakeoff/internal/record"
+	"bakeoff/internal/target"
+	"bakeoff/internal/venue"
+)
+
+// Venue is this machine. Without a platform it answers what can be known
+// before anything is started.
+type Venue struct {
+	Platform platform.Platform
+	CacheDir string // prepared targets and filled tables
+	// Shared names the runs that shared the machine with this one so far; nil means none can.
+	Shared func() []string
+}
+
+// Name implements venue.Host.
+func (v *Venue) Name() string { return "local" }
+
+// Others implements venue.Host.
+func (v *Venue) Others() []string {
+	if v.Shared == nil {
+		return nil
+	}
+	return v.Shared()
+}
+
+// Stolen implements venue.Host.
+func (v *Venue) Stolen() (stolen, passed time.Duration, err error) { return collect.Stolen() }
+
+// Room implements venue.Host.
+func (v *Venue) Room(dir string) int64 {
+	for {
+		var s unix.Statfs_t
+		err := unix.Statfs(dir, &s)
+		if err == nil {
+			return int64(s.Bavail) * int64(s.Bsize)
+		}
+		if !errors.Is(err, os.ErrNotExist) || filepath.Dir(dir) == dir {
+			return -1
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// Overhead as seen on two cores.
+func (v *Venue) Overhead() plan.Overhead {
+	return plan.Overhead{Setup: 40 * time.Second, Trial: 9 * time.Second, Phase: 500 * time.Millisecond}
+}
+
+// Missing are servers and what the recipes ask for.
+func (v *Venue) Missing(ctx context.Context, p *plan.Plan, recipes []*target.Recipe) ([]target.Need, error) {
+	var out []target.Need
+	if p.Database.Kind != "external" {
+		if err := database.Installed(ctx); err != nil {
+			out = append(out, target.Need{What: "a database server (mariadbd or mysqld)", Package: "mariadb-server"})
+		}
+	}
+	if p.Balancer.Kind == "nginx" {
+		if _, err := balancer.Find(); err != nil {
+			out = append(out, target.Need{What: "nginx", Package: "nginx-light"})
+		}
+	}
+	seen := map[string]bool{}
+	for _, recipe := range recipes {
+		for _, need := range recipe.Missing(ctx) {
+			if !seen[need.What] {
+				seen[need.What] = true
+				out = append(out, need)
+			}
+		}
+	}
+	return out, nil
+}
+
+// Prepare runs a recipe's preparation; what it prints goes to a log that is named when it fails.
+func (v *Venue) Prepare(ctx context.Context, r *target.Recipe) (*target.Prepared, error) {
+	if err := os.MkdirAll(v.CacheDir, 0o700); err != nil {
+		return nil, fmt.Errorf("prepare: %w", err)
+	}
+	log, err := os.CreateTemp(v.CacheDir, "prepare-"+r.Name+"-*.log")
+	if err != nil {
+		return nil, fmt.Errorf("prepare: %w", err)
+	}
+	prepared, err := target.Prepare(ctx, r, filepath.Join(v.CacheDir, "targets"), io.Writer(log))
+	err = errors.Join(err, log.Close())
+	if err != nil && ctx.Err() == nil {
+		return nil, fmt.Errorf("prepare %s (log: %s): %w", r.Name, log.Name(), err)
+	}
+	return prepared, errors.Join(err, os.Remove(log.Name()))
+}
+
+// Database starts a private server, or opens an external one.
+func (v *Venue) Database(ctx context.Context, s venue.Storage) (venue.Database, error) {
+	db, err := v.database(ctx, s)
+	if err != nil {
+		return nil, fmt.Errorf("database: %w", err)
+	}
+	return db, nil
+}
+
+func (v *Venue) database(ctx context.Context, s venue.Storage) (*database.Server, error) {
+	if s.Plan.Kind == "external" {
+		return database.Open(ctx, database.External{DSNFile: s.Plan.DSNFile, AllowHosts: s.AllowHosts, Dir: s.Dir})
+	}
+	connections := s.Plan.MaxConnections
+	if connections == 0 {
+		connections = s.Connections
+	}
+	return database.Start(ctx, database.Options{
+		Platform: v.Platform, Dir: filepath.Join(s.Dir, "database"), CacheDir: filepath.Join(v.CacheDir, "data"), Dataset: s.Dataset,
+		MaxConnections: connections, BufferPool: s.Plan.BufferPool, Settings: s.Plan.Settings,
+	})
+}
+
+// Balancer describes nginx where the plan wants one.
+func (v *Venue) Balancer(ctx context.Context, p *plan.Plan) (record.BalancerInfo, error) {
+	info := record.BalancerInfo{Kind: p.Balancer.Kind}
+	if info.Kind != "nginx" {
+		return info, nil
+	}
+	var err error
+	if info.Version, err = balancer.Version(ctx); err != nil {
+		return info, err
+	}
+	info.Settings = balancer.Settings(p.InFlight())
+	return info, nil
+}
+
+// Sample implements venue.Venue.
+func (v *Venue) Sample(ctx context.Context, sources []collect.Source, status collect.Status, sink func(record.Series) error) venue.Sampler {
+	return collect.Start(ctx, time.Second, sources, status, sink)
+}

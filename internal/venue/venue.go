@@ -1,0 +1,128 @@
+// Package venue says what a run asks of the place in which its processes live:
+// facts about the machines, a database, the replicas of a target behind a
+// balancer, samples of all of them. venue/machine is this machine. A venue
+// starts and watches things; what is asked of them, and whether the answers
+// allow a figure, is the controller's. It refuses nothing that a plan says: a
+// plan is checked before.
+package venue
+
+import (
+	"context"
+	"time"
+
+	"bakeoff/internal/collect"
+	"bakeoff/internal/contract"
+	"bakeoff/internal/database"
+	"bakeoff/internal/dataset"
+	"bakeoff/internal/plan"
+	"bakeoff/internal/platform"
+	"bakeoff/internal/record"
+	"bakeoff/internal/target"
+)
+
+// A Venue is where the processes of one run live. Its methods are called from
+// one goroutine, but for those of Host, which any goroutine may call.
+type Venue interface {
+	Host
+
+	// Overhead is what a run costs besides its phases; it only serves to say so beforehand.
+	Overhead() plan.Overhead
+	// Missing is what the venue lacks to run the plan with these recipes.
+	Missing(ctx context.Context, p *plan.Plan, recipes []*target.Recipe) ([]target.Need, error)
+	// Prepare readies a recipe, once for all its replicas.
+	Prepare(ctx context.Context, r *target.Recipe) (*target.Prepared, error)
+	// Balancer describes what Deploy puts before the replicas.
+	Balancer(ctx context.Context, p *plan.Plan) (record.BalancerInfo, error)
+	// Database starts or opens the plan's database, not yet filled.
+	Database(ctx context.Context, s Storage) (Database, error)
+	// Deploy starts a target and returns once it is ready and can be reached. What was
+	// started is in the deployed target also when it returns an error; the caller stops it.
+	Deploy(ctx context.Context, d Deployment) (Deployed, error)
+	// Sample begins to sample the processes of these sources and of the hosts every second; status
+	// may be nil. sink is called from one goroutine.
+	Sample(ctx context.Context, sources []collect.Source, status collect.Status, sink func(record.Series) error) Sampler
+}
+
+// Host is what is known of the machines under the processes.
+type Host interface {
+	// Name is how run.json calls this kind of venue, such as "local".
+	Name() string
+	// Machine is what figures depend on; its fingerprint tells two venues apart.
+	Machine() record.Machine
+	// Stolen is how much processor time the hosts below have taken away so far, and how much
+	// has passed on all cores. Only differences count.
+	Stolen() (stolen, passed time.Duration, err error)
+	// Room is how many bytes may still be written where dir is, or would be made; -1: not known.
+	Room(dir string) int64
+	// Others names the other runs that have shared the venue with this one so far.
+	Others() []string
+	// Temporary makes a folder for work without a run directory ("verify", "data", "load"). It is known as ours while
+	// this process lives, so that others do not sweep it away. remove removes it.
+	Temporary(use string) (dir string, remove func() error, err error)
+}
+
+// Storage is a database to start or open.
+type Storage struct {
+	Plan        plan.Database
+	AllowHosts  []string         // consent for an external one
+	Dir         string           // of the run; a private one gets a folder in it
+	Dataset     *dataset.Dataset // that it will be filled with
+	Connections int              // that the targets may open together
+}
+
+// Database holds the table. *database.Server is one.
+type Database interface {
+	contract.Fixture
+	// Fill makes the table hold exactly the rows.
+	Fill(ctx context.Context, rows *dataset.Dataset, progress func(done, total int64)) (database.Filled, error)
+	Info(ctx context.Context) (database.Info, error)
+	// Check compares the table with the rows, quickly; Digest reads the whole of it.
+	Check(ctx context.Context, rows *dataset.Dataset) error
+	Digest(ctx context.Context) (string, error)
+	// Status are gauges for samples. ConnectionCount is how many connections are open.
+	Status(ctx context.Context) (map[string]float64, error)
+	ConnectionCount(ctx context.Context) (int, error)
+	// Access is how targets reach it; Process is nil where it is somebody else's.
+	Access() database.Access
+	Process() platform.Process
+	Stop(ctx context.Context, grace time.Duration) error
+}
+
+// Deployment is one target to start.
+type Deployment struct {
+	Target   plan.Target
+	Prepared *target.Prepared
+	plan.Deployment
+	Balancer plan.Balancer
+	InFlight int    // the most requests at a time
+	Nonce    string // that every replica answers with
+	Database database.Access
+	LogDir   string
+}
+
+// Deployed is one target that was started. Only Requests and CountConnections
+// may be called while another method runs.
+type Deployed interface {
+	// URLs are where requests go: the balancer's, or those of the replicas.
+	URLs() []string
+	// Replicas are the started copies, with the processes that said they are ready.
+	Replicas() []record.Replica
+	// Requests is how many requests the balancer has taken, or -1 where nothing counts.
+	Requests(ctx context.Context) (int64, error)
+	// CountConnections notes in Replicas how many client connections each worker holds now.
+	CountConnections() error
+	// Intact fails when a process that was ready is not there any more.
+	Intact() error
+	Sources() []collect.Source
+	// Commands are lines by which a user can start each process again.
+	Commands() []string
+	Stop(ctx context.Context, grace time.Duration) error
+}
+
+// Sampler samples until it is stopped.
+type Sampler interface {
+	// Phase says which phase is under way, -1 for none, and takes a sample at once.
+	Phase(number int)
+	// Stop returns the first error of the sink.
+	Stop() error
+}
