@@ -26,8 +26,6 @@ type External struct {
 	// AllowHosts are the host names or addresses beyond loopback that may be
 	// talked to.
 	AllowHosts []string
-	// Dir receives the targets' password file.
-	Dir string
 	// Resolver is net.DefaultResolver when nil.
 	Resolver consent.Resolver
 }
@@ -59,10 +57,8 @@ func Open(ctx context.Context, e External) (*Server, error) {
 			Host: address.String(), Port: port, User: cfg.User, Password: cfg.Passwd, Name: cfg.DBName,
 		},
 	}
-	if e.Dir != "" {
-		if s.access.PasswordFile, err = writePassword(e.Dir, cfg.Passwd); err != nil {
-			return nil, fmt.Errorf("database: %w", err)
-		}
+	if s.access.PasswordFile, s.forget, err = keepPassword(cfg.Passwd); err != nil {
+		return nil, fmt.Errorf("database: %w", err)
 	}
 	target := netip.AddrPortFrom(address, uint16(port)).String()
 	err = s.connect(cfg, func(ctx context.Context) (net.Conn, error) {
@@ -73,8 +69,7 @@ func Open(ctx context.Context, e External) (*Server, error) {
 		err = s.identify(ctx)
 	}
 	if err != nil {
-		s.disconnect()
-		return nil, fmt.Errorf("database: %s: %w", s.access, err)
+		return nil, fmt.Errorf("database: %s: %w", s.access, errors.Join(err, s.Stop(ctx, 0)))
 	}
 	return s, nil
 }

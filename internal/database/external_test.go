@@ -36,7 +36,7 @@ func externalServer(t *testing.T, schema string) *Server {
 	s, _ := shared(t)
 	if err := s.run(
 		t.Context(), "CREATE DATABASE IF NOT EXISTS "+schema,
-		"CREATE OR REPLACE USER 'somebody'@'127.0.0.1' IDENTIFIED BY '"+canary+"'",
+		"DROP USER IF EXISTS 'somebody'@'127.0.0.1'", "CREATE USER 'somebody'@'127.0.0.1' IDENTIFIED BY '"+canary+"'",
 		"GRANT ALL ON "+schema+".* TO 'somebody'@'127.0.0.1'",
 	); err != nil {
 		t.Fatal(err)
@@ -49,7 +49,7 @@ func openExternal(t *testing.T, schema string) *Server {
 	t.Helper()
 	s, _ := shared(t)
 	file := dsnFile(t, fmt.Sprintf("somebody:%s@tcp(127.0.0.1:%d)/%s\n", canary, s.Access().Port, schema), 0o600)
-	e, err := Open(t.Context(), External{DSNFile: file, Dir: t.TempDir()})
+	e, err := Open(t.Context(), External{DSNFile: file})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func TestDSNFile(t *testing.T) {
 		{"too long", good + strings.Repeat("x", 5000), 0o600, nil},
 		{"nobody listens", good, 0o600, nil},
 	} {
-		_, err := Open(t.Context(), External{DSNFile: dsnFile(t, c.text, c.mode), Dir: t.TempDir()})
+		_, err := Open(t.Context(), External{DSNFile: dsnFile(t, c.text, c.mode)})
 		if err == nil || c.want != nil && !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", c.name, err)
 		}

@@ -43,9 +43,9 @@ const startTimeout = 60 * time.Second
 // Options say how a private server is started.
 type Options struct {
 	Platform platform.Platform
-	// Dir receives the configuration, the log and the password file; it is
+	// Dir receives the configuration and the logs; it is
 	// created with mode 0700. The data lie in it too, unless the account that runs the server
-	// cannot reach it: then in a folder of their own beside other temporary files.
+	// cannot reach it: then in a temporary folder of their own.
 	Dir string
 	// CacheDir keeps filled data directories; empty: none are kept.
 	CacheDir string
@@ -157,11 +157,14 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		info:    Info{Vendor: p.binary.vendor, Version: p.binary.version},
 		access: Access{
 			Host: "127.0.0.1", Port: p.port, Socket: p.path("sock"), User: targetUser,
-			Password: p.target, PasswordFile: filepath.Join(o.Dir, "password"), Name: schemaName,
+			Password: p.target, Name: schemaName,
 		},
 	}
+	if s.access.PasswordFile, s.forget, err = keepPassword(p.target); err != nil {
+		return nil, errors.Join(fmt.Errorf("database: %w", err), p.remove(ctx, 0))
+	}
 	if err := s.begin(ctx); err != nil {
-		return nil, errors.Join(err, p.remove(context.WithoutCancel(ctx), 0))
+		return nil, errors.Join(err, s.Stop(context.WithoutCancel(ctx), 0))
 	}
 	return s, nil
 }
@@ -223,7 +226,7 @@ func newPrivate(ctx context.Context, o Options) (*private, error) {
 	if p.port, err = o.Platform.Port(ctx); err != nil {
 		return nil, fmt.Errorf("database: %w", err)
 	}
-	if _, err = writePassword(o.Dir, p.target); err != nil {
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("database: %w", err)
 	}
 	if _, err := Sweep(); err != nil {
@@ -260,15 +263,6 @@ func writeFile(path, text string) error {
 	}
 	_, err = f.WriteString(text)
 	return errors.Join(err, f.Close())
-}
-
-// writePassword keeps the targets' password for commands that people repeat.
-func writePassword(dir, password string) (string, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "password")
-	return path, writeFile(path, password+"\n")
 }
 
 // give writes a file for the server's account.

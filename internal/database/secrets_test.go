@@ -9,6 +9,38 @@ import (
 	"testing"
 )
 
+// TestPasswordGone wants no password file left when a server is stopped, could not be
+// opened, or was left by a killed process.
+func TestPasswordGone(t *testing.T) {
+	shared(t)
+	t.Setenv("TMPDIR", t.TempDir())
+	e := externalServer(t, "secrets")
+	path := e.Access().PasswordFile
+	if text, err := os.ReadFile(path); err != nil || strings.TrimSpace(string(text)) != canary {
+		t.Fatalf("password file %s: %v", path, err)
+	}
+	if err := e.Stop(t.Context(), 0); err != nil || exists(filepath.Dir(path)) {
+		t.Errorf("%s is left after Stop, %v", path, err)
+	}
+	file := dsnFile(t, "somebody:"+canary+"@tcp(127.0.0.1:1)/x", 0o600)
+	if _, err := Open(t.Context(), External{DSNFile: file}); err == nil {
+		t.Error("nobody listens, and it opens")
+	}
+	killed, _, err := keepPassword(canary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := writeFile(filepath.Join(filepath.Dir(killed), ownerName), "4194999 1\n"); err != nil {
+		t.Fatal(err)
+	}
+	if removed, err := Sweep(); err != nil || len(removed) != 1 {
+		t.Errorf("swept %v, %v", removed, err)
+	}
+	if left, err := filepath.Glob(filepath.Join(os.TempDir(), "*")); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
 // TestSecretsStay looks for the passwords wherever others could see them.
 func TestSecretsStay(t *testing.T) {
 	s, _ := shared(t)
@@ -33,7 +65,7 @@ func TestSecretsStay(t *testing.T) {
 	}
 	allowed := s.Access().PasswordFile
 	seen := 0
-	for _, root := range []string{fixture.dir, p.base} {
+	for _, root := range []string{fixture.dir, p.base, filepath.Dir(allowed)} {
 		err := filepath.WalkDir(root, func(path string, item fs.DirEntry, err error) error {
 			if err != nil || !item.Type().IsRegular() {
 				return err

@@ -55,6 +55,7 @@ type Server struct {
 	restored string   // digest of the cached data directory, in cachedState
 	pool     *sql.DB
 	dialled  atomic.Int64 // connections we opened, or tried to
+	forget   func() error // removes the targets' password file
 
 	mu      sync.Mutex // guards what follows and the use of conn
 	conn    *sql.Conn
@@ -106,13 +107,14 @@ func (s *Server) Info(ctx context.Context) (Info, error) {
 }
 
 // Stop closes our connections and ends a private server: asked to, then, after
-// grace, killed. Its folder is removed. Calling it again is no error.
+// grace, killed. Its folder and the password file are removed. Calling it again is no error.
 func (s *Server) Stop(ctx context.Context, grace time.Duration) error {
 	s.disconnect()
-	if s.private == nil {
-		return nil
+	err := s.forget()
+	if s.private != nil {
+		err = errors.Join(s.private.remove(ctx, grace), err)
 	}
-	return s.private.remove(ctx, grace)
+	return err
 }
 
 // connect opens the pool with the given account. dial, when not nil, replaces

@@ -121,7 +121,7 @@ func (v *Venue) Database(ctx context.Context, s venue.Storage) (venue.Database, 
 
 func (v *Venue) database(ctx context.Context, s venue.Storage) (*database.Server, error) {
 	if s.Plan.Kind == "external" {
-		return database.Open(ctx, database.External{DSNFile: s.Plan.DSNFile, AllowHosts: s.AllowHosts, Dir: s.Dir})
+		return database.Open(ctx, database.External{DSNFile: s.Plan.DSNFile, AllowHosts: s.AllowHosts})
 	}
 	connections := s.Plan.MaxConnections
 	if connections == 0 {
