@@ -131,8 +131,8 @@ func (f *loadFlags) phase() (load.Phase, error) {
 	switch {
 	case rated && ramped:
 		return p, misused("--ramp holds the rates itself: leave --rate out", "--rate and --ramp exclude each other")
-	case rated && !(f.rate > 0 && f.rate <= maxRate):
-		return p, misused("such as --rate 1000", "--rate %v is not above 0 and at most %.0f", f.rate, float64(maxRate))
+	case rated && !(f.rate >= leastRate && f.rate <= maxRate):
+		return p, misused("such as --rate 1000", "--rate %v is not from %v to %.0f", f.rate, leastRate, maxRate)
 	case rated:
 		p.Rate = f.rate
 	case ramped:
@@ -141,9 +141,13 @@ func (f *loadFlags) phase() (load.Phase, error) {
 	return p, nil
 }
 
-// maxRate is where the instants of a schedule would begin to coincide: they
-// are whole nanoseconds.
-const maxRate = 1e9
+// Bounds of rates and times, as a plan has them where it has them. A lower rate would plan nothing for
+// a quarter of an hour; a higher one is beyond what one machine can keep books of.
+const (
+	leastRate = 0.001
+	maxRate   = 1e7
+	maxTime   = 30 * 24 * time.Hour
+)
 
 // checkPhase refuses numbers that no phase can have.
 func (f *loadFlags) checkPhase(p load.Phase) error {
@@ -156,6 +160,8 @@ func (f *loadFlags) checkPhase(p load.Phase) error {
 		return misused("such as --timeout 5s", "--timeout %v is not above 0 and at most %v", p.Timeout, longestTimeout)
 	case f.warmup < 0 || p.Ramp < 0 || p.Think < 0:
 		return misused("a time is such as 500ms, 30s or 2m", "--warmup, --ramp-up and --think must not be negative")
+	case max(p.Duration, f.warmup, p.Ramp, p.Think) > maxTime:
+		return misused("a time is such as 500ms, 30s or 2m", "--duration, --warmup, --ramp-up and --think are at most %v", maxTime)
 	case p.BodyLimit < 1:
 		return misused("such as --max-body 1048576", "--max-body %d is below 1", p.BodyLimit)
 	case p.Model == load.Open && (p.Ramp != 0 || p.Think != 0):
@@ -184,11 +190,11 @@ func (f *loadFlags) setRamp(p *load.Phase) error {
 		rates[i] = r
 	}
 	within, err := time.ParseDuration(parts[2])
-	if err != nil || within <= 0 {
-		return misused(hint, "--ramp %q: %q is no time above 0", f.ramp, parts[2])
+	if err != nil || within <= 0 || within > maxTime {
+		return misused(hint, "--ramp %q: %q is no time above 0 and at most %v", f.ramp, parts[2], maxTime)
 	}
-	if rates[0] == 0 && rates[1] == 0 {
-		return misused(hint, "--ramp %q asks for nothing", f.ramp)
+	if max(rates[0], rates[1]) < leastRate {
+		return misused(hint, "--ramp %q asks for nothing: neither rate is at least %v", f.ramp, leastRate)
 	}
 	p.Profile = []load.RatePoint{{Rate: rates[0]}, {At: within, Rate: rates[1]}}
 	if !f.given("duration") {

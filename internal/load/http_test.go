@@ -546,3 +546,18 @@ func TestPacing(t *testing.T) {
 		}
 	})
 }
+
+// A rate that no machine can follow ends when it is told to: whoever takes up arrivals looks up.
+func TestImpossibleRateIsInterrupted(t *testing.T) {
+	onAll(t, func(t *testing.T, e Engine) {
+		s := newHostile(t, &hostile{fate: fates[0].fate})
+		job := openJob(1, 1e9, time.Minute, s.url())
+		job.Phase.Arrivals = Constant
+		ctx, cancel := context.WithTimeout(t.Context(), 50*ms)
+		defer cancel()
+		sum, err := runJob(ctx, t, e, job)
+		if !errors.Is(err, context.DeadlineExceeded) || sum.Books.Planned > 10_000_000 {
+			t.Errorf("%v, %d planned", err, sum.Books.Planned)
+		}
+	})
+}

@@ -14,6 +14,8 @@ import (
 const (
 	headerLimit  = 64 << 10 // bytes of one answer's header
 	interimLimit = 8        // 1xx answers before the real one
+	// longest bounds every time of a phase, so that their sums are times, too.
+	longest = 366 * 24 * time.Hour
 	// DefaultBodyLimit bounds the bytes of one body where a phase says nothing.
 	DefaultBodyLimit = 1 << 20
 	// replicaHeader names the replica that answered.
@@ -42,6 +44,8 @@ func (j *Job) check() error {
 		return fmt.Errorf("load: %d connections", p.Connections)
 	case p.Duration <= 0 || p.Timeout <= 0:
 		return fmt.Errorf("load: duration %v and time-out %v must be above 0", p.Duration, p.Timeout)
+	case max(p.Duration, p.Timeout, p.Ramp, p.Think) > longest:
+		return fmt.Errorf("load: duration %v, time-out %v, ramp %v and think time %v must be at most %v", p.Duration, p.Timeout, p.Ramp, p.Think, longest)
 	case p.Ramp < 0 || p.Think < 0 || p.BodyLimit < 0:
 		return errors.New("load: ramp, think time and body limit must not be negative")
 	case !(p.CheckShare >= 0 && p.CheckShare <= 1):

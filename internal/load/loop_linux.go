@@ -240,7 +240,7 @@ func (l *loop) arrive() {
 		l.arriveClosed()
 		return
 	}
-	for now := l.now(); l.more && l.next.intended <= now; l.advance() {
+	for now := l.now(); l.more && l.next.intended <= now && !l.run.stopped.Load(); l.advance() {
 		l.ledger.book.planned(now)
 		if l.idle.len() > 0 && l.backlog.len() == 0 {
 			at := l.now()

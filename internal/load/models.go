@@ -107,7 +107,7 @@ func (r *run) pace(s *Schedule) {
 	last := r.end + int64(endGrace)
 	for !r.over.Load() {
 		now := r.now()
-		for more && int64(at) <= now {
+		for more && int64(at) <= now && !r.over.Load() {
 			r.takeUp(arrival{n: n, intended: int64(at)})
 			n, at, more = s.Next()
 		}

@@ -26,8 +26,11 @@ type Schedule struct {
 	demand float64    // the integral at which it comes
 }
 
+// maxRate is where the instants of a schedule, whole nanoseconds, would begin to coincide.
+const maxRate = 1e9
+
 // NewSchedule returns the share's schedule of an open-model phase. It refuses
-// rates that are negative, not finite, or zero all along.
+// rates that are negative, above one a nanosecond, or zero all along.
 func NewSchedule(seed uint64, phase Phase, share Share) (*Schedule, error) {
 	if err := share.check(); err != nil {
 		return nil, err
@@ -64,10 +67,11 @@ func (s Share) mine(n uint64) bool { return n%uint64(s.Of) == uint64(s.Index) }
 func (s *Schedule) Next() (n uint64, at time.Duration, ok bool) {
 	for {
 		seconds, reached := s.curve.inverse(s.demand)
-		at = time.Duration(seconds * 1e9)
-		if !reached || at >= s.end {
+		// Compared before it is converted: a rare arrival may be later than a duration can hold.
+		if !reached || seconds*1e9 >= float64(s.end) {
 			return 0, 0, false
 		}
+		at = time.Duration(seconds * 1e9)
 		n = s.n
 		s.n++
 		if s.rng == nil {
@@ -109,8 +113,8 @@ func newCurve(phase Phase) (curve, error) {
 	var c curve
 	greatest := 0.0
 	for i, p := range points {
-		if p.Rate < 0 || math.IsNaN(p.Rate) || math.IsInf(p.Rate, 0) {
-			return c, fmt.Errorf("load: rate %v is not a rate", p.Rate)
+		if !(p.Rate >= 0 && p.Rate <= maxRate) {
+			return c, fmt.Errorf("load: rate %v is not from 0 to %.0f", p.Rate, maxRate)
 		}
 		if p.At < 0 || i > 0 && p.At < points[i-1].At {
 			return c, fmt.Errorf("load: rate point %d is earlier than the one before it", i)

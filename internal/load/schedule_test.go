@@ -334,3 +334,30 @@ func BenchmarkSchedule(b *testing.B) {
 		s.Next()
 	}
 }
+
+// Instants beyond what a duration can hold are after the end, however rare the arrivals.
+func TestRareArrivalsEnd(t *testing.T) {
+	for _, rate := range []float64{0.4, 1e-10, 1e-300, math.SmallestNonzeroFloat64} {
+		for _, p := range []Phase{
+			{Rate: rate, Arrivals: Constant, Duration: 10 * time.Second},
+			{Rate: rate, Arrivals: Poisson, Duration: time.Second},
+			{Profile: []RatePoint{{0, 0}, {time.Hour, rate}}, Arrivals: Constant, Duration: 2 * time.Second},
+		} {
+			s, err := NewSchedule(1, p, Share{0, 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			last := time.Duration(-1)
+			for n := 0; ; n++ {
+				_, at, ok := s.Next()
+				if !ok {
+					break
+				}
+				if n > 100 || at <= last || at >= p.Duration {
+					t.Fatalf("rate %g, %+v: arrival %d at %v, after %v", rate, p, n, at, last)
+				}
+				last = at
+			}
+		}
+	}
+}

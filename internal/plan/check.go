@@ -349,7 +349,7 @@ func (c *checker) open(path string, ph Phase) {
 		c.report(path+".rate", "", "an open phase needs a rate or a rate_of_pilot")
 	}
 	if rate {
-		c.positive(path+".rate", ph.Rate, 10_000_000)
+		c.number(path+".rate", ph.Rate, 0.001, 10_000_000)
 	}
 	if share {
 		c.positive(path+".rate_of_pilot", ph.RateOfPilot, 10)

@@ -150,7 +150,7 @@ type Phase struct {
 	// Think, closed: the pause after an answer.
 	Think Duration `json:"think,omitempty" yaml:"think,omitempty"`
 	// Rate, open: arrivals per second.
-	Rate float64 `json:"rate,omitempty" yaml:"rate,omitempty" jsonschema:"exclusiveMinimum=0,maximum=10000000"`
+	Rate float64 `json:"rate,omitempty" yaml:"rate,omitempty" jsonschema:"minimum=0.001,maximum=10000000"`
 	// RateOfPilot, open: the rate as a share of the slowest target's pilot throughput.
 	RateOfPilot float64 `json:"rate_of_pilot,omitempty" yaml:"rate_of_pilot,omitempty" jsonschema:"exclusiveMinimum=0,maximum=10"`
 	// Arrivals, open: poisson by default.
