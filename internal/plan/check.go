@@ -349,10 +349,10 @@ func (c *checker) open(path string, ph Phase) {
 		c.report(path+".rate", "", "an open phase needs a rate or a rate_of_pilot")
 	}
 	if rate {
-		c.number(path+".rate", ph.Rate, 0.001, 10_000_000)
+		c.number(path+".rate", ph.Rate, leastRate, 10_000_000)
 	}
 	if share {
-		c.positive(path+".rate_of_pilot", ph.RateOfPilot, 10)
+		c.number(path+".rate_of_pilot", ph.RateOfPilot, leastRate, 10)
 	}
 }
 
@@ -441,6 +441,9 @@ func (c *checker) override(path string, x, most int) {
 	}
 }
 
+// leastRate is the lowest rate, and share of one, that a phase may ask for: less would plan nothing for a quarter of an hour.
+const leastRate = 0.001
+
 func (c *checker) number(path string, x, least, most float64) {
 	if x >= least && x <= most {
 		return
@@ -450,12 +453,6 @@ func (c *checker) number(path string, x, least, most float64) {
 		hint = "write " + decimal(x/100)
 	}
 	c.report(path, hint, "must be %s to %s, but is %s", decimal(least), decimal(most), decimal(x))
-}
-
-func (c *checker) positive(path string, x, most float64) {
-	if !(x > 0 && x <= most) {
-		c.report(path, "", "must be above 0 and at most %s, but is %s", decimal(most), decimal(x))
-	}
 }
 
 func decimal(x float64) string {

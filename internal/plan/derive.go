@@ -128,7 +128,9 @@ func (ph *Phase) shorten(workers, agents int) {
 	ph.Ramp = Duration(float64(ph.Ramp) * float64(duration) / float64(ph.Duration))
 	ph.Duration = duration
 	ph.Connections = max(min(ph.Connections/workers, 64), agents)
-	ph.Rate /= float64(workers)
+	if ph.Rate > 0 {
+		ph.Rate = max(ph.Rate/float64(workers), leastRate)
+	}
 }
 
 func sortedKeys(m map[string]string) []string {

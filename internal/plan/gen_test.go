@@ -110,9 +110,9 @@ func drawPhase(t *rapid.T, i, agents int) Phase {
 	}
 	ph.Arrivals = rapid.SampledFrom([]string{"poisson", "constant"}).Draw(t, "arrivals")
 	if rapid.Bool().Draw(t, "of pilot") {
-		ph.RateOfPilot = rapid.Float64Range(1e-9, 10).Draw(t, "rate of pilot")
+		ph.RateOfPilot = rapid.Float64Range(1e-3, 10).Draw(t, "rate of pilot")
 	} else {
-		ph.Rate = rapid.Float64Range(1e-9, 1e7).Draw(t, "rate")
+		ph.Rate = rapid.Float64Range(1e-3, 1e7).Draw(t, "rate")
 	}
 	return ph
 }

@@ -152,7 +152,7 @@ type Phase struct {
 	// Rate, open: arrivals per second.
 	Rate float64 `json:"rate,omitempty" yaml:"rate,omitempty" jsonschema:"minimum=0.001,maximum=10000000"`
 	// RateOfPilot, open: the rate as a share of the slowest target's pilot throughput.
-	RateOfPilot float64 `json:"rate_of_pilot,omitempty" yaml:"rate_of_pilot,omitempty" jsonschema:"exclusiveMinimum=0,maximum=10"`
+	RateOfPilot float64 `json:"rate_of_pilot,omitempty" yaml:"rate_of_pilot,omitempty" jsonschema:"minimum=0.001,maximum=10"`
 	// Arrivals, open: poisson by default.
 	Arrivals string `json:"arrivals,omitempty" yaml:"arrivals,omitempty" jsonschema:"enum=poisson,enum=constant"`
 	// Timeout runs from the actual send.
