@@ -1,0 +1,180 @@
+package verdict
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Words is the verdict on a, and how sure it is: the only place that words it.
+//
+//	better: at least 4.1 % (estimate 6.3 %)
+//	better, by an amount this run does not bound
+//	within 3 %, a tie
+//	not told apart; about 14 blocks would tell 3 %
+//
+// Percentages are of the smaller of both figures, so that they are the same told of a and of b.
+func (r Result) Words(c Comparison) string {
+	switch {
+	case c.Verdict == Equivalent:
+		return "within " + r.delta() + ", a tie"
+	case c.Verdict == Inconclusive:
+		return "not told apart; " + r.outlook(c)
+	case !c.AtLeast.Known():
+		return string(c.Verdict) + ", by an amount this run does not bound"
+	}
+	return string(c.Verdict) + ": " + r.amount(c)
+}
+
+// Sentence is the verdict with both names, the better one first: "a is better than b: at least 4.1 % (estimate 6.3 %)".
+func (r Result) Sentence(c Comparison) string {
+	if c.Verdict == Worse {
+		c = c.Mirror()
+	}
+	switch {
+	case c.Verdict == Better:
+		return c.A + " is better than " + c.B + strings.TrimPrefix(r.Words(c), string(Better))
+	case c.Verdict == Equivalent:
+		return c.A + " and " + c.B + ": " + r.Words(c)
+	}
+	return c.A + " and " + c.B + " are " + r.Words(c)
+}
+
+// amount is "at least 4.1 % (estimate 6.3 %)".
+func (r Result) amount(c Comparison) string {
+	estimate := math.Expm1(math.Abs(math.Log(float64(c.Ratio))))
+	return fmt.Sprintf("at least %s (estimate %s)", percentDown(float64(c.AtLeast)), percent(estimate))
+}
+
+// outlook says what it would take to tell delta.
+func (r Result) outlook(c Comparison) string {
+	switch {
+	case c.BlocksNeeded == 0:
+		return fmt.Sprintf("no verdict takes fewer than %d blocks", r.FewestBlocks)
+	case c.BlocksNeeded >= mostBlocks:
+		return fmt.Sprintf("more than %s blocks would be needed to tell %s", thousands(strconv.Itoa(mostBlocks)), r.delta())
+	case int(c.BlocksNeeded) <= c.Blocks:
+		return "they may be so close to " + r.delta() + " apart that more blocks would not tell"
+	}
+	return fmt.Sprintf("about %s blocks would tell %s", thousands(strconv.Itoa(int(c.BlocksNeeded))), r.delta())
+}
+
+// delta is the margin as a percentage: "3 %", "2.5 %".
+func (r Result) delta() string {
+	return strconv.FormatFloat(math.Round(r.Delta*1e8)/1e6, 'f', -1, 64) + " %"
+}
+
+// Head is the verdict on all targets in one sentence without a full stop, fit to be quoted; empty without a target.
+func (r Result) Head() string {
+	switch len(r.Targets) {
+	case 0:
+		return ""
+	case 1:
+		return r.Targets[0].Name + " is alone: there is nothing to compare it with"
+	case 2:
+		return r.Sentence(r.Comparisons[0])
+	}
+	var first, last []string
+	for _, t := range r.Targets {
+		if t.Rank[0] == 1 {
+			first = append(first, t.Name)
+		} else {
+			last = append(last, t.Name)
+		}
+	}
+	if len(first) == 1 && r.Targets[0].Rank == [2]int{1, 1} {
+		return first[0] + " is better than every other" + r.margin(first[0])
+	}
+	return r.leaders(first) + beaten(last)
+}
+
+// leaders says what is known of the targets that none is shown to be better than.
+func (r Result) leaders(names []string) string {
+	tied := slices.ContainsFunc(r.Groups, func(g []string) bool {
+		return !slices.ContainsFunc(names, func(n string) bool { return !slices.Contains(g, n) })
+	})
+	switch {
+	case len(names) == 0: // each is behind another: only with other blocks for each pair
+		return "no target is shown to be the best"
+	case len(names) == 1:
+		return names[0] + " may be the best, and is not shown to be better than every other"
+	case tied:
+		return fmt.Sprintf("%s are a tie, within %s", list(names), r.delta())
+	}
+	return "which is the best of " + list(names) + " is not told"
+}
+
+// beaten says which targets another one is shown to be better than.
+func beaten(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return "; shown not to be the best: " + list(names)
+}
+
+// margin says by how much the best is at least ahead, with the runner-up by that bound.
+func (r Result) margin(best string) string {
+	var closest *Comparison
+	for i, c := range r.Comparisons {
+		switch {
+		case c.B == best:
+			c = c.Mirror()
+		case c.A != best:
+			continue
+		}
+		if !c.AtLeast.Known() {
+			return ", than " + r.Comparisons[i].other(best) + " by an amount this run does not bound"
+		}
+		if closest == nil || c.AtLeast < closest.AtLeast {
+			closest = &c
+		}
+	}
+	return fmt.Sprintf("; than %s, the closest, %s", closest.B, r.amount(*closest))
+}
+
+// other is the target of a pair that is not the one named.
+func (c Comparison) other(name string) string {
+	if c.A == name {
+		return c.B
+	}
+	return c.A
+}
+
+// list is "a, b and c".
+func list(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+}
+
+// percent is a fraction as a percentage to one decimal, to none from 100 % on, to two digits below 0.1 %.
+func percent(f float64) string { return rounded(f, math.Round) }
+
+// percentDown is the same, rounded down: what is at least 4.18 % is at least 4.1 %.
+func percentDown(f float64) string {
+	return rounded(f, func(x float64) float64 { return math.Floor(x * (1 + 1e-12)) })
+}
+
+func rounded(f float64, round func(float64) float64) string {
+	value, decimals := 100*f, 1
+	switch {
+	case value >= 100:
+		decimals = 0
+	case value > 0 && value < 0.1:
+		decimals = 1 - int(math.Floor(math.Log10(value)))
+	}
+	scale := math.Pow10(decimals)
+	return thousands(strconv.FormatFloat(round(value*scale)/scale, 'f', decimals, 64)) + " %"
+}
+
+// thousands puts commas between the thousands.
+func thousands(s string) string {
+	end := strings.IndexByte(s+".", '.')
+	for i := end - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}

@@ -1,0 +1,134 @@
+package verdict
+
+import (
+	"math"
+	"strings"
+	"testing"
+)
+
+// The words of every answer, in both directions.
+func TestWords(t *testing.T) {
+	const least, estimate = 0.0418, 0.0634
+	better := Comparison{A: "a", B: "b", Ratio: 1 + estimate, AtLeast: least, Verdict: Better, Blocks: 7, BlocksNeeded: 9}
+	unbound := better
+	unbound.AtLeast = unknown
+	equal := Comparison{A: "a", B: "b", Ratio: 1.001, AtLeast: unknown, Verdict: Equivalent, Blocks: 7, BlocksNeeded: 6}
+	open := func(blocks int, needed Needed) Comparison {
+		return Comparison{A: "a", B: "b", Ratio: 1.01, AtLeast: unknown, Verdict: Inconclusive, Blocks: blocks, BlocksNeeded: needed}
+	}
+	r := Result{Delta: 0.03, FewestBlocks: 6}
+	for _, c := range []struct {
+		c               Comparison
+		words, sentence string
+	}{
+		{better, "better: at least 4.1 % (estimate 6.3 %)", "a is better than b: at least 4.1 % (estimate 6.3 %)"},
+		{better.Mirror(), "worse: at least 4.1 % (estimate 6.3 %)", "a is better than b: at least 4.1 % (estimate 6.3 %)"},
+		{unbound, "better, by an amount this run does not bound", "a is better than b, by an amount this run does not bound"},
+		{unbound.Mirror(), "worse, by an amount this run does not bound", "a is better than b, by an amount this run does not bound"},
+		{equal, "within 3 %, a tie", "a and b: within 3 %, a tie"},
+		{open(7, 14), "not told apart; about 14 blocks would tell 3 %", "a and b are not told apart; about 14 blocks would tell 3 %"},
+		{open(7, 1234), "not told apart; about 1,234 blocks would tell 3 %", "a and b are not told apart; about 1,234 blocks would tell 3 %"},
+		{
+			open(7, mostBlocks), "not told apart; more than 1,000,000 blocks would be needed to tell 3 %",
+			"a and b are not told apart; more than 1,000,000 blocks would be needed to tell 3 %",
+		},
+		{
+			open(20, 14), "not told apart; they may be so close to 3 % apart that more blocks would not tell",
+			"a and b are not told apart; they may be so close to 3 % apart that more blocks would not tell",
+		},
+		{open(1, 0), "not told apart; no verdict takes fewer than 6 blocks", "a and b are not told apart; no verdict takes fewer than 6 blocks"},
+	} {
+		if got := r.Words(c.c); got != c.words {
+			t.Errorf("words %q, not %q", got, c.words)
+		}
+		if got := r.Sentence(c.c); got != c.sentence {
+			t.Errorf("sentence %q, not %q", got, c.sentence)
+		}
+	}
+}
+
+// A bound is rounded to the side where it stays true, an estimate to the nearest.
+func TestPercent(t *testing.T) {
+	for _, c := range []struct {
+		f             float64
+		down, nearest string
+	}{
+		{0.0418, "4.1 %", "4.2 %"},
+		{0.04, "4.0 %", "4.0 %"},
+		{0.1, "10.0 %", "10.0 %"},
+		{0.9999, "99.9 %", "100.0 %"},
+		{1.899, "189 %", "190 %"},
+		{24.6, "2,460 %", "2,460 %"},
+		{0.00049, "0.049 %", "0.049 %"},
+		{0.0000567, "0.0056 %", "0.0057 %"},
+		{0, "0.0 %", "0.0 %"},
+	} {
+		if got := percentDown(c.f); got != c.down {
+			t.Errorf("%v down: %q, not %q", c.f, got, c.down)
+		}
+		if got := percent(c.f); got != c.nearest {
+			t.Errorf("%v: %q, not %q", c.f, got, c.nearest)
+		}
+	}
+}
+
+// One sentence says the verdict on many targets.
+func TestHead(t *testing.T) {
+	for _, c := range []struct {
+		values map[string][]float64
+		want   string
+	}{
+		{nil, ""},
+		{map[string][]float64{"a": {1}}, "a is alone: there is nothing to compare it with"},
+		{
+			map[string][]float64{"a": around(100, 0.002, 9, 0), "b": around(101, 0.002, 9, 1)},
+			"a and b: within 3 %, a tie",
+		},
+		{
+			map[string][]float64{"a": around(100, 0.002, 9, 0), "b": around(120, 0.002, 9, 1), "c": around(130, 0.002, 9, 2)},
+			"c is better than every other; than b, the closest, at least ",
+		},
+		{
+			map[string][]float64{"a": around(100, 0.002, 9, 0), "b": around(130, 0.002, 9, 1), "c": around(130.5, 0.002, 9, 2)},
+			"c and b are a tie, within 3 %; shown not to be the best: a",
+		},
+		{
+			map[string][]float64{"a": around(100, 0.2, 9, 0), "b": around(110, 0.2, 9, 1), "c": around(115, 0.2, 9, 2)},
+			"which is the best of c, b and a is not told",
+		},
+		{
+			map[string][]float64{"a": around(50, 0.002, 9, 0), "b": around(130, 0.1, 9, 1), "c": around(135, 0.1, 9, 2)},
+			"which is the best of c and b is not told; shown not to be the best: a",
+		},
+	} {
+		got := judge(t, c.values, Options{Delta: 0.03}).Head()
+		if got != c.want && !(strings.HasSuffix(c.want, " ") && strings.HasPrefix(got, c.want)) {
+			t.Errorf("%q, not %q", got, c.want)
+		}
+	}
+}
+
+// A best target that the comparisons leave alone, but not ahead of all, is not called better than all.
+func TestHeadWithoutAChain(t *testing.T) {
+	r := Result{Delta: 0.03, Targets: []Target{{Name: "a", Rank: [2]int{1, 2}}, {Name: "b", Rank: [2]int{2, 2}}, {Name: "c", Rank: [2]int{2, 3}}}}
+	if got, want := r.Head(), "a may be the best, and is not shown to be better than every other; shown not to be the best: b and c"; got != want {
+		t.Errorf("%q, not %q", got, want)
+	}
+	r.Targets[0].Rank = [2]int{2, 2}
+	if got, want := r.Head(), "no target is shown to be the best; shown not to be the best: a, b and c"; got != want {
+		t.Errorf("%q, not %q", got, want)
+	}
+}
+
+// Holm may decide where the wider interval, for all pairs at once, still reaches no difference.
+func TestBetterByAnAmountNotBound(t *testing.T) {
+	a := make([]float64, 8)
+	for i := range a {
+		a[i] = 100 * math.Exp(0.061+0.06*float64(1-2*(i%2))) // t = 2.7: p = 0.03, between 0.05/3 and 0.05
+	}
+	r := judge(t, map[string][]float64{"a": a, "b": around(100, 0.0001, 8, 1), "c": around(300, 0.0001, 8, 2)}, Options{Delta: 0.03})
+	c := r.Comparisons[0]
+	if c.Verdict != Better || c.AtLeast.Known() || c.Low > 1 || r.Words(c) != "better, by an amount this run does not bound" {
+		t.Errorf("%s: %+v", r.Sentence(c), c)
+	}
+}
