@@ -10,6 +10,7 @@ import (
 // levels is the whole table: an import points down only. A package under
 // another one counts as its parent, one step below it.
 var levels = [][]string{
+	{"show"},
 	{"plan", "dataset", "stats", "platform", "strictyaml", "consent", "shell", "verdict"},
 	{"load", "record", "database", "balancer", "platform/local", "platform/platformtest", "load/loadtest"},
 	{"fleet", "collect", "target", "contract", "endpoint"},

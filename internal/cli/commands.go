@@ -8,17 +8,16 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"bakeoff/internal/controller"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/platform/local"
 	"bakeoff/internal/record"
 	"bakeoff/internal/report"
+	"bakeoff/internal/show"
 	"bakeoff/internal/venue/machine"
 )
 
@@ -127,7 +126,7 @@ func printFindings(w io.Writer, f controller.Findings) {
 	default:
 		fmt.Fprintf(w, "%s: keeps the contract: %d checks, %d workers ready\n", f.Target, len(f.Checks), f.Workers)
 	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	table := show.Table{Left: 4}
 	for _, c := range f.Checks {
 		mark, where := "ok", c.Replica
 		if !c.OK {
@@ -139,9 +138,11 @@ func printFindings(w io.Writer, f controller.Findings) {
 		if f.URL != "" {
 			where = "" // there is one place to ask
 		}
-		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", mark, c.Name, where, c.Detail)
+		table.Rows = append(table.Rows, []string{"  " + mark, c.Name, where, c.Detail})
 	}
-	table.Flush()
+	if len(table.Rows) > 0 {
+		fmt.Fprintln(w, table.Text(0))
+	}
 }
 
 func reportCommand(env Env) *cobra.Command {
@@ -169,7 +170,7 @@ func reportCommand(env Env) *cobra.Command {
 func writeReport(w io.Writer, format string, s *report.Summary) error {
 	switch format {
 	case "text":
-		return report.WriteText(w, s, width(w))
+		return report.WriteText(w, s, show.Columns(w))
 	case "markdown":
 		return report.WriteMarkdown(w, s)
 	case "svg":
@@ -209,7 +210,7 @@ func listCommand(env Env) *cobra.Command {
 			if asJSON {
 				return json.NewEncoder(env.Stdout).Encode(runs)
 			}
-			return report.WriteList(env.Stdout, runs, width(env.Stdout))
+			return report.WriteList(env.Stdout, runs, show.Columns(env.Stdout))
 		},
 	}
 	cmd.Flags().StringVar(&root, "out", "runs", "folder of runs")
@@ -257,14 +258,4 @@ func printSwept(w io.Writer, swept local.Swept, folders []string) {
 		fmt.Fprintf(w, "removed %s\n", dir)
 	}
 	fmt.Fprintf(w, "%d processes ended, %d folders removed, %d living runs left alone\n", len(swept.Processes), len(folders), swept.Living)
-}
-
-// width is that of the terminal, or 100 columns.
-func width(w io.Writer) int {
-	if file, ok := w.(*os.File); ok {
-		if columns, _, err := term.GetSize(int(file.Fd())); err == nil && columns > 0 {
-			return columns
-		}
-	}
-	return 100
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bakeoff/internal/controller"
+	"bakeoff/internal/show"
 )
 
 // Exit statuses.
@@ -84,13 +85,13 @@ func conclude(stderr io.Writer, root *cobra.Command, err error) int {
 	if err == nil {
 		return status
 	}
-	fmt.Fprintf(stderr, "bakeoff: error: %s\n", strings.TrimSpace(err.Error()))
+	fmt.Fprintf(stderr, "bakeoff: error: %s\n", show.InertLines(strings.TrimSpace(err.Error())))
 	hint := hintOf(err)
 	if status == exitUsage && isCobraUsage(err) {
 		hint = fmt.Sprintf("'%s --help' lists the commands", root.Name())
 	}
 	if hint != "" {
-		fmt.Fprintf(stderr, "bakeoff: hint: %s\n", hint)
+		fmt.Fprintf(stderr, "bakeoff: hint: %s\n", show.InertLines(hint))
 	}
 	return status
 }

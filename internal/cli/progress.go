@@ -7,11 +7,11 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"golang.org/x/term"
 
 	"bakeoff/internal/controller"
+	"bakeoff/internal/show"
 )
 
 // progress shows what a run is doing: one line that is drawn over on a
@@ -43,9 +43,9 @@ func (p *progress) show(e controller.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.current, p.since = e, p.now()
-	line := clock(p.now().Sub(p.began)) + " " + text(e)
+	line := show.Clock(p.now().Sub(p.began)) + " " + text(e)
 	if e.Verbatim {
-		line = printable(e.Text)
+		line = show.InertLines(e.Text)
 	}
 	switch {
 	case p.terminal && e.Lasting:
@@ -56,16 +56,6 @@ func (p *progress) show(e controller.Event) {
 	default:
 		fmt.Fprintln(p.w, line)
 	}
-}
-
-// printable keeps what targets write harmless to a terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
-			return r
-		}
-		return -1
-	}, s)
 }
 
 // tick redraws the line once a second, so that waiting is seen to go on.
@@ -88,15 +78,11 @@ func (p *progress) tick() {
 }
 
 func (p *progress) draw() {
-	line := clock(p.now().Sub(p.began)) + " " + text(p.current)
+	line := show.Clock(p.now().Sub(p.began)) + " " + text(p.current)
 	if p.current.Expect > 0 {
-		line += " " + bar(p.now().Sub(p.since), p.current.Expect)
+		line += " " + show.Bar(p.now().Sub(p.since), p.current.Expect)
 	}
-	limit := width(p.w) - 1
-	if runes := []rune(line); len(runes) > limit {
-		line = string(runes[:limit])
-	}
-	fmt.Fprintf(p.w, "\r\033[K%s", line)
+	fmt.Fprintf(p.w, "\r\033[K%s", show.Cut(line, show.Columns(p.w)-1))
 }
 
 // clear removes the line, so that something else can be printed.
@@ -129,16 +115,5 @@ func text(e controller.Event) string {
 	if e.Target != "" && e.Attempt > 1 {
 		parts = append(parts, fmt.Sprintf("attempt %d", e.Attempt))
 	}
-	return strings.Join(append(parts, printable(e.Text)), ", ")
-}
-
-func clock(d time.Duration) string {
-	return fmt.Sprintf("%02d:%02d", int(d.Minutes()), int(d.Seconds())%60)
-}
-
-// bar is a short bar of how much of the expected time is over.
-func bar(passed, expected time.Duration) string {
-	const cells = 20
-	full := min(int(cells*passed/expected), cells)
-	return "[" + strings.Repeat("#", full) + strings.Repeat(".", cells-full) + "]"
+	return strings.Join(append(parts, show.Inert(e.Text)), ", ")
 }

@@ -19,6 +19,7 @@ import (
 	"bakeoff/internal/platform/local"
 	"bakeoff/internal/record"
 	"bakeoff/internal/report"
+	"bakeoff/internal/show"
 	"bakeoff/internal/strictyaml"
 	"bakeoff/internal/venue/machine"
 )
@@ -249,7 +250,7 @@ func printResult(env Env, dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := report.WriteText(env.Stdout, summary, width(env.Stdout)); err != nil {
+	if err := report.WriteText(env.Stdout, summary, show.Columns(env.Stdout)); err != nil {
 		return err
 	}
 	if err := keepReport(dir, summary); err != nil {

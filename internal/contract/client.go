@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"bakeoff/internal/show"
 )
 
 const (
@@ -118,7 +120,7 @@ func (a *asker) exchange(ctx context.Context, method, address string) answer {
 	out.status, out.header = res.StatusCode, res.Header
 	out.body, err = io.ReadAll(io.LimitReader(res.Body, answerLimit+1))
 	out.read = time.Now()
-	out.shown = excerpt(a.hide.Replace(string(out.body)), 160)
+	out.shown = show.Excerpt(a.hide.Replace(string(out.body)), 160)
 	switch {
 	case err != nil:
 		out.err = fmt.Errorf("status %d, then the body broke off after %d bytes: %w", res.StatusCode, len(out.body), plain(err))
@@ -174,12 +176,4 @@ func demoPath(key string) string {
 		}
 	}
 	return b.String()
-}
-
-// excerpt is text in quotes, cut to about limit bytes.
-func excerpt(text string, limit int) string {
-	if len(text) <= limit {
-		return strconv.Quote(text)
-	}
-	return fmt.Sprintf("%s... (%d bytes)", strconv.Quote(text[:limit]), len(text))
 }

@@ -9,11 +9,12 @@ import (
 	"sync"
 
 	"bakeoff/internal/record"
+	"bakeoff/internal/show"
 )
 
 const (
 	shownProblems = 2    // of each check and endpoint; the others are counted
-	detailLimit   = 1000 // bytes of a detail
+	detailLimit   = 1000 // characters of a detail
 )
 
 // findings collects what each check found at each endpoint. It is safe for concurrent use.
@@ -105,11 +106,7 @@ func (f *findings) detail(e *entry) string {
 			text += "; " + part
 		}
 	}
-	text = f.hide.Replace(text)
-	if len(text) > detailLimit {
-		text = strings.ToValidUTF8(text[:detailLimit], "") + " ..."
-	}
-	return text
+	return show.Clip(f.hide.Replace(text), detailLimit)
 }
 
 // perRequest lists statements per request, such as "per request: rollback 1.00, set_option 1.00".

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"bakeoff/internal/dataset"
+	"bakeoff/internal/show"
 )
 
 // hostile is a key no generated key is like, with the path that asks for it.
@@ -168,5 +169,5 @@ func (h hostileAnswer) judge(l lookup) string {
 	if mayRefuse {
 		expected += fmt.Sprintf(" or status %d", http.StatusBadRequest)
 	}
-	return fmt.Sprintf("asked for %s (%s), expected %s, got %s", excerpt(h.key, 60), h.what, expected, h.a)
+	return fmt.Sprintf("asked for %s (%s), expected %s, got %s", show.Excerpt(h.key, 60), h.what, expected, h.a)
 }

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"bakeoff/internal/dataset"
+	"bakeoff/internal/show"
 )
 
 // atOnce is the number of requests in flight in the check that sends several together.
@@ -67,7 +68,7 @@ func judge(a answer, l lookup) string {
 	if errors.Is(a.err, errGivenUp) || errors.Is(a.err, errTooLong) {
 		return a.err.Error()
 	}
-	return fmt.Sprintf("asked for %s, expected %s, got %s", excerpt(l.key, 60), expectation(l), a)
+	return fmt.Sprintf("asked for %s, expected %s, got %s", show.Excerpt(l.key, 60), expectation(l), a)
 }
 
 func right(a answer, l lookup) bool {
@@ -218,7 +219,7 @@ func (s *inspection) checkDrawn(ctx context.Context) error {
 func monotony(name string, seen map[string]bool, drawn, lengths int) string {
 	switch {
 	case seen[name] && len(name) > 3:
-		return fmt.Sprintf("asked without a name, expected another key each time, got %s again", excerpt(name, 60))
+		return fmt.Sprintf("asked without a name, expected another key each time, got %s again", show.Excerpt(name, 60))
 	case drawn >= 6 && lengths == 1:
 		return fmt.Sprintf("asked without a name, expected keys of random length, got %d of %d characters", drawn, len(name))
 	}
@@ -240,7 +241,7 @@ func (s *inspection) judgeDrawn(a answer) (name, problem string) {
 	l := lookup{key: got.Name}
 	l.id, _ = s.Dataset.Lookup(got.Name)
 	if !right(a, l) {
-		return "", fmt.Sprintf("asked without a name, expected %s for %s, got %s", expectation(l), excerpt(l.key, 60), a)
+		return "", fmt.Sprintf("asked without a name, expected %s for %s, got %s", expectation(l), show.Excerpt(l.key, 60), a)
 	}
 	return got.Name, ""
 }

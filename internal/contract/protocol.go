@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"bakeoff/internal/show"
 )
 
 const (
@@ -175,7 +177,7 @@ func refused(method, path string, a answer) string {
 	if a.err == nil && a.status >= 300 && a.status != http.StatusInternalServerError {
 		return ""
 	}
-	return fmt.Sprintf("asked %s %s, expected a refusal, got %s", method, excerpt(path, 60), a)
+	return fmt.Sprintf("asked %s %s, expected a refusal, got %s", method, show.Excerpt(path, 60), a)
 }
 
 // checkIndex enters whether the lookup goes by the index on name.

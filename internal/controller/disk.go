@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"bakeoff/internal/show"
 )
 
 // A DiskError says that the disk of the run directory has no room for the run.
@@ -19,7 +21,7 @@ type DiskError struct {
 }
 
 func (e *DiskError) Error() string {
-	text := fmt.Sprintf("%s has %s free, the run needs about %s more", e.Dir, megabytes(e.Free), megabytes(e.Needed))
+	text := fmt.Sprintf("%s has %s free, the run needs about %s more", e.Dir, show.Megabytes(float64(e.Free)), show.Megabytes(float64(e.Needed)))
 	if e.err != nil {
 		first, _, _ := strings.Cut(e.err.Error(), "\n")
 		return first + " (" + text + ")"
@@ -28,8 +30,6 @@ func (e *DiskError) Error() string {
 }
 
 func (e *DiskError) Unwrap() error { return e.err }
-
-func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
 
 // diskNeeded is about how many bytes so many trials take, as seen in runs:
 // 100 kB a trial, 10 kB a second of series, 6 kB a second of each agent; and

@@ -16,6 +16,7 @@ import (
 	"bakeoff/internal/load"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/record"
+	"bakeoff/internal/show"
 )
 
 // run is one execution of a plan.
@@ -291,20 +292,13 @@ func (r *run) enough() error {
 			}
 		}
 		if missing > 0 {
-			lacking = append(lacking, fmt.Sprintf("%s has none in %d of %s", t.Name, missing, blockCount(r.o.Plan.Blocks)))
+			lacking = append(lacking, fmt.Sprintf("%s has none in %d of %s", t.Name, missing, show.Plural(r.o.Plan.Blocks, "block")))
 		}
 	}
 	if len(lacking) > 0 {
 		return fmt.Errorf("%w: %s", ErrTooFewValid, strings.Join(lacking, ", "))
 	}
 	return nil
-}
-
-func blockCount(n int) string {
-	if n == 1 {
-		return "1 block"
-	}
-	return fmt.Sprintf("%d blocks", n)
 }
 
 // sources are the process trees that outlive trials.

@@ -15,10 +15,13 @@ import (
 
 	"bakeoff/internal/load"
 	"bakeoff/internal/record"
+	"bakeoff/internal/show"
 )
 
-// answerWithin bounds one request of a probe.
-const answerWithin = 10 * time.Second
+const (
+	answerWithin = 10 * time.Second // bounds one request of a probe
+	shown        = 60               // characters of a body that a detail shows
+)
 
 // Probe asks an endpoint a few times, as the engines will, and looks whether
 // every answer is right. The request's target must have no place for a key.
@@ -185,29 +188,13 @@ func (p Probe) judge(when string, connections [][]probed, opened int) Found {
 		}
 		found.Checks = append(found.Checks, record.Check{When: when, Name: name, OK: ok, Detail: detail})
 	}
-	add("answers", failed == nil, fmt.Sprintf("%d of %d, %s opened", found.Answered, all, plural(opened, "connection")),
+	add("answers", failed == nil, fmt.Sprintf("%d of %d, %s opened", found.Answered, all, show.Plural(opened, "connection")),
 		fmt.Sprintf("%d of %d; %v", found.Answered, all, failed))
 	add("status", right == found.Answered, fmt.Sprintf("%d each time", p.Status),
 		fmt.Sprintf("%d in %d of %d answers, not %d", wrong.status, found.Answered-right, found.Answered, p.Status))
 	if p.Body != "" {
-		add("body", contained == found.Answered, fmt.Sprintf("holds %q each time", clip(p.Body)),
-			fmt.Sprintf("does not hold %q in %d of %d answers, it is %q", clip(p.Body), found.Answered-contained, found.Answered, clip(string(other.body))))
+		add("body", contained == found.Answered, fmt.Sprintf("holds %s each time", show.Quote(p.Body, shown)),
+			fmt.Sprintf("does not hold %s in %d of %d answers, it is %s", show.Quote(p.Body, shown), found.Answered-contained, found.Answered, show.Excerpt(string(other.body), shown)))
 	}
 	return found
-}
-
-// clip is a text short enough to be shown.
-func clip(text string) string {
-	const most = 60
-	if len(text) > most {
-		return text[:most] + "..."
-	}
-	return text
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -2,12 +2,10 @@ package measure
 
 import (
 	"fmt"
-	"math"
-	"strconv"
-	"strings"
 
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
+	"bakeoff/internal/show"
 )
 
 // Numbers of the phases; they tell the requests of one from those of the other.
@@ -42,23 +40,7 @@ func (j *Job) job(phase load.Phase, share load.Share) load.Job {
 func (j *Job) rates() string {
 	p := j.Phase
 	if len(p.Profile) == 0 {
-		return fmt.Sprintf("%s/s", number(p.Rate))
+		return fmt.Sprintf("%s/s", show.Decimal(p.Rate))
 	}
-	return fmt.Sprintf("%s/s to %s/s within %v", number(p.Profile[0].Rate), number(p.Profile[1].Rate), p.Profile[1].At)
-}
-
-// number writes a figure with thousands apart and at most one decimal.
-func number(v float64) string {
-	if v != math.Trunc(v) {
-		v = math.Round(v*10) / 10
-	}
-	text := strconv.FormatFloat(v, 'f', -1, 64)
-	whole, fraction, found := strings.Cut(text, ".")
-	for i := len(whole) - 3; i > 0; i -= 3 {
-		whole = whole[:i] + "," + whole[i:]
-	}
-	if found {
-		return whole + "." + fraction
-	}
-	return whole
+	return fmt.Sprintf("%s/s to %s/s within %v", show.Decimal(p.Profile[0].Rate), show.Decimal(p.Profile[1].Rate), p.Profile[1].At)
 }

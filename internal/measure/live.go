@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"golang.org/x/term"
 
+	"bakeoff/internal/show"
 	"bakeoff/internal/stats"
 )
 
@@ -55,10 +55,10 @@ func (l *live) second(second int, t *tally) {
 	if passed-time.Second >= l.expect {
 		name = "last answers"
 	}
-	line := fmt.Sprintf("%s %s  %s", clock(passed), name, l.since.live(float64(second+1-l.from)))
+	line := fmt.Sprintf("%s %s  %s", show.Clock(passed), name, l.since.live(float64(second+1-l.from)))
 	if l.terminal {
-		line += "  " + bar(min(passed, l.expect), l.expect)
-		fmt.Fprintf(l.w, "\r\033[K%s", cut(line, width(l.w)-1))
+		line += "  " + show.Bar(min(passed, l.expect), l.expect)
+		fmt.Fprintf(l.w, "\r\033[K%s", show.Cut(line, show.Columns(l.w)-1))
 	} else {
 		fmt.Fprintln(l.w, line)
 	}
@@ -75,13 +75,13 @@ func (l *live) close() {
 // live is what a line tells of so many seconds.
 func (t *tally) live(seconds float64) string {
 	b := t.books
-	line := fmt.Sprintf("%7s/s  ok %s", number(float64(int64(float64(b.Sent)/seconds+0.5))), number(float64(b.OK)))
+	line := fmt.Sprintf("%7s/s  ok %s", show.Count(int64(float64(b.Sent)/seconds+0.5)), show.Count(b.OK))
 	for _, c := range []struct {
 		name string
 		n    int64
 	}{{"bad", b.Bad}, {"timeouts", b.Timeout}, {"errors", b.Error}, {"dropped", b.Dropped}} {
 		if c.n > 0 {
-			line += fmt.Sprintf("  %s %s", c.name, number(float64(c.n)))
+			line += fmt.Sprintf("  %s %s", c.name, show.Count(c.n))
 		}
 	}
 	return line + "  " + tail(t.response)
@@ -91,7 +91,7 @@ func (t *tally) live(seconds float64) string {
 func tail(h *stats.Histogram) string {
 	for _, p := range []float64{99, 95, 90, 50} {
 		if f := h.Percentile(p); f.Needs == 0 {
-			return fmt.Sprintf("%s %s%s", percentileName(p), above(f.Censored), span(f.Value))
+			return fmt.Sprintf("%s %s%s", percentileName(p), above(f.Censored), show.Duration(f.Value))
 		}
 	}
 	return "too few for a percentile"
@@ -103,57 +103,4 @@ func above(censored bool) string {
 		return "> "
 	}
 	return ""
-}
-
-// cut shortens a line to so many characters.
-func cut(line string, limit int) string {
-	if runes := []rune(line); len(runes) > limit {
-		return string(runes[:max(limit, 0)])
-	}
-	return line
-}
-
-// span writes a duration with three digits and a unit that fits it.
-func span(d time.Duration) string {
-	unit, name := time.Second, "s"
-	switch {
-	case d == 0:
-		return "0"
-	case d < time.Microsecond:
-		return fmt.Sprintf("%d ns", d)
-	case d < 999500*time.Nanosecond:
-		unit, name = time.Microsecond, "us"
-	case d < 999500*time.Microsecond:
-		unit, name = time.Millisecond, "ms"
-	}
-	v, digits := float64(d)/float64(unit), 0
-	switch {
-	case v < 9.995:
-		digits = 2
-	case v < 99.95:
-		digits = 1
-	}
-	return fmt.Sprintf("%.*f %s", digits, v, name)
-}
-
-// clock is the time that has passed, such as 01:05.
-func clock(d time.Duration) string {
-	return fmt.Sprintf("%02d:%02d", int(d.Minutes()), int(d.Seconds())%60)
-}
-
-// bar is a short bar of how much of the expected time is over.
-func bar(passed, expected time.Duration) string {
-	const cells = 20
-	full := min(int(cells*passed/expected), cells)
-	return "[" + strings.Repeat("#", full) + strings.Repeat(".", cells-full) + "]"
-}
-
-// width is that of the terminal, or 100 columns.
-func width(w io.Writer) int {
-	if file, ok := w.(*os.File); ok {
-		if columns, _, err := term.GetSize(int(file.Fd())); err == nil && columns > 0 {
-			return columns
-		}
-	}
-	return 100
 }

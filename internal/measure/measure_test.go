@@ -102,22 +102,6 @@ func TestCloseBooks(t *testing.T) {
 	}
 }
 
-func TestSpanAndNumber(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		0: "0", 999: "999 ns", 1000: "1.00 us", 99_949: "99.9 us", 99_950: "100 us", 999_499: "999 us", 999_500: "1.00 ms",
-		12_345_678: "12.3 ms", 999_499_999: "999 ms", time.Second: "1.00 s", 90 * time.Second: "90.0 s", 1000 * time.Second: "1000 s",
-	} {
-		if got := span(d); got != want {
-			t.Errorf("%d ns is %q, want %q", d, got, want)
-		}
-	}
-	for v, want := range map[float64]string{0: "0", 999: "999", 1000: "1,000", 1234567.25: "1,234,567.3", 12.04: "12", 0.25: "0.3"} {
-		if got := number(v); got != want {
-			t.Errorf("%v is %q, want %q", v, got, want)
-		}
-	}
-}
-
 // The whole page, of a load with everything in it.
 func TestLoadText(t *testing.T) {
 	work, err := endpoint.NewRequests([]byte(`{"targets": [["/x"]], "status": "2xx"}`))

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
+	"bakeoff/internal/show"
 )
 
 // WriteText prints a result for people.
@@ -48,9 +48,9 @@ func writeReasons(b *strings.Builder, m *Measurement, reasons []string) {
 // headline says what was asked for.
 func (j *Job) headline() string {
 	p := j.Phase
-	how := fmt.Sprintf("closed model: %s for %v", plural(p.Connections, "connection"), p.Duration)
+	how := fmt.Sprintf("closed model: %s for %v", show.Plural(p.Connections, "connection"), p.Duration)
 	if p.Model == load.Open {
-		how = fmt.Sprintf("open model: %s for %v, %s arrivals, at most %s", j.rates(), p.Duration, p.Arrivals, plural(p.Connections, "connection"))
+		how = fmt.Sprintf("open model: %s for %v, %s arrivals, at most %s", j.rates(), p.Duration, p.Arrivals, show.Plural(p.Connections, "connection"))
 	}
 	for _, more := range []struct {
 		on   bool
@@ -62,7 +62,7 @@ func (j *Job) headline() string {
 		{p.Reconnect, "a connection per request"},
 		{j.Warmup.Duration > 0, fmt.Sprintf("after %v of warm-up", j.Warmup.Duration)},
 		{true, fmt.Sprintf("time-out %v", p.Timeout)},
-		{true, fmt.Sprintf("%s, engine %s", plural(j.Agents, "agent"), j.Task.Engine)},
+		{true, fmt.Sprintf("%s, engine %s", show.Plural(j.Agents, "agent"), j.Task.Engine)},
 	} {
 		if more.on {
 			how += ", " + more.text
@@ -71,14 +71,7 @@ func (j *Job) headline() string {
 	return strings.Join(j.URLs, "\n") + "\n" + how + "\n"
 }
 
-func plural(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return number(float64(n)) + " " + what
-}
-
-func perSecond(v float64) string { return number(math.Round(v*10)/10) + "/s" }
+func perSecond(v float64) string { return show.Decimal(v) + "/s" }
 
 // count is one line of a list of counts.
 type count struct {
@@ -91,10 +84,10 @@ type count struct {
 func writeCounts(b *strings.Builder, counts []count) {
 	names, figures := 8, 0
 	for _, c := range counts {
-		names, figures = max(names, len(c.name)), max(figures, len(number(float64(c.n))))
+		names, figures = max(names, len(c.name)), max(figures, len(show.Count(c.n)))
 	}
 	for _, c := range counts {
-		line := fmt.Sprintf("  %-*s  %*s   %s", names, c.name, figures, number(float64(c.n)), c.note)
+		line := fmt.Sprintf("  %-*s  %*s   %s", names, c.name, figures, show.Count(c.n), c.note)
 		b.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
 }
@@ -148,7 +141,7 @@ func writeTimes(b *strings.Builder, m *Measurement) {
 			line += fmt.Sprintf("%16s", f.text())
 		}
 		if needs > 0 {
-			line += fmt.Sprintf("   needs %s samples", number(float64(needs)))
+			line += fmt.Sprintf("   needs %s samples", show.Count(needs))
 		}
 		b.WriteString(line + "\n")
 	}
@@ -166,7 +159,7 @@ func (f figure) text() string {
 	if !f.known {
 		return "-"
 	}
-	return above(f.censored) + span(f.value)
+	return above(f.censored) + show.Duration(f.value)
 }
 
 func writeStatus(b *strings.Builder, j *Job, t *tally) {
@@ -206,7 +199,7 @@ func writeFailures(b *strings.Builder, t *tally) {
 	b.WriteString("\nfailures, and whose they are\n")
 	writeCounts(b, counts)
 	if t.unwritten > 0 {
-		fmt.Fprintf(b, "  of %s the request was not fully written\n", number(float64(t.unwritten)))
+		fmt.Fprintf(b, "  of %s the request was not fully written\n", show.Count(t.unwritten))
 	}
 }
 
@@ -218,23 +211,23 @@ func faults() map[string]string {
 // writeHealth prints what the generator says of itself.
 func writeHealth(b *strings.Builder, m *Measurement) {
 	t := m.total
-	fmt.Fprintf(b, "\ngenerator: %s of CPU time", span(t.cpu))
+	fmt.Fprintf(b, "\ngenerator: %s of CPU time", show.Duration(t.cpu))
 	if m.passed > 0 {
 		fmt.Fprintf(b, " (%.0f %% of one core", 100*t.cpu.Seconds()/m.passed.Seconds())
 		if t.books.Sent > 0 {
-			fmt.Fprintf(b, ", %s a request", span(t.cpu/time.Duration(t.books.Sent)))
+			fmt.Fprintf(b, ", %s a request", show.Duration(t.cpu/time.Duration(t.books.Sent)))
 		}
 		b.WriteString(")")
 	}
-	fmt.Fprintf(b, ", %s opened", plural(int(t.opened), "connection"))
+	fmt.Fprintf(b, ", %s opened", show.Plural(t.opened, "connection"))
 	if m.phase.Model == load.Open && t.lateness.Count() > 0 {
 		late, bound := m.worstLateness()
-		fmt.Fprintf(b, ", lateness p99 %s (at most %s)", span(late), span(bound))
+		fmt.Fprintf(b, ", lateness p99 %s (at most %s)", show.Duration(late), show.Duration(bound))
 	}
 	if m.spread != nil {
-		fmt.Fprintf(b, ", agents started within %s of each other", span(*m.spread))
+		fmt.Fprintf(b, ", agents started within %s of each other", show.Duration(*m.spread))
 		if *m.spread > fleet.StartWithin {
-			fmt.Fprintf(b, " (at most %s is meant)", span(fleet.StartWithin))
+			fmt.Fprintf(b, " (at most %s is meant)", show.Duration(fleet.StartWithin))
 		}
 	}
 	b.WriteString("\n")
@@ -255,9 +248,9 @@ func writeUses(b *strings.Builder, uses []agentUse) {
 	if len(uses) > 1 {
 		who = "an agent used"
 	}
-	fmt.Fprintf(b, "  %s at most %s of %s descriptors", who, number(float64(most.Descriptors)), number(float64(most.DescriptorLimit)))
+	fmt.Fprintf(b, "  %s at most %s of %s descriptors", who, show.Count(most.Descriptors), show.Count(most.DescriptorLimit))
 	if most.PortHigh > 0 {
-		fmt.Fprintf(b, " and %s of %s local ports", number(float64(most.Ports)), number(float64(most.PortHigh-most.PortLow+1)))
+		fmt.Fprintf(b, " and %s of %s local ports", show.Count(most.Ports), show.Count(most.PortHigh-most.PortLow+1))
 	}
 	b.WriteString("\n")
 }

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"bakeoff/internal/show"
 )
 
 // Duration is a time.Duration written as "1.5s" or "2m" in YAML and JSON; a
@@ -34,7 +36,7 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	}
 	x, err := time.ParseDuration(word)
 	if err != nil {
-		return &durationError{strconv.Quote(clipped(word)) + " is no duration", guessDuration(word)}
+		return &durationError{show.Quote(word, 40) + " is no duration", guessDuration(word)}
 	}
 	*d = Duration(x)
 	return nil
@@ -74,10 +76,3 @@ type durationError struct{ text, hint string }
 
 func (e *durationError) Error() string { return e.text }
 func (e *durationError) Hint() string  { return e.hint }
-
-func clipped(word string) string {
-	if len(word) > 40 {
-		return word[:40] + "..."
-	}
-	return word
-}

@@ -2,40 +2,23 @@ package report
 
 import (
 	"math"
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"bakeoff/internal/show"
 	"bakeoff/internal/stats"
 )
 
-func TestNumbers(t *testing.T) {
-	for want, got := range map[string]string{
-		"0": count(0), "999": count(999), "1,000": count(1000), "-1,234,567": count(-1234567),
-		"0.12": number(0.123), "12.3": number(12.34), "123": number(123.4), "1,235": number(1234.6), "0.0012": number(0.00123), "-": number(math.NaN()),
-		"0 s": duration(0), "1.20 us": duration(1.2e-6), "850 us": duration(0.00085), "1.00 ms": duration(0.0009996), "12.3 ms": duration(0.01234),
-		"999 ms": duration(0.9994), "1.00 s": duration(0.9996), "10.0 s": duration(10), "120 s": duration(120),
-		"8 s": span(8), "2.5 s": span(2.5), "33.3 %": percent(1.0 / 3), "90.0 MB": megabytes(90e6), "1,234 MB": megabytes(1.234e9), "0.78 ms": millis(0.00078),
-		"11": whole(11), "10.5": whole(10.5), "1": ratio(5, 5), "0.4993": ratio(4993, 10000),
-		"a, b and c": list([]string{"a", "b", "c"}), "a and b": list([]string{"a", "b"}), "1 block": plural(1, "block"), "7 blocks": plural(7, "block"),
-	} {
-		if got != want {
-			t.Errorf("got %q, want %q", got, want)
-		}
-	}
-}
-
 func TestSpreadsInWords(t *testing.T) {
 	for want, got := range map[string]string{
-		"-":                        Spread{}.show(duration),
-		"12.0 ms":                  spread(exactly(0.012)).show(duration),
-		"12.0 (11.0..14.0) ms":     spread(exactly(0.012, 0.014, 0.011)).show(duration),
-		"500 ms (20.0 ms..2.00 s)": spread(exactly(0.5, 2, 0.02)).show(duration),
-		"1,020 (1,010..1,030)":     spread(exactly(1010, 1030, 1020)).show(number),
-		">10.0 s":                  spread([]value{{10, true}}).show(duration),
+		"-":                        Spread{}.show(show.Seconds),
+		"12.0 ms":                  spread(exactly(0.012)).show(show.Seconds),
+		"12.0 (11.0..14.0) ms":     spread(exactly(0.012, 0.014, 0.011)).show(show.Seconds),
+		"500 ms (20.0 ms..2.00 s)": spread(exactly(0.5, 2, 0.02)).show(show.Seconds),
+		"1,020 (1,010..1,030)":     spread(exactly(1010, 1030, 1020)).show(show.Number),
+		">10.0 s":                  spread([]value{{10, true}}).show(show.Seconds),
 	} {
 		if got != want {
 			t.Errorf("got %q, want %q", got, want)
@@ -81,45 +64,5 @@ func TestRanked(t *testing.T) {
 	want := []Spread{{N: 2, Median: 29, Min: 28, Max: 30}, {N: 2, Median: 6, Min: 3, Max: 9}, {N: 1, Median: 1, Min: 1, Max: 1}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
-	}
-}
-
-// Wrapped text holds the same words, no line is too long, and a unit stays with its number.
-func TestWrap(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		in := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "word", "10", "s", "%", "longer-word"}), 0, 60).Draw(t, "words")
-		width := rapid.IntRange(20, 60).Draw(t, "width")
-		out := wrap(strings.Join(in, " "), width, "  ")
-		if got := strings.Fields(out); !slices.Equal(got, in) {
-			t.Fatalf("%v became %v", in, got)
-		}
-		for i, line := range strings.Split(out, "\n") {
-			fields := strings.Fields(line)
-			if i > 0 && (fields[0] == "s" || fields[0] == "%") {
-				t.Fatalf("a line begins with a unit: %q", line)
-			}
-			// A number may drag units along: those runs are as long as they are.
-			if len(words(line)) > 1 && len(line) > width+2 {
-				t.Fatalf("a line of %d characters in %d: %q", len(line), width, line)
-			}
-		}
-	})
-}
-
-// A table too wide for the page is broken inside cells, and loses nothing.
-func TestTablesFitThePage(t *testing.T) {
-	g := grid{left: 1, words: 1, head: []string{"setting", "value", "from"}}
-	g.rows = [][]string{{"worker_class", strings.Repeat("value ", 12), strings.Repeat("the deployment guide ", 8)}, {"short", "1", strings.Repeat("x", 150)}}
-	out := g.writer(80).Render()
-	for line := range strings.Lines(out) {
-		if n := len(strings.TrimRight(line, " \n")); n > 80 {
-			t.Errorf("a line of %d characters: %s", n, line)
-		}
-	}
-	if n := strings.Count(out, "x"); n != 150 {
-		t.Errorf("%d of 150 characters are left", n)
-	}
-	if n := strings.Count(out, "guide"); n != 8 {
-		t.Errorf("%d of 8 words are left", n)
 	}
 }

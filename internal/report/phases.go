@@ -4,41 +4,42 @@ import (
 	"fmt"
 	"strings"
 
+	"bakeoff/internal/show"
 	"bakeoff/internal/stats"
 )
 
 // phaseTitle says what a phase is: "closed: 32 connections, 4 s".
 func phaseTitle(p Phase) string {
 	if p.Model == "closed" {
-		return fmt.Sprintf("Phase %s: closed model, %s, %s", p.Name, plural(p.Connections, "connection"), span(p.DurationS))
+		return fmt.Sprintf("Phase %s: closed model, %s, %s", p.Name, show.Plural(p.Connections, "connection"), show.Span(p.DurationS))
 	}
-	return fmt.Sprintf("Phase %s: open model, %s/s %s, up to %s, %s", p.Name, whole(p.Rate), p.Arrivals, plural(p.Connections, "connection"), span(p.DurationS))
+	return fmt.Sprintf("Phase %s: open model, %s/s %s, up to %s, %s", p.Name, show.Decimal(p.Rate), p.Arrivals, show.Plural(p.Connections, "connection"), show.Span(p.DurationS))
 }
 
 // phaseSections are the details of one phase.
 func phaseSections(s *Summary, p Phase) []section {
 	return []section{
-		{title: phaseTitle(p), tables: append([]grid{books(s, p)}, times(s, p)...)},
+		{title: phaseTitle(p), tables: append([]show.Table{books(s, p)}, times(s, p)...)},
 		{title: "Phase " + p.Name + ": who did what", tables: whoDidWhat(s, p)},
 	}
 }
 
-func whoDidWhat(s *Summary, p Phase) []grid {
+func whoDidWhat(s *Summary, p Phase) []show.Table {
 	if s.running() {
-		return []grid{tierTable(p, "agent", "host"), memoryTable(p, "agent"), answers(s, p), failures(p)}
+		return []show.Table{tierTable(p, "agent", "host"), memoryTable(p, "agent"), answers(s, p), failures(p)}
 	}
-	return []grid{
+	return []show.Table{
 		tierTable(p, "target", "balancer", "database", "agent", "host"), memoryTable(p, "target", "balancer", "database", "agent"),
 		replicaTable(p), processTable(p), statements(p), failures(p),
 	}
 }
 
 // books is one line per target and block.
-func books(s *Summary, p Phase) grid {
-	g := grid{
-		left:    2,
-		caption: "Books: planned = sent + dropped, sent = ok + bad + timeout + error. late: taken up over 1 ms late by the generator; queued: waited for a free connection. ok/s: correct answers received per second while requests were sent. #2: second attempt.",
-		head:    []string{"target", "block", "planned", "sent", "ok", "bad", "timeout", "error", "dropped", "late", "queued", "ok/s"},
+func books(s *Summary, p Phase) show.Table {
+	g := show.Table{
+		Left:    2,
+		Caption: "Books: planned = sent + dropped, sent = ok + bad + timeout + error. late: taken up over 1 ms late by the generator; queued: waited for a free connection. ok/s: correct answers received per second while requests were sent. #2: second attempt.",
+		Head:    []string{"target", "block", "planned", "sent", "ok", "bad", "timeout", "error", "dropped", "late", "queued", "ok/s"},
 	}
 	for _, t := range s.Targets {
 		for _, o := range s.Trials {
@@ -47,7 +48,7 @@ func books(s *Summary, p Phase) grid {
 			}
 			for _, f := range o.Phases {
 				if f.Number == p.Number {
-					g.rows = append(g.rows, append([]string{t.Name, blockName(o)}, bookCells(f.Books, f.Goodput)...))
+					g.Rows = append(g.Rows, append([]string{t.Name, blockName(o)}, bookCells(f.Books, f.Goodput)...))
 				}
 			}
 		}
@@ -70,13 +71,13 @@ func blockName(t Trial) string {
 func bookCells(b stats.Books, rate float64) []string {
 	var out []string
 	for _, n := range []int64{b.Planned, b.Sent, b.OK, b.Bad, b.Timeout, b.Error, b.Dropped, b.Late, b.Queued} {
-		out = append(out, count(n))
+		out = append(out, show.Count(n))
 	}
-	return append(out, number(rate))
+	return append(out, show.Number(rate))
 }
 
 // times are the percentiles per target and block, and the pooled ones.
-func times(s *Summary, p Phase) []grid {
+func times(s *Summary, p Phase) []show.Table {
 	what := "Response time, from the intended time to the last byte."
 	if p.Model == "closed" {
 		what = "Service time, closed model: no claim about latency."
@@ -96,16 +97,16 @@ func times(s *Summary, p Phase) []grid {
 		}
 	}
 	first := blocks.grid([]string{"target", "block", "requests"}, 2)
-	first.caption = what + " A percentile is given when 100 requests lie beyond it."
+	first.Caption = what + " A percentile is given when 100 requests lie beyond it."
 	second := pooled.grid([]string{"target", "requests"}, 1)
-	second.caption = "The same, pooled: histograms merged over all valid blocks of a target. Never used for a verdict, for blocks differ."
+	second.Caption = "The same, pooled: histograms merged over all valid blocks of a target. Never used for a verdict, for blocks differ."
 	third := spreadTable{}
 	for i := range Percents() {
 		third.addPercentile(p, "", i)
 	}
 	over := third.grid(s)
-	over.caption = "Each block's own percentiles: median and range over valid blocks."
-	return []grid{first, over, second}
+	over.Caption = "Each block's own percentiles: median and range over valid blocks."
+	return []show.Table{first, over, second}
 }
 
 // percentileTable gathers rows of percentiles. The percentiles that no row supports share the last column.
@@ -131,7 +132,7 @@ func (t *percentileTable) add(key []string, row []Percentile) {
 }
 
 // grid draws the table; keys are the heads of the columns before the percentiles, the last of them the number of requests.
-func (t *percentileTable) grid(keys []string, left int) grid {
+func (t *percentileTable) grid(keys []string, left int) show.Table {
 	percents := Percents()
 	shown := 0
 	for _, row := range t.rows {
@@ -141,19 +142,19 @@ func (t *percentileTable) grid(keys []string, left int) grid {
 			}
 		}
 	}
-	g := grid{left: left, head: keys}
+	g := show.Table{Left: left, Head: keys}
 	for _, p := range percents[:shown] {
-		g.head = append(g.head, fmt.Sprintf("p%v", p))
+		g.Head = append(g.Head, fmt.Sprintf("p%v", p))
 	}
 	if shown < len(percents) {
-		g.head = append(g.head, higher(percents[shown:]))
+		g.Head = append(g.Head, higher(percents[shown:]))
 	}
 	for i, row := range t.rows {
-		cells := append(t.keys[i][:len(t.keys[i]):len(t.keys[i])], count(row[0].Has))
+		cells := append(t.keys[i][:len(t.keys[i]):len(t.keys[i])], show.Count(row[0].Has))
 		for _, p := range row[:min(shown+1, len(row))] {
 			cells = append(cells, p.String())
 		}
-		g.rows = append(g.rows, cells)
+		g.Rows = append(g.Rows, cells)
 	}
 	return g
 }
@@ -167,59 +168,59 @@ func higher(percents []float64) string {
 }
 
 // tierTable shows the CPU of each tier, the host last.
-func tierTable(p Phase, tiers ...string) grid {
-	g := grid{
-		left: 1, head: []string{"target"},
-		caption: "CPU while each target was measured: cores used (median over blocks), and CPU time per answer in ms.",
+func tierTable(p Phase, tiers ...string) show.Table {
+	g := show.Table{
+		Left: 1, Head: []string{"target"},
+		Caption: "CPU while each target was measured: cores used (median over blocks), and CPU time per answer in ms.",
 	}
-	g.head = append(g.head, tiers...)
+	g.Head = append(g.Head, tiers...)
 	processes := tiers[:len(tiers)-1]
 	for _, t := range processes {
-		g.head = append(g.head, t+" ms")
+		g.Head = append(g.Head, t+" ms")
 	}
 	for _, t := range p.Targets {
 		row := []string{t.Target}
 		for _, name := range tiers {
-			row = append(row, t.tier(name).Cores.median(number))
+			row = append(row, t.tier(name).Cores.median(show.Number))
 		}
 		for _, name := range processes {
-			row = append(row, t.tier(name).PerReqS.median(func(s float64) string { return number(s * 1e3) }))
+			row = append(row, t.tier(name).PerReqS.median(func(s float64) string { return show.Number(s * 1e3) }))
 		}
-		g.rows = append(g.rows, row)
+		g.Rows = append(g.Rows, row)
 	}
 	return g
 }
 
 // memoryTable shows the memory of each tier.
-func memoryTable(p Phase, tiers ...string) grid {
-	g := grid{
-		left: 1, head: []string{"target"},
-		caption: "Memory in the meantime: the greatest sum of the phase, median and range over blocks, PSS where readable, else RSS.",
+func memoryTable(p Phase, tiers ...string) show.Table {
+	g := show.Table{
+		Left: 1, Head: []string{"target"},
+		Caption: "Memory in the meantime: the greatest sum of the phase, median and range over blocks, PSS where readable, else RSS.",
 	}
-	g.head = append(g.head, tiers...)
+	g.Head = append(g.Head, tiers...)
 	for _, t := range p.Targets {
 		row := []string{t.Target}
 		for _, name := range tiers {
 			tier := t.tier(name)
-			row = append(row, strings.TrimSpace(tier.Memory.show(megabytes)+" "+tier.Kind))
+			row = append(row, strings.TrimSpace(tier.Memory.show(show.Megabytes)+" "+tier.Kind))
 		}
-		g.rows = append(g.rows, row)
+		g.Rows = append(g.Rows, row)
 	}
 	return g
 }
 
 // replicaTable shows each replica as the agents saw it.
-func replicaTable(p Phase) grid {
-	g := grid{
-		left: 1,
-		caption: "Replicas as the agents saw them: share of the answers, median and range over blocks; service time, pooled (- where too few requests support it); answers that were not ok. " +
+func replicaTable(p Phase) show.Table {
+	g := show.Table{
+		Left: 1,
+		Caption: "Replicas as the agents saw them: share of the answers, median and range over blocks; service time, pooled (- where too few requests support it); answers that were not ok. " +
 			"Imbalance, the greatest share over the mean share (1 is even): " + imbalances(p) + ".",
-		head: []string{"replica", "share", "p50", "p99", "not ok"},
+		Head: []string{"replica", "share", "p50", "p99", "not ok"},
 	}
 	for _, t := range p.Targets {
 		for _, r := range t.Replicas {
-			g.rows = append(g.rows, []string{
-				r.Name, r.Share.show(percent), shortPercentile(r.Service[0]), shortPercentile(r.Service[3]), count(r.Errors),
+			g.Rows = append(g.Rows, []string{
+				r.Name, r.Share.show(show.Percent), shortPercentile(r.Service[0]), shortPercentile(r.Service[3]), show.Count(r.Errors),
 			})
 		}
 	}
@@ -227,18 +228,18 @@ func replicaTable(p Phase) grid {
 }
 
 // processTable shows each replica and its workers as processes.
-func processTable(p Phase) grid {
-	g := grid{
-		left:    1,
-		caption: "Replicas and their workers as processes, medians over blocks. Workers are ranked in each block, greatest first; client connections in the middle of the last phase.",
-		head:    []string{"replica", "cores", "memory", "cores of each worker", "memory of each worker (MB)", "connections of each worker"},
+func processTable(p Phase) show.Table {
+	g := show.Table{
+		Left:    1,
+		Caption: "Replicas and their workers as processes, medians over blocks. Workers are ranked in each block, greatest first; client connections in the middle of the last phase.",
+		Head:    []string{"replica", "cores", "memory", "cores of each worker", "memory of each worker (MB)", "connections of each worker"},
 	}
-	mega := func(b float64) string { return number(b / 1e6) }
+	mega := func(b float64) string { return show.Number(b / 1e6) }
 	for _, t := range p.Targets {
 		for _, r := range t.Replicas {
-			g.rows = append(g.rows, []string{
-				r.Name, r.Cores.median(number), strings.TrimSpace(r.Memory.median(megabytes) + " " + r.Kind),
-				medians(r.WorkerCores, number), medians(r.WorkerBytes, mega), medians(r.Connections, whole),
+			g.Rows = append(g.Rows, []string{
+				r.Name, r.Cores.median(show.Number), strings.TrimSpace(r.Memory.median(show.Megabytes) + " " + r.Kind),
+				medians(r.WorkerCores, show.Number), medians(r.WorkerBytes, mega), medians(r.Connections, show.Decimal),
 			})
 		}
 	}
@@ -246,16 +247,16 @@ func processTable(p Phase) grid {
 }
 
 // failures shows what was not ok, and the generator's own lateness.
-func failures(p Phase) grid {
-	g := grid{
-		left: 1, words: 1,
-		caption: "The generator's own lateness over all valid blocks, and every answer or failure that was not ok, by class.",
-		head:    []string{"target", "late", "lateness p50", "lateness p99", "connections opened", "not ok"},
+func failures(p Phase) show.Table {
+	g := show.Table{
+		Left: 1, Words: 1,
+		Caption: "The generator's own lateness over all valid blocks, and every answer or failure that was not ok, by class.",
+		Head:    []string{"target", "late", "lateness p50", "lateness p99", "connections opened", "not ok"},
 	}
 	for _, t := range p.Targets {
-		g.rows = append(g.rows, []string{
-			t.Target, share(t.Books.Late, t.Books.Planned), shortPercentile(t.PooledLateness[0]), shortPercentile(t.PooledLateness[3]),
-			count(t.Opened), pairs(t.Outcomes, count),
+		g.Rows = append(g.Rows, []string{
+			t.Target, show.Share(t.Books.Late, t.Books.Planned), shortPercentile(t.PooledLateness[0]), shortPercentile(t.PooledLateness[3]),
+			show.Count(t.Opened), show.Pairs(t.Outcomes, show.Count[int64]),
 		})
 	}
 	return g
@@ -264,7 +265,7 @@ func failures(p Phase) grid {
 // shortPercentile leaves out why a percentile is not given, for narrow columns.
 func shortPercentile(p Percentile) string {
 	if p.Needs > 0 {
-		return none
+		return show.None
 	}
 	return p.String()
 }
@@ -272,42 +273,24 @@ func shortPercentile(p Percentile) string {
 func imbalances(p Phase) string {
 	var out []string
 	for _, t := range p.Targets {
-		out = append(out, t.Target+" "+t.Imbalance.show(three))
+		out = append(out, t.Target+" "+t.Imbalance.show(show.Three))
 	}
 	return strings.Join(out, ", ")
 }
 
 // statements shows what the database was asked, and the keys.
-func statements(p Phase) grid {
-	g := grid{
-		left: 1, words: 1,
-		caption: "The database, over all valid blocks: statements that read rows, in all and per request sent; keys expected to exist and not; the share of answers whose body was checked.",
-		head:    []string{"target", "sent", "reads", "per request", "hits", "misses", "hit ratio", "checked", "connections", "other statements per request"},
+func statements(p Phase) show.Table {
+	g := show.Table{
+		Left: 1, Words: 1,
+		Caption: "The database, over all valid blocks: statements that read rows, in all and per request sent; keys expected to exist and not; the share of answers whose body was checked.",
+		Head:    []string{"target", "sent", "reads", "per request", "hits", "misses", "hit ratio", "checked", "connections", "other statements per request"},
 	}
 	for _, t := range p.Targets {
-		g.rows = append(g.rows, []string{
-			t.Target, count(t.Books.Sent), count(t.ReadsTotal), ratio(t.ReadsTotal, t.Books.Sent), count(t.Hits), count(t.Misses),
-			ratio(t.Hits, t.Hits+t.Misses), share(t.Checked, t.Books.Answered()), t.DBConnections.show(whole),
-			pairs(t.Others, func(s Spread) string { return s.median(number) }),
+		g.Rows = append(g.Rows, []string{
+			t.Target, show.Count(t.Books.Sent), show.Count(t.ReadsTotal), show.Ratio(t.ReadsTotal, t.Books.Sent), show.Count(t.Hits), show.Count(t.Misses),
+			show.Ratio(t.Hits, t.Hits+t.Misses), show.Share(t.Checked, t.Books.Answered()), t.DBConnections.show(show.Decimal),
+			show.Pairs(t.Others, func(s Spread) string { return s.median(show.Number) }),
 		})
 	}
 	return g
-}
-
-// ratio is exact where it can be: 1 means every single one.
-func ratio(a, b int64) string {
-	switch {
-	case b == 0:
-		return none
-	case a == b:
-		return "1"
-	}
-	return fmt.Sprintf("%.4f", float64(a)/float64(b))
-}
-
-func share(a, b int64) string {
-	if b == 0 {
-		return none
-	}
-	return percent(float64(a) / float64(b))
 }

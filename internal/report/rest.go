@@ -7,17 +7,18 @@ import (
 	"strings"
 
 	"bakeoff/internal/record"
+	"bakeoff/internal/show"
 )
 
 // notUsed lists the trials that are in no statistic, and the damage found.
 func notUsed(s *Summary) []section {
 	var out []section
 	if len(s.Unusable) > 0 {
-		g := grid{left: 2, words: 3, head: []string{"block", "target", "attempt", "status", "repeated", "reasons"}}
+		g := show.Table{Left: 2, Words: 3, Head: []string{"block", "target", "attempt", "status", "repeated", "reasons"}}
 		for _, u := range s.Unusable {
-			g.rows = append(g.rows, []string{fmt.Sprint(u.Block), u.Target, fmt.Sprint(u.Attempt), u.Status, u.Repeated, reasons(u)})
+			g.Rows = append(g.Rows, []string{fmt.Sprint(u.Block), u.Target, fmt.Sprint(u.Attempt), u.Status, u.Repeated, reasons(u)})
 		}
-		out = append(out, section{title: "Trials that are in no statistic", tables: append([]grid{g}, accused(s)...)})
+		out = append(out, section{title: "Trials that are in no statistic", tables: append([]show.Table{g}, accused(s)...)})
 	}
 	if len(s.Problems) > 0 {
 		var points []string
@@ -30,12 +31,12 @@ func notUsed(s *Summary) []section {
 }
 
 // accused shows what the agents had and lacked where they were the limit, or their machine was disturbed.
-func accused(s *Summary) []grid {
-	g := grid{
-		left: 3,
-		caption: "What the agents of such trials had: the most descriptors and local ports of any agent and second, with their limits; and, summed over " +
+func accused(s *Summary) []show.Table {
+	g := show.Table{
+		Left: 3,
+		Caption: "What the agents of such trials had: the most descriptors and local ports of any agent and second, with their limits; and, summed over " +
 			"agents, for how long they stood still, had no core, were held back by a CPU quota, or were paused by their collector; stolen: what the host took of the machine.",
-		head: []string{"block", "target", "phase", "descriptors", "limit", "ports", "of", "stood still", "no core", "quota", "collector", "stolen"},
+		Head: []string{"block", "target", "phase", "descriptors", "limit", "ports", "of", "stood still", "no core", "quota", "collector", "stolen"},
 	}
 	for _, t := range s.Trials {
 		if !slices.ContainsFunc(t.Reasons, func(r record.Reason) bool { return r.Cause != "" }) {
@@ -43,16 +44,16 @@ func accused(s *Summary) []grid {
 		}
 		for _, f := range t.Phases {
 			m := f.Means
-			g.rows = append(g.rows, []string{
-				blockName(t), t.Target, f.Name, count(m.Descriptors), count(m.DescriptorLimit), count(m.Ports), count(m.PortRange()),
-				millis(float64(m.Stopped) / 1e9), millis(float64(m.Starved) / 1e9), millis(float64(m.Throttled) / 1e9), millis(f.GCPauseS), millis(float64(m.Stolen) / 1e9),
+			g.Rows = append(g.Rows, []string{
+				blockName(t), t.Target, f.Name, show.Count(m.Descriptors), show.Count(m.DescriptorLimit), show.Count(m.Ports), show.Count(m.PortRange()),
+				show.Millis(float64(m.Stopped) / 1e9), show.Millis(float64(m.Starved) / 1e9), show.Millis(float64(m.Throttled) / 1e9), show.Millis(f.GCPauseS), show.Millis(float64(m.Stolen) / 1e9),
 			})
 		}
 	}
-	if len(g.rows) == 0 {
+	if len(g.Rows) == 0 {
 		return nil
 	}
-	return []grid{g}
+	return []show.Table{g}
 }
 
 func reasons(u Unusable) string {
@@ -69,20 +70,20 @@ func reasons(u Unusable) string {
 
 // pilot shows block 0, apart from everything else.
 func pilot(s *Summary) []section {
-	g := grid{left: 1, head: []string{"target", "planned", "sent", "ok", "bad", "timeout", "error", "dropped", "late", "queued", "ok/s"}}
+	g := show.Table{Left: 1, Head: []string{"target", "planned", "sent", "ok", "bad", "timeout", "error", "dropped", "late", "queued", "ok/s"}}
 	for _, t := range s.Pilot {
 		for _, f := range t.Phases {
-			g.rows = append(g.rows, append([]string{t.Target}, bookCells(f.Books, f.Goodput)...))
+			g.Rows = append(g.Rows, append([]string{t.Target}, bookCells(f.Books, f.Goodput)...))
 		}
 	}
-	if len(g.rows) == 0 {
+	if len(g.Rows) == 0 {
 		return nil
 	}
 	text := "One short closed trial per target before block 1; it only sets the rates of open phases."
 	if s.Found != nil && s.Found.Slowest != "" {
-		text += fmt.Sprintf(" Taken from it: the slowest is %s, with %s/s.", s.Found.Slowest, number(s.Found.Throughput[s.Found.Slowest]))
+		text += fmt.Sprintf(" Taken from it: the slowest is %s, with %s/s.", s.Found.Slowest, show.Number(s.Found.Throughput[s.Found.Slowest]))
 	}
-	return []section{{title: "Pilot (block 0), outside all statistics", tables: []grid{g}, paras: []string{text}}}
+	return []section{{title: "Pilot (block 0), outside all statistics", tables: []show.Table{g}, paras: []string{text}}}
 }
 
 // settings shows how each target was deployed.
@@ -90,24 +91,24 @@ func settings(s *Summary) []section {
 	if len(s.Targets) == 0 {
 		return nil
 	}
-	deployed := grid{left: 1, words: 1, head: []string{"target", "replicas", "workers", "pool", "protocol", "access log", "recipe"}}
-	changed := grid{left: 1, words: 4, head: []string{"target", "setting", "value", "default", "from"}, caption: "Settings that are not the framework's defaults, and where each comes from."}
+	deployed := show.Table{Left: 1, Words: 1, Head: []string{"target", "replicas", "workers", "pool", "protocol", "access log", "recipe"}}
+	changed := show.Table{Left: 1, Words: 4, Head: []string{"target", "setting", "value", "default", "from"}, Caption: "Settings that are not the framework's defaults, and where each comes from."}
 	var versions []string
 	for _, t := range s.Targets {
 		pool := "as many as in flight"
 		if t.Pool != nil && *t.Pool > 0 {
 			pool = fmt.Sprint(*t.Pool)
 		}
-		deployed.rows = append(deployed.rows, []string{t.Name, fmt.Sprint(t.Replicas), fmt.Sprint(t.Workers), pool, t.Protocol, onOff(t.AccessLog != nil && *t.AccessLog), recipe(t)})
+		deployed.Rows = append(deployed.Rows, []string{t.Name, fmt.Sprint(t.Replicas), fmt.Sprint(t.Workers), pool, t.Protocol, onOff(t.AccessLog != nil && *t.AccessLog), recipe(t)})
 		for _, set := range t.Settings {
-			changed.rows = append(changed.rows, []string{t.Name, set.Name, set.Value, set.Default, set.Source})
+			changed.Rows = append(changed.Rows, []string{t.Name, set.Name, set.Value, set.Default, set.Source})
 		}
 		if len(t.Versions) > 0 {
-			versions = append(versions, t.Name+": "+pairs(t.Versions, func(v string) string { return v }))
+			versions = append(versions, t.Name+": "+show.Pairs(t.Versions, func(v string) string { return v }))
 		}
 	}
-	out := section{title: "Targets as deployed", tables: []grid{deployed}}
-	if len(changed.rows) > 0 {
+	out := section{title: "Targets as deployed", tables: []show.Table{deployed}}
+	if len(changed.Rows) > 0 {
 		out.tables = append(out.tables, changed)
 	}
 	return []section{out, {title: "Versions", points: versions}}
@@ -133,7 +134,7 @@ func around(s *Summary) section {
 	m, d := s.Machine, s.Database
 	out := section{title: "Around the targets", points: []string{
 		fmt.Sprintf("Machine: %s, %s of memory, %s, kernel %s, governor %s, virtual: %s.", strings.TrimSpace(fmt.Sprintf("%s, %d cores", m.CPU, m.Cores)),
-			megabytes(float64(m.MemoryBytes)), m.OS, m.Kernel, cmpOr(m.Governor, "unknown"), cmpOr(m.Virtual, "no")),
+			show.Megabytes(float64(m.MemoryBytes)), m.OS, m.Kernel, cmpOr(m.Governor, "unknown"), cmpOr(m.Virtual, "no")),
 	}}
 	if s.running() {
 		out.title = "Around the servers"
@@ -141,18 +142,18 @@ func around(s *Summary) section {
 	} else {
 		out.points = append(out.points,
 			fmt.Sprintf("Database: %s %s, %s, at most %d connections, %s, statements counted by %s; %s rows, digest %.16s; settings: %s.",
-				d.Kind, d.Vendor, d.Version, d.MaxConnections, d.Collation, d.Counter, count(d.Rows), strings.TrimPrefix(d.Digest, "sha256:"), pairs(d.Settings, same)),
-			fmt.Sprintf("Balancer: %s %s; settings: %s.", s.Balancer.Kind, bare(s.Balancer), pairs(s.Balancer.Settings, same)),
+				d.Kind, d.Vendor, d.Version, d.MaxConnections, d.Collation, d.Counter, show.Count(d.Rows), strings.TrimPrefix(d.Digest, "sha256:"), show.Pairs(d.Settings, same)),
+			fmt.Sprintf("Balancer: %s %s; settings: %s.", s.Balancer.Kind, bare(s.Balancer), show.Pairs(s.Balancer.Settings, same)),
 			fmt.Sprintf("Plan: digest %.16s, seed %d, dataset seed %d.", s.Run.PlanDigest, s.Run.Seed, s.Dataset.Seed))
 	}
 	var steps []string
 	for _, step := range s.Time.Steps {
-		steps = append(steps, step.Name+" "+span(round(step.Seconds)))
+		steps = append(steps, step.Name+" "+show.Span(round(step.Seconds)))
 	}
 	if len(steps) > 0 {
 		text := "Time in trials: " + strings.Join(steps, ", ")
 		if !s.running() {
-			text += "; fill of the table " + duration(d.FillSeconds)
+			text += "; fill of the table " + show.Seconds(d.FillSeconds)
 		}
 		out.points = append(out.points, text+".")
 	}
@@ -169,17 +170,17 @@ func WriteList(w io.Writer, runs []record.Listed, width int) error {
 	if width <= 0 {
 		width = 100
 	}
-	g := grid{left: 2, words: 2, head: []string{"begun", "run", "trials", "status", "directory"}}
+	g := show.Table{Left: 2, Words: 2, Head: []string{"begun", "run", "trials", "status", "directory"}}
 	for _, r := range runs {
 		if r.Name == "" {
-			g.rows = append(g.rows, []string{none, none, none, r.Problem, r.Dir})
+			g.Rows = append(g.Rows, []string{show.None, show.None, show.None, r.Problem, r.Dir})
 			continue
 		}
-		g.rows = append(g.rows, []string{
+		g.Rows = append(g.Rows, []string{
 			r.Started.UTC().Format("2006-01-02 15:04:05"), r.Name, fmt.Sprintf("%d of %d", r.Finished, r.Planned), listedStatus(r), r.Dir,
 		})
 	}
-	if _, err := io.WriteString(w, trimLines(g.writer(width).Render())+"\n"); err != nil {
+	if _, err := io.WriteString(w, g.Text(width)+"\n"); err != nil {
 		return fmt.Errorf("report: write list: %w", err)
 	}
 	return nil

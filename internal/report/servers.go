@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"bakeoff/internal/record"
+	"bakeoff/internal/show"
 )
 
 // What a report of running servers says instead of what one of deployed targets does.
@@ -23,11 +24,11 @@ func ofWhat(s *Summary) string {
 	case len(names) == 0:
 		return " on " + machine(s)
 	case !s.running():
-		return " on " + machine(s) + ": " + list(names)
+		return " on " + machine(s) + ": " + show.List(names)
 	case s.here():
-		return fmt.Sprintf(" of %s on %s: %s", plural(len(names), "running server"), machine(s), list(names))
+		return fmt.Sprintf(" of %s on %s: %s", show.Plural(len(names), "running server"), machine(s), show.List(names))
 	}
-	return fmt.Sprintf(" of %s, loaded from %s: %s", plural(len(names), "running server"), plural(s.Machine.Cores, "core"), list(names))
+	return fmt.Sprintf(" of %s, loaded from %s: %s", show.Plural(len(names), "running server"), show.Plural(s.Machine.Cores, "core"), show.List(names))
 }
 
 // here tells whether all servers are on the machine of the agents.
@@ -40,12 +41,12 @@ func (s *Summary) here() bool {
 
 // asked shows what each server was asked.
 func asked(s *Summary) section {
-	g := grid{left: 1, words: 4, head: []string{"target", "URL", "address", "right status", "body holds"}}
+	g := show.Table{Left: 1, Words: 4, Head: []string{"target", "URL", "address", "right status", "body holds"}}
 	for _, t := range s.Targets {
 		e := expected(t)
-		g.rows = append(g.rows, []string{t.Name, t.URL, t.Address, fmt.Sprint(e.Status), cmpOr(e.Body, "anything")})
+		g.Rows = append(g.Rows, []string{t.Name, t.URL, t.Address, fmt.Sprint(e.Status), cmpOr(e.Body, "anything")})
 	}
-	return section{title: "Servers as asked", tables: []grid{g}}
+	return section{title: "Servers as asked", tables: []show.Table{g}}
 }
 
 func expected(t Target) record.Expect {
@@ -56,18 +57,18 @@ func expected(t Target) record.Expect {
 }
 
 // answers shows what came back, and how much of it was looked at.
-func answers(s *Summary, p Phase) grid {
-	g := grid{
-		left:    1,
-		caption: "Answers over all valid blocks: the status of each was checked; the share whose body was searched for the text that the plan expects (- where it expects none).",
-		head:    []string{"target", "sent", "answered", "ok", "bodies checked"},
+func answers(s *Summary, p Phase) show.Table {
+	g := show.Table{
+		Left:    1,
+		Caption: "Answers over all valid blocks: the status of each was checked; the share whose body was searched for the text that the plan expects (- where it expects none).",
+		Head:    []string{"target", "sent", "answered", "ok", "bodies checked"},
 	}
 	for i, t := range p.Targets {
-		checked := none
+		checked := show.None
 		if expected(s.Targets[i]).Body != "" {
-			checked = share(t.Checked, t.Books.Answered())
+			checked = show.Share(t.Checked, t.Books.Answered())
 		}
-		g.rows = append(g.rows, []string{t.Target, count(t.Books.Sent), count(t.Books.Answered()), count(t.Books.OK), checked})
+		g.Rows = append(g.Rows, []string{t.Target, show.Count(t.Books.Sent), show.Count(t.Books.Answered()), show.Count(t.Books.OK), checked})
 	}
 	return g
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"bakeoff/internal/record"
+	"bakeoff/internal/show"
 )
 
 // Sizes of the picture, in pixels.
@@ -48,7 +49,7 @@ func WriteSVG(w io.Writer, s *Summary) error {
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-family="sans-serif" font-size="13">`+"\n", svgWidth, height, svgWidth, height)
 	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="#ffffff"/>`+"\n", svgWidth, height)
 	fmt.Fprintf(&b, `<text x="12" y="26" font-size="15" font-weight="bold">%s</text>`+"\n", xmlText(s.Run.Name))
-	for i, line := range strings.Split(wrap(s.Headline, 120, ""), "\n") {
+	for i, line := range strings.Split(show.Wrap(s.Headline, 120, ""), "\n") {
 		fmt.Fprintf(&b, `<text x="12" y="%d" fill="#444444" font-size="12">%s</text>`+"\n", 44+15*i, xmlText(line))
 	}
 	top := svgHead + 20
@@ -89,7 +90,7 @@ func goodput(f PhaseFigures) (float64, bool) { return f.Goodput, true }
 func (p Phase) latencyChart(s *Summary) chart {
 	for i := len(Percents()) - 1; i >= 0; i-- {
 		percent := Percents()[i]
-		c := chart{title: fmt.Sprintf("%s: response time, p%g, at %s/s (less is better)", p.Name, percent, number(p.Rate)), unit: "s"}
+		c := chart{title: fmt.Sprintf("%s: response time, p%g, at %s/s (less is better)", p.Name, percent, show.Number(p.Rate)), unit: "s"}
 		whole := len(p.Targets) > 0
 		for _, t := range p.Targets {
 			spread := t.Response[i]
@@ -172,12 +173,12 @@ func (c chart) drawRow(b *strings.Builder, r chartRow, y int, x func(float64) fl
 
 func (c chart) show(v float64) string {
 	if c.unit == "s" {
-		return duration(v)
+		return show.Seconds(v)
 	}
-	return number(v) + c.unit
+	return show.Number(v) + c.unit
 }
 
-// tick is a round distance between grid lines, of which about five cover most.
+// tick is a round distance between show.Table lines, of which about five cover most.
 func tick(most float64) float64 {
 	if most <= 0 {
 		return 1

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"bakeoff/internal/record"
+	"bakeoff/internal/show"
 )
 
 // NoWinner is the sentence under every headline.
@@ -55,12 +56,12 @@ func headline(s *Summary) string {
 	var b strings.Builder
 	blocks := s.blocksDone()
 	if blocks == s.Run.Blocks {
-		b.WriteString(plural(blocks, "block"))
+		b.WriteString(show.Plural(blocks, "block"))
 	} else {
-		fmt.Fprintf(&b, "%d of %s", blocks, plural(s.Run.Blocks, "block"))
+		fmt.Fprintf(&b, "%d of %s", blocks, show.Plural(s.Run.Blocks, "block"))
 	}
 	if l := s.length(); l > 0 {
-		fmt.Fprintf(&b, " of %s", span(l.Seconds()))
+		fmt.Fprintf(&b, " of %s", show.Span(l.Seconds()))
 	}
 	b.WriteString(ofWhat(s))
 	if s.Run.Short {
@@ -77,7 +78,7 @@ func machine(s *Summary) string {
 		}
 		return fmt.Sprintf("%d shared cores", s.Machine.Cores)
 	}
-	return fmt.Sprintf("%s (%s)", plural(s.Machine.Cores, "core"), s.Run.Platform)
+	return fmt.Sprintf("%s (%s)", show.Plural(s.Machine.Cores, "core"), s.Run.Platform)
 }
 
 // blocksDone is the number of blocks in which every target has a valid trial.
@@ -120,11 +121,11 @@ func marks(s *Summary, live bool) []string {
 	}
 	for _, t := range s.Targets {
 		if t.Valid < s.Run.Blocks {
-			add("%s has a valid trial in %d of %s", t.Name, t.Valid, plural(s.Run.Blocks, "block"))
+			add("%s has a valid trial in %d of %s", t.Name, t.Valid, show.Plural(s.Run.Blocks, "block"))
 		}
 	}
 	if len(s.Problems) > 0 {
-		add("DAMAGED: %s in the run directory, listed below; damaged trials are left out", plural(len(s.Problems), "problem"))
+		add("DAMAGED: %s in the run directory, listed below; damaged trials are left out", show.Plural(len(s.Problems), "problem"))
 	}
 	if d := s.Database; d.DigestAtEnd != "" && d.DigestAtFill != "" && d.DigestAtEnd != d.DigestAtFill {
 		add("TABLE CHANGED: its digest at the end is not the one at the fill")
@@ -144,7 +145,7 @@ func head(s *Summary) section {
 	out.points = append(out.points, s.Marks...)
 	facts := fmt.Sprintf("%s; seed %d; bakeoff %s; begun %s.", setting(s), s.Run.Seed, s.Run.Bakeoff, s.Run.Started.UTC().Format("2006-01-02 15:04 MST"))
 	if s.Time.WallS > 0 {
-		facts += fmt.Sprintf(" Useful time: %s measured of %s, %s.", span(round(s.Time.MeasuredS)), span(round(s.Time.WallS)), percent(s.Time.Useful))
+		facts += fmt.Sprintf(" Useful time: %s measured of %s, %s.", show.Span(round(s.Time.MeasuredS)), show.Span(round(s.Time.WallS)), show.Percent(s.Time.Useful))
 	}
 	out.paras = []string{NoWinner, facts}
 	return out
@@ -159,7 +160,7 @@ func setting(s *Summary) string {
 	if s.Dataset.Lookups == "server" {
 		keys = "keys drawn by the server"
 	}
-	return fmt.Sprintf("%s rows, hit ratio %s, %s; %s %s (%s), %s", count(s.Dataset.Rows), number(s.Dataset.HitRatio), keys,
+	return fmt.Sprintf("%s rows, hit ratio %s, %s; %s %s (%s), %s", show.Count(s.Dataset.Rows), show.Number(s.Dataset.HitRatio), keys,
 		s.Database.Vendor, s.Database.Version, s.Database.Kind, behind(s.Balancer))
 }
 
@@ -180,7 +181,7 @@ func overview(s *Summary) section {
 	var t spreadTable
 	for _, p := range s.Phases {
 		if p.Model == "closed" {
-			t.add(p, p.Name+": ok/s", func(o PhaseTarget) Spread { return o.Goodput }, number)
+			t.add(p, p.Name+": ok/s", func(o PhaseTarget) Spread { return o.Goodput }, show.Number)
 		} else {
 			last := highest(p)
 			t.addPercentile(p, p.Name+": ", 0)
@@ -189,17 +190,17 @@ func overview(s *Summary) section {
 			}
 		}
 		if !s.running() {
-			t.add(p, p.Name+": CPU per answer", func(o PhaseTarget) Spread { return o.tier("target").PerReqS }, millis)
+			t.add(p, p.Name+": CPU per answer", func(o PhaseTarget) Spread { return o.tier("target").PerReqS }, show.Millis)
 		}
 	}
-	paras := []string{"Primary metric of the plan: " + cmpOr(s.Run.Primary, "none") + "."}
+	paras := []string{"Primary metric of the plan: " + cmpOr(s.Run.Primary, "show.None") + "."}
 	if !s.running() {
 		paras = append(paras, "CPU per answer is that of the target's processes.")
 	}
 	if w := warnings(s); len(w) > 0 {
 		paras = append(paras, "Warnings: "+strings.Join(w, "; ")+".")
 	}
-	return section{title: "Medians over valid blocks, and their range", tables: []grid{t.grid(s)}, paras: paras}
+	return section{title: "Medians over valid blocks, and their range", tables: []show.Table{t.grid(s)}, paras: paras}
 }
 
 // warnings are what limits the medians, each said once.
@@ -223,7 +224,7 @@ type spreadTable struct{ rows [][]string }
 func (t *spreadTable) add(p Phase, figure string, of func(PhaseTarget) Spread, unit func(float64) string) {
 	for _, o := range p.Targets {
 		s := of(o)
-		low, high := none, none
+		low, high := show.None, show.None
 		if s.N > 0 {
 			low, high = bound(s.MinOver)+unit(s.Min), bound(s.MaxOver)+unit(s.Max)
 		}
@@ -241,11 +242,11 @@ func (t *spreadTable) addPercentile(p Phase, prefix string, i int) {
 		}
 		switch {
 		case o.Blocks == 0:
-			t.row(figure, o.Target, 0, none, none, none)
+			t.row(figure, o.Target, 0, show.None, show.None, show.None)
 		case s.Needs > 0:
-			t.row(figure, o.Target, s.N, needs(s.Needs, s.Has), none, none)
+			t.row(figure, o.Target, s.N, needs(s.Needs, s.Has), show.None, show.None)
 		default:
-			t.row(figure, o.Target, s.N, s.median(duration), bound(s.MinOver)+duration(s.Min), bound(s.MaxOver)+duration(s.Max))
+			t.row(figure, o.Target, s.N, s.median(show.Seconds), bound(s.MinOver)+show.Seconds(s.Min), bound(s.MaxOver)+show.Seconds(s.Max))
 		}
 	}
 }
@@ -256,8 +257,8 @@ func (t *spreadTable) row(figure, target string, blocks int, cells ...string) {
 	t.rows = append(t.rows, append(row, fmt.Sprint(blocks)))
 }
 
-func (t *spreadTable) grid(s *Summary) grid {
-	g := grid{left: 2, head: []string{"figure", "target", "median", "lowest", "highest", "blocks"}}
+func (t *spreadTable) grid(s *Summary) show.Table {
+	g := show.Table{Left: 2, Head: []string{"figure", "target", "median", "lowest", "highest", "blocks"}}
 	last := ""
 	for _, r := range t.rows {
 		r[len(r)-1] += fmt.Sprintf(" of %d", s.Run.Blocks)
@@ -266,7 +267,7 @@ func (t *spreadTable) grid(s *Summary) grid {
 		} else {
 			last = r[0]
 		}
-		g.rows = append(g.rows, r)
+		g.Rows = append(g.Rows, r)
 	}
 	return g
 }

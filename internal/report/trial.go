@@ -3,7 +3,6 @@ package report
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -259,5 +258,3 @@ func (r Resource) memory() (bytes int64, kind string) {
 	}
 	return r.RSSBytes, "RSS"
 }
-
-func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"bakeoff/internal/show"
 )
 
 // shownProblems is how many problems Error spells out.
@@ -81,8 +81,10 @@ func (ps Problems) sorted() Problems {
 	return slices.Compact(out)
 }
 
-// excerptWidth is how many characters of a line an excerpt shows.
-const excerptWidth = 100
+const (
+	excerptWidth = 100 // characters of a line that an excerpt shows
+	longestWord  = 40  // characters of a word that a message shows
+)
 
 // excerpt draws the line of a place and a caret below its column.
 func (d *Document) excerpt(at place) string {
@@ -96,7 +98,7 @@ func (d *Document) excerpt(at place) string {
 		from = column - excerptWidth/2
 	}
 	to := min(len(text), from+excerptWidth)
-	shown := strings.Map(printable, string(text[from:to]))
+	shown := show.Inert(string(text[from:to]))
 	if from > 0 {
 		shown = "..." + shown
 		column += 3
@@ -138,17 +140,6 @@ func redact(line string) string {
 	})
 }
 
-// printable keeps what moves a cursor or colours a terminal out of excerpts.
-func printable(r rune) rune {
-	switch {
-	case r == '\t':
-		return ' '
-	case !unicode.IsPrint(r):
-		return '\ufffd'
-	}
-	return r
-}
-
 // splitLines splits at every line break YAML knows.
 func splitLines(text string) []string {
 	text = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n").Replace(text)
@@ -156,18 +147,11 @@ func splitLines(text string) []string {
 }
 
 // clip shortens a word from a file to what a message can bear.
-func clip(word string) string {
-	const most = 40
-	runes := []rune(word)
-	if len(runes) > most {
-		return string(runes[:most]) + "..."
-	}
-	return word
-}
+func clip(word string) string { return show.Clip(word, longestWord) }
 
 // Quote puts a word from a file into quotes for a message: control characters
 // escaped, shortened to 40 characters.
-func Quote(word string) string { return strconv.Quote(clip(word)) }
+func Quote(word string) string { return show.Quote(word, longestWord) }
 
 // Suggest returns the known word nearest to word as "did you mean x", or ""
 // when none is near. Case does not matter, nor which of - and _ was written.

@@ -380,7 +380,7 @@ func TestBusy(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = local.Open(t.Context(), withSelf(t, local.Options{StateDir: dir, Lock: lock}))
-	if err == nil || !strings.Contains(err.Error(), "runs/renamed[31m,") {
+	if err == nil || !strings.Contains(err.Error(), "runs/renamed\ufffd[31m,") {
 		t.Errorf("after the new label: %q", err)
 	}
 	if n := len(stateFiles(t, dir)); n != 1 {

@@ -26,10 +26,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
+
+	"bakeoff/internal/show"
 )
 
 // DefaultLock is the name of the abstract socket that stands for the machine.
@@ -76,7 +75,7 @@ type Identity struct {
 type BusyError struct{ Holder Holder }
 
 func (e *BusyError) Error() string {
-	run := printable(e.Holder.Run)
+	run := show.Clip(show.Inert(e.Holder.Run), 100) // another user's process may have written it
 	if run == "" {
 		run = "without a name"
 	}
@@ -120,16 +119,4 @@ func (o Options) withDefaults() (Options, error) {
 		o.StateDir, err = filepath.Abs(o.StateDir)
 	}
 	return o, err
-}
-
-// printable keeps what another user's process may put on our terminal
-// harmless: 100 characters at most, none of them a control character.
-func printable(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return -1
-	}, s)
-	return string([]rune(s)[:min(100, utf8.RuneCountInString(s))])
 }

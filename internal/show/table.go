@@ -1,0 +1,138 @@
+package show
+
+import (
+	"cmp"
+	"math"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+)
+
+// Table is rows of cells under a head. Whatever it holds is made inert when it is drawn.
+type Table struct {
+	Caption string   // an explanation above the table, or nothing
+	Head    []string // empty: no head and no line under it
+	Rows    [][]string
+	Left    int // so many columns from the left hold words; the others hold figures, aligned right
+	Words   int // the last so many columns hold words too, and may be broken
+}
+
+// narrowest is the width below which no column is squeezed.
+const narrowest = 12
+
+// Text draws the table for a page of so many columns, 0 where lines have no end. Wide columns are broken to fit.
+func (t Table) Text(columns int) string {
+	var b strings.Builder
+	if t.Caption != "" {
+		b.WriteString(Wrap(Inert(t.Caption), cmp.Or(columns, math.MaxInt), "") + "\n")
+	}
+	for line := range strings.Lines(t.writer(columns, Inert).Render()) {
+		b.WriteString(strings.TrimRight(line, " \n") + "\n")
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// Markdown writes the table as GitHub Markdown, with everything from outside escaped.
+func (t Table) Markdown() string {
+	out := t.writer(0, EscapeMarkdown).RenderMarkdown()
+	if t.Caption != "" {
+		return EscapeMarkdown(t.Caption) + "\n\n" + out
+	}
+	return out
+}
+
+// EscapeMarkdown keeps Markdown and HTML from being read out of text from outside. The bar between cells is the
+// table's own to escape.
+func EscapeMarkdown(s string) string {
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", "\\", "\\\\", "`", "\\`", "*", "\\*", "_", "\\_", "[", "\\[").Replace(Inert(s))
+}
+
+func (t Table) writer(columns int, cell func(string) string) table.Writer {
+	w := table.NewWriter()
+	if len(t.Head) > 0 {
+		w.AppendHeader(row(t.Head, Inert))
+	}
+	for _, r := range t.Rows {
+		w.AppendRow(row(r, cell))
+	}
+	w.SetStyle(style())
+	w.SetColumnConfigs(t.configs(columns))
+	return w
+}
+
+func row(cells []string, cell func(string) string) table.Row {
+	out := make(table.Row, len(cells))
+	for i, c := range cells {
+		out[i] = cell(c)
+	}
+	return out
+}
+
+// style draws no frame: cells two spaces apart, and a line under the head.
+func style() table.Style {
+	s := table.StyleDefault
+	s.Options = table.Options{SeparateHeader: true, DrawBorder: false, SeparateColumns: true}
+	s.Format = table.FormatOptions{}
+	s.Box = table.StyleBoxDefault
+	s.Box.PaddingLeft, s.Box.PaddingRight = "", ""
+	s.Box.MiddleVertical, s.Box.MiddleSeparator, s.Box.MiddleHorizontal = "  ", "  ", "-"
+	return s
+}
+
+func (t Table) configs(columns int) []table.ColumnConfig {
+	widths := t.widths()
+	out := make([]table.ColumnConfig, len(widths))
+	for i := range out {
+		c := table.ColumnConfig{Number: i + 1, Align: text.AlignRight, AlignHeader: text.AlignRight}
+		if i < t.Left || i >= len(out)-t.Words {
+			c.Align, c.AlignHeader = text.AlignLeft, text.AlignLeft
+		}
+		out[i] = c
+	}
+	if columns == 0 {
+		return out
+	}
+	for i, squeezed := range squeeze(widths, columns) {
+		if squeezed < widths[i] {
+			out[i].WidthMax, out[i].WidthMaxEnforcer = squeezed, text.WrapSoft
+		}
+	}
+	return out
+}
+
+// widths are those of the columns when no cell is broken.
+func (t Table) widths() []int {
+	out := make([]int, len(t.Head))
+	for _, r := range append([][]string{t.Head}, t.Rows...) {
+		for len(out) < len(r) {
+			out = append(out, 0)
+		}
+		for i, c := range r {
+			out[i] = max(out[i], Width(Inert(c)))
+		}
+	}
+	return out
+}
+
+// squeeze takes from the widest columns until the table fits the page, but leaves each at least narrowest.
+func squeeze(widths []int, columns int) []int {
+	out := append([]int(nil), widths...)
+	over := 2*(len(out)-1) - columns
+	for _, w := range out {
+		over += w
+	}
+	for ; over > 0; over-- {
+		widest := 0
+		for i, w := range out {
+			if w > out[widest] {
+				widest = i
+			}
+		}
+		if out[widest] <= narrowest {
+			break
+		}
+		out[widest]--
+	}
+	return out
+}
