@@ -1,0 +1,68 @@
+package stats
+
+import "time"
+
+// Totals is what windows add up to: those of one agent or of several, in one
+// phase or a part of it. Its Window is the sum, and reaches from the earliest begin to the latest
+// end; it shares nothing with the windows added. The zero value is ready for use, without a goodput.
+type Totals struct {
+	Window
+	Windows int64         // how many were added
+	Sending time.Duration // how long the phase sends; answers after that are no goodput
+
+	inTime  int64         // ok answers in the windows that lie wholly within Sending
+	covered time.Duration // up to the end of the last of those
+}
+
+// Add adds a window.
+func (t *Totals) Add(w Window) {
+	t.join(w)
+	t.Windows++
+	if w.Length > 0 && w.End() <= t.Sending {
+		t.inTime += w.Books.OK
+		t.covered = max(t.covered, w.End())
+	}
+}
+
+// Merge adds the totals of other agents of the same phase.
+func (t *Totals) Merge(o Totals) {
+	if o.Windows == 0 {
+		return
+	}
+	t.join(o.Window)
+	t.Windows += o.Windows
+	t.inTime += o.inTime
+	t.covered = max(t.covered, o.covered)
+}
+
+// join adds to the sum. The first window says what is measured.
+func (t *Totals) join(w Window) {
+	if t.Windows == 0 {
+		t.Begin, t.Length = w.Begin, w.Length
+		t.Response, t.Service, t.Lateness = emptyLike(w.Response), emptyLike(w.Service), emptyLike(w.Lateness)
+		if w.InFlight != nil {
+			t.InFlight = new(float64)
+		}
+		if w.Resources != nil {
+			t.Resources = &Resources{}
+		}
+	}
+	t.Window.Merge(w)
+}
+
+// Goodput is the number of correct answers received per second of the phase's
+// sending time. Answers that come after sending has ended do not count: they took
+// longer than the time they would be divided by. A window that reaches beyond the end is left out
+// with its time; where every window does, all answers count. 0 where Sending is not known.
+func (t *Totals) Goodput() float64 {
+	switch over := min(t.covered, t.Sending); {
+	case over > 0:
+		return float64(t.inTime) / over.Seconds()
+	case t.Sending > 0:
+		return float64(t.Books.OK) / t.Sending.Seconds()
+	}
+	return 0
+}
+
+// Exact returns an error naming the equation of the books that does not hold.
+func (t *Totals) Exact() error { return t.Books.Exact() }

@@ -1,0 +1,137 @@
+package stats
+
+import (
+	"maps"
+	"time"
+)
+
+// Window is what one agent saw in one stretch of a phase, such as a second. It
+// counts each event in the window in which it happens; the sums over a phase are exact.
+//
+// What the loader does not measure is left out and not 0: its histogram or pointer is nil. A sum
+// of which a part was not measured was not measured either, since it would not be the sum.
+type Window struct {
+	Begin     time.Duration    `json:"begin_ns"` // since the phase's start
+	Length    time.Duration    `json:"length_ns"`
+	Books     Books            `json:"books"`
+	Outcomes  map[string]int64 `json:"outcomes,omitempty"`  // class of each answer or failure that is not ok, such as "reset", "refused", "status 500", "wrong id"
+	Status    map[int]int64    `json:"status,omitempty"`    // whole answers by status code
+	Unwritten int64            `json:"unwritten,omitempty"` // timeouts and errors whose request was not fully written
+	Lost      map[string]int64 `json:"lost,omitempty"`      // by our own fault: "ports", "descriptors", "memory" (part of Books.Error), "loop", "permit" (part of Books.Dropped), "not permitted" (Error)
+	Checked   int64            `json:"checked"`             // answers whose body was checked whole
+	Hits      int64            `json:"hits"`                // answers expected to exist
+	Misses    int64            `json:"misses"`              // answers expected not to exist
+	Opened    int64            `json:"opened"`              // connections opened
+	// Response is from the intended time, Service from the actual send, both
+	// to the last byte; Lateness from the intended time to being taken up. Errors are outside, time-outs and
+	// drops inside. Where Lateness was not measured, Books.Late and Books.Queued were not either.
+	Response *Histogram `json:"response,omitempty"`
+	Service  *Histogram `json:"service,omitempty"`
+	Lateness *Histogram `json:"lateness,omitempty"`
+	// Replicas counts answers by the replica named in the answer header
+	// X-Bakeoff-Replica, and with several URLs those without it by host and port.
+	Replicas  map[string]Replica `json:"replicas,omitempty"`
+	InFlight  *float64           `json:"in_flight_s,omitempty"` // integral of requests in flight, seconds
+	ErrorTime float64            `json:"error_time_s"`          // sum of sent-to-end times of requests without a value in the histogram: errors and time-outs
+	CPU       time.Duration      `json:"cpu_ns"`                // of the whole agent process, user + system
+	GCPause   time.Duration      `json:"gc_pause_ns,omitempty"` // the collector's pauses of the whole agent process
+	Resources *Resources         `json:"resources,omitempty"`   // what the agent had and lacked; nil: CPU and GCPause were not measured either
+}
+
+// Replica is what an agent saw of one replica.
+type Replica struct {
+	Answers int64      `json:"answers"`
+	Errors  int64      `json:"errors"` // answers that were not ok
+	Service *Histogram `json:"service,omitempty"`
+}
+
+// End is when the window ends, since the phase's start.
+func (w Window) End() time.Duration { return w.Begin + w.Length }
+
+// Merge adds o, which stays as it is: another part of the same stretch, or a stretch after it. The
+// window then reaches from the earlier begin to the later end.
+func (w *Window) Merge(o Window) {
+	end := max(w.End(), o.End())
+	w.Begin = min(w.Begin, o.Begin)
+	w.Length = end - w.Begin
+	w.Books.Add(o.Books)
+	addCounts(&w.Outcomes, o.Outcomes)
+	addCounts(&w.Status, o.Status)
+	addCounts(&w.Lost, o.Lost)
+	w.Unwritten += o.Unwritten
+	w.Checked += o.Checked
+	w.Hits += o.Hits
+	w.Misses += o.Misses
+	w.Opened += o.Opened
+	w.Response = joined(w.Response, o.Response)
+	w.Service = joined(w.Service, o.Service)
+	w.Lateness = joined(w.Lateness, o.Lateness)
+	w.mergeReplicas(o.Replicas)
+	w.mergeInFlight(o.InFlight)
+	w.ErrorTime += o.ErrorTime
+	w.CPU += o.CPU
+	w.GCPause += o.GCPause
+	w.mergeResources(o.Resources)
+}
+
+func (w *Window) mergeReplicas(o map[string]Replica) {
+	if w.Replicas == nil && len(o) > 0 {
+		w.Replicas = map[string]Replica{}
+	}
+	for name, r := range o {
+		sum, seen := w.Replicas[name]
+		if !seen {
+			sum.Service = emptyLike(r.Service)
+		}
+		sum.Answers += r.Answers
+		sum.Errors += r.Errors
+		sum.Service = joined(sum.Service, r.Service)
+		w.Replicas[name] = sum
+	}
+}
+
+func (w *Window) mergeInFlight(o *float64) {
+	if w.InFlight == nil || o == nil {
+		w.InFlight = nil
+		return
+	}
+	w.InFlight = new(*w.InFlight + *o)
+}
+
+func (w *Window) mergeResources(o *Resources) {
+	if w.Resources == nil || o == nil {
+		w.Resources = nil
+		return
+	}
+	sum := *w.Resources
+	sum.Add(*o)
+	w.Resources = &sum
+}
+
+// joined adds o to h; nil where one of them was not measured.
+func joined(h, o *Histogram) *Histogram {
+	if h == nil || o == nil {
+		return nil
+	}
+	h.Merge(o)
+	return h
+}
+
+// emptyLike is an empty histogram, or nil where h was not measured.
+func emptyLike(h *Histogram) *Histogram {
+	if h == nil {
+		return nil
+	}
+	return NewHistogram()
+}
+
+// addCounts adds to a map that is made when first needed.
+func addCounts[K comparable](to *map[K]int64, from map[K]int64) {
+	if *to == nil {
+		*to = maps.Clone(from)
+		return
+	}
+	for key, n := range from {
+		(*to)[key] += n
+	}
+}
