@@ -341,7 +341,7 @@ func (b *bench) load(t *testing.T, learned contract.Result, balancer string, cou
 	err = engine.NewHTTP().Run(t.Context(), engine.Job{
 		URLs: []string{balancer}, Share: engine.Share{Index: 0, Of: 1}, Seed: 3, Workload: workload, Start: time.Now(),
 		Phase: engine.Phase{Model: engine.Closed, Connections: 32, Duration: 700 * time.Millisecond, Timeout: 10 * time.Second, CheckShare: 0.1},
-	}, func(w engine.Window) {
+	}, func(w stats.Window) {
 		books.Add(w.Books)
 		unwritten += w.Unwritten
 		for class, n := range w.Outcomes {

@@ -15,66 +15,52 @@ import (
 	"bakeoff/internal/stats"
 )
 
-// ledger adds up what the agents of one phase reported.
+// ledger is what the agents of one phase reported: their totals together and one by one.
 type ledger struct {
-	books     stats.Books
-	unwritten int64
-	outcomes  map[string]int64
-	agents    map[int]*agentLedger
+	stats.Totals
+	agents []agentLedger
 }
 
 // agentLedger is what decides whether one agent was itself the limit.
 type agentLedger struct {
-	books    stats.Books
-	lost     map[string]int64
-	lateness *stats.Histogram
-	service  *stats.Histogram
-	strain   load.Strain
+	stats.Totals
+	agent  int
+	strain load.Strain
 }
 
-func newLedger() *ledger {
-	return &ledger{outcomes: map[string]int64{}, agents: map[int]*agentLedger{}}
+func newLedger(report fleet.Report, strains map[int]*load.Strain) *ledger {
+	l := &ledger{Totals: report.Totals()}
+	for _, a := range report.Agents {
+		one := agentLedger{Totals: a.Totals, agent: a.Agent}
+		if s := strains[a.Agent]; s != nil {
+			one.strain = *s
+		}
+		l.agents = append(l.agents, one)
+	}
+	return l
 }
 
-func (l *ledger) add(s fleet.Snapshot) {
-	w := s.Window
-	l.books.Add(w.Books)
-	l.unwritten += w.Unwritten
-	for class, n := range w.Outcomes {
-		l.outcomes[class] += n
-	}
-	a := l.agents[s.Agent]
-	if a == nil {
-		a = &agentLedger{lost: map[string]int64{}, lateness: stats.NewHistogram(), service: stats.NewHistogram()}
-		l.agents[s.Agent] = a
-	}
-	a.books.Add(w.Books)
-	for what, n := range w.Lost {
-		a.lost[what] += n
-	}
-	a.lateness.Merge(w.Lateness)
-	a.service.Merge(w.Service)
-	a.strain.Add(w)
+// health is what the agent tells of itself.
+func (a *agentLedger) health(model string) load.Health {
+	return load.Health{Model: model, Planned: a.Books.Planned, Lost: a.Lost, Lateness: a.Lateness, Service: a.Service, Strain: a.strain}
 }
 
 // judge refuses the trial when its books are not exact, a witness disagrees, answers
 // were wrong, or an agent was itself the limit.
 func (t *trial) judge(phase load.Phase, l *ledger, w record.Witness, stolen float64) {
-	if err := l.books.Exact(); err != nil {
+	if err := l.Exact(); err != nil {
 		t.refuse(record.CodeBooks, fmt.Errorf("phase %s: %w", phase.Name, err))
 	}
-	for _, reason := range contract.Witness(l.books, l.unwritten, w.DatabaseReads, w.BalancerTotal) {
+	for _, reason := range contract.Witness(l.Books, l.Unwritten, w.DatabaseReads, w.BalancerTotal) {
 		t.refuse(reason.Code, fmt.Errorf("phase %s: %s", phase.Name, reason.Text))
 	}
-	if share := wrongShare(l.books); share > maxWrong {
-		b := l.books
+	if share := wrongShare(l.Books); share > maxWrong {
+		b := l.Books
 		t.refuse(record.CodeWrongAnswers, fmt.Errorf("phase %s: %.2f %% of %d requests were not answered correctly (at most %.1f %%): bad %d, timeout %d, error %d, dropped %d%s%s",
-			phase.Name, 100*share, b.Planned, 100*maxWrong, b.Bad, b.Timeout, b.Error, b.Dropped, classes(l.outcomes), l.ours()))
+			phase.Name, 100*share, b.Planned, 100*maxWrong, b.Bad, b.Timeout, b.Error, b.Dropped, classes(l.Outcomes), l.ours()))
 	}
-	for _, agent := range slices.Sorted(maps.Keys(l.agents)) {
-		a := l.agents[agent]
-		health := load.Health{Model: phase.Model, Planned: a.books.Planned, Lost: a.lost, Lateness: a.lateness, Service: a.service, Strain: a.strain}
-		for _, l := range health.Limited() {
+	for _, a := range l.agents {
+		for _, l := range a.health(phase.Model).Limited() {
 			code, host := record.CodeGeneratorLimited, ""
 			if l.InTime {
 				host = fmt.Sprintf(" (the host took %.1f %% of this machine's time away meanwhile)", 100*stolen)
@@ -82,7 +68,7 @@ func (t *trial) judge(phase load.Phase, l *ledger, w record.Witness, stolen floa
 					code = record.CodeDisturbedHost
 				}
 			}
-			t.refuse(code, fmt.Errorf("phase %s, agent %d: %s%s", phase.Name, agent, l.Text, host))
+			t.refuse(code, fmt.Errorf("phase %s, agent %d: %s%s", phase.Name, a.agent, l.Text, host))
 			t.rec.Reasons[len(t.rec.Reasons)-1].Cause = l.Cause
 		}
 	}
@@ -91,15 +77,13 @@ func (t *trial) judge(phase load.Phase, l *ledger, w record.Witness, stolen floa
 // ours says how many of the requests that were not answered correctly the agents themselves lost.
 func (l *ledger) ours() string {
 	var lost int64
-	for _, a := range l.agents {
-		for _, n := range a.lost {
-			lost += n
-		}
+	for _, n := range l.Lost {
+		lost += n
 	}
 	switch lost {
 	case 0:
 		return ""
-	case l.books.Bad + l.books.Timeout + l.books.Error + l.books.Dropped:
+	case l.Books.Bad + l.Books.Timeout + l.Books.Error + l.Books.Dropped:
 		return "; all of them lost by the agents themselves"
 	}
 	return fmt.Sprintf("; %d of them lost by the agents themselves", lost)

@@ -14,13 +14,24 @@ import (
 )
 
 // windowOf is a window of an agent that was on time.
-func windowOf(books stats.Books) load.Window {
-	w := load.Window{Books: books, Lateness: stats.NewHistogram(), Service: stats.NewHistogram(), Response: stats.NewHistogram()}
+func windowOf(books stats.Books) stats.Window {
+	w := stats.Window{Books: books, Lateness: stats.NewHistogram(), Service: stats.NewHistogram(), Response: stats.NewHistogram()}
 	for range books.Answered() {
 		w.Lateness.Record(50 * time.Microsecond)
 		w.Service.Record(5 * time.Millisecond)
 	}
 	return w
+}
+
+// ledgerOf is what one agent's windows come to.
+func ledgerOf(agent int, windows ...stats.Window) *ledger {
+	report := fleet.Report{Agents: []fleet.AgentReport{{Agent: agent}}}
+	strain := &load.Strain{}
+	for _, w := range windows {
+		report.Agents[0].Totals.Add(w)
+		strain.Add(w)
+	}
+	return newLedger(report, map[int]*load.Strain{agent: strain})
 }
 
 func TestJudge(t *testing.T) {
@@ -32,7 +43,7 @@ func TestJudge(t *testing.T) {
 		late.Lateness.Record(3 * time.Millisecond)
 	}
 	for name, c := range map[string]struct {
-		w       load.Window
+		w       stats.Window
 		witness record.Witness
 		codes   []string
 	}{
@@ -54,8 +65,7 @@ func TestJudge(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			tr := &trial{rec: record.Trial{Status: record.Valid}}
-			l := newLedger()
-			l.add(fleet.Snapshot{Agent: 1, Window: c.w})
+			l := ledgerOf(1, c.w)
 			tr.judge(load.Phase{Name: "open", Model: load.Open}, l, c.witness, 0.02)
 			var codes []string
 			for _, r := range tr.rec.Reasons {
@@ -75,12 +85,12 @@ func TestJudgeNamesTheCause(t *testing.T) {
 	late := windowOf(good)
 	late.Lateness.Reset()
 	late.Lateness.RecordN(3*time.Millisecond, 1000)
-	late.Means = stats.Means{Stopped: int64(203 * time.Millisecond)}
+	late.Resources = &stats.Resources{Stopped: int64(203 * time.Millisecond)}
 	lacking := windowOf(stats.Books{Planned: 1000, Sent: 1000, OK: 1000})
 	lacking.Lost = map[string]int64{"descriptors": 500}
-	lacking.Means = stats.Means{Descriptors: 64, DescriptorLimit: 64}
+	lacking.Resources = &stats.Resources{Descriptors: 64, DescriptorLimit: 64}
 	for name, c := range map[string]struct {
-		w                 load.Window
+		w                 stats.Window
 		stolen            float64
 		code, cause, text string
 	}{
@@ -90,8 +100,7 @@ func TestJudgeNamesTheCause(t *testing.T) {
 		"no descriptors, stolen cores": {lacking, 0.2, "generator-limited", load.CauseDescriptors, "500 of 1,000 requests lost for want of descriptors (limit 64, 64 open)"},
 	} {
 		tr := &trial{rec: record.Trial{Status: record.Valid}}
-		l := newLedger()
-		l.add(fleet.Snapshot{Agent: 1, Window: c.w})
+		l := ledgerOf(1, c.w)
 		tr.judge(load.Phase{Name: "open", Model: load.Open}, l, record.Witness{DatabaseReads: 1000, BalancerTotal: 1000}, c.stolen)
 		r := tr.rec.Reasons
 		if len(r) != 1 || r[0].Code != c.code || r[0].Cause != c.cause || !strings.Contains(r[0].Text, "agent 1: ") || !strings.Contains(r[0].Text, c.text) {
@@ -104,8 +113,7 @@ func TestReasonsNameTheClasses(t *testing.T) {
 	w := windowOf(stats.Books{Planned: 100, Sent: 100, OK: 90, Bad: 10})
 	w.Outcomes = map[string]int64{"wrong id": 7, "status 500": 3}
 	tr := &trial{rec: record.Trial{Status: record.Valid}}
-	l := newLedger()
-	l.add(fleet.Snapshot{Window: w})
+	l := ledgerOf(0, w)
 	tr.judge(load.Phase{Name: "closed", Model: load.Closed}, l, record.Witness{DatabaseReads: 100, BalancerTotal: 100}, 0)
 	if len(tr.rec.Reasons) != 1 || !strings.Contains(tr.rec.Reasons[0].Text, "(status 500 3, wrong id 7)") {
 		t.Errorf("reasons: %v", tr.rec.Reasons)
@@ -127,8 +135,7 @@ func TestJudgeTellsWhatTheAgentsLost(t *testing.T) {
 		w := windowOf(stats.Books{Planned: 1000, Sent: 900, Dropped: 100, OK: 900})
 		w.Lost = map[string]int64{"loop": lost}
 		tr := &trial{rec: record.Trial{Status: record.Valid}}
-		l := newLedger()
-		l.add(fleet.Snapshot{Agent: 1, Window: w})
+		l := ledgerOf(1, w)
 		tr.judge(load.Phase{Name: "open", Model: load.Open}, l, record.Witness{DatabaseReads: 900, BalancerTotal: 900}, 0)
 		if got := tr.rec.Reasons[0]; got.Code != "wrong-answers" || !strings.HasSuffix(got.Text, "dropped 100"+want) {
 			t.Errorf("%d lost: %+v", lost, got)

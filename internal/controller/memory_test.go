@@ -29,34 +29,37 @@ func TestMemoryOfAPhaseIsConstant(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	book, rng := newLedger(), rand.New(rand.NewPCG(3, 4))
+	rng := rand.New(rand.NewPCG(3, 4))
+	agents, strains := make([]fleet.AgentReport, 2), []load.Strain{{}, {}}
 	var before int64
 	for n := range windows {
 		if n == windows/100 {
 			before = loadtest.LiveHeap()
 		}
 		s := fleet.Snapshot{Agent: n % 2, Epoch: 1, Sequence: int64(n/2 + 1), Window: windowOfMany(rng, n/2, each)}
-		book.add(s)
+		agents[s.Agent].Totals.Add(s.Window)
+		strains[s.Agent].Add(s.Window)
 		if err := lines.Load(line(1, s, map[string]string{"127.0.0.1:1": "one"})); err != nil {
 			t.Fatal(err)
 		}
 	}
 	after := loadtest.LiveHeap()
-	if book.books.OK != int64(windows)*each || book.agents[0].service.Count() != book.books.OK/2 {
-		t.Errorf("books %+v, %d service times of one agent", book.books, book.agents[0].service.Count())
+	book := newLedger(fleet.Report{Agents: agents}, map[int]*load.Strain{0: &strains[0], 1: &strains[1]})
+	if book.Books.OK != int64(windows)*each || book.agents[0].Service.Count() != book.Books.OK/2 {
+		t.Errorf("books %+v, %d service times of one agent", book.Books, book.agents[0].Service.Count())
 	}
 	if err := lines.Finish(record.Trial{Status: record.Valid}); err != nil {
 		t.Error(err)
 	}
-	t.Logf("%d KiB live after %d requests, %d KiB after %d", before>>10, int64(windows/100)*each, after>>10, book.books.OK)
+	t.Logf("%d KiB live after %d requests, %d KiB after %d", before>>10, int64(windows/100)*each, after>>10, book.Books.OK)
 	if after > before+slack {
 		t.Errorf("the live heap grew from %d to %d bytes", before, after)
 	}
 }
 
-func windowOfMany(rng *rand.Rand, second int, each int64) load.Window {
-	w := load.Window{
-		Second: second, Books: stats.Books{Planned: each, Sent: each, OK: each}, Status: map[int]int64{200: each},
+func windowOfMany(rng *rand.Rand, second int, each int64) stats.Window {
+	w := stats.Window{
+		Begin: time.Duration(second) * time.Second, Length: time.Second, Books: stats.Books{Planned: each, Sent: each, OK: each}, Status: map[int]int64{200: each},
 		Response: stats.NewHistogram(), Service: stats.NewHistogram(), Lateness: stats.NewHistogram(),
 	}
 	for left, n := each, each/500+1; left > 0; left -= n {
@@ -65,6 +68,6 @@ func windowOfMany(rng *rand.Rand, second int, each int64) load.Window {
 		w.Response.RecordN(took*2, min(n, left))
 		w.Lateness.RecordN(took/100, min(n, left))
 	}
-	w.Replicas = map[string]load.Replica{"127.0.0.1:1": {Answers: each, Service: w.Service}}
+	w.Replicas = map[string]stats.Replica{"127.0.0.1:1": {Answers: each, Service: w.Service}}
 	return w
 }

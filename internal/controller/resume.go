@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"bakeoff/internal/plan"
 	"bakeoff/internal/record"
@@ -107,25 +108,29 @@ func (r *run) recall() error {
 		if t.Block != 0 || t.Status != record.Valid {
 			continue
 		}
-		books, err := booksOf(state, pilotPhase)
+		pilot := slices.IndexFunc(t.Phases, func(p record.Phase) bool { return p.Number == pilotPhase })
+		if pilot < 0 {
+			continue
+		}
+		found, err := totalsOf(state, t.Phases[pilot])
 		if err != nil {
 			return fmt.Errorf("controller: %w", err)
 		}
-		r.pilot.Throughput[t.Target] = throughput(t, books)
+		r.pilot.Throughput[t.Target] = found.Goodput()
 	}
 	return nil
 }
 
-// booksOf adds up the recorded books of one phase.
-func booksOf(state record.TrialState, phase int) (stats.Books, error) {
-	var books stats.Books
+// totalsOf adds up the recorded windows of one phase.
+func totalsOf(state record.TrialState, phase record.Phase) (stats.Totals, error) {
+	sum := stats.Totals{Sending: time.Duration(phase.DurationS * float64(time.Second))}
 	for line, err := range state.Loads() {
 		if err != nil {
-			return books, err
+			return sum, err
 		}
-		if line.Phase == phase {
-			books.Add(line.Books)
+		if line.Phase == phase.Number {
+			sum.Add(line.Window)
 		}
 	}
-	return books, nil
+	return sum, nil
 }

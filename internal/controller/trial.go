@@ -24,13 +24,13 @@ type trial struct {
 	d       deployment
 	sampler venue.Sampler
 	phases  []load.Phase
-	ledgers []*ledger // one per phase that ran
+	totals  map[int]stats.Totals // by number of the phase that ran
 }
 
 // conduct takes one target through one trial and writes it. The error is for
 // what ends the run: whatever the target did wrong is in the record instead.
 func (r *run) conduct(ctx context.Context, place plan.Trial, attempt, position int) (record.Trial, error) {
-	t := &trial{run: r, phases: r.phasesOf(place.Block)}
+	t := &trial{run: r, phases: r.phasesOf(place.Block), totals: map[int]stats.Totals{}}
 	writer, err := r.writer.BeginTrial(place.Block, position, place.Target, attempt)
 	if err != nil {
 		return record.Trial{}, fmt.Errorf("controller: %w", err)
@@ -87,24 +87,10 @@ func (t *trial) body(ctx context.Context) error {
 		return err
 	}
 	if t.rec.Block == 0 && t.rec.Status == record.Valid {
-		t.run.pilot.Throughput[t.rec.Target] = throughput(t.rec, t.books(pilotPhase))
+		found := t.totals[pilotPhase]
+		t.run.pilot.Throughput[t.rec.Target] = found.Goodput()
 	}
 	return nil
-}
-
-// books are those of the phase of that number.
-func (t *trial) books(number int) stats.Books {
-	for i, phase := range t.rec.Phases {
-		if phase.Number == number {
-			return t.ledgers[i].books
-		}
-	}
-	return stats.Books{}
-}
-
-// throughput is the number of right answers per second of the last phase.
-func throughput(rec record.Trial, books stats.Books) float64 {
-	return float64(books.OK) / rec.Phases[len(rec.Phases)-1].DurationS
 }
 
 func (t *trial) deploy(ctx context.Context) error {
@@ -176,27 +162,18 @@ func (t *trial) phase(ctx context.Context, phase load.Phase, last bool) error {
 	if err != nil {
 		return err
 	}
-	book := newLedger()
-	t.ledgers = append(t.ledgers, book)
 	t.say(describe(phase), phase.Duration)
-	t.sampler.Phase(phase.Number)
 	stopCounting := t.countHalfway(ctx, phase, last)
-	stolen, names := t.run.stealing(), t.d.names()
-	var writeErr error
-	report, err := t.run.loader.Run(ctx, task, func(s fleet.Snapshot) {
-		book.add(s)
-		if err := t.writer.Load(line(phase.Number, s, names)); err != nil && writeErr == nil {
-			writeErr = err
-		}
-	})
+	stolen := t.run.stealing()
+	report, book, writeErr, err := t.measure(ctx, task)
 	stopCounting()
-	t.sampler.Phase(-1)
 	if writeErr != nil {
 		return fmt.Errorf("controller: %w", writeErr)
 	}
+	t.totals[phase.Number] = book.Totals
 	rec := recordPhase(phase, t.run.isWarmup(phase), report)
 	if err == nil && len(report.Lost) == 0 {
-		rec.Witness, err = witness(ctx, book.books.Sent)
+		rec.Witness, err = witness(ctx, book.Books.Sent)
 	}
 	t.rec.Phases = append(t.rec.Phases, rec)
 	for _, lost := range report.Lost {
@@ -215,6 +192,23 @@ func (t *trial) phase(ctx context.Context, phase load.Phase, last bool) error {
 		t.refuse(record.CodeWorkerGone, fmt.Errorf("phase %s: %w", phase.Name, err))
 	}
 	return nil
+}
+
+// measure has the agents run the task, and writes what they see. The errors are that of writing and that of running.
+func (t *trial) measure(ctx context.Context, task fleet.Task) (report fleet.Report, book *ledger, writeErr, err error) {
+	t.sampler.Phase(task.Phase.Number)
+	defer t.sampler.Phase(-1)
+	strains, names := map[int]*load.Strain{}, t.d.names()
+	report, err = t.run.loader.Run(ctx, task, func(s fleet.Snapshot) {
+		if strains[s.Agent] == nil {
+			strains[s.Agent] = &load.Strain{}
+		}
+		strains[s.Agent].Add(s.Window)
+		if err := t.writer.Load(line(task.Phase.Number, s, names)); err != nil && writeErr == nil {
+			writeErr = err
+		}
+	})
+	return report, newLedger(report, strains), writeErr, err
 }
 
 // task is the phase as the agents need it.
@@ -317,22 +311,13 @@ func recordPhase(p load.Phase, warmup bool, report fleet.Report) record.Phase {
 // line is a window as it stands in load.jsonl; names are the replicas' by address, for those that
 // answered without a balancer.
 func line(phase int, s fleet.Snapshot, names map[string]string) record.Load {
-	w := s.Window
-	out := record.Load{
-		Agent: s.Agent, Epoch: s.Epoch, Sequence: s.Sequence, Phase: phase, Second: w.Second,
-		Books: w.Books, Outcomes: w.Outcomes, Status: w.Status, Unwritten: w.Unwritten, Lost: w.Lost,
-		Checked: w.Checked, Hits: w.Hits, Misses: w.Misses, Opened: w.Opened,
-		Response: w.Response, Service: w.Service, Lateness: w.Lateness,
-		InFlight: w.InFlight, ErrorTime: w.ErrorTime, CPUNS: int64(w.CPU), GCPauseNS: int64(w.GCPause), Means: w.Means,
-	}
-	for name, r := range w.Replicas {
+	out := record.Load{Agent: s.Agent, Epoch: s.Epoch, Sequence: s.Sequence, Phase: phase, Window: s.Window}
+	out.Replicas = make(map[string]stats.Replica, len(s.Window.Replicas))
+	for name, r := range s.Window.Replicas {
 		if named := names[name]; named != "" {
 			name = named
 		}
-		if out.Replicas == nil {
-			out.Replicas = map[string]record.LoadReplica{}
-		}
-		out.Replicas[name] = record.LoadReplica{Answers: r.Answers, Errors: r.Errors, Service: r.Service}
+		out.Replicas[name] = r
 	}
 	return out
 }

@@ -108,7 +108,7 @@ func benchFleet(t *testing.T, count int) {
 	if err != nil || len(report.Lost) > 0 {
 		t.Fatalf("error %v, lost %+v", err, report.Lost)
 	}
-	if b := report.Books; b.Exact() != nil || b.Planned != int64(100*count) {
+	if b := report.Totals().Books; b.Exact() != nil || b.Planned != int64(100*count) {
 		t.Errorf("books %+v", b)
 	}
 	seconds := float64(count) * passed.Seconds()

@@ -221,8 +221,8 @@ func TestSnapshotsOnABadWay(t *testing.T) {
 				o.Env = append(o.Env, "FLEET_TEST_FINGERPRINT="+way.fingerprint)
 			})
 			r := await(t, run(t, f, constantTask(server.URL, 100, 1200*time.Millisecond)))
-			if r.err != nil || r.books != r.report.Books {
-				t.Fatalf("error %v, books %+v, report %+v", r.err, r.books, r.report.Books)
+			if r.err != nil || r.books != r.report.Totals().Books {
+				t.Fatalf("error %v, books %+v, report %+v", r.err, r.books, r.report.Totals().Books)
 			}
 			if c.lost == "" {
 				if len(r.report.Lost) > 0 || r.books != (stats.Books{Planned: 120, Sent: 120, OK: 120}) {

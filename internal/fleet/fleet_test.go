@@ -37,8 +37,8 @@ func TestAgentsGiveOnePlan(t *testing.T) {
 				if len(report.Lost) > 0 {
 					t.Fatalf("lost %+v", report.Lost)
 				}
-				if want := (stats.Books{Planned: 300, Sent: 300, OK: 300}); sum != want || report.Books != want {
-					t.Errorf("books %+v, report %+v, want %+v", sum, report.Books, want)
+				if want := (stats.Books{Planned: 300, Sent: 300, OK: 300}); sum != want || report.Totals().Books != want {
+					t.Errorf("books %+v, report %+v, want %+v", sum, report.Totals().Books, want)
 				}
 				server.mu.Lock()
 				for n := range 300 {
@@ -51,7 +51,7 @@ func TestAgentsGiveOnePlan(t *testing.T) {
 				}
 				server.mu.Unlock()
 				for _, a := range report.Agents {
-					if a.Books.Planned != int64(300/count) || !a.Done || a.Began < 0 || a.First < 0 {
+					if a.Totals.Books.Planned != int64(300/count) || !a.Done || a.Began < 0 || a.First < 0 {
 						t.Errorf("agent %+v", a)
 					}
 				}
@@ -147,12 +147,12 @@ func checkLost(t *testing.T, r result, agent int, why string) {
 	if took := r.returned.Sub(lost.LastSign); took > 3*time.Second {
 		t.Errorf("returned %s after the last sign of life", took)
 	}
-	if r.books != r.report.Books {
-		t.Errorf("sum %+v, report %+v", r.books, r.report.Books)
+	if r.books != r.report.Totals().Books {
+		t.Errorf("sum %+v, report %+v", r.books, r.report.Totals().Books)
 	}
 	for _, a := range r.report.Agents { // the lost one's end in the middle
-		if a.Done == (a.Agent == agent) || a.Done && a.Books.Exact() != nil {
-			t.Errorf("agent %d: done %t, books %v", a.Agent, a.Done, a.Books.Exact())
+		if a.Done == (a.Agent == agent) || a.Done && a.Totals.Books.Exact() != nil {
+			t.Errorf("agent %d: done %t, books %v", a.Agent, a.Done, a.Totals.Books.Exact())
 		}
 	}
 }

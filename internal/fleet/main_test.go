@@ -299,7 +299,7 @@ func engines() map[string]load.Engine {
 // broken is an engine that fails.
 type broken struct{}
 
-func (broken) Run(context.Context, load.Job, func(load.Window)) error {
+func (broken) Run(context.Context, load.Job, func(stats.Window)) error {
 	return errors.New("no descriptors left")
 }
 
@@ -309,7 +309,7 @@ type sluggish struct{ metronome }
 // sluggishBy is how much longer.
 const sluggishBy = 400 * time.Millisecond
 
-func (e sluggish) Run(ctx context.Context, job load.Job, emit func(load.Window)) error {
+func (e sluggish) Run(ctx context.Context, job load.Job, emit func(stats.Window)) error {
 	if job.Share.Index == 1 {
 		time.Sleep(time.Until(job.Start) + sluggishBy)
 	}
@@ -321,7 +321,7 @@ func (e sluggish) Run(ctx context.Context, job load.Job, emit func(load.Window))
 // its context says, as long as it is permitted to send.
 type metronome struct{ stubborn bool }
 
-func (e metronome) Run(ctx context.Context, job load.Job, emit func(load.Window)) error {
+func (e metronome) Run(ctx context.Context, job load.Job, emit func(stats.Window)) error {
 	conn, err := net.Dial("tcp", strings.TrimPrefix(job.URLs[0], "http://"))
 	if err != nil {
 		return err
@@ -335,7 +335,7 @@ func (e metronome) Run(ctx context.Context, job load.Job, emit func(load.Window)
 	var books stats.Books
 	next := job.Start.Add(200 * time.Millisecond)
 	flush := func() {
-		emit(load.Window{Books: books, Service: stats.NewHistogram()})
+		emit(stats.Window{Books: books, Service: stats.NewHistogram()})
 		books = stats.Books{}
 	}
 	defer flush()

@@ -33,7 +33,7 @@ const (
 // last window tells the live heap.
 type mill struct{}
 
-func (mill) Run(ctx context.Context, job load.Job, emit func(load.Window)) error {
+func (mill) Run(ctx context.Context, job load.Job, emit func(stats.Window)) error {
 	rng := rand.New(rand.NewPCG(job.Seed, uint64(job.Share.Index)))
 	service, response, lateness := stats.NewRecorder(), stats.NewRecorder(), stats.NewRecorder()
 	windows := int(job.Phase.Rate)
@@ -43,8 +43,8 @@ func (mill) Run(ctx context.Context, job load.Job, emit func(load.Window)) error
 				return err
 			}
 		}
-		w := load.Window{
-			Second: second, Books: stats.Books{Planned: millRequests, Sent: millRequests, OK: millRequests},
+		w := stats.Window{
+			Begin: time.Duration(second) * time.Second, Length: time.Second, Books: stats.Books{Planned: millRequests, Sent: millRequests, OK: millRequests},
 			Status: map[int]int64{200: millRequests}, Outcomes: map[string]int64{"reset": 1},
 		}
 		for range millRequests {

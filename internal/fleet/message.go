@@ -92,12 +92,12 @@ type start struct {
 	At  int64 `json:"at_unix_ns"`
 }
 
-// window is one load.Window; Sequence counts an agent's windows of one epoch from 1.
+// window is one stats.Window; Sequence counts an agent's windows of one epoch from 1.
 type window struct {
-	Run      int64       `json:"run"`
-	Epoch    int64       `json:"epoch"`
-	Sequence int64       `json:"sequence"`
-	Window   load.Window `json:"window"`
+	Run      int64        `json:"run"`
+	Epoch    int64        `json:"epoch"`
+	Sequence int64        `json:"sequence"`
+	Window   stats.Window `json:"window"`
 }
 
 // done ends a phase: what the agent's windows add up to.

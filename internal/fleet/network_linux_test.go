@@ -170,7 +170,7 @@ func TestCutNetwork(t *testing.T) {
 			cut := time.Now()
 			r := await(t, out)
 			if r.err != nil || len(r.report.Lost) != 2 {
-				t.Fatalf("error %v, lost %+v, books %+v", r.err, r.report.Lost, r.report.Books)
+				t.Fatalf("error %v, lost %+v, books %+v", r.err, r.report.Lost, r.report.Totals().Books)
 			}
 			for _, lost := range r.report.Lost {
 				if took := r.returned.Sub(lost.LastSign); took > 3*time.Second {

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"bakeoff/internal/load"
 	"bakeoff/internal/stats"
 )
 
@@ -189,7 +188,7 @@ func (r *rogue) linger() error {
 // booked is a window of one answered request.
 func booked(run, epoch, sequence int64) message {
 	one := stats.Books{Planned: 1, Sent: 1, OK: 1}
-	return message{Window: &window{Run: run, Epoch: epoch, Sequence: sequence, Window: load.Window{Books: one}}}
+	return message{Window: &window{Run: run, Epoch: epoch, Sequence: sequence, Window: stats.Window{Books: one}}}
 }
 
 // finished is a done with totals of n such windows.
@@ -252,7 +251,7 @@ func TestWhatAnAgentMaySay(t *testing.T) {
 			if r.err != nil {
 				t.Fatal(r.err)
 			}
-			if r.books.Planned != c.windows || r.report.Agents[0].Windows != c.windows {
+			if r.books.Planned != c.windows || r.report.Agents[0].Totals.Windows != c.windows {
 				t.Errorf("%d windows were taken, want %d", r.books.Planned, c.windows)
 			}
 			switch lost := r.report.Lost; {

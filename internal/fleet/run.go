@@ -45,7 +45,7 @@ type Snapshot struct {
 	Agent    int
 	Epoch    int64
 	Sequence int64
-	Window   load.Window
+	Window   stats.Window
 }
 
 // Report is what a phase came to. It is whole, and the phase of use, only
@@ -60,16 +60,24 @@ type Report struct {
 	// what it says; between machines each start is known to +-ClockError only.
 	Skew       time.Duration
 	ClockError time.Duration // the greatest of the agents'
-	Books      stats.Books   // sum of all accepted windows
+}
+
+// Totals is the sum of all windows accepted, of every agent.
+func (r Report) Totals() stats.Totals {
+	var sum stats.Totals
+	for _, a := range r.Agents {
+		sum.Sending = a.Totals.Sending
+		sum.Merge(a.Totals)
+	}
+	return sum
 }
 
 // AgentReport is one agent's part of a phase.
 type AgentReport struct {
-	Agent   int
-	Epoch   int64
-	Windows int64       // accepted
-	Books   stats.Books // their sum
-	Done    bool        // it said so, and its totals equal the sum
+	Agent  int
+	Epoch  int64
+	Totals stats.Totals // of the windows accepted
+	Done   bool         // it said so, and its books equal their sum
 	// Began, First and Due are durations after the common start: when the agent's
 	// clock woke, when its first request was permitted to go, and when that one was due by schedule (-1: none).
 	Began, First, Due time.Duration
@@ -155,7 +163,7 @@ func (f *Fleet) newPhase(task Task, sink func(Snapshot)) (*phase, error) {
 			p.report.Lost = append(p.report.Lost, *s.lost)
 			continue
 		}
-		m := &member{session: s.session, report: AgentReport{Agent: s.index, Epoch: s.epoch, First: -1, Due: -1}}
+		m := &member{session: s.session, report: AgentReport{Agent: s.index, Epoch: s.epoch, First: -1, Due: -1, Totals: stats.Totals{Sending: task.Phase.Duration}}}
 		p.members[s.session] = m
 		p.order = append(p.order, m)
 	}
@@ -289,9 +297,7 @@ func (p *phase) onWindow(m *member, w *window) error {
 	if w.Run != p.number || p.report.Start.IsZero() {
 		return errors.New("it sent a window out of turn")
 	}
-	m.report.Windows++
-	m.report.Books.Add(w.Window.Books)
-	p.report.Books.Add(w.Window.Books)
+	m.report.Totals.Add(w.Window)
 	p.sink(Snapshot{Agent: m.report.Agent, Epoch: w.Epoch, Sequence: w.Sequence, Window: w.Window})
 	return nil
 }
@@ -303,9 +309,9 @@ func (p *phase) onDone(m *member, d *done) error {
 	if d.Run > p.number || p.report.Start.IsZero() {
 		return errors.New("it said done out of turn")
 	}
-	if d.Windows != m.report.Windows || d.Books != m.report.Books {
+	if sum := m.report.Totals; d.Windows != sum.Windows || d.Books != sum.Books {
 		return fmt.Errorf("its totals (%d windows, %+v) are not the sum of its windows (%d, %+v)",
-			d.Windows, d.Books, m.report.Windows, m.report.Books)
+			d.Windows, d.Books, sum.Windows, sum.Books)
 	}
 	m.ended, m.report.Done = true, true
 	m.report.Began, m.report.First, m.report.Due = d.Timing.Began, d.Timing.First, d.Timing.Due

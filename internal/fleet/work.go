@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"bakeoff/internal/load"
+	"bakeoff/internal/stats"
 )
 
 // job is a phase that is ready to start.
@@ -92,7 +93,7 @@ func (a *agent) perform(ctx context.Context, j *job, at int64) {
 		due = -1
 	}
 	timed := a.watch(running, j.run, &j.job)
-	err := j.engine.Run(running, j.job, func(w load.Window) {
+	err := j.engine.Run(running, j.job, func(w stats.Window) {
 		a.sequence++
 		end.Windows++
 		end.Books.Add(w.Books)

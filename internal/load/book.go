@@ -20,10 +20,11 @@ const (
 type book struct {
 	timeout  time.Duration
 	measure  func() use
-	window   Window   // of second window.Second; its histograms are made when it is closed
-	closed   []Window // full seconds nobody has taken yet
+	window   stats.Window   // under way; its histograms are made when it is closed
+	closed   []stats.Window // full ones nobody has taken yet
 	inFlight int
-	since    int64 // up to when InFlight is integrated
+	held     float64 // integral of inFlight over the current window, seconds
+	since    int64   // up to when it is integrated
 	used     use
 	statuses [1000]int64 // of the current window's answers
 
@@ -32,7 +33,7 @@ type book struct {
 
 func newBook(timeout time.Duration, measure func() use) book {
 	return book{
-		timeout: timeout, measure: measure, used: measure(),
+		timeout: timeout, measure: measure, used: measure(), window: stats.Window{Length: time.Second},
 		response: stats.NewRecorder(), service: stats.NewRecorder(), lateness: stats.NewRecorder(),
 	}
 }
@@ -76,7 +77,7 @@ func (b *book) sent(now int64) {
 	b.roll(now)
 	b.window.Books.Sent++
 	b.inFlight++
-	b.window.InFlight += b.behind(now)
+	b.held += b.behind(now)
 }
 
 // dropped books a planned arrival that is never sent: it waited from intended
@@ -105,7 +106,7 @@ func (b *book) finished(r *result) {
 	b.roll(r.ended)
 	b.inFlight--
 	w := &b.window
-	w.InFlight -= b.behind(r.ended)
+	b.held -= b.behind(r.ended)
 	if r.class != "" {
 		addBounded(&w.Outcomes, r.class)
 		if lost := lostOf(r.class); lost != "" {
@@ -161,7 +162,7 @@ func (b *book) replica(name string, ok bool, service time.Duration) {
 	r, seen := w.Replicas[name]
 	if !seen {
 		if w.Replicas == nil {
-			w.Replicas = map[string]Replica{}
+			w.Replicas = map[string]stats.Replica{}
 		}
 		if len(w.Replicas) >= maxReplicas {
 			name = classOther
@@ -179,10 +180,10 @@ func (b *book) replica(name string, ok bool, service time.Duration) {
 	w.Replicas[name] = r
 }
 
-// roll closes the windows of all seconds before now's.
+// roll closes all windows before now's.
 func (b *book) roll(now int64) {
-	for now >= int64(b.window.Second+1)*second {
-		b.integrate(int64(b.window.Second+1) * second)
+	for end := int64(b.window.End()); now >= end; end = int64(b.window.End()) {
+		b.integrate(end)
 		b.close()
 	}
 	b.integrate(now)
@@ -201,14 +202,15 @@ func (b *book) close() {
 	}
 	clear(b.statuses[:])
 	w.Response, w.Service, w.Lateness = b.response.Drain(), b.service.Drain(), b.lateness.Drain()
+	w.InFlight, b.held = new(b.held), 0
 	b.closed = append(b.closed, *w)
-	b.window = Window{Second: w.Second + 1}
+	b.window = stats.Window{Begin: w.End(), Length: time.Second}
 }
 
 // integrate adds the requests in flight from since to now.
 func (b *book) integrate(now int64) {
 	if now > b.since {
-		b.window.InFlight += float64(b.inFlight) * float64(now-b.since) / 1e9
+		b.held += float64(b.inFlight) * float64(now-b.since) / 1e9
 		b.since = now
 	}
 }
@@ -217,8 +219,8 @@ func (b *book) integrate(now int64) {
 // happened before another that was booked first.
 func (b *book) behind(now int64) float64 { return float64(max(b.since-max(now, 0), 0)) / 1e9 }
 
-// take returns the full windows before now's second, in order.
-func (b *book) take(now int64) []Window {
+// take returns the full windows before now's, in order.
+func (b *book) take(now int64) []stats.Window {
 	b.roll(now)
 	out := b.closed
 	b.closed = nil
@@ -227,9 +229,9 @@ func (b *book) take(now int64) []Window {
 
 // last returns what is left once nothing happens any more, and at least the
 // windows of the first whole seconds.
-func (b *book) last(now int64, whole int) []Window {
+func (b *book) last(now int64, whole int) []stats.Window {
 	b.roll(now)
-	if b.window.Second < whole || b.busy() {
+	if b.window.Begin < time.Duration(whole)*time.Second || b.busy() {
 		b.close()
 	}
 	return b.take(now)
@@ -238,7 +240,7 @@ func (b *book) last(now int64, whole int) []Window {
 // busy tells whether anything was booked in the current window.
 func (b *book) busy() bool {
 	w := &b.window
-	return w.Books != stats.Books{} || w.Opened > 0 || w.InFlight > 0 || len(w.Lost) > 0
+	return w.Books != stats.Books{} || w.Opened > 0 || b.held > 0 || len(w.Lost) > 0
 }
 
 // add adds to a map that is made when first needed.

@@ -4,6 +4,8 @@ import (
 	"runtime/debug"
 	"testing"
 	"time"
+
+	"bakeoff/internal/stats"
 )
 
 // While a phase is under way the collector rests, whatever GOGC is; after it that holds again.
@@ -15,7 +17,7 @@ func TestCollectorRests(t *testing.T) {
 			s := newHostile(t, &hostile{fate: fates[0].fate})
 			during := 0
 			job := openJob(4, 200, time.Second+100*ms, s.url())
-			err := make().Run(t.Context(), job, func(Window) {
+			err := make().Run(t.Context(), job, func(stats.Window) {
 				during = debug.SetGCPercent(1000)
 				debug.SetGCPercent(during)
 			})

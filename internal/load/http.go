@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"bakeoff/internal/stats"
 )
 
 // HTTP is the engine on Go's own network stack and HTTP parser: one goroutine
@@ -65,7 +67,7 @@ type arrival struct {
 }
 
 // Run carries out the job; see Engine.
-func (h *HTTP) Run(ctx context.Context, job Job, emit func(Window)) error {
+func (h *HTTP) Run(ctx context.Context, job Job, emit func(stats.Window)) error {
 	r, err := h.prepare(&job)
 	if err != nil {
 		return err

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"bakeoff/internal/stats"
 )
 
 // Frames of RFC 9113, 6, and their flags.
@@ -392,7 +394,7 @@ func TestTwoEnds(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) || sum.Outcomes[classInterrupted] != 4 || time.Since(begun) > 2*time.Second {
 		t.Errorf("%v after %v: outcomes %v", err, time.Since(begun), sum.Outcomes)
 	}
-	if err := NewRaw(1).Run(t.Context(), twoJob(1, ms, s.url()), func(Window) {}); err == nil || !strings.Contains(fmt.Sprint(err), "HTTP/2") {
+	if err := NewRaw(1).Run(t.Context(), twoJob(1, ms, s.url()), func(stats.Window) {}); err == nil || !strings.Contains(fmt.Sprint(err), "HTTP/2") {
 		t.Errorf("the native engine: %v", err)
 	}
 }

@@ -19,6 +19,8 @@ import (
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"bakeoff/internal/stats"
 )
 
 func TestMain(m *testing.M) {
@@ -292,8 +294,8 @@ func TestAnswersAfterTheEnd(t *testing.T) {
 				job.Phase.Model, job.Phase.Connections = Closed, 10
 			}
 			sum := collect(t, e, job)
-			if sum.Books.OK != sum.Books.Sent || sum.Books.OK == 0 || sum.windows < 2 {
-				t.Errorf("%s: %d windows, books %+v, outcomes %v", model, sum.windows, sum.Books, sum.Outcomes)
+			if sum.Books.OK != sum.Books.Sent || sum.Books.OK == 0 || sum.Windows < 2 {
+				t.Errorf("%s: %d windows, books %+v, outcomes %v", model, sum.Windows, sum.Books, sum.Outcomes)
 			}
 			if after := time.Duration(s.latest.Load() - job.Start.Add(job.Phase.Duration).UnixNano()); after > 500*ms {
 				t.Errorf("%s: a request came %v after the end", model, after)
@@ -520,7 +522,7 @@ func TestJobsThatCannotBe(t *testing.T) {
 		} {
 			job := openJob(8, 100, 100*ms, "http://127.0.0.1:1")
 			spoil(&job)
-			if err := e.Run(t.Context(), job, func(Window) { t.Errorf("%s: a window", name) }); err == nil || !strings.HasPrefix(err.Error(), "load: ") {
+			if err := e.Run(t.Context(), job, func(stats.Window) { t.Errorf("%s: a window", name) }); err == nil || !strings.HasPrefix(err.Error(), "load: ") {
 				t.Errorf("%s: error %v", name, err)
 			}
 		}

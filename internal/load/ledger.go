@@ -3,6 +3,8 @@ package load
 import (
 	"sync"
 	"time"
+
+	"bakeoff/internal/stats"
 )
 
 // ledger is a book that several goroutines write.
@@ -63,11 +65,11 @@ type emission struct {
 	ledgers []*ledger       // one per loop
 	whole   func() int      // how many windows there are at least, once all has ended
 	ended   <-chan struct{} // closed then
-	watch   *watch          // nil: the windows tell no means
+	watch   *watch          // nil: the agent's resources are not measured
 }
 
 // run returns when all has ended and the last window was passed on.
-func (e *emission) run(emit func(Window)) {
+func (e *emission) run(emit func(stats.Window)) {
 	restCollector()
 	defer wakeCollector()
 	tick := time.NewTimer(time.Until(e.start.Add(time.Second)))
@@ -77,26 +79,26 @@ func (e *emission) run(emit func(Window)) {
 		case <-e.ended:
 			e.watch.end()
 			now, whole := int64(max(time.Since(e.start), 0)), e.whole()
-			e.pass(emit, func(l *ledger) []Window { return l.last(now, whole) })
+			e.pass(emit, func(l *ledger) []stats.Window { return l.last(now, whole) })
 			return
 		case <-tick.C:
 			now := int64(time.Since(e.start))
-			e.pass(emit, func(l *ledger) []Window { return l.take(now) })
+			e.pass(emit, func(l *ledger) []stats.Window { return l.take(now) })
 			tick.Reset(time.Duration(second - now%second))
 		}
 	}
 }
 
-// pass merges what the ledgers hold, second by second.
-func (e *emission) pass(emit func(Window), take func(*ledger) []Window) {
-	var sum []Window
+// pass merges what the ledgers hold, window by window.
+func (e *emission) pass(emit func(stats.Window), take func(*ledger) []stats.Window) {
+	var sum []stats.Window
 	for _, l := range e.ledgers {
 		l.mu.Lock()
 		windows := take(l)
 		l.mu.Unlock()
 		for i, w := range windows {
 			if i < len(sum) {
-				sum[i].merge(w)
+				sum[i].Merge(w)
 			} else {
 				sum = append(sum, w)
 			}
@@ -106,45 +108,5 @@ func (e *emission) pass(emit func(Window), take func(*ledger) []Window) {
 	e.watch.fill(sum)
 	for _, w := range sum {
 		emit(w)
-	}
-}
-
-// merge adds another loop's window of the same second.
-func (w *Window) merge(o Window) {
-	w.Books.Add(o.Books)
-	addAll(&w.Outcomes, o.Outcomes)
-	addAll(&w.Status, o.Status)
-	addAll(&w.Lost, o.Lost)
-	w.Unwritten += o.Unwritten
-	w.Checked += o.Checked
-	w.Hits += o.Hits
-	w.Misses += o.Misses
-	w.Opened += o.Opened
-	w.Response.Merge(o.Response)
-	w.Service.Merge(o.Service)
-	w.Lateness.Merge(o.Lateness)
-	for name, r := range o.Replicas {
-		sum, seen := w.Replicas[name]
-		if !seen {
-			if w.Replicas == nil {
-				w.Replicas = map[string]Replica{}
-			}
-			w.Replicas[name] = r
-			continue
-		}
-		sum.Answers += r.Answers
-		sum.Errors += r.Errors
-		sum.Service.Merge(r.Service)
-		w.Replicas[name] = sum
-	}
-	w.InFlight += o.InFlight
-	w.ErrorTime += o.ErrorTime
-	w.CPU += o.CPU
-	w.GCPause += o.GCPause
-}
-
-func addAll[K comparable](m *map[K]int64, o map[K]int64) {
-	for key, n := range o {
-		add(m, key, n)
 	}
 }

@@ -55,7 +55,7 @@ func (h Health) LatenessBound() (late, bound time.Duration) {
 }
 
 // Limited says why the agent was the limit: it lost more than 1 % of its share
-// for lack of its own means, or in the open model it was later than its bound. None: it was not.
+// for lack of its own resources, or in the open model it was later than its bound. None: it was not.
 func (h Health) Limited() []Limit {
 	var out []Limit
 	var lost int64
@@ -97,7 +97,7 @@ func (h Health) losing(what string) Limit {
 // Strain is what kept an agent from its work in a phase, from its windows.
 type Strain struct {
 	seconds                                                  int
-	most                                                     stats.Means // the greatest of each gauge
+	most                                                     stats.Resources // the greatest of each gauge
 	stopped, starved, throttled, stolen, paused, waited, hot toll
 }
 
@@ -119,34 +119,36 @@ func (t *toll) add(second int, d time.Duration) {
 	}
 }
 
-// busyCore is the share of a second from which a loop has no time left.
+// busyCore is the share of a window from which a loop has no time left.
 const busyCore = 0.9
 
 // Add adds a window of the same agent.
-func (s *Strain) Add(w Window) {
-	m := w.Means
-	s.seconds = max(s.seconds, w.Second+1)
-	s.most.Add(m)
-	s.stopped.add(w.Second, time.Duration(m.Stopped))
-	s.starved.add(w.Second, time.Duration(m.Starved))
-	s.throttled.add(w.Second, time.Duration(m.Throttled))
-	s.stolen.add(w.Second, time.Duration(m.Stolen))
-	s.paused.add(w.Second, w.GCPause)
+func (s *Strain) Add(w stats.Window) {
+	second := int(w.Begin / time.Second)
+	s.seconds = max(s.seconds, second+1)
+	s.paused.add(second, w.GCPause)
+	m := w.Resources
+	if m == nil {
+		return
+	}
+	s.most.Add(*m)
+	s.stopped.add(second, time.Duration(m.Stopped))
+	s.starved.add(second, time.Duration(m.Starved))
+	s.throttled.add(second, time.Duration(m.Throttled))
+	s.stolen.add(second, time.Duration(m.Stolen))
 	busiest := time.Duration(0)
 	if len(m.LoopCPU) > 0 {
 		busiest = time.Duration(slices.Max(m.LoopCPU))
-		s.waited.add(w.Second, time.Duration(slices.Max(m.LoopWait)))
+		s.waited.add(second, time.Duration(slices.Max(m.LoopWait)))
 	}
-	if busiest.Seconds() >= busyCore || m.Cores >= 1 && w.CPU.Seconds() >= busyCore*m.Cores {
-		s.hot.add(w.Second, max(busiest, min(w.CPU, time.Second)))
+	full := busyCore * w.Length.Seconds()
+	if full > 0 && (busiest.Seconds() >= full || m.Cores >= 1 && w.CPU.Seconds() >= full*m.Cores) {
+		s.hot.add(second, max(busiest, min(w.CPU, w.Length)))
 	}
 }
 
 // Most are the greatest gauges of all seconds: descriptors and ports with their limits.
-func (s Strain) Most() stats.Means { return s.most }
-
-// Paused is the sum of the collector's pauses.
-func (s Strain) Paused() time.Duration { return s.paused.sum }
+func (s Strain) Most() stats.Resources { return s.most }
 
 // enough is the share of the time from which something counts as the cause of
 // lateness: half of the hundredth of the arrivals that the 99th percentile leaves out.

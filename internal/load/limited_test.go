@@ -30,8 +30,8 @@ func TestLimited(t *testing.T) {
 		{"one percent lost", Health{Closed, 1000, map[string]int64{"ports": 10}, allOf(0), allOf(ms), Strain{}}, nil},
 		{
 			"more than that, the most first",
-			Health{Closed, 25000, map[string]int64{"ports": 6, "descriptors": 4812}, allOf(0), allOf(ms), windows(Window{
-				Means: stats.Means{Descriptors: 64, DescriptorLimit: 64, Ports: 2, PortLow: 40000, PortHigh: 40001, TimeWait: 3},
+			Health{Closed, 25000, map[string]int64{"ports": 6, "descriptors": 4812}, allOf(0), allOf(ms), windows(stats.Window{
+				Resources: &stats.Resources{Descriptors: 64, DescriptorLimit: 64, Ports: 2, PortLow: 40000, PortHigh: 40001, TimeWait: 3},
 			})},
 			[]string{
 				"descriptors: 4,812 of 25,000 requests lost for want of descriptors (limit 64, 64 open)",
@@ -42,7 +42,7 @@ func TestLimited(t *testing.T) {
 		{"silence", Health{Closed, 100, map[string]int64{"permit": 50}, allOf(0), allOf(ms), Strain{}}, []string{"permit: 50 of 100 requests lost because the controller was silent"}},
 		{
 			"too late to be sent",
-			Health{Closed, 100, map[string]int64{"loop": 50}, allOf(0), allOf(ms), windows(Window{Means: stats.Means{Stopped: 3e8}})},
+			Health{Closed, 100, map[string]int64{"loop": 50}, allOf(0), allOf(ms), windows(stats.Window{Resources: &stats.Resources{Stopped: 3e8}})},
 			[]string{"stopped: 50 of 100 requests taken up too late to be sent: it stood still for 300ms at second 0"},
 		},
 		{"nothing planned", Health{Open, 0, nil, stats.NewHistogram(), stats.NewHistogram(), Strain{}}, nil},
@@ -59,14 +59,14 @@ func TestLimited(t *testing.T) {
 }
 
 // windows are the seconds of ten, of which the first are given.
-func windows(given ...Window) Strain {
+func windows(given ...stats.Window) Strain {
 	var s Strain
 	for i := range 10 {
-		w := Window{Second: i}
+		w := stats.Window{}
 		if i < len(given) {
 			w = given[i]
-			w.Second = i
 		}
+		w.Begin, w.Length = time.Duration(i)*time.Second, time.Second
 		s.Add(w)
 	}
 	return s
@@ -75,12 +75,14 @@ func windows(given ...Window) Strain {
 // The cause is what took the most of the time that counts, and everything else that took enough of it is told.
 func TestCause(t *testing.T) {
 	t.Parallel()
-	still := func(d time.Duration) Window { return Window{Means: stats.Means{Stopped: int64(d)}} }
-	starved := func(d, throttled time.Duration) Window {
-		return Window{Means: stats.Means{Starved: int64(d), Throttled: int64(throttled), Cores: 0.5}}
+	still := func(d time.Duration) stats.Window {
+		return stats.Window{Resources: &stats.Resources{Stopped: int64(d)}}
 	}
-	busy := Window{Means: stats.Means{LoopCPU: []int64{1e7, 98e7}, LoopWait: []int64{0, 0}}}
-	all := func(w Window) (out []Window) {
+	starved := func(d, throttled time.Duration) stats.Window {
+		return stats.Window{Resources: &stats.Resources{Starved: int64(d), Throttled: int64(throttled), Cores: 0.5}}
+	}
+	busy := stats.Window{Resources: &stats.Resources{LoopCPU: []int64{1e7, 98e7}, LoopWait: []int64{0, 0}}}
+	all := func(w stats.Window) (out []stats.Window) {
 		for range 10 {
 			out = append(out, w)
 		}
@@ -90,20 +92,20 @@ func TestCause(t *testing.T) {
 		s    Strain
 		want string
 	}{
-		"a freeze":                   {windows(Window{}, Window{}, still(203*ms)), "stopped: it stood still for 203ms at second 2"},
+		"a freeze":                   {windows(stats.Window{}, stats.Window{}, still(203*ms)), "stopped: it stood still for 203ms at second 2"},
 		"several freezes":            {windows(still(50*ms), still(60*ms)), "stopped: it stood still for 110ms in 2 seconds, most at second 1 (60ms)"},
 		"one too short to matter":    {windows(still(40 * ms)), "unknown: "},
 		"a quota":                    {windows(starved(600*ms, 550*ms)), "quota: its CPU quota (0.5 cores) held it back for 550ms at second 0"},
 		"a quota, and others":        {windows(starved(900*ms, 100*ms)), "starved: it was ready to run and had no core for 900ms at second 0; its CPU quota (0.5 cores) held it back for 100ms at second 0"},
 		"others":                     {windows(starved(600*ms, 0)), "starved: it was ready to run and had no core for 600ms at second 0"},
-		"short waits":                {windows(all(Window{Means: stats.Means{LoopCPU: []int64{1e8}, LoopWait: []int64{2e8}}})...), "starved: it was ready to run and had no core for 2s in 10 seconds"},
-		"the collector":              {windows(Window{GCPause: 300 * ms}), "collector: its own collector paused it for 300ms at second 0"},
-		"the host":                   {windows(Window{Means: stats.Means{Stolen: int64(time.Second)}}), "host: the host took this machine's cores away for 1s at second 0"},
+		"short waits":                {windows(all(stats.Window{Resources: &stats.Resources{LoopCPU: []int64{1e8}, LoopWait: []int64{2e8}}})...), "starved: it was ready to run and had no core for 2s in 10 seconds"},
+		"the collector":              {windows(stats.Window{GCPause: 300 * ms}), "collector: its own collector paused it for 300ms at second 0"},
+		"the host":                   {windows(stats.Window{Resources: &stats.Resources{Stolen: int64(time.Second)}}), "host: the host took this machine's cores away for 1s at second 0"},
 		"too much to do":             {windows(all(busy)...), "loop: its loop was busy all the time for 9.8s in 10 seconds, most at second 0 (980ms)"},
 		"busy for one second":        {windows(busy), "unknown: "},
 		"a freeze of a busy one":     {windows(append(all(busy)[:9], still(900*ms))...), "stopped: it stood still for 900ms at second 9; its loop was busy"},
 		"the greater comes first":    {windows(starved(300*ms, 0), still(200*ms)), "starved: it was ready to run and had no core for 300ms at second 0; it stood still for 200ms at second 1"},
-		"a process without its loop": {windows(all(Window{CPU: 1950 * ms, Means: stats.Means{Cores: 2}})...), "loop: "},
+		"a process without its loop": {windows(all(stats.Window{CPU: 1950 * ms, Resources: &stats.Resources{Cores: 2}})...), "loop: "},
 	} {
 		cause, text := c.s.cause()
 		if !strings.HasPrefix(cause+": "+text, c.want) {

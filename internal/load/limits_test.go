@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"bakeoff/internal/stats"
 )
 
 // childEnv makes the test program run one job in a process of its own:
@@ -40,7 +42,7 @@ func child(spec string) int {
 		}{&job.URLs, &job.Phase, &job.Share})
 	}
 	if err == nil {
-		err = engines[f[0]]().Run(context.Background(), job, func(w Window) {
+		err = engines[f[0]]().Run(context.Background(), job, func(w stats.Window) {
 			if e := json.NewEncoder(os.Stdout).Encode(w); e != nil {
 				fmt.Fprintln(os.Stderr, e)
 			}
@@ -82,11 +84,11 @@ func childSum(t testing.TB, out string, job Job) total {
 	t.Helper()
 	var sum total
 	for line := range strings.Lines(out) {
-		w := emptyWindow()
+		var w stats.Window
 		if err := json.Unmarshal([]byte(line), &w); err != nil {
 			t.Fatal(err)
 		}
-		sum.add(w)
+		sum.Add(w)
 	}
 	invariants(t, job, &sum)
 	return sum

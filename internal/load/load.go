@@ -134,46 +134,11 @@ type Job struct {
 	byStatus ByStatus // likewise
 }
 
-// Window is one second of one agent's measurements. A window counts each
-// event in the second it happens; sums over a phase are exact.
-type Window struct {
-	Second    int              `json:"second"` // since the phase's start
-	Books     stats.Books      `json:"books"`
-	Outcomes  map[string]int64 `json:"outcomes,omitempty"` // class of each answer or failure that is not ok, such as "reset", "refused", "status 500", "wrong id"
-	Status    map[int]int64    `json:"status,omitempty"`
-	Unwritten int64            `json:"unwritten,omitempty"` // timeouts and errors whose request was not fully written
-	Lost      map[string]int64 `json:"lost,omitempty"`      // by our own fault: "ports", "descriptors", "memory" (part of Books.Error), "loop", "permit" (part of Books.Dropped), "not permitted" (Error)
-	Checked   int64            `json:"checked"`
-	Hits      int64            `json:"hits"`   // answers expected to exist
-	Misses    int64            `json:"misses"` // answers expected not to exist
-	Opened    int64            `json:"opened"` // connections opened
-	// Response is from the intended time, Service from the actual send, both
-	// to the last byte; Lateness from the intended time to being taken up. Errors are outside, time-outs and drops inside.
-	Response *stats.Histogram `json:"response"`
-	Service  *stats.Histogram `json:"service"`
-	Lateness *stats.Histogram `json:"lateness"`
-	// Replicas counts answers by the replica named in the answer header
-	// X-Bakeoff-Replica, and with several URLs those without it by host and port.
-	Replicas  map[string]Replica `json:"replicas,omitempty"`
-	InFlight  float64            `json:"in_flight_s"`  // integral of requests in flight, seconds
-	ErrorTime float64            `json:"error_time_s"` // sum of sent-to-end times of requests without a value in the histogram: errors and time-outs
-	CPU       time.Duration      `json:"cpu_ns"`       // of the whole agent process, user + system
-	GCPause   time.Duration      `json:"gc_pause_ns"`  // the collector's pauses of the whole agent process
-	Means     stats.Means        `json:"means"`        // what the agent had and lacked
-}
-
-// Replica is what one agent saw of one replica in one window.
-type Replica struct {
-	Answers int64            `json:"answers"`
-	Errors  int64            `json:"errors"` // answers that were not ok
-	Service *stats.Histogram `json:"service"`
-}
-
 // An Engine runs one phase at a time.
 type Engine interface {
 	// Run executes the job and calls emit once per second from one goroutine,
 	// in order, and for the last time before it returns; the windows' sum is the phase. It returns after
 	// the last answer or time-out. When ctx ends it sends nothing more, waits for
 	// nothing, books what is in flight as error class "interrupted", and returns ctx's error.
-	Run(ctx context.Context, job Job, emit func(Window)) error
+	Run(ctx context.Context, job Job, emit func(stats.Window)) error
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"bakeoff/internal/load/loadtest"
+	"bakeoff/internal/stats"
 )
 
 // memorySlack is by how much the live heap may differ between two moments by chance, in bytes.
@@ -21,7 +22,7 @@ func TestMemoryOfBooksIsConstant(t *testing.T) {
 		requests, rate = 1_000_000_000, 100_000
 	}
 	l := newLedger(10*time.Second, true)
-	var sum Window
+	var sum stats.Window
 	var before int64
 	for n := range requests {
 		now := int64(n) * second / int64(rate)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"bakeoff/internal/stats"
 )
 
 // Raw is the engine on Linux epoll: one loop per core in use, each on a thread
@@ -59,7 +61,7 @@ type rawRun struct {
 }
 
 // Run carries out the job; see Engine.
-func (e *Raw) Run(ctx context.Context, job Job, emit func(Window)) error {
+func (e *Raw) Run(ctx context.Context, job Job, emit func(stats.Window)) error {
 	r, err := e.newRun(ctx, &job)
 	if err != nil {
 		return err

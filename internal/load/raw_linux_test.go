@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"bakeoff/internal/stats"
 )
 
 // counted is a workload that counts and allocates nothing.
@@ -72,7 +74,7 @@ func allocations(t testing.TB, model string, d time.Duration) (mallocs, requests
 	var from, to runtime.MemStats
 	var fromSent, toSent int64
 	seen := 0
-	err := NewRaw(1).Run(context.Background(), job, func(w Window) {
+	err := NewRaw(1).Run(context.Background(), job, func(w stats.Window) {
 		switch seen++; seen {
 		case 1: // everything has its size after the first second
 			runtime.ReadMemStats(&from)

@@ -10,38 +10,22 @@ import (
 )
 
 // total is the sum of a phase's windows.
-type total struct {
-	Window
-	windows int
-}
-
-func emptyWindow() Window {
-	return Window{Response: stats.NewHistogram(), Service: stats.NewHistogram(), Lateness: stats.NewHistogram()}
-}
-
-// add sums a window up.
-func (s *total) add(w Window) {
-	if s.windows == 0 {
-		s.Window = emptyWindow()
-	}
-	s.windows++
-	s.merge(w)
-}
+type total struct{ stats.Totals }
 
 // runJob runs a job and checks all that holds for every phase, whatever the server does.
 func runJob(ctx context.Context, t testing.TB, e Engine, job Job) (total, error) {
 	t.Helper()
 	var sum total
 	open := false
-	err := e.Run(ctx, job, func(w Window) {
+	err := e.Run(ctx, job, func(w stats.Window) {
 		if open {
 			t.Error("windows are emitted at the same time")
 		}
 		open = true
-		if w.Second != sum.windows {
-			t.Errorf("window %d comes as number %d", w.Second, sum.windows)
+		if w.Begin != sum.End() || w.Length <= 0 {
+			t.Errorf("a window of %v begins at %v, where the one before ends at %v", w.Length, w.Begin, sum.End())
 		}
-		sum.add(w)
+		sum.Add(w)
 		open = false
 	})
 	invariants(t, job, &sum)
@@ -76,14 +60,14 @@ func collectAll(t testing.TB, e Engine, agents int, job Job) total {
 	all.Wait()
 	var sum total
 	for _, s := range sums {
-		sum.add(s.Window)
+		sum.Merge(s.Totals)
 	}
 	return sum
 }
 
 func invariants(t testing.TB, job Job, s *total) {
 	t.Helper()
-	if s.windows == 0 {
+	if s.Windows == 0 {
 		t.Error("no window was emitted")
 		return
 	}
@@ -122,9 +106,9 @@ func invariants(t testing.TB, job Job, s *total) {
 	if s.Unwritten > b.Timeout+b.Error {
 		t.Errorf("%d unwritten of %d failed", s.Unwritten, b.Timeout+b.Error)
 	}
-	slack := 0.002*s.InFlight + float64(b.Sent)*2e-6
-	if spent := float64(s.Service.Count()-s.Service.Over())*s.Service.Mean().Seconds() + s.ErrorTime; math.Abs(spent-s.InFlight) > slack {
-		t.Errorf("Little's law: %.6f s in flight, %.6f s of service and errors", s.InFlight, spent)
+	slack := 0.002**s.InFlight + float64(b.Sent)*2e-6
+	if spent := float64(s.Service.Count()-s.Service.Over())*s.Service.Mean().Seconds() + s.ErrorTime; math.Abs(spent-*s.InFlight) > slack {
+		t.Errorf("Little's law: %.6f s in flight, %.6f s of service and errors", *s.InFlight, spent)
 	}
 	if job.Phase.Model == Closed && b.Planned != b.Sent {
 		t.Errorf("closed model: planned %d, sent %d", b.Planned, b.Sent)

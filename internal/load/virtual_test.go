@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"bakeoff/internal/stats"
 )
 
 // long tells whether the full counts were asked for.
@@ -233,8 +235,8 @@ func TestClosedModelInVirtualTime(t *testing.T) {
 				t.Errorf("a request came at %v", at)
 			}
 		}
-		if math.Abs(sum.InFlight-18*0.3) > 1e-6 {
-			t.Errorf("in flight for %v s, want %v", sum.InFlight, 18*0.3)
+		if math.Abs(*sum.InFlight-18*0.3) > 1e-6 {
+			t.Errorf("in flight for %v s, want %v", *sum.InFlight, 18*0.3)
 		}
 		if got := sum.Response.Max(); got < 299*ms || got > 301*ms {
 			t.Errorf("response time %v, want 300ms", got)
@@ -247,13 +249,13 @@ func TestWindowsInVirtualTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := &virtual{handle: func(int) { time.Sleep(1500 * ms) }}
 		start := time.Now().Add(300 * ms)
-		var windows []Window
+		var windows []stats.Window
 		err := v.engine().Run(t.Context(), Job{
 			URLs: []string{"http://virtual"}, Workload: echoWork{}, Start: start, Share: Share{0, 1},
 			Phase: Phase{Model: Open, Connections: 8, Rate: 2, Arrivals: Constant, Duration: 2 * time.Second, Timeout: 5 * time.Second},
-		}, func(w Window) {
-			if late := time.Since(start) - time.Duration(w.Second+1)*time.Second; late > ms || w.Second < 3 && late < 0 {
-				t.Errorf("window %d came at %v", w.Second, time.Since(start))
+		}, func(w stats.Window) {
+			if late := time.Since(start) - w.End(); late > ms || w.Begin < 3*time.Second && late < 0 {
+				t.Errorf("the window from %v on came at %v", w.Begin, time.Since(start))
 			}
 			windows = append(windows, w)
 		})
@@ -264,10 +266,10 @@ func TestWindowsInVirtualTime(t *testing.T) {
 		// Sent at 0, 0.5, 1, 1.5; answered at 1.5, 2, 2.5, 3.
 		var got [][4]float64
 		for i, w := range windows {
-			if w.Second != i {
-				t.Errorf("window %d is of second %d", i, w.Second)
+			if w.Begin != time.Duration(i)*time.Second || w.Length != time.Second {
+				t.Errorf("window %d begins at %v and is %v long", i, w.Begin, w.Length)
 			}
-			got = append(got, [4]float64{float64(w.Books.Planned), float64(w.Books.Sent), float64(w.Books.OK), math.Round(w.InFlight*1e6) / 1e6})
+			got = append(got, [4]float64{float64(w.Books.Planned), float64(w.Books.Sent), float64(w.Books.OK), math.Round(*w.InFlight*1e6) / 1e6})
 		}
 		want := fmt.Sprint([][4]float64{{2, 2, 0, 1.5}, {2, 2, 1, 3}, {0, 0, 2, 1.5}, {0, 0, 1, 0}})
 		if fmt.Sprint(got) != want {

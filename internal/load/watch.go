@@ -1,6 +1,7 @@
 package load
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,20 +33,19 @@ type watch struct {
 	away    chan absence
 	once    sync.Once
 	ended   chan struct{}
-	stopped chan struct{}       // nil: no thread of its own
-	open    atomic.Int64        // most descriptors open at a look since they were last asked for
-	seen    map[int]stats.Means // by second: absences
+	stopped chan struct{} // nil: no thread of its own
+	open    atomic.Int64  // most descriptors open at a look since they were last asked for
+	seen    []absence     // gathered, and in no window yet
 	before  counters
 }
 
 // absence is a stretch in which the process did not run.
 type absence struct {
-	second int
-	length time.Duration
-	ready  bool // it was ready to run and had no core
+	from, length time.Duration // since the start
+	ready        bool          // it was ready to run and had no core
 }
 
-// counters are what only grows; the differences are a second's.
+// counters are what only grows; the differences are a window's.
 type counters struct {
 	throttled, stolen time.Duration
 	run, wait         map[int]time.Duration // by thread
@@ -55,7 +55,7 @@ type counters struct {
 func newWatch(start time.Time, held func() int, threads func() []int) *watch {
 	w := &watch{
 		start: start, held: held, threads: threads, away: make(chan absence, 1024),
-		ended: make(chan struct{}), seen: map[int]stats.Means{},
+		ended: make(chan struct{}),
 	}
 	w.before = w.count()
 	return w
@@ -78,7 +78,7 @@ func (w *watch) end() {
 	}
 }
 
-// note keeps an absence until its second is told; it never waits.
+// note keeps an absence until its window is passed on; it never waits.
 func (w *watch) note(from time.Time, length time.Duration, ready bool) {
 	if early := w.start.Sub(from); early > 0 {
 		from, length = w.start, length-early
@@ -87,14 +87,14 @@ func (w *watch) note(from time.Time, length time.Duration, ready bool) {
 		return
 	}
 	select {
-	case w.away <- absence{int(from.Sub(w.start) / time.Second), length, ready}:
+	case w.away <- absence{from.Sub(w.start), length, ready}:
 	default: // a thousand in a second: the cause is known by then
 	}
 }
 
-// fill puts the means into windows that are about to be passed on, in order. What cannot
-// be told apart by second stands in the first of them.
-func (w *watch) fill(windows []Window) {
+// fill puts the agent's resources into windows that are about to be passed on, in order. What cannot
+// be told apart by window stands in the first of them.
+func (w *watch) fill(windows []stats.Window) {
 	if w == nil || len(windows) == 0 {
 		return
 	}
@@ -105,33 +105,31 @@ func (w *watch) fill(windows []Window) {
 		if i == 0 {
 			now.since(&w.before, &one, w.threads())
 		}
-		windows[i].Means = one
+		windows[i].Resources = &one
 	}
 	w.before = now
 	w.gather()
-	for i := range windows {
-		one := &windows[i].Means
-		for s, away := range w.seen {
-			if s <= windows[i].Second { // earlier: it ended when that second had been told
-				one.Stopped, one.Starved = one.Stopped+away.Stopped, one.Starved+away.Starved
-				delete(w.seen, s)
+	for _, one := range windows {
+		w.seen = slices.DeleteFunc(w.seen, func(a absence) bool {
+			if a.from >= one.End() {
+				return false
 			}
-		}
+			if a.ready { // it may have begun earlier, and ended when that window had been passed on
+				one.Resources.Starved += int64(a.length)
+			} else {
+				one.Resources.Stopped += int64(a.length)
+			}
+			return true
+		})
 	}
 }
 
-// gather sorts the absences so far by second.
+// gather takes in the absences so far.
 func (w *watch) gather() {
 	for {
 		select {
 		case a := <-w.away:
-			m := w.seen[a.second]
-			if a.ready {
-				m.Starved += int64(a.length)
-			} else {
-				m.Stopped += int64(a.length)
-			}
-			w.seen[a.second] = m
+			w.seen = append(w.seen, a)
 		default:
 			return
 		}
@@ -139,7 +137,7 @@ func (w *watch) gather() {
 }
 
 // since writes the differences.
-func (c counters) since(before *counters, m *stats.Means, threads []int) {
+func (c counters) since(before *counters, m *stats.Resources, threads []int) {
 	m.Throttled = int64(max(c.throttled-before.throttled, 0))
 	m.Stolen = int64(max(c.stolen-before.stolen, 0))
 	for _, id := range threads {

@@ -141,9 +141,9 @@ func schedstat(b []byte) (run, wait time.Duration) {
 	return 0, 0
 }
 
-// gauges are the means at this moment.
-func (w *watch) gauges() stats.Means {
-	m := stats.Means{Descriptors: max(w.open.Swap(0), openDescriptors()), Ports: int64(w.held()), TimeWait: timeWait()}
+// gauges are the agent's resources at this moment.
+func (w *watch) gauges() stats.Resources {
+	m := stats.Resources{Descriptors: max(w.open.Swap(0), openDescriptors()), Ports: int64(w.held()), TimeWait: timeWait()}
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil {
 		m.DescriptorLimit = int64(min(limit.Cur, 1<<62))

@@ -67,9 +67,11 @@ func TestLookout(t *testing.T) {
 		w.gather()
 		var stopped time.Duration
 		for _, m := range w.seen {
-			stopped += time.Duration(m.Stopped)
+			if !m.ready {
+				stopped += m.length
+			}
 		}
-		clear(w.seen)
+		w.seen = nil
 		if stopped < c.atLeast || stopped >= c.below {
 			t.Errorf("%s: stopped for %v, want %v to %v", c.name, stopped, c.atLeast, c.below)
 		}
@@ -80,25 +82,25 @@ func TestLookout(t *testing.T) {
 func TestWatchTellsAbsencesBySecond(t *testing.T) {
 	t.Parallel()
 	start := time.Now()
-	w := &watch{start: start, held: func() int { return 3 }, threads: func() []int { return nil }, away: make(chan absence, 9), seen: map[int]stats.Means{}}
+	w := &watch{start: start, held: func() int { return 3 }, threads: func() []int { return nil }, away: make(chan absence, 9)}
 	w.note(start.Add(-50*ms), 40*ms, false) // before the start
 	w.note(start.Add(-50*ms), 60*ms, false) // 10 ms of it after it
 	w.note(start.Add(2500*ms), 300*ms, true)
 	w.note(start.Add(2900*ms), 200*ms, false)
-	first := []Window{{Second: 0}, {Second: 1}}
+	first := []stats.Window{{Length: time.Second}, {Begin: time.Second, Length: time.Second}}
 	w.fill(first)
 	w.note(start.Add(1900*ms), 7*ms, false) // second 1 has been told
-	next := []Window{{Second: 2}}
+	next := []stats.Window{{Begin: 2 * time.Second, Length: time.Second}}
 	w.fill(next)
 	for i, c := range []struct{ got, stopped, starved int64 }{
-		{first[0].Means.Stopped, 10e6, 0}, {first[1].Means.Stopped, 0, 0}, {next[0].Means.Stopped, 207e6, 0}, {next[0].Means.Starved, 300e6, 0},
+		{first[0].Resources.Stopped, 10e6, 0}, {first[1].Resources.Stopped, 0, 0}, {next[0].Resources.Stopped, 207e6, 0}, {next[0].Resources.Starved, 300e6, 0},
 	} {
 		if c.got != c.stopped+c.starved {
 			t.Errorf("%d: %d ns away, want %d", i, c.got, c.stopped+c.starved)
 		}
 	}
-	if m := next[0].Means; m.Ports != 3 || m.Descriptors < 3 || m.DescriptorLimit < m.Descriptors || m.PortRange() < 2 || m.Cores <= 0 {
-		t.Errorf("means %+v", m)
+	if m := next[0].Resources; m.Ports != 3 || m.Descriptors < 3 || m.DescriptorLimit < m.Descriptors || m.PortRange() < 2 || m.Cores <= 0 {
+		t.Errorf("resources %+v", m)
 	}
 }
 
@@ -128,20 +130,20 @@ func TestQuotaFiles(t *testing.T) {
 	}
 }
 
-// Every window tells the means of a real phase.
-func TestWindowsTellMeans(t *testing.T) {
+// Every window tells the agent's resources in a real phase.
+func TestWindowsTellResources(t *testing.T) {
 	for name, engine := range engines {
 		t.Run(name, func(t *testing.T) {
 			s := newHostile(t, &hostile{fate: fates[0].fate})
 			seen := 0
-			err := engine().Run(t.Context(), openJob(8, 400, 1200*ms, s.url()), func(w Window) {
+			err := engine().Run(t.Context(), openJob(8, 400, 1200*ms, s.url()), func(w stats.Window) {
 				seen++
-				m := w.Means
+				m := w.Resources
 				if m.Ports < 1 || m.Ports > 8 || m.Descriptors < m.Ports || m.DescriptorLimit < m.Descriptors || m.PortRange() < 2 || m.Cores <= 0 {
-					t.Errorf("second %d: %+v", w.Second, m)
+					t.Errorf("at %v: %+v", w.Begin, m)
 				}
-				if name == "raw" && (len(m.LoopCPU) != 1 || w.Second == 0 && m.LoopCPU[0] <= 0) {
-					t.Errorf("second %d: CPU of loops %v", w.Second, m.LoopCPU)
+				if name == "raw" && (len(m.LoopCPU) != 1 || w.Begin == 0 && m.LoopCPU[0] <= 0) {
+					t.Errorf("at %v: CPU of loops %v", w.Begin, m.LoopCPU)
 				}
 			})
 			if err != nil || seen < 2 {
@@ -164,13 +166,12 @@ func stoppedFor(t *testing.T, d, after time.Duration, engine string, job Job) to
 	}
 	var sum total
 	for windows := json.NewDecoder(out); ; {
-		w := emptyWindow()
+		var w stats.Window
 		if windows.Decode(&w) != nil {
 			break
 		}
-		sum.add(w)
-		sum.Means.Add(w.Means)
-		if w.Second == 0 {
+		sum.Add(w)
+		if w.Begin == 0 {
 			time.Sleep(after)
 			_ = cmd.Process.Signal(unix.SIGSTOP)
 			time.Sleep(d)
@@ -192,7 +193,7 @@ func TestStoppedWhileNothingIsDue(t *testing.T) {
 				return s.answer(c, name)
 			}})
 			sum := stoppedFor(t, 400*ms, 0, name, closedJob(2, 2500*ms, s.url()))
-			if stopped := time.Duration(sum.Means.Stopped); stopped < 300*ms || stopped > 1200*ms {
+			if stopped := time.Duration(sum.Resources.Stopped); stopped < 300*ms || stopped > 1200*ms {
 				t.Errorf("it says that it stood still for %v, and that was 400ms", stopped)
 			}
 		})

@@ -7,6 +7,6 @@ import "bakeoff/internal/stats"
 // sleep does nothing here: the system is not asked.
 func (w *watch) sleep() { <-w.ended }
 
-func (w *watch) gauges() stats.Means { return stats.Means{Ports: int64(w.held())} }
+func (w *watch) gauges() stats.Resources { return stats.Resources{Ports: int64(w.held())} }
 
 func (w *watch) count() counters { return counters{} }

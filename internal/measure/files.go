@@ -10,7 +10,6 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
-	"bakeoff/internal/load"
 	"bakeoff/internal/stats"
 )
 
@@ -73,37 +72,37 @@ func (l *Files) fail(err error) {
 	}
 }
 
-// window writes one agent's second.
-func (l *Files) window(agent int, w load.Window) {
+// window writes one agent's window.
+func (l *Files) window(agent int, w stats.Window) {
 	if l.windows == nil {
 		return
 	}
 	l.fail(json.NewEncoder(l.windows).Encode(struct {
 		Agent int `json:"agent"`
-		load.Window
+		stats.Window
 	}{agent, w}))
 }
 
 // second writes the times of one second of all agents, with two tags.
-func (l *Files) second(m *Measurement, second int, t *tally) {
+func (l *Files) second(m *Measurement, t *tally) {
 	if l.hlog == nil {
 		return
 	}
 	w := hdrhistogram.NewHistogramLogWriter(l.hlog)
 	if !l.header {
 		l.header = true
-		l.start = time.Now().Add(-min(time.Duration(second+1)*time.Second, m.phase.Duration)).UnixMilli()
+		l.start = time.Now().Add(-min(t.End(), m.phase.Duration)).UnixMilli()
 		l.fail(errors.Join(w.OutputComment("[Logged by bakeoff load; nanoseconds; time-outs and drops with their bound; errors left out]"),
 			w.OutputLogFormatVersion(), w.OutputStartTime(l.start), w.OutputLegend()))
 	}
 	for _, one := range []struct {
 		tag string
 		h   *stats.Histogram
-	}{{"response", t.response}, {"service", t.service}} {
+	}{{"response", t.Response}, {"service", t.Service}} {
 		h := dense(one.h)
 		h.SetTag(one.tag)
-		h.SetStartTimeMs(l.start + int64(second)*1000)
-		h.SetEndTimeMs(l.start + int64(second+1)*1000)
+		h.SetStartTimeMs(l.start + t.Begin.Milliseconds())
+		h.SetEndTimeMs(l.start + t.End().Milliseconds())
 		l.fail(w.OutputIntervalHistogram(h))
 	}
 }
@@ -123,7 +122,7 @@ func dense(h *stats.Histogram) *hdrhistogram.Histogram {
 // Close writes what is left; m is nil when nothing was measured.
 func (l *Files) Close(m *Measurement) error {
 	if l.hgrm != nil && m != nil {
-		_, err := dense(m.total.response).PercentilesPrint(l.hgrm, 5, float64(time.Millisecond))
+		_, err := dense(m.total.Response).PercentilesPrint(l.hgrm, 5, float64(time.Millisecond))
 		l.fail(err)
 	}
 	for _, f := range []*file{l.hlog, l.hgrm, l.windows} {

@@ -7,12 +7,13 @@ import (
 
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
+	"bakeoff/internal/stats"
 )
 
 // A Generator carries out phases: an engine in this process, or agents.
 type Generator interface {
 	// Run returns when the phase has ended; when ctx ends, with its error.
-	Run(ctx context.Context, phase load.Phase, sink func(agent int, w load.Window)) (Ending, error)
+	Run(ctx context.Context, phase load.Phase, sink func(agent int, w stats.Window)) (Ending, error)
 }
 
 // Ending says when a phase began and ended, and what went wrong apart from the load.
@@ -33,13 +34,13 @@ type Alone struct {
 }
 
 // Run carries out one phase; see Generator.
-func (a Alone) Run(ctx context.Context, phase load.Phase, sink func(int, load.Window)) (Ending, error) {
+func (a Alone) Run(ctx context.Context, phase load.Phase, sink func(int, stats.Window)) (Ending, error) {
 	job := a.Job.job(phase, load.Share{Of: 1})
 	if !a.Guest && phase.Model == load.Open {
 		_ = fleet.GoFirst() // without it the lateness tells how well it went
 	}
 	job.Start = time.Now().Add(startAhead)
-	err := a.Engine.Run(ctx, job, func(w load.Window) { sink(0, w) })
+	err := a.Engine.Run(ctx, job, func(w stats.Window) { sink(0, w) })
 	return Ending{Began: job.Start, Ended: time.Now()}, err
 }
 
@@ -50,7 +51,7 @@ type Together struct {
 }
 
 // Run carries out one phase; see Generator.
-func (t Together) Run(ctx context.Context, phase load.Phase, sink func(int, load.Window)) (Ending, error) {
+func (t Together) Run(ctx context.Context, phase load.Phase, sink func(int, stats.Window)) (Ending, error) {
 	task := t.Job.Task
 	task.Phase = phase
 	report, err := t.Fleet.Run(ctx, task, func(s fleet.Snapshot) { sink(s.Agent, s.Window) })

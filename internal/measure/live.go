@@ -12,8 +12,8 @@ import (
 	"bakeoff/internal/stats"
 )
 
-// plainEvery is how many seconds a line stands for where there is no terminal.
-const plainEvery = 5
+// plainEvery is how much time a line stands for where there is no terminal.
+const plainEvery = 5 * time.Second
 
 // live shows how a measurement goes: one line that is drawn over each
 // second on a terminal, a plain line every few seconds elsewhere.
@@ -22,12 +22,11 @@ type live struct {
 	terminal bool
 	name     string // of the phase
 	expect   time.Duration
-	since    *tally // of the seconds not yet shown
-	from     int    // the first of them
+	since    *tally // of what is not yet shown
 }
 
 func newLive(w io.Writer) *live {
-	l := &live{w: w, since: newTally()}
+	l := &live{w: w, since: newTally(0)}
 	if file, ok := w.(*os.File); ok {
 		l.terminal = term.IsTerminal(int(file.Fd()))
 	}
@@ -36,7 +35,7 @@ func newLive(w io.Writer) *live {
 
 // begin names the phase that follows.
 func (l *live) begin(name string, expect time.Duration) {
-	l.name, l.expect, l.since, l.from = name, expect, newTally(), 0
+	l.name, l.expect, l.since = name, expect, newTally(0)
 	if l.terminal {
 		fmt.Fprintf(l.w, "\r\033[K%s", name)
 		return
@@ -45,24 +44,24 @@ func (l *live) begin(name string, expect time.Duration) {
 }
 
 // second shows one second of all agents.
-func (l *live) second(second int, t *tally) {
-	l.since.merge(t)
-	passed := time.Duration(second+1) * time.Second
-	if !l.terminal && (second+1)%plainEvery != 0 && passed < l.expect {
+func (l *live) second(t *tally) {
+	l.since.Merge(t.Totals)
+	passed := t.End()
+	if !l.terminal && l.since.Length < plainEvery && passed < l.expect {
 		return
 	}
 	name := l.name
-	if passed-time.Second >= l.expect {
+	if t.Begin >= l.expect {
 		name = "last answers"
 	}
-	line := fmt.Sprintf("%s %s  %s", show.Clock(passed), name, l.since.live(float64(second+1-l.from)))
+	line := fmt.Sprintf("%s %s  %s", show.Clock(passed), name, l.since.live())
 	if l.terminal {
 		line += "  " + show.Bar(min(passed, l.expect), l.expect)
 		fmt.Fprintf(l.w, "\r\033[K%s", show.Cut(line, show.Columns(l.w)-1))
 	} else {
 		fmt.Fprintln(l.w, line)
 	}
-	l.since, l.from = newTally(), second+1
+	l.since = newTally(0)
 }
 
 // close removes the line, so that the result stands alone.
@@ -72,10 +71,10 @@ func (l *live) close() {
 	}
 }
 
-// live is what a line tells of so many seconds.
-func (t *tally) live(seconds float64) string {
-	b := t.books
-	line := fmt.Sprintf("%7s/s  ok %s", show.Count(int64(float64(b.Sent)/seconds+0.5)), show.Count(b.OK))
+// live is what a line tells of a stretch.
+func (t *tally) live() string {
+	b := t.Books
+	line := fmt.Sprintf("%7s/s  ok %s", show.Count(int64(float64(b.Sent)/t.Length.Seconds()+0.5)), show.Count(b.OK))
 	for _, c := range []struct {
 		name string
 		n    int64
@@ -84,7 +83,7 @@ func (t *tally) live(seconds float64) string {
 			line += fmt.Sprintf("  %s %s", c.name, show.Count(c.n))
 		}
 	}
-	return line + "  " + tail(t.response)
+	return line + "  " + tail(t.Response)
 }
 
 // tail is the highest percentile, up to p99, that the samples allow to give.

@@ -7,59 +7,26 @@
 package measure
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"bakeoff/internal/load"
 	"bakeoff/internal/stats"
 )
 
-// tally is what windows add up to.
+// tally is what the windows of a phase, or of a stretch of it, add up to.
 type tally struct {
-	books                       stats.Books
-	outcomes, lost              map[string]int64
-	status                      map[int]int64
-	unwritten, opened           int64
-	response, service, lateness *stats.Histogram
-	cpu                         time.Duration
-	strain                      load.Strain // of one agent; not of several together
+	stats.Totals
+	strain load.Strain // of one agent; not of several together
 }
 
-func newTally() *tally {
-	return &tally{
-		outcomes: map[string]int64{}, lost: map[string]int64{}, status: map[int]int64{},
-		response: stats.NewHistogram(), service: stats.NewHistogram(), lateness: stats.NewHistogram(),
-	}
-}
-
-func (t *tally) add(w load.Window) {
-	t.books.Add(w.Books)
-	for class, n := range w.Outcomes {
-		t.outcomes[class] += n
-	}
-	for what, n := range w.Lost {
-		t.lost[what] += n
-	}
-	for status, n := range w.Status {
-		t.status[status] += n
-	}
-	t.unwritten += w.Unwritten
-	t.opened += w.Opened
-	t.response.Merge(w.Response)
-	t.service.Merge(w.Service)
-	t.lateness.Merge(w.Lateness)
-	t.cpu += w.CPU
-}
-
-// merge adds all of o.
-func (t *tally) merge(o *tally) {
-	t.add(load.Window{
-		Books: o.books, Outcomes: o.outcomes, Lost: o.lost, Status: o.status, Unwritten: o.unwritten, Opened: o.opened,
-		Response: o.response, Service: o.service, Lateness: o.lateness, CPU: o.cpu,
-	})
+func newTally(sending time.Duration) *tally {
+	return &tally{Totals: stats.Totals{Sending: sending}}
 }
 
 // agentLost is the error class of requests that a lost agent has sent and
@@ -69,17 +36,20 @@ const agentLost = "agent lost"
 // closeBooks accounts for what a lost agent left open: windows it did not
 // tell any more would have held the ends of what its last one began.
 func (t *tally) closeBooks() {
-	b := &t.books
+	b := &t.Books
 	b.Dropped += b.Planned - b.Sent - b.Dropped
 	if open := b.Sent - b.OK - b.Bad - b.Timeout - b.Error; open > 0 {
 		b.Error += open
-		t.outcomes[agentLost] += open
+		if t.Outcomes == nil {
+			t.Outcomes = map[string]int64{}
+		}
+		t.Outcomes[agentLost] += open
 	}
 }
 
 // health is what the agent of this tally tells of itself.
 func (t *tally) health(model string) load.Health {
-	return load.Health{Model: model, Planned: t.books.Planned, Lost: t.lost, Lateness: t.lateness, Service: t.service, Strain: t.strain}
+	return load.Health{Model: model, Planned: t.Books.Planned, Lost: t.Lost, Lateness: t.Lateness, Service: t.Service, Strain: t.strain}
 }
 
 // Measurement is one phase with what the agents told of it.
@@ -95,10 +65,10 @@ type Measurement struct {
 	spread      *time.Duration // of the actual starts of several agents
 }
 
-func newMeasurement(phase load.Phase, agents int, each func(second int, t *tally)) *Measurement {
-	m := &Measurement{phase: phase, total: newTally(), seconds: seconds{agents: agents, pass: each}}
+func newMeasurement(phase load.Phase, agents int, each func(t *tally)) *Measurement {
+	m := &Measurement{phase: phase, total: newTally(phase.Duration), seconds: seconds{agents: agents, pass: each}}
 	for range agents {
-		m.agents = append(m.agents, newTally())
+		m.agents = append(m.agents, newTally(phase.Duration))
 	}
 	return m
 }
@@ -128,9 +98,9 @@ func Run(ctx context.Context, j *Job, g Generator, files *Files, progress io.Wri
 	}
 	live.begin("measuring", j.Phase.Duration)
 	var m *Measurement
-	m = newMeasurement(j.Phase, j.Agents, func(s int, t *tally) {
-		live.second(s, t)
-		files.second(m, s, t)
+	m = newMeasurement(j.Phase, j.Agents, func(t *tally) {
+		live.second(t)
+		files.second(m, t)
 	})
 	if err := m.run(ctx, g, files.window); err != nil {
 		return nil, err
@@ -142,13 +112,13 @@ func Run(ctx context.Context, j *Job, g Generator, files *Files, progress io.Wri
 func (m *Measurement) Interrupted() bool { return m.interrupted }
 
 // run carries the phase out; window, where given, sees every window of every agent.
-func (m *Measurement) run(ctx context.Context, g Generator, window func(agent int, w load.Window)) error {
-	end, err := g.Run(ctx, m.phase, func(agent int, w load.Window) {
+func (m *Measurement) run(ctx context.Context, g Generator, window func(agent int, w stats.Window)) error {
+	end, err := g.Run(ctx, m.phase, func(agent int, w stats.Window) {
 		if window != nil {
 			window(agent, w)
 		}
-		m.total.add(w)
-		m.agents[agent].add(w)
+		m.total.Add(w)
+		m.agents[agent].Add(w)
 		m.agents[agent].strain.Add(w)
 		m.seconds.add(w)
 	})
@@ -166,6 +136,7 @@ func (m *Measurement) run(ctx context.Context, g Generator, window func(agent in
 		if !end.Began.IsZero() {
 			m.passed = min(max(end.Ended.Sub(end.Began), 0), m.phase.Duration)
 		}
+		m.total.Sending = m.passed
 	}
 	return err
 }
@@ -177,10 +148,10 @@ func (m *Measurement) reasons() []string {
 		out = append(out, fmt.Sprintf("interrupted after %v of %v", m.passed.Round(time.Millisecond), m.phase.Duration))
 	}
 	out = append(out, m.lost...)
-	if err := m.total.books.Exact(); err != nil {
+	if err := m.total.Exact(); err != nil {
 		out = append(out, err.Error())
 	}
-	if m.total.books.Planned == 0 && !m.interrupted {
+	if m.total.Books.Planned == 0 && !m.interrupted {
 		out = append(out, "no request was planned")
 	}
 	for _, l := range m.limits() {
@@ -210,41 +181,33 @@ func (m *Measurement) limits() []agentLimit {
 	return out
 }
 
-// seconds puts together what several agents tell of one second, and passes it
-// on once all have told theirs.
+// seconds puts together what several agents tell of one window, and passes it
+// on once all have told theirs. Their windows begin at the same moments of the phase.
 type seconds struct {
 	agents  int
-	next    int // the second of pending[0]
-	pending []gathered
-	pass    func(second int, t *tally)
+	pending []*tally // by begin
+	pass    func(t *tally)
 }
 
-type gathered struct {
-	tally *tally
-	from  int
-}
-
-func (s *seconds) add(w load.Window) {
-	for len(s.pending) <= w.Second-s.next {
-		s.pending = append(s.pending, gathered{tally: newTally()})
+func (s *seconds) add(w stats.Window) {
+	i, found := slices.BinarySearchFunc(s.pending, w.Begin, func(t *tally, begin time.Duration) int { return cmp.Compare(t.Begin, begin) })
+	if !found {
+		s.pending = slices.Insert(s.pending, i, newTally(0))
 	}
-	g := &s.pending[max(w.Second-s.next, 0)]
-	g.tally.add(w)
-	g.from++
-	for len(s.pending) > 0 && s.pending[0].from >= s.agents {
+	s.pending[i].Add(w)
+	for len(s.pending) > 0 && s.pending[0].Windows >= int64(s.agents) {
 		s.shift()
 	}
 }
 
 func (s *seconds) shift() {
 	if s.pass != nil {
-		s.pass(s.next, s.pending[0].tally)
+		s.pass(s.pending[0])
 	}
 	s.pending = s.pending[1:]
-	s.next++
 }
 
-// flush passes on what is left: seconds that not every agent has lived to see.
+// flush passes on what is left: windows that not every agent has lived to see.
 func (s *seconds) flush() {
 	for len(s.pending) > 0 {
 		s.shift()

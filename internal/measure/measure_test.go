@@ -14,8 +14,8 @@ import (
 )
 
 // window makes one of a second; response times are from 1 ms to n ms.
-func window(second int, n int64) load.Window {
-	w := load.Window{Second: second, Books: stats.Books{Planned: n, Sent: n, OK: n}}
+func window(second int, n int64) stats.Window {
+	w := stats.Window{Begin: time.Duration(second) * time.Second, Length: time.Second, Books: stats.Books{Planned: n, Sent: n, OK: n}}
 	w.Response, w.Service, w.Lateness = stats.NewHistogram(), stats.NewHistogram(), stats.NewHistogram()
 	for i := range n {
 		w.Response.Record(time.Duration(i+1) * time.Millisecond)
@@ -27,12 +27,12 @@ func window(second int, n int64) load.Window {
 func TestSeconds(t *testing.T) {
 	var passed []int64
 	next := 0
-	s := seconds{agents: 2, pass: func(second int, t *tally) {
-		if second != next {
+	s := seconds{agents: 2, pass: func(t *tally) {
+		if t.Begin != time.Duration(next)*time.Second {
 			passed = append(passed, -1)
 		}
 		next++
-		passed = append(passed, t.books.Planned)
+		passed = append(passed, t.Books.Planned)
 	}}
 	s.add(window(0, 1))
 	s.add(window(1, 2))
@@ -80,9 +80,9 @@ func TestFiguresOfCensored(t *testing.T) {
 
 // More outcomes than a window names do not disturb the sum of the errors.
 func TestErrorsOfManyStatuses(t *testing.T) {
-	s := newTally()
-	s.books = stats.Books{Planned: 20, Sent: 20, Bad: 12, Timeout: 1, Error: 7}
-	s.outcomes = map[string]int64{"status 500": 9, "timeout": 1, "reset": 5, "other": 5} // 3 statuses among the last
+	s := newTally(0)
+	s.Books = stats.Books{Planned: 20, Sent: 20, Bad: 12, Timeout: 1, Error: 7}
+	s.Outcomes = map[string]int64{"status 500": 9, "timeout": 1, "reset": 5, "other": 5} // 3 statuses among the last
 	if got := s.errors(); len(got) != 2 || got["reset"] != 5 || got["other"] != 2 {
 		t.Errorf("errors: %v", got)
 	}
@@ -90,12 +90,12 @@ func TestErrorsOfManyStatuses(t *testing.T) {
 
 // What a lost agent left open is closed, so that the books hold.
 func TestCloseBooks(t *testing.T) {
-	s := newTally()
-	s.books = stats.Books{Planned: 10, Sent: 8, OK: 5, Error: 1}
-	s.outcomes["reset"] = 1
+	s := newTally(0)
+	s.Books = stats.Books{Planned: 10, Sent: 8, OK: 5, Error: 1}
+	s.Outcomes = map[string]int64{"reset": 1}
 	s.closeBooks()
-	if err := s.books.Exact(); err != nil || s.books.Dropped != 2 || s.books.Error != 3 || s.errors()[agentLost] != 2 {
-		t.Errorf("%v: %+v, errors %v", err, s.books, s.errors())
+	if err := s.Books.Exact(); err != nil || s.Books.Dropped != 2 || s.Books.Error != 3 || s.errors()[agentLost] != 2 {
+		t.Errorf("%v: %+v, errors %v", err, s.Books, s.errors())
 	}
 	if whose, _ := fault(agentLost); whose != load.Ours {
 		t.Errorf("a lost agent is the fault of %s", whose)
@@ -114,7 +114,7 @@ func TestLoadText(t *testing.T) {
 	j.Phase = load.Phase{Model: load.Open, Rate: 1200, Arrivals: load.Poisson, Connections: 256, Duration: 10 * time.Second, Timeout: time.Second}
 	m := newMeasurement(j.Phase, 2, nil)
 	m.passed = j.Phase.Duration
-	w := load.Window{
+	w := stats.Window{
 		Books:     stats.Books{Planned: 12_000, Sent: 11_900, Dropped: 100, OK: 11_000, Bad: 500, Timeout: 300, Error: 100, Late: 7, Queued: 1234},
 		Status:    map[int]int64{200: 11_000, 503: 500},
 		Outcomes:  map[string]int64{"status 503": 500, "timeout": 300, "refused": 60, "ports": 40},
@@ -131,8 +131,8 @@ func TestLoadText(t *testing.T) {
 	for range 300 {
 		w.Service.RecordOver(time.Second)
 	}
-	m.total.add(w)
-	m.agents[1].add(w)
+	m.total.Add(w)
+	m.agents[1].Add(w)
 	m.lost = []string{"agent 0 was lost: it froze"}
 	spread := 34 * time.Millisecond
 	m.spread = &spread

@@ -20,15 +20,15 @@ type reel struct {
 	at      map[int]func() // by second: what to do before it
 }
 
-func (r *reel) Run(_ context.Context, _ load.Phase, sink func(int, load.Window)) (Ending, error) {
+func (r *reel) Run(_ context.Context, _ load.Phase, sink func(int, stats.Window)) (Ending, error) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for second := range r.windows {
 		if do := r.at[second]; do != nil {
 			do()
 		}
 		for agent := range 2 {
-			w := load.Window{
-				Second: second, Books: stats.Books{Planned: r.each, Sent: r.each - 1, Dropped: 1, OK: r.each - 2, Error: 1},
+			w := stats.Window{
+				Begin: time.Duration(second) * time.Second, Length: time.Second, Books: stats.Books{Planned: r.each, Sent: r.each - 1, Dropped: 1, OK: r.each - 2, Error: 1},
 				Outcomes: map[string]int64{"reset": 1}, Status: map[int]int64{200: r.each - 2}, Lost: map[string]int64{"loop": 1},
 				Response: stats.NewHistogram(), Service: stats.NewHistogram(), Lateness: stats.NewHistogram(),
 			}
@@ -60,9 +60,9 @@ func TestMemoryOfLoadIsConstant(t *testing.T) {
 	}
 	var m *Measurement
 	phase := load.Phase{Name: "measure", Model: load.Open, Duration: time.Duration(r.windows) * time.Second}
-	m = newMeasurement(phase, 2, func(s int, sum *tally) { files.second(m, s, sum) })
+	m = newMeasurement(phase, 2, func(sum *tally) { files.second(m, sum) })
 	var before, at int64
-	r.at[r.windows/100] = func() { before, at = loadtest.LiveHeap(), m.total.books.Planned }
+	r.at[r.windows/100] = func() { before, at = loadtest.LiveHeap(), m.total.Books.Planned }
 	if err := m.run(t.Context(), r, files.window); err != nil {
 		t.Fatal(err)
 	}
@@ -70,9 +70,9 @@ func TestMemoryOfLoadIsConstant(t *testing.T) {
 	if err := files.Close(m); err != nil {
 		t.Error(err)
 	}
-	b := m.total.books
-	if err := b.Exact(); err != nil || b.Planned != 2*int64(r.windows)*r.each || m.total.service.Count() != b.OK {
-		t.Errorf("books %+v: %v, %d service times", b, err, m.total.service.Count())
+	b := m.total.Books
+	if err := b.Exact(); err != nil || b.Planned != 2*int64(r.windows)*r.each || m.total.Service.Count() != b.OK {
+		t.Errorf("books %+v: %v, %d service times", b, err, m.total.Service.Count())
 	}
 	t.Logf("%d KiB live after %d requests, %d KiB after %d", before>>10, at, after>>10, b.Planned)
 	if after > before+slack {

@@ -12,7 +12,7 @@ import (
 )
 
 // Result is what is printed as JSON. Rates are per second, over
-// duration_ns.
+// duration_ns; goodput is that of the answers that came within it.
 type Result struct {
 	Planned int64 `json:"planned"`
 	Sent    int64 `json:"sent"`
@@ -47,7 +47,7 @@ type Result struct {
 	Agents []agentUse   `json:"agents"`
 }
 
-// agentUse is what one agent used: its CPU time and the greatest of each of its means, with their limits.
+// agentUse is what one agent used: its CPU time and the greatest of each of its resources, with their limits.
 type agentUse struct {
 	Agent           int     `json:"agent"`
 	CPU             int64   `json:"cpu_ns"`
@@ -144,21 +144,21 @@ func (r *Result) note(t *times, h *stats.Histogram) {
 
 // Result sums the measurement up.
 func (m *Measurement) Result() Result {
-	b := m.total.books
+	b := m.total.Books
 	r := Result{
 		Planned: b.Planned, Sent: b.Sent, OK: b.OK, Bad: b.Bad, Timeout: b.Timeout, Error: b.Error, Dropped: b.Dropped,
 		Late: b.Late, Queued: b.Queued, Errors: m.total.errors(), Status: map[string]int64{}, Duration: int64(m.passed),
-		SamplesNeeded: map[string]int64{}, Censored: []string{}, CPU: int64(m.total.cpu), Reasons: []string{},
+		SamplesNeeded: map[string]int64{}, Censored: []string{}, CPU: int64(m.total.CPU), Reasons: []string{},
 	}
-	for code, n := range m.total.status {
+	for code, n := range m.total.Status {
 		r.Status[strconv.Itoa(code)] = n
 	}
 	if s := m.passed.Seconds(); s > 0 {
-		r.OfferedRate, r.AchievedRate, r.Goodput = float64(b.Planned)/s, float64(b.Sent)/s, float64(b.OK)/s
+		r.OfferedRate, r.AchievedRate, r.Goodput = float64(b.Planned)/s, float64(b.Sent)/s, m.total.Goodput()
 	}
-	r.note(&r.Response, m.total.response)
-	r.note(&r.Service, m.total.service)
-	r.note(&r.Lateness, m.total.lateness)
+	r.note(&r.Response, m.total.Response)
+	r.note(&r.Service, m.total.Service)
+	r.note(&r.Lateness, m.total.Lateness)
 	if m.spread != nil {
 		ns := int64(*m.spread)
 		r.StartSpread = &ns
@@ -175,7 +175,7 @@ func (m *Measurement) uses() []agentUse {
 	for i, a := range m.agents {
 		most := a.strain.Most()
 		out = append(out, agentUse{
-			Agent: i, CPU: int64(a.cpu), Cores: most.Cores, GCPause: int64(a.strain.Paused()),
+			Agent: i, CPU: int64(a.CPU), Cores: most.Cores, GCPause: int64(a.GCPause),
 			Descriptors: most.Descriptors, DescriptorLimit: most.DescriptorLimit,
 			Ports: most.Ports, PortLow: most.PortLow, PortHigh: most.PortHigh,
 		})
@@ -185,12 +185,13 @@ func (m *Measurement) uses() []agentUse {
 
 // errors are the outcomes that are neither a whole answer nor a time-out.
 func (t *tally) errors() map[string]int64 {
-	out := maps.Clone(t.outcomes)
+	out := map[string]int64{}
+	maps.Copy(out, t.Outcomes)
 	maps.DeleteFunc(out, func(class string, _ int64) bool {
 		return class == "timeout" || strings.HasPrefix(class, "status ")
 	})
 	// A window names so many outcomes only; statuses beyond that are among "other".
-	surplus := -t.books.Error
+	surplus := -t.Books.Error
 	for _, n := range out {
 		surplus += n
 	}

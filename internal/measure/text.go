@@ -123,9 +123,9 @@ type column struct {
 
 // writeTimes prints the distributions side by side.
 func writeTimes(b *strings.Builder, m *Measurement) {
-	columns := []column{{"service time", figures(m.total.service)}}
+	columns := []column{{"service time", figures(m.total.Service)}}
 	if m.phase.Model == load.Open {
-		columns = []column{{"response time", figures(m.total.response)}, columns[0], {"lateness", figures(m.total.lateness)}}
+		columns = []column{{"response time", figures(m.total.Response)}, columns[0], {"lateness", figures(m.total.Lateness)}}
 	}
 	b.WriteString("\n" + strings.Repeat(" ", 10))
 	for _, c := range columns {
@@ -163,13 +163,13 @@ func (f figure) text() string {
 }
 
 func writeStatus(b *strings.Builder, j *Job, t *tally) {
-	if len(t.status) == 0 {
+	if len(t.Status) == 0 {
 		return
 	}
 	right, _ := j.Workload.(load.ByStatus)
 	var counts []count
-	for _, code := range slices.Sorted(maps.Keys(t.status)) {
-		c := count{strconv.Itoa(code), t.status[code], ""}
+	for _, code := range slices.Sorted(maps.Keys(t.Status)) {
+		c := count{strconv.Itoa(code), t.Status[code], ""}
 		if !right.RightStatus(code) {
 			c.note = "bad"
 		}
@@ -182,15 +182,15 @@ func writeStatus(b *strings.Builder, j *Job, t *tally) {
 // writeFailures prints what failed and whose doing it was.
 func writeFailures(b *strings.Builder, t *tally) {
 	failed := t.errors()
-	if t.books.Timeout > 0 {
-		failed["timeout"] = t.books.Timeout
+	if t.Books.Timeout > 0 {
+		failed["timeout"] = t.Books.Timeout
 	}
 	var counts []count
 	for _, class := range slices.Sorted(maps.Keys(failed)) {
 		whose, means := fault(class)
 		counts = append(counts, count{class, failed[class], fmt.Sprintf("%-14s %s", faults()[whose], means)})
 	}
-	if n := t.lost["loop"]; n > 0 {
+	if n := t.Lost["loop"]; n > 0 {
 		counts = append(counts, count{"(not sent)", n, faults()[load.Ours] + " taken up too late"})
 	}
 	if len(counts) == 0 {
@@ -198,8 +198,8 @@ func writeFailures(b *strings.Builder, t *tally) {
 	}
 	b.WriteString("\nfailures, and whose they are\n")
 	writeCounts(b, counts)
-	if t.unwritten > 0 {
-		fmt.Fprintf(b, "  of %s the request was not fully written\n", show.Count(t.unwritten))
+	if t.Unwritten > 0 {
+		fmt.Fprintf(b, "  of %s the request was not fully written\n", show.Count(t.Unwritten))
 	}
 }
 
@@ -211,16 +211,16 @@ func faults() map[string]string {
 // writeHealth prints what the generator says of itself.
 func writeHealth(b *strings.Builder, m *Measurement) {
 	t := m.total
-	fmt.Fprintf(b, "\ngenerator: %s of CPU time", show.Duration(t.cpu))
+	fmt.Fprintf(b, "\ngenerator: %s of CPU time", show.Duration(t.CPU))
 	if m.passed > 0 {
-		fmt.Fprintf(b, " (%.0f %% of one core", 100*t.cpu.Seconds()/m.passed.Seconds())
-		if t.books.Sent > 0 {
-			fmt.Fprintf(b, ", %s a request", show.Duration(t.cpu/time.Duration(t.books.Sent)))
+		fmt.Fprintf(b, " (%.0f %% of one core", 100*t.CPU.Seconds()/m.passed.Seconds())
+		if t.Books.Sent > 0 {
+			fmt.Fprintf(b, ", %s a request", show.Duration(t.CPU/time.Duration(t.Books.Sent)))
 		}
 		b.WriteString(")")
 	}
-	fmt.Fprintf(b, ", %s opened", show.Plural(t.opened, "connection"))
-	if m.phase.Model == load.Open && t.lateness.Count() > 0 {
+	fmt.Fprintf(b, ", %s opened", show.Plural(t.Opened, "connection"))
+	if m.phase.Model == load.Open && t.Lateness.Count() > 0 {
 		late, bound := m.worstLateness()
 		fmt.Fprintf(b, ", lateness p99 %s (at most %s)", show.Duration(late), show.Duration(bound))
 	}

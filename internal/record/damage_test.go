@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -193,17 +194,17 @@ func TestBadLineIsNamedAndPassedOver(t *testing.T) {
 	content[len(content)/4] ^= 4 // in the first of two lines
 	check(t, os.WriteFile(path, content, 0o600))
 	trial := mustOpen(t, dir).Trials()[1]
-	var seconds []int
+	var begins []time.Duration
 	var bad *LineError
 	for l, err := range trial.Loads() {
 		if err == nil {
-			seconds = append(seconds, l.Second)
+			begins = append(begins, l.Begin)
 		} else if !errors.As(err, &bad) {
 			t.Fatal(err)
 		}
 	}
-	if bad == nil || bad.File != path || bad.Line != 1 || !slices.Equal(seconds, []int{1}) {
-		t.Errorf("bad line %v, good seconds %v", bad, seconds)
+	if bad == nil || bad.File != path || bad.Line != 1 || !slices.Equal(begins, []time.Duration{time.Second}) {
+		t.Errorf("bad line %v, the good begin at %v", bad, begins)
 	}
 	if _, err := trial.Trial(); err == nil || !strings.Contains(err.Error(), "load.jsonl") {
 		t.Errorf("trial of a damaged folder: %v", err)
@@ -215,10 +216,10 @@ func TestOtherFormatIsRefused(t *testing.T) {
 	path := filepath.Join(dir, runFile)
 	content, err := os.ReadFile(path)
 	check(t, err)
-	check(t, os.WriteFile(path, bytes.Replace(content, []byte(`"format": 1`), []byte(`"format": 2`), 1), 0o600))
+	check(t, os.WriteFile(path, bytes.Replace(content, []byte(`"format": 2`), []byte(`"format": 3`), 1), 0o600))
 	_, err = Open(dir)
 	var version *VersionError
-	if !errors.As(err, &version) || version.Has != 2 || !strings.Contains(err.Error(), "run.json is of format 2; this bakeoff reads format 1") {
+	if !errors.As(err, &version) || version.Has != 3 || !strings.Contains(err.Error(), "run.json is of format 3; this bakeoff reads formats 1 to 2") {
 		t.Errorf("open: %v", err)
 	}
 }

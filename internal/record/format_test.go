@@ -73,11 +73,14 @@ func exampleTrial() Trial {
 
 func exampleLoad() Load {
 	l := Load{
-		Agent: 0, Epoch: 1, Sequence: 4, Phase: 1, Second: 3, Books: stats.Books{Planned: 3, Sent: 3, OK: 2, Timeout: 1},
+		Agent: 0, Epoch: 1, Sequence: 4, Phase: 1,
+	}
+	l.Window = stats.Window{
+		Begin: 3 * time.Second, Length: time.Second, Books: stats.Books{Planned: 3, Sent: 3, OK: 2, Timeout: 1},
 		Outcomes: map[string]int64{"timeout": 1}, Status: map[int]int64{200: 2}, Checked: 1, Hits: 1, Misses: 1, Opened: 1,
 		Response: micros(1500, 2500), Service: micros(1400, 2400), Lateness: micros(20, 30, 40),
-		Replicas: map[string]LoadReplica{"django-1": {Answers: 2, Service: micros(1400, 2400)}}, InFlight: 2, CPUNS: 41000000,
-		Means: stats.Means{
+		Replicas: map[string]stats.Replica{"django-1": {Answers: 2, Service: micros(1400, 2400)}}, InFlight: new(2.0), CPU: 41000000,
+		Resources: &stats.Resources{
 			Descriptors: 41, DescriptorLimit: 20000, Ports: 32, PortLow: 32768, PortHigh: 60999, Cores: 2,
 			LoopCPU: []int64{38000000}, LoopWait: []int64{120000},
 		},
@@ -170,6 +173,22 @@ func TestDocumentedFields(t *testing.T) {
 	for _, name := range []string{planFile, resolvedFile, asideFolder + "/", trialsFolder + "/", logsFolder + "/", reserveFile} {
 		if !strings.Contains(string(doc), name) {
 			t.Errorf("%s is not in docs/format.md", name)
+		}
+	}
+	full := micros(1500)
+	full.Record(time.Hour)
+	full.RecordOver(time.Second)
+	full.RecordOver(2 * time.Second)
+	raw, err := json.Marshal(full)
+	check(t, err)
+	var parts map[string]any
+	check(t, json.Unmarshal(raw, &parts))
+	if len(parts) != 5 {
+		t.Errorf("a histogram with everything in it is %s", raw)
+	}
+	for name := range parts {
+		if !strings.Contains(string(doc), "`"+name+"`") {
+			t.Errorf("part %s of a histogram is not in docs/format.md", name)
 		}
 	}
 	if n < 100 {

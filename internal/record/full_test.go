@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"bakeoff/internal/stats"
 )
 
 // smallDisk mounts a tmpfs of the given size.
@@ -100,7 +102,7 @@ func TestNeeds(t *testing.T) {
 	const trials, seconds = 4, 10
 	line := loads(Place{90, 90, "a"})[0] // 9,900 different durations
 	line.Service, line.Lateness = line.Response, line.Response
-	line.Replicas = map[string]LoadReplica{"a-1": {Service: line.Response}, "a-2": {Service: line.Response}, "a-3": {Service: line.Response}}
+	line.Replicas = map[string]stats.Replica{"a-1": {Service: line.Response}, "a-2": {Service: line.Response}, "a-3": {Service: line.Response}}
 	for block := range trials {
 		trial, err := w.BeginTrial(block+1, 1, "a", 1)
 		check(t, err)

@@ -25,8 +25,11 @@ type VersionError struct {
 }
 
 func (e *VersionError) Error() string {
-	return fmt.Sprintf("%s is of format %d; this bakeoff reads format %d", e.File, e.Has, FormatVersion)
+	return fmt.Sprintf("%s is of format %d; this bakeoff reads formats %d to %d", e.File, e.Has, oldestFormat, FormatVersion)
 }
+
+// readable tells whether this package reads a format.
+func readable(format int) bool { return oldestFormat <= format && format <= FormatVersion }
 
 // A Problem is damage found in a run directory.
 type Problem struct {
@@ -112,7 +115,7 @@ func decodeRun(content []byte) (runEnvelope, error) {
 	if err := json.Unmarshal(content, &head); err != nil {
 		return out, fmt.Errorf("damaged: %w", err)
 	}
-	if head.Format != FormatVersion {
+	if !readable(head.Format) {
 		return out, &VersionError{runFile, head.Format}
 	}
 	rest, ok := bytes.CutPrefix(content, runHead(head.Format, head.SHA256))
@@ -169,7 +172,7 @@ func (l line) event() (Event, error) {
 func (r *Reader) runFromEvents() bool {
 	for _, e := range slices.Backward(r.events) {
 		var fields runEnvelope
-		if e.Kind == EventRun && json.Unmarshal(e.Fields, &fields) == nil && fields.Run.Format == FormatVersion {
+		if e.Kind == EventRun && json.Unmarshal(e.Fields, &fields) == nil && readable(fields.Run.Format) {
 			r.run, r.files = fields.Run, fields.Files
 			return true
 		}
@@ -222,12 +225,13 @@ func (r *Reader) readTrials() {
 			continue
 		}
 		if _, ok := proofs[e.Name()]; !ok {
-			t := TrialState{Place: place, Attempt: attempt, Folder: e.Name(), State: Unfinished, dir: filepath.Join(r.dir, trialsFolder, e.Name())}
+			t := r.trialState(place, attempt, e.Name())
+			t.State = Unfinished
 			r.trials = append(r.trials, t)
 		}
 	}
 	for folder, p := range proofs {
-		t := TrialState{Place: Place{p.Block, p.Position, p.Target}, Attempt: p.Attempt, Folder: folder, dir: filepath.Join(r.dir, trialsFolder, folder)}
+		t := r.trialState(Place{p.Block, p.Position, p.Target}, p.Attempt, folder)
 		r.trials = append(r.trials, t.prove(p))
 	}
 	slices.SortFunc(r.trials, func(a, b TrialState) int {
@@ -238,6 +242,10 @@ func (r *Reader) readTrials() {
 			r.problem(trialsFolder+"/"+t.Folder+"/"+d.File, d.What)
 		}
 	}
+}
+
+func (r *Reader) trialState(place Place, attempt int, folder string) TrialState {
+	return TrialState{Place: place, Attempt: attempt, Folder: folder, format: r.run.Format, dir: filepath.Join(r.dir, trialsFolder, folder)}
 }
 
 func (p Place) compare(o Place) int {
@@ -259,8 +267,9 @@ type TrialState struct {
 	State   string    // Finished, Damaged or Unfinished
 	Damage  []Problem // what is wrong, files relative to the trial's folder
 
-	trial Trial
-	dir   string
+	trial  Trial
+	format int // of the run
+	dir    string
 }
 
 // prove compares the folder with the proof and the seals.
@@ -289,8 +298,8 @@ func (t *TrialState) read(content []byte) {
 		t.Damage = append(t.Damage, Problem{trialFile, err.Error()})
 		return
 	}
-	if t.trial.Format != FormatVersion {
-		t.Damage = append(t.Damage, Problem{trialFile, (&VersionError{trialFile, t.trial.Format}).Error()})
+	if t.trial.Format != t.format {
+		t.Damage = append(t.Damage, Problem{trialFile, fmt.Sprintf("is of format %d in a run of format %d", t.trial.Format, t.format)})
 		return
 	}
 	for _, s := range t.trial.Files {
@@ -317,13 +326,26 @@ func (t TrialState) Trial() (Trial, error) {
 // Loads yields the lines of load.jsonl in their order. A bad line comes as a
 // LineError and the rest follows. It reads unfinished and damaged trials too:
 // what their lines say is then proven line by line only.
-func (t TrialState) Loads() iter.Seq2[Load, error] { return records[Load](t.dir, loadFile) }
+func (t TrialState) Loads() iter.Seq2[Load, error] {
+	if t.format == 1 {
+		return records(t.dir, loadFile, decodeLoad1)
+	}
+	return records(t.dir, loadFile, decode[Load])
+}
 
 // Series yields the lines of series.jsonl like Loads.
-func (t TrialState) Series() iter.Seq2[Series, error] { return records[Series](t.dir, seriesFile) }
+func (t TrialState) Series() iter.Seq2[Series, error] {
+	return records(t.dir, seriesFile, decode[Series])
+}
+
+func decode[T any](raw []byte) (T, error) {
+	var v T
+	err := json.Unmarshal(raw, &v)
+	return v, err
+}
 
 // records yields the records of a framed file.
-func records[T any](dir, name string) iter.Seq2[T, error] {
+func records[T any](dir, name string, decode func([]byte) (T, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		path := filepath.Join(dir, name)
 		f, err := os.Open(path)
@@ -336,7 +358,7 @@ func records[T any](dir, name string) iter.Seq2[T, error] {
 			var v T
 			err := l.err
 			if err == nil {
-				err = json.Unmarshal(l.record, &v)
+				v, err = decode(l.record)
 			}
 			if err != nil {
 				err = &LineError{path, l.number, err.Error()}

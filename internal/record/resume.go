@@ -21,6 +21,17 @@ func (e *PlanChangedError) Error() string {
 	return fmt.Sprintf("the plan of %s has changed since the run began: digest %.12s, was %.12s", e.Dir, e.Given, e.Recorded)
 }
 
+// An OldRunError says that a run is of a format that can be read, but not gone on with: its lines would be of
+// two kinds.
+type OldRunError struct {
+	Dir string
+	Has int
+}
+
+func (e *OldRunError) Error() string {
+	return fmt.Sprintf("%s is of format %d and this bakeoff writes format %d: it can be read and reported, but not gone on with; begin a new run", e.Dir, e.Has, FormatVersion)
+}
+
 // ErrComplete is returned by Resume for a run that has nothing left to do.
 var ErrComplete = errors.New("the run is complete")
 
@@ -28,8 +39,8 @@ var ErrComplete = errors.New("the run is complete")
 // events.jsonl, moves the folders of unfinished and damaged trials aside, and
 // returns the places of the stored order that no finished trial holds, in that order. An
 // invalid trial holds its place; whether to repeat it is the caller's to
-// say. It refuses with ErrInUse while the run is written, with ErrComplete, and with a
-// PlanChangedError when planDigest is not the recorded one.
+// say. It refuses with ErrInUse while the run is written, with ErrComplete, with an
+// OldRunError, and with a PlanChangedError when planDigest is not the recorded one.
 func Resume(dir, planDigest string, now time.Time) (*Writer, []Place, error) {
 	w, left, err := resume(&disk{}, dir, planDigest, now)
 	if err != nil {
@@ -65,6 +76,9 @@ func (w *Writer) takeUp(planDigest string, now time.Time) ([]Place, error) {
 	}
 	if r.run.Status == Complete {
 		return nil, ErrComplete
+	}
+	if r.run.Format != FormatVersion {
+		return nil, &OldRunError{w.dir, r.run.Format}
 	}
 	if r.run.PlanDigest != planDigest {
 		return nil, &PlanChangedError{w.dir, r.run.PlanDigest, planDigest}

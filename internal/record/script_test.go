@@ -59,11 +59,9 @@ func makeLoads(p Place) []Load {
 		for i := range n * int64(1-second) { // the second line is left without, for speed
 			h.Record(time.Duration(1000+i) * time.Microsecond)
 		}
-		out = append(out, Load{
-			Agent: 0, Epoch: 1, Sequence: int64(second), Phase: 1, Second: second,
-			Books:    stats.Books{Planned: n, Sent: n, OK: n},
-			Response: h,
-		})
+		out = append(out, Load{Agent: 0, Epoch: 1, Sequence: int64(second), Phase: 1, Window: stats.Window{
+			Begin: time.Duration(second) * time.Second, Length: time.Second, Books: stats.Books{Planned: n, Sent: n, OK: n}, Response: h,
+		}})
 	}
 	return out
 }
@@ -321,7 +319,7 @@ func TestConcurrentLines(t *testing.T) {
 		wg.Go(func() {
 			for second := range 50 {
 				l := loads(Place{1, 1, "a"})[0]
-				l.Agent, l.Second = agent, second
+				l.Agent, l.Begin = agent, time.Duration(second)*time.Second
 				if err := errors.Join(trial.Load(l), trial.Series(serie(Place{1, agent, "a"})), w.Event("note", map[string]any{"n": second})); err != nil {
 					t.Error(err)
 				}
@@ -332,14 +330,14 @@ func TestConcurrentLines(t *testing.T) {
 	check(t, trial.Finish(Trial{Status: Valid}))
 	check(t, w.Finish(Complete, ""))
 	r := mustOpen(t, w.Dir())
-	next := map[int]int{} // lines of one agent stay in their order
+	next := map[int]time.Duration{} // lines of one agent stay in their order
 	n := 0
 	for l, err := range r.Trials()[0].Loads() {
 		check(t, err)
-		if l.Second != next[l.Agent] {
-			t.Fatalf("agent %d: second %d where %d was due", l.Agent, l.Second, next[l.Agent])
+		if l.Begin != next[l.Agent] {
+			t.Fatalf("agent %d: a window from %v on where one from %v on was due", l.Agent, l.Begin, next[l.Agent])
 		}
-		next[l.Agent]++
+		next[l.Agent] += time.Second
 		n++
 	}
 	if n != 400 || len(r.Problems()) > 0 {

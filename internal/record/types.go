@@ -11,8 +11,12 @@ import (
 	"bakeoff/internal/stats"
 )
 
-// FormatVersion is the version of the run directory written by this package.
-const FormatVersion = 1
+// FormatVersion is the version of the run directory written by this package; every one from
+// oldestFormat on can be read.
+const (
+	FormatVersion = 2
+	oldestFormat  = 1
+)
 
 // Statuses of a run.
 const (
@@ -256,38 +260,13 @@ type FileSeal struct {
 	SHA256 string `json:"sha256"`
 }
 
-// Load is one line of load.jsonl: one agent, one second.
+// Load is one line of load.jsonl: one window of one agent.
 type Load struct {
-	Agent     int                    `json:"agent"`
-	Epoch     int64                  `json:"epoch"`
-	Sequence  int64                  `json:"sequence"`
-	Phase     int                    `json:"phase"`
-	Second    int                    `json:"second"`
-	Books     stats.Books            `json:"books"`
-	Outcomes  map[string]int64       `json:"outcomes,omitempty"`
-	Status    map[int]int64          `json:"status,omitempty"`
-	Unwritten int64                  `json:"unwritten,omitempty"`
-	Lost      map[string]int64       `json:"lost,omitempty"`
-	Checked   int64                  `json:"checked"`
-	Hits      int64                  `json:"hits"`
-	Misses    int64                  `json:"misses"`
-	Opened    int64                  `json:"opened"`
-	Response  *stats.Histogram       `json:"response"`
-	Service   *stats.Histogram       `json:"service"`
-	Lateness  *stats.Histogram       `json:"lateness"`
-	Replicas  map[string]LoadReplica `json:"replicas,omitempty"`
-	InFlight  float64                `json:"in_flight_s"`
-	ErrorTime float64                `json:"error_time_s"`
-	CPUNS     int64                  `json:"cpu_ns"`
-	GCPauseNS int64                  `json:"gc_pause_ns,omitempty"` // pauses of the agent's own garbage collector
-	Means     stats.Means            `json:"means"`                 // what the agent had and lacked
-}
-
-// LoadReplica is what one agent saw of one replica in one second.
-type LoadReplica struct {
-	Answers int64            `json:"answers"`
-	Errors  int64            `json:"errors"`
-	Service *stats.Histogram `json:"service"`
+	Agent    int   `json:"agent"`
+	Epoch    int64 `json:"epoch"`
+	Sequence int64 `json:"sequence"`
+	Phase    int   `json:"phase"`
+	stats.Window
 }
 
 // Series is one line of series.jsonl: one tier member, one second.

@@ -263,31 +263,24 @@ func overBlocks(target string, blocks []PhaseFigures) PhaseTarget {
 		Reads:         over(counted, func(f PhaseFigures) float64 { return f.Witness.ReadsPerRequest }),
 		DBConnections: over(counted, func(f PhaseFigures) float64 { return float64(f.Witness.Connections) }),
 		Others:        others(blocks),
-		Outcomes:      map[string]int64{},
 	}
-	response, service, lateness := stats.NewHistogram(), stats.NewHistogram(), stats.NewHistogram()
+	var pooled stats.Totals
 	var responses, services [][]Percentile
 	for _, f := range blocks {
-		out.Books.Add(f.Books)
-		addCounts(out.Outcomes, f.Outcomes)
-		out.Opened += f.Opened
-		out.Checked += f.Checked
-		out.Hits += f.Hits
-		out.Misses += f.Misses
-		response.Merge(f.response)
-		service.Merge(f.service)
-		lateness.Merge(f.lateness)
+		pooled.Merge(f.totals)
 		responses, services = append(responses, f.Response), append(services, f.Service)
 	}
+	out.Books, out.Outcomes, out.Opened = pooled.Books, pooled.Outcomes, pooled.Opened
+	out.Checked, out.Hits, out.Misses = pooled.Checked, pooled.Hits, pooled.Misses
 	for _, f := range counted {
 		out.ReadsTotal += f.Witness.DatabaseReads
 	}
 	out.Response, out.Service = spreadPercentiles(responses), spreadPercentiles(services)
-	out.PooledResponse, out.PooledService, out.PooledLateness = percentiles(response), percentiles(service), percentiles(lateness)
+	out.PooledResponse, out.PooledService, out.PooledLateness = distributions(pooled)
 	if out.Books.Planned > 0 {
 		out.Late = float64(out.Books.Late) / float64(out.Books.Planned)
 	}
-	out.Tiers, out.Replicas = tiers(blocks), replicas(blocks)
+	out.Tiers, out.Replicas = tiers(blocks), replicas(blocks, pooled)
 	if len(blocks) > 0 {
 		out.Warnings = stats.Summarize(goodputs(blocks)).Warnings
 	}
@@ -352,8 +345,8 @@ func tiers(blocks []PhaseFigures) []Tier {
 	return out
 }
 
-// replicas joins each replica over the blocks.
-func replicas(blocks []PhaseFigures) []PhaseReplica {
+// replicas joins each replica over the blocks; pooled is their sum.
+func replicas(blocks []PhaseFigures, pooled stats.Totals) []PhaseReplica {
 	var names []string
 	for _, f := range blocks {
 		for _, r := range f.Replicas {
@@ -365,7 +358,10 @@ func replicas(blocks []PhaseFigures) []PhaseReplica {
 	slices.Sort(names)
 	var out []PhaseReplica
 	for _, name := range names {
-		out = append(out, replica(name, blocks))
+		one := replica(name, blocks)
+		r, seen := pooled.Replicas[name]
+		one.Errors, one.Service = r.Errors, percentiles(r.Service, seen)
+		out = append(out, one)
 	}
 	return out
 }
@@ -374,12 +370,10 @@ func replica(name string, blocks []PhaseFigures) PhaseReplica {
 	out := PhaseReplica{Name: name}
 	var shares, cores, memory []float64
 	var workerCores, workerBytes, conns [][]float64
-	service := stats.NewHistogram()
 	for _, f := range blocks {
-		service.Merge(f.replicas[name])
 		for _, r := range f.Replicas {
 			if r.Name == name {
-				shares, out.Errors = append(shares, r.Share), out.Errors+r.Errors
+				shares = append(shares, r.Share)
 				conns = append(conns, floats(r.Connections))
 			}
 		}
@@ -398,7 +392,6 @@ func replica(name string, blocks []PhaseFigures) PhaseReplica {
 	}
 	out.Share, out.Cores, out.Memory = spread(exactly(shares...)), spread(exactly(cores...)), spread(exactly(memory...))
 	out.WorkerCores, out.WorkerBytes, out.Connections = ranked(workerCores), ranked(workerBytes), ranked(conns)
-	out.Service = percentiles(service)
 	return out
 }
 

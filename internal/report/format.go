@@ -10,6 +10,8 @@ import (
 // percentile writes one percentile, ">10.0 s" among time-outs, or why it is not given.
 func (p Percentile) String() string {
 	switch {
+	case p.Unmeasured:
+		return unmeasured
 	case p.Has == 0:
 		return show.None
 	case p.Needs > 0:
@@ -17,6 +19,9 @@ func (p Percentile) String() string {
 	}
 	return bound(p.Over) + show.Seconds(p.Seconds)
 }
+
+// unmeasured stands where the loader did not measure a figure.
+const unmeasured = "not measured"
 
 func needs(need, has int64) string {
 	return fmt.Sprintf("- (needs %s requests, has %s)", show.Count(need), show.Count(has))

@@ -264,7 +264,7 @@ func failures(p Phase) show.Table {
 
 // shortPercentile leaves out why a percentile is not given, for narrow columns.
 func shortPercentile(p Percentile) string {
-	if p.Needs > 0 {
+	if p.Needs > 0 && !p.Unmeasured {
 		return show.None
 	}
 	return p.String()

@@ -188,7 +188,7 @@ func TestLateAnswersAreNoThroughput(t *testing.T) {
 	tw := must[*record.TrialWriter](t)(w.BeginTrial(1, 1, "django", 1))
 	phase := record.Phase{Number: 1, Name: "closed", Model: "closed", Connections: 2, DurationS: 2, TimeoutS: 10, Started: epoch, Ended: epoch.Add(5 * time.Second)}
 	for _, second := range []int{0, 1, 4} {
-		check(t, tw.Load(record.Load{Phase: 1, Second: second, Books: stats.Books{Planned: 10, Sent: 10, OK: 10}}))
+		check(t, tw.Load(record.Load{Phase: 1, Window: stats.Window{Begin: time.Duration(second) * time.Second, Length: time.Second, Books: stats.Books{Planned: 10, Sent: 10, OK: 10}}}))
 	}
 	check(t, tw.Finish(record.Trial{Status: record.Valid, Phases: []record.Phase{phase}}))
 	f := open(t, w).Trials[0].Phases[0]
@@ -212,7 +212,7 @@ func TestTimeouts(t *testing.T) {
 			h.RecordOver(10 * time.Second)
 		}
 		n := h.Count()
-		check(t, tw.Load(record.Load{Phase: 2, Books: stats.Books{Planned: n, Sent: n, OK: 1800, Timeout: n - 1800}, Outcomes: map[string]int64{"timeout": n - 1800}, Response: h, Service: h}))
+		check(t, tw.Load(record.Load{Phase: 2, Window: stats.Window{Length: time.Second, Books: stats.Books{Planned: n, Sent: n, OK: 1800, Timeout: n - 1800}, Outcomes: map[string]int64{"timeout": n - 1800}, Response: h, Service: h}}))
 		phase := record.Phase{Number: 2, Name: "open", Model: "open", Connections: 256, Rate: 600, Arrivals: "poisson", DurationS: 4, TimeoutS: 10, Started: epoch, Ended: epoch.Add(14 * time.Second)}
 		check(t, tw.Finish(record.Trial{Status: record.Valid, Phases: []record.Phase{phase}}))
 	}

@@ -43,17 +43,25 @@ func accused(s *Summary) []show.Table {
 			continue
 		}
 		for _, f := range t.Phases {
-			m := f.Means
-			g.Rows = append(g.Rows, []string{
-				blockName(t), t.Target, f.Name, show.Count(m.Descriptors), show.Count(m.DescriptorLimit), show.Count(m.Ports), show.Count(m.PortRange()),
-				show.Millis(float64(m.Stopped) / 1e9), show.Millis(float64(m.Starved) / 1e9), show.Millis(float64(m.Throttled) / 1e9), show.Millis(f.GCPauseS), show.Millis(float64(m.Stolen) / 1e9),
-			})
+			g.Rows = append(g.Rows, append([]string{blockName(t), t.Target, f.Name}, agentCells(f)...))
 		}
 	}
 	if len(g.Rows) == 0 {
 		return nil
 	}
 	return []show.Table{g}
+}
+
+// agentCells are what the agents had and lacked in a phase.
+func agentCells(f PhaseFigures) []string {
+	m := f.Agents
+	if m == nil {
+		return slices.Repeat([]string{unmeasured}, 9)
+	}
+	return []string{
+		show.Count(m.Descriptors), show.Count(m.DescriptorLimit), show.Count(m.Ports), show.Count(m.PortRange()),
+		show.Millis(float64(m.Stopped) / 1e9), show.Millis(float64(m.Starved) / 1e9), show.Millis(float64(m.Throttled) / 1e9), show.Millis(f.GCPauseS), show.Millis(float64(m.Stolen) / 1e9),
+	}
 }
 
 func reasons(u Unusable) string {

@@ -53,18 +53,25 @@ func spread(vs []value) Spread {
 	return out
 }
 
-// percentiles returns the percentiles of a histogram that enough samples support.
-func percentiles(h *stats.Histogram) []Percentile {
+// percentiles returns the percentiles of a histogram that enough samples support; seen tells whether there was
+// anything to measure.
+func percentiles(h *stats.Histogram, seen bool) []Percentile {
 	var out []Percentile
 	for _, p := range Percents() {
 		q := h.Percentile(p)
-		one := Percentile{P: p, Needs: q.Needs, Has: q.Has}
+		one := Percentile{P: p, Needs: q.Needs, Has: q.Has, Unmeasured: h == nil && seen}
 		if q.Needs == 0 {
 			one.Seconds, one.Over = seconds(q.Value), q.Censored
 		}
 		out = append(out, one)
 	}
 	return out
+}
+
+// distributions are the percentiles of response time, service time and lateness.
+func distributions(t stats.Totals) (response, service, lateness []Percentile) {
+	seen := t.Windows > 0
+	return percentiles(t.Response, seen), percentiles(t.Service, seen), percentiles(t.Lateness, seen)
 }
 
 func seconds(d time.Duration) float64 { return float64(d) / float64(time.Second) }
@@ -81,6 +88,7 @@ func spreadPercentiles(blocks [][]Percentile) []PercentileSpread {
 			if b == 0 || q.Has < one.Has {
 				one.Has = q.Has
 			}
+			one.Unmeasured = one.Unmeasured || q.Unmeasured
 			if q.Needs > 0 {
 				one.Needs = q.Needs
 				continue

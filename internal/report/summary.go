@@ -134,21 +134,20 @@ type PhaseFigures struct {
 	Response []Percentile `json:"response"`
 	Service  []Percentile `json:"service"`
 	Lateness []Percentile `json:"lateness"`
-	// Means are the greatest gauges of any agent and second, and the sums of their times.
-	Means    stats.Means `json:"means"`
-	GCPauseS float64     `json:"gc_pause_s"` // of all agents
-	Checked  int64       `json:"checked"`
-	Hits     int64       `json:"hits"`
-	Misses   int64       `json:"misses"`
-	Opened   int64       `json:"connections_opened"` // by the agents
-	Replicas []Replica   `json:"replicas,omitempty"`
+	// Agents is what the agents had and lacked: the greatest gauges of any agent and window, and the sums of their times.
+	Agents   *stats.Resources `json:"agents,omitempty"`
+	GCPauseS float64          `json:"gc_pause_s"` // of all agents
+	Checked  int64            `json:"checked"`
+	Hits     int64            `json:"hits"`
+	Misses   int64            `json:"misses"`
+	Opened   int64            `json:"connections_opened"` // by the agents
+	Replicas []Replica        `json:"replicas,omitempty"`
 	// Imbalance is the greatest share of answers of a replica over the mean share: 1 is even, the number of replicas the worst.
 	Imbalance float64    `json:"imbalance"`
 	Witness   Witness    `json:"witness"`
 	Resources []Resource `json:"resources"`
 
-	response, service, lateness *stats.Histogram
-	replicas                    map[string]*stats.Histogram
+	totals stats.Totals
 }
 
 // Witness is what the database and the balancer counted, per request sent.
@@ -187,6 +186,8 @@ type Percentile struct {
 	Over    bool    `json:"over,omitempty"`  // falls among time-outs: known to be more than Seconds
 	Needs   int64   `json:"needs,omitempty"` // not given: this many requests are needed
 	Has     int64   `json:"has"`
+	// Unmeasured: the loader did not measure this distribution.
+	Unmeasured bool `json:"unmeasured,omitempty"`
 }
 
 // Spread is a figure over the valid blocks of a target.
@@ -252,6 +253,8 @@ type PercentileSpread struct {
 	Spread
 	Needs int64 `json:"needs,omitempty"` // not given by every block: the requests a block needs
 	Has   int64 `json:"has"`             // fewest requests of a block
+	// Unmeasured: the loader of a block did not measure this distribution.
+	Unmeasured bool `json:"unmeasured,omitempty"`
 }
 
 // Tier is one tier while one target was measured: sums over its members.

@@ -163,12 +163,15 @@ func (s *synthetic) phase(t *testing.T, tw *record.TrialWriter, tr *record.Trial
 // window is one second of one agent: n answers, the replicas in turn.
 func window(rng *rand.Rand, p record.Phase, second, agent, n int, replicas []record.Replica) record.Load {
 	l := record.Load{
-		Agent: agent, Epoch: 1, Sequence: int64(second + 1), Phase: p.Number, Second: second,
+		Agent: agent, Epoch: 1, Sequence: int64(second + 1), Phase: p.Number,
+	}
+	l.Window = stats.Window{
+		Begin: time.Duration(second) * time.Second, Length: time.Second,
 		Books:  stats.Books{Planned: int64(n), Sent: int64(n), OK: int64(n)},
 		Status: map[int]int64{200: int64(n)}, Checked: int64(n / 10), Hits: int64(n / 2), Misses: int64(n - n/2),
 		Response: stats.NewHistogram(), Service: stats.NewHistogram(), Lateness: stats.NewHistogram(),
-		Replicas: map[string]record.LoadReplica{}, CPUNS: 50_000_000,
-		Means: stats.Means{
+		Replicas: map[string]stats.Replica{}, CPU: 50_000_000,
+		Resources: &stats.Resources{
 			Descriptors: 40 + int64(agent), DescriptorLimit: 1024, Ports: 16, PortLow: 32768, PortHigh: 60999, Cores: 2,
 			LoopCPU: []int64{45_000_000}, LoopWait: []int64{100_000},
 		},

@@ -243,6 +243,8 @@ func (t *spreadTable) addPercentile(p Phase, prefix string, i int) {
 		switch {
 		case o.Blocks == 0:
 			t.row(figure, o.Target, 0, show.None, show.None, show.None)
+		case s.Unmeasured:
+			t.row(figure, o.Target, s.N, unmeasured, show.None, show.None)
 		case s.Needs > 0:
 			t.row(figure, o.Target, s.N, needs(s.Needs, s.Has), show.None, show.None)
 		default:

@@ -3,9 +3,9 @@ package report
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"bakeoff/internal/record"
 	"bakeoff/internal/stats"
@@ -42,15 +42,12 @@ func readTrial(state record.TrialState) (Trial, record.Trial, error) {
 
 func newFigures(p record.Phase) PhaseFigures {
 	return PhaseFigures{
-		Number: p.Number, Name: p.Name, Model: p.Model, DurationS: p.DurationS,
-		Outcomes: map[string]int64{}, Status: map[int]int64{}, Lost: map[string]int64{},
-		Witness:  Witness{Witness: p.Witness},
-		response: stats.NewHistogram(), service: stats.NewHistogram(), lateness: stats.NewHistogram(),
-		replicas: map[string]*stats.Histogram{},
+		Number: p.Number, Name: p.Name, Model: p.Model, DurationS: p.DurationS, Witness: Witness{Witness: p.Witness},
+		totals: stats.Totals{Sending: time.Duration(p.DurationS * float64(time.Second))},
 	}
 }
 
-// addLoads adds every agent's seconds to their phase. A finished trial was
+// addLoads adds every agent's windows to their phase. A finished trial was
 // proven whole, so a line that cannot be read is an error here.
 func (t *Trial) addLoads(state record.TrialState) error {
 	for l, err := range state.Loads() {
@@ -59,71 +56,24 @@ func (t *Trial) addLoads(state record.TrialState) error {
 		}
 		i := slices.IndexFunc(t.Phases, func(f PhaseFigures) bool { return f.Number == l.Phase })
 		if i >= 0 { // else it belongs to the warm-up
-			t.Phases[i].add(l)
+			t.Phases[i].totals.Add(l.Window)
 		}
 	}
 	return nil
 }
 
-// add adds one agent's second.
-func (f *PhaseFigures) add(l record.Load) {
-	f.Books.Add(l.Books)
-	addCounts(f.Outcomes, l.Outcomes)
-	addCounts(f.Status, l.Status)
-	addCounts(f.Lost, l.Lost)
-	f.Unwritten += l.Unwritten
-	f.Checked += l.Checked
-	f.Hits += l.Hits
-	f.Misses += l.Misses
-	f.Opened += l.Opened
-	if whole := wholeSeconds(f.DurationS); whole == 0 || l.Second < whole {
-		f.Goodput += float64(l.Books.OK)
-	}
-	f.response.Merge(l.Response)
-	f.service.Merge(l.Service)
-	f.lateness.Merge(l.Lateness)
-	f.Means.Add(l.Means)
-	f.GCPauseS += float64(l.GCPauseNS) / 1e9
-	for name, r := range l.Replicas {
-		f.addReplica(name, r)
-	}
-}
-
-func (f *PhaseFigures) addReplica(name string, r record.LoadReplica) {
-	i := slices.IndexFunc(f.Replicas, func(o Replica) bool { return o.Name == name })
-	if i < 0 {
-		i = len(f.Replicas)
-		f.Replicas = append(f.Replicas, Replica{Name: name})
-		f.replicas[name] = stats.NewHistogram()
-	}
-	f.Replicas[i].Answers += r.Answers
-	f.Replicas[i].Errors += r.Errors
-	f.replicas[name].Merge(r.Service)
-}
-
-func addCounts[K comparable](to, from map[K]int64) {
-	for k, n := range from {
-		to[k] += n
-	}
-}
-
-// wholeSeconds is the number of windows that lie wholly inside a phase.
-// Goodput counts correct answers received in those, over their number, so that answers that come
-// after sending has ended do not add to it. A phase shorter than a second counts all its answers.
-func wholeSeconds(duration float64) int { return int(math.Floor(duration + 1e-9)) }
-
 // finish computes what needs the whole phase.
 func (f *PhaseFigures) finish(raw record.Trial, used []Resource) {
-	over := float64(wholeSeconds(f.DurationS))
-	if over == 0 {
-		over = f.DurationS
-	}
+	t := &f.totals
+	f.Books, f.Outcomes, f.Status, f.Unwritten, f.Lost = t.Books, t.Outcomes, t.Status, t.Unwritten, t.Lost
+	f.Checked, f.Hits, f.Misses, f.Opened = t.Checked, t.Hits, t.Misses, t.Opened
+	f.Agents, f.GCPauseS = t.Resources, t.GCPause.Seconds()
+	f.Goodput = t.Goodput()
 	if f.DurationS > 0 {
-		f.Goodput /= over
 		f.Offered = float64(f.Books.Planned) / f.DurationS
 		f.Achieved = float64(f.Books.Sent) / f.DurationS
 	}
-	f.Response, f.Service, f.Lateness = percentiles(f.response), percentiles(f.service), percentiles(f.lateness)
+	f.Response, f.Service, f.Lateness = distributions(*t)
 	f.perRequest()
 	f.shares(raw.Replicas)
 	f.Resources = used
@@ -148,11 +98,16 @@ func (f *PhaseFigures) perRequest() {
 	}
 }
 
-// shares computes each replica's share, and adds the replicas no answer came from.
+// shares computes each replica's share, those of which no answer came among them.
 func (f *PhaseFigures) shares(started []record.Replica) {
+	seen := map[string]bool{}
+	for name, r := range f.totals.Replicas {
+		seen[name] = true
+		f.Replicas = append(f.Replicas, Replica{Name: name, Answers: r.Answers, Errors: r.Errors})
+	}
 	for _, r := range started {
-		if _, seen := f.replicas[r.Name]; !seen {
-			f.addReplica(r.Name, record.LoadReplica{})
+		if !seen[r.Name] {
+			f.Replicas = append(f.Replicas, Replica{Name: r.Name})
 		}
 	}
 	slices.SortFunc(f.Replicas, func(a, b Replica) int { return cmp.Compare(a.Name, b.Name) })
@@ -163,7 +118,8 @@ func (f *PhaseFigures) shares(started []record.Replica) {
 	}
 	for i := range f.Replicas {
 		r := &f.Replicas[i]
-		r.Service = percentiles(f.replicas[r.Name])
+		seen, answered := f.totals.Replicas[r.Name]
+		r.Service = percentiles(seen.Service, answered)
 		r.Connections = connections(started, r.Name)
 		if all > 0 {
 			r.Share = float64(r.Answers) / float64(all)

@@ -20,7 +20,8 @@ const (
 // Histogram counts durations in nanoseconds with three significant digits,
 // from 1 us to 120 s, beside a number of censored samples: time-outs and drops, of which is known only that they lasted
 // longer than a bound. It takes memory only for values that occur. The zero value is not usable; see
-// NewHistogram. It is not safe for concurrent use.
+// NewHistogram. It is not safe for concurrent use. A nil histogram stands for what was not measured: it
+// can be read, holds no sample, and takes none.
 type Histogram struct {
 	hdr     *hdrhistogram.PackedHistogram
 	over    int64   // censored samples
@@ -95,21 +96,47 @@ func (h *Histogram) Reset() {
 }
 
 // Count is the number of samples, censored ones included.
-func (h *Histogram) Count() int64 { return h.hdr.TotalCount() + h.over }
+func (h *Histogram) Count() int64 {
+	if h == nil {
+		return 0
+	}
+	return h.hdr.TotalCount() + h.over
+}
 
 // Over is the number of censored samples, Clamped that of samples above 120 s.
-func (h *Histogram) Over() int64    { return h.over }
-func (h *Histogram) Clamped() int64 { return h.clamped }
+func (h *Histogram) Over() int64 {
+	if h == nil {
+		return 0
+	}
+	return h.over
+}
+
+func (h *Histogram) Clamped() int64 {
+	if h == nil {
+		return 0
+	}
+	return h.clamped
+}
 
 // Mean is the mean of the samples that are not censored; 0 when there is none.
-func (h *Histogram) Mean() time.Duration { return time.Duration(h.hdr.Mean()) }
+func (h *Histogram) Mean() time.Duration {
+	if h == nil {
+		return 0
+	}
+	return time.Duration(h.hdr.Mean())
+}
 
 // Min and Max are the smallest and greatest sample that is not censored, to
 // three digits; 0 when there is none.
-func (h *Histogram) Min() time.Duration { return time.Duration(h.hdr.Min()) }
+func (h *Histogram) Min() time.Duration {
+	if h == nil {
+		return 0
+	}
+	return time.Duration(h.hdr.Min())
+}
 
 func (h *Histogram) Max() time.Duration {
-	if h.hdr.TotalCount() == 0 {
+	if h == nil || h.hdr.TotalCount() == 0 {
 		return 0
 	}
 	return time.Duration(h.hdr.Max())
@@ -118,6 +145,9 @@ func (h *Histogram) Max() time.Duration {
 // Slower is the number of samples that lasted longer than d: those of values above
 // d (to three digits) and all censored ones, since none of them was seen to end.
 func (h *Histogram) Slower(d time.Duration) int64 {
+	if h == nil {
+		return 0
+	}
 	n := h.over
 	for value, count := range h.hdr.ForEachBucket {
 		if value > int64(d) {
@@ -130,6 +160,9 @@ func (h *Histogram) Slower(d time.Duration) int64 {
 // EachOver calls yield for every bound of censored samples, ascending, with
 // how many of them are known to exceed it. It can be used with range.
 func (h *Histogram) EachOver(yield func(bound time.Duration, count int64) bool) {
+	if h == nil {
+		return
+	}
 	for _, b := range h.bounds {
 		if !yield(b.above, b.count) {
 			return
@@ -140,6 +173,9 @@ func (h *Histogram) EachOver(yield func(bound time.Duration, count int64) bool) 
 // Each calls yield for every value that occurs, ascending, with its count;
 // censored samples are not among them. It can be used with range.
 func (h *Histogram) Each(yield func(value time.Duration, count int64) bool) {
+	if h == nil {
+		return
+	}
 	h.hdr.ForEachBucket(func(v, n int64) bool { return yield(time.Duration(v), n) })
 }
 

@@ -45,6 +45,13 @@ type Replica struct {
 	Service *Histogram `json:"service,omitempty"`
 }
 
+// A server chooses the names of replicas and, in part, of outcomes: a sum keeps so many
+// of each, and counts the rest as Other.
+const (
+	MaxNames = 256
+	Other    = "other"
+)
+
 // End is when the window ends, since the phase's start.
 func (w Window) End() time.Duration { return w.Begin + w.Length }
 
@@ -55,7 +62,7 @@ func (w *Window) Merge(o Window) {
 	w.Begin = min(w.Begin, o.Begin)
 	w.Length = end - w.Begin
 	w.Books.Add(o.Books)
-	addCounts(&w.Outcomes, o.Outcomes)
+	addNamed(&w.Outcomes, o.Outcomes)
 	addCounts(&w.Status, o.Status)
 	addCounts(&w.Lost, o.Lost)
 	w.Unwritten += o.Unwritten
@@ -79,6 +86,7 @@ func (w *Window) mergeReplicas(o map[string]Replica) {
 		w.Replicas = map[string]Replica{}
 	}
 	for name, r := range o {
+		name = known(w.Replicas, name)
 		sum, seen := w.Replicas[name]
 		if !seen {
 			sum.Service = emptyLike(r.Service)
@@ -123,6 +131,24 @@ func emptyLike(h *Histogram) *Histogram {
 		return nil
 	}
 	return NewHistogram()
+}
+
+// known is the name under which to count: itself, or Other where there are enough others.
+func known[V any](names map[string]V, name string) string {
+	if _, seen := names[name]; !seen && len(names) >= MaxNames {
+		return Other
+	}
+	return name
+}
+
+// addNamed adds to a map that is made when first needed and grows no further than MaxNames and Other.
+func addNamed(to *map[string]int64, from map[string]int64) {
+	if *to == nil && len(from) > 0 {
+		*to = map[string]int64{}
+	}
+	for name, n := range from {
+		(*to)[known(*to, name)] += n
+	}
 }
 
 // addCounts adds to a map that is made when first needed.

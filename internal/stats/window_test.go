@@ -2,6 +2,7 @@ package stats
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"reflect"
 	"strings"
@@ -94,6 +95,21 @@ func TestNoFieldIsForgotten(t *testing.T) {
 	}
 }
 
+// A server that names itself anew in every answer does not make the sum grow, and nothing is lost.
+func TestNamesAreBounded(t *testing.T) {
+	var sum Totals
+	for n := range 3 * MaxNames {
+		name := fmt.Sprint("name ", n)
+		sum.Add(Window{Outcomes: map[string]int64{name: 2}, Replicas: map[string]Replica{name: {Answers: 1, Service: histogramOf([]sample{{1e6, false}})}}})
+	}
+	if len(sum.Outcomes) != MaxNames+1 || sum.Outcomes[Other] != 4*MaxNames || sum.Outcomes["name 0"] != 2 {
+		t.Errorf("%d outcomes, others %d", len(sum.Outcomes), sum.Outcomes[Other])
+	}
+	if r := sum.Replicas[Other]; len(sum.Replicas) != MaxNames+1 || r.Answers != 2*MaxNames || r.Service.Count() != r.Answers {
+		t.Errorf("%d replicas, others %+v", len(sum.Replicas), r)
+	}
+}
+
 // What was not measured stays so in JSON and in every sum it is part of, on whichever side it stands.
 func TestNotMeasured(t *testing.T) {
 	measured := Window{
@@ -134,6 +150,19 @@ func TestNotMeasured(t *testing.T) {
 		if all.Lateness != nil || all.Books != sum.Books {
 			t.Errorf("%s: merged: %s", name, text(t, all.Window))
 		}
+	}
+	var none *Histogram
+	for range none.Each {
+		t.Error("a value")
+	}
+	for range none.EachOver {
+		t.Error("a bound")
+	}
+	if p := none.Percentile(50); p.Needs != 200 || p.Has != 0 {
+		t.Errorf("a percentile of nothing: %+v", p)
+	}
+	if value, _ := none.Quantile(0.5); value+none.Mean()+none.Min()+none.Max() != 0 || none.Over()+none.Clamped()+none.Slower(0) != 0 {
+		t.Error("what was not measured has samples")
 	}
 	if measured.Lateness.Count() != 1 {
 		t.Errorf("a window that was added has changed: %d", measured.Lateness.Count())

@@ -1,0 +1,37 @@
+package report
+
+import (
+	"encoding/json"
+	"os"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"bakeoff/internal/record"
+)
+
+// A run of format 1 is reported with the figures that it was reported with when it was made.
+func TestFormat1IsReported(t *testing.T) {
+	const old = "../record/testdata/format-1"
+	s := must[*Summary](t)(Build(must[*record.Reader](t)(record.Open(old))))
+	raw, err := json.Marshal(s)
+	check(t, err)
+	then, err := os.ReadFile(old + "/summary.json")
+	check(t, err)
+	var got, want map[string]any
+	check(t, json.Unmarshal(raw, &got))
+	check(t, json.Unmarshal(then, &want))
+	for _, list := range []string{"trials", "pilot"} { // a name that has changed since
+		for _, trial := range want[list].([]any) {
+			for _, phase := range trial.(map[string]any)["phases"].([]any) {
+				p := phase.(map[string]any)
+				p["agents"] = p["means"]
+				delete(p, "means")
+			}
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-then +now):\n%s", diff)
+	}
+	has(t, asText(t, s), "closed: ok/s flask 569 569 569 1 of 1")
+}
