@@ -11,7 +11,7 @@ import (
 // another one counts as its parent, one step below it.
 var levels = [][]string{
 	{"show"},
-	{"plan", "dataset", "stats", "platform", "strictyaml", "consent", "shell", "verdict"},
+	{"chart", "plan", "dataset", "stats", "platform", "strictyaml", "consent", "shell", "verdict"},
 	{"load", "record", "database", "balancer", "platform/local", "platform/platformtest", "load/loadtest"},
 	{"fleet", "collect", "target", "contract", "endpoint"},
 	{"venue", "report", "measure"},

@@ -33,7 +33,7 @@ func TestPictureHasADotForEachValidBlock(t *testing.T) {
 	d.whole(t, w)
 	s := open(t, w)
 	want := 0
-	for _, c := range s.charts() {
+	for _, c := range s.plots() {
 		for _, row := range c.rows {
 			if len(row.values) != row.spread.N {
 				t.Errorf("%s, %s: %d dots for %d valid blocks", c.title, row.name, len(row.values), row.spread.N)
@@ -58,13 +58,5 @@ func TestPictureHasADotForEachValidBlock(t *testing.T) {
 func TestPictureOfNothingIsRefused(t *testing.T) {
 	if err := WriteSVG(io.Discard, &Summary{}); err == nil {
 		t.Error("a run without a valid trial was drawn")
-	}
-}
-
-func TestTicksCoverTheGreatestValue(t *testing.T) {
-	for most, want := range map[float64]float64{0: 1, 307: 100, 1.7: 0.5, 5: 1, 5.01: 2, 0.0863: 0.02} {
-		if got := tick(most); got < want*0.999 || got > want*1.001 {
-			t.Errorf("tick(%g) = %g, want %g", most, got, want)
-		}
 	}
 }
