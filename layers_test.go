@@ -13,7 +13,7 @@ var levels = [][]string{
 	{"show"},
 	{"chart", "plan", "dataset", "stats", "platform", "strictyaml", "consent", "shell", "verdict"},
 	{"load", "record", "database", "balancer", "platform/local", "platform/platformtest", "load/loadtest"},
-	{"fleet", "collect", "target", "contract", "endpoint"},
+	{"fleet", "collect", "target", "contract", "endpoint", "gate"},
 	{"venue", "report", "measure"},
 	{"controller", "venue/machine"},
 	{"cli"},
@@ -37,6 +37,7 @@ var forbidden = map[string][]string{
 	"endpoint":   {"dataset", "target", "contract"},
 	"contract":   {"platform", "platform/local", "balancer", "target", "load", "fleet"},
 	"target":     {"contract", "load", "fleet"},
+	"gate":       {"load", "database", "platform", "balancer", "plan"},
 	"measure":    {"controller", "platform", "platform/local", "plan", "dataset"},
 }
 

@@ -1,16 +1,16 @@
 // Package collect samples every tier once a second into series: CPU and
 // memory per replica and per worker process, the database and its status, the
-// balancer, the agents, the controller and the host. It reads /proc and asks
-// the database only what leaves the statement counters alone. It judges
-// nothing.
+// balancer, the agents, the controller and the host, with the busiest processes
+// that are not the run's. It reads /proc and control groups, and asks the database only
+// what leaves the statement counters alone. It judges nothing: package gate does.
 package collect
 
 import (
 	"context"
 	"log/slog"
-	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -36,17 +36,33 @@ type Sampler struct {
 	sources []Source
 	status  Status
 	sink    func(record.Series) error
+	kernel  kernel
 	phase   atomic.Int64
-	asked   chan chan struct{}
+	asked   chan look
 	cancel  context.CancelFunc
 	stopped chan struct{}
 	err     error
+	earlier crowd // the strangers at the begin of the phase under way
+}
+
+// look asks for a sample at once.
+type look struct {
+	begin, end bool // of a phase
+	done       chan struct{}
 }
 
 // Start begins sampling every interval; sink is called from one goroutine.
 func Start(ctx context.Context, interval time.Duration, sources []Source, status Status, sink func(record.Series) error) *Sampler {
+	machine, err := thisMachine()
+	if err != nil {
+		slog.Warn("nothing sampled", "err", err)
+	}
+	return start(ctx, machine, interval, sources, status, sink)
+}
+
+func start(ctx context.Context, of kernel, interval time.Duration, sources []Source, status Status, sink func(record.Series) error) *Sampler {
 	ctx, cancel := context.WithCancel(ctx)
-	s := &Sampler{sources: sources, status: status, sink: sink, cancel: cancel, stopped: make(chan struct{}), asked: make(chan chan struct{})}
+	s := &Sampler{sources: sources, status: status, sink: sink, kernel: of, cancel: cancel, stopped: make(chan struct{}), asked: make(chan look)}
 	s.phase.Store(-1)
 	go s.loop(ctx, interval)
 	return s
@@ -58,10 +74,10 @@ func (s *Sampler) Phase(number int) {
 	if number >= 0 {
 		s.phase.Store(int64(number))
 	}
-	done := make(chan struct{})
+	now := look{begin: number >= 0, end: number < 0, done: make(chan struct{})}
 	select {
-	case s.asked <- done:
-		<-done
+	case s.asked <- now:
+		<-now.done
 	case <-s.stopped:
 	}
 	s.phase.Store(int64(number))
@@ -83,15 +99,15 @@ func (s *Sampler) loop(ctx context.Context, interval time.Duration) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			s.sample(ctx)
-		case done := <-s.asked:
-			s.sample(ctx)
-			close(done)
+			s.sample(ctx, look{})
+		case asked := <-s.asked:
+			s.sample(ctx, asked)
+			close(asked.done)
 		}
 	}
 }
 
-func (s *Sampler) sample(ctx context.Context) {
+func (s *Sampler) sample(ctx context.Context, asked look) {
 	now := time.Now()
 	phase := int(s.phase.Load())
 	put := func(line record.Series) {
@@ -103,21 +119,48 @@ func (s *Sampler) sample(ctx context.Context) {
 	for _, source := range s.sources {
 		s.sampleTree(ctx, source, put)
 	}
-	if u, ok := readUsage(os.Getpid(), true); ok {
-		put(record.Series{Tier: "controller", Name: "controller", CPUNS: int64(u.cpu), RSSBytes: u.rss, PSSBytes: u.pss})
+	if p, ok := s.kernel.process(s.kernel.self); ok {
+		put(record.Series{Tier: "controller", Name: "controller", CPUNS: int64(p.cpu), RSSBytes: p.rss, PSSBytes: s.kernel.proportional(p.pid)})
 	}
-	busy, used, values, err := readHost()
+	busy, used, values, err := s.kernel.host()
 	if err != nil {
 		slog.Warn("host not sampled", "err", err)
 		return
 	}
-	put(record.Series{Tier: "host", Name: "host", CPUNS: int64(busy), RSSBytes: used, Values: values})
+	line := record.Series{Tier: "host", Name: "host", CPUNS: int64(busy), RSSBytes: used, Values: values}
+	if asked.begin || asked.end {
+		s.watchStrangers(&line, asked)
+	}
+	put(line)
+}
+
+// watchStrangers notes who is there when a phase begins, and who of them was busy when it ends.
+func (s *Sampler) watchStrangers(line *record.Series, asked look) {
+	own := map[int]bool{}
+	for _, source := range s.sources {
+		if source.Process != nil {
+			for _, pid := range source.Process.PIDs() {
+				own[pid] = true
+			}
+		}
+	}
+	all := s.kernel.crowd()
+	line.Values["kernel_threads_ns"] = float64(all.kernelThreads())
+	strangers := all.strangers(s.kernel.self, own)
+	if asked.end && s.earlier != nil {
+		busiest, sum := strangers.since(s.earlier)
+		line.Strangers, line.Values["strangers_ns"] = busiest, float64(sum)
+		s.earlier = nil
+	}
+	if asked.begin {
+		s.earlier = strangers
+	}
 }
 
 func (s *Sampler) sampleTree(ctx context.Context, source Source, put func(record.Series)) {
 	line := record.Series{Tier: source.Tier, Name: source.Tier}
 	if source.Process != nil {
-		addTree(&line, source, put)
+		s.addTree(&line, source, put)
 	}
 	if source.Tier == "database" && s.status != nil {
 		values, err := s.status(ctx)
@@ -130,21 +173,47 @@ func (s *Sampler) sampleTree(ctx context.Context, source Source, put func(record
 }
 
 // addTree adds up the processes of a tree, and puts a line for each worker.
-func addTree(line *record.Series, source Source, put func(record.Series)) {
+func (s *Sampler) addTree(line *record.Series, source Source, put func(record.Series)) {
 	line.Name = source.Process.Name()
 	for _, pid := range source.Process.PIDs() {
-		u, ok := readUsage(pid, true)
+		p, ok := s.kernel.process(pid)
 		if !ok {
 			continue
 		}
-		line.CPUNS += int64(u.cpu)
-		line.RSSBytes += u.rss
-		line.PSSBytes += u.pss
+		proportional := s.kernel.proportional(pid)
+		line.CPUNS += int64(p.cpu)
+		line.RSSBytes += p.rss
+		line.PSSBytes += proportional
 		if slices.Contains(source.Workers, pid) {
 			put(record.Series{
 				Tier: source.Tier, Name: line.Name + "/" + strconv.Itoa(pid),
-				CPUNS: int64(u.cpu), RSSBytes: u.rss, PSSBytes: u.pss,
+				CPUNS: int64(p.cpu), RSSBytes: p.rss, PSSBytes: proportional,
 			})
 		}
 	}
+}
+
+// Stolen returns how much processor time the host has taken away from this
+// machine since its boot, and how much has passed on all its cores.
+func Stolen() (stolen, passed time.Duration, err error) {
+	machine, err := thisMachine()
+	if err != nil {
+		return 0, 0, err
+	}
+	values, err := machine.processor()
+	if err != nil {
+		return 0, 0, err
+	}
+	for name, v := range values {
+		if strings.HasSuffix(name, "_ns") {
+			passed += time.Duration(v)
+		}
+	}
+	return time.Duration(values["steal_ns"]), passed, nil
+}
+
+// Container tells that processes outside this one's PID namespace may exist and cannot be seen.
+func Container() bool {
+	machine, err := thisMachine()
+	return err == nil && machine.container()
 }

@@ -23,11 +23,12 @@ func (self) PIDs() []int  { return []int{os.Getpid()} }
 
 // burn uses at least the given processor time.
 func burn(d time.Duration) {
-	start, _ := readUsage(os.Getpid(), false)
+	machine, _ := thisMachine()
+	start, _ := machine.process(os.Getpid())
 	for {
 		for range 1_000_000 {
 		}
-		if now, _ := readUsage(os.Getpid(), false); now.cpu-start.cpu >= d {
+		if now, _ := machine.process(os.Getpid()); now.cpu-start.cpu >= d {
 			return
 		}
 	}

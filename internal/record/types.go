@@ -52,7 +52,8 @@ type Run struct {
 	Targets    []TargetInfo    `json:"targets"`           // in plan order
 	Plan       json.RawMessage `json:"plan"`              // as resolved
 	Pilot      *Pilot          `json:"pilot,omitempty"`
-	Order      []Place         `json:"order"` // every trial planned, in order; block 0 is the pilot
+	Order      []Place         `json:"order"`               // every trial planned, in order; block 0 is the pilot
+	Baselines  []Baseline      `json:"baselines,omitempty"` // of the machine at rest: one, and another each time the run was resumed
 	Notes      []string        `json:"notes,omitempty"`
 	Measured   float64         `json:"measured_s"` // seconds of measured phases
 	Wall       float64         `json:"wall_s"`
@@ -142,6 +143,44 @@ type Setting struct {
 	Source  string `json:"source"`
 }
 
+// Baseline is what others did on the machine while the run had started everything and loaded nothing.
+type Baseline struct {
+	At      time.Time `json:"at"` // its end
+	Seconds float64   `json:"seconds"`
+	Cores   float64   `json:"cores"` // CPUs that the run may use
+	// Container tells that processes outside this one's PID namespace cannot be seen by name.
+	Container bool `json:"container,omitempty"`
+	// Mixed tells that servers under test run on this machine that the run did not start: their
+	// CPU time cannot be told from that of strangers.
+	Mixed bool `json:"mixed,omitempty"`
+	Disturbance
+}
+
+// Disturbance is what others than the run did on the machine in a stretch of time.
+type Disturbance struct {
+	Foreign   float64    `json:"foreign"`       // share of the CPU time of all cores that processes of others used
+	Steal     float64    `json:"steal"`         // share of it that the host of this virtual machine took away
+	Throttled float64    `json:"throttled"`     // share of the time for which a CPU quota held the run back, summed over CPUs
+	SwapIn    float64    `json:"swap_in_per_s"` // pages read back from swap
+	Memory    float64    `json:"memory"`        // share of the time in which some task waited for memory
+	IO        float64    `json:"io"`            // share of the time in which some task waited for input or output
+	CPUTimeNS int64      `json:"cpu_time_ns"`   // that passed on all cores
+	Seen      float64    `json:"seen"`          // the part of Foreign that processes used that can be seen
+	Strangers []Stranger `json:"strangers,omitempty"`
+}
+
+// Share is the share of the CPU time of all cores that a stranger used.
+func (d Disturbance) Share(s Stranger) float64 {
+	return float64(s.CPUNS) / float64(max(d.CPUTimeNS, 1))
+}
+
+// Stranger is a process that is not the run's: the busiest three of a stretch of time are named.
+type Stranger struct {
+	Name  string `json:"name"` // as the kernel calls it, at most 15 bytes
+	PID   int    `json:"pid"`
+	CPUNS int64  `json:"cpu_ns"` // with its ended children
+}
+
 // Pilot is what the pilot found.
 type Pilot struct {
 	Throughput map[string]float64 `json:"throughput"` // target to requests per second
@@ -157,6 +196,7 @@ type Trial struct {
 	Attempt  int        `json:"attempt"` // 1, or 2 and 3 for repeats of invalid trials
 	Status   string     `json:"status"`
 	Reasons  []Reason   `json:"reasons,omitempty"`
+	Warnings []Reason   `json:"warnings,omitempty"` // what does not make it invalid
 	Started  time.Time  `json:"started"`
 	Ended    time.Time  `json:"ended"`
 	Nonce    string     `json:"nonce,omitempty"`
@@ -278,5 +318,7 @@ type Series struct {
 	CPUNS    int64              `json:"cpu_ns"`              // user + system since the process began; host: busy time of all cores
 	RSSBytes int64              `json:"rss_bytes"`           // resident; host: memory in use
 	PSSBytes int64              `json:"pss_bytes,omitempty"` // proportional, where readable
-	Values   map[string]float64 `json:"values,omitempty"`    // database: threads_connected, ...; host: steal_ns, psi, ...
+	Values   map[string]float64 `json:"values,omitempty"`    // database: threads_connected, ...; host: steal_ns, pressure_io_ns, ...
+	// Strangers are, on the host's last line of a phase, the busiest processes in it that are not the run's.
+	Strangers []Stranger `json:"strangers,omitempty"`
 }

@@ -1,0 +1,98 @@
+package gate
+
+import (
+	"fmt"
+	"strings"
+
+	"bakeoff/internal/record"
+)
+
+// What others may do on the machine during a phase, over what they did at rest.
+const (
+	maxForeign   = 0.10 // of the CPU time of all cores
+	warnForeign  = 0.05
+	maxSteal     = 0.05 // of the same
+	maxPressure  = 0.10 // of the time, for memory and for input or output
+	warnPressure = 0.05
+	// maxThrottled is of the time: a hundredth is what the 99th percentile leaves out.
+	maxThrottled = 0.01
+	// maxSwapIn is in pages a second, 1 MiB of the usual 4 KiB: programs that wake up once read a few.
+	maxSwapIn = 256
+)
+
+// Setting says under which terms a disturbance is judged.
+type Setting struct {
+	Baseline record.Baseline // the zero value where none was measured
+	// WarnOnly is set for a run that shares its machine with its user's consent, or is short: nothing is refused.
+	WarnOnly bool
+}
+
+// finding is one way in which others disturbed the machine.
+type finding struct {
+	text   string
+	refuse bool
+}
+
+// disturbed says what others did on the machine that is worth saying, and whether it spoils the phase.
+func (s Setting) disturbed(d record.Disturbance) []finding {
+	rest := s.Baseline
+	var out []finding
+	say := func(now, before, warn, most float64, text string) {
+		if over := now - before; over > warn {
+			out = append(out, finding{text, over > most && !s.WarnOnly})
+		}
+	}
+	most := maxForeign
+	if rest.Mixed {
+		most = 1 // servers under test may be among the strangers
+	}
+	say(d.Foreign, rest.Foreign, warnForeign, most, s.foreign(d))
+	say(d.Steal, rest.Steal, maxSteal, maxSteal, fmt.Sprintf("the host of this virtual machine took %s of its CPU time away%s", percent(d.Steal), atRest(rest.Steal)))
+	say(d.Throttled, rest.Throttled, maxThrottled, maxThrottled, fmt.Sprintf("a CPU quota held this control group back for %s of the time", percent(d.Throttled)))
+	say(d.SwapIn, rest.SwapIn, maxSwapIn, maxSwapIn, fmt.Sprintf("%.0f pages a second were read back from swap%s", d.SwapIn, atRestCount(rest.SwapIn)))
+	say(d.Memory, rest.Memory, warnPressure, maxPressure, fmt.Sprintf("tasks waited for memory in %s of the time%s", percent(d.Memory), atRest(rest.Memory)))
+	say(d.IO, rest.IO, warnPressure, maxPressure, fmt.Sprintf("tasks waited for the disk in %s of the time%s", percent(d.IO), atRest(rest.IO)))
+	return out
+}
+
+// foreign words how much CPU time others used, and names the busiest.
+func (s Setting) foreign(d record.Disturbance) string {
+	text := fmt.Sprintf("other programs used %s of this machine's CPU time%s", percent(d.Foreign), atRest(s.Baseline.Foreign))
+	if who := Strangers(s.Baseline, d); who != "" {
+		text += ": " + who
+	}
+	return text
+}
+
+// Strangers names the busiest processes of others with their shares of the machine's CPU time, and says
+// how much was used by what cannot be seen; "" where there is nothing to say.
+func Strangers(b record.Baseline, d record.Disturbance) string {
+	var parts []string
+	for _, one := range d.Strangers {
+		parts = append(parts, fmt.Sprintf("%s (pid %d) %s", one.Name, one.PID, percent(d.Share(one))))
+	}
+	if hidden := d.Foreign - d.Seen; hidden > d.Foreign/2 {
+		where := "in processes that had ended, or that this account cannot see"
+		if b.Container {
+			where = "outside this container"
+		}
+		parts = append(parts, percent(hidden)+" "+where)
+	}
+	return strings.Join(parts, ", ")
+}
+
+func percent(share float64) string { return fmt.Sprintf("%.1f %%", 100*share) }
+
+func atRest(share float64) string {
+	if share < 0.001 {
+		return ""
+	}
+	return fmt.Sprintf(" (%s at rest)", percent(share))
+}
+
+func atRestCount(n float64) string {
+	if n < 1 {
+		return ""
+	}
+	return fmt.Sprintf(" (%.0f at rest)", n)
+}

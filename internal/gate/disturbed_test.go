@@ -1,0 +1,115 @@
+package gate
+
+import (
+	"strings"
+	"testing"
+
+	"bakeoff/internal/record"
+)
+
+// Each cause is refused from its own bound on, over what was there at rest; from half of it on, CPU time of
+// others and pressure are worth a warning.
+func TestDisturbed(t *testing.T) {
+	noisy := record.Baseline{Disturbance: record.Disturbance{Foreign: 0.3, Steal: 0.02, SwapIn: 100, Memory: 0.05, IO: 0.2, Throttled: 0.005}}
+	mixed := record.Baseline{Mixed: true}
+	for _, c := range []struct {
+		name     string
+		baseline record.Baseline
+		d        record.Disturbance
+		refused  string // what the text of the refusal begins with
+		warned   string
+	}{
+		{"quiet", record.Baseline{}, record.Disturbance{}, "", ""},
+		{"5 % of others", record.Baseline{}, record.Disturbance{Foreign: 0.0499}, "", ""},
+		{"more of others", record.Baseline{}, record.Disturbance{Foreign: 0.051}, "", "other programs used 5.1 % of this machine's CPU time"},
+		{"10 % of others", record.Baseline{}, record.Disturbance{Foreign: 0.0999}, "", "other programs used 10.0 %"},
+		{"more than 10 %", record.Baseline{}, record.Disturbance{Foreign: 0.101}, "other programs used 10.1 %", ""},
+		{"a stray program all the time", noisy, record.Disturbance{Foreign: 0.34}, "", ""},
+		{"and more for a while", noisy, record.Disturbance{Foreign: 0.41}, "other programs used 41.0 % of this machine's CPU time (30.0 % at rest)", ""},
+		{"servers of others under test", mixed, record.Disturbance{Foreign: 0.9}, "", "other programs used 90.0 %"},
+		{"steal", record.Baseline{}, record.Disturbance{Steal: 0.049}, "", ""},
+		{"more steal", record.Baseline{}, record.Disturbance{Steal: 0.051}, "the host of this virtual machine took 5.1 %", ""},
+		{"steal that was there", noisy, record.Disturbance{Foreign: 0.3, Steal: 0.069}, "", ""},
+		{"a quota", record.Baseline{}, record.Disturbance{Throttled: 0.009}, "", ""},
+		{"a quota that bites", record.Baseline{}, record.Disturbance{Throttled: 0.011}, "a CPU quota held this control group back for 1.1 %", ""},
+		{"a little swap", record.Baseline{}, record.Disturbance{SwapIn: 255}, "", ""},
+		{"swap", record.Baseline{}, record.Disturbance{SwapIn: 257}, "257 pages a second were read back from swap", ""},
+		{"memory", record.Baseline{}, record.Disturbance{Memory: 0.06}, "", "tasks waited for memory in 6.0 %"},
+		{"more memory", record.Baseline{}, record.Disturbance{Memory: 0.11}, "tasks waited for memory in 11.0 %", ""},
+		{"disk", record.Baseline{}, record.Disturbance{IO: 0.06}, "", "tasks waited for the disk in 6.0 %"},
+		{"more disk", record.Baseline{}, record.Disturbance{IO: 0.11}, "tasks waited for the disk in 11.0 %", ""},
+		{"a busy disk from the start", noisy, record.Disturbance{IO: 0.24, Memory: 0.09, SwapIn: 350, Throttled: 0.014}, "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, alone := range []bool{true, false} {
+				setting := Setting{Baseline: c.baseline, WarnOnly: !alone}
+				var refused, warned []string
+				for _, f := range setting.disturbed(c.d) {
+					if f.refuse {
+						refused = append(refused, f.text)
+					} else {
+						warned = append(warned, f.text)
+					}
+				}
+				wantRefused, wantWarned := c.refused, c.warned
+				if !alone && c.refused != "" { // then it is a warning
+					wantRefused, wantWarned = "", c.refused
+				}
+				check(t, "refused", refused, wantRefused)
+				check(t, "warned", warned, wantWarned)
+			}
+		})
+	}
+}
+
+func check(t *testing.T, what string, got []string, want string) {
+	t.Helper()
+	if len(got) > 1 || (len(got) == 1) != (want != "") || want != "" && !strings.HasPrefix(got[0], want) {
+		t.Errorf("%s: %q, want %q", what, got, want)
+	}
+}
+
+// Strangers are named with their shares of the machine, and what cannot be seen is said.
+func TestStrangers(t *testing.T) {
+	d := record.Disturbance{
+		Foreign: 0.2, Seen: 0.15, CPUTimeNS: 20e9,
+		Strangers: []record.Stranger{{Name: "cc1", PID: 500, CPUNS: 2e9}, {Name: "python3", PID: 7, CPUNS: 1e9}},
+	}
+	hidden := d
+	hidden.Seen, hidden.Strangers = 0.01, nil
+	for _, c := range []struct {
+		b    record.Baseline
+		d    record.Disturbance
+		want string
+	}{
+		{record.Baseline{}, d, "cc1 (pid 500) 10.0 %, python3 (pid 7) 5.0 %"},
+		{record.Baseline{Container: true}, hidden, "19.0 % outside this container"},
+		{record.Baseline{}, hidden, "19.0 % in processes that had ended, or that this account cannot see"},
+		{record.Baseline{}, record.Disturbance{}, ""},
+	} {
+		if got := Strangers(c.b, c.d); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}
+
+// A record from before the new values were kept gives what it can: no CPU count, no threads of the kernel.
+func TestHostOfAnOldRecord(t *testing.T) {
+	var h Host
+	at := record.Series{Tier: "host", Values: map[string]float64{"user_ns": 0, "idle_ns": 0, "steal_ns": 0}}
+	later := at
+	later.At = at.At.Add(4e9)
+	later.Values = map[string]float64{"user_ns": 5e9, "idle_ns": 2e9, "steal_ns": 1e9}
+	h.Add(record.Series{Tier: "target", Name: "a-1", CPUNS: 1e9})
+	h.Add(at)
+	h.Add(record.Series{Tier: "target", Name: "a-1", CPUNS: 4e9})
+	h.Add(record.Series{Tier: "target", Name: "a-1/17", CPUNS: 3e9})
+	h.Add(later)
+	d := h.Disturbance()
+	if h.Cores() != 2 || d.Foreign != 0.25 || d.Steal != 0.125 || d.Throttled != 0 {
+		t.Errorf("%v cores, %+v", h.Cores(), d)
+	}
+	if d := new(Host).Disturbance(); d.Foreign != 0 || d.CPUTimeNS != 0 {
+		t.Errorf("of nothing: %+v", d)
+	}
+}
