@@ -11,8 +11,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 const bufferSize = 4 << 10
@@ -33,7 +31,7 @@ type conn struct {
 	transport *http.Transport          // for HTTP/2, shared
 	live      atomic.Pointer[net.Conn] // what abort cuts
 	stopped   *atomic.Bool
-	idle      func() bool // whether the idle connection is still good; nil: cannot be asked
+	idle      func() error // what the idle connection brought unasked, without waiting; nil: cannot be asked
 	in        limited
 	br        *bufio.Reader
 	request   []byte
@@ -68,18 +66,15 @@ func (c *conn) open(ctx context.Context, deadline time.Time) error {
 	if err != nil {
 		return cause(ctx, err)
 	}
-	c.idle = idleCheck(nc, c.origin.tls)
+	c.idle = idleCheck(nc)
 	if c.job.Phase.HTTP2 {
 		c.first = &firstError{Conn: nc}
 		nc = c.first
 	}
 	if c.origin.tls {
-		t := tls.Client(nc, &tls.Config{ServerName: c.origin.host, NextProtos: c.job.protocols()})
-		if err := t.HandshakeContext(dctx); err != nil {
-			nc.Close()
+		if nc, err = c.secure(dctx, nc); err != nil {
 			return cause(ctx, err)
 		}
-		nc = t
 	}
 	if c.job.Phase.HTTP2 {
 		if err := c.begin(dctx, nc); err != nil {
@@ -102,6 +97,25 @@ func (c *conn) open(ctx context.Context, deadline time.Time) error {
 		c.br.Reset(&c.in)
 	}
 	return nil
+}
+
+// secure agrees on TLS over a fresh connection, or closes it.
+func (c *conn) secure(ctx context.Context, nc net.Conn) (net.Conn, error) {
+	below := newSocket(nc)
+	if below != nil {
+		nc = below
+	}
+	t := tls.Client(nc, c.origin.secrets)
+	err := t.HandshakeContext(ctx)
+	if err != nil {
+		nc.Close()
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil, errNoAnswer
+		}
+		return nil, err
+	}
+	c.idle = below.idleCheck(t)
+	return t, nil
 }
 
 // cause tells an interruption from a time-out of one's own.
@@ -136,27 +150,36 @@ func (c *conn) abort() {
 
 // usable tells whether a request may go out on the connection as it is. One
 // that the server closed, or spoke on, between requests is closed: no bytes of it are ever taken for an answer.
-func (c *conn) usable() bool {
+func (c *conn) usable(deadline time.Time) bool {
 	if c.nc == nil {
 		return false
 	}
-	if c.idle != nil && !c.idle() {
-		c.close()
-		return false
+	if c.idle == nil {
+		return true
 	}
-	return true
+	err := error(nil)
+	if c.origin.tls && c.two == nil {
+		err = c.nc.SetDeadline(deadline) // a record of the handshake may ask for another
+	}
+	if err == nil {
+		err = c.idle()
+	}
+	if err != nil {
+		c.close()
+	}
+	return err == nil
 }
 
 // untouched tells what a fresh connection brought before any request; nil: nothing.
 func (c *conn) untouched() error {
-	if c.two != nil || c.idle == nil || c.idle() { // in HTTP/2 the server speaks first
+	if c.two != nil || c.idle == nil { // in HTTP/2 the server speaks first
 		return nil
 	}
-	c.in.read, c.in.err = false, nil
-	n, err := c.nc.Read(make([]byte, 1))
-	if n > 0 {
-		return errEarly
+	err := c.idle()
+	if err == nil || errors.Is(err, errEarly) {
+		return err
 	}
+	c.in.read, c.in.err = false, nil
 	return c.failed(err)
 }
 
@@ -279,28 +302,4 @@ func (c *conn) failed(err error) error {
 		return err
 	}
 	return errProtocol
-}
-
-// idleCheck returns a function that looks, without taking anything, whether
-// the peer has closed an idle connection or has said something unasked. Over
-// TLS bytes may be records of the handshake, so only the end counts there.
-func idleCheck(nc net.Conn, encrypted bool) func() bool {
-	sc, ok := nc.(syscall.Conn)
-	if !ok {
-		return nil
-	}
-	raw, err := sc.SyscallConn()
-	if err != nil {
-		return nil
-	}
-	var peek [1]byte
-	var good bool
-	look := func(fd uintptr) {
-		n, _, err := unix.Recvfrom(int(fd), peek[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		good = err == unix.EAGAIN || err == unix.EINTR || err == nil && n > 0 && encrypted
-	}
-	return func() bool { // not Read: that would mind the last request's deadline
-		err := raw.Control(look)
-		return err == nil && good
-	}
 }

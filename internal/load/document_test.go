@@ -66,7 +66,7 @@ func framingsDocument() string {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", cell(f.name), wire(text), cell(f.raw), cell(http))
 	}
 	b.WriteString("\n## What a server may do to a request\n\n" +
-		"Both engines, both models. Where two ends act at the same moment, either class may be booked.\n\n| what it does | booked as |\n|---|---|\n")
+		"Both engines, both models, with TLS and without. Where two ends act at the same moment, either class may be booked.\n\n| what it does | booked as |\n|---|---|\n")
 	for _, f := range fates {
 		class := f.class
 		if class == "" {

@@ -2,6 +2,7 @@ package load
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"bakeoff/internal/load/loadtest"
 )
 
 // hostile is a server on loopback that counts what it sees and does to each
@@ -23,15 +26,33 @@ type hostile struct {
 	answers  atomic.Int64
 	unasked  atomic.Int64 // connections that were answered before any request
 	latest   atomic.Int64 // unix ns of the latest request
-	greet    func(s *hostile, c *net.TCPConn) (keep bool)
-	fate     func(s *hostile, c *net.TCPConn, n int64, name string) (keep bool)
+	greet    func(s *hostile, c peer) (keep bool)
+	fate     func(s *hostile, c peer, n int64, name string) (keep bool)
+	secure   bool // over TLS; greet comes after the handshake
+	pair     tls.Certificate
 	all      sync.WaitGroup
 	mu       sync.Mutex
 	open     map[net.Conn]bool
 }
 
+// peer is a client's connection as a hostile server has it.
+type peer struct {
+	net.Conn              // what is spoken on, TLS where that is meant
+	tcp      *net.TCPConn // below it
+}
+
+// serverFor is a hostile server as the engine expects its servers.
+func serverFor(t testing.TB, e Engine, s *hostile) *hostile {
+	t.Helper()
+	_, s.secure = e.(secured)
+	return newHostile(t, s)
+}
+
 func newHostile(t testing.TB, s *hostile) *hostile {
 	t.Helper()
+	if s.secure {
+		s.pair = loadtest.NewAuthority(t).Pair(t)
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +63,13 @@ func newHostile(t testing.TB, s *hostile) *hostile {
 	return s
 }
 
-func (s *hostile) url() string { return "http://" + s.listener.Addr().String() }
+func (s *hostile) url() string {
+	scheme := "http://"
+	if s.secure {
+		scheme = "https://"
+	}
+	return scheme + s.listener.Addr().String()
+}
 
 func (s *hostile) close() {
 	s.listener.Close()
@@ -78,7 +105,16 @@ func (s *hostile) accept() {
 	}
 }
 
-func (s *hostile) serve(c *net.TCPConn) {
+func (s *hostile) serve(tcp *net.TCPConn) {
+	c := peer{tcp, tcp}
+	if s.secure {
+		secret := tls.Server(tcp, &tls.Config{Certificates: []tls.Certificate{s.pair}})
+		if secret.Handshake() != nil {
+			return
+		}
+		defer secret.Close()
+		c.Conn = secret
+	}
 	if s.greet != nil && !s.greet(s, c) {
 		return
 	}
@@ -97,23 +133,24 @@ func (s *hostile) serve(c *net.TCPConn) {
 }
 
 // answer writes a whole right answer.
-func (s *hostile) answer(c *net.TCPConn, name string) bool {
+func (s *hostile) answer(c peer, name string) bool {
 	s.answers.Add(1)
 	_, err := fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nX-Bakeoff-Replica: r-1\r\nContent-Length: %d\r\n\r\n%s", len(name), name)
 	return err == nil
 }
 
 // cut resets the connection.
-func cut(c *net.TCPConn) bool {
-	c.SetLinger(0)
+func cut(c peer) bool {
+	c.tcp.SetLinger(0)
+	c.tcp.Close()
 	return false
 }
 
 // drain reads until the peer closes.
-func drain(c *net.TCPConn) { io.Copy(io.Discard, c) }
+func drain(c peer) { io.Copy(io.Discard, c) }
 
 // half sends bytes and then waits for them to be taken before the connection is closed or reset.
-func half(c *net.TCPConn, text string) {
+func half(c peer, text string) {
 	io.WriteString(c, text)
 	time.Sleep(time.Millisecond)
 }
@@ -123,55 +160,55 @@ var fates = []struct {
 	name  string
 	class string   // what the engine says of it; ok: ""
 	or    []string // what it may say as well, when two ends act at the same moment
-	greet func(s *hostile, c *net.TCPConn) bool
-	fate  func(s *hostile, c *net.TCPConn, n int64, name string) bool
+	greet func(s *hostile, c peer) bool
+	fate  func(s *hostile, c peer, n int64, name string) bool
 }{
-	{name: "right", fate: func(s *hostile, c *net.TCPConn, _ int64, name string) bool { return s.answer(c, name) }},
-	{name: "closed after each answer, unannounced", fate: func(s *hostile, c *net.TCPConn, _ int64, name string) bool {
+	{name: "right", fate: func(s *hostile, c peer, _ int64, name string) bool { return s.answer(c, name) }},
+	{name: "closed after each answer, unannounced", fate: func(s *hostile, c peer, _ int64, name string) bool {
 		s.answer(c, name)
 		return false
 	}, or: []string{classClosedBefore, classReset}},
 	{
 		name: "reset after accept", class: classReset, or: []string{classClosedBefore},
-		greet: func(_ *hostile, c *net.TCPConn) bool { return cut(c) },
+		greet: func(_ *hostile, c peer) bool { return cut(c) },
 	},
 	{
 		name: "closed after accept", class: classClosedBefore, or: []string{classReset},
-		greet: func(*hostile, *net.TCPConn) bool { return false },
+		greet: func(*hostile, peer) bool { return false },
 	},
 	{
 		name: "reset after the request", class: classReset,
-		fate: func(_ *hostile, c *net.TCPConn, _ int64, _ string) bool { return cut(c) },
+		fate: func(_ *hostile, c peer, _ int64, _ string) bool { return cut(c) },
 	},
 	{
 		name: "closed after the request", class: classClosedBefore,
-		fate: func(*hostile, *net.TCPConn, int64, string) bool { return false },
+		fate: func(*hostile, peer, int64, string) bool { return false },
 	},
-	{name: "reset within the header", class: classReset, fate: func(_ *hostile, c *net.TCPConn, _ int64, _ string) bool {
+	{name: "reset within the header", class: classReset, fate: func(_ *hostile, c peer, _ int64, _ string) bool {
 		half(c, "HTTP/1.1 200 OK\r\nContent-Le")
 		return cut(c)
 	}},
-	{name: "closed within the header", class: classClosedEarly, fate: func(_ *hostile, c *net.TCPConn, _ int64, _ string) bool {
+	{name: "closed within the header", class: classClosedEarly, fate: func(_ *hostile, c peer, _ int64, _ string) bool {
 		half(c, "HTTP/1.1 200 OK\r\nContent-Le")
 		return false
 	}},
-	{name: "reset within the body", class: classReset, fate: func(_ *hostile, c *net.TCPConn, _ int64, _ string) bool {
+	{name: "reset within the body", class: classReset, fate: func(_ *hostile, c peer, _ int64, _ string) bool {
 		half(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab")
 		return cut(c)
 	}},
-	{name: "closed within the body", class: classClosedEarly, fate: func(_ *hostile, c *net.TCPConn, _ int64, _ string) bool {
+	{name: "closed within the body", class: classClosedEarly, fate: func(_ *hostile, c peer, _ int64, _ string) bool {
 		half(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab")
 		return false
 	}},
-	{name: "closed within a chunk", class: classClosedEarly, fate: func(_ *hostile, c *net.TCPConn, _ int64, _ string) bool {
+	{name: "closed within a chunk", class: classClosedEarly, fate: func(_ *hostile, c peer, _ int64, _ string) bool {
 		half(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab")
 		return false
 	}},
-	{name: "never answered", class: classTimeout, fate: func(_ *hostile, c *net.TCPConn, _ int64, _ string) bool {
+	{name: "never answered", class: classTimeout, fate: func(_ *hostile, c peer, _ int64, _ string) bool {
 		drain(c)
 		return false
 	}},
-	{name: "one byte at a time", class: classTimeout, fate: func(_ *hostile, c *net.TCPConn, _ int64, _ string) bool {
+	{name: "one byte at a time", class: classTimeout, fate: func(_ *hostile, c peer, _ int64, _ string) bool {
 		for i := range 1000 {
 			if _, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nX: "[min(i, 19):min(i, 19)+1]); err != nil {
 				return false
@@ -182,23 +219,23 @@ var fates = []struct {
 	}},
 	{
 		name: "answered before the request", class: classEarly, or: []string{classExtra, "wrong body", classTimeout},
-		greet: func(s *hostile, c *net.TCPConn) bool {
+		greet: func(s *hostile, c peer) bool {
 			s.unasked.Add(1)
 			return s.answer(c, "not yours") && s.answer(c, "nor this")
 		},
-		fate: func(s *hostile, c *net.TCPConn, _ int64, _ string) bool { drain(c); return false },
+		fate: func(s *hostile, c peer, _ int64, _ string) bool { drain(c); return false },
 	},
-	{name: "two answers to one request", class: classExtra, fate: func(s *hostile, c *net.TCPConn, _ int64, name string) bool {
+	{name: "two answers to one request", class: classExtra, fate: func(s *hostile, c peer, _ int64, name string) bool {
 		s.answers.Add(1)
 		one := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(name), name)
 		io.WriteString(c, one+one)
 		return true
 	}},
-	{name: "not HTTP", class: classProtocol, fate: func(_ *hostile, c *net.TCPConn, _ int64, _ string) bool {
+	{name: "not HTTP", class: classProtocol, fate: func(_ *hostile, c peer, _ int64, _ string) bool {
 		half(c, "SSH-2.0-OpenSSH_9.2\r\n\r\n")
 		return false
 	}},
-	{name: "endless header", class: classHeader, or: []string{classReset}, fate: func(_ *hostile, c *net.TCPConn, _ int64, _ string) bool {
+	{name: "endless header", class: classHeader, or: []string{classReset}, fate: func(_ *hostile, c peer, _ int64, _ string) bool {
 		io.WriteString(c, "HTTP/1.1 200 OK\r\n")
 		for {
 			if _, err := io.WriteString(c, strings.Repeat("X-Padding: 0123456789012345678901234567890123456789\r\n", 100)); err != nil {
@@ -206,18 +243,18 @@ var fates = []struct {
 			}
 		}
 	}},
-	{name: "interim answers without end", class: classHeader, or: []string{classReset}, fate: func(_ *hostile, c *net.TCPConn, _ int64, _ string) bool {
+	{name: "interim answers without end", class: classHeader, or: []string{classReset}, fate: func(_ *hostile, c peer, _ int64, _ string) bool {
 		for {
 			if _, err := io.WriteString(c, strings.Repeat("HTTP/1.1 102 Processing\r\n\r\n", 20)); err != nil {
 				return false
 			}
 		}
 	}},
-	{name: "a body too long", class: classBody, or: []string{classReset}, fate: func(_ *hostile, c *net.TCPConn, _ int64, _ string) bool {
+	{name: "a body too long", class: classBody, or: []string{classReset}, fate: func(_ *hostile, c peer, _ int64, _ string) bool {
 		half(c, "HTTP/1.1 200 OK\r\nContent-Length: 5000000\r\n\r\n")
 		return false
 	}},
-	{name: "chunks without end", class: classBody, or: []string{classReset}, fate: func(_ *hostile, c *net.TCPConn, _ int64, _ string) bool {
+	{name: "chunks without end", class: classBody, or: []string{classReset}, fate: func(_ *hostile, c peer, _ int64, _ string) bool {
 		io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
 		for {
 			if _, err := io.WriteString(c, "4000\r\n"+strings.Repeat("0123456789abcdef", 0x400)+"\r\n"); err != nil {
@@ -225,27 +262,27 @@ var fates = []struct {
 			}
 		}
 	}},
-	{name: "status 500", class: "status 500", fate: func(s *hostile, c *net.TCPConn, _ int64, _ string) bool {
+	{name: "status 500", class: "status 500", fate: func(s *hostile, c peer, _ int64, _ string) bool {
 		s.answers.Add(1)
 		_, err := io.WriteString(c, "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 2\r\n\r\nno")
 		return err == nil
 	}},
-	{name: "a redirect", class: "status 302", fate: func(s *hostile, c *net.TCPConn, _ int64, _ string) bool {
+	{name: "a redirect", class: "status 302", fate: func(s *hostile, c peer, _ int64, _ string) bool {
 		s.answers.Add(1)
 		_, err := io.WriteString(c, "HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n")
 		return err == nil
 	}},
-	{name: "a wrong body", class: "wrong body", fate: func(s *hostile, c *net.TCPConn, _ int64, _ string) bool { return s.answer(c, "nothing") }},
-	{name: "an interim answer, then the right one", fate: func(s *hostile, c *net.TCPConn, _ int64, name string) bool {
+	{name: "a wrong body", class: "wrong body", fate: func(s *hostile, c peer, _ int64, _ string) bool { return s.answer(c, "nothing") }},
+	{name: "an interim answer, then the right one", fate: func(s *hostile, c peer, _ int64, name string) bool {
 		io.WriteString(c, "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
 		return s.answer(c, name)
 	}},
-	{name: "ended by closing", fate: func(s *hostile, c *net.TCPConn, _ int64, name string) bool {
+	{name: "ended by closing", fate: func(s *hostile, c peer, _ int64, name string) bool {
 		s.answers.Add(1)
 		half(c, "HTTP/1.1 200 OK\r\n\r\n"+name)
 		return false
 	}},
-	{name: "chunked with trailer", fate: func(s *hostile, c *net.TCPConn, _ int64, name string) bool {
+	{name: "chunked with trailer", fate: func(s *hostile, c peer, _ int64, name string) bool {
 		s.answers.Add(1)
 		_, err := fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;x=y\r\n%s\r\n%x\r\n%s\r\n0\r\nX-Sum: 1\r\n\r\n", name[:1], len(name)-1, name[1:])
 		return err == nil

@@ -115,6 +115,9 @@ func (h *HTTP) prepare(job *Job) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := job.secure(origins); err != nil {
+		return nil, err
+	}
 	r := &run{job: *job, end: int64(job.Phase.Duration), done: make(chan struct{})}
 	if r.waker, err = h.waker(); err != nil {
 		return nil, err
@@ -244,7 +247,7 @@ func (w *worker) attempt(res *result) (int64, error) {
 	if w.request, err = r.job.appendRequest(w.request[:0], w.origin, res.stream, res.n); err != nil {
 		return 0, err
 	}
-	if !w.usable() {
+	if !w.usable(deadline) {
 		if err := w.conn.open(r.ctx, deadline); err != nil {
 			return 0, err
 		}

@@ -81,7 +81,12 @@ func (c *conn) begin(ctx context.Context, nc net.Conn) error {
 		return err
 	}
 	c.two = two
-	c.idle = func() bool { return two.Err() == nil && two.Available() > 0 } // takes another stream
+	c.idle = func() error { // nil: it takes another stream
+		if two.Err() != nil || two.Available() == 0 {
+			return errNoAnswer
+		}
+		return nil
+	}
 	return nil
 }
 

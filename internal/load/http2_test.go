@@ -83,8 +83,8 @@ func (s speaker) interim(n int) {
 }
 
 // speakTwo is the whole of a server's side of a connection, as a greeting of hostile.
-func speakTwo(fate func(s speaker) (keep bool)) func(*hostile, *net.TCPConn) bool {
-	return func(h *hostile, c *net.TCPConn) bool {
+func speakTwo(fate func(s speaker) (keep bool)) func(*hostile, peer) bool {
+	return func(h *hostile, c peer) bool {
 		var head [9]byte
 		if _, err := io.ReadFull(c, make([]byte, len(preface))); err != nil {
 			return false
@@ -333,10 +333,10 @@ func TestTwoFollowsGoingAway(t *testing.T) {
 // Connections that end before a stream begins are told apart from what is not known.
 func TestTwoConnectionsCut(t *testing.T) {
 	t.Parallel()
-	for name, greet := range map[string]func(*hostile, *net.TCPConn) bool{
-		"closed at once": func(*hostile, *net.TCPConn) bool { return false },
-		"reset at once":  func(_ *hostile, c *net.TCPConn) bool { return cut(c) },
-		"reset after a while": func(_ *hostile, c *net.TCPConn) bool {
+	for name, greet := range map[string]func(*hostile, peer) bool{
+		"closed at once": func(*hostile, peer) bool { return false },
+		"reset at once":  func(_ *hostile, c peer) bool { return cut(c) },
+		"reset after a while": func(_ *hostile, c peer) bool {
 			io.ReadFull(c, make([]byte, len(preface)))
 			return cut(c)
 		},

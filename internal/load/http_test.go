@@ -35,14 +35,23 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// engines are all engines; every test of the suite runs on each.
+// engines are all engines.
 var engines = map[string]func() Engine{
 	"net/http": NewHTTP,
 	"raw":      func() Engine { return NewRaw(1) },
 }
 
-// onAll runs a test on every engine.
+// secured is an engine whose servers speak TLS; it does not ask who they are.
+type secured struct{ Engine }
+
+func (s secured) Run(ctx context.Context, job Job, emit func(Window)) error {
+	job.TLS.Insecure = true
+	return s.Engine.Run(ctx, job, emit)
+}
+
+// onAll runs a test on every engine, and over TLS where one speaks it.
 func onAll(t *testing.T, test func(t *testing.T, e Engine)) {
+	t.Run("net/http, TLS", func(t *testing.T) { test(t, secured{NewHTTP()}) })
 	for name, engine := range engines {
 		t.Run(name, func(t *testing.T) { test(t, engine()) })
 	}
@@ -103,7 +112,7 @@ func TestFates(t *testing.T) {
 			for _, model := range []string{Open, Closed} {
 				t.Run(f.name+" "+model, func(t *testing.T) {
 					t.Parallel()
-					s := newHostile(t, &hostile{greet: f.greet, fate: f.fate})
+					s := serverFor(t, e, &hostile{greet: f.greet, fate: f.fate})
 					job := closedJob(4, 120*ms, s.url())
 					if f.class == classTimeout || slices.Contains(f.or, classTimeout) {
 						job.Phase.Timeout = 100 * ms
@@ -149,8 +158,8 @@ func TestNothingCutCountsAreEqual(t *testing.T) {
 
 func nothingCut(t *testing.T, e Engine) {
 	for _, reconnect := range []bool{false, true} {
-		first := newHostile(t, &hostile{fate: fates[0].fate})
-		other := newHostile(t, &hostile{fate: fates[0].fate})
+		first := serverFor(t, e, &hostile{fate: fates[0].fate})
+		other := serverFor(t, e, &hostile{fate: fates[0].fate})
 		job := openJob(6, 0, 1500*ms, first.url(), other.url())
 		job.Phase.Profile = []RatePoint{{0, 500}, {700 * ms, 500}, {700 * ms, 0}} // nothing is left at the end
 		job.Phase.Reconnect = reconnect
@@ -190,9 +199,9 @@ func TestMixedFates(t *testing.T) {
 			rng := make(chan *rand.Rand, 1)
 			rng <- rand.New(rand.NewPCG(uint64(round), 5))
 			draw := func() float64 { r := <-rng; defer func() { rng <- r }(); return r.Float64() }
-			s := newHostile(t, &hostile{
-				greet: func(_ *hostile, c *net.TCPConn) bool { return draw() > 0.02 || cut(c) },
-				fate: func(s *hostile, c *net.TCPConn, n int64, name string) bool {
+			s := serverFor(t, e, &hostile{
+				greet: func(_ *hostile, c peer) bool { return draw() > 0.02 || cut(c) },
+				fate: func(s *hostile, c peer, n int64, name string) bool {
 					f := fates[0]
 					if draw() < 0.1 {
 						f = fates[int(draw()*float64(len(fates)))]
@@ -284,7 +293,7 @@ func TestAnswersAfterTheEnd(t *testing.T) {
 	t.Parallel()
 	onAll(t, func(t *testing.T, e Engine) {
 		for _, model := range []string{Open, Closed} {
-			s := newHostile(t, &hostile{fate: func(s *hostile, c *net.TCPConn, _ int64, name string) bool {
+			s := serverFor(t, e, &hostile{fate: func(s *hostile, c peer, _ int64, name string) bool {
 				time.Sleep(1200 * ms)
 				return s.answer(c, name)
 			}})
@@ -333,7 +342,7 @@ func TestStallAtTheEnd(t *testing.T) {
 func TestInterrupted(t *testing.T) {
 	onAll(t, func(t *testing.T, e Engine) {
 		for _, model := range []string{Open, Closed} {
-			s := newHostile(t, &hostile{fate: func(_ *hostile, c *net.TCPConn, _ int64, _ string) bool { drain(c); return false }})
+			s := serverFor(t, e, &hostile{fate: func(_ *hostile, c peer, _ int64, _ string) bool { drain(c); return false }})
 			ctx, cancel := context.WithTimeout(t.Context(), 300*ms)
 			job := openJob(5, 100, 10*time.Second, s.url())
 			job.Phase.Model, job.Phase.Timeout = model, 20*time.Second
@@ -358,7 +367,7 @@ func TestPermit(t *testing.T) {
 	onAll(t, func(t *testing.T, e Engine) {
 		for _, model := range []string{Open, Closed} {
 			for _, reconnect := range []bool{false, true} {
-				s := newHostile(t, &hostile{fate: fates[0].fate})
+				s := serverFor(t, e, &hostile{fate: fates[0].fate})
 				job := openJob(5, 200, 5*time.Second, s.url())
 				job.Phase.Model, job.Phase.Reconnect = model, reconnect
 				start := time.Now()
@@ -389,7 +398,7 @@ func TestPermit(t *testing.T) {
 // A connection that was idle for longer than the time-out is as good as before.
 func TestIdleConnectionsStay(t *testing.T) {
 	onAll(t, func(t *testing.T, e Engine) {
-		s := newHostile(t, &hostile{fate: fates[0].fate})
+		s := serverFor(t, e, &hostile{fate: fates[0].fate})
 		job := openJob(1, 4, time.Second, s.url())
 		job.Phase.Arrivals, job.Phase.Timeout = Constant, 150*ms
 		if sum := collect(t, e, job); sum.Books.OK < 2 || sum.Opened > 1+sum.Books.Timeout {
@@ -402,7 +411,7 @@ func TestIdleConnectionsStay(t *testing.T) {
 func TestCommonStart(t *testing.T) {
 	onAll(t, func(t *testing.T, e Engine) {
 		first := make(chan time.Time, 1)
-		s := newHostile(t, &hostile{fate: fates[0].fate, greet: func(*hostile, *net.TCPConn) bool {
+		s := serverFor(t, e, &hostile{fate: fates[0].fate, greet: func(*hostile, peer) bool {
 			select {
 			case first <- time.Now():
 			default:
@@ -447,7 +456,7 @@ func TestCheckShare(t *testing.T) {
 		t.Errorf("%d of 100,000 are checked, want a tenth", checked)
 	}
 	onAll(t, func(t *testing.T, e Engine) {
-		s := newHostile(t, &hostile{fate: func(s *hostile, c *net.TCPConn, _ int64, _ string) bool { return s.answer(c, "wrong") }})
+		s := serverFor(t, e, &hostile{fate: func(s *hostile, c peer, _ int64, _ string) bool { return s.answer(c, "wrong") }})
 		job := openJob(4, 400, time.Second, s.url())
 		job.Phase.CheckShare = 0.25
 		sum := collect(t, e, job)
@@ -480,7 +489,7 @@ func TestTargetsThatAreNone(t *testing.T) {
 	t.Parallel()
 	onAll(t, func(t *testing.T, e Engine) {
 		for _, target := range []string{"", "demo", "/a b", "/a\r\nX: y", "/\x00", "/\u00fc"} {
-			s := newHostile(t, &hostile{fate: fates[0].fate})
+			s := serverFor(t, e, &hostile{fate: fates[0].fate})
 			job := openJob(1, 50, 100*ms, s.url())
 			job.Workload = fixed{target: target}
 			sum := collect(t, e, job)
@@ -535,7 +544,7 @@ func TestPacing(t *testing.T) {
 		t.Skip("SKIPPED: needs a machine that has time; BAKEOFF_LONG=1 runs it")
 	}
 	onAll(t, func(t *testing.T, e Engine) {
-		s := newHostile(t, &hostile{fate: fates[0].fate})
+		s := serverFor(t, e, &hostile{fate: fates[0].fate})
 		sum := collect(t, e, openJob(16, 1000, time.Second, s.url()))
 		p50, _ := sum.Lateness.Quantile(0.5)
 		p99, _ := sum.Lateness.Quantile(0.99)
@@ -552,7 +561,7 @@ func TestPacing(t *testing.T) {
 // A rate that no machine can follow ends when it is told to: whoever takes up arrivals looks up.
 func TestImpossibleRateIsInterrupted(t *testing.T) {
 	onAll(t, func(t *testing.T, e Engine) {
-		s := newHostile(t, &hostile{fate: fates[0].fate})
+		s := serverFor(t, e, &hostile{fate: fates[0].fate})
 		job := openJob(1, 1e9, time.Minute, s.url())
 		job.Phase.Arrivals = Constant
 		ctx, cancel := context.WithTimeout(t.Context(), 50*ms)

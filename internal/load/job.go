@@ -1,6 +1,7 @@
 package load
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -28,10 +29,11 @@ type origin struct {
 	host      string // without the port: the name TLS asks for
 	authority string // as the URL has it
 	tls       bool
-	prefix    string // of the path, without a final slash
-	suffix    []byte // what follows the request target
-	index     int    // in the job's URLs
-	name      string // of the replica in the books when the answer names none; empty with a single URL
+	secrets   *tls.Config // how TLS is agreed on; nil without it
+	prefix    string      // of the path, without a final slash
+	suffix    []byte      // what follows the request target
+	index     int         // in the job's URLs
+	name      string      // of the replica in the books when the answer names none; empty with a single URL
 }
 
 // check refuses jobs that cannot be carried out as they are written.

@@ -97,7 +97,7 @@ func childSum(t testing.TB, out string, job Job) total {
 func TestTooFewDescriptors(t *testing.T) {
 	for name := range engines {
 		t.Run(name, func(t *testing.T) {
-			s := newHostile(t, &hostile{fate: func(s *hostile, c *net.TCPConn, _ int64, name string) bool {
+			s := newHostile(t, &hostile{fate: func(s *hostile, c peer, _ int64, name string) bool {
 				time.Sleep(150 * ms) // 60 at a time where 32 descriptors are all there are
 				return s.answer(c, name)
 			}})

@@ -117,6 +117,7 @@ type Job struct {
 	// Dial, when not empty, holds for each URL the host:port that its connections are
 	// made to; the URL's own host is then not looked up, but only named to the server.
 	Dial     []string
+	TLS      TLS // how https URLs are spoken to
 	Header   map[string]string
 	Method   string // GET when empty
 	Body     []byte // sent with every request when not empty

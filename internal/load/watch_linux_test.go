@@ -2,7 +2,6 @@ package load
 
 import (
 	"encoding/json"
-	"net"
 	"os"
 	"runtime"
 	"testing"
@@ -188,7 +187,7 @@ func stoppedFor(t *testing.T, d, after time.Duration, engine string, job Job) to
 func TestStoppedWhileNothingIsDue(t *testing.T) {
 	for name := range engines {
 		t.Run(name, func(t *testing.T) {
-			s := newHostile(t, &hostile{fate: func(s *hostile, c *net.TCPConn, _ int64, name string) bool {
+			s := newHostile(t, &hostile{fate: func(s *hostile, c peer, _ int64, name string) bool {
 				time.Sleep(800 * ms)
 				return s.answer(c, name)
 			}})

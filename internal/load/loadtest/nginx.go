@@ -19,38 +19,63 @@ import (
 // text, "/demo" with an echo of the key in the contract's shape, "/echo" with the key alone.
 type Nginx struct {
 	URL     string
+	Secure  string // the same over TLS, where there is a certificate
 	Process *os.Process
 	log     string
+}
+
+// NginxOptions are what differs from one to another.
+type NginxOptions struct {
+	KeepAlive time.Duration // of idle connections; 0: ten minutes
+	Cert, Key string        // files in PEM; empty: no TLS
+	Server    string        // further lines of the server's block
 }
 
 const nginxConfig = `daemon off; master_process off; worker_processes 1; pid %[1]s/pid; error_log %[1]s/error.log;
 events { worker_connections 20000; }
 http {
   log_format times '$msec $arg_name';
-  access_log off; keepalive_requests 1000000000; keepalive_timeout 600s;
+  access_log off; keepalive_requests 1000000000; keepalive_timeout %[3]dms;
   client_body_temp_path %[1]s/a; proxy_temp_path %[1]s/b; fastcgi_temp_path %[1]s/c; uwsgi_temp_path %[1]s/d; scgi_temp_path %[1]s/e;
-  server { listen %[2]s backlog=16384;
+  server { listen %[2]s backlog=16384; %[4]s
     location / { return 200 "ok"; }
     location /echo { access_log %[1]s/times.log times; return 200 "$arg_name"; }
     location /demo { default_type application/json; return 200 '{"name":"$arg_name","exists":false,"id":null}'; } } }
 `
 
 // StartNginx starts it; it ends with the test.
-func StartNginx(t testing.TB) *Nginx {
+func StartNginx(t testing.TB) *Nginx { return StartNginxWith(t, NginxOptions{}) }
+
+// freeAddress is one where nobody listens now.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// StartNginxWith starts it with options; it ends with the test.
+func StartNginxWith(t testing.TB, o NginxOptions) *Nginx {
 	t.Helper()
 	program := Find("nginx")
 	if program == "" {
 		t.Skip("SKIPPED: nginx: apt-get install nginx-light")
 	}
 	dir := t.TempDir()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	if o.KeepAlive == 0 {
+		o.KeepAlive = 10 * time.Minute
 	}
-	address := l.Addr().String()
-	l.Close()
+	address, secure := freeAddress(t), ""
+	if o.Cert != "" {
+		secure = freeAddress(t)
+		o.Server += fmt.Sprintf(" listen %s ssl; ssl_certificate %s; ssl_certificate_key %s;", secure, o.Cert, o.Key)
+		secure = "https://" + secure
+	}
 	config := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(config, fmt.Appendf(nil, nginxConfig, dir, address), 0o600); err != nil {
+	if err := os.WriteFile(config, fmt.Appendf(nil, nginxConfig, dir, address, o.KeepAlive.Milliseconds(), o.Server), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(program, "-p", dir, "-c", config, "-e", filepath.Join(dir, "error.log"))
@@ -61,7 +86,7 @@ func StartNginx(t testing.TB) *Nginx {
 	for range 100 {
 		if c, err := net.Dial("tcp", address); err == nil {
 			c.Close()
-			return &Nginx{URL: "http://" + address, Process: cmd.Process, log: filepath.Join(dir, "times.log")}
+			return &Nginx{URL: "http://" + address, Secure: secure, Process: cmd.Process, log: filepath.Join(dir, "times.log")}
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
