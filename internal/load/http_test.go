@@ -44,7 +44,7 @@ var engines = map[string]func() Engine{
 // secured is an engine whose servers speak TLS; it does not ask who they are.
 type secured struct{ Engine }
 
-func (s secured) Run(ctx context.Context, job Job, emit func(Window)) error {
+func (s secured) Run(ctx context.Context, job Job, emit func(stats.Window)) error {
 	job.TLS.Insecure = true
 	return s.Engine.Run(ctx, job, emit)
 }
