@@ -190,7 +190,7 @@ func sum(b []byte) string {
 
 // sealFile measures a regular file: size in bytes and SHA-256.
 func sealFile(path, name string) (FileSeal, error) {
-	f, err := os.Open(path)
+	f, err := openRegular(path)
 	if err != nil {
 		return FileSeal{}, err
 	}

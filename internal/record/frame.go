@@ -56,14 +56,23 @@ func unframe(line []byte) ([]byte, error) {
 	return record, nil
 }
 
-// A LineError says which line of a file cannot be used, and why. Lines count from 1.
+// A LineError says which line of a file cannot be used, and why.
 type LineError struct {
-	File string
-	Line int
-	What string
+	File   string
+	Line   int   // from 1; 0 where lines were not counted from the beginning
+	Offset int64 // of the line's first byte, where Line is 0
+	What   string
 }
 
-func (e *LineError) Error() string { return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.What) }
+func (e *LineError) Error() string {
+	if e.Line == 0 {
+		return fmt.Sprintf("%s: line at byte %d: %s", e.File, e.Offset, e.What)
+	}
+	return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.What)
+}
+
+// errTooLong ends the reading of a file: what follows such a line is not looked for.
+var errTooLong = fmt.Errorf("the line is longer than %d bytes; the rest of the file is left out", maxContent)
 
 // errTorn is what is wrong with a last line that has no newline: the write
 // of it was cut.
@@ -78,14 +87,32 @@ type line struct {
 	err    error
 }
 
+// readLine returns the next line with its line feed, or what there is of it and why not all.
+func readLine(in *bufio.Reader) ([]byte, error) {
+	raw, err := in.ReadSlice('\n')
+	if !errors.Is(err, bufio.ErrBufferFull) {
+		return raw, err
+	}
+	long := bytes.Clone(raw)
+	for errors.Is(err, bufio.ErrBufferFull) {
+		if len(long) > maxContent {
+			return long, errTooLong
+		}
+		raw, err = in.ReadSlice('\n')
+		long = append(long, raw...)
+	}
+	return long, err
+}
+
 // lines yields every line of a framed file, bad ones included. A record is
-// valid until the next line. It ends at the end of the file or after an error of reading.
+// valid until the next line. It ends at the end of the file, after a line that is too long, and after an
+// error of reading.
 func lines(r io.Reader) iter.Seq[line] {
 	return func(yield func(line) bool) {
 		in := bufio.NewReaderSize(r, 64<<10)
 		l := line{}
 		for {
-			raw, err := in.ReadBytes('\n')
+			raw, err := readLine(in)
 			if len(raw) == 0 && errors.Is(err, io.EOF) {
 				return
 			}

@@ -45,7 +45,7 @@ type Reader struct {
 	dir      string
 	run      Run
 	files    []FileSeal // of the directory itself
-	events   []Event
+	log      eventLog
 	intact   int64 // bytes of events.jsonl up to the end of its last line that has one
 	live     bool
 	trials   []TrialState
@@ -79,7 +79,7 @@ func openRun(dir string) (*Reader, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	content, err := os.ReadFile(filepath.Join(dir, runFile))
+	content, err := readRegular(filepath.Join(dir, runFile), maxContent)
 	var envelope runEnvelope
 	if err == nil {
 		envelope, err = decodeRun(content)
@@ -128,9 +128,40 @@ func decodeRun(content []byte) (runEnvelope, error) {
 	return out, nil
 }
 
+// eventLog is what a reader keeps of events.jsonl.
+type eventLog struct {
+	last   int64            // the greatest sequence
+	run    json.RawMessage  // fields of the last event "run" that can be read
+	proofs map[string]Proof // the last one of each folder
+}
+
+// note keeps what an event says; the error is for fields that cannot be.
+func (l *eventLog) note(e Event) error {
+	l.last = max(l.last, e.Sequence)
+	switch e.Kind {
+	case EventRun:
+		l.run = e.Fields
+	case EventTrial:
+		var p Proof
+		if err := json.Unmarshal(e.Fields, &p); err != nil {
+			return err
+		}
+		if err := p.check(); err != nil {
+			return err
+		}
+		l.proofs[p.Folder] = p
+	case EventBegun: // again: what was there was moved aside
+		delete(l.proofs, e.folder())
+	case EventResumed: // likewise
+		maps.DeleteFunc(l.proofs, func(_ string, p Proof) bool { return p.Status == TrialAborted })
+	}
+	return nil
+}
+
 // readEvents reads events.jsonl; bad lines and gaps become problems.
 func (r *Reader) readEvents() error {
-	f, err := os.Open(filepath.Join(r.dir, eventsFile))
+	r.log.proofs = map[string]Proof{}
+	f, err := openRegular(filepath.Join(r.dir, eventsFile))
 	if err != nil {
 		return err
 	}
@@ -152,8 +183,10 @@ func (r *Reader) readEvents() error {
 		}
 		r.intact = l.offset + l.size
 		if err == nil {
-			r.events = append(r.events, e)
 			next = e.Sequence
+			if err := r.log.note(e); err != nil {
+				r.problem(fmt.Sprintf("%s:%d", eventsFile, l.number), err.Error())
+			}
 		}
 		next++
 	}
@@ -170,14 +203,12 @@ func (l line) event() (Event, error) {
 
 // runFromEvents takes the run from the last event that holds it.
 func (r *Reader) runFromEvents() bool {
-	for _, e := range slices.Backward(r.events) {
-		var fields runEnvelope
-		if e.Kind == EventRun && json.Unmarshal(e.Fields, &fields) == nil && readable(fields.Run.Format) {
-			r.run, r.files = fields.Run, fields.Files
-			return true
-		}
+	var fields runEnvelope
+	if r.log.run == nil || json.Unmarshal(r.log.run, &fields) != nil || !readable(fields.Run.Format) {
+		return false
 	}
-	return false
+	r.run, r.files = fields.Run, fields.Files
+	return true
 }
 
 // Dir is the run directory, Run what run.json says.
@@ -187,33 +218,15 @@ func (r *Reader) Run() Run    { return r.run }
 // Live tells whether a process was writing the run when it was opened.
 func (r *Reader) Live() bool { return r.live }
 
-// Events are all readable events in order.
-func (r *Reader) Events() []Event { return slices.Clone(r.events) }
-
 // Problems is the damage found, in the order it was found.
 func (r *Reader) Problems() []Problem { return slices.Clone(r.problems) }
 
 // Trials are the trials begun, by block, position and attempt. Damaged and unfinished ones are among them.
 func (r *Reader) Trials() []TrialState { return slices.Clone(r.trials) }
 
-// proofs returns the last proof of each folder.
-func (r *Reader) proofs() map[string]Proof {
-	out := map[string]Proof{}
-	for _, e := range r.events {
-		var p Proof
-		if e.Kind != EventTrial {
-			continue
-		}
-		if err := json.Unmarshal(e.Fields, &p); err == nil {
-			out[p.Folder] = p
-		}
-	}
-	return out
-}
-
 // readTrials joins the folders that exist with the proofs in the events.
 func (r *Reader) readTrials() {
-	proofs := r.proofs()
+	proofs := r.log.proofs
 	entries, err := os.ReadDir(filepath.Join(r.dir, trialsFolder))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		r.problem(trialsFolder, err.Error())
@@ -274,7 +287,7 @@ type TrialState struct {
 
 // prove compares the folder with the proof and the seals.
 func (t TrialState) prove(p Proof) TrialState {
-	content, err := os.ReadFile(filepath.Join(t.dir, trialFile))
+	content, err := readRegular(filepath.Join(t.dir, trialFile), maxContent)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		t.Damage = []Problem{{trialFile, "missing"}}
@@ -348,7 +361,7 @@ func decode[T any](raw []byte) (T, error) {
 func records[T any](dir, name string, decode func([]byte) (T, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		path := filepath.Join(dir, name)
-		f, err := os.Open(path)
+		f, err := openRegular(path)
 		if err != nil {
 			yield(*new(T), fmt.Errorf("record: %w", err))
 			return
@@ -361,7 +374,7 @@ func records[T any](dir, name string, decode func([]byte) (T, error)) iter.Seq2[
 				v, err = decode(l.record)
 			}
 			if err != nil {
-				err = &LineError{path, l.number, err.Error()}
+				err = &LineError{File: path, Line: l.number, What: err.Error()}
 			}
 			if !yield(v, err) {
 				return
@@ -419,7 +432,7 @@ func listOne(dir string) Listed {
 	for _, t := range run.Targets {
 		l.Targets = append(l.Targets, t.Name)
 	}
-	proofs := slices.Collect(maps.Values(r.proofs()))
+	proofs := slices.Collect(maps.Values(r.log.proofs))
 	for _, p := range run.Order {
 		if slices.ContainsFunc(proofs, func(q Proof) bool { return q.settles(p) }) {
 			l.Finished++

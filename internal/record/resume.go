@@ -101,9 +101,7 @@ func (w *Writer) clean(r *Reader) error {
 		return err
 	}
 	w.size = r.intact
-	for _, e := range r.events {
-		w.sequence = max(w.sequence, e.Sequence)
-	}
+	w.sequence = r.log.last
 	for _, s := range r.files {
 		if s.Path != eventsFile { // it grows again
 			w.plans = append(w.plans, s)

@@ -89,7 +89,7 @@ func TestResumeAfterAbort(t *testing.T) {
 		t.Errorf("problems %v, trials %v", r.Problems(), r.Trials())
 	}
 	kinds := map[string]int{}
-	for i, e := range r.Events() {
+	for i, e := range eventsOf(t, dir) {
 		kinds[e.Kind]++
 		if e.Sequence != int64(i+1) {
 			t.Errorf("event %d has the number %d", i+1, e.Sequence)
@@ -138,6 +138,34 @@ func TestList(t *testing.T) {
 	}
 	if d := l[2]; !strings.Contains(d.Problem, "no run here") {
 		t.Errorf("empty folder is listed as %+v", d)
+	}
+	check(t, w.Close())
+}
+
+// What a resumed run moved aside is no damage, neither before it is begun again nor while it is under way.
+func TestMovedAsideIsNoDamage(t *testing.T) {
+	dir := smallRunIn(t, false)
+	w, left, err := Resume(dir, smallDigest, began)
+	check(t, err)
+	check(t, writeTrial(w, left[0], 1, TrialAborted))
+	check(t, w.Close())
+	w, left, err = Resume(dir, smallDigest, began)
+	check(t, err)
+	defer w.Close()
+	if p := mustOpen(t, dir).Problems(); len(p) > 0 {
+		t.Errorf("moved aside: %v", p)
+	}
+	check(t, os.WriteFile(filepath.Join(dir, trialsFolder, "1-1-b", loadFile), nil, fileMode)) // damaged
+	check(t, w.Close())
+	w, left, err = Resume(dir, smallDigest, began)
+	check(t, err)
+	for _, p := range left[:2] {
+		_, err := w.BeginTrial(p.Block, p.Position, p.Target, 1)
+		check(t, err)
+	}
+	r := mustOpen(t, dir)
+	if diff := cmp.Diff([]string{"1-1-b", "2-1-a"}, states(r, Unfinished)); diff != "" || len(r.Problems()) > 0 || len(left) != 3 {
+		t.Errorf("under way: problems %v, left %v\n%s", r.Problems(), left, diff)
 	}
 	check(t, w.Close())
 }

@@ -119,7 +119,7 @@ func (s *story) resume() error {
 
 func (s *story) goOn(w *Writer, left []Place) error {
 	for _, p := range left {
-		if err := w.Event("trial-begin", map[string]any{"target": p.Target}); err != nil {
+		if err := w.Progress(Progress{Target: p.Target, Text: "starting"}); err != nil {
 			return err
 		}
 		if err := writeTrial(w, p, 1, Valid); err != nil {
@@ -320,7 +320,7 @@ func TestConcurrentLines(t *testing.T) {
 			for second := range 50 {
 				l := loads(Place{1, 1, "a"})[0]
 				l.Agent, l.Begin = agent, time.Duration(second)*time.Second
-				if err := errors.Join(trial.Load(l), trial.Series(serie(Place{1, agent, "a"})), w.Event("note", map[string]any{"n": second})); err != nil {
+				if err := errors.Join(trial.Load(l), trial.Series(serie(Place{1, agent, "a"})), w.Progress(Progress{Text: "note", Trial: second + 1})); err != nil {
 					t.Error(err)
 				}
 			}
@@ -343,7 +343,8 @@ func TestConcurrentLines(t *testing.T) {
 	if n != 400 || len(r.Problems()) > 0 {
 		t.Errorf("%d lines, problems %v", n, r.Problems())
 	}
-	if i := slices.IndexFunc(r.Events(), func(e Event) bool { return e.Kind == "note" }); i < 0 || string(r.Events()[i].Fields) != `{"n":0}` {
+	i := slices.IndexFunc(eventsOf(t, r.Dir()), func(e Event) bool { return e.Kind == EventProgress })
+	if i < 0 || string(eventsOf(t, r.Dir())[i].Fields) != `{"trial":1,"text":"note"}` {
 		t.Errorf("first note at %d", i)
 	}
 }
@@ -375,7 +376,7 @@ func TestEndedWritersRefuse(t *testing.T) {
 	check(t, w.Close())
 	_, err = w.BeginTrial(1, 2, "b", 1)
 	for what, err := range map[string]error{
-		"event": w.Event("x", nil), "update": w.Update(func(*Run) {}), "finish": w.Finish(Complete, ""), "begin": err,
+		"event": w.Progress(Progress{}), "update": w.Update(func(*Run) {}), "finish": w.Finish(Complete, ""), "begin": err,
 	} {
 		if !errors.Is(err, ErrEnded) {
 			t.Errorf("%s after Finish: %v", what, err)

@@ -13,6 +13,9 @@ import (
 // ErrInUse is returned by Resume while another process writes the run.
 var ErrInUse = errors.New("another process writes this run")
 
+// openSafely are flags with which a pipe does not block and a link is not followed.
+const openSafely = unix.O_NONBLOCK | unix.O_NOFOLLOW
+
 // lock takes the run for this open file until it is closed or its process
 // ends, however it ends (an open file description lock, fcntl(2)).
 func lock(f *os.File) error {

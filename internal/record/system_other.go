@@ -5,11 +5,15 @@ package record
 import (
 	"errors"
 	"os"
+	"syscall"
 )
 
 // ErrInUse is returned by Resume while another process writes the run. Only
 // Linux tells.
 var ErrInUse = errors.New("another process writes this run")
+
+// openSafely are flags with which a pipe does not block.
+const openSafely = syscall.O_NONBLOCK
 
 func lock(*os.File) error { return nil }
 

@@ -23,7 +23,7 @@ func trialFolder(block, position int, target string, attempt int) string {
 	return name
 }
 
-// parseFolder is the inverse of trialFolder.
+// parseFolder is the inverse of trialFolder; it refuses whatever leads elsewhere.
 func parseFolder(name string) (place Place, attempt int, ok bool) {
 	parts := strings.SplitN(name, "-", 3)
 	if len(parts) != 3 {
@@ -37,7 +37,8 @@ func parseFolder(name string) (place Place, attempt int, ok bool) {
 		attempt, err3 = strconv.Atoi(number)
 	}
 	place = Place{Block: block, Position: position, Target: target}
-	ok = errors.Join(err1, err2, err3) == nil && trialFolder(block, position, target, attempt) == name
+	ok = errors.Join(err1, err2, err3) == nil && !strings.ContainsAny(name, `/\`) &&
+		trialFolder(block, position, target, attempt) == name
 	return place, attempt, ok
 }
 
@@ -57,8 +58,8 @@ type TrialWriter struct {
 	ended       bool
 }
 
-// BeginTrial makes the folder of a trial. What an earlier, unfinished one
-// left under the same name is moved aside; a finished one is refused.
+// BeginTrial says in an event that a trial begins, and makes its folder after that. What an earlier,
+// unfinished one left under the same name is moved aside; a finished one is refused.
 func (w *Writer) BeginTrial(block, position int, target string, attempt int) (*TrialWriter, error) {
 	t := &TrialWriter{run: w, place: Place{block, position, target}, attempt: attempt}
 	t.folder = trialFolder(block, position, target, attempt)
@@ -73,6 +74,10 @@ func (w *Writer) BeginTrial(block, position int, target string, attempt int) (*T
 	}
 	if w.finished[t.folder] {
 		return nil, fmt.Errorf("record: trial %s is finished already", t.folder)
+	}
+	begun := Begun{Folder: t.folder, Block: block, Position: position, Target: target, Attempt: attempt}
+	if err := w.event(EventBegun, begun, false); err != nil {
+		return nil, fmt.Errorf("record: begin trial %s: %w", t.folder, err)
 	}
 	if err := t.lay(); err != nil {
 		return nil, fmt.Errorf("record: begin trial %s: %w", t.folder, errors.Join(err, t.closeFiles()))
@@ -277,7 +282,7 @@ func (t *TrialWriter) Abandon(reason string) error {
 	closed := t.closeFiles()
 	t.run.mu.Lock()
 	defer t.run.mu.Unlock()
-	said := t.run.event(EventAbandoned, map[string]string{"folder": t.folder, "reason": reason}, false)
+	said := t.run.event(EventAbandoned, Abandoned{t.folder, reason}, false)
 	if err := errors.Join(flushed, closed, said); err != nil {
 		return fmt.Errorf("record: abandon trial %s: %w", t.folder, err)
 	}

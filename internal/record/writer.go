@@ -30,11 +30,13 @@ const (
 	logsFolder = "logs"
 )
 
-// Kinds of events this package writes; callers add their own.
+// Kinds of events.
 const (
 	EventRun       = "run"             // fields: files and run, as in run.json; the copy from which a damaged run.json is read
+	EventBegun     = "trial-begun"     // a trial begins, its folder is made next; fields: Begun
+	EventProgress  = "progress"        // what goes on, for a person who waits; fields: Progress
 	EventTrial     = "trial"           // a trial is finished; fields: Proof
-	EventAbandoned = "trial-abandoned" // fields: folder, reason
+	EventAbandoned = "trial-abandoned" // a trial ended unfinished; fields: Abandoned
 	EventResumed   = "resumed"         // fields: remaining, the number of places left
 	EventFinished  = "finished"        // fields: status, reason
 )
@@ -45,25 +47,6 @@ const reserveBytes = 1 << 20
 
 // ErrEnded is returned by writers after their Finish, Abandon or Close.
 var ErrEnded = errors.New("record: already ended")
-
-// Event is one line of events.jsonl.
-type Event struct {
-	Sequence int64           `json:"seq"` // from 1, without gaps
-	At       time.Time       `json:"at"`
-	Kind     string          `json:"kind"`
-	Fields   json.RawMessage `json:"fields,omitempty"`
-}
-
-// Proof is what the event "trial" says of a finished trial.
-type Proof struct {
-	Folder   string `json:"folder"` // inside trials/
-	Block    int    `json:"block"`
-	Position int    `json:"position"`
-	Target   string `json:"target"`
-	Attempt  int    `json:"attempt"`
-	Status   string `json:"status"`
-	SHA256   string `json:"sha256"` // of trial.json
-}
 
 // Writer writes one run directory. It is safe for concurrent use. Every error
 // of writing wraps that of the operating system, so that errors.Is(err,
@@ -177,13 +160,12 @@ func (w *Writer) Run() Run {
 	return w.run
 }
 
-// Event appends one event of the caller's kind to events.jsonl. It is not made durable at once
-// (a kill loses nothing; a power cut may lose the last ones): the
-// events that finished trials hang on are.
-func (w *Writer) Event(kind string, fields map[string]any) error {
+// Progress appends an event of that kind. It is not made durable at once (a kill loses nothing; a power
+// cut may lose the last ones): the events that finished trials hang on are.
+func (w *Writer) Progress(p Progress) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.event(kind, fields, false)
+	return w.event(EventProgress, p, false)
 }
 
 func (w *Writer) event(kind string, fields any, durable bool) error {

@@ -1,0 +1,52 @@
+package record
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+)
+
+// maxContent bounds run.json, trial.json and one line of a framed file, in bytes: a hundred times what
+// the largest runs need, and little enough to hold in memory.
+const maxContent = 64 << 20
+
+// openRegular opens a file for reading. A run directory may come from anybody: a pipe would block
+// for ever, a device never end, a link lead elsewhere. They are refused.
+func openRegular(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|openSafely, 0)
+	if err != nil {
+		if info, lerr := os.Lstat(path); lerr == nil && !info.Mode().IsRegular() {
+			return nil, errNotRegular(path, info)
+		}
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = errNotRegular(path, info)
+	}
+	if err != nil {
+		f.Close() // nothing was read or written
+		return nil, err
+	}
+	return f, nil
+}
+
+func errNotRegular(path string, info os.FileInfo) error {
+	return fmt.Errorf("%s is not a regular file (%s)", path, info.Mode().Type())
+}
+
+// readRegular reads a whole file of at most limit bytes.
+func readRegular(path string, limit int64) ([]byte, error) {
+	f, err := openRegular(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // opened for reading
+	var b bytes.Buffer
+	n, err := b.ReadFrom(io.LimitReader(f, limit+1))
+	if err == nil && n > limit {
+		err = fmt.Errorf("%s is longer than %d bytes", path, limit)
+	}
+	return b.Bytes(), err
+}
