@@ -167,7 +167,7 @@ func TestDocumentedFields(t *testing.T) {
 			walk(field.Type)
 		}
 	}
-	for _, v := range []any{runEnvelope{}, Event{}, Proof{}, Trial{}, Load{}, Series{}} {
+	for _, v := range []any{runEnvelope{}, Event{}, Begun{}, Progress{}, Proof{}, Abandoned{}, Trial{}, Load{}, Series{}} {
 		walk(reflect.TypeOf(v))
 	}
 	for _, name := range []string{planFile, resolvedFile, asideFolder + "/", trialsFolder + "/", logsFolder + "/", reserveFile} {
