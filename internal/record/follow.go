@@ -78,6 +78,7 @@ type follower struct {
 	// What is known of the events up to scanned, which are ahead of those that were given: the files in a
 	// folder are those of its last life.
 	scanned  int64
+	format   int
 	lives    map[string]life
 	complete bool
 }
@@ -113,6 +114,9 @@ func (f *follower) start() (err error) {
 	}
 	if err := f.scan(); err != nil {
 		return err
+	}
+	if f.format != 0 && !readable(f.format) {
+		return &VersionError{eventsFile, f.format}
 	}
 	if f.at.events > f.scanned || !f.lineBegins(f.at.events) {
 		return ErrPosition
@@ -177,6 +181,11 @@ func (f *follower) size() (int64, error) {
 func (f *follower) note(e Event, at int64) {
 	f.complete = false
 	switch e.Kind {
+	case EventRun:
+		var fields struct{ Run struct{ Format int } }
+		if json.Unmarshal(e.Fields, &fields) == nil {
+			f.format = fields.Run.Format
+		}
 	case EventBegun:
 		f.lives[e.folder()] = life{began: at, said: true}
 	case EventTrial, EventAbandoned:
@@ -392,15 +401,15 @@ func (f *follower) drain(t *under) error {
 	if files == nil {
 		return nil
 	}
-	err := drainFile(f, files.load, &t.load, func(l *Load) Item { return Item{Trial: t.folder, Load: l} })
+	err := drainFile(f, files.load, &t.load, loadDecoder(f.format), func(l *Load) Item { return Item{Trial: t.folder, Load: l} })
 	if err != nil {
 		return err
 	}
-	return drainFile(f, files.series, &t.series, func(s *Series) Item { return Item{Trial: t.folder, Series: s} })
+	return drainFile(f, files.series, &t.series, decode[Series], func(s *Series) Item { return Item{Trial: t.folder, Series: s} })
 }
 
 // drainFile gives the lines of a file from an offset on, which it moves.
-func drainFile[T any](f *follower, file *os.File, offset *int64, item func(*T) Item) error {
+func drainFile[T any](f *follower, file *os.File, offset *int64, decode func([]byte) (T, error), item func(*T) Item) error {
 	if file == nil {
 		return nil
 	}
@@ -410,7 +419,8 @@ func drainFile[T any](f *follower, file *os.File, offset *int64, item func(*T) I
 	}
 	base := *offset
 	for l := range lines(io.NewSectionReader(file, base, info.Size()-base)) {
-		v, err := new(T), l.err
+		var v T
+		err := l.err
 		switch {
 		case errors.Is(err, errTorn):
 			return nil
@@ -420,9 +430,9 @@ func drainFile[T any](f *follower, file *os.File, offset *int64, item func(*T) I
 			*offset = base + l.offset + l.size
 		}
 		if err == nil {
-			err = json.Unmarshal(l.record, v)
+			v, err = decode(l.record)
 		}
-		i := item(v)
+		i := item(&v)
 		if err != nil {
 			i = Item{}
 			err = &LineError{File: file.Name(), Offset: base + l.offset, What: err.Error()}

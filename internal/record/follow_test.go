@@ -494,6 +494,26 @@ func rewriteEvents(t *testing.T, dir string, keep func(Event) bool) {
 	check(t, os.WriteFile(filepath.Join(dir, eventsFile), out, fileMode))
 }
 
+// A run of format 1 is followed too: the windows are those that a reader of the whole run gets.
+func TestFollowFormat1(t *testing.T) {
+	var want, got []string
+	for _, trial := range mustOpen(t, old).Trials() {
+		for l, err := range trial.Loads() {
+			check(t, err)
+			want = append(want, trial.Folder+string(asJSON(t, l)))
+		}
+	}
+	for i, err := range Follow(t.Context(), old, Position{}) {
+		check(t, err)
+		if i.Load != nil {
+			got = append(got, i.Trial+string(asJSON(t, i.Load)))
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" || len(want) < 12 {
+		t.Errorf("%d lines (-opened +followed)\n%s", len(want), diff)
+	}
+}
+
 func TestFollowRefuses(t *testing.T) {
 	dir := turbulent(t)
 	for from, want := range map[string]error{"3": ErrPosition, "99999999": ErrPosition, "0": nil} {

@@ -340,10 +340,15 @@ func (t TrialState) Trial() (Trial, error) {
 // LineError and the rest follows. It reads unfinished and damaged trials too:
 // what their lines say is then proven line by line only.
 func (t TrialState) Loads() iter.Seq2[Load, error] {
-	if t.format == 1 {
-		return records(t.dir, loadFile, decodeLoad1)
+	return records(t.dir, loadFile, loadDecoder(t.format))
+}
+
+// loadDecoder is what reads the records of load.jsonl in a run of that format.
+func loadDecoder(format int) func([]byte) (Load, error) {
+	if format == 1 {
+		return decodeLoad1
 	}
-	return records(t.dir, loadFile, decode[Load])
+	return decode[Load]
 }
 
 // Series yields the lines of series.jsonl like Loads.
