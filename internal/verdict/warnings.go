@@ -5,7 +5,7 @@ import "fmt"
 // warn says what a reader must know before the claims.
 func (r *Result) warn(t *Table, blocks, names []string, all []pair) {
 	if len(names) < 2 {
-		r.add(WarnNoPairs, "there are %s: a verdict takes two", plural(len(names), "target"))
+		r.add(WarnNoPairs, "%s: a verdict takes two", plural(len(names), "target"))
 		return
 	}
 	for _, name := range names {
@@ -35,12 +35,12 @@ func (r *Result) warnFew(all []pair) {
 	if few == 0 {
 		return
 	}
-	which := plural(few, "pair")
-	if few == len(all) {
-		which = "every pair"
+	which := "any verdict"
+	if few < len(all) {
+		which = "a verdict on " + plural(few, "pair")
 	}
-	r.add(WarnTooFewBlocks, "too few blocks for any verdict on %s: %s at the least, and a verdict over %s takes %d, so %d more",
-		which, plural(least, "complete block"), plural(len(all), "pair"), r.FewestBlocks, r.FewestBlocks-least)
+	r.add(WarnTooFewBlocks, "too few blocks for %s: %d complete, and any verdict over %s takes %d, so %d more",
+		which, least, plural(len(all), "pair"), r.FewestBlocks, r.FewestBlocks-least)
 }
 
 func (r *Result) add(code, format string, args ...any) {

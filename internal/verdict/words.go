@@ -54,9 +54,9 @@ func (r Result) outlook(c Comparison) string {
 	case c.BlocksNeeded == 0:
 		return fmt.Sprintf("no verdict takes fewer than %d blocks", r.FewestBlocks)
 	case c.BlocksNeeded >= mostBlocks:
-		return fmt.Sprintf("more than %s blocks would be needed to tell %s", thousands(strconv.Itoa(mostBlocks)), r.delta())
+		return fmt.Sprintf("not even %s blocks would tell %s", thousands(strconv.Itoa(mostBlocks)), r.delta())
 	case int(c.BlocksNeeded) <= c.Blocks:
-		return "they may be so close to " + r.delta() + " apart that more blocks would not tell"
+		return "they may be just about " + r.delta() + " apart"
 	}
 	return fmt.Sprintf("about %s blocks would tell %s", thousands(strconv.Itoa(int(c.BlocksNeeded))), r.delta())
 }

@@ -29,12 +29,12 @@ func TestWords(t *testing.T) {
 		{open(7, 14), "not told apart; about 14 blocks would tell 3 %", "a and b are not told apart; about 14 blocks would tell 3 %"},
 		{open(7, 1234), "not told apart; about 1,234 blocks would tell 3 %", "a and b are not told apart; about 1,234 blocks would tell 3 %"},
 		{
-			open(7, mostBlocks), "not told apart; more than 1,000,000 blocks would be needed to tell 3 %",
-			"a and b are not told apart; more than 1,000,000 blocks would be needed to tell 3 %",
+			open(7, mostBlocks), "not told apart; not even 1,000,000 blocks would tell 3 %",
+			"a and b are not told apart; not even 1,000,000 blocks would tell 3 %",
 		},
 		{
-			open(20, 14), "not told apart; they may be so close to 3 % apart that more blocks would not tell",
-			"a and b are not told apart; they may be so close to 3 % apart that more blocks would not tell",
+			open(20, 14), "not told apart; they may be just about 3 % apart",
+			"a and b are not told apart; they may be just about 3 % apart",
 		},
 		{open(1, 0), "not told apart; no verdict takes fewer than 6 blocks", "a and b are not told apart; no verdict takes fewer than 6 blocks"},
 	} {

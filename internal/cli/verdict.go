@@ -1,0 +1,134 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"bakeoff/internal/verdict"
+)
+
+// verdictFlags are the flags of bakeoff verdict.
+type verdictFlags struct {
+	better string
+	delta  string
+	seed   uint64
+	json   bool
+}
+
+func verdictCommand(env Env) *cobra.Command {
+	var f verdictFlags
+	cmd := &cobra.Command{
+		Use:     "verdict FILE.csv",
+		Short:   "say what anyone's figures may claim: the statistics alone",
+		Long:    verdictHelp,
+		Example: verdictExamples,
+		Args:    exactly(1, "one file, or - for standard input"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			o, err := f.options()
+			if err != nil {
+				return err
+			}
+			return writeVerdict(env, o, f.json, args[0])
+		},
+	}
+	cmd.Flags().StringVar(&f.better, "better", string(verdict.Higher), "which values are better: higher or lower")
+	cmd.Flags().StringVar(&f.delta, "delta", "3%", "the smallest difference that matters")
+	cmd.Flags().Uint64Var(&f.seed, "seed", 1, "of the sign flips that are drawn where a pair has more than 20 blocks")
+	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
+	return cmd
+}
+
+const verdictHelp = `verdict reads one value per block and target, and says for each pair of targets
+whether one is better, both are equivalent, or neither is shown; and the ranks that each may have.
+
+The file is CSV; its first line names the columns block, target and value, in any
+order. A block is one stretch of time in which every target was measured once,
+in random order; a value is above 0: a rate, a time, a size. Only blocks that have a
+value of both targets count for a pair.
+
+Ratios are compared, within blocks: Student's paired t-test on their logarithms,
+adjusted over all pairs by Holm's method. "better" also takes an estimate above
+--delta, and what is claimed is the end of the interval nearest to no difference, never
+the estimate. "within 3 %, a tie" is shown by two one-sided tests. All else is "not told apart",
+with the number of blocks that would tell --delta. Percentages are of the smaller
+value. docs/method.md has every rule with its reason.
+
+A verdict speaks of what varied between the blocks. Blocks of one day on one
+machine say nothing of other days and machines.
+
+exit status: 0 judged, whatever the verdict; 2 a file or flag that is not as it should be`
+
+const verdictExamples = `  bakeoff verdict throughput.csv
+  bakeoff verdict --better lower --delta 5% --json p99.csv
+  sort -u runs/*.csv | bakeoff verdict -`
+
+func (f *verdictFlags) options() (verdict.Options, error) {
+	o := verdict.Options{Better: verdict.Direction(f.better), Seed: f.seed}
+	if o.Better != verdict.Higher && o.Better != verdict.Lower {
+		return o, usageError{fmt.Errorf("--better is %q (there are: higher, lower)", f.better)}
+	}
+	text, isPercent := strings.CutSuffix(strings.TrimSpace(f.delta), "%")
+	percent, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+	if !isPercent || err != nil || !(percent > 0 && percent < 100) {
+		return o, usageError{fmt.Errorf("--delta is %q: write a percentage above 0%% and below 100%%, such as 3%%", f.delta)}
+	}
+	o.Delta = percent / 100
+	return o, nil
+}
+
+// writeVerdict reads a file, judges, and prints.
+func writeVerdict(env Env, o verdict.Options, asJSON bool, path string) error {
+	table, err := readValues(env, path)
+	if err != nil {
+		return err
+	}
+	r, err := verdict.Judge(table, o)
+	if err != nil {
+		return err
+	}
+	if !asJSON {
+		return verdict.WriteText(env.Stdout, r, width(env.Stdout))
+	}
+	enc := json.NewEncoder(env.Stdout)
+	enc.SetIndent("", "  ")
+	return enc.Encode(r)
+}
+
+// readValues reads the CSV file at path, or standard input.
+func readValues(env Env, path string) (*verdict.Table, error) {
+	name, in := "standard input", env.Stdin
+	if path != "-" {
+		file, err := os.Open(path)
+		if err != nil {
+			return nil, usageError{fmt.Errorf("verdict: %w", err)}
+		}
+		defer file.Close()
+		name, in = path, file
+	}
+	data, err := io.ReadAll(io.LimitReader(in, maxValues+1))
+	var atPath *fs.PathError
+	switch {
+	case errors.As(err, &atPath):
+		return nil, usageError{fmt.Errorf("verdict: %w", err)}
+	case err != nil:
+		return nil, fmt.Errorf("verdict: read %s: %w", name, err)
+	case len(data) > maxValues:
+		return nil, usageError{fmt.Errorf("%s is larger than %d MiB", name, maxValues>>20)}
+	}
+	table, err := verdict.ReadCSV(name, data)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return table, nil
+}
+
+// maxValues bounds a file of values, in bytes.
+const maxValues = 16 << 20
