@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bakeoff/internal/report"
+	"bakeoff/internal/show"
 	"bakeoff/internal/verdict"
 )
 
@@ -95,7 +97,7 @@ func writeVerdict(env Env, o verdict.Options, asJSON bool, path string) error {
 		return err
 	}
 	if !asJSON {
-		return verdict.WriteText(env.Stdout, r, width(env.Stdout))
+		return report.WriteVerdict(env.Stdout, r, show.Columns(env.Stdout))
 	}
 	enc := json.NewEncoder(env.Stdout)
 	enc.SetIndent("", "  ")

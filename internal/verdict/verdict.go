@@ -206,6 +206,19 @@ func Judge(t *Table, o Options) (Result, error) {
 	return r, nil
 }
 
+// Pair is the comparison of two targets, told of a.
+func (r Result) Pair(a, b string) (Comparison, bool) {
+	for _, c := range r.Comparisons {
+		switch {
+		case c.A == a && c.B == b:
+			return c, true
+		case c.A == b && c.B == a:
+			return c.Mirror(), true
+		}
+	}
+	return Comparison{}, false
+}
+
 // compare fills the comparisons from the pairs, in their order.
 func (r *Result) compare(all []pair, o Options) {
 	ps, tost := make([]float64, len(all)), make([]float64, len(all))

@@ -61,9 +61,11 @@ func (r Result) outlook(c Comparison) string {
 	return fmt.Sprintf("about %s blocks would tell %s", thousands(strconv.Itoa(int(c.BlocksNeeded))), r.delta())
 }
 
-// delta is the margin as a percentage: "3 %", "2.5 %".
-func (r Result) delta() string {
-	return strconv.FormatFloat(math.Round(r.Delta*1e8)/1e6, 'f', -1, 64) + " %"
+func (r Result) delta() string { return Margin(r.Delta) }
+
+// Margin is delta as a percentage: "3 %", "2.5 %".
+func Margin(delta float64) string {
+	return strconv.FormatFloat(math.Round(delta*1e8)/1e6, 'f', -1, 64) + " %"
 }
 
 // Head is the verdict on all targets in one sentence without a full stop, fit to be quoted; empty without a target.
@@ -102,6 +104,8 @@ func (r Result) leaders(names []string) string {
 		return names[0] + " may be the best, and is not shown to be better than every other"
 	case tied:
 		return fmt.Sprintf("%s are a tie, within %s", list(names), r.delta())
+	case len(names) == len(r.Targets):
+		return "no target is shown to be better than another"
 	}
 	return "which is the best of " + list(names) + " is not told"
 }

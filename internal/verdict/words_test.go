@@ -94,7 +94,7 @@ func TestHead(t *testing.T) {
 		},
 		{
 			map[string][]float64{"a": around(100, 0.2, 9, 0), "b": around(110, 0.2, 9, 1), "c": around(115, 0.2, 9, 2)},
-			"which is the best of c, b and a is not told",
+			"no target is shown to be better than another",
 		},
 		{
 			map[string][]float64{"a": around(50, 0.002, 9, 0), "b": around(130, 0.1, 9, 1), "c": around(135, 0.1, 9, 2)},
