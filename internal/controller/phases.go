@@ -50,9 +50,35 @@ func (r *run) phaseOf(number int, p plan.Phase) load.Phase {
 		Timeout: time.Duration(p.Timeout), Reconnect: p.Reconnect, CheckShare: p.CheckShare, HTTP2: r.o.Plan.Agents.HTTP2,
 	}
 	if p.RateOfPilot > 0 && r.pilot != nil {
-		out.Rate = math.Floor(p.RateOfPilot * r.pilot.Throughput[r.pilot.Slowest])
+		out.Rate = rateOf(p.RateOfPilot, r.pilot.Throughput[r.pilot.Slowest])
 	}
 	return out
+}
+
+// rateOf is the share of a throughput as a rate: whole, and with two digits after the point where it is small.
+func rateOf(share, throughput float64) float64 {
+	rate := share * throughput
+	if rate >= 100 {
+		return math.Floor(rate)
+	}
+	return math.Floor(100*rate) / 100
+}
+
+// fewestArrivals is how many arrivals an open phase must expect: of fewer nothing can be said.
+const fewestArrivals = 10
+
+// tooFew says why an open phase is not run: it would have hardly any arrivals. Nil where it has enough.
+func (r *run) tooFew(p load.Phase) error {
+	expected := p.Rate * p.Duration.Seconds()
+	if p.Model != load.Open || expected >= fewestArrivals {
+		return nil
+	}
+	from := ""
+	if i := p.Number - 1; r.o.Plan.Phases[i].RateOfPilot > 0 {
+		from = fmt.Sprintf(" (%v of the %.2f/s of %s in the pilot)", r.o.Plan.Phases[i].RateOfPilot, r.pilot.Throughput[r.pilot.Slowest], r.pilot.Slowest)
+	}
+	return fmt.Errorf("phase %s: %v requests per second%s for %v are %.1f arrivals, at least %d are needed: give the phase more time or a higher rate",
+		p.Name, p.Rate, from, p.Duration, expected, fewestArrivals)
 }
 
 // pilotConnections is the number of connections of the plan's first closed

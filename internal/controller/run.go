@@ -168,7 +168,7 @@ func (r *run) block(ctx context.Context, places []plan.Trial) error {
 			if err != nil {
 				return err
 			}
-			if rec.Status != record.Valid && rec.Attempt < r.attempts() {
+			if rec.Status != record.Valid && tried(t) < r.attempts() {
 				again = append(again, t)
 			}
 		}
@@ -248,6 +248,9 @@ func (r *run) remember(rec record.Trial) {
 	r.starts.add(rec)
 	at := place{rec.Block, rec.Target}
 	r.tried[at] = max(r.tried[at], rec.Attempt)
+	if slices.ContainsFunc(rec.Reasons, func(reason record.Reason) bool { return reason.Code == record.CodeTooFewArrivals }) {
+		r.tried[at] = r.attempts() // it would be so again
+	}
 	r.last[rec.Block] = max(r.last[rec.Block], rec.Position)
 	if rec.Status != record.Valid {
 		return

@@ -140,6 +140,10 @@ func (t *trial) load(ctx context.Context) error {
 	sources := append(t.d.sources(), t.run.sources()...)
 	t.sampler = t.run.o.Venue.Sample(context.WithoutCancel(ctx), sources, t.run.stage.gauges(), t.writer.Series)
 	for i, phase := range t.phases {
+		if few := t.run.tooFew(phase); few != nil {
+			t.refuse(record.CodeTooFewArrivals, few)
+			break
+		}
 		err := t.step(phase.Name, func() error { return t.phase(ctx, phase, i == len(t.phases)-1) })
 		if err != nil || t.rec.Status != record.Valid || ctx.Err() != nil {
 			return errors.Join(err, t.sampler.Stop())

@@ -23,6 +23,7 @@ const (
 	CodeWrongAnswers     = "wrong-answers"     // gate: too many requests were not answered correctly
 	CodeGeneratorLimited = "generator-limited" // gate: an agent was the limit, not the target
 	CodeDisturbedHost    = "disturbed-host"    // gate: others used the machine during the load
+	CodeTooFewArrivals   = "too-few-arrivals"  // an open phase would have had hardly any arrivals, and was not run
 	CodeNotStopped       = "not-stopped"       // the target could not be stopped
 	CodeInterrupted      = "interrupted"       // the user ended the run
 	CodeRunEnded         = "run-ended"         // an error ended the run

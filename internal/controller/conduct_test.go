@@ -1,0 +1,571 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"bakeoff/internal/fleet"
+	"bakeoff/internal/record"
+	"bakeoff/internal/stats"
+	"bakeoff/internal/target"
+)
+
+// Whole runs in virtual time, on a fake venue and a fake loader: their order, repeats, resume,
+// pilot and end, and every reason for which a trial or a run is refused.
+
+const (
+	twoTargets = "targets: [flask, fastapi]\nwarmup: 1s\n"
+	oneTarget  = "targets: [flask]\nwarmup: 1s\n"
+	closedOnly = "phases: [{name: closed, model: closed, connections: 32, duration: 10s}]\n"
+)
+
+// conducted runs the world's plan and wants it to end with an error of these words, or without one.
+func conducted(t *testing.T, o Options, words ...string) (dir string, err error) {
+	t.Helper()
+	dir, err = Run(t.Context(), o)
+	wantError(t, err, words...)
+	return dir, err
+}
+
+func wantList(t *testing.T, what string, got []string, want ...string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("%s:\n  %s\nwant\n  %s", what, strings.Join(got, "\n  "), strings.Join(want, "\n  "))
+	}
+}
+
+func TestRunInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		o := w.options(t, "blocks: 2\nseed: 3\n"+twoTargets+closedOnly)
+		dir, _ := conducted(t, o)
+		want := []string{"database starts", "agents start"}
+		var trials []string
+		for _, at := range o.Plan.Trials() {
+			for _, step := range []string{"start %s", "check %s before", "load %s warmup", "load %s closed", "check %s after", "stop %s"} {
+				want = append(want, fmt.Sprintf(step, at.Target))
+			}
+			trials = append(trials, fmt.Sprintf("%d-%d-%s valid", at.Block, at.Position, at.Target))
+		}
+		want = append(want, "agents end", "database stops")
+		wantList(t, "what happened", w.happened(""), want...)
+		wantList(t, "trials", trialsOf(t, dir), trials...)
+		rec := runOf(t, dir)
+		if rec.Status != record.Complete || rec.Platform != "fake" || rec.Measured != 40 || !slices.Contains(rec.Notes, "agents are faked") {
+			t.Errorf("run.json: %s on %s, measured %v s, notes %q", rec.Status, rec.Platform, rec.Measured, rec.Notes)
+		}
+		if w.healed != 4 || rec.Wall < 4*(3+1+10) {
+			t.Errorf("healed %d times, wall %v s", w.healed, rec.Wall)
+		}
+	})
+}
+
+// A trial that stays invalid is tried twice again, at the end of its block; the blocks go on.
+func TestRepeats(t *testing.T) {
+	bad := act{fails: before}
+	for name, c := range map[string]struct {
+		short  bool
+		script []act
+		starts int
+		trials []string
+		words  []string
+	}{
+		"once": {false, []act{bad}, 3, []string{
+			"1-1-fastapi valid", "1-2-flask invalid contract", "1-3-flask valid", "2-1-flask valid", "2-2-fastapi valid",
+		}, nil},
+		"always": {false, []act{bad, bad, bad}, 4, []string{
+			"1-1-fastapi valid", "1-2-flask invalid contract", "1-3-flask invalid contract", "1-4-flask invalid contract",
+			"2-1-flask valid", "2-2-fastapi valid",
+		}, []string{"a target lacks enough valid trials", "flask has none in 1 of 2 blocks"}},
+		"never in a short run": {true, []act{bad}, 2, []string{
+			"1-1-fastapi valid", "1-2-flask invalid contract", "2-1-flask valid", "2-2-fastapi valid",
+		}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				w.script["flask"] = c.script
+				o := w.options(t, "blocks: 2\nseed: 1\n"+twoTargets+closedOnly)
+				o.Short = c.short
+				dir, _ := conducted(t, o, c.words...)
+				wantList(t, "trials", trialsOf(t, dir), c.trials...)
+				if w.at["flask"] != c.starts {
+					t.Errorf("flask was started %d times, want %d", w.at["flask"], c.starts)
+				}
+				loads := len(w.happened("load flask"))
+				if want := 2 * (c.starts - len(slices.DeleteFunc(slices.Clone(c.trials), func(l string) bool { return !strings.Contains(l, "contract") }))); loads != want {
+					t.Errorf("%d loads of flask, want %d: a target that fails its check is not loaded", loads, want)
+				}
+			})
+		})
+	}
+}
+
+// Every reason for which a trial is refused, each by what causes it.
+func TestReasonsOfTrials(t *testing.T) {
+	phases := func(change func(p *phaseFaked)) act {
+		return act{phase: func(p *phaseFaked) {
+			if p.task.Phase.Number > 0 {
+				change(p)
+			}
+		}}
+	}
+	seen := map[string]bool{"": true}
+	for _, c := range []struct {
+		name       string
+		act        act
+		stolen     bool
+		code, text string
+	}{
+		{"not ready", act{deploy: errFaked}, false, record.CodeNotReady, "faked"},
+		{"no overlap", act{deploy: fmt.Errorf("flask-1: %w", target.ErrNoOverlap)}, false, record.CodeNoOverlap, "no proof"},
+		{"too many connections", act{open: 201}, false, record.CodeNotReady, "201 database connections are open after the start, the budget is 200"},
+		{"wrong before", act{fails: before}, false, record.CodeContract, "1 of 1 checks failed before the load"},
+		{"wrong after", act{fails: after}, false, record.CodeContract, "1 of 1 checks failed after the load"},
+		{"worker gone", act{intact: errFaked}, false, record.CodeWorkerGone, "phase warmup: faked"},
+		{"not stopped", act{stop: errFaked}, false, record.CodeNotStopped, "faked"},
+		{"agent lost", phases(func(p *phaseFaked) { p.lost = []fleet.Lost{{Agent: 1, Why: "silent for 2s"}} }), false,
+			record.CodeAgentLost, "agent 1 in phase closed: silent for 2s"},
+		{"books", phases(func(p *phaseFaked) { p.books.OK-- }), false, record.CodeBooks, "phase closed"},
+		{"statements", phases(func(p *phaseFaked) { p.reads++ }), false, record.CodeWitness, "the database counted 1001"},
+		{"a balancer's count", phases(func(p *phaseFaked) { p.requests-- }), false, record.CodeWitness, "the balancer counted 999"},
+		{"wrong answers", phases(func(p *phaseFaked) {
+			p.books.OK, p.books.Bad, p.outcomes = p.books.OK-2, 2, map[string]int64{"wrong id": 2}
+		}), false, record.CodeWrongAnswers, "bad 2, timeout 0, error 0, dropped 0 (wrong id 2)"},
+		{"late", phases(func(p *phaseFaked) { p.late = 5 * time.Millisecond }), false, record.CodeGeneratorLimited, "agent 0"},
+		{"late, with the host's help", phases(func(p *phaseFaked) { p.late = 5 * time.Millisecond }), true, record.CodeDisturbedHost, "took 10.0 %"},
+	} {
+		seen[c.code] = true
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				if c.stolen {
+					w.stolen = func(at time.Duration) time.Duration { return at / 10 }
+				}
+				w.script["flask"] = []act{c.act}
+				phase := closedOnly
+				if c.act.phase != nil {
+					phase = strings.Replace(closedOnly, "model: closed", "model: open, rate: 100", 1)
+				}
+				dir, _ := conducted(t, w.options(t, "blocks: 1\n"+oneTarget+phase))
+				wantList(t, "trials", trialsOf(t, dir), "1-1-flask invalid "+c.code, "1-2-flask valid")
+				if reason := reasonsOf(t, dir)[0]; !strings.Contains(reason.Text, c.text) {
+					t.Errorf("reason %+v, want %q in it", reason, c.text)
+				}
+				wantList(t, "starts and stops", w.happened("start", "stop"), "start flask", "stop flask", "start flask", "stop flask")
+			})
+		})
+	}
+	seen[record.CodeInterrupted], seen[record.CodeRunEnded] = true, true // TestRunEnds
+	seen[record.CodeTooFewArrivals] = true                               // TestTooFewArrivals
+	seen[record.CodeNoAnswer] = true                                     // of running servers, which have no venue
+	for _, code := range codes(t) {
+		if !seen[code] {
+			t.Errorf("nothing here is refused with the code %s", code)
+		}
+	}
+}
+
+// codes are all that a record may have.
+func codes(t *testing.T) []string {
+	t.Helper()
+	source, err := os.ReadFile("../record/reason.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, found := range regexp.MustCompile(`(?m)^\tCode\w+ += "([a-z-]+)"`).FindAllSubmatch(source, -1) {
+		out = append(out, string(found[1]))
+	}
+	if len(out) < 10 {
+		t.Fatalf("found only the codes %q", out)
+	}
+	return out
+}
+
+// reasonsOf are those of all trials.
+func reasonsOf(t *testing.T, dir string) []record.Reason {
+	t.Helper()
+	r, err := record.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []record.Reason
+	for _, state := range r.Trials() {
+		trial, err := state.Trial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, trial.Reasons...)
+	}
+	return out
+}
+
+// Before a trial is repeated the controller waits, for 20 s at most, until the host leaves the machine alone.
+func TestRepeatAwaitsAQuietMachine(t *testing.T) {
+	for name, c := range map[string]struct {
+		until  time.Duration // the host takes a tenth of the time until then
+		waited time.Duration
+	}{
+		"quiet":         {0, time.Second},
+		"for a while":   {30 * time.Second, 14 * time.Second},
+		"all the while": {time.Hour, 20 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				w.stolen = func(at time.Duration) time.Duration { return min(at, c.until) / 10 }
+				var ended, again time.Time
+				w.script["flask"] = []act{{deploy: errFaked, stop: nil}}
+				o := w.options(t, "blocks: 1\n"+oneTarget+closedOnly)
+				o.Progress = func(e Event) {
+					switch {
+					case e.Text == "stopping" && ended.IsZero():
+						time.Sleep(14 * time.Second)
+						ended = time.Now()
+					case e.Text == "starting" && e.Attempt == 2:
+						again = time.Now()
+					}
+				}
+				conducted(t, o)
+				if got := again.Sub(ended).Round(time.Second); got != c.waited {
+					t.Errorf("waited %v, want %v", got, c.waited)
+				}
+			})
+		})
+	}
+}
+
+// The pilot's throughput is that of right answers, and the rate of an open phase follows from the slowest.
+func TestPilot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.script["flask"] = []act{{phase: func(p *phaseFaked) {
+			if p.task.Phase.Number == pilotPhase {
+				p.books = stats.Books{Planned: 10_010, Sent: 10_010, OK: 10_000, Bad: 10}
+			}
+			p.reads, p.requests = p.books.Sent, p.books.Sent
+		}}}
+		w.script["fastapi"] = []act{{phase: func(p *phaseFaked) {
+			if p.task.Phase.Number == pilotPhase {
+				p.books = stats.Books{Planned: 10_005, Sent: 10_005, OK: 10_005}
+			}
+			p.reads, p.requests = p.books.Sent, p.books.Sent
+		}}}
+		o := w.options(t, "blocks: 1\npilot: 10s\n"+twoTargets+
+			"phases: [{name: open, model: open, rate_of_pilot: 0.5, connections: 32, duration: 10s}]\n")
+		dir, _ := conducted(t, o)
+		rec := runOf(t, dir)
+		if p := rec.Pilot; p == nil || p.Throughput["flask"] != 1000 || p.Throughput["fastapi"] != 1000.5 || p.Slowest != "flask" {
+			t.Errorf("pilot %+v", p)
+		}
+		rates := 0
+		for _, task := range w.tasks {
+			if task.Phase.Name == "open" {
+				if rates++; task.Phase.Rate != 500 {
+					t.Errorf("rate %v, want half of 1000", task.Phase.Rate)
+				}
+			}
+		}
+		if rates != 2 {
+			t.Errorf("%d open phases", rates)
+		}
+	})
+}
+
+// A rate that the pilot makes tiny is that phase's reason: the phases before it are measured, the run goes on, and
+// nothing is repeated, for it would be so again.
+func TestTooFewArrivals(t *testing.T) {
+	for answers, text := range map[int64]string{
+		13: "phase open: 0.78 requests per second (0.6 of the 1.30/s of flask in the pilot) for 10s are 7.8 arrivals, at least 10 are needed",
+		20: "",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			w.script["flask"] = []act{{phase: func(p *phaseFaked) {
+				if p.task.Phase.Number == pilotPhase {
+					p.books = stats.Books{Planned: answers, Sent: answers, OK: answers}
+					p.reads, p.requests = answers, answers
+				}
+			}}}
+			o := w.options(t, "blocks: 1\nseed: 1\npilot: 10s\n"+twoTargets+
+				"phases: [{model: closed, connections: 32, duration: 10s}, {model: open, rate_of_pilot: 0.6, connections: 32, duration: 10s}]\n")
+			if text == "" {
+				conducted(t, o)
+				return
+			}
+			dir, err := conducted(t, o, "flask has none in 1 of 1 block")
+			if !errors.Is(err, ErrTooFewValid) {
+				t.Error(err)
+			}
+			for _, reason := range reasonsOf(t, dir) {
+				if reason.Code != record.CodeTooFewArrivals || !strings.Contains(reason.Text, text) {
+					t.Errorf("reason %+v", reason)
+				}
+			}
+			wantList(t, "trials", trialsOf(t, dir)[2:], "1-1-fastapi invalid too-few-arrivals", "1-2-flask invalid too-few-arrivals")
+			if closed, open := len(w.happened("load flask closed")), len(w.happened("load flask open")); closed != 1 || open != 0 {
+				t.Errorf("%d closed and %d open phases of flask", closed, open)
+			}
+			before := len(w.happened("load"))
+			o.Resume = dir
+			if _, err := Run(t.Context(), o); !errors.Is(err, record.ErrComplete) || len(w.happened("load")) != before {
+				t.Errorf("resumed: %v", err)
+			}
+		})
+	}
+}
+
+// What ends a whole run: the run directory says why, and everything is stopped.
+func TestRunEnds(t *testing.T) {
+	open := strings.Replace(closedOnly, "model: closed", "model: open, rate: 100", 1)
+	for name, c := range map[string]struct {
+		arrange func(*world, *Options)
+		trials  []string
+		reason  string
+		err     error
+	}{
+		"the table is another": {
+			func(w *world, _ *Options) {
+				w.look = func(n int) error {
+					if n == 2 {
+						return errFaked
+					}
+					return nil
+				}
+			}, []string{"1-1-flask valid", "2-1-flask aborted run-ended"}, "before block 2, flask: faked", errFaked,
+		},
+		"the table changed": {
+			func(w *world, _ *Options) { w.ended = "0000" },
+			[]string{"1-1-flask valid", "2-1-flask valid"}, "the table changed during the run: its digest is 0000", nil,
+		},
+		"the fill is not the rows": {
+			func(w *world, _ *Options) { w.filled = "1111" }, nil, "the digest of the table is 1111, that of the rows", nil,
+		},
+		"the check cannot be made": {
+			func(w *world, _ *Options) { w.script["flask"] = []act{{check: errFaked}} },
+			[]string{"1-1-flask aborted run-ended"}, "faked", errFaked,
+		},
+		"the load fails": {
+			func(w *world, _ *Options) {
+				w.script["flask"] = []act{{phase: func(p *phaseFaked) { p.err = errFaked }}}
+			},
+			[]string{"1-1-flask aborted run-ended"}, "phase warmup: faked", errFaked,
+		},
+		"no agents": {
+			func(_ *world, o *Options) {
+				o.Load = func(context.Context, string) (Loader, error) { return nil, errFaked }
+			}, nil, "agents: faked", errFaked,
+		},
+		"it takes too long": {
+			func(_ *world, o *Options) { o.MaxTime = 20 * time.Second },
+			[]string{"1-1-flask valid", "2-1-flask aborted interrupted"}, "the run took longer than --max-time 20s", nil,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				o := w.options(t, "blocks: 2\n"+oneTarget+open)
+				c.arrange(w, &o)
+				dir, err := conducted(t, o, c.reason)
+				if c.err != nil && !errors.Is(err, c.err) {
+					t.Errorf("error %v is not %v", err, c.err)
+				}
+				wantList(t, "trials", trialsOf(t, dir), c.trials...)
+				if rec := runOf(t, dir); rec.Status != record.Aborted || !strings.Contains(rec.Reason, c.reason) {
+					t.Errorf("run.json: %s: %s", rec.Status, rec.Reason)
+				}
+				if starts, stops := w.happened("start"), w.happened("stop"); len(starts) != len(stops) || w.notes[len(w.notes)-1][:14] != "database stops" {
+					t.Errorf("left running: %q", w.notes)
+				}
+			})
+		})
+	}
+}
+
+// interrupted runs the plan until the user interrupts it in that phase of that deployment.
+func interrupted(t *testing.T, w *world, o Options, name string, deployment, phase int) string {
+	t.Helper()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	script := make([]act, deployment)
+	script[deployment-1].phase = func(p *phaseFaked) {
+		if p.task.Phase.Number == phase {
+			time.AfterFunc(time.Second, func() { cancel(ErrInterrupted) })
+		}
+	}
+	w.script[name] = script
+	dir, err := Run(ctx, o)
+	if !errors.Is(err, ErrInterrupted) {
+		t.Fatalf("run ends with %v", err)
+	}
+	return dir
+}
+
+// An interrupted run is stopped in less time, and can be gone on with: what is done is not done again.
+func TestResume(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		o := w.options(t, "blocks: 3\npilot: 5s\nseed: 1\n"+twoTargets+closedOnly)
+		dir := interrupted(t, w, o, "flask", 3, 1)
+		before := trialsOf(t, dir)
+		if last := before[len(before)-1]; !strings.HasSuffix(last, "flask aborted interrupted") {
+			t.Errorf("last trial: %s", last)
+		}
+		if stop := w.notes[len(w.notes)-3]; stop != "stop flask within 4s" {
+			t.Errorf("the user waits for %q", stop)
+		}
+		w.script, w.notes = map[string][]act{}, nil
+		o.Resume = dir
+		if got, _ := conducted(t, o); got != dir {
+			t.Errorf("went on in %s", got)
+		}
+		var trials []string
+		for _, at := range o.Plan.Trials() {
+			trials = append(trials, fmt.Sprintf("%d-%d-%s valid", at.Block, at.Position, at.Target))
+		}
+		wantList(t, "trials", trialsOf(t, dir), trials...)
+		if starts, done := len(w.happened("start")), len(before)-1; starts != len(trials)-done {
+			t.Errorf("%d trials were done before and %d after, of %d", done, starts, len(trials))
+		}
+		if rec := runOf(t, dir); rec.Status != record.Complete {
+			t.Errorf("run.json: %s", rec.Status)
+		}
+	})
+}
+
+// A run goes on only where it was begun, with what it was begun with.
+func TestResumeRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*world, *Options)
+		words  []string
+	}{
+		"another machine": {
+			func(w *world, _ *Options) { w.machine.Fingerprint = "there" }, []string{"was begun on another machine (fake, 2 cores, kernel 6)"},
+		},
+		"a changed recipe": {
+			func(w *world, _ *Options) { w.digest = "fedcba9876543210" }, []string{"the recipe of flask has changed since the run began: digest fedcba987654, was 0123456789ab"},
+		},
+		"another database": {
+			func(w *world, _ *Options) { w.info.Version = "11" }, []string{"the run was begun with mariadb 10, this is mariadb 11"},
+		},
+		"a full disk": {
+			func(w *world, _ *Options) { w.room = 1000 }, []string{"has 0.0 MB free, the run needs about"},
+		},
+		"another plan": {
+			func(_ *world, o *Options) {
+				p := *o.Plan
+				p.Blocks = 4
+				o.Plan = &p
+			}, []string{"blocks"},
+		},
+		"nothing": {func(*world, *Options) {}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				o := w.options(t, "blocks: 2\n"+oneTarget+closedOnly)
+				o.Resume = interrupted(t, w, o, "flask", 1, 1)
+				before := len(w.happened("load"))
+				w.script = map[string][]act{}
+				c.change(w, &o)
+				_, err := Run(t.Context(), o)
+				wantError(t, err, c.words...)
+				if loads := len(w.happened("load")) - before; (loads > 0) != (c.words == nil) {
+					t.Errorf("%d loads", loads)
+				}
+			})
+		})
+	}
+}
+
+// A trial's attempts count over an interruption: the third is the last.
+func TestResumeCountsAttempts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		o := w.options(t, "blocks: 1\nseed: 1\n"+twoTargets+closedOnly)
+		bad := act{fails: before}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		w.script["flask"] = []act{bad, {phase: func(*phaseFaked) { cancel(ErrInterrupted) }}}
+		dir, _ := Run(ctx, o)
+		o.Resume, w.script["flask"] = dir, []act{{}, {}, bad, bad, bad, bad}
+		_, err := conducted(t, o, "flask has none in 1 of 1 block")
+		if !errors.Is(err, ErrTooFewValid) {
+			t.Error(err)
+		}
+		wantList(t, "trials", trialsOf(t, dir), "1-1-fastapi valid", "1-2-flask invalid contract", "1-3-flask invalid contract", "1-4-flask invalid contract")
+	})
+}
+
+// Nothing is begun where the disk has no room, where something is missing, or with an unfair plan.
+func TestNothingIsBegun(t *testing.T) {
+	for name, c := range map[string]struct {
+		lines   string
+		arrange func(*world)
+		words   []string
+		kind    any
+	}{
+		"no room":                 {"", func(w *world) { w.room = 1000 }, []string{"free, the run needs about"}, &DiskError{}},
+		"not known how much room": {"", func(w *world) { w.room = -1 }, nil, nil},
+		"nginx is missing":        {"", func(w *world) { w.lacking = []target.Need{{What: "nginx", Package: "nginx-light"}} }, []string{"missing on this machine: nginx"}, &MissingError{}},
+		"a small budget":          {"database: {max_connections: 20}\n", func(*world) {}, []string{"connection budget exceeded: flask"}, &PlanError{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				c.arrange(w)
+				_, err := conducted(t, w.options(t, "blocks: 1\n"+c.lines+oneTarget+closedOnly), c.words...)
+				if begun := len(w.notes) > 0; begun != (c.words == nil) {
+					t.Errorf("happened: %q", w.notes)
+				}
+				if c.kind != nil && fmt.Sprintf("%T", c.kind) != fmt.Sprintf("%T", deepest(err)) {
+					t.Errorf("%T, want %T", deepest(err), c.kind)
+				}
+			})
+		})
+	}
+}
+
+// deepest is the first of the errors below that cli knows by its type.
+func deepest(err error) any {
+	for ; err != nil; err = errors.Unwrap(err) {
+		switch err.(type) {
+		case *DiskError, *MissingError, *PlanError:
+			return err
+		}
+	}
+	return nil
+}
+
+// Another run that came to the machine marks this one.
+func TestOthersAreNoted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.script["flask"] = []act{{phase: func(*phaseFaked) { w.others = []string{"run other (process 7)"} }}}
+		dir, _ := conducted(t, w.options(t, "blocks: 1\n"+oneTarget+closedOnly))
+		rec := runOf(t, dir)
+		if !rec.Shared || !slices.Contains(rec.Notes, "shared the machine with run other (process 7)") {
+			t.Errorf("shared %v, notes %q", rec.Shared, rec.Notes)
+		}
+	})
+}
+
+// Targets with and without an access log are not compared.
+func TestFairComparesAccessLogs(t *testing.T) {
+	o := planOf(t, "targets: [flask, fastapi]\n")
+	entrants, err := o.resolve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, o.fair(entrants))
+	entrants[1].AccessLog = true
+	wantError(t, o.fair(entrants), "unfair: access log: flask has false, fastapi has true")
+}

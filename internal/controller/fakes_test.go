@@ -1,0 +1,340 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"bakeoff/internal/collect"
+	"bakeoff/internal/contract"
+	"bakeoff/internal/database"
+	"bakeoff/internal/dataset"
+	"bakeoff/internal/fleet"
+	"bakeoff/internal/load"
+	"bakeoff/internal/plan"
+	"bakeoff/internal/platform"
+	"bakeoff/internal/record"
+	"bakeoff/internal/stats"
+	"bakeoff/internal/target"
+	"bakeoff/internal/venue"
+)
+
+// world is a venue, a database, deployed targets and a loader in one, without
+// a process: what each does is scripted, and what was asked of it is noted. Time passes only where it
+// would in truth: in the deployments, the loads and the waits of the controller.
+type world struct {
+	machine  record.Machine
+	room     int64
+	others   []string
+	lacking  []target.Need
+	stolen   func(at time.Duration) time.Duration // of one core, since the beginning
+	began    time.Time
+	digest   string           // of the recipes
+	script   map[string][]act // by target, for each of its deployments; those beyond are good
+	at       map[string]int   // deployments so far
+	notes    []string         // what happened, in order
+	events   []Event
+	tasks    []fleet.Task
+	healed   int
+	counters database.Counters
+	requests int64 // that all balancers together have taken
+	rows     *dataset.Dataset
+	info     database.Info
+	filled   string            // digest at the fill; empty: that of the rows
+	ended    string            // digest at the end; empty: that of the rows
+	look     func(n int) error // of the n-th look at the table
+	looks    int
+}
+
+// act is what goes wrong with one deployment; the zero value is a good one.
+type act struct {
+	deploy error
+	open   int               // database connections after the start
+	fails  string            // the contract check that fails: before or after
+	check  error             // a check that cannot be made
+	phase  func(*phaseFaked) // changes what a phase comes to
+	intact error
+	stop   error
+}
+
+// phaseFaked is what one phase comes to.
+type phaseFaked struct {
+	task     fleet.Task
+	books    stats.Books
+	late     time.Duration // of every arrival
+	outcomes map[string]int64
+	reads    int64
+	requests int64
+	lost     []fleet.Lost
+	err      error
+	cancel   func() // the user interrupts
+}
+
+func newWorld() *world {
+	return &world{
+		machine: record.Machine{CPU: "fake", Cores: 2, Kernel: "6", Fingerprint: "here"}, room: 1 << 40, began: time.Now(),
+		digest: "0123456789abcdef", script: map[string][]act{}, at: map[string]int{},
+		info: database.Info{Vendor: "mariadb", Version: "10", MaxConnections: 200},
+	}
+}
+
+func (w *world) note(format string, args ...any) {
+	w.notes = append(w.notes, fmt.Sprintf(format, args...))
+}
+
+// options are those of a run in this world.
+func (w *world) options(t *testing.T, lines string) Options {
+	t.Helper()
+	p, err := plan.Load("test.yaml", []byte("name: test\ndataset: {rows: 1000}\n"+lines))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Options{
+		Plan: p, PlanGiven: []byte(lines), Recipes: os.DirFS("../../targets"), Venue: w, Out: t.TempDir(), Version: "1",
+		Load: func(context.Context, string) (Loader, error) {
+			w.note("agents start")
+			return &loading{w}, nil
+		},
+		Progress: func(e Event) { w.events = append(w.events, e) },
+		checked:  w.check,
+	}
+}
+
+func (w *world) Name() string            { return "fake" }
+func (w *world) Machine() record.Machine { return w.machine }
+func (w *world) Room(string) int64       { return w.room }
+func (w *world) Others() []string        { return w.others }
+func (w *world) Overhead() plan.Overhead { return plan.Overhead{} }
+
+func (w *world) Stolen() (stolen, passed time.Duration, err error) {
+	at := time.Since(w.began)
+	if w.stolen != nil {
+		stolen = w.stolen(at)
+	}
+	return stolen, at, nil
+}
+
+func (w *world) Temporary(string) (string, func() error, error) {
+	dir, err := os.MkdirTemp("", "controller-test-")
+	return dir, func() error { return os.RemoveAll(dir) }, err
+}
+
+func (w *world) Missing(context.Context, *plan.Plan, []*target.Recipe) ([]target.Need, error) {
+	return w.lacking, nil
+}
+
+func (w *world) Prepare(_ context.Context, r *target.Recipe) (*target.Prepared, error) {
+	return &target.Prepared{Recipe: r, Digest: w.digest}, nil
+}
+
+func (w *world) Balancer(context.Context, *plan.Plan) (record.BalancerInfo, error) {
+	return record.BalancerInfo{Kind: "nginx"}, nil
+}
+
+func (w *world) Database(_ context.Context, s venue.Storage) (venue.Database, error) {
+	w.note("database starts")
+	w.rows = s.Dataset
+	return &table{world: w}, nil
+}
+
+func (w *world) Sample(_ context.Context, _ []collect.Source, _ collect.Status, sink func(record.Series) error) venue.Sampler {
+	return sampling{sink}
+}
+
+type sampling struct{ sink func(record.Series) error }
+
+func (s sampling) Phase(int)   {}
+func (s sampling) Stop() error { return s.sink(record.Series{Tier: "host", Name: "host"}) }
+
+// Deploy takes 3 s.
+func (w *world) Deploy(_ context.Context, d venue.Deployment) (venue.Deployed, error) {
+	name := d.Target.Name
+	w.at[name]++
+	w.note("start %s", name)
+	time.Sleep(3 * time.Second)
+	return &running{world: w, name: name}, w.act(name).deploy
+}
+
+// act is what the target's present deployment does.
+func (w *world) act(name string) act {
+	if n := w.at[name] - 1; n < len(w.script[name]) {
+		return w.script[name][n]
+	}
+	return act{}
+}
+
+// running is a deployed target.
+type running struct {
+	world *world
+	name  string
+}
+
+func (r *running) URLs() []string { return []string{"http://" + r.name} }
+func (r *running) Replicas() []record.Replica {
+	return []record.Replica{{Name: r.name + "-1", Address: "127.0.0.1:1", Workers: []record.Worker{{PID: 1}}}}
+}
+func (r *running) Requests(context.Context) (int64, error) { return r.world.requests, nil }
+func (r *running) CountConnections() error                 { return nil }
+func (r *running) Intact() error                           { return r.world.act(r.name).intact }
+func (r *running) Sources() []collect.Source               { return nil }
+func (r *running) Commands() []string                      { return []string{"start " + r.name} }
+func (r *running) Stop(_ context.Context, grace time.Duration) error {
+	r.world.note("stop %s within %v", r.name, grace)
+	return r.world.act(r.name).stop
+}
+
+// check is the contract's.
+func (w *world) check(_ context.Context, _ *contract.Contract, when string, _ []contract.Endpoint, front string) (contract.Result, error) {
+	name := strings.TrimPrefix(front, "http://")
+	w.note("check %s %s", name, when)
+	act := w.act(name)
+	if act.check != nil {
+		return contract.Result{}, act.check
+	}
+	return contract.Result{Checks: []record.Check{{When: when, Name: "present keys", OK: act.fails != when}}, LengthPresent: 10, LengthAbsent: 20}, nil
+}
+
+// table is the database.
+type table struct {
+	world          *world
+	venue.Database // what the controller must not use
+}
+
+func (d *table) Fill(_ context.Context, rows *dataset.Dataset, _ func(done, total int64)) (database.Filled, error) {
+	digest := d.world.filled
+	if digest == "" {
+		digest = rows.Digest()
+	}
+	return database.Filled{Digest: digest}, nil
+}
+func (d *table) Info(context.Context) (database.Info, error) { return d.world.info, nil }
+func (d *table) Check(context.Context, *dataset.Dataset) error {
+	d.world.looks++
+	if d.world.look != nil {
+		return d.world.look(d.world.looks)
+	}
+	return nil
+}
+
+func (d *table) Digest(context.Context) (string, error) {
+	if d.world.ended != "" {
+		return d.world.ended, nil
+	}
+	return d.world.rows.Digest(), nil
+}
+func (d *table) Status(context.Context) (map[string]float64, error) { return nil, nil }
+func (d *table) ConnectionCount(context.Context) (int, error) {
+	for name := range d.world.at { // the one that runs
+		if open := d.world.act(name).open; open > 0 {
+			return open, nil
+		}
+	}
+	return 1, nil
+}
+func (d *table) Access() database.Access   { return database.Access{Password: "secret"} }
+func (d *table) Process() platform.Process { return nil }
+func (d *table) Counters(context.Context) (database.Counters, error) {
+	return d.world.counters, nil
+}
+
+func (d *table) Stop(_ context.Context, grace time.Duration) error {
+	d.world.note("database stops within %v", grace)
+	return nil
+}
+
+// loading is the loader.
+type loading struct{ world *world }
+
+func (l *loading) Heal(context.Context) error    { l.world.healed++; return nil }
+func (l *loading) Processes() []platform.Process { return nil }
+func (l *loading) Notes() []string               { return []string{"agents are faked"} }
+func (l *loading) Close() error                  { l.world.note("agents end"); return nil }
+
+// Run takes the phase's duration; the target answers 100 requests a second in the closed model.
+func (l *loading) Run(ctx context.Context, task fleet.Task, sink func(fleet.Snapshot)) (fleet.Report, error) {
+	w, name := l.world, strings.TrimPrefix(task.URLs[0], "http://")
+	w.note("load %s %s", name, task.Phase.Name)
+	w.tasks = append(w.tasks, task)
+	n := int64(100 * task.Phase.Duration.Seconds())
+	if task.Phase.Model == load.Open {
+		n = int64(task.Phase.Rate * task.Phase.Duration.Seconds())
+	}
+	p := phaseFaked{task: task, books: stats.Books{Planned: n, Sent: n, OK: n}, reads: n, requests: n, late: 50 * time.Microsecond}
+	if change := w.act(name).phase; change != nil {
+		change(&p)
+	}
+	start := time.Now()
+	select {
+	case <-ctx.Done():
+	case <-time.After(task.Phase.Duration):
+	}
+	w.counters.Reads += p.reads
+	w.requests += p.requests
+	report := fleet.Report{Start: start, End: time.Now(), Lost: p.lost}
+	if ctx.Err() != nil {
+		return report, context.Cause(ctx)
+	}
+	p.emit(&report, sink)
+	return report, p.err
+}
+
+// emit hands out all of the phase as one window of one agent.
+func (p *phaseFaked) emit(report *fleet.Report, sink func(fleet.Snapshot)) {
+	window := windowOf(p.books)
+	window.Outcomes = p.outcomes
+	window.Lateness.Reset()
+	window.Lateness.RecordN(p.late, p.books.Planned)
+	sink(fleet.Snapshot{Agent: 0, Epoch: 1, Sequence: 1, Window: window})
+}
+
+// happened are the notes that begin with one of the words, without the time they name.
+func (w *world) happened(words ...string) []string {
+	var out []string
+	for _, n := range w.notes {
+		if slices.ContainsFunc(words, func(word string) bool { return strings.HasPrefix(n, word) }) {
+			n, _, _ = strings.Cut(n, " within")
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// trials are those of a run directory in the order of their folders, as "block-position-target
+// status code,code".
+func trialsOf(t *testing.T, dir string) []string {
+	t.Helper()
+	r, err := record.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, state := range r.Trials() {
+		trial, err := state.Trial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var codes []string
+		for _, reason := range trial.Reasons {
+			codes = append(codes, reason.Code)
+		}
+		out = append(out, strings.TrimSpace(fmt.Sprintf("%d-%d-%s %s %s", trial.Block, trial.Position, trial.Target, trial.Status, strings.Join(codes, ","))))
+	}
+	return out
+}
+
+// runOf is run.json of a run directory.
+func runOf(t *testing.T, dir string) record.Run {
+	t.Helper()
+	r, err := record.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Run()
+}
+
+var errFaked = errors.New("faked")
