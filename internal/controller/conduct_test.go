@@ -458,7 +458,7 @@ func TestResumeRefuses(t *testing.T) {
 			func(w *world, _ *Options) { w.info.Version = "11" }, []string{"the run was begun with mariadb 10, this is mariadb 11"},
 		},
 		"a full disk": {
-			func(w *world, _ *Options) { w.room = 1000 }, []string{"has 0.0 MB free, the run needs about"},
+			func(w *world, _ *Options) { w.room = 1000 }, []string{"has 0.001 MB free, the run needs about"},
 		},
 		"another plan": {
 			func(_ *world, o *Options) {

@@ -289,6 +289,10 @@ func (p *phaseFaked) emit(report *fleet.Report, sink func(fleet.Snapshot)) {
 	window.Outcomes = p.outcomes
 	window.Lateness.Reset()
 	window.Lateness.RecordN(p.late, p.books.Planned)
+	window.Length = p.task.Phase.Duration
+	agent := fleet.AgentReport{Done: true, Totals: stats.Totals{Sending: window.Length}}
+	agent.Totals.Add(window)
+	report.Agents = append(report.Agents, agent)
 	sink(fleet.Snapshot{Agent: 0, Epoch: 1, Sequence: 1, Window: window})
 }
 
