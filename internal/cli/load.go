@@ -58,7 +58,9 @@ Without --rate each of --connections sends when its last answer came (closed
 model). Such a client waits while the server stalls: its times say nothing about
 the latency that users would see.
 
-Several URLs are spread over the connections, in turn. {key} in a URL stands for
+A URL is asked for as it was typed: only bytes that no request may hold are
+percent-encoded, and the first line of the result says what was sent. Several URLs
+are spread over the connections, in turn. {key} in a URL stands for
 a key of --keys; which request takes which key depends on --seed alone. A name is
 looked up once and that address is dialled for the whole measurement.
 

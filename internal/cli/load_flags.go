@@ -93,7 +93,7 @@ func (f *loadFlags) job(ctx context.Context, urls []string) (*measure.Job, error
 	if err != nil {
 		return nil, err
 	}
-	j := &measure.Job{URLs: urls, Agents: f.agents, Phase: phase}
+	j := &measure.Job{Agents: f.agents, Phase: phase}
 	if err := f.checkAgents(phase); err != nil {
 		return nil, err
 	}
@@ -103,7 +103,7 @@ func (f *loadFlags) job(ctx context.Context, urls []string) (*measure.Job, error
 	if err := f.request(&j.Task); err != nil {
 		return nil, err
 	}
-	if err := f.aims(ctx, j); err != nil {
+	if err := f.aims(ctx, j, urls); err != nil {
 		return nil, err
 	}
 	if err := j.Check(); err != nil {
@@ -275,7 +275,7 @@ func checkedBody(body []byte) ([]byte, error) {
 }
 
 // aims finds where the URLs lead, and makes the workload.
-func (f *loadFlags) aims(ctx context.Context, j *measure.Job) error {
+func (f *loadFlags) aims(ctx context.Context, j *measure.Job, urls []string) error {
 	for _, name := range f.allow {
 		if err := consent.Allowable(name); err != nil {
 			return misused("--allow-host takes a name or an address, without scheme and port", "--allow-host: %w", err)
@@ -284,11 +284,12 @@ func (f *loadFlags) aims(ctx context.Context, j *measure.Job) error {
 	spec := endpoint.Spec{Seed: f.seed, Status: f.expect}
 	host, given := j.Task.Header["Host"]
 	delete(j.Task.Header, "Host")
-	for _, raw := range j.URLs {
+	for _, raw := range urls {
 		a, err := aimAt(ctx, f.lookup, raw, f.allow)
 		if err != nil {
 			return err
 		}
+		j.URLs = append(j.URLs, a.URL())
 		if given {
 			if a.Base, err = named(a, host); err != nil {
 				return err

@@ -46,7 +46,7 @@ func (s *servers) preflight(ctx context.Context) error {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("target %s: %w", t.Name, err))
 		}
-		s.all = append(s.all, &server{t, s.o.Plan.Agents.HTTP2, at})
+		s.all = append(s.all, &server{t, s.o.Plan.Agents.HTTP2, at.Fixed()})
 	}
 	err := errors.Join(errs...)
 	if _, refused := errors.AsType[*consent.RefusedError](err); refused {

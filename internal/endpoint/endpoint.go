@@ -43,8 +43,12 @@ func (e *InvalidError) Unwrap() error { return e.Err }
 
 // At takes a URL apart and finds the one address that its connections are
 // made to. The error is an InvalidError, a consent.RefusedError, or of a look-up that failed.
+//
+// What is asked for is what was typed: nothing is decoded and encoded again, and only bytes that no
+// request may hold are percent-encoded (RFC 3986).
 func At(ctx context.Context, r consent.Resolver, raw string, allowed []string) (Endpoint, error) {
-	u, err := url.Parse(raw)
+	server, target := cutTarget(raw)
+	u, err := url.Parse(server)
 	if err != nil {
 		if parse, ok := errors.AsType[*url.Error](err); ok {
 			err = parse.Err // without the URL, which may hold a password
@@ -52,20 +56,39 @@ func At(ctx context.Context, r consent.Resolver, raw string, allowed []string) (
 		return Endpoint{}, &InvalidError{Err: err}
 	}
 	port, err := checkURL(u)
+	if err == nil && strings.Contains(target, "#") {
+		err = errors.New("a fragment is never sent")
+	}
 	if err != nil {
 		u.User = nil
-		return Endpoint{}, &InvalidError{u.String(), err}
-	}
-	e := Endpoint{Base: u.Scheme + "://" + u.Host}
-	if e.Target, err = targetOf(u); err != nil {
-		return Endpoint{}, &InvalidError{raw, err}
+		return Endpoint{}, &InvalidError{u.String() + target, err}
 	}
 	address, err := consent.Lookup(ctx, r, u.Hostname(), port, allowed)
 	if err != nil {
 		return Endpoint{}, err
 	}
-	e.Dial = netip.AddrPortFrom(address, port).String()
-	return e, nil
+	return Endpoint{Base: u.Scheme + "://" + u.Host, Dial: netip.AddrPortFrom(address, port).String(), Target: targetOf(target)}, nil
+}
+
+// URL is what is asked for, {key} where a key goes.
+func (e Endpoint) URL() string { return e.Base + strings.Join(e.Target, keyMark) }
+
+// Fixed is the endpoint where no place is for a key: {key} in its URL is a text like any other.
+func (e Endpoint) Fixed() Endpoint {
+	e.Target = []string{strings.Join(e.Target, url.PathEscape(keyMark))}
+	return e
+}
+
+// cutTarget cuts a URL behind its host.
+func cutTarget(raw string) (server, target string) {
+	_, rest, found := strings.Cut(raw, "://")
+	if !found {
+		return raw, ""
+	}
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		return raw[:len(raw)-len(rest)+i], rest[i:]
+	}
+	return raw, ""
 }
 
 // checkURL returns the port of a URL that can be asked.
@@ -77,8 +100,6 @@ func checkURL(u *url.URL) (port uint16, err error) {
 		return 0, fmt.Errorf("there is no host")
 	case u.User != nil:
 		return 0, fmt.Errorf("credentials belong into --header 'Authorization: ...'")
-	case u.Fragment != "":
-		return 0, fmt.Errorf("a fragment is never sent")
 	}
 	text := u.Port()
 	if text == "" {
@@ -91,20 +112,39 @@ func checkURL(u *url.URL) (port uint16, err error) {
 	return uint16(n), nil
 }
 
-// targetOf is the request target of a URL, cut where a key goes.
-func targetOf(u *url.URL) ([]string, error) {
-	path := u.EscapedPath()
-	if path == "" {
-		path = "/"
+// targetOf is the request target of what follows a URL's host, cut where a key goes.
+func targetOf(text string) []string {
+	if !strings.HasPrefix(text, "/") {
+		text = "/" + text
 	}
-	target := strings.ReplaceAll(path, url.PathEscape(keyMark), keyMark)
-	if u.RawQuery != "" || u.ForceQuery {
-		target += "?" + u.RawQuery
+	parts := strings.Split(text, keyMark)
+	for i, part := range parts {
+		parts[i] = legal(part)
 	}
-	for i := range len(target) {
-		if c := target[i]; c <= ' ' || c >= 0x7f {
-			return nil, fmt.Errorf("%q must be percent-encoded", target)
+	return parts
+}
+
+// legal percent-encodes the bytes that no request target may hold (RFC 3986, 2 and 3.4); square brackets, which
+// it allows elsewhere and servers everywhere, stay.
+func legal(text string) string {
+	const others = "-._~:/?[]@!$&'()*+,;="
+	var b strings.Builder
+	for i := range len(text) {
+		c := text[i]
+		escape := c == '%' && i+2 < len(text) && hexadecimal(text[i+1]) && hexadecimal(text[i+2])
+		if escape || isAlphanumeric(c) || strings.IndexByte(others, c) >= 0 {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
 		}
 	}
-	return strings.Split(target, keyMark), nil
+	return b.String()
+}
+
+func hexadecimal(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+}
+
+func isAlphanumeric(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -111,7 +110,7 @@ func (p Probe) ask(ctx context.Context, opened *counter) []probed {
 
 // one sends one request, with no header that the engines do not send either.
 func (p Probe) one(ctx context.Context, client *http.Client) probed {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.Base+strings.Join(p.Target, keyMark), nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.Base+p.Target[0], nil)
 	if err != nil {
 		return probed{err: err}
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math/bits"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -52,6 +53,9 @@ func NewRequests(raw json.RawMessage) (load.Workload, error) {
 		return nil, err
 	}
 	if r.spec.Keys == "" {
+		if slices.ContainsFunc(r.spec.Targets, func(t []string) bool { return len(t) != 1 }) {
+			return nil, errNoKeys
+		}
 		return r, nil
 	}
 	keys, digest, err := ReadKeys(r.spec.Keys)
@@ -134,7 +138,8 @@ func (r *Requests) Length(uint64, uint64, int64) bool    { return true }
 func (r *Requests) Hit(uint64, uint64) (hit, known bool) { return false, false }
 
 var (
-	errNoKeys      = errors.New("keys: the file holds no key")
+	errNoKeys      = errors.New("keys: there are none, and a target has a place for one")
+	errEmptyKeys   = errors.New("keys: the file holds no key")
 	errTooManyKeys = errors.New("keys: the file is larger than 1 GiB")
 )
 
@@ -160,7 +165,7 @@ func ReadKeys(path string) (keys []string, digest string, err error) {
 		}
 	}
 	if len(keys) == 0 {
-		return nil, "", errNoKeys
+		return nil, "", errEmptyKeys
 	}
 	sum := sha256.Sum256(data)
 	return keys, hex.EncodeToString(sum[:]), nil
@@ -172,7 +177,7 @@ func escapeKey(key []byte) string {
 	const unreserved = "-._~"
 	var b strings.Builder
 	for _, c := range key {
-		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte(unreserved, c) >= 0 {
+		if isAlphanumeric(c) || strings.IndexByte(unreserved, c) >= 0 {
 			b.WriteByte(c)
 		} else {
 			fmt.Fprintf(&b, "%%%02X", c)

@@ -56,3 +56,47 @@ func TestTargetsAndKeys(t *testing.T) {
 		t.Errorf("keys that changed: %v", err)
 	}
 }
+
+// What is asked for is what was typed, but for bytes that no request may hold.
+func TestTargetIsAsTyped(t *testing.T) {
+	for typed, want := range map[string][]string{
+		"":                        {"/"},
+		"/":                       {"/"},
+		"?a=b":                    {"/?a=b"},
+		"/?":                      {"/?"},
+		"//x":                     {"//x"},
+		"/a/../b/./c":             {"/a/../b/./c"},
+		"/a%2Fb/{key}":            {"/a%2Fb/", ""},
+		"/a%2fb/c|d":              {"/a%2fb/c%7Cd"},
+		"/%7Bkey%7D":              {"/%7Bkey%7D"},
+		"/%7Bkey%7D/{key}?{key}x": {"/%7Bkey%7D/", "?", "x"},
+		"/{id}":                   {"/%7Bid%7D"},
+		"/a b?c d":                {"/a%20b?c%20d"},
+		"/ä\x00\x7f":              {"/%C3%A4%00%7F"},
+		"/100%?50%&%zz&%4":        {"/100%25?50%25&%25zz&%254"},
+		"/?a[]=1&b='\"<>^`\\":     {"/?a[]=1&b='%22%3C%3E%5E%60%5C"},
+		"/a:b@c;d=e,f!$&'()*+~":   {"/a:b@c;d=e,f!$&'()*+~"},
+		"/a?b?c/d":                {"/a?b?c/d"},
+	} {
+		e, err := At(t.Context(), nil, "http://127.0.0.1:8080"+typed, nil)
+		if err != nil || !slices.Equal(e.Target, want) || e.Base != "http://127.0.0.1:8080" {
+			t.Errorf("%q asks %q for %q, %v; want %q", typed, e.Base, e.Target, err, want)
+		}
+	}
+	e, err := At(t.Context(), nil, "http://127.0.0.1/{key}/x", nil)
+	if fixed := e.Fixed().Target; err != nil || !slices.Equal(fixed, []string{"/%7Bkey%7D/x"}) {
+		t.Errorf("without keys it asks for %q, %v", fixed, err)
+	}
+	for _, bad := range []string{"http://127.0.0.1/a#b", "http://127.0.0.1#b", "http://u:secret@127.0.0.1/x", "http:///x", "http://127.0.0.1:0/", "http://127.0.0.1:99999/", "ftp://127.0.0.1/", "127.0.0.1/x", "//127.0.0.1/"} {
+		if _, err := At(t.Context(), nil, bad, nil); err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
+// A target with a place for a key, and no keys, is refused instead of being asked for.
+func TestPlaceWithoutKeys(t *testing.T) {
+	if _, err := NewRequests([]byte(`{"targets": [["/", ""]], "status": "2xx"}`)); err == nil || !strings.Contains(err.Error(), "place for one") {
+		t.Errorf("%v", err)
+	}
+}

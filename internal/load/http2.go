@@ -158,11 +158,17 @@ func (c *conn) bodyOf(resp *http.Response, keep bool) (length int64, err error) 
 func (c *conn) asRequest(trace *httptrace.ClientTrace) (*http.Request, error) {
 	line, _, _ := bytes.Cut(c.request, []byte(" HTTP/1.1\r\n"))
 	method, target, _ := strings.Cut(string(line), " ")
-	if strings.HasPrefix(target, "//") {
-		return nil, errRequest // net/http would take it for a host
+	where := &url.URL{Scheme: "http", Host: c.origin.authority, Opaque: target}
+	if strings.HasPrefix(target, "//") { // an opaque one would be taken for a host
+		path, query, asked := strings.Cut(target, "?")
+		decoded, err := url.PathUnescape(path)
+		if err != nil {
+			return nil, errRequest
+		}
+		where = &url.URL{Scheme: "http", Host: c.origin.authority, Path: decoded, RawPath: path, RawQuery: query, ForceQuery: asked}
 	}
 	req := (&http.Request{
-		Method: method, Host: c.origin.authority, URL: &url.URL{Scheme: "http", Host: c.origin.authority, Opaque: target},
+		Method: method, Host: c.origin.authority, URL: where,
 		Header: http.Header{"User-Agent": {""}}, // none, as in HTTP/1.1
 	}).WithContext(httptrace.WithClientTrace(context.Background(), trace)) // an interruption comes by abort
 	if c.origin.tls {

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -372,7 +374,8 @@ func TestTwoRequests(t *testing.T) {
 	}{
 		{"HEAD", "", "/", true},
 		{"POST", strings.Repeat("x", 60_000), "/a?b=%zz", true}, // more than a frame
-		{"GET", "", "//x", false},                               // net/http would take it for a host
+		{"GET", "", "//x?y", true},                              // not a host
+		{"GET", "", "//%zz", false},                             // net/http would take it for a host, and cannot be told otherwise
 	} {
 		job := twoJob(1, 200*ms, s.url())
 		job.Method, job.Body, job.Workload = c.method, []byte(c.body), oneThing{c.target, ""}
@@ -396,5 +399,21 @@ func TestTwoEnds(t *testing.T) {
 	}
 	if err := NewRaw(1).Run(t.Context(), twoJob(1, ms, s.url()), func(stats.Window) {}); err == nil || !strings.Contains(fmt.Sprint(err), "HTTP/2") {
 		t.Errorf("the native engine: %v", err)
+	}
+}
+
+// What is asked for over HTTP/2 is the target as it stands.
+func TestTwoTargets(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.RequestURI) }))
+	server.Config.Protocols = new(http.Protocols)
+	server.Config.Protocols.SetUnencryptedHTTP2(true)
+	server.Start()
+	defer server.Close()
+	for _, target := range []string{"/", "//x", "//x//y?", "//127.0.0.1/x?a=//b", "///", "/a%2Fb?c=%zz", "/?"} {
+		job := twoJob(1, 60*ms, server.URL)
+		job.Workload, job.Phase.BodyLimit = oneThing{target, target}, 0
+		if sum := collect(t, NewHTTP(), job); sum.Books.OK != sum.Books.Sent || sum.Books.OK == 0 {
+			t.Errorf("%s: books %+v, outcomes %v", target, sum.Books, sum.Outcomes)
+		}
 	}
 }

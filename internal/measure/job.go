@@ -16,7 +16,7 @@ const (
 
 // Job is what is asked for.
 type Job struct {
-	URLs   []string // as their user gave them
+	URLs   []string // as they are asked for, {key} where a key goes
 	Agents int
 	Warmup load.Phase // nothing when its Duration is 0
 	Phase  load.Phase

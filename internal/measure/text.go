@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -68,7 +69,11 @@ func (j *Job) headline() string {
 			how += ", " + more.text
 		}
 	}
-	return strings.Join(j.URLs, "\n") + "\n" + how + "\n"
+	method := j.Task.Method
+	if method == "" {
+		method = http.MethodGet
+	}
+	return method + " " + strings.Join(j.URLs, "\n"+method+" ") + "\n" + how + "\n"
 }
 
 func perSecond(v float64) string { return show.Decimal(v) + "/s" }
