@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/go-sql-driver/mysql"
 )
 
 // How row-reading statements on demo_data are counted.
@@ -107,10 +109,12 @@ func numbers(ctx context.Context, c *sql.Conn, statement string, want func(strin
 }
 
 // digestReads sums the executions of statements that select from demo_data, ours left out.
+// What is executed after it was prepared has a digest of its own in MySQL since 9: EXECUTE SELECT.
 func digestReads(ctx context.Context, c *sql.Conn) (int64, error) {
 	var n int64
 	err := c.QueryRowContext(ctx, `SELECT COALESCE(SUM(COUNT_STAR), 0) FROM performance_schema.events_statements_summary_by_digest
-		WHERE SCHEMA_NAME = DATABASE() AND DIGEST_TEXT LIKE 'SELECT%demo_data%' AND DIGEST_TEXT NOT LIKE '%`+ownAlias+`%'`).Scan(&n)
+		WHERE SCHEMA_NAME = DATABASE() AND (DIGEST_TEXT LIKE 'SELECT%demo_data%' OR DIGEST_TEXT LIKE 'EXECUTE SELECT%demo_data%')
+		AND DIGEST_TEXT NOT LIKE '%`+ownAlias+`%'`).Scan(&n)
 	return n, err
 }
 
@@ -118,28 +122,97 @@ func digestReads(ctx context.Context, c *sql.Conn) (int64, error) {
 const probes = 5
 
 // chooseCounter takes the first way of counting that is exact on this server,
-// found out by lookups over a connection that is not taken for ours.
+// found out by lookups over a connection that is not taken for ours, and notes why it is not the first.
 func (s *Server) chooseCounter(ctx context.Context) error {
+	s.mu.Lock()
+	s.counterReason = ""
+	s.mu.Unlock()
+	var refused []string
 	for _, way := range []string{ByDigest, ByHandler} {
-		s.mu.Lock()
-		s.counter = way
-		s.mu.Unlock()
-		before, err := s.Counters(ctx)
-		if err != nil {
-			continue // no right to read it, or no such table
-		}
-		if err := s.probe(ctx); err != nil {
-			return err
-		}
-		after, err := s.Counters(ctx)
+		why, err := s.tryCounter(ctx, way)
 		if err != nil {
 			return err
 		}
-		if after.Reads-before.Reads == 2*probes {
-			return nil
+		if why == "" {
+			return s.explainCounter(ctx, way, refused, "UTC")
+		}
+		refused = append(refused, why)
+	}
+	return fmt.Errorf("row-reading statements cannot be counted: %s", strings.Join(refused, "; "))
+}
+
+// tryCounter counts lookups of its own in one way, and says why the way is not exact, or "".
+func (s *Server) tryCounter(ctx context.Context, way string) (why string, err error) {
+	s.mu.Lock()
+	s.counter = way
+	s.mu.Unlock()
+	before, err := s.Counters(ctx)
+	if err != nil {
+		return s.unreadable(ctx, err)
+	}
+	if err := s.probe(ctx); err != nil {
+		return "", err
+	}
+	after, err := s.Counters(ctx)
+	if err != nil {
+		return "", err
+	}
+	if n := after.Reads - before.Reads; n != 2*probes {
+		off := ""
+		if on, err := s.variable(ctx, "performance_schema"); way == ByDigest && err == nil && on != "ON" && on != "1" {
+			off = " (performance_schema is off)"
+		}
+		return fmt.Sprintf("%s counted %d of %d lookups%s", way, n, 2*probes, off), nil
+	}
+	return "", nil
+}
+
+// unreadable says why a counter cannot be read, where the server refuses it.
+func (s *Server) unreadable(ctx context.Context, err error) (why string, _ error) {
+	refused, ok := errors.AsType[*mysql.MySQLError](err)
+	if !ok || ctx.Err() != nil {
+		return "", err
+	}
+	return fmt.Sprintf("statement digests cannot be read: %s (a remedy: GRANT SELECT ON performance_schema.* to this account)", refused.Message), nil
+}
+
+// explainCounter notes why not the first way was taken, and what spoils the one that was:
+// targets that ask for the time zone where the server cannot remember it.
+func (s *Server) explainCounter(ctx context.Context, way string, refused []string, zone string) error {
+	if way == ByHandler {
+		n, err := s.zoneReads(ctx, zone)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			refused = append(refused, fmt.Sprintf("looking for the time zone %s reads %d index entries each time, which count as lookups of any target that asks for it "+
+				"(Django does, on each connection): a remedy is to fill the server's time zone tables (mysql_tzinfo_to_sql)", zone, n))
 		}
 	}
-	return errors.New("row-reading statements cannot be counted: the server is in use by others, or counts them otherwise")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counterReason = strings.Join(refused, "; ")
+	return nil
+}
+
+// zoneReads is how many index reads it costs to look for a time zone, once the server could remember it.
+func (s *Server) zoneReads(ctx context.Context, zone string) (int64, error) {
+	c, err := s.pool.Conn(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	var before Counters
+	for range 2 {
+		if before, err = s.Counters(ctx); err != nil {
+			return 0, err
+		}
+		if _, err := c.ExecContext(ctx, "DO CONVERT_TZ('2001-01-01 01:00:00', ?, 'UTC')", zone); err != nil {
+			return 0, err
+		}
+	}
+	after, err := s.Counters(ctx)
+	return after.Reads - before.Reads, err
 }
 
 // probe looks up names as a target would: in text, and prepared.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -236,6 +237,35 @@ func TestCountersByDigest(t *testing.T) {
 	if err != nil || info.Settings["performance_schema"] != "ON" {
 		t.Fatalf("performance_schema = %s, %v", info.Settings["performance_schema"], err)
 	}
-	t.Logf("counted by %s", info.Counter)
+	if s.private.binary.vendor == MySQL && (info.Counter != ByDigest || info.CounterReason != "") {
+		t.Errorf("counted by %s: %s", info.Counter, info.CounterReason)
+	}
 	countExactly(t, s, d)
+	t.Run("without rights", func(t *testing.T) {
+		e := externalOn(t, s, "norights")
+		if _, err := e.Fill(t.Context(), d, nil); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := e.Info(t.Context()); err != nil || info.Counter != ByHandler || !strings.Contains(info.CounterReason, "GRANT SELECT ON performance_schema") {
+			t.Errorf("counted by %s: %q, %v", info.Counter, info.CounterReason, err)
+		}
+	})
+}
+
+// TestCounterReason wants said why digests are not used, and that a time zone the server does
+// not know spoils the other count.
+func TestCounterReason(t *testing.T) {
+	s, d := shared(t)
+	for zone, spoils := range map[string]bool{"UTC": false, "Nowhere/Town": true} {
+		if err := s.explainCounter(t.Context(), ByHandler, []string{"for a reason"}, zone); err != nil {
+			t.Fatal(err)
+		}
+		info, err := s.Info(t.Context())
+		if err != nil || !strings.HasPrefix(info.CounterReason, "for a reason") || strings.Contains(info.CounterReason, "time zone "+zone) != spoils {
+			t.Errorf("%s: %q, %v", zone, info.CounterReason, err)
+		}
+	}
+	if _, err := s.Fill(t.Context(), d, nil); err != nil { // chooses again
+		t.Fatal(err)
+	}
 }

@@ -34,6 +34,12 @@ const canary = "cAnArYpAsSwOrD77"
 func externalServer(t *testing.T, schema string) *Server {
 	t.Helper()
 	s, _ := shared(t)
+	return externalOn(t, s, schema)
+}
+
+// externalOn does so on any of our servers.
+func externalOn(t *testing.T, s *Server, schema string) *Server {
+	t.Helper()
 	if err := s.run(
 		t.Context(), "CREATE DATABASE IF NOT EXISTS "+schema,
 		"DROP USER IF EXISTS 'somebody'@'127.0.0.1'", "CREATE USER 'somebody'@'127.0.0.1' IDENTIFIED BY '"+canary+"'",
@@ -42,12 +48,17 @@ func externalServer(t *testing.T, schema string) *Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.run(context.Background(), "DROP DATABASE "+schema) })
-	return openExternal(t, schema)
+	return openOn(t, s, schema)
 }
 
 func openExternal(t *testing.T, schema string) *Server {
 	t.Helper()
 	s, _ := shared(t)
+	return openOn(t, s, schema)
+}
+
+func openOn(t *testing.T, s *Server, schema string) *Server {
+	t.Helper()
 	file := dsnFile(t, fmt.Sprintf("somebody:%s@tcp(127.0.0.1:%d)/%s\n", canary, s.Access().Port, schema), 0o600)
 	e, err := Open(t.Context(), External{DSNFile: file})
 	if err != nil {
@@ -76,7 +87,7 @@ func TestExternal(t *testing.T) {
 		t.Errorf("again: %+v, %v", filled, err)
 	}
 	info, err := e.Info(ctx)
-	if err != nil || info.Kind != KindExternal || info.Vendor != MariaDB || info.Collation != collation || info.Settings["innodb_doublewrite"] == "" {
+	if err != nil || info.Kind != KindExternal || info.Vendor != fixture.server.private.binary.vendor || info.Collation != collation || info.Settings["innodb_doublewrite"] == "" {
 		t.Errorf("%+v, %v", info, err)
 	}
 	countExactly(t, e, d)

@@ -218,8 +218,8 @@ func (s *Server) proven(ctx context.Context, d *dataset.Dataset) (string, error)
 	return digest, err
 }
 
-// prepare grants the targets of a private server their one right, chooses the counter, and
-// checks the table, which also warms the server's cache.
+// prepare grants the targets of a private server their one right, checks the
+// table, which also warms the server's cache, logs the account in once, and chooses the counter.
 func (s *Server) prepare(ctx context.Context, d *dataset.Dataset) error {
 	err := s.use(ctx, func(c *sql.Conn) error {
 		s.table = d
@@ -237,6 +237,9 @@ func (s *Server) prepare(ctx context.Context, d *dataset.Dataset) error {
 		return err
 	}
 	if err := s.Check(ctx, d); err != nil {
+		return err
+	}
+	if err := s.warm(ctx); err != nil {
 		return err
 	}
 	return s.chooseCounter(ctx)

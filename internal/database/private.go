@@ -1,17 +1,14 @@
 package database
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"os/user"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,9 +27,6 @@ const (
 	adminUser  = "bakeoff_admin"
 	targetUser = "bakeoff_target"
 )
-
-// ErrNoServer means that neither mariadbd nor mysqld is installed.
-var ErrNoServer = errors.New("database: neither mariadbd nor mysqld is installed")
 
 // reserved connections are for the controller, on top of what the plan needs.
 const reserved = 8
@@ -53,6 +47,8 @@ type Options struct {
 	// starts on the cached data directory if there is one, or ready to be filled, which saves
 	// a restart. Until Fill returns, the table must not be used.
 	Dataset *dataset.Dataset
+	// Server is MariaDB, MySQL, or the path of a server program; empty: whichever is the first.
+	Server string
 	// MaxConnections is what the targets need; a few are added. 0 means 200.
 	MaxConnections int
 	BufferPool     string            // such as 512M; empty means 512M
@@ -72,45 +68,6 @@ type private struct {
 	mu      sync.Mutex
 	process platform.Process
 	starts  int
-}
-
-// binary is an installed server.
-type binary struct {
-	path    string
-	vendor  string
-	version string
-}
-
-// findBinary looks for mariadbd, then mysqld.
-func findBinary(ctx context.Context) (binary, error) {
-	for _, name := range []string{"mariadbd", "mysqld"} {
-		for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/sbin", "/usr/local/sbin", "/usr/libexec", "/usr/local/mysql/bin") {
-			path := filepath.Join(dir, name)
-			if info, err := os.Stat(path); err != nil || info.IsDir() || info.Mode()&0o111 == 0 || !filepath.IsAbs(path) {
-				continue
-			}
-			return askVersion(ctx, path)
-		}
-	}
-	return binary{}, ErrNoServer
-}
-
-// versionText matches what both servers say, such as "mariadbd  Ver 10.11.6-MariaDB-0+deb12u1 for debian-linux-gnu".
-var versionText = regexp.MustCompile(`Ver (\S+)`)
-
-func askVersion(ctx context.Context, path string) (binary, error) {
-	cmd := exec.CommandContext(ctx, path, "--no-defaults", "--version")
-	cmd.Env = environment()
-	out, err := cmd.Output()
-	match := versionText.FindSubmatch(out)
-	if err != nil || match == nil {
-		return binary{}, fmt.Errorf("database: %s --version: %q: %w", path, out, errors.Join(err))
-	}
-	b := binary{path: path, vendor: MySQL, version: string(match[1])}
-	if bytes.Contains(out, []byte("MariaDB")) {
-		b.vendor = MariaDB
-	}
-	return b, nil
 }
 
 // environment is what the server and its tools run with.
@@ -217,11 +174,15 @@ func newPrivate(ctx context.Context, o Options) (*private, error) {
 	}
 	p := &private{options: o, admin: rand.Text(), target: rand.Text()}
 	var err error
-	if p.binary, err = findBinary(ctx); err != nil {
+	if p.binary, err = find(ctx, o.Server); err != nil {
 		return nil, err
 	}
 	if p.account, err = findAccount(); err != nil {
 		return nil, err
+	}
+	if dir := filepath.Dir(p.binary.path); !reachable(dir, p.account) {
+		return nil, fmt.Errorf("database: the account %s, which runs the server, cannot reach %s: "+
+			"allow others to pass through the folders above it (chmod o+x), or install the server elsewhere", p.account.name, dir)
 	}
 	if p.port, err = o.Platform.Port(ctx); err != nil {
 		return nil, fmt.Errorf("database: %w", err)

@@ -100,7 +100,8 @@ func checkColumns(ctx context.Context, c *sql.Conn) error {
 	case !slices.Equal(got, want):
 		return fmt.Errorf("%w: columns are %q, not %q", ErrTable, got, want)
 	case nameCollation != collation:
-		return fmt.Errorf("%w: %s, not %s", ErrCollation, nameCollation, collation)
+		return fmt.Errorf("%w: %s, not %s; change it by ALTER TABLE %s CONVERT TO CHARACTER SET utf8mb4 COLLATE %s, "+
+			"or drop the table and have bakeoff make it", ErrCollation, nameCollation, collation, tableName, collation)
 	}
 	var engine string
 	err = c.QueryRowContext(ctx, `SELECT COALESCE(ENGINE, '') FROM information_schema.TABLES
@@ -146,7 +147,7 @@ func checkIndexes(ctx context.Context, c *sql.Conn) error {
 // checkRows counts the rows and looks at the ends of the ids.
 func checkRows(ctx context.Context, c *sql.Conn, d *dataset.Dataset) error {
 	var count, least, greatest int64
-	err := c.QueryRowContext(ctx, "SELECT COUNT(*), COALESCE(MIN(id), 0), COALESCE(MAX(id), 0) FROM demo_data").Scan(&count, &least, &greatest)
+	err := c.QueryRowContext(ctx, "SELECT COUNT(*), COALESCE(MIN(id), 0), COALESCE(MAX(id), 0) FROM demo_data AS "+ownAlias).Scan(&count, &least, &greatest)
 	switch {
 	case err != nil:
 		return err
@@ -171,7 +172,7 @@ func checkSample(ctx context.Context, c *sql.Conn, d *dataset.Dataset) error {
 		fmt.Fprintf(&list, ",%d", id)
 		expected[id] = true
 	}
-	rows, err := c.QueryContext(ctx, "SELECT id, name FROM demo_data WHERE id IN ("+list.String()+")")
+	rows, err := c.QueryContext(ctx, "SELECT id, name FROM demo_data AS "+ownAlias+" WHERE id IN ("+list.String()+")")
 	if err != nil {
 		return err
 	}

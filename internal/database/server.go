@@ -38,6 +38,7 @@ type Info struct {
 	Settings       map[string]string // as the server reports them
 	Collation      string            // of demo_data.name; empty before the fill
 	Counter        string            // how statements are counted: ByDigest or ByHandler
+	CounterReason  string            // why not by digest, and what spoils that count; empty: by digest
 	Command        string            // private: the command that started it, as a shell line
 	Config         string            // private: the configuration file it was started with
 }
@@ -62,6 +63,8 @@ type Server struct {
 	base    map[string]int64 // status of our sessions that ended
 	last    map[string]int64 // status of the session, as last seen
 	counter string
+	// counterReason says why counter is not the first choice, and what spoils it.
+	counterReason string
 	table   *dataset.Dataset // whose rows are in place; nil before the fill
 }
 
@@ -88,7 +91,10 @@ func (s *Server) Process() platform.Process {
 // Info describes the server.
 func (s *Server) Info(ctx context.Context) (Info, error) {
 	info := s.info
-	info.Kind, info.Counter = s.kind, s.counter
+	info.Kind = s.kind
+	s.mu.Lock()
+	info.Counter, info.CounterReason = s.counter, s.counterReason
+	s.mu.Unlock()
 	err := s.use(ctx, func(c *sql.Conn) error {
 		var err error
 		if info.Settings, err = reportedSettings(ctx, c, s.settingNames()); err != nil {
@@ -115,6 +121,16 @@ func (s *Server) Stop(ctx context.Context, grace time.Duration) error {
 		err = errors.Join(s.private.remove(ctx, grace), err)
 	}
 	return err
+}
+
+// variable is one of the server's variables; empty where it has no such one.
+func (s *Server) variable(ctx context.Context, name string) (value string, err error) {
+	err = s.peek(ctx, func(c *sql.Conn) error {
+		settings, err := reportedSettings(ctx, c, []string{name})
+		value = settings[name]
+		return err
+	})
+	return value, err
 }
 
 // connect opens the pool with the given account. dial, when not nil, replaces

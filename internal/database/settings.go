@@ -19,6 +19,9 @@ type setting struct {
 	why   string
 }
 
+// nothing is an empty value, as opposed to none.
+const nothing = "''"
+
 // pinned are the settings of a private server while it is measured. What
 // depends on the run (paths, port, sizes) is added by configure.
 var pinned = []setting{
@@ -56,6 +59,9 @@ var pinned = []setting{
 	{"log-warnings", "1", MariaDB, "no line per broken connection"},
 	{"use-stat-tables", "NEVER", MariaDB, "a new connection's first use of a table would read those tables too, and be counted"},
 	{"mysqlx", "OFF", MySQL, "no second listener"},
+	{"tls-version", nothing, MySQL, "no TLS is offered: drivers that would take it are alike with those that would not"},
+	{"auto-generate-certs", "OFF", MySQL, "the same"},
+	{"ssl", "OFF", MariaDB, "the same"},
 }
 
 // filling are the settings that differ while a private server is filled; a

@@ -91,7 +91,7 @@ func (c *checker) database() {
 	d := c.plan.Database
 	c.word("database.kind", d.Kind, "private", "external")
 	if d.Kind == "external" {
-		for _, key := range []string{"max_connections", "buffer_pool", "settings"} {
+		for _, key := range []string{"server", "max_connections", "buffer_pool", "settings"} {
 			c.absent("database."+key, "is for a private database; an external one is taken as it is")
 		}
 		if d.DSNFile == "" {
@@ -102,6 +102,9 @@ func (c *checker) database() {
 		return
 	}
 	c.absent("database.dsn_file", "is for kind: external")
+	if c.has("database.server") {
+		c.server(d.Server)
+	}
 	if d.MaxConnections != 0 {
 		c.integer("database.max_connections", d.MaxConnections, 10, 100_000)
 	}
@@ -110,6 +113,17 @@ func (c *checker) database() {
 	}
 	for _, key := range sortedKeys(d.Settings) {
 		c.variable(strictyaml.Join("database.settings", key), key, d.Settings[key])
+	}
+}
+
+func (c *checker) server(server string) {
+	known := []string{"mariadb", "mysql"}
+	switch {
+	case slices.Contains(known, server):
+	case strings.HasPrefix(server, "/"):
+		c.path("database.server", server)
+	default:
+		c.report("database.server", strictyaml.Suggest(server, known), "must be mariadb, mysql or the absolute path of a server program, but is %s", strictyaml.Quote(server))
 	}
 }
 

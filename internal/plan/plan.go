@@ -60,6 +60,8 @@ type Lengths struct {
 type Database struct {
 	// Kind: private is started for the run, external is reached by dsn_file.
 	Kind string `json:"kind" yaml:"kind" jsonschema:"enum=private,enum=external,default=private"`
+	// Server, for private: mariadb, mysql, or the absolute path of a server program; the first one on PATH by default.
+	Server string `json:"server,omitempty" yaml:"server,omitempty" jsonschema:"pattern=^(mariadb|mysql|/.*)$,maxLength=4096"`
 	// DSNFile, for external: a file of mode 0600 holding user:password@tcp(host:port)/name.
 	DSNFile string `json:"dsn_file,omitempty" yaml:"dsn_file,omitempty" jsonschema:"minLength=1,maxLength=4096"`
 	// MaxConnections, for private: 0, the default, means what the plan needs.

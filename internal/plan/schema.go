@@ -106,7 +106,7 @@ func (Phase) JSONSchemaExtend(s *jsonschema.Schema) {
 // JSONSchemaExtend says which keys go with which kind of database.
 func (Database) JSONSchemaExtend(s *jsonschema.Schema) {
 	names(s, "settings", variableText.String(), ownVariables)
-	external := &jsonschema.Schema{Required: []string{"dsn_file"}, Not: anyOf("max_connections", "buffer_pool", "settings")}
+	external := &jsonschema.Schema{Required: []string{"dsn_file"}, Not: anyOf("server", "max_connections", "buffer_pool", "settings")}
 	s.AllOf = []*jsonschema.Schema{whenElse("kind", "external", external, &jsonschema.Schema{Not: anyOf("dsn_file")})}
 }
 

@@ -72,8 +72,8 @@ func (v *Venue) Overhead() plan.Overhead {
 func (v *Venue) Missing(ctx context.Context, p *plan.Plan, recipes []*target.Recipe) ([]target.Need, error) {
 	var out []target.Need
 	if p.Database.Kind != "external" {
-		if err := database.Installed(ctx); err != nil {
-			out = append(out, target.Need{What: "a database server (mariadbd or mysqld)", Package: "mariadb-server"})
+		if err := database.Installed(ctx, p.Database.Server); err != nil {
+			out = append(out, serverNeed(p.Database.Server, err))
 		}
 	}
 	if p.Balancer.Kind == "nginx" {
@@ -91,6 +91,24 @@ func (v *Venue) Missing(ctx context.Context, p *plan.Plan, recipes []*target.Rec
 		}
 	}
 	return out, nil
+}
+
+// serverNeed says which database server is missing, and why one that is there cannot be used.
+func serverNeed(server string, err error) target.Need {
+	need := target.Need{What: "a database server (mariadbd or mysqld)", Package: "mariadb-server"}
+	switch server {
+	case "":
+	case database.MariaDB:
+		need.What = "a MariaDB server (mariadbd)"
+	case database.MySQL:
+		need = target.Need{What: "a MySQL server (mysqld)"}
+	default:
+		need = target.Need{What: "the database server " + server}
+	}
+	if !errors.Is(err, database.ErrNoServer) {
+		need.What += ": " + err.Error()
+	}
+	return need
 }
 
 // Prepare runs a recipe's preparation; what it prints goes to a log that is named when it fails.
@@ -128,7 +146,7 @@ func (v *Venue) database(ctx context.Context, s venue.Storage) (*database.Server
 		connections = s.Connections
 	}
 	return database.Start(ctx, database.Options{
-		Platform: v.Platform, Dir: filepath.Join(s.Dir, "database"), CacheDir: filepath.Join(v.CacheDir, "data"), Dataset: s.Dataset,
+		Platform: v.Platform, Server: s.Plan.Server, Dir: filepath.Join(s.Dir, "database"), CacheDir: filepath.Join(v.CacheDir, "data"), Dataset: s.Dataset,
 		MaxConnections: connections, BufferPool: s.Plan.BufferPool, Settings: s.Plan.Settings,
 	})
 }
