@@ -145,9 +145,12 @@ func (s *recipes) fill(ctx context.Context) error {
 		return err
 	}
 	s.command = info.Command
+	if s.o.Plan.Database.Kind == "external" && info.CounterReason != "" {
+		s.o.tell(Event{Lasting: true, Text: fmt.Sprintf("the database's statements are counted by %s: %s", info.Counter, info.CounterReason)})
+	}
 	s.dbInfo = record.DatabaseInfo{
 		Kind: s.o.Plan.Database.Kind, Vendor: info.Vendor, Version: info.Version, MaxConnections: info.MaxConnections,
-		Settings: info.Settings, Collation: info.Collation, Counter: info.Counter,
+		Settings: info.Settings, Collation: info.Collation, Counter: info.Counter, CounterReason: info.CounterReason,
 		Rows: s.rows.Rows(), Digest: s.rows.Digest(), DigestAtFill: filled.Digest, FromCache: filled.FromCache,
 		FillSeconds: time.Since(start).Seconds(),
 	}

@@ -88,12 +88,13 @@ type DatabaseInfo struct {
 	Settings       map[string]string `json:"settings"` // pinned settings as the server reports them
 	Collation      string            `json:"collation"`
 	Rows           int64             `json:"rows"`
-	Digest         string            `json:"digest"`                  // of the dataset, computed
-	FillSeconds    float64           `json:"fill_s"`                  // this run's fill, or 0
-	FromCache      bool              `json:"from_cache"`              // filled data directory copied
-	DigestAtFill   string            `json:"digest_at_fill"`          // read back from the server
-	DigestAtEnd    string            `json:"digest_at_end,omitempty"` // read back at the end of the run
-	Counter        string            `json:"counter"`                 // how statements are counted: "digest" or "handler_read_key"
+	Digest         string            `json:"digest"`                   // of the dataset, computed
+	FillSeconds    float64           `json:"fill_s"`                   // this run's fill, or 0
+	FromCache      bool              `json:"from_cache"`               // filled data directory copied
+	DigestAtFill   string            `json:"digest_at_fill"`           // read back from the server
+	DigestAtEnd    string            `json:"digest_at_end,omitempty"`  // read back at the end of the run
+	Counter        string            `json:"counter"`                  // how statements are counted: "digest" or "handler_read_key"
+	CounterReason  string            `json:"counter_reason,omitempty"` // why not by digest, and what spoils that count
 }
 
 // BalancerInfo is the balancer as it was used.

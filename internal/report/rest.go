@@ -149,8 +149,8 @@ func around(s *Summary) section {
 		out.points = append(out.points, fmt.Sprintf("Plan: digest %.16s, seed %d.", s.Run.PlanDigest, s.Run.Seed))
 	} else {
 		out.points = append(out.points,
-			fmt.Sprintf("Database: %s %s, %s, at most %d connections, %s, statements counted by %s; %s rows, digest %.16s; settings: %s.",
-				d.Kind, d.Vendor, d.Version, d.MaxConnections, d.Collation, d.Counter, show.Count(d.Rows), strings.TrimPrefix(d.Digest, "sha256:"), show.Pairs(d.Settings, same)),
+			fmt.Sprintf("Database: %s %s, %s, at most %d connections, %s, statements counted by %s%s; %s rows, digest %.16s; settings: %s.",
+				d.Kind, d.Vendor, d.Version, d.MaxConnections, d.Collation, d.Counter, because(d.CounterReason), show.Count(d.Rows), strings.TrimPrefix(d.Digest, "sha256:"), show.Pairs(d.Settings, same)),
 			fmt.Sprintf("Balancer: %s %s; settings: %s.", s.Balancer.Kind, bare(s.Balancer), show.Pairs(s.Balancer.Settings, same)),
 			fmt.Sprintf("Plan: digest %.16s, seed %d, dataset seed %d.", s.Run.PlanDigest, s.Run.Seed, s.Dataset.Seed))
 	}
@@ -169,6 +169,14 @@ func around(s *Summary) section {
 		out.points = append(out.points, "Note: "+n)
 	}
 	return out
+}
+
+// because is a reason in brackets, or nothing.
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return " (" + reason + ")"
 }
 
 func same(s string) string { return s }
