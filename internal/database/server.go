@@ -65,7 +65,7 @@ type Server struct {
 	counter string
 	// counterReason says why counter is not the first choice, and what spoils it.
 	counterReason string
-	table   *dataset.Dataset // whose rows are in place; nil before the fill
+	table         *dataset.Dataset // whose rows are in place; nil before the fill
 }
 
 // state is how far a private server is.
