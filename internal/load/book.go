@@ -15,10 +15,11 @@ const (
 	boundStep = 10 * time.Millisecond
 )
 
-// book keeps the books of one loop, one window per second. Times are
+// book keeps the books of one loop, window by window. Times are
 // nanoseconds since the phase's start. It is not safe for concurrent use; see ledger.
 type book struct {
 	timeout  time.Duration
+	sending  time.Duration // how long the phase sends
 	measure  func() use
 	window   stats.Window   // under way; its histograms are made when it is closed
 	closed   []stats.Window // full ones nobody has taken yet
@@ -31,11 +32,21 @@ type book struct {
 	response, service, lateness *stats.Recorder
 }
 
-func newBook(timeout time.Duration, measure func() use) book {
+func newBook(p Phase, measure func() use) book {
 	return book{
-		timeout: timeout, measure: measure, used: measure(), window: stats.Window{Length: time.Second},
+		timeout: p.Timeout, sending: p.Duration, measure: measure, used: measure(), window: windowFrom(0, p.Duration),
 		response: stats.NewRecorder(), service: stats.NewRecorder(), lateness: stats.NewRecorder(),
 	}
+}
+
+// windowFrom is the window that begins at a moment of a phase: it ends with the second, or with
+// the time in which the phase sends, so that no window is partly within it.
+func windowFrom(begin, sending time.Duration) stats.Window {
+	end := begin.Truncate(time.Second) + time.Second
+	if begin < sending {
+		end = min(end, sending)
+	}
+	return stats.Window{Begin: begin, Length: end - begin}
 }
 
 // result is the end of one request.
@@ -204,7 +215,7 @@ func (b *book) close() {
 	w.Response, w.Service, w.Lateness = b.response.Drain(), b.service.Drain(), b.lateness.Drain()
 	w.InFlight, b.held = new(b.held), 0
 	b.closed = append(b.closed, *w)
-	b.window = stats.Window{Begin: w.End(), Length: time.Second}
+	b.window = windowFrom(w.End(), b.sending)
 }
 
 // integrate adds the requests in flight from since to now.
@@ -228,10 +239,10 @@ func (b *book) take(now int64) []stats.Window {
 }
 
 // last returns what is left once nothing happens any more, and at least the
-// windows of the first whole seconds.
-func (b *book) last(now int64, whole int) []stats.Window {
+// window that ends at a moment.
+func (b *book) last(now, atLeast int64) []stats.Window {
 	b.roll(now)
-	if b.window.Begin < time.Duration(whole)*time.Second || b.busy() {
+	if int64(b.window.Begin) < atLeast || b.busy() {
 		b.close()
 	}
 	return b.take(now)

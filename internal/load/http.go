@@ -92,7 +92,7 @@ func (h *HTTP) Run(ctx context.Context, job Job, emit func(stats.Window)) error 
 		case <-finished:
 		}
 	}()
-	e := emission{start: r.start, ledgers: []*ledger{r.ledger}, whole: r.whole, ended: finished}
+	e := emission{start: r.start, ledgers: []*ledger{r.ledger}, sending: job.Phase.Duration, atLeast: r.atLeast, ended: finished}
 	if !h.alone {
 		e.watch = newWatch(r.start, r.held, func() []int { return nil })
 		e.watch.alone()
@@ -123,7 +123,7 @@ func (h *HTTP) prepare(job *Job) (*run, error) {
 		return nil, err
 	}
 	r.start = monotonic(job.Start)
-	r.ledger = newLedger(job.Phase.Timeout, true)
+	r.ledger = newLedger(job.Phase, true)
 	transport := newTransport()
 	for _, c := range job.connections() {
 		w := &worker{run: r, number: c, wake: make(chan arrival, 1), stream: r.job.stream(-1)}
@@ -194,13 +194,12 @@ func (r *run) permitted() bool {
 	return true
 }
 
-// whole is how many windows there are at least: one per second of the phase,
-// unless it was cut short.
-func (r *run) whole() int {
+// atLeast is up to when there are windows at least: the end of sending, unless it was cut short.
+func (r *run) atLeast() int64 {
 	if r.over.Load() && r.now() < r.end {
 		return 0
 	}
-	return int((r.end + second - 1) / second)
+	return r.end
 }
 
 // held counts the connections that are open, or were at the end.

@@ -15,12 +15,12 @@ type ledger struct {
 
 // newLedger returns the ledger of one loop. Of several loops of one process
 // only one accounts for the process's CPU time.
-func newLedger(timeout time.Duration, first bool) *ledger {
+func newLedger(p Phase, first bool) *ledger {
 	measure := processUse
 	if !first {
 		measure = noUse
 	}
-	return &ledger{book: newBook(timeout, measure)}
+	return &ledger{book: newBook(p, measure)}
 }
 
 func (l *ledger) planned(now int64) {
@@ -59,11 +59,12 @@ func (l *ledger) finished(r *result) {
 	l.book.finished(r)
 }
 
-// emission passes the windows of a phase on, in order, once a second.
+// emission passes the windows of a phase on, in order, each when it ends.
 type emission struct {
 	start   time.Time
+	sending time.Duration   // how long the phase sends
 	ledgers []*ledger       // one per loop
-	whole   func() int      // how many windows there are at least, once all has ended
+	atLeast func() int64    // up to when there are windows at least, once all has ended
 	ended   <-chan struct{} // closed then
 	watch   *watch          // nil: the agent's resources are not measured
 }
@@ -72,19 +73,19 @@ type emission struct {
 func (e *emission) run(emit func(stats.Window)) {
 	restCollector()
 	defer wakeCollector()
-	tick := time.NewTimer(time.Until(e.start.Add(time.Second)))
+	tick := time.NewTimer(time.Until(e.start.Add(windowFrom(0, e.sending).End())))
 	defer tick.Stop()
 	for {
 		select {
 		case <-e.ended:
 			e.watch.end()
-			now, whole := int64(max(time.Since(e.start), 0)), e.whole()
-			e.pass(emit, func(l *ledger) []stats.Window { return l.last(now, whole) })
+			now, atLeast := int64(max(time.Since(e.start), 0)), e.atLeast()
+			e.pass(emit, func(l *ledger) []stats.Window { return l.last(now, atLeast) })
 			return
 		case <-tick.C:
-			now := int64(time.Since(e.start))
-			e.pass(emit, func(l *ledger) []stats.Window { return l.take(now) })
-			tick.Reset(time.Duration(second - now%second))
+			now := time.Since(e.start)
+			e.pass(emit, func(l *ledger) []stats.Window { return l.take(int64(now)) })
+			tick.Reset(windowFrom(now, e.sending).Length)
 		}
 	}
 }

@@ -60,7 +60,7 @@ func (r *rawRun) newLoop(share Share, first bool) (*loop, error) {
 	l := &loop{
 		run: r, buf: make([]byte, 64<<10), out: make([]byte, 0, bufferSize),
 		names: map[string]string{}, closed: r.job.Phase.Model == Closed,
-		ledger: newLedger(r.job.Phase.Timeout, first),
+		ledger: newLedger(r.job.Phase, first),
 	}
 	for _, p := range r.places {
 		l.places = append(l.places, p.own())

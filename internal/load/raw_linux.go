@@ -69,7 +69,7 @@ func (e *Raw) Run(ctx context.Context, job Job, emit func(stats.Window)) error {
 	defer r.close()
 	moreProcessors(len(r.loops)) // each loop keeps one while it waits
 	defer moreProcessors(-len(r.loops))
-	out := emission{start: r.start, whole: r.whole, watch: newWatch(r.start, r.held, r.threads)}
+	out := emission{start: r.start, sending: job.Phase.Duration, atLeast: r.atLeast, watch: newWatch(r.start, r.held, r.threads)}
 	r.loops[0].watch = out.watch // what keeps one away keeps all
 	var all sync.WaitGroup
 	for _, l := range r.loops {
@@ -147,12 +147,12 @@ func (r *rawRun) close() {
 	}
 }
 
-// whole is how many windows there are at least: one per second of the phase, unless it was cut short.
-func (r *rawRun) whole() int {
+// atLeast is up to when there are windows at least: the end of sending, unless it was cut short.
+func (r *rawRun) atLeast() int64 {
 	if (r.stopped.Load() || r.barred.Load()) && int64(time.Since(r.start)) < r.end {
 		return 0
 	}
-	return int((r.end + second - 1) / second)
+	return r.end
 }
 
 // held counts the connections that are open, or were at the end.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -244,38 +245,58 @@ func TestClosedModelInVirtualTime(t *testing.T) {
 	})
 }
 
-// Events are counted in the second in which they happen.
+// Events are counted in the window in which they happen; a window ends with its second, or with the sending.
 func TestWindowsInVirtualTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		v := &virtual{handle: func(int) { time.Sleep(1500 * ms) }}
-		start := time.Now().Add(300 * ms)
-		var windows []stats.Window
-		err := v.engine().Run(t.Context(), Job{
-			URLs: []string{"http://virtual"}, Workload: echoWork{}, Start: start, Share: Share{0, 1},
-			Phase: Phase{Model: Open, Connections: 8, Rate: 2, Arrivals: Constant, Duration: 2 * time.Second, Timeout: 5 * time.Second},
-		}, func(w stats.Window) {
-			if late := time.Since(start) - w.End(); late > ms || w.Begin < 3*time.Second && late < 0 {
-				t.Errorf("the window from %v on came at %v", w.Begin, time.Since(start))
-			}
-			windows = append(windows, w)
-		})
-		v.wait.Wait()
-		if err != nil {
-			t.Fatal(err)
-		}
+	for name, c := range map[string]struct {
+		sending, takes time.Duration
+		begins         []time.Duration
+		want           [][4]float64 // planned, sent, ok, in flight of each window
+		goodput        float64
+	}{
 		// Sent at 0, 0.5, 1, 1.5; answered at 1.5, 2, 2.5, 3.
-		var got [][4]float64
-		for i, w := range windows {
-			if w.Begin != time.Duration(i)*time.Second || w.Length != time.Second {
-				t.Errorf("window %d begins at %v and is %v long", i, w.Begin, w.Length)
-			}
-			got = append(got, [4]float64{float64(w.Books.Planned), float64(w.Books.Sent), float64(w.Books.OK), math.Round(*w.InFlight*1e6) / 1e6})
-		}
-		want := fmt.Sprint([][4]float64{{2, 2, 0, 1.5}, {2, 2, 1, 3}, {0, 0, 2, 1.5}, {0, 0, 1, 0}})
-		if fmt.Sprint(got) != want {
-			t.Errorf("planned, sent, ok and in flight per second: %v, want %v", got, want)
-		}
-	})
+		"whole seconds": {2 * time.Second, 1500 * ms, []time.Duration{0, time.Second, 2 * time.Second, 3 * time.Second}, [][4]float64{{2, 2, 0, 1.5}, {2, 2, 1, 3}, {0, 0, 2, 1.5}, {0, 0, 1, 0}}, 0.5},
+		// Sent at 0, 0.5, 1; answered at 1.2, 1.7, 2.2.
+		"a part of one": {1500 * ms, 1200 * ms, []time.Duration{0, time.Second, 1500 * ms, 2 * time.Second}, [][4]float64{{2, 2, 0, 1.5}, {1, 1, 1, 1.2}, {0, 0, 1, 0.7}, {0, 0, 1, 0.2}}, 1 / 1.5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				v := &virtual{handle: func(int) { time.Sleep(c.takes) }}
+				start := time.Now().Add(300 * ms)
+				var windows []stats.Window
+				err := v.engine().Run(t.Context(), Job{
+					URLs: []string{"http://virtual"}, Workload: echoWork{}, Start: start, Share: Share{0, 1},
+					Phase: Phase{Model: Open, Connections: 8, Rate: 2, Arrivals: Constant, Duration: c.sending, Timeout: 5 * time.Second},
+				}, func(w stats.Window) {
+					last := len(windows) == len(c.begins)-1
+					if late := time.Since(start) - w.End(); late > ms || !last && late < 0 {
+						t.Errorf("the window from %v on came at %v", w.Begin, time.Since(start))
+					}
+					windows = append(windows, w)
+				})
+				v.wait.Wait()
+				if err != nil {
+					t.Fatal(err)
+				}
+				sum := stats.Totals{Sending: c.sending}
+				var begins []time.Duration
+				var got [][4]float64
+				for _, w := range windows {
+					if w.Begin != sum.End() || w.Length <= 0 {
+						t.Errorf("a window of %v begins at %v, where %v was due", w.Length, w.Begin, sum.End())
+					}
+					sum.Add(w)
+					begins = append(begins, w.Begin)
+					got = append(got, [4]float64{float64(w.Books.Planned), float64(w.Books.Sent), float64(w.Books.OK), math.Round(*w.InFlight*1e6) / 1e6})
+				}
+				if !slices.Equal(begins, c.begins) || !slices.Equal(got, c.want) {
+					t.Errorf("windows from %v on, want %v; planned, sent, ok and in flight of each: %v, want %v", begins, c.begins, got, c.want)
+				}
+				if math.Abs(sum.Goodput()-c.goodput) > 1e-9 {
+					t.Errorf("goodput %v/s, want %v", sum.Goodput(), c.goodput)
+				}
+			})
+		})
+	}
 }
 
 // A request that takes seconds to connect has its whole life within the time-out.

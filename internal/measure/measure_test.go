@@ -1,6 +1,8 @@
 package measure
 
 import (
+	"context"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -161,4 +163,44 @@ func TestLoadText(t *testing.T) {
 	if text := b.String(); !strings.Contains(text, "\nInterrupted after 3s of 10s: ") || strings.Contains(text, "INVALID") {
 		t.Errorf("the page of an interrupted load is\n%s", text)
 	}
+}
+
+// Goodput is that of the answers that came while requests were sent; cut short, of those that came until then.
+func TestGoodputOfAMeasurement(t *testing.T) {
+	for name, c := range map[string]struct {
+		ended   time.Duration // after the begin
+		stop    bool
+		windows []int64 // ok in each second
+		want    float64
+	}{
+		"to its end":  {4 * time.Second, false, []int64{1, 1, 2, 2}, 4.0 / 3},
+		"interrupted": {1500 * time.Millisecond, true, []int64{3, 6}, 6},
+	} {
+		m := newMeasurement(load.Phase{Model: load.Closed, Duration: 3 * time.Second}, 1, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		err := m.run(ctx, film{c.windows, c.ended, c.stop, cancel}, nil)
+		cancel()
+		if r := m.Result(); err != nil || math.Abs(r.Goodput-c.want) > 1e-9 {
+			t.Errorf("%s: %v, goodput %v, want %v", name, err, r.Goodput, c.want)
+		}
+	}
+}
+
+// film is a generator that plays the seconds of one agent, and may be cut short.
+type film struct {
+	ok    []int64
+	ended time.Duration
+	stop  bool
+	cut   context.CancelFunc
+}
+
+func (f film) Run(ctx context.Context, _ load.Phase, sink func(int, stats.Window)) (Ending, error) {
+	for second, n := range f.ok {
+		sink(0, stats.Window{Begin: time.Duration(second) * time.Second, Length: time.Second, Books: stats.Books{Planned: n, Sent: n, OK: n}})
+	}
+	if f.stop {
+		f.cut()
+	}
+	began := time.Now()
+	return Ending{Began: began, Ended: began.Add(f.ended)}, ctx.Err()
 }

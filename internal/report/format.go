@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"bakeoff/internal/show"
@@ -20,8 +21,19 @@ func (p Percentile) String() string {
 	return bound(p.Over) + show.Seconds(p.Seconds)
 }
 
-// unmeasured stands where the loader did not measure a figure.
-const unmeasured = "not measured"
+// What stands where the loader did not measure a figure: unmeasured, or narrow in tables of many columns.
+const (
+	unmeasured = "not measured"
+	narrow     = "n/m"
+)
+
+// explained is a table whose caption says what narrow means, where it stands in a row.
+func explained(t show.Table) show.Table {
+	if slices.ContainsFunc(t.Rows, func(row []string) bool { return slices.Contains(row, narrow) }) {
+		t.Caption = strings.TrimSpace(t.Caption + " " + narrow + ": not measured.")
+	}
+	return t
+}
 
 func needs(need, has int64) string {
 	return fmt.Sprintf("- (needs %s requests, has %s)", show.Count(need), show.Count(has))

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"bakeoff/internal/show"
-	"bakeoff/internal/stats"
 )
 
 // phaseTitle says what a phase is: "closed: 32 connections, 4 s".
@@ -48,12 +47,12 @@ func books(s *Summary, p Phase) show.Table {
 			}
 			for _, f := range o.Phases {
 				if f.Number == p.Number {
-					g.Rows = append(g.Rows, append([]string{t.Name, blockName(o)}, bookCells(f.Books, f.Goodput)...))
+					g.Rows = append(g.Rows, append([]string{t.Name, blockName(o)}, bookCells(f)...))
 				}
 			}
 		}
 	}
-	return g
+	return explained(g)
 }
 
 // blockName is the block, "#2" for a second attempt, and for a trial that does not count why.
@@ -68,12 +67,17 @@ func blockName(t Trial) string {
 	return name
 }
 
-func bookCells(b stats.Books, rate float64) []string {
+func bookCells(f PhaseFigures) []string {
+	b := f.Books
 	var out []string
-	for _, n := range []int64{b.Planned, b.Sent, b.OK, b.Bad, b.Timeout, b.Error, b.Dropped, b.Late, b.Queued} {
+	for _, n := range []int64{b.Planned, b.Sent, b.OK, b.Bad, b.Timeout, b.Error, b.Dropped} {
 		out = append(out, show.Count(n))
 	}
-	return append(out, show.Number(rate))
+	late, queued := show.Count(b.Late), show.Count(b.Queued)
+	if f.Lateness[0].Unmeasured {
+		late, queued = narrow, narrow
+	}
+	return append(out, late, queued, show.Number(f.Goodput))
 }
 
 // times are the percentiles per target and block, and the pooled ones.
@@ -255,11 +259,19 @@ func failures(p Phase) show.Table {
 	}
 	for _, t := range p.Targets {
 		g.Rows = append(g.Rows, []string{
-			t.Target, show.Share(t.Books.Late, t.Books.Planned), shortPercentile(t.PooledLateness[0]), shortPercentile(t.PooledLateness[3]),
+			t.Target, lateShare(t), shortPercentile(t.PooledLateness[0]), shortPercentile(t.PooledLateness[3]),
 			show.Count(t.Opened), show.Pairs(t.Outcomes, show.Count[int64]),
 		})
 	}
 	return g
+}
+
+// lateShare is the share of planned arrivals that the generator took up late.
+func lateShare(t PhaseTarget) string {
+	if t.PooledLateness[0].Unmeasured {
+		return unmeasured
+	}
+	return show.Share(t.Books.Late, t.Books.Planned)
 }
 
 // shortPercentile leaves out why a percentile is not given, for narrow columns.

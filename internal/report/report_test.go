@@ -198,6 +198,36 @@ func TestLateAnswersAreNoThroughput(t *testing.T) {
 	check(t, w.Close())
 }
 
+// What a loader did not measure is said to be so, and is neither 0 nor a want of requests.
+func TestWhatWasNotMeasuredIsSaid(t *testing.T) {
+	s := demo().only("django", 1)
+	w := s.begin(t)
+	service := stats.NewHistogram()
+	service.RecordN(20*time.Millisecond, 500)
+	phase := record.Phase{Number: 2, Name: "open", Model: "open", Connections: 8, Rate: 500, DurationS: 1, TimeoutS: 10, Started: epoch, Ended: epoch.Add(time.Second)}
+	late := []record.Reason{{Code: record.CodeGeneratorLimited, Text: "late", Cause: record.CauseUnknown}}
+	for i, status := range []string{record.Invalid, record.Valid} {
+		tw := must[*record.TrialWriter](t)(w.BeginTrial(1, 1+i, "django", 1+i))
+		check(t, tw.Load(record.Load{Phase: 2, Window: stats.Window{
+			Length: time.Second, Books: stats.Books{Planned: 500, Sent: 500, OK: 500}, Service: service, Replicas: map[string]stats.Replica{"django-1": {Answers: 500}},
+		}}))
+		check(t, tw.Finish(record.Trial{
+			Status: status, Reasons: late[:i], Phases: []record.Phase{phase}, Replicas: []record.Replica{{Name: "django-1"}, {Name: "django-2"}},
+		}))
+	}
+	check(t, w.Finish(record.Complete, ""))
+	summary := open(t, w)
+	f := summary.Trials[0].Phases[0]
+	if f.Agents != nil || !f.Response[0].Unmeasured || !f.Lateness[0].Unmeasured || f.Service[0].Unmeasured || f.Service[0].Seconds == 0 {
+		t.Errorf("agents %+v, response %+v, lateness %+v, service %+v", f.Agents, f.Response[0], f.Lateness[0], f.Service[0])
+	}
+	if answered, silent := f.Replicas[0].Service[0], f.Replicas[1].Service[0]; !answered.Unmeasured || silent.Unmeasured {
+		t.Errorf("replica that answered: %+v; one that did not: %+v", answered, silent)
+	}
+	has(t, asText(t, summary), "response time p50 django not measured - -", "1 #2 django open"+strings.Repeat(" n/m", 9), "stolen: what the host took of the machine. n/m: not measured.",
+		"django 1 #2 500 500 500 0 0 0 0 n/m n/m 500", "#2: second attempt. n/m: not measured.", "django not measured not measured not measured 0 -")
+}
+
 // A percentile among time-outs is a lower bound, in a block and over blocks.
 func TestTimeouts(t *testing.T) {
 	s := demo().only("django", 3)

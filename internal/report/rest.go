@@ -49,14 +49,14 @@ func accused(s *Summary) []show.Table {
 	if len(g.Rows) == 0 {
 		return nil
 	}
-	return []show.Table{g}
+	return []show.Table{explained(g)}
 }
 
 // agentCells are what the agents had and lacked in a phase.
 func agentCells(f PhaseFigures) []string {
 	m := f.Agents
 	if m == nil {
-		return slices.Repeat([]string{unmeasured}, 9)
+		return slices.Repeat([]string{narrow}, 9)
 	}
 	return []string{
 		show.Count(m.Descriptors), show.Count(m.DescriptorLimit), show.Count(m.Ports), show.Count(m.PortRange()),
@@ -81,7 +81,7 @@ func pilot(s *Summary) []section {
 	g := show.Table{Left: 1, Head: []string{"target", "planned", "sent", "ok", "bad", "timeout", "error", "dropped", "late", "queued", "ok/s"}}
 	for _, t := range s.Pilot {
 		for _, f := range t.Phases {
-			g.Rows = append(g.Rows, append([]string{t.Target}, bookCells(f.Books, f.Goodput)...))
+			g.Rows = append(g.Rows, append([]string{t.Target}, bookCells(f)...))
 		}
 	}
 	if len(g.Rows) == 0 {
@@ -91,7 +91,7 @@ func pilot(s *Summary) []section {
 	if s.Found != nil && s.Found.Slowest != "" {
 		text += fmt.Sprintf(" Taken from it: the slowest is %s, with %s/s.", s.Found.Slowest, show.Number(s.Found.Throughput[s.Found.Slowest]))
 	}
-	return []section{{title: "Pilot (block 0), outside all statistics", tables: []show.Table{g}, paras: []string{text}}}
+	return []section{{title: "Pilot (block 0), outside all statistics", tables: []show.Table{explained(g)}, paras: []string{text}}}
 }
 
 // settings shows how each target was deployed.
