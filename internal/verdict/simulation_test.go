@@ -118,6 +118,14 @@ func two(ratio, cv float64, n noise, blocks int) truth {
 	return truth{fmt.Sprintf("%s, CV %v %%", says, 100*cv), []float64{100 * ratio, 100}, []float64{cv, cv}, n, blocks}
 }
 
+func equalTargets(says string, noise noise, blocks int, cv ...float64) truth {
+	levels := make([]float64, len(cv))
+	for i := range levels {
+		levels[i] = 100
+	}
+	return truth{says, levels, cv, noise, blocks}
+}
+
 // What is counted, over all pairs of a result.
 func anyOf(claims ...Claim) func(Result) bool {
 	return func(r Result) bool {
@@ -163,7 +171,7 @@ var scenarios = []scenario{
 		{"the interval covers the truth", covers(1.05), 930, experiments},
 		{"a false \"at least\"", falseBound(1.05), 0, 50},
 	}},
-	{truth{"5 equal targets, CV 6 %", []float64{100, 100, 100, 100, 100}, []float64{0.06, 0.06, 0.06, 0.06, 0.06}, normal, 10}, []expectation{
+	{equalTargets("5 equal targets, CV 6 %", normal, 10, 0.06, 0.06, 0.06, 0.06, 0.06), []expectation{
 		{"any better or worse", anyOf(Better, Worse), 0, 73},
 	}},
 	{truth{"5 targets, each 3 % above the next, CV 2 %", steps(5), []float64{0.02, 0.02, 0.02, 0.02, 0.02}, normal, 10}, []expectation{
@@ -172,7 +180,10 @@ var scenarios = []scenario{
 	{truth{"the same, CV 0.5 %", steps(5), []float64{0.005, 0.005, 0.005, 0.005, 0.005}, normal, 10}, []expectation{
 		{"any equivalent", anyOf(Equivalent), 0, 73},
 	}},
-	{truth{"3 equal targets, CV 1, 1 and 6 %", []float64{100, 100, 100}, []float64{0.01, 0.01, 0.06}, normal, 10}, []expectation{
+	{equalTargets("3 equal targets, CV 1, 1 and 6 %", normal, 10, 0.01, 0.01, 0.06), []expectation{
+		{"any better or worse", anyOf(Better, Worse), 0, 73},
+	}},
+	{equalTargets("5 equal targets, CV 3, 3, 3, 3 and 18 %", normal, 10, 0.03, 0.03, 0.03, 0.03, 0.18), []expectation{
 		{"any better or worse", anyOf(Better, Worse), 0, 73},
 	}},
 	{two(1, 0.01, normal, 15), []expectation{{"equivalent", anyOf(Equivalent), 900, experiments}}},

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -273,4 +275,23 @@ func absolute(x []float64) []float64 {
 		out[i] = math.Abs(v)
 	}
 	return out
+}
+
+// The document has every field of the JSON and every code of a warning.
+func TestMethodDocumentsEveryField(t *testing.T) {
+	doc, err := os.ReadFile(methodDoc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := []string{WarnNoPairs, WarnTooFewBlocks, WarnMissingCells, WarnNoSpread}
+	for _, kind := range []any{Result{}, Comparison{}, Target{}, Warning{}} {
+		for field := range reflect.TypeOf(kind).Fields() {
+			names = append(names, field.Tag.Get("json"))
+		}
+	}
+	for _, name := range names {
+		if !strings.Contains(string(doc), "`"+name+"`") {
+			t.Errorf("%s is not in %s", name, methodDoc)
+		}
+	}
 }
