@@ -13,7 +13,7 @@ var levels = [][]string{
 	{"show"},
 	{"chart", "plan", "dataset", "stats", "platform", "strictyaml", "consent", "shell", "verdict"},
 	{"load", "record", "database", "balancer", "platform/local", "platform/platformtest", "load/loadtest"},
-	{"fleet", "collect", "target", "contract", "endpoint", "gate"},
+	{"fleet", "collect", "target", "contract", "endpoint", "gate", "figures", "record/recordtest"},
 	{"venue", "report", "measure"},
 	{"controller", "venue/machine"},
 	{"cli"},
@@ -29,7 +29,8 @@ var exceptions = map[[2]string]string{
 // forbidden are imports that point down but must not be: commands meet at the
 // run directory, not in memory.
 var forbidden = map[string][]string{
-	"report":     {"load", "fleet", "controller", "platform", "platform/local", "database", "balancer", "target"},
+	"figures":    {"load", "fleet", "controller", "platform", "platform/local", "database", "balancer", "target", "plan"},
+	"report":     {"load", "fleet", "controller", "platform", "platform/local", "database", "balancer", "target", "plan"},
 	"load":       {"dataset", "plan", "record", "platform"},
 	"record":     {"load", "dataset"},
 	"controller": {"balancer", "platform/local", "venue/machine"},

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bakeoff/internal/controller"
+	"bakeoff/internal/figures"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/platform/local"
 	"bakeoff/internal/record"
@@ -156,7 +157,7 @@ func reportCommand(env Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			summary, err := report.Build(reader)
+			summary, err := figures.Build(reader)
 			if err != nil {
 				return err
 			}
@@ -167,7 +168,7 @@ func reportCommand(env Env) *cobra.Command {
 	return cmd
 }
 
-func writeReport(w io.Writer, format string, s *report.Summary) error {
+func writeReport(w io.Writer, format string, s *figures.Summary) error {
 	switch format {
 	case "text":
 		return report.WriteText(w, s, show.Columns(w))
@@ -184,7 +185,7 @@ func writeReport(w io.Writer, format string, s *report.Summary) error {
 }
 
 // keepReport writes summary.json and report.md into the run directory.
-func keepReport(dir string, s *report.Summary) error {
+func keepReport(dir string, s *figures.Summary) error {
 	for name, format := range map[string]string{"summary.json": "json", "report.md": "markdown"} {
 		file, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bakeoff/internal/controller"
+	"bakeoff/internal/figures"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/platform/local"
@@ -246,7 +247,7 @@ func printResult(env Env, dir string) error {
 	if err != nil {
 		return err
 	}
-	summary, err := report.Build(reader)
+	summary, err := figures.Build(reader)
 	if err != nil {
 		return err
 	}

@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"bakeoff/internal/figures"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
 	"bakeoff/internal/record"
-	"bakeoff/internal/report"
 	"bakeoff/internal/stats"
 )
 
@@ -53,7 +53,7 @@ func TestThePilotFindsTheReportsGoodput(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	summary, err := report.Build(reader)
+	summary, err := figures.Build(reader)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,11 +5,12 @@ import (
 	"slices"
 	"strings"
 
+	"bakeoff/internal/figures"
 	"bakeoff/internal/show"
 )
 
 // percentile writes one percentile, ">10.0 s" among time-outs, or why it is not given.
-func (p Percentile) String() string {
+func percentile(p figures.Percentile) string {
 	switch {
 	case p.Unmeasured:
 		return unmeasured
@@ -46,9 +47,9 @@ func bound(over bool) string {
 	return ""
 }
 
-// show writes a spread as its median and range: "12.3 (11.0..14.1) ms" with the unit of each
+// spread writes a spread as its median and range: "12.3 (11.0..14.1) ms" with the unit of each
 // number, or once where all are the same.
-func (s Spread) show(unit func(float64) string) string {
+func spread(s figures.Spread, unit func(float64) string) string {
 	if s.N == 0 {
 		return show.None
 	}
@@ -64,7 +65,7 @@ func (s Spread) show(unit func(float64) string) string {
 	return median + " (" + low + ".." + high + ")"
 }
 
-func (s Spread) median(unit func(float64) string) string {
+func median(s figures.Spread, unit func(float64) string) string {
 	if s.N == 0 {
 		return show.None
 	}
@@ -72,13 +73,13 @@ func (s Spread) median(unit func(float64) string) string {
 }
 
 // medians joins the medians of several spreads with slashes: 28/9/9/5.
-func medians(of []Spread, unit func(float64) string) string {
+func medians(of []figures.Spread, unit func(float64) string) string {
 	if len(of) == 0 {
 		return show.None
 	}
 	out := make([]string, len(of))
 	for i, s := range of {
-		out[i] = s.median(unit)
+		out[i] = median(s, unit)
 	}
 	return strings.Join(out, "/")
 }

@@ -4,11 +4,12 @@ import (
 	"fmt"
 	"strings"
 
+	"bakeoff/internal/figures"
 	"bakeoff/internal/show"
 )
 
 // phaseTitle says what a phase is: "closed: 32 connections, 4 s".
-func phaseTitle(p Phase) string {
+func phaseTitle(p figures.Phase) string {
 	if p.Model == "closed" {
 		return fmt.Sprintf("Phase %s: closed model, %s, %s", p.Name, show.Plural(p.Connections, "connection"), show.Span(p.DurationS))
 	}
@@ -16,15 +17,15 @@ func phaseTitle(p Phase) string {
 }
 
 // phaseSections are the details of one phase.
-func phaseSections(s *Summary, p Phase) []section {
+func phaseSections(s *figures.Summary, p figures.Phase) []section {
 	return []section{
 		{title: phaseTitle(p), tables: append([]show.Table{books(s, p)}, times(s, p)...)},
 		{title: "Phase " + p.Name + ": who did what", tables: whoDidWhat(s, p)},
 	}
 }
 
-func whoDidWhat(s *Summary, p Phase) []show.Table {
-	if s.running() {
+func whoDidWhat(s *figures.Summary, p figures.Phase) []show.Table {
+	if s.Running() {
 		return []show.Table{tierTable(p, "agent", "host"), memoryTable(p, "agent"), answers(s, p), failures(p)}
 	}
 	return []show.Table{
@@ -34,7 +35,7 @@ func whoDidWhat(s *Summary, p Phase) []show.Table {
 }
 
 // books is one line per target and block.
-func books(s *Summary, p Phase) show.Table {
+func books(s *figures.Summary, p figures.Phase) show.Table {
 	g := show.Table{
 		Left:    2,
 		Caption: "Books: planned = sent + dropped, sent = ok + bad + timeout + error. late: taken up over 1 ms late by the generator; queued: waited for a free connection. ok/s: correct answers received per second while requests were sent. #2: second attempt.",
@@ -56,7 +57,7 @@ func books(s *Summary, p Phase) show.Table {
 }
 
 // blockName is the block, "#2" for a second attempt, and for a trial that does not count why.
-func blockName(t Trial) string {
+func blockName(t figures.Trial) string {
 	name := fmt.Sprint(t.Block)
 	if t.Attempt > 1 {
 		name += fmt.Sprintf(" #%d", t.Attempt)
@@ -67,7 +68,7 @@ func blockName(t Trial) string {
 	return name
 }
 
-func bookCells(f PhaseFigures) []string {
+func bookCells(f figures.PhaseFigures) []string {
 	b := f.Books
 	var out []string
 	for _, n := range []int64{b.Planned, b.Sent, b.OK, b.Bad, b.Timeout, b.Error, b.Dropped} {
@@ -81,7 +82,7 @@ func bookCells(f PhaseFigures) []string {
 }
 
 // times are the percentiles per target and block, and the pooled ones.
-func times(s *Summary, p Phase) []show.Table {
+func times(s *figures.Summary, p figures.Phase) []show.Table {
 	what := "Response time, from the intended time to the last byte."
 	if p.Model == "closed" {
 		what = "Service time, closed model: no claim about latency."
@@ -105,7 +106,7 @@ func times(s *Summary, p Phase) []show.Table {
 	second := pooled.grid([]string{"target", "requests"}, 1)
 	second.Caption = "The same, pooled: histograms merged over all valid blocks of a target. Never used for a verdict, for blocks differ."
 	third := spreadTable{}
-	for i := range Percents() {
+	for i := range figures.Percents() {
 		third.addPercentile(p, "", i)
 	}
 	over := third.grid(s)
@@ -116,10 +117,10 @@ func times(s *Summary, p Phase) []show.Table {
 // percentileTable gathers rows of percentiles. The percentiles that no row supports share the last column.
 type percentileTable struct {
 	keys [][]string
-	rows [][]Percentile
+	rows [][]figures.Percentile
 }
 
-func (t *percentileTable) addTrial(o Trial, p Phase) {
+func (t *percentileTable) addTrial(o figures.Trial, p figures.Phase) {
 	for _, f := range o.Phases {
 		switch {
 		case f.Number != p.Number:
@@ -131,13 +132,13 @@ func (t *percentileTable) addTrial(o Trial, p Phase) {
 	}
 }
 
-func (t *percentileTable) add(key []string, row []Percentile) {
+func (t *percentileTable) add(key []string, row []figures.Percentile) {
 	t.keys, t.rows = append(t.keys, key), append(t.rows, row)
 }
 
 // grid draws the table; keys are the heads of the columns before the percentiles, the last of them the number of requests.
 func (t *percentileTable) grid(keys []string, left int) show.Table {
-	percents := Percents()
+	percents := figures.Percents()
 	shown := 0
 	for _, row := range t.rows {
 		for i, p := range row {
@@ -156,7 +157,7 @@ func (t *percentileTable) grid(keys []string, left int) show.Table {
 	for i, row := range t.rows {
 		cells := append(t.keys[i][:len(t.keys[i]):len(t.keys[i])], show.Count(row[0].Has))
 		for _, p := range row[:min(shown+1, len(row))] {
-			cells = append(cells, p.String())
+			cells = append(cells, percentile(p))
 		}
 		g.Rows = append(g.Rows, cells)
 	}
@@ -172,7 +173,7 @@ func higher(percents []float64) string {
 }
 
 // tierTable shows the CPU of each tier, the host last.
-func tierTable(p Phase, tiers ...string) show.Table {
+func tierTable(p figures.Phase, tiers ...string) show.Table {
 	g := show.Table{
 		Left: 1, Head: []string{"target"},
 		Caption: "CPU while each target was measured: cores used (median over blocks), and CPU time per answer in ms.",
@@ -185,10 +186,10 @@ func tierTable(p Phase, tiers ...string) show.Table {
 	for _, t := range p.Targets {
 		row := []string{t.Target}
 		for _, name := range tiers {
-			row = append(row, t.tier(name).Cores.median(show.Number))
+			row = append(row, median(t.Tier(name).Cores, show.Number))
 		}
 		for _, name := range processes {
-			row = append(row, t.tier(name).PerReqS.median(func(s float64) string { return show.Number(s * 1e3) }))
+			row = append(row, median(t.Tier(name).PerReqS, func(s float64) string { return show.Number(s * 1e3) }))
 		}
 		g.Rows = append(g.Rows, row)
 	}
@@ -196,7 +197,7 @@ func tierTable(p Phase, tiers ...string) show.Table {
 }
 
 // memoryTable shows the memory of each tier.
-func memoryTable(p Phase, tiers ...string) show.Table {
+func memoryTable(p figures.Phase, tiers ...string) show.Table {
 	g := show.Table{
 		Left: 1, Head: []string{"target"},
 		Caption: "Memory in the meantime: the greatest sum of the phase, median and range over blocks, PSS where readable, else RSS.",
@@ -205,8 +206,8 @@ func memoryTable(p Phase, tiers ...string) show.Table {
 	for _, t := range p.Targets {
 		row := []string{t.Target}
 		for _, name := range tiers {
-			tier := t.tier(name)
-			row = append(row, strings.TrimSpace(tier.Memory.show(show.Megabytes)+" "+tier.Kind))
+			tier := t.Tier(name)
+			row = append(row, strings.TrimSpace(spread(tier.Memory, show.Megabytes)+" "+tier.Kind))
 		}
 		g.Rows = append(g.Rows, row)
 	}
@@ -214,7 +215,7 @@ func memoryTable(p Phase, tiers ...string) show.Table {
 }
 
 // replicaTable shows each replica as the agents saw it.
-func replicaTable(p Phase) show.Table {
+func replicaTable(p figures.Phase) show.Table {
 	g := show.Table{
 		Left: 1,
 		Caption: "Replicas as the agents saw them: share of the answers, median and range over blocks; service time, pooled (- where too few requests support it); answers that were not ok. " +
@@ -224,7 +225,7 @@ func replicaTable(p Phase) show.Table {
 	for _, t := range p.Targets {
 		for _, r := range t.Replicas {
 			g.Rows = append(g.Rows, []string{
-				r.Name, r.Share.show(show.Percent), shortPercentile(r.Service[0]), shortPercentile(r.Service[3]), show.Count(r.Errors),
+				r.Name, spread(r.Share, show.Percent), shortPercentile(r.Service[0]), shortPercentile(r.Service[3]), show.Count(r.Errors),
 			})
 		}
 	}
@@ -232,7 +233,7 @@ func replicaTable(p Phase) show.Table {
 }
 
 // processTable shows each replica and its workers as processes.
-func processTable(p Phase) show.Table {
+func processTable(p figures.Phase) show.Table {
 	g := show.Table{
 		Left:    1,
 		Caption: "Replicas and their workers as processes, medians over blocks. Workers are ranked in each block, greatest first; client connections in the middle of the last phase.",
@@ -242,7 +243,7 @@ func processTable(p Phase) show.Table {
 	for _, t := range p.Targets {
 		for _, r := range t.Replicas {
 			g.Rows = append(g.Rows, []string{
-				r.Name, r.Cores.median(show.Number), strings.TrimSpace(r.Memory.median(show.Megabytes) + " " + r.Kind),
+				r.Name, median(r.Cores, show.Number), strings.TrimSpace(median(r.Memory, show.Megabytes) + " " + r.Kind),
 				medians(r.WorkerCores, show.Number), medians(r.WorkerBytes, mega), medians(r.Connections, show.Decimal),
 			})
 		}
@@ -251,7 +252,7 @@ func processTable(p Phase) show.Table {
 }
 
 // failures shows what was not ok, and the generator's own lateness.
-func failures(p Phase) show.Table {
+func failures(p figures.Phase) show.Table {
 	g := show.Table{
 		Left: 1, Words: 1,
 		Caption: "The generator's own lateness over all valid blocks, and every answer or failure that was not ok, by class.",
@@ -267,7 +268,7 @@ func failures(p Phase) show.Table {
 }
 
 // lateShare is the share of planned arrivals that the generator took up late.
-func lateShare(t PhaseTarget) string {
+func lateShare(t figures.PhaseTarget) string {
 	if t.PooledLateness[0].Unmeasured {
 		return unmeasured
 	}
@@ -275,23 +276,23 @@ func lateShare(t PhaseTarget) string {
 }
 
 // shortPercentile leaves out why a percentile is not given, for narrow columns.
-func shortPercentile(p Percentile) string {
+func shortPercentile(p figures.Percentile) string {
 	if p.Needs > 0 && !p.Unmeasured {
 		return show.None
 	}
-	return p.String()
+	return percentile(p)
 }
 
-func imbalances(p Phase) string {
+func imbalances(p figures.Phase) string {
 	var out []string
 	for _, t := range p.Targets {
-		out = append(out, t.Target+" "+t.Imbalance.show(show.Three))
+		out = append(out, t.Target+" "+spread(t.Imbalance, show.Three))
 	}
 	return strings.Join(out, ", ")
 }
 
 // statements shows what the database was asked, and the keys.
-func statements(p Phase) show.Table {
+func statements(p figures.Phase) show.Table {
 	g := show.Table{
 		Left: 1, Words: 1,
 		Caption: "The database, over all valid blocks: statements that read rows, in all and per request sent; keys expected to exist and not; the share of answers whose body was checked.",
@@ -300,8 +301,8 @@ func statements(p Phase) show.Table {
 	for _, t := range p.Targets {
 		g.Rows = append(g.Rows, []string{
 			t.Target, show.Count(t.Books.Sent), show.Count(t.ReadsTotal), show.Ratio(t.ReadsTotal, t.Books.Sent), show.Count(t.Hits), show.Count(t.Misses),
-			show.Ratio(t.Hits, t.Hits+t.Misses), show.Share(t.Checked, t.Books.Answered()), t.DBConnections.show(show.Decimal),
-			show.Pairs(t.Others, func(s Spread) string { return s.median(show.Number) }),
+			show.Ratio(t.Hits, t.Hits+t.Misses), show.Share(t.Checked, t.Books.Answered()), spread(t.DBConnections, show.Decimal),
+			show.Pairs(t.Others, func(s figures.Spread) string { return median(s, show.Number) }),
 		})
 	}
 	return g

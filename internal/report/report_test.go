@@ -2,9 +2,7 @@ package report
 
 import (
 	"bytes"
-	"encoding/json"
 	"flag"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,7 +13,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"bakeoff/internal/figures"
 	"bakeoff/internal/record"
+	"bakeoff/internal/record/recordtest"
 	"bakeoff/internal/stats"
 )
 
@@ -35,7 +35,7 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 }
 
-func asText(t *testing.T, s *Summary) string {
+func asText(t *testing.T, s *figures.Summary) string {
 	t.Helper()
 	var b bytes.Buffer
 	check(t, WriteText(&b, s, 0))
@@ -47,11 +47,38 @@ func asText(t *testing.T, s *Summary) string {
 	return b.String()
 }
 
-func asMarkdown(t *testing.T, s *Summary) string {
+func asMarkdown(t *testing.T, s *figures.Summary) string {
 	t.Helper()
 	var b bytes.Buffer
 	check(t, WriteMarkdown(&b, s))
 	return b.String()
+}
+
+func must[T any](t *testing.T) func(T, error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		check(t, err)
+		return v
+	}
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// build computes the figures of a run directory.
+func build(t *testing.T, dir string) *figures.Summary {
+	t.Helper()
+	return must[*figures.Summary](t)(figures.Build(must[*record.Reader](t)(record.Open(dir))))
+}
+
+// open reads what was written.
+func open(t *testing.T, w *record.Writer) *figures.Summary {
+	t.Helper()
+	return build(t, w.Dir())
 }
 
 // has checks that every string stands in the text, runs of white space counted as one space.
@@ -69,64 +96,18 @@ func has(t *testing.T, text string, wants ...string) {
 }
 
 func TestWholeRun(t *testing.T) {
-	s := demo()
-	w := s.begin(t)
-	s.whole(t, w)
+	s := recordtest.Demo()
+	w := s.Begin(t)
+	s.Whole(t, w)
 	check(t, w.Finish(record.Complete, ""))
 	summary := open(t, w)
 	golden(t, "whole.txt", []byte(asText(t, summary)))
 	golden(t, "whole.md", []byte(asMarkdown(t, summary)))
 }
 
-// summary.json of a run of one target and one block, so that the file can be read.
-func TestSummaryJSON(t *testing.T) {
-	s := demo().only("django", 1)
-	w := s.begin(t)
-	s.trial(t, w, 1, 1, "django", 1, nil)
-	check(t, w.Update(func(r *record.Run) { r.Ended = epoch.Add(4 * time.Minute) }))
-	check(t, w.Finish(record.Complete, ""))
-	golden(t, "one.json", append(must[[]byte](t)(json.MarshalIndent(open(t, w), "", " ")), '\n'))
-}
-
-// What is in no statistic changes no statistic: the pilot, invalid, aborted, damaged and unfinished trials.
-func TestOnlyValidTrialsCount(t *testing.T) {
-	plain := demo()
-	w := plain.begin(t)
-	for _, p := range plain.run.Order {
-		if p.Block > 0 && p != (record.Place{Block: 2, Position: 1, Target: "django"}) && p.Block != 3 {
-			plain.trial(t, w, p.Block, p.Position, p.Target, 1, nil)
-		}
-	}
-	plain.trial(t, w, 2, 4, "django", 2, nil)
-	check(t, w.Finish(record.Aborted, "test"))
-	want := open(t, w).Phases
-
-	spoiled := demo()
-	w = spoiled.begin(t)
-	for _, p := range spoiled.run.Order {
-		switch {
-		case p == record.Place{Block: 2, Position: 1, Target: "django"}:
-			fast := demo()
-			fast.rates["django"] = 3000
-			fast.trial(t, w, 2, 1, "django", 1, func(tr *record.Trial) {
-				tr.Status, tr.Reasons = record.Invalid, []record.Reason{{Code: "agent-lost", Text: "agent 1 was silent for 2.1 s"}}
-			})
-			spoiled.trial(t, w, 2, 4, "django", 2, nil)
-		case p.Block < 3:
-			spoiled.trial(t, w, p.Block, p.Position, p.Target, 1, nil)
-		}
-	}
-	spoiled.trial(t, w, 3, 1, "django", 1, func(tr *record.Trial) { tr.Status = record.TrialAborted })
-	spoiled.trial(t, w, 3, 2, "flask", 1, nil)
-	check(t, os.WriteFile(filepath.Join(w.Dir(), "trials", "3-2-flask", "load.jsonl"), []byte("gone\n"), 0o600))
-	begun := must[*record.TrialWriter](t)(w.BeginTrial(3, 3, "fastapi", 1))
-	check(t, begun.Abandon("interrupted"))
-	check(t, w.Finish(record.Aborted, "interrupted"))
-	summary := open(t, w)
-	if diff := cmp.Diff(want, summary.Phases); diff != "" {
-		t.Errorf("figures (-only valid trials +all):\n%s", diff)
-	}
-	out := asText(t, summary)
+// What is in no statistic is named, with the reason and what became of it.
+func TestSpoiledRun(t *testing.T) {
+	out := asText(t, build(t, recordtest.Spoiled(t)))
 	has(t, out,
 		"2 of 3 blocks of 8 s on 2 shared cores", "ABORTED: interrupted; 6 of 9 trials finished", "django has a valid trial in 2 of 3 blocks",
 		"2 django 1 invalid valid in attempt 2 agent-lost: agent 1 was silent for 2.1 s",
@@ -136,102 +117,16 @@ func TestOnlyValidTrialsCount(t *testing.T) {
 	golden(t, "spoiled.txt", []byte(out))
 }
 
-// Every figure of one phase, against a second way of computing it.
-func TestFigures(t *testing.T) {
-	s := demo().only("django", 1)
-	w := s.begin(t)
-	s.trial(t, w, 1, 1, "django", 1, nil)
-	check(t, w.Finish(record.Complete, ""))
-	r := must[*record.Reader](t)(record.Open(w.Dir()))
-	state := r.Trials()[0]
-	pooled := stats.NewHistogram()
-	for l, err := range state.Loads() {
-		check(t, err)
-		if l.Phase == 1 {
-			pooled.Merge(l.Service)
-		}
-	}
-	summary := must[*Summary](t)(Build(r))
-	f := summary.Trials[0].Phases[0]
-	p := summary.Phases[0].Targets[0]
-	// 1010 per second for 4 s by two agents; replicas use 0.4 cores each, for 4 s.
-	near := func(what string, got, want float64) {
-		t.Helper()
-		if math.Abs(got-want) > 1e-9*math.Max(1, math.Abs(want)) {
-			t.Errorf("%s is %v, want %v", what, got, want)
-		}
-	}
-	near("planned", float64(f.Books.Planned), 4040)
-	near("goodput", f.Goodput, 1010)
-	near("offered", f.Offered, 1010)
-	near("p50", f.Service[0].Seconds, pooled.Percentile(50).Value.Seconds())
-	near("p95", f.Service[2].Seconds, pooled.Percentile(95).Value.Seconds())
-	near("needs for p99", float64(f.Service[3].Needs), 10000)
-	near("has for p99", float64(f.Service[3].Has), 4040)
-	near("cores of the target", p.tier("target").Cores.Median, 0.8)
-	near("CPU per answer", p.tier("target").PerReqS.Median, 0.8*4/4040)
-	near("memory of the target", p.tier("target").Memory.Median, 180e6)
-	near("cores of the busiest worker", p.Replicas[0].WorkerCores[0].Median, 0.3)
-	near("connections of the busiest worker", p.Replicas[0].Connections[0].Median, 10)
-	near("reads per request", p.Reads.Median, 1)
-	near("rollbacks per request", p.Others["rollback"].Median, 0.5)
-	near("hit ratio", float64(p.Hits)/float64(p.Hits+p.Misses), 2*4*252.0/4040)
-	near("share of the first replica", f.Replicas[0].Share, 2*4*253.0/4040)
-	near("imbalance", f.Imbalance, 2*2*4*253.0/4040)
-	near("useful time", summary.Time.Useful, 8.0/240)
-}
-
-// Answers that come after sending has ended count in the books, not in the throughput.
-func TestLateAnswersAreNoThroughput(t *testing.T) {
-	s := demo().only("django", 1)
-	w := s.begin(t)
-	tw := must[*record.TrialWriter](t)(w.BeginTrial(1, 1, "django", 1))
-	phase := record.Phase{Number: 1, Name: "closed", Model: "closed", Connections: 2, DurationS: 2, TimeoutS: 10, Started: epoch, Ended: epoch.Add(5 * time.Second)}
-	for _, second := range []int{0, 1, 4} {
-		check(t, tw.Load(record.Load{Phase: 1, Window: stats.Window{Begin: time.Duration(second) * time.Second, Length: time.Second, Books: stats.Books{Planned: 10, Sent: 10, OK: 10}}}))
-	}
-	check(t, tw.Finish(record.Trial{Status: record.Valid, Phases: []record.Phase{phase}}))
-	f := open(t, w).Trials[0].Phases[0]
-	if f.Goodput != 10 || f.Books.OK != 30 {
-		t.Errorf("goodput %v, books %+v", f.Goodput, f.Books)
-	}
-	check(t, w.Close())
-}
-
 // What a loader did not measure is said to be so, and is neither 0 nor a want of requests.
 func TestWhatWasNotMeasuredIsSaid(t *testing.T) {
-	s := demo().only("django", 1)
-	w := s.begin(t)
-	service := stats.NewHistogram()
-	service.RecordN(20*time.Millisecond, 500)
-	phase := record.Phase{Number: 2, Name: "open", Model: "open", Connections: 8, Rate: 500, DurationS: 1, TimeoutS: 10, Started: epoch, Ended: epoch.Add(time.Second)}
-	late := []record.Reason{{Code: record.CodeGeneratorLimited, Text: "late", Cause: record.CauseUnknown}}
-	for i, status := range []string{record.Invalid, record.Valid} {
-		tw := must[*record.TrialWriter](t)(w.BeginTrial(1, 1+i, "django", 1+i))
-		check(t, tw.Load(record.Load{Phase: 2, Window: stats.Window{
-			Length: time.Second, Books: stats.Books{Planned: 500, Sent: 500, OK: 500}, Service: service, Replicas: map[string]stats.Replica{"django-1": {Answers: 500}},
-		}}))
-		check(t, tw.Finish(record.Trial{
-			Status: status, Reasons: late[:i], Phases: []record.Phase{phase}, Replicas: []record.Replica{{Name: "django-1"}, {Name: "django-2"}},
-		}))
-	}
-	check(t, w.Finish(record.Complete, ""))
-	summary := open(t, w)
-	f := summary.Trials[0].Phases[0]
-	if f.Agents != nil || !f.Response[0].Unmeasured || !f.Lateness[0].Unmeasured || f.Service[0].Unmeasured || f.Service[0].Seconds == 0 {
-		t.Errorf("agents %+v, response %+v, lateness %+v, service %+v", f.Agents, f.Response[0], f.Lateness[0], f.Service[0])
-	}
-	if answered, silent := f.Replicas[0].Service[0], f.Replicas[1].Service[0]; !answered.Unmeasured || silent.Unmeasured {
-		t.Errorf("replica that answered: %+v; one that did not: %+v", answered, silent)
-	}
-	has(t, asText(t, summary), "response time p50 django not measured - -", "1 #2 django open"+strings.Repeat(" n/m", 9), "stolen: what the host took of the machine. n/m: not measured.",
+	has(t, asText(t, build(t, recordtest.Unmeasured(t))), "response time p50 django not measured - -", "1 #2 django open"+strings.Repeat(" n/m", 9), "stolen: what the host took of the machine. n/m: not measured.",
 		"django 1 #2 500 500 500 0 0 0 0 n/m n/m 500", "#2: second attempt. n/m: not measured.", "django not measured not measured not measured 0 -")
 }
 
 // A percentile among time-outs is a lower bound, in a block and over blocks.
 func TestTimeouts(t *testing.T) {
-	s := demo().only("django", 3)
-	w := s.begin(t)
+	s := recordtest.Of(3, "django")
+	w := s.Begin(t)
 	for block := 1; block <= 3; block++ {
 		tw := must[*record.TrialWriter](t)(w.BeginTrial(block, 1, "django", 1))
 		h := stats.NewHistogram()
@@ -243,7 +138,7 @@ func TestTimeouts(t *testing.T) {
 		}
 		n := h.Count()
 		check(t, tw.Load(record.Load{Phase: 2, Window: stats.Window{Length: time.Second, Books: stats.Books{Planned: n, Sent: n, OK: 1800, Timeout: n - 1800}, Outcomes: map[string]int64{"timeout": n - 1800}, Response: h, Service: h}}))
-		phase := record.Phase{Number: 2, Name: "open", Model: "open", Connections: 256, Rate: 600, Arrivals: "poisson", DurationS: 4, TimeoutS: 10, Started: epoch, Ended: epoch.Add(14 * time.Second)}
+		phase := record.Phase{Number: 2, Name: "open", Model: "open", Connections: 256, Rate: 600, Arrivals: "poisson", DurationS: 4, TimeoutS: 10, Started: recordtest.Epoch(), Ended: recordtest.Epoch().Add(14 * time.Second)}
 		check(t, tw.Finish(record.Trial{Status: record.Valid, Phases: []record.Phase{phase}}))
 	}
 	check(t, w.Finish(record.Complete, ""))
@@ -257,11 +152,11 @@ func TestTimeouts(t *testing.T) {
 
 // Words from outside reach neither the terminal nor the Markdown as commands.
 func TestHostileWords(t *testing.T) {
-	s := demo().only("django", 1)
-	s.run.Targets[0].Versions = map[string]string{"evil\x1b[31m": "1|2"}
-	s.run.Notes = []string{"a\u202eb <script>alert(1)</script> [x](http://y)"}
-	w := s.begin(t)
-	s.trial(t, w, 1, 1, "django", 1, func(tr *record.Trial) {
+	s := recordtest.Of(1, "django")
+	s.Head.Targets[0].Versions = map[string]string{"evil\x1b[31m": "1|2"}
+	s.Head.Notes = []string{"a\u202eb <script>alert(1)</script> [x](http://y)"}
+	w := s.Begin(t)
+	s.Trial(t, w, 1, 1, "django", 1, func(tr *record.Trial) {
 		tr.Status, tr.Reasons = record.Invalid, []record.Reason{{Code: "contract", Text: "answer \x1b]0;x\a | <b>bold</b>\nnext line"}}
 	})
 	check(t, w.Finish(record.Complete, ""))
@@ -287,15 +182,15 @@ func TestHostileWords(t *testing.T) {
 
 // Runs of which little or nothing is left still give a report.
 func TestLittleIsLeft(t *testing.T) {
-	s := demo()
-	s.run.Short, s.run.Shared = true, true
-	w := s.begin(t)
+	s := recordtest.Demo()
+	s.Head.Short, s.Head.Shared = true, true
+	w := s.Begin(t)
 	has(t, asText(t, open(t, w)), "0 of 3 blocks on 2 shared cores: django, flask and fastapi (short)", "SHORT:", "SHARED MACHINE:", "UNDER WAY: 0 of 9 trials finished so far", "No winner is claimed")
 	check(t, w.Close())
 	has(t, asText(t, open(t, w)), "INCOMPLETE: the run was killed; 0 of 9 trials finished")
 
-	empty := &synthetic{run: record.Run{Name: "bare"}}
-	w = empty.begin(t)
+	empty := &recordtest.Run{Head: record.Run{Name: "bare"}}
+	w = empty.Begin(t)
 	check(t, w.Close())
 	has(t, asText(t, open(t, w)), "bare: 0 blocks on 0 cores", "INCOMPLETE")
 	has(t, asMarkdown(t, open(t, w)), "# bare: 0 blocks")
@@ -303,10 +198,10 @@ func TestLittleIsLeft(t *testing.T) {
 
 // Seven workers a replica, as in the seed: the page keeps its width.
 func TestManyWorkers(t *testing.T) {
-	s := demo().only("django", 1)
-	w := s.begin(t)
+	s := recordtest.Of(1, "django")
+	w := s.Begin(t)
 	conns := []int{5, 28, 9, 4, 9, 5, 4}
-	s.trial(t, w, 1, 1, "django", 1, func(tr *record.Trial) {
+	s.Trial(t, w, 1, 1, "django", 1, func(tr *record.Trial) {
 		for i := range tr.Replicas {
 			tr.Replicas[i].Workers = nil
 			for _, n := range conns {
@@ -321,8 +216,8 @@ func TestManyWorkers(t *testing.T) {
 func TestWriteList(t *testing.T) {
 	var b bytes.Buffer
 	check(t, WriteList(&b, []record.Listed{
-		{Dir: "runs/a", Name: "demo", Status: record.Complete, Started: epoch, Planned: 24, Finished: 24},
-		{Dir: "runs/b", Name: "demo", Status: record.Incomplete, Live: true, Started: epoch.Add(time.Hour), Planned: 24, Finished: 3, Short: true, Shared: true},
+		{Dir: "runs/a", Name: "demo", Status: record.Complete, Started: recordtest.Epoch(), Planned: 24, Finished: 24},
+		{Dir: "runs/b", Name: "demo", Status: record.Incomplete, Live: true, Started: recordtest.Epoch().Add(time.Hour), Planned: 24, Finished: 3, Short: true, Shared: true},
 		{Dir: "runs/c", Problem: "record: runs/c: no run here: run.json: missing"},
 	}, 0))
 	golden(t, "list.txt", b.Bytes())
@@ -330,10 +225,10 @@ func TestWriteList(t *testing.T) {
 
 // Where an agent was the limit the report shows beside the reason what the agents had.
 func TestReportShowsWhatAgentsHad(t *testing.T) {
-	s := demo()
-	w := s.begin(t)
-	for _, p := range s.run.Order {
-		s.trial(t, w, p.Block, p.Position, p.Target, 1, func(tr *record.Trial) {
+	s := recordtest.Demo()
+	w := s.Begin(t)
+	for _, p := range s.Head.Order {
+		s.Trial(t, w, p.Block, p.Position, p.Target, 1, func(tr *record.Trial) {
 			if p.Block == 1 && p.Target == "flask" {
 				tr.Status = record.Invalid
 				tr.Reasons = []record.Reason{{Code: "generator-limited", Text: "4,812 of 25,000 requests lost for want of descriptors", Cause: "descriptors"}}

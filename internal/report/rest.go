@@ -1,17 +1,19 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 
+	"bakeoff/internal/figures"
 	"bakeoff/internal/record"
 	"bakeoff/internal/show"
 )
 
 // notUsed lists the trials that are in no statistic, and the damage found.
-func notUsed(s *Summary) []section {
+func notUsed(s *figures.Summary) []section {
 	var out []section
 	if len(s.Unusable) > 0 {
 		g := show.Table{Left: 2, Words: 3, Head: []string{"block", "target", "attempt", "status", "repeated", "reasons"}}
@@ -31,7 +33,7 @@ func notUsed(s *Summary) []section {
 }
 
 // accused shows what the agents had and lacked where they were the limit, or their machine was disturbed.
-func accused(s *Summary) []show.Table {
+func accused(s *figures.Summary) []show.Table {
 	g := show.Table{
 		Left: 3,
 		Caption: "What the agents of such trials had: the most descriptors and local ports of any agent and second, with their limits; and, summed over " +
@@ -53,7 +55,7 @@ func accused(s *Summary) []show.Table {
 }
 
 // agentCells are what the agents had and lacked in a phase.
-func agentCells(f PhaseFigures) []string {
+func agentCells(f figures.PhaseFigures) []string {
 	m := f.Agents
 	if m == nil {
 		return slices.Repeat([]string{narrow}, 9)
@@ -64,7 +66,7 @@ func agentCells(f PhaseFigures) []string {
 	}
 }
 
-func reasons(u Unusable) string {
+func reasons(u figures.Unusable) string {
 	var out []string
 	for _, r := range u.Reasons {
 		if r.Code == u.Status { // damaged, unfinished: said in the column before
@@ -77,7 +79,7 @@ func reasons(u Unusable) string {
 }
 
 // pilot shows block 0, apart from everything else.
-func pilot(s *Summary) []section {
+func pilot(s *figures.Summary) []section {
 	g := show.Table{Left: 1, Head: []string{"target", "planned", "sent", "ok", "bad", "timeout", "error", "dropped", "late", "queued", "ok/s"}}
 	for _, t := range s.Pilot {
 		for _, f := range t.Phases {
@@ -95,7 +97,7 @@ func pilot(s *Summary) []section {
 }
 
 // settings shows how each target was deployed.
-func settings(s *Summary) []section {
+func settings(s *figures.Summary) []section {
 	if len(s.Targets) == 0 {
 		return nil
 	}
@@ -122,7 +124,7 @@ func settings(s *Summary) []section {
 	return []section{out, {title: "Versions", points: versions}}
 }
 
-func recipe(t Target) string {
+func recipe(t figures.Target) string {
 	name := t.Recipe
 	if t.Variant != "" {
 		name += " (" + t.Variant + ")"
@@ -138,13 +140,13 @@ func onOff(b bool) string {
 }
 
 // around is the machine, the database, the balancer and where the time went.
-func around(s *Summary) section {
+func around(s *figures.Summary) section {
 	m, d := s.Machine, s.Database
 	out := section{title: "Around the targets", points: []string{
 		fmt.Sprintf("Machine: %s, %s of memory, %s, kernel %s, governor %s, virtual: %s.", strings.TrimSpace(fmt.Sprintf("%s, %d cores", m.CPU, m.Cores)),
-			show.Megabytes(float64(m.MemoryBytes)), m.OS, m.Kernel, cmpOr(m.Governor, "unknown"), cmpOr(m.Virtual, "no")),
+			show.Megabytes(float64(m.MemoryBytes)), m.OS, m.Kernel, cmp.Or(m.Governor, "unknown"), cmp.Or(m.Virtual, "no")),
 	}}
-	if s.running() {
+	if s.Running() {
 		out.title = "Around the servers"
 		out.points = append(out.points, fmt.Sprintf("Plan: digest %.16s, seed %d.", s.Run.PlanDigest, s.Run.Seed))
 	} else {
@@ -160,7 +162,7 @@ func around(s *Summary) section {
 	}
 	if len(steps) > 0 {
 		text := "Time in trials: " + strings.Join(steps, ", ")
-		if !s.running() {
+		if !s.Running() {
 			text += "; fill of the table " + show.Seconds(d.FillSeconds)
 		}
 		out.points = append(out.points, text+".")

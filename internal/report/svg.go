@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"bakeoff/internal/chart"
+	"bakeoff/internal/figures"
 	"bakeoff/internal/record"
 	"bakeoff/internal/show"
 )
@@ -29,14 +30,14 @@ type dotPlot struct {
 type dotRow struct {
 	name   string
 	values []float64 // of valid blocks, in order
-	spread Spread
+	spread figures.Spread
 }
 
 // WriteSVG draws the figures of every block: the throughput of closed phases,
 // and of open phases the highest percentile of the response time that every
 // block supports. A dot is one block, the bar their median.
-func WriteSVG(w io.Writer, s *Summary) error {
-	plots := s.plots()
+func WriteSVG(w io.Writer, s *figures.Summary) error {
+	plots := plots(s)
 	if len(plots) == 0 {
 		return errors.New("report: no valid trial to draw")
 	}
@@ -61,17 +62,17 @@ func WriteSVG(w io.Writer, s *Summary) error {
 }
 
 // plots are the pictures a run supports.
-func (s *Summary) plots() []dotPlot {
+func plots(s *figures.Summary) []dotPlot {
 	var out []dotPlot
 	for _, p := range s.Phases {
 		var c dotPlot
 		if p.Model == "closed" {
 			c = dotPlot{title: fmt.Sprintf("%s: right answers per second, %d connections (more is better)", p.Name, p.Connections), unit: "/s"}
 			for _, t := range p.Targets {
-				c.rows = append(c.rows, dotRow{t.Target, s.values(t.Target, p.Number, goodput), t.Goodput})
+				c.rows = append(c.rows, dotRow{t.Target, values(s, t.Target, p.Number, goodput), t.Goodput})
 			}
 		} else {
-			c = p.latencyPlot(s)
+			c = latencyPlot(s, p)
 		}
 		if c.drawable() {
 			out = append(out, c)
@@ -80,18 +81,18 @@ func (s *Summary) plots() []dotPlot {
 	return out
 }
 
-func goodput(f PhaseFigures) (float64, bool) { return f.Goodput, true }
+func goodput(f figures.PhaseFigures) (float64, bool) { return f.Goodput, true }
 
 // latencyPlot shows the highest percentile that every target's every block supports.
-func (p Phase) latencyPlot(s *Summary) dotPlot {
-	for i := len(Percents()) - 1; i >= 0; i-- {
-		percent := Percents()[i]
+func latencyPlot(s *figures.Summary, p figures.Phase) dotPlot {
+	for i := len(figures.Percents()) - 1; i >= 0; i-- {
+		percent := figures.Percents()[i]
 		c := dotPlot{title: fmt.Sprintf("%s: response time, p%g, at %s/s (less is better)", p.Name, percent, show.Number(p.Rate)), unit: "s"}
 		whole := len(p.Targets) > 0
 		for _, t := range p.Targets {
 			spread := t.Response[i]
 			whole = whole && spread.N == t.Blocks && spread.N > 0
-			c.rows = append(c.rows, dotRow{t.Target, s.values(t.Target, p.Number, responseAt(i)), spread.Spread})
+			c.rows = append(c.rows, dotRow{t.Target, values(s, t.Target, p.Number, responseAt(i)), spread.Spread})
 		}
 		if whole {
 			return c
@@ -100,12 +101,12 @@ func (p Phase) latencyPlot(s *Summary) dotPlot {
 	return dotPlot{}
 }
 
-func responseAt(i int) func(PhaseFigures) (float64, bool) {
-	return func(f PhaseFigures) (float64, bool) { return f.Response[i].Seconds, f.Response[i].Needs == 0 }
+func responseAt(i int) func(figures.PhaseFigures) (float64, bool) {
+	return func(f figures.PhaseFigures) (float64, bool) { return f.Response[i].Seconds, f.Response[i].Needs == 0 }
 }
 
 // values are the figures of a target's valid blocks.
-func (s *Summary) values(target string, phase int, of func(PhaseFigures) (float64, bool)) []float64 {
+func values(s *figures.Summary, target string, phase int, of func(figures.PhaseFigures) (float64, bool)) []float64 {
 	var out []float64
 	for _, t := range s.Trials {
 		if t.Target != target || !t.Used || t.Status != record.Valid {

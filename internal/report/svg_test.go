@@ -7,6 +7,9 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"bakeoff/internal/figures"
+	"bakeoff/internal/record/recordtest"
 )
 
 // elements counts the elements of a picture by name, and fails on text that is no XML.
@@ -28,12 +31,12 @@ func elements(t *testing.T, picture []byte) map[string]int {
 }
 
 func TestPictureHasADotForEachValidBlock(t *testing.T) {
-	d := demo()
-	w := d.begin(t)
-	d.whole(t, w)
+	d := recordtest.Demo()
+	w := d.Begin(t)
+	d.Whole(t, w)
 	s := open(t, w)
 	want := 0
-	for _, c := range s.plots() {
+	for _, c := range plots(s) {
 		for _, row := range c.rows {
 			if len(row.values) != row.spread.N {
 				t.Errorf("%s, %s: %d dots for %d valid blocks", c.title, row.name, len(row.values), row.spread.N)
@@ -56,7 +59,7 @@ func TestPictureHasADotForEachValidBlock(t *testing.T) {
 }
 
 func TestPictureOfNothingIsRefused(t *testing.T) {
-	if err := WriteSVG(io.Discard, &Summary{}); err == nil {
+	if err := WriteSVG(io.Discard, &figures.Summary{}); err == nil {
 		t.Error("a run without a valid trial was drawn")
 	}
 }

@@ -1,4 +1,4 @@
-package report
+package figures
 
 import (
 	"cmp"
@@ -52,7 +52,7 @@ func newFigures(p record.Phase) PhaseFigures {
 func (t *Trial) addLoads(state record.TrialState) error {
 	for l, err := range state.Loads() {
 		if err != nil {
-			return fmt.Errorf("report: %w", err)
+			return fmt.Errorf("figures: %w", err)
 		}
 		i := slices.IndexFunc(t.Phases, func(f PhaseFigures) bool { return f.Number == l.Phase })
 		if i >= 0 { // else it belongs to the warm-up
@@ -161,7 +161,7 @@ func readUsages(state record.TrialState) (map[int][]Resource, error) {
 	all := map[key]*usage{}
 	for s, err := range state.Series() {
 		if err != nil {
-			return nil, fmt.Errorf("report: %w", err)
+			return nil, fmt.Errorf("figures: %w", err)
 		}
 		k := key{s.Phase, s.Tier, s.Name}
 		if all[k] == nil {

@@ -1,11 +1,10 @@
-// Package report shows a run directory as figures, and the figures as text or
-// Markdown. It reads what internal/record proves whole and nothing else: every
-// figure is computed from load.jsonl, series.jsonl and trial.json, so that it can be computed again.
+// Package figures turns a run directory into numbers, each with what limits its use: a record in, a Summary out. It
+// reads what internal/record proves whole and nothing else: every figure is computed from load.jsonl, series.jsonl and
+// trial.json, so that it can be computed again. The same run directory gives the same Summary.
 //
-// It claims no winner. It refuses to average percentiles, to print one that
-// too few requests support, to count an invalid trial or the pilot into any
-// statistic, and to call the service time of a closed model a latency.
-package report
+// It refuses to average percentiles, to give one that too few requests support, to count an invalid trial or the pilot into
+// any statistic, and to call the service time of a closed model a latency. internal/report arranges and draws what stands here.
+package figures
 
 import (
 	"slices"
@@ -71,8 +70,8 @@ type Dataset struct {
 	Lookups  string  `json:"lookups"`
 }
 
-// running tells whether the targets are servers that ran already.
-func (s *Summary) running() bool {
+// Running tells whether the targets are servers that ran already.
+func (s *Summary) Running() bool {
 	return len(s.Targets) > 0 && !slices.ContainsFunc(s.Targets, func(t Target) bool { return t.Kind != record.KindURL })
 }
 

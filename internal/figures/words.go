@@ -1,0 +1,129 @@
+package figures
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"bakeoff/internal/record"
+	"bakeoff/internal/show"
+)
+
+// headline says in one line what was done: "7 blocks of 8 s on 2 shared cores: a, b and c".
+func headline(s *Summary) string {
+	var b strings.Builder
+	blocks := s.blocksDone()
+	if blocks == s.Run.Blocks {
+		b.WriteString(show.Plural(blocks, "block"))
+	} else {
+		fmt.Fprintf(&b, "%d of %s", blocks, show.Plural(s.Run.Blocks, "block"))
+	}
+	if l := s.length(); l > 0 {
+		fmt.Fprintf(&b, " of %s", show.Span(l.Seconds()))
+	}
+	b.WriteString(ofWhat(s))
+	if s.Run.Short {
+		b.WriteString(" (short)")
+	}
+	return b.String()
+}
+
+// machine names the cores, and that every tier shares them.
+func machine(s *Summary) string {
+	if s.Run.Platform == "local" {
+		if s.Machine.Cores == 1 {
+			return "1 shared core"
+		}
+		return fmt.Sprintf("%d shared cores", s.Machine.Cores)
+	}
+	return fmt.Sprintf("%s (%s)", show.Plural(s.Machine.Cores, "core"), s.Run.Platform)
+}
+
+// blocksDone is the number of blocks in which every target has a valid trial.
+func (s *Summary) blocksDone() int {
+	valid := map[int]int{}
+	for _, t := range s.Trials {
+		if t.Used {
+			valid[t.Block]++
+		}
+	}
+	done := 0
+	for _, n := range valid {
+		if n == len(s.Targets) {
+			done++
+		}
+	}
+	return done
+}
+
+// marks are what a reader must know before any figure.
+func marks(s *Summary, live bool) []string {
+	var out []string
+	add := func(format string, a ...any) { out = append(out, fmt.Sprintf(format, a...)) }
+	if s.Run.Short {
+		add("SHORT: scaled down to see that everything works; nothing may be claimed from these figures")
+	}
+	if s.Run.Shared {
+		add("SHARED MACHINE: another run was allowed beside this one; both disturb each other")
+	}
+	switch {
+	case live:
+		add("UNDER WAY: %d of %d trials finished so far", s.Run.Finished, s.Run.Planned)
+	case s.Run.Status == record.Aborted:
+		add("ABORTED: %s; %d of %d trials finished", cmp.Or(s.Run.Reason, "no reason given"), s.Run.Finished, s.Run.Planned)
+	case s.Run.Status == record.Incomplete:
+		add("INCOMPLETE: the run was killed; %d of %d trials finished", s.Run.Finished, s.Run.Planned)
+	}
+	if s.Run.AllowUnfair != "" {
+		add("UNFAIR BY PLAN: differences between targets were allowed: %s", s.Run.AllowUnfair)
+	}
+	for _, t := range s.Targets {
+		if t.Valid < s.Run.Blocks {
+			add("%s has a valid trial in %d of %s", t.Name, t.Valid, show.Plural(s.Run.Blocks, "block"))
+		}
+	}
+	if len(s.Problems) > 0 {
+		add("DAMAGED: %s in the run directory, listed below; damaged trials are left out", show.Plural(len(s.Problems), "problem"))
+	}
+	if d := s.Database; d.DigestAtEnd != "" && d.DigestAtFill != "" && d.DigestAtEnd != d.DigestAtFill {
+		add("TABLE CHANGED: its digest at the end is not the one at the fill")
+	}
+	return out
+}
+
+// ofWhat is the rest of the headline: where, and of which targets.
+func ofWhat(s *Summary) string {
+	var names []string
+	for _, t := range s.Targets {
+		names = append(names, t.Name)
+	}
+	switch {
+	case len(names) == 0:
+		return " on " + machine(s)
+	case !s.Running():
+		return " on " + machine(s) + ": " + show.List(names)
+	case s.here():
+		return fmt.Sprintf(" of %s on %s: %s", show.Plural(len(names), "running server"), machine(s), show.List(names))
+	}
+	return fmt.Sprintf(" of %s, loaded from %s: %s", show.Plural(len(names), "running server"), show.Plural(s.Machine.Cores, "core"), show.List(names))
+}
+
+// here tells whether all servers are on the machine of the agents.
+func (s *Summary) here() bool {
+	return !slices.ContainsFunc(s.Targets, func(t Target) bool {
+		at, err := netip.ParseAddrPort(t.Address)
+		return err != nil || !at.Addr().IsLoopback()
+	})
+}
+
+// length is how long a trial measures: the sum of its measured phases.
+func (s *Summary) length() time.Duration {
+	var total float64
+	for _, p := range s.Phases {
+		total += p.DurationS
+	}
+	return time.Duration(total * float64(time.Second))
+}
