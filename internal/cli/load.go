@@ -59,8 +59,8 @@ model). Such a client waits while the server stalls: its times say nothing about
 the latency that users would see.
 
 A URL is asked for as it was typed: only bytes that no request may hold are
-percent-encoded, and the first line of the result says what was sent. Several URLs
-are spread over the connections, in turn. {key} in a URL stands for
+percent-encoded, and the first line of the result says what was sent. Of several URLs
+each is asked as often as any other; those of one server share connections. {key} in a URL stands for
 a key of --keys; which request takes which key depends on --seed alone. A name is
 looked up once and that address is dialled for the whole measurement.
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,7 @@ func NewHTTP() Engine {
 // run is one phase in progress.
 type run struct {
 	job    Job
+	spread *spread
 	ctx    context.Context // ends dialling
 	ledger *ledger
 	start  time.Time
@@ -46,9 +48,14 @@ type run struct {
 	kept    atomic.Int64 // connections that were open at the end
 
 	mu      sync.Mutex
+	waiting []queue // by server
+	ended   bool    // no arrival will be handed out any more
+}
+
+// queue is what waits for one server.
+type queue struct {
 	backlog ring[arrival] // waiting for a free connection, oldest first; at most rate x time-out
-	idle    ring[*worker] // free connections, longest free first
-	ended   bool          // no arrival will be handed out any more
+	idle    []*worker     // free connections, the one used last at the end: it is used next
 }
 
 // worker is one connection and the goroutine that drives it.
@@ -56,6 +63,7 @@ type worker struct {
 	conn
 	run    *run
 	number int // in the whole
+	server int // which of the spread's
 	stream uint64
 	wake   chan arrival // closed when there is nothing more to do
 }
@@ -64,6 +72,7 @@ type worker struct {
 type arrival struct {
 	n        uint64
 	intended int64 // ns since the phase's start
+	url      int   // which of the job's
 }
 
 // Run carries out the job; see Engine.
@@ -111,14 +120,14 @@ func (h *HTTP) prepare(job *Job) (*run, error) {
 	if err := job.check(); err != nil {
 		return nil, err
 	}
-	origins, err := job.origins()
+	spread, err := job.spread()
 	if err != nil {
 		return nil, err
 	}
-	if err := job.secure(origins); err != nil {
+	if err := job.secure(spread.origins); err != nil {
 		return nil, err
 	}
-	r := &run{job: *job, end: int64(job.Phase.Duration), done: make(chan struct{})}
+	r := &run{job: *job, spread: spread, waiting: make([]queue, len(spread.servers)), end: int64(job.Phase.Duration), done: make(chan struct{})}
 	if r.waker, err = h.waker(); err != nil {
 		return nil, err
 	}
@@ -126,12 +135,12 @@ func (h *HTTP) prepare(job *Job) (*run, error) {
 	r.ledger = newLedger(job.Phase, true)
 	transport := newTransport()
 	for _, c := range job.connections() {
-		w := &worker{run: r, number: c, wake: make(chan arrival, 1), stream: r.job.stream(-1)}
+		w := &worker{run: r, number: c, server: spread.serverOf(c, job.Phase.Model, job.Share), wake: make(chan arrival, 1), stream: r.job.stream(-1)}
 		if job.Phase.Model == Closed {
 			w.stream = r.job.stream(c)
 		}
 		w.conn = conn{
-			origin: &origins[c%len(origins)], job: &r.job, dial: h.dial, stopped: &r.stopped, transport: transport,
+			job: &r.job, dial: h.dial, stopped: &r.stopped, transport: transport,
 			head: http.Request{Method: job.Method},
 		}
 		r.conns = append(r.conns, w)
@@ -151,8 +160,9 @@ func (r *run) launch(all *sync.WaitGroup) error {
 	if err != nil {
 		return err
 	}
-	for _, w := range r.conns {
-		r.idle.push(w)
+	for _, w := range slices.Backward(r.conns) { // the first is used first
+		q := &r.waiting[w.server]
+		q.idle = append(q.idle, w)
 	}
 	for _, w := range r.conns {
 		all.Go(w.open)
@@ -224,6 +234,7 @@ func (w *worker) leave() {
 // perform makes one request on the worker's connection, books it, and returns its class.
 func (w *worker) perform(a arrival) string {
 	r := w.run
+	w.origin = &r.spread.origins[a.url]
 	res := result{stream: w.stream, n: a.n, intended: a.intended, sent: r.now()}
 	r.ledger.sent(res.sent)
 	length, err := w.attempt(&res)

@@ -33,6 +33,7 @@ type origin struct {
 	prefix    string      // of the path, without a final slash
 	suffix    []byte      // what follows the request target
 	index     int         // in the job's URLs
+	server    int         // which of the spread's
 	name      string      // of the replica in the books when the answer names none; empty with a single URL
 }
 
@@ -82,7 +83,7 @@ func (j Job) Check() error {
 	if err := j.check(); err != nil {
 		return err
 	}
-	if _, err := j.origins(); err != nil || j.Phase.Model == Closed {
+	if _, err := j.spread(); err != nil || j.Phase.Model == Closed {
 		return err
 	}
 	_, err := NewSchedule(j.Seed, j.Phase, j.Share)
@@ -111,6 +112,16 @@ func (j *Job) connections() []int {
 		own = append(own, c)
 	}
 	return own
+}
+
+// spread is how requests and connections go to the URLs.
+func (j *Job) spread() (*spread, error) {
+	origins, err := j.origins()
+	if err != nil {
+		return nil, err
+	}
+	s := newSpread(origins)
+	return s, s.check(j.Phase, j.Share)
 }
 
 // origins resolves the base URLs and prepares everything of a request but its target.

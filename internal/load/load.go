@@ -111,8 +111,8 @@ type ByStatus interface {
 
 // Job is what one agent has to do in one phase.
 type Job struct {
-	// URLs are base URLs, such as http://127.0.0.1:8080; connection c of the whole uses
-	// URLs[c mod len(URLs)].
+	// URLs are base URLs, such as http://127.0.0.1:8080. Which one a request asks for
+	// follows from its number: each gets as many, as nearly as can be.
 	URLs []string
 	// Dial, when not empty, holds for each URL the host:port that its connections are
 	// made to; the URL's own host is then not looked up, but only named to the server.

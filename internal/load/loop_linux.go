@@ -2,6 +2,7 @@ package load
 
 import (
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -19,9 +20,9 @@ type loop struct {
 	ledger *ledger // locked while events are handled, not while waiting
 	poll   *poll
 	conns  []*rawConn
-	places []place
-	buf    []byte // what was read last
-	out    []byte // the request being written
+	places []place // by server
+	buf    []byte  // what was read last
+	out    []byte  // the request being written
 	names  map[string]string
 	memo   memo
 	shy    bool  // a server closed connections unannounced: look before each request
@@ -34,9 +35,9 @@ type loop struct {
 	// Open model.
 	schedule *Schedule
 	next     arrival
-	more     bool // next is one
-	backlog  ring[arrival]
-	idle     ring[*rawConn]
+	more     bool       // next is one
+	queues   []rawQueue // by server
+	waiting  int        // arrivals in all backlogs
 
 	// Closed model.
 	begun  int       // connections that have started
@@ -48,6 +49,20 @@ type loop struct {
 	first  *rawConn  // in flight, longest first
 	latest *rawConn
 	flying int
+}
+
+// rawQueue is what waits for one server.
+type rawQueue struct {
+	backlog ring[arrival]
+	idle    []*rawConn // the one used last at the end: it is used next
+}
+
+// free takes the connection used last.
+func (q *rawQueue) free() *rawConn {
+	last := len(q.idle) - 1
+	c := q.idle[last]
+	q.idle = q.idle[:last]
+	return c
 }
 
 // due is a closed-model connection and when it sends.
@@ -65,6 +80,7 @@ func (r *rawRun) newLoop(share Share, first bool) (*loop, error) {
 	for _, p := range r.places {
 		l.places = append(l.places, p.own())
 	}
+	l.queues = make([]rawQueue, len(l.places))
 	var err error
 	if !l.closed {
 		if l.schedule, err = NewSchedule(r.job.Seed, r.job.Phase, share); err != nil {
@@ -78,14 +94,20 @@ func (r *rawRun) newLoop(share Share, first bool) (*loop, error) {
 	mine := r.job
 	mine.Share = share
 	for _, number := range mine.connections() {
-		c := &rawConn{loop: l, index: len(l.conns), number: number, fd: -1, stream: r.job.stream(-1), place: &l.places[number%len(l.places)]}
-		c.parser.memo = &l.memo
+		c := &rawConn{
+			loop: l, index: len(l.conns), number: number, fd: -1, stream: r.job.stream(-1),
+			server: r.spread.serverOf(number, r.job.Phase.Model, share),
+		}
+		c.place, c.parser.memo = &l.places[c.server], &l.memo
 		if l.closed {
 			c.stream = r.job.stream(number)
-		} else {
-			l.idle.push(c)
 		}
 		l.conns = append(l.conns, c)
+	}
+	for _, c := range slices.Backward(l.conns) { // the first is used first
+		if q := &l.queues[c.server]; !l.closed {
+			q.idle = append(q.idle, c)
+		}
 	}
 	return l, nil
 }
@@ -93,7 +115,7 @@ func (r *rawRun) newLoop(share Share, first bool) (*loop, error) {
 // advance takes the next arrival from the schedule.
 func (l *loop) advance() {
 	n, at, ok := l.schedule.Next()
-	l.next, l.more = arrival{n: n, intended: int64(at)}, ok
+	l.next, l.more = arrival{n: n, intended: int64(at), url: l.run.spread.open(n)}, ok
 }
 
 // now is the time since the phase's start.
@@ -214,8 +236,13 @@ func (l *loop) nextDue(now int64) int64 {
 		}
 		return wake
 	}
-	if l.backlog.len() > 0 {
-		wake = min(l.run.end+int64(endGrace), l.backlog.head().intended+int64(l.run.job.Phase.Timeout))
+	if l.waiting > 0 {
+		wake = l.run.end + int64(endGrace)
+		for i := range l.queues {
+			if backlog := &l.queues[i].backlog; backlog.len() > 0 {
+				wake = min(wake, backlog.head().intended+int64(l.run.job.Phase.Timeout))
+			}
+		}
 	}
 	if l.more {
 		wake = min(wake, l.next.intended)
@@ -229,8 +256,25 @@ func (l *loop) expire(now int64) {
 	for l.first != nil && l.first.res.sent+timeout <= now {
 		l.first.fail(unix.ETIMEDOUT)
 	}
-	for l.backlog.len() > 0 && l.backlog.head().intended+timeout <= now {
-		l.ledger.book.dropped(now, l.backlog.pop().intended, "")
+	for i := 0; l.waiting > 0 && i < len(l.queues); i++ {
+		for q := &l.queues[i]; q.backlog.len() > 0 && q.backlog.head().intended+timeout <= now; {
+			l.ledger.book.dropped(now, l.oldest(q).intended, "")
+		}
+	}
+}
+
+// oldest takes the arrival that has waited longest for a server.
+func (l *loop) oldest(q *rawQueue) arrival {
+	l.waiting--
+	return q.backlog.pop()
+}
+
+// dropAll gives up what waits.
+func (l *loop) dropAll(now int64, lost string) {
+	for i := range l.queues {
+		for q := &l.queues[i]; q.backlog.len() > 0; {
+			l.ledger.book.dropped(now, l.oldest(q).intended, lost)
+		}
 	}
 }
 
@@ -242,13 +286,15 @@ func (l *loop) arrive() {
 	}
 	for now := l.now(); l.more && l.next.intended <= now && !l.run.stopped.Load(); l.advance() {
 		l.ledger.book.planned(now)
-		if l.idle.len() > 0 && l.backlog.len() == 0 {
+		q := &l.queues[l.run.spread.origins[l.next.url].server]
+		if len(q.idle) > 0 && q.backlog.len() == 0 {
 			at := l.now()
 			l.ledger.book.taken(at, at-l.next.intended, false)
-			l.send(l.idle.pop(), l.next, at)
+			l.send(q.free(), l.next, at)
 		} else {
 			l.ledger.book.taken(now, now-l.next.intended, true)
-			l.backlog.push(l.next)
+			q.backlog.push(l.next)
+			l.waiting++
 		}
 	}
 }
@@ -281,13 +327,15 @@ func (l *loop) dispatch() {
 		}
 		l.ledger.book.planned(now)
 		l.ledger.book.taken(now, now-d.at, false)
-		d.conn.begin(arrival{n: d.conn.n, intended: d.at}, now)
+		d.conn.begin(arrival{n: d.conn.n, intended: d.at, url: l.run.spread.closed(d.conn.server, d.conn.number, d.conn.n)}, now)
 		d.conn.n++
 	}
-	for l.backlog.len() > 0 && l.idle.len() > 0 && !l.over {
-		now := l.now()
-		if l.expire(now); l.backlog.len() > 0 {
-			l.send(l.idle.pop(), l.backlog.pop(), now)
+	for i := 0; l.waiting > 0 && i < len(l.queues); i++ {
+		for q := &l.queues[i]; q.backlog.len() > 0 && len(q.idle) > 0 && !l.over; {
+			now := l.now()
+			if l.expire(now); q.backlog.len() > 0 {
+				l.send(q.free(), l.oldest(q), now)
+			}
 		}
 	}
 }
@@ -305,7 +353,13 @@ func (l *loop) send(c *rawConn, a arrival, now int64) {
 		return
 	}
 	l.ledger.book.dropped(now, a.intended, lost)
-	l.idle.push(c)
+	l.release(c)
+}
+
+// release makes a connection free for the next arrival at its server.
+func (l *loop) release(c *rawConn) {
+	q := &l.queues[c.server]
+	q.idle = append(q.idle, c)
 }
 
 // permitted asks for the permission to send; once refused it stays so.
@@ -328,7 +382,7 @@ func (l *loop) permitted() bool {
 func (l *loop) finish(now int64) {
 	barred := l.run.barred.Load()
 	last := l.run.end
-	if l.backlog.len() > 0 {
+	if l.waiting > 0 {
 		last += int64(endGrace)
 	}
 	if !barred && (now < last || l.more) {
@@ -339,9 +393,7 @@ func (l *loop) finish(now int64) {
 	if barred {
 		lost = lostPermit
 	}
-	for l.backlog.len() > 0 {
-		l.ledger.book.dropped(now, l.backlog.pop().intended, lost)
-	}
+	l.dropAll(now, lost)
 	for ; barred && l.more; l.advance() {
 		l.ledger.book.planned(now)
 		l.ledger.book.dropped(now, l.next.intended, lost)
@@ -354,10 +406,7 @@ func (l *loop) cut() {
 	for l.first != nil {
 		l.first.fail(errInterrupted)
 	}
-	now := l.now()
-	for l.backlog.len() > 0 {
-		l.ledger.book.dropped(now, l.backlog.pop().intended, "")
-	}
+	l.dropAll(l.now(), "")
 }
 
 func (l *loop) closeAll() {

@@ -1,6 +1,9 @@
 package load
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // pause is how long a closed-model connection waits after it could not even
 // send: without it a refusing server would be asked as fast as a core can.
@@ -20,7 +23,7 @@ func (w *worker) closed() {
 		}
 		r.ledger.planned(now)
 		r.ledger.taken(now, now-intended, false)
-		class := w.perform(arrival{n: n, intended: intended})
+		class := w.perform(arrival{n: n, intended: intended, url: r.spread.closed(w.server, w.number, n)})
 		intended = r.now() + int64(r.job.Phase.Think)
 		switch class {
 		case classRefused, classUnreachable, classPorts, classDescriptors, classMemory, classRequest:
@@ -83,45 +86,53 @@ func (r *run) next(w *worker) (arrival, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.expire(r.now())
+	q := &r.waiting[w.server]
 	switch {
 	case r.ended:
 		close(w.wake)
-	case r.backlog.len() > 0:
-		return r.backlog.pop(), true
+	case q.backlog.len() > 0:
+		return q.backlog.pop(), true
 	default:
-		r.idle.push(w)
+		q.idle = append(q.idle, w)
 	}
 	return arrival{}, false
 }
 
-// expire drops what has waited for the whole time-out. The caller holds the lock.
-func (r *run) expire(now int64) {
-	for r.backlog.len() > 0 && r.backlog.head().intended+int64(r.job.Phase.Timeout) <= now {
-		r.ledger.dropped(now, r.backlog.pop().intended, "")
+// expire drops what has waited for the whole time-out, and returns when the next of the rest will have; the
+// latest time of all where none waits. The caller holds the lock.
+func (r *run) expire(now int64) (next int64) {
+	next = math.MaxInt64
+	for i := range r.waiting {
+		backlog := &r.waiting[i].backlog
+		for backlog.len() > 0 && backlog.head().intended+int64(r.job.Phase.Timeout) <= now {
+			r.ledger.dropped(now, backlog.pop().intended, "")
+		}
+		if backlog.len() > 0 {
+			next = min(next, backlog.head().intended+int64(r.job.Phase.Timeout))
+		}
 	}
+	return next
 }
 
 // pace walks the schedule: each arrival goes to a free connection or waits for one.
 func (r *run) pace(s *Schedule) {
-	n, at, more := s.Next()
+	a, more := r.upcoming(s)
 	last := r.end + int64(endGrace)
 	for !r.over.Load() {
 		now := r.now()
-		for more && int64(at) <= now && !r.over.Load() {
-			r.takeUp(arrival{n: n, intended: int64(at)})
-			n, at, more = s.Next()
+		for more && a.intended <= now && !r.over.Load() {
+			r.takeUp(a)
+			a, more = r.upcoming(s)
 		}
 		wake := last
 		if more {
-			wake = int64(at)
+			wake = a.intended
 		}
 		r.mu.Lock()
-		r.expire(now)
-		if r.backlog.len() > 0 {
-			wake = min(wake, r.backlog.head().intended+int64(r.job.Phase.Timeout))
-		}
-		waiting := r.backlog.len() > 0
+		next := r.expire(now)
 		r.mu.Unlock()
+		waiting := next != math.MaxInt64
+		wake = min(wake, next)
 		if !more && (now >= last || now >= r.end && !waiting) {
 			break
 		}
@@ -132,7 +143,13 @@ func (r *run) pace(s *Schedule) {
 			break
 		}
 	}
-	r.leave(s, arrival{n: n, intended: int64(at)}, more)
+	r.leave(s, a, more)
+}
+
+// upcoming is the schedule's next arrival.
+func (r *run) upcoming(s *Schedule) (arrival, bool) {
+	n, at, more := s.Next()
+	return arrival{n: n, intended: int64(at), url: r.spread.open(n)}, more
 }
 
 // takeUp books an arrival as planned and hands it out, or lets it wait.
@@ -141,12 +158,15 @@ func (r *run) takeUp(a arrival) {
 	r.ledger.planned(now)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.idle.len() > 0 {
-		r.idle.pop().wake <- a
+	q := &r.waiting[r.spread.origins[a.url].server]
+	if last := len(q.idle) - 1; last >= 0 {
+		w := q.idle[last]
+		q.idle = q.idle[:last]
+		w.wake <- a
 		return
 	}
 	r.ledger.taken(now, now-a.intended, true)
-	r.backlog.push(a)
+	q.backlog.push(a)
 }
 
 // leave ends the phase's sending: what still waits is dropped, and so is, where the
@@ -160,16 +180,19 @@ func (r *run) leave(s *Schedule, a arrival, more bool) {
 		lost = lostPermit
 	}
 	now := r.now()
-	for r.backlog.len() > 0 {
-		r.ledger.dropped(now, r.backlog.pop().intended, lost)
-	}
-	for r.idle.len() > 0 {
-		close(r.idle.pop().wake)
+	for i := range r.waiting {
+		q := &r.waiting[i]
+		for q.backlog.len() > 0 {
+			r.ledger.dropped(now, q.backlog.pop().intended, lost)
+		}
+		for _, w := range q.idle {
+			close(w.wake)
+		}
+		q.idle = nil
 	}
 	for more && lost != "" {
 		r.ledger.planned(now)
 		r.ledger.dropped(now, a.intended, lost)
-		n, at, ok := s.Next()
-		a, more = arrival{n: n, intended: int64(at)}, ok
+		a, more = r.upcoming(s)
 	}
 }

@@ -29,9 +29,8 @@ type Raw struct {
 // NewRaw returns the engine with that many loops; 0 means one. It holds no connection between runs.
 func NewRaw(loops int) Engine { return &Raw{loops: max(loops, 1)} }
 
-// place is where connections go. A loop has its own: connecting writes into the address.
+// place is a server that connections go to. A loop has its own: connecting writes into the address.
 type place struct {
-	origin
 	to      netip.AddrPort
 	family  int
 	address unix.Sockaddr
@@ -53,7 +52,8 @@ type rawRun struct {
 	job     Job
 	start   time.Time
 	end     int64
-	places  []place
+	spread  *spread
+	places  []place // by server
 	prepare func(fd int) error
 	loops   []*loop
 	stopped atomic.Bool // ctx ended: send nothing, wait for nothing
@@ -114,20 +114,20 @@ func (e *Raw) newRun(ctx context.Context, job *Job) (*rawRun, error) {
 	if job.Phase.HTTP2 {
 		return nil, errors.New("load: the raw engine speaks no HTTP/2")
 	}
-	origins, err := job.origins()
+	spread, err := job.spread()
 	if err != nil {
 		return nil, err
 	}
-	r := &rawRun{job: *job, end: int64(job.Phase.Duration), prepare: e.prepare}
-	for _, o := range origins {
-		p, err := resolve(ctx, o)
+	r := &rawRun{job: *job, spread: spread, end: int64(job.Phase.Duration), prepare: e.prepare}
+	for _, first := range spread.servers {
+		p, err := resolve(ctx, &spread.origins[first])
 		if err != nil {
 			return nil, err
 		}
 		r.places = append(r.places, p)
 	}
 	r.start = monotonic(job.Start)
-	loops := max(1, min(e.loops, len(job.connections())))
+	loops := max(1, min(e.loops, len(job.connections())/len(spread.servers))) // each reaches every server
 	for i := range loops {
 		// The loops share the agent's share as the agents share the whole.
 		share := Share{Index: job.Share.Index + job.Share.Of*i, Of: job.Share.Of * loops}
@@ -183,8 +183,7 @@ func (r *rawRun) threads() []int {
 }
 
 // resolve finds the one address that all connections to an origin use.
-func resolve(ctx context.Context, o origin) (place, error) {
-	p := place{origin: o}
+func resolve(ctx context.Context, o *origin) (p place, err error) {
 	if o.tls {
 		return p, errors.New("load: the raw engine speaks no TLS")
 	}

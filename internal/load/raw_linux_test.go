@@ -123,7 +123,7 @@ func oneRequest(t testing.TB) func(n uint64) {
 			t.Fatal(errno)
 		}
 		c.event(unix.EPOLLIN)
-		if l.idle.pop(); c.res.class != "" {
+		if l.queues[0].free(); c.res.class != "" {
 			t.Fatal(c.res.class)
 		}
 	}
@@ -165,7 +165,7 @@ func socketPair(t testing.TB, job *Job) (*rawConn, int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := r.loops[0].idle.pop()
+	c := r.loops[0].queues[0].free()
 	c.fd, c.state = fds[0], isIdle
 	if err := unix.SetNonblock(fds[0], true); err != nil {
 		t.Fatal(err)

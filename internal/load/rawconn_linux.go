@@ -20,9 +20,11 @@ const (
 type rawConn struct {
 	loop       *loop
 	place      *place
-	index      int // in the loop
-	number     int // in the whole
-	fd         int // -1: none
+	origin     *origin // of the request
+	server     int     // which of the spread's
+	index      int     // in the loop
+	number     int     // in the whole
+	fd         int     // -1: none
 	generation int32
 	state      uint8
 	reused     bool // the request did not open the connection
@@ -39,11 +41,12 @@ type rawConn struct {
 // begin starts one request; it may end at once.
 func (c *rawConn) begin(a arrival, now int64) {
 	l := c.loop
+	c.origin = &l.run.spread.origins[a.url]
 	c.res = result{stream: c.stream, n: a.n, intended: a.intended, sent: now}
 	l.ledger.book.sent(now)
 	c.enlist()
 	var err error
-	if l.out, err = l.run.job.appendRequest(l.out[:0], &c.place.origin, c.stream, a.n); err != nil {
+	if l.out, err = l.run.job.appendRequest(l.out[:0], c.origin, c.stream, a.n); err != nil {
 		c.fail(err)
 		return
 	}
@@ -227,7 +230,7 @@ func (c *rawConn) answered() {
 	l := c.loop
 	c.res.ended = l.now()
 	c.res.status = c.parser.status
-	if c.res.replica = c.place.name; len(c.parser.replica) > 0 {
+	if c.res.replica = c.origin.name; len(c.parser.replica) > 0 {
 		c.res.replica = l.name(c.parser.replica)
 	}
 	l.run.job.judge(&c.res, c.parser.length, c.parser.body)
@@ -253,7 +256,7 @@ func (c *rawConn) done() {
 	c.delist()
 	l.ledger.book.finished(&c.res)
 	if !l.closed {
-		l.idle.push(c)
+		l.release(c)
 		return
 	}
 	think := int64(l.run.job.Phase.Think)

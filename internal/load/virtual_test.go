@@ -200,7 +200,7 @@ func TestTimeoutsInVirtualTime(t *testing.T) {
 			t.Errorf("took %v", took)
 		}
 		b := sum.Books
-		if b.Planned != 20 || b.OK != 18 || b.Timeout != 2 || sum.Opened != 6 {
+		if b.Planned != 20 || b.OK != 18 || b.Timeout != 2 || sum.Opened != 4 {
 			t.Errorf("books %+v, %d opened", b, sum.Opened)
 		}
 		if sum.Outcomes["timeout"] != 2 || sum.Service.Over() != 2 || math.Abs(sum.ErrorTime-4) > 1e-6 {

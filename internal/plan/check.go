@@ -346,8 +346,12 @@ func (c *checker) connections(path string, ph Phase) {
 		return
 	}
 	c.integer(path, ph.Connections, 1, 100_000)
-	if n := c.plan.Agents.Count; n <= mostAgents && ph.Connections >= 1 && ph.Connections < n {
+	switch n := c.plan.Agents.Count; {
+	case n > mostAgents || ph.Connections < 1:
+	case ph.Connections < n:
 		c.report(path, "", "%d connections are fewer than the %d agents", ph.Connections, n)
+	case ph.Connections < c.plan.reach():
+		c.report(path, fmt.Sprintf("at least %d", c.plan.reach()), "%d connections do not reach every replica from every agent without a balancer", ph.Connections)
 	}
 }
 

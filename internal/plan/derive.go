@@ -115,19 +115,31 @@ func (p *Plan) Short() *Plan {
 		t.Settings = maps.Clone(t.Settings)
 	}
 	for i := range s.Phases {
-		s.Phases[i].shorten(max(p.Deployment.Workers, 1), p.Agents.Count)
+		s.Phases[i].shorten(max(p.Deployment.Workers, 1), max(p.Agents.Count, p.reach()))
 	}
 	s.AllowHosts = slices.Clone(p.AllowHosts)
 	s.Database.Settings = maps.Clone(p.Database.Settings)
 	return &s
 }
 
-// shorten scales a phase from so many workers per replica to one.
-func (ph *Phase) shorten(workers, agents int) {
+// reach is how many connections take every agent to every replica; 0 with a balancer, which does that itself.
+func (p *Plan) reach() int {
+	if p.Balancer.Kind != "direct" {
+		return 0
+	}
+	replicas := p.Deployment.Replicas
+	for _, t := range p.Targets {
+		replicas = max(replicas, t.Replicas)
+	}
+	return replicas * p.Agents.Count
+}
+
+// shorten scales a phase from so many workers per replica to one, with at least so many connections.
+func (ph *Phase) shorten(workers, least int) {
 	duration := min(ph.Duration, Duration(2*second))
 	ph.Ramp = Duration(float64(ph.Ramp) * float64(duration) / float64(ph.Duration))
 	ph.Duration = duration
-	ph.Connections = max(min(ph.Connections/workers, 64), agents)
+	ph.Connections = max(min(ph.Connections/workers, 64), least)
 	if ph.Rate > 0 {
 		ph.Rate = max(ph.Rate/float64(workers), leastRate)
 	}

@@ -40,7 +40,7 @@ func drawPlan(t *rapid.T) *Plan {
 		p.Targets = append(p.Targets, drawTarget(t, i))
 	}
 	for i := range rapid.IntRange(1, 4).Draw(t, "phases") {
-		p.Phases = append(p.Phases, drawPhase(t, i, agents))
+		p.Phases = append(p.Phases, drawPhase(t, i, max(agents, p.reach())))
 	}
 	p.Primary = map[string]string{"closed": Throughput, "open": P99AtRate}[p.Phases[0].Model]
 	if rapid.Bool().Draw(t, "running") {
