@@ -1,13 +1,18 @@
 package plan
 
+import "slices"
+
 // Trials are all trials of the plan in the order in which they run: the pilot
-// as block 0 when there is one, then the blocks, each with every target once.
-// The order within a block is a function of the plan's seed, the block's number
-// and the number of targets alone, the same on every machine and for ever: a
-// Fisher-Yates shuffle from the last place down, drawing from SplitMix64
-// (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA
-// 2014) whose state begins as the seed's output mixed with the block's number, without
-// the bias of a remainder.
+// as block 0 when there is one, then the blocks, each with every target once. The order is a function of
+// the plan's seed and the number of targets alone, the same on every machine; a
+// longer plan begins as a shorter one. A run keeps it in run.json, and is gone on with in that order.
+//
+// What comes first in a block, or right after a heavy neighbour, may have an advantage, so chance alone does not
+// decide: with k targets every k blocks have each target once in each position. With an even k they
+// have each target once right behind each other one; with an odd k, where no k orders can, 2k blocks have it twice.
+// That is Williams' design (Experimental designs balanced for the estimation of residual effects of treatments,
+// Australian Journal of Scientific Research A 2, 1949). Which target is which in it, and which
+// of its orders comes first, is drawn anew every time, so that each block alone is in a uniformly random order.
 func (p *Plan) Trials() []Trial {
 	first := 1
 	if p.Pilot > 0 {
@@ -15,17 +20,56 @@ func (p *Plan) Trials() []Trial {
 	}
 	var out []Trial
 	for block := first; block <= p.Blocks; block++ {
-		for i, t := range shuffled(len(p.Targets), p.Seed, uint64(block)) {
+		for i, t := range blockOrder(len(p.Targets), p.Seed, block) {
 			out = append(out, Trial{Block: block, Position: i + 1, Target: p.Targets[t].Name})
 		}
 	}
 	return out
 }
 
-// shuffled is a random order of 0 to n-1.
-func shuffled(n int, seed, block uint64) []int {
+// What is drawn from the seed, each from a stream of its own; the numbers are never used again for anything else.
+const (
+	drawPilot  = 0 << 32 // the pilot's order
+	drawLabels = 1 << 32 // which target is which in the design, plus the number of the design
+	drawRows   = 2 << 32 // in which order its rows come, plus the number of the square
+)
+
+// blockOrder is the order of the targets 0 to k-1 in a block; block 0 is the pilot.
+func blockOrder(k int, seed uint64, block int) []int {
+	if block == 0 {
+		return shuffled(k, seed, drawPilot)
+	}
+	square := uint64(block-1) / uint64(k) // each has k rows
+	design, mirrored := square, false
+	if k%2 == 1 { // one square and the same backwards
+		design, mirrored = square/2, square%2 == 1
+	}
+	labels := shuffled(k, seed, drawLabels+design)
+	row := shuffled(k, seed, drawRows+square)[(block-1)%k]
+	order := make([]int, k)
+	for i := range order {
+		order[i] = labels[(zigzag(i, k)+row)%k]
+	}
+	if mirrored {
+		slices.Reverse(order)
+	}
+	return order
+}
+
+// zigzag is 0, 1, k-1, 2, k-2 and so on: with an even k its steps are all different, modulo k.
+func zigzag(i, k int) int {
+	if i%2 == 1 {
+		return (i + 1) / 2
+	}
+	return (k - i/2) % k
+}
+
+// shuffled is a random order of 0 to n-1: a Fisher-Yates shuffle from the last place down, drawing from SplitMix64
+// (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014) whose state begins as the seed's
+// output mixed with the stream's number, without the bias of a remainder.
+func shuffled(n int, seed, stream uint64) []int {
 	start := splitMix64{state: seed}
-	g := splitMix64{state: start.next() ^ block}
+	g := splitMix64{state: start.next() ^ stream}
 	order := make([]int, n)
 	for i := range order {
 		order[i] = i

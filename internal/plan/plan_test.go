@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v4"
+	"pgregory.net/rapid"
 )
 
 // small is a plan of so many targets, and few blocks.
@@ -239,21 +240,81 @@ func TestTrials(t *testing.T) {
 	}
 }
 
-// TestOrderIsFair counts the six orders of three targets over 6000 blocks of
-// many seeds: chi-square with 5 degrees of freedom stays below 20.5 (p = 0.001).
+// TestOrderIsFair counts the six orders of three targets in blocks of many seeds, each block for itself: chi-square with
+// 5 degrees of freedom stays below 20.5 (p = 0.001).
 func TestOrderIsFair(t *testing.T) {
-	counts := map[string]int{}
-	for seed := range uint64(60) {
-		for block := range uint64(100) {
-			counts[fmt.Sprint(shuffled(3, seed, block))]++
+	for block := range 9 {
+		counts := map[string]int{}
+		for seed := range uint64(6000) {
+			counts[fmt.Sprint(blockOrder(3, seed, block))]++
+		}
+		chi := 0.0
+		for _, n := range counts {
+			chi += (float64(n) - 1000) * (float64(n) - 1000) / 1000
+		}
+		if len(counts) != 6 || chi > 20.5 {
+			t.Errorf("block %d: chi-square %.1f of %v", block, chi, counts)
 		}
 	}
-	chi := 0.0
-	for _, n := range counts {
-		chi += (float64(n) - 1000) * (float64(n) - 1000) / 1000
+}
+
+// TestOrderIsBalanced counts, after every block, how often each target stood in each position and right behind each
+// other one.
+func TestOrderIsBalanced(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		k, seed := rapid.IntRange(1, 12).Draw(t, "targets"), rapid.Uint64().Draw(t, "seed")
+		position, behind := square(k), square(k)
+		for block := 1; block <= 5*k; block++ {
+			order := blockOrder(k, seed, block)
+			for i, target := range order {
+				position[target][i]++
+				if i > 0 {
+					behind[target][order[i-1]]++
+				}
+			}
+			if least, most := extremes(position, false); most-least > 1 || block%k == 0 && most != least {
+				t.Fatalf("%d blocks of %d targets: each stood %d to %d times in each position", block, k, least, most)
+			}
+			allowed, whole := 1, k
+			if k%2 == 1 {
+				allowed, whole = 2, 2*k
+			}
+			if least, most := extremes(behind, true); k > 1 && (most-least > allowed || block%whole == 0 && most != least) {
+				t.Fatalf("%d blocks of %d targets: each stood %d to %d times behind each other", block, k, least, most)
+			}
+		}
+	})
+}
+
+func square(k int) [][]int {
+	out := make([][]int, k)
+	for i := range out {
+		out[i] = make([]int, k)
 	}
-	if len(counts) != 6 || chi > 20.5 {
-		t.Errorf("chi-square %.1f of %v", chi, counts)
+	return out
+}
+
+// extremes are the least and the greatest count, without those of a target with itself if so asked.
+func extremes(counts [][]int, others bool) (least, most int) {
+	least = math.MaxInt
+	for i, row := range counts {
+		for j, n := range row {
+			if others && i == j {
+				continue
+			}
+			least, most = min(least, n), max(most, n)
+		}
+	}
+	return least, most
+}
+
+// TestOrderBeginsAlike: the first blocks of a longer plan are those of a shorter one.
+func TestOrderBeginsAlike(t *testing.T) {
+	p := small(t, 3, "pilot: 1s")
+	short := p.Trials()
+	p.Blocks *= 4
+	if long := p.Trials(); !slices.Equal(long[:len(short)], short) {
+		t.Errorf("%v does not begin as %v", long, short)
 	}
 }
 
