@@ -56,7 +56,7 @@ exit status: 0 done; 1 failed (not as it should be); 2 wrong usage or plan;
 	root.SetErr(env.Stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
-		runCommand(env), checkCommand(env), verifyCommand(env), reportCommand(env), listCommand(env),
+		runCommand(env), attachCommand(env), checkCommand(env), verifyCommand(env), reportCommand(env), listCommand(env),
 		dataCommand(env), schemaCommand(env), doctorCommand(env), cleanCommand(env), versionCommand(env),
 		guardCommand(env), agentCommand(env), loadCommand(env), verdictCommand(env),
 	)

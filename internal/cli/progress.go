@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/term"
 
-	"bakeoff/internal/controller"
+	"bakeoff/internal/record"
 	"bakeoff/internal/show"
 )
 
@@ -23,7 +23,7 @@ type progress struct {
 	began    time.Time
 
 	mu      sync.Mutex
-	current controller.Event
+	current record.Progress
 	since   time.Time
 	done    chan struct{}
 	stopped chan struct{}
@@ -38,19 +38,22 @@ func newProgress(w io.Writer, now func() time.Time) *progress {
 	return p
 }
 
-// show prints an event.
-func (p *progress) show(e controller.Event) {
+// show prints what happens now.
+func (p *progress) show(e record.Progress) { p.showAt(e, p.now()) }
+
+// showAt prints what happened at a time.
+func (p *progress) showAt(e record.Progress, at time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.current, p.since = e, p.now()
-	line := show.Clock(p.now().Sub(p.began)) + " " + text(e)
+	p.current, p.since = e, at
+	line := show.Clock(at.Sub(p.began)) + " " + text(e)
 	if e.Verbatim {
 		line = show.InertLines(e.Text)
 	}
 	switch {
 	case p.terminal && e.Lasting:
 		fmt.Fprintf(p.w, "\r\033[K%s\n", line)
-		p.current = controller.Event{}
+		p.current = record.Progress{}
 	case p.terminal:
 		p.draw()
 	default:
@@ -101,7 +104,7 @@ func (p *progress) close() {
 	p.clear()
 }
 
-func text(e controller.Event) string {
+func text(e record.Progress) string {
 	var parts []string
 	switch {
 	case e.Target != "" && e.Trials > 0 && e.Block == 0:

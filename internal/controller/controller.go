@@ -15,6 +15,7 @@ import (
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/platform"
+	"bakeoff/internal/record"
 	"bakeoff/internal/venue"
 )
 
@@ -54,7 +55,8 @@ type Options struct {
 	Shared  bool
 	MaxTime time.Duration // 0: no bound
 	Version string
-	// Progress is told what happens; nil tells nobody. It is called from one goroutine at a time.
+	// Progress is called with what happens, which a run also writes into its record; nil shows nobody. It is called
+	// from one goroutine at a time.
 	Progress func(Event)
 
 	// checked makes the contract's check in place of the contract itself; nil but in tests.
@@ -75,22 +77,23 @@ type Loader interface {
 }
 
 // Event is something a person may want to see.
-type Event struct {
-	Block, Blocks int    // 0 is the pilot
-	Trial, Trials int    // in the whole run, from 1
-	Attempt       int    // of the trial, from 1
-	Target        string // empty outside trials
-	Text          string
-	// Lasting texts stay to be read when the next event comes; Verbatim ones are
-	// to be copied, too: nothing stands before them.
-	Lasting, Verbatim bool
-	// Expect is how long the step is expected to last; 0 when unknown.
-	Expect time.Duration
-}
+type Event = record.Progress
 
 func (o *Options) tell(e Event) {
 	if o.Progress != nil {
 		o.Progress(e)
+	}
+}
+
+// alsoRecorded writes what happens into the record before it is shown: whoever follows the record sees the same.
+// What cannot be written is shown all the same, and does not end the run: where the record itself cannot
+// be written any more, the next line of it does.
+func alsoRecorded(w *record.Writer, progress func(Event)) func(Event) {
+	return func(e Event) {
+		_ = w.Progress(e)
+		if progress != nil {
+			progress(e)
+		}
 	}
 }
 

@@ -1,13 +1,11 @@
 package controller
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"bakeoff/internal/record"
 	"bakeoff/internal/show"
 )
 
@@ -31,21 +29,32 @@ func (e *DiskError) Error() string {
 
 func (e *DiskError) Unwrap() error { return e.err }
 
-// diskNeeded is about how many bytes so many trials take, as seen in runs:
-// 100 kB a trial, 10 kB a second of series, 6 kB a second of each agent; and
-// 3 MB for the rest.
-func (o *Options) diskNeeded(trials int) int64 {
-	var length time.Duration
-	for _, p := range o.Plan.Phases {
-		length += time.Duration(p.Duration)
+// accessLogRate is what access logs are taken to grow by, in bytes a second: 10,000 lines of 100 bytes.
+const accessLogRate = 10_000 * 100
+
+// extent is what the size of a run directory with so many trials of the plan depends on.
+func (o *Options) extent(trials int) record.Extent {
+	p := o.Plan
+	e := record.Extent{Trials: trials, Agents: p.Agents.Count, Seconds: time.Duration(p.Warmup).Seconds()}
+	for _, phase := range p.Phases {
+		e.Seconds += time.Duration(phase.Duration).Seconds() + 1 // until the last answer is in
 	}
-	seconds := int64((length + time.Duration(o.Plan.Warmup)) / time.Second)
-	return 3e6 + int64(trials)*(100e3+seconds*(10e3+6e3*int64(o.Plan.Agents.Count)))
+	if p.Running() {
+		return e
+	}
+	for _, t := range p.Targets {
+		d := p.Deployed(t)
+		e.Replicas, e.Workers = max(e.Replicas, d.Replicas), max(e.Workers, d.Workers)
+	}
+	if p.Deployment.AccessLog {
+		e.LogBytes = int64(e.Seconds * accessLogRate)
+	}
+	return e
 }
 
 // room refuses to begin or to go on where the disk has no room for so many trials.
 func (o *Options) room(dir string, trials int) error {
-	needed, free := o.diskNeeded(trials), o.Venue.Room(dir)
+	needed, free := record.Needs(o.extent(trials)), o.Venue.Room(dir)
 	if free >= 0 && free < needed {
 		return &DiskError{Dir: dir, Free: free, Needed: needed}
 	}
@@ -54,11 +63,11 @@ func (o *Options) room(dir string, trials int) error {
 
 // explainDisk adds to an error that a full disk caused what is needed.
 func (r *run) explainDisk(err error) error {
-	if !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EDQUOT) {
+	if !record.DiskFull(err) {
 		return err
 	}
 	dir := r.writer.Dir()
-	return &DiskError{Dir: dir, Begun: true, Free: r.o.Venue.Room(dir), Needed: r.o.diskNeeded(r.trials - r.number), err: firstError(err)}
+	return &DiskError{Dir: dir, Begun: true, Free: r.o.Venue.Room(dir), Needed: record.Needs(r.o.extent(r.trials - r.number)), err: firstError(err)}
 }
 
 // firstError is the first of joined errors: on a full disk the others repeat it.

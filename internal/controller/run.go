@@ -66,6 +66,7 @@ func Run(ctx context.Context, o Options) (dir string, err error) {
 		return "", err
 	}
 	dir = r.writer.Dir()
+	o.Progress = alsoRecorded(r.writer, o.Progress)
 	err = r.all(ctx, remaining)
 	return dir, r.finish(ctx, err)
 }

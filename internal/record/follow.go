@@ -289,7 +289,7 @@ func (f *follower) give(i Item, err error) error {
 // begin takes up the trial that begins at that place in events.jsonl, unless it is under way already or
 // its files have given way to those of a later life.
 func (f *follower) begin(folder string, at int64) error {
-	if folder == "" || f.at.of(folder) != nil || f.lives[folder].began != at {
+	if folder == "" || f.at.of(folder) != nil {
 		return nil
 	}
 	t := under{folder: folder, begun: at}

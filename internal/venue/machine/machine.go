@@ -13,8 +13,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"bakeoff/internal/balancer"
 	"bakeoff/internal/collect"
 	"bakeoff/internal/database"
@@ -50,17 +48,11 @@ func (v *Venue) Stolen() (stolen, passed time.Duration, err error) { return coll
 
 // Room implements venue.Host.
 func (v *Venue) Room(dir string) int64 {
-	for {
-		var s unix.Statfs_t
-		err := unix.Statfs(dir, &s)
-		if err == nil {
-			return int64(s.Bavail) * int64(s.Bsize)
-		}
-		if !errors.Is(err, os.ErrNotExist) || filepath.Dir(dir) == dir {
-			return -1
-		}
-		dir = filepath.Dir(dir)
+	free, err := record.Free(dir)
+	if err != nil {
+		return -1
 	}
+	return free
 }
 
 // Overhead as seen on two cores.

@@ -1,0 +1,83 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bakeoff/internal/record"
+	"bakeoff/internal/report"
+	"bakeoff/internal/show"
+)
+
+func attachCommand(env Env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "attach RUN",
+		Short: "show what a run under way is doing, and its report at the end",
+		Long: `attach follows a run directory, from another terminal or after the one of the run was
+lost: it shows what "bakeoff run" shows, from the beginning, and prints the report when
+the run has ended. Ctrl-C ends attach and leaves the run alone.
+
+exit status: 0 the run is complete; 1 it was aborted, or its controller is gone;
+130 interrupted`,
+		Args: exactly(1, "one run directory"),
+		RunE: func(cmd *cobra.Command, args []string) error { return attach(cmd.Context(), env, args[0]) },
+	}
+}
+
+func attach(ctx context.Context, env Env, dir string) error {
+	screen := newProgress(env.Stderr, time.Now)
+	err := screen.follow(ctx, dir)
+	screen.close()
+	if err != nil {
+		return err
+	}
+	reader, err := record.Open(dir)
+	if err != nil {
+		return err
+	}
+	summary, err := report.Build(reader)
+	if err != nil {
+		return err
+	}
+	err = report.WriteText(env.Stdout, summary, show.Columns(env.Stdout))
+	switch run := reader.Run(); run.Status {
+	case record.Aborted:
+		err = errors.Join(err, fmt.Errorf("the run was aborted: %s", run.Reason))
+	case record.Incomplete:
+		err = errors.Join(err, fmt.Errorf("the run has not ended but nobody carries it out any more (go on with it: bakeoff run --resume %s)", dir))
+	}
+	return err
+}
+
+// follow shows the progress of a run from its beginning until nobody writes it any more.
+func (p *progress) follow(ctx context.Context, dir string) error {
+	for item, err := range record.Follow(ctx, dir, record.Position{}) {
+		var line *record.LineError
+		switch {
+		case errors.As(err, &line): // the report names it
+		case err != nil:
+			return err
+		case item.Pause != nil && !item.Pause.Live:
+			return nil
+		case item.Event != nil:
+			p.take(*item.Event)
+		}
+	}
+	return context.Cause(ctx)
+}
+
+// take shows an event of a record as it was shown when it happened.
+func (p *progress) take(e record.Event) {
+	if e.Kind == record.EventResumed || e.Sequence == 1 {
+		p.mu.Lock()
+		p.began = e.At
+		p.mu.Unlock()
+	}
+	if said, ok := e.Progress(); ok {
+		p.showAt(said, e.At)
+	}
+}
