@@ -40,7 +40,7 @@ func Spoiled(t *testing.T) string {
 			fast := Demo()
 			fast.Rate = func(string, int) int { return 3020 }
 			fast.Trial(t, w, 2, 1, "django", 1, func(tr *record.Trial) {
-				tr.Status, tr.Reasons = record.Invalid, []record.Reason{{Code: "agent-lost", Text: "agent 1 was silent for 2.1 s"}}
+				tr.Status, tr.Reasons = record.Invalid, []record.Reason{{Code: record.CodeAgentLost, Text: "agent 1 was silent for 2.1 s"}}
 			})
 			r.Trial(t, w, 2, 4, "django", 2, nil)
 		case p.Block < 3:
