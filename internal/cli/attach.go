@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bakeoff/internal/figures"
 	"bakeoff/internal/record"
 	"bakeoff/internal/report"
 	"bakeoff/internal/show"
@@ -39,7 +40,7 @@ func attach(ctx context.Context, env Env, dir string) error {
 	if err != nil {
 		return err
 	}
-	summary, err := report.Build(reader)
+	summary, err := figures.Build(reader)
 	if err != nil {
 		return err
 	}
