@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -191,25 +190,6 @@ func (s *Sampler) addTree(line *record.Series, source Source, put func(record.Se
 			})
 		}
 	}
-}
-
-// Stolen returns how much processor time the host has taken away from this
-// machine since its boot, and how much has passed on all its cores.
-func Stolen() (stolen, passed time.Duration, err error) {
-	machine, err := thisMachine()
-	if err != nil {
-		return 0, 0, err
-	}
-	values, err := machine.processor()
-	if err != nil {
-		return 0, 0, err
-	}
-	for name, v := range values {
-		if strings.HasSuffix(name, "_ns") {
-			passed += time.Duration(v)
-		}
-	}
-	return time.Duration(values["steal_ns"]), passed, nil
 }
 
 // Container tells that processes outside this one's PID namespace may exist and cannot be seen.

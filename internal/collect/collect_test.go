@@ -143,18 +143,3 @@ func TestConnectionsCountsOnlyTheServersSide(t *testing.T) {
 func pid() string {
 	return strconv.Itoa(os.Getpid())
 }
-
-func TestStolenIsPartOfWhatPassed(t *testing.T) {
-	before, from, err := Stolen()
-	if err != nil {
-		t.Fatal(err)
-	}
-	burn(100 * time.Millisecond)
-	after, until, err := Stolen()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if passed := until - from; passed < 50*time.Millisecond || after-before > passed {
-		t.Errorf("%v passed on all cores while 100 ms were burnt, %v of it stolen", passed, after-before)
-	}
-}

@@ -15,6 +15,7 @@ import (
 	"bakeoff/internal/contract"
 	"bakeoff/internal/database"
 	"bakeoff/internal/dataset"
+	"bakeoff/internal/gate"
 	engine "bakeoff/internal/load"
 	"bakeoff/internal/record"
 	"bakeoff/internal/stats"
@@ -295,7 +296,7 @@ func (b *bench) testUnderLoad(t *testing.T) {
 			if found := books.Bad > 0; found != c.bad {
 				t.Errorf("sample: %+v", books)
 			}
-			reasons := contract.Witness(books, unwritten, reads, served)
+			reasons := gate.Witness(books, unwritten, reads, served)
 			if found := len(reasons) > 0; found != c.witness {
 				t.Errorf("counts: %+v, %d reads, %d served: %+v", books, reads, served, reasons)
 			}

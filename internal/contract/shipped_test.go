@@ -11,6 +11,7 @@ import (
 
 	"bakeoff/internal/balancer"
 	"bakeoff/internal/contract"
+	"bakeoff/internal/gate"
 	"bakeoff/internal/target"
 )
 
@@ -63,7 +64,7 @@ func (b *bench) testShipped(t *testing.T, name string) {
 	if books.OK != books.Sent {
 		t.Errorf("not every answer is right: %+v", books)
 	}
-	if reasons := contract.Witness(books, unwritten, reads, served); reasons != nil {
+	if reasons := gate.Witness(books, unwritten, reads, served); reasons != nil {
 		t.Errorf("%+v", reasons)
 	}
 	b.contract.Full = true

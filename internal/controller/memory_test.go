@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"bakeoff/internal/fleet"
-	"bakeoff/internal/load"
+	"bakeoff/internal/gate"
 	"bakeoff/internal/load/loadtest"
 	"bakeoff/internal/record"
 	"bakeoff/internal/stats"
@@ -29,29 +29,27 @@ func TestMemoryOfAPhaseIsConstant(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rng := rand.New(rand.NewPCG(3, 4))
-	agents, strains := make([]fleet.AgentReport, 2), []load.Strain{{}, {}}
+	rng, book := rand.New(rand.NewPCG(3, 4)), gate.NewPhase(record.Phase{Number: 1, DurationS: float64(windows)})
 	var before int64
 	for n := range windows {
 		if n == windows/100 {
 			before = loadtest.LiveHeap()
 		}
 		s := fleet.Snapshot{Agent: n % 2, Epoch: 1, Sequence: int64(n/2 + 1), Window: windowOfMany(rng, n/2, each)}
-		agents[s.Agent].Totals.Add(s.Window)
-		strains[s.Agent].Add(s.Window)
+		book.Load(s.Agent, s.Window)
 		if err := lines.Load(line(1, s, map[string]string{"127.0.0.1:1": "one"})); err != nil {
 			t.Fatal(err)
 		}
 	}
 	after := loadtest.LiveHeap()
-	book := newLedger(fleet.Report{Agents: agents}, map[int]*load.Strain{0: &strains[0], 1: &strains[1]})
-	if book.Books.OK != int64(windows)*each || book.agents[0].Service.Count() != book.Books.OK/2 {
-		t.Errorf("books %+v, %d service times of one agent", book.Books, book.agents[0].Service.Count())
+	sum := book.Totals()
+	if sum.Books.OK != int64(windows)*each || sum.Service.Count() != sum.Books.OK {
+		t.Errorf("books %+v, %d service times", sum.Books, sum.Service.Count())
 	}
 	if err := lines.Finish(record.Trial{Status: record.Valid}); err != nil {
 		t.Error(err)
 	}
-	t.Logf("%d KiB live after %d requests, %d KiB after %d", before>>10, int64(windows/100)*each, after>>10, book.Books.OK)
+	t.Logf("%d KiB live after %d requests, %d KiB after %d", before>>10, int64(windows/100)*each, after>>10, sum.Books.OK)
 	if after > before+slack {
 		t.Errorf("the live heap grew from %d to %d bytes", before, after)
 	}

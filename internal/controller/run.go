@@ -37,6 +37,7 @@ type run struct {
 	// measured is the time spent in measured phases of blocks from 1.
 	measured time.Duration
 	starts   starts
+	rest     *record.Baseline // of the machine, measured before the first trial; nil until then
 }
 
 // place is one target in one block.
@@ -114,6 +115,9 @@ func (r *run) all(ctx context.Context, remaining []plan.Trial) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.loader.Close()) }()
+	if err := r.measureRest(ctx); err != nil {
+		return err
+	}
 	err = r.blocks(ctx, remaining)
 	if noteErr := r.writer.Update(r.starts.note); err == nil {
 		err = noteErr
@@ -229,7 +233,7 @@ func addNote(rec *record.Run, text string) {
 	}
 }
 
-// note remembers a trial and tells why it is invalid.
+// note remembers a trial and says why it is invalid, and what to know of it.
 func (r *run) note(rec record.Trial) {
 	r.remember(rec)
 	for _, phase := range rec.Phases {
@@ -238,10 +242,18 @@ func (r *run) note(rec record.Trial) {
 		}
 	}
 	for _, reason := range rec.Reasons {
-		e := r.event(rec.Block, rec.Target, rec.Status+": "+reason.Code+": "+reason.Text)
-		e.Lasting = true
-		r.o.tell(e)
+		r.tellLasting(rec, rec.Status+": "+reason.Code+": "+reason.Text)
 	}
+	for _, warning := range rec.Warnings {
+		r.tellLasting(rec, "warning: "+warning.Code+": "+warning.Text)
+	}
+}
+
+// tellLasting says something about a trial that stays to be read.
+func (r *run) tellLasting(rec record.Trial, text string) {
+	e := r.event(rec.Block, rec.Target, text)
+	e.Lasting = true
+	r.o.tell(e)
 }
 
 // remember notes an attempt, and that a target has a valid trial in a block.

@@ -13,6 +13,7 @@ import (
 	"bakeoff/internal/contract"
 	"bakeoff/internal/endpoint"
 	"bakeoff/internal/fleet"
+	"bakeoff/internal/gate"
 	"bakeoff/internal/load"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/record"
@@ -172,7 +173,7 @@ func (s *server) task(load.Phase) (fleet.Task, error) {
 // count counts nothing.
 func (s *server) count(context.Context) (tally, error) {
 	return func(context.Context, int64) (record.Witness, error) {
-		return record.Witness{DatabaseReads: contract.NotCounted, BalancerTotal: contract.NotCounted, Connections: contract.NotCounted}, nil
+		return record.Witness{DatabaseReads: gate.NotCounted, BalancerTotal: gate.NotCounted, Connections: gate.NotCounted}, nil
 	}, nil
 }
 

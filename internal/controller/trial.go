@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"bakeoff/internal/fleet"
+	"bakeoff/internal/gate"
 	"bakeoff/internal/load"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/record"
@@ -25,6 +27,9 @@ type trial struct {
 	sampler venue.Sampler
 	phases  []load.Phase
 	totals  map[int]stats.Totals // by number of the phase that ran
+
+	mu      sync.Mutex  // guards the use of watched: samples come from a goroutine of their own
+	watched *gate.Phase // the phase under way or the last one; nil before the first
 }
 
 // conduct takes one target through one trial and writes it. The error is for
@@ -138,7 +143,7 @@ func (t *trial) check(ctx context.Context, when string) (bool, error) {
 // load runs every phase with the samplers on.
 func (t *trial) load(ctx context.Context) error {
 	sources := append(t.d.sources(), t.run.sources()...)
-	t.sampler = t.run.o.Venue.Sample(context.WithoutCancel(ctx), sources, t.run.stage.gauges(), t.writer.Series)
+	t.sampler = t.run.o.Venue.Sample(context.WithoutCancel(ctx), sources, t.run.stage.gauges(), t.series)
 	for i, phase := range t.phases {
 		if few := t.run.tooFew(phase); few != nil {
 			t.refuse(record.CodeTooFewArrivals, few)
@@ -168,29 +173,28 @@ func (t *trial) phase(ctx context.Context, phase load.Phase, last bool) error {
 	}
 	t.say(describe(phase), phase.Duration)
 	stopCounting := t.countHalfway(ctx, phase, last)
-	stolen := t.run.stealing()
-	report, book, writeErr, err := t.measure(ctx, task)
+	report, writeErr, err := t.measure(ctx, task)
 	stopCounting()
 	if writeErr != nil {
 		return fmt.Errorf("controller: %w", writeErr)
 	}
-	t.totals[phase.Number] = book.Totals
 	rec := recordPhase(phase, t.run.isWarmup(phase), report)
 	if err == nil && len(report.Lost) == 0 {
-		rec.Witness, err = witness(ctx, book.Books.Sent)
+		rec.Witness, err = witness(ctx, t.totals[phase.Number].Books.Sent)
 	}
-	t.rec.Phases = append(t.rec.Phases, rec)
 	for _, lost := range report.Lost {
 		t.refuse(record.CodeAgentLost, fmt.Errorf("agent %d in phase %s: %s", lost.Agent, phase.Name, lost.Why))
 	}
+	rec.Unjudged = ctx.Err() != nil || err != nil || len(report.Lost) > 0
+	t.rec.Phases = append(t.rec.Phases, rec)
 	if ctx.Err() != nil {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("phase %s: %w", phase.Name, err)
 	}
-	if len(report.Lost) == 0 {
-		t.judge(phase, book, rec.Witness, stolen())
+	if !rec.Unjudged {
+		t.judge(rec)
 	}
 	if err := t.d.intact(); err != nil {
 		t.refuse(record.CodeWorkerGone, fmt.Errorf("phase %s: %w", phase.Name, err))
@@ -199,20 +203,20 @@ func (t *trial) phase(ctx context.Context, phase load.Phase, last bool) error {
 }
 
 // measure has the agents run the task, and writes what they see. The errors are that of writing and that of running.
-func (t *trial) measure(ctx context.Context, task fleet.Task) (report fleet.Report, book *ledger, writeErr, err error) {
-	t.sampler.Phase(task.Phase.Number)
-	defer t.sampler.Phase(-1)
-	strains, names := map[int]*load.Strain{}, t.d.names()
+func (t *trial) measure(ctx context.Context, task fleet.Task) (report fleet.Report, writeErr, err error) {
+	number, names := task.Phase.Number, t.d.names()
+	watched := gate.NewPhase(recordPhase(task.Phase, t.run.isWarmup(task.Phase), report))
+	t.watch(watched)
+	t.sampler.Phase(number)
 	report, err = t.run.loader.Run(ctx, task, func(s fleet.Snapshot) {
-		if strains[s.Agent] == nil {
-			strains[s.Agent] = &load.Strain{}
-		}
-		strains[s.Agent].Add(s.Window)
-		if err := t.writer.Load(line(task.Phase.Number, s, names)); err != nil && writeErr == nil {
+		watched.Load(s.Agent, s.Window)
+		if err := t.writer.Load(line(number, s, names)); err != nil && writeErr == nil {
 			writeErr = err
 		}
 	})
-	return report, newLedger(report, strains), writeErr, err
+	t.sampler.Phase(-1)
+	t.totals[number] = watched.Totals()
+	return report, writeErr, err
 }
 
 // task is the phase as the agents need it.

@@ -7,6 +7,7 @@ import (
 
 	"bakeoff/internal/contract"
 	"bakeoff/internal/database"
+	"bakeoff/internal/gate"
 	"bakeoff/internal/record"
 )
 
@@ -78,7 +79,7 @@ func minus(now, before count) record.Witness {
 		}
 	}
 	w := record.Witness{
-		DatabaseReads: d.Reads, BalancerTotal: contract.NotCounted, Connections: d.Connections, DatabaseOthers: d.Others,
+		DatabaseReads: d.Reads, BalancerTotal: gate.NotCounted, Connections: d.Connections, DatabaseOthers: d.Others,
 	}
 	if now.balancer >= 0 {
 		w.BalancerTotal = now.balancer - before.balancer

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"bakeoff/internal/record"
+	"bakeoff/internal/show"
 )
 
 // What others may do on the machine during a phase, over what they did at rest.
@@ -20,11 +21,18 @@ const (
 	maxSwapIn = 256
 )
 
-// Setting says under which terms a disturbance is judged.
-type Setting struct {
-	Baseline record.Baseline // the zero value where none was measured
-	// WarnOnly is set for a run that shares its machine with its user's consent, or is short: nothing is refused.
-	WarnOnly bool
+// Restless says what others do on a machine that is to be left alone for the next trial, or "". It is
+// stricter than the judgement of a phase: whoever waits for a quiet moment has none yet.
+func Restless(rest record.Baseline, d record.Disturbance) string {
+	if over := d.Steal - rest.Steal; over > maxSteal/2 {
+		d.Steal = rest.Steal + 2*over
+	}
+	for _, f := range disturbed(rest, d) {
+		if f.refuse || !rest.WarnOnly {
+			return f.text
+		}
+	}
+	return ""
 }
 
 // finding is one way in which others disturbed the machine.
@@ -34,31 +42,30 @@ type finding struct {
 }
 
 // disturbed says what others did on the machine that is worth saying, and whether it spoils the phase.
-func (s Setting) disturbed(d record.Disturbance) []finding {
-	rest := s.Baseline
+func disturbed(rest record.Baseline, d record.Disturbance) []finding {
 	var out []finding
 	say := func(now, before, warn, most float64, text string) {
 		if over := now - before; over > warn {
-			out = append(out, finding{text, over > most && !s.WarnOnly})
+			out = append(out, finding{text, over > most && !rest.WarnOnly})
 		}
 	}
 	most := maxForeign
 	if rest.Mixed {
 		most = 1 // servers under test may be among the strangers
 	}
-	say(d.Foreign, rest.Foreign, warnForeign, most, s.foreign(d))
-	say(d.Steal, rest.Steal, maxSteal, maxSteal, fmt.Sprintf("the host of this virtual machine took %s of its CPU time away%s", percent(d.Steal), atRest(rest.Steal)))
-	say(d.Throttled, rest.Throttled, maxThrottled, maxThrottled, fmt.Sprintf("a CPU quota held this control group back for %s of the time", percent(d.Throttled)))
+	say(d.Foreign, rest.Foreign, warnForeign, most, foreign(rest, d))
+	say(d.Steal, rest.Steal, maxSteal, maxSteal, fmt.Sprintf("the host of this virtual machine took %s of its CPU time away%s", show.Percent(d.Steal), atRest(rest.Steal)))
+	say(d.Throttled, rest.Throttled, maxThrottled, maxThrottled, fmt.Sprintf("a CPU quota held this control group back for %s of the time", show.Percent(d.Throttled)))
 	say(d.SwapIn, rest.SwapIn, maxSwapIn, maxSwapIn, fmt.Sprintf("%.0f pages a second were read back from swap%s", d.SwapIn, atRestCount(rest.SwapIn)))
-	say(d.Memory, rest.Memory, warnPressure, maxPressure, fmt.Sprintf("tasks waited for memory in %s of the time%s", percent(d.Memory), atRest(rest.Memory)))
-	say(d.IO, rest.IO, warnPressure, maxPressure, fmt.Sprintf("tasks waited for the disk in %s of the time%s", percent(d.IO), atRest(rest.IO)))
+	say(d.Memory, rest.Memory, warnPressure, maxPressure, fmt.Sprintf("tasks waited for memory in %s of the time%s", show.Percent(d.Memory), atRest(rest.Memory)))
+	say(d.IO, rest.IO, warnPressure, maxPressure, fmt.Sprintf("tasks waited for the disk in %s of the time%s", show.Percent(d.IO), atRest(rest.IO)))
 	return out
 }
 
 // foreign words how much CPU time others used, and names the busiest.
-func (s Setting) foreign(d record.Disturbance) string {
-	text := fmt.Sprintf("other programs used %s of this machine's CPU time%s", percent(d.Foreign), atRest(s.Baseline.Foreign))
-	if who := Strangers(s.Baseline, d); who != "" {
+func foreign(rest record.Baseline, d record.Disturbance) string {
+	text := fmt.Sprintf("other programs used %s of this machine's CPU time%s", show.Percent(d.Foreign), atRest(rest.Foreign))
+	if who := Strangers(rest, d); who != "" {
 		text += ": " + who
 	}
 	return text
@@ -69,25 +76,23 @@ func (s Setting) foreign(d record.Disturbance) string {
 func Strangers(b record.Baseline, d record.Disturbance) string {
 	var parts []string
 	for _, one := range d.Strangers {
-		parts = append(parts, fmt.Sprintf("%s (pid %d) %s", one.Name, one.PID, percent(d.Share(one))))
+		parts = append(parts, fmt.Sprintf("%s (pid %d) %s", one.Name, one.PID, show.Percent(d.Share(one))))
 	}
 	if hidden := d.Foreign - d.Seen; hidden > d.Foreign/2 {
 		where := "in processes that had ended, or that this account cannot see"
 		if b.Container {
 			where = "outside this container"
 		}
-		parts = append(parts, percent(hidden)+" "+where)
+		parts = append(parts, show.Percent(hidden)+" "+where)
 	}
 	return strings.Join(parts, ", ")
 }
-
-func percent(share float64) string { return fmt.Sprintf("%.1f %%", 100*share) }
 
 func atRest(share float64) string {
 	if share < 0.001 {
 		return ""
 	}
-	return fmt.Sprintf(" (%s at rest)", percent(share))
+	return fmt.Sprintf(" (%s at rest)", show.Percent(share))
 }
 
 func atRestCount(n float64) string {

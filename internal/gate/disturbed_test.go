@@ -42,9 +42,10 @@ func TestDisturbed(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, alone := range []bool{true, false} {
-				setting := Setting{Baseline: c.baseline, WarnOnly: !alone}
+				rest := c.baseline
+				rest.WarnOnly = !alone
 				var refused, warned []string
-				for _, f := range setting.disturbed(c.d) {
+				for _, f := range disturbed(rest, c.d) {
 					if f.refuse {
 						refused = append(refused, f.text)
 					} else {

@@ -115,10 +115,15 @@ func (h *Host) Disturbance() record.Disturbance {
 	if passed <= 0 || ns <= 0 {
 		return record.Disturbance{}
 	}
+	foreign := h.foreign() / passed
+	seen, known := h.last.Values["strangers_ns"]
+	if !known { // nobody looked
+		seen = foreign * passed
+	}
 	return record.Disturbance{
-		Foreign: h.foreign() / passed, Steal: h.since("steal_ns") / passed,
+		Foreign: foreign, Steal: h.since("steal_ns") / passed,
 		Throttled: h.since("throttled_ns") / ns, SwapIn: h.since("swap_in_pages") / h.Seconds(),
 		Memory: h.since("pressure_memory_ns") / ns, IO: h.since("pressure_io_ns") / ns,
-		CPUTimeNS: int64(passed), Seen: h.last.Values["strangers_ns"] / passed, Strangers: h.strangers,
+		CPUTimeNS: int64(passed), Seen: seen / passed, Strangers: h.strangers,
 	}
 }

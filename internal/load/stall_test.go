@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"bakeoff/internal/gate"
 	"bakeoff/internal/load/loadtest"
 )
 
@@ -94,7 +95,7 @@ func (s stallRun) check(t *testing.T, sum *total, freeze loadtest.Freeze, truth 
 // is no verdict on us where the machine left the witness waiting as well.
 func (s stallRun) valid(t *testing.T, sum *total, usual time.Duration) {
 	t.Helper()
-	for _, why := range (Health{Open, sum.Books.Planned, sum.Lost, sum.Lateness, sum.Service, Strain{}}).Limited() {
+	for _, why := range (gate.Health{Model: Open, Planned: sum.Books.Planned, Lost: sum.Lost, Lateness: sum.Lateness, Service: sum.Service}).Limited() {
 		if strings.HasPrefix(why.Text, "lateness") && usual > lateAfter/4 {
 			t.Logf("%s, and the witness waited %v at p99", why.Text, usual)
 			continue

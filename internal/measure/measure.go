@@ -15,6 +15,7 @@ import (
 	"slices"
 	"time"
 
+	"bakeoff/internal/gate"
 	"bakeoff/internal/load"
 	"bakeoff/internal/stats"
 )
@@ -22,7 +23,7 @@ import (
 // tally is what the windows of a phase, or of a stretch of it, add up to.
 type tally struct {
 	stats.Totals
-	strain load.Strain // of one agent; not of several together
+	strain gate.Strain // of one agent; not of several together
 }
 
 func newTally(sending time.Duration) *tally {
@@ -48,8 +49,8 @@ func (t *tally) closeBooks() {
 }
 
 // health is what the agent of this tally tells of itself.
-func (t *tally) health(model string) load.Health {
-	return load.Health{Model: model, Planned: t.Books.Planned, Lost: t.Lost, Lateness: t.Lateness, Service: t.Service, Strain: t.strain}
+func (t *tally) health(model string) gate.Health {
+	return gate.Health{Model: model, Planned: t.Books.Planned, Lost: t.Lost, Lateness: t.Lateness, Service: t.Service, Strain: t.strain}
 }
 
 // Measurement is one phase with what the agents told of it.
@@ -167,7 +168,7 @@ func (m *Measurement) reasons() []string {
 // agentLimit is one way in which one agent was the limit.
 type agentLimit struct {
 	Agent int `json:"agent"`
-	load.Limit
+	gate.Limit
 }
 
 // limits are those of all agents, in order.

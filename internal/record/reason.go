@@ -20,6 +20,7 @@ const (
 	CodeAgentLost        = "agent-lost"        // an agent fell silent or ended
 	CodeBooks            = "books"             // gate: the agents' counts do not add up
 	CodeWitness          = "witness"           // gate: database or balancer counted something else than the agents
+	CodeLittlesLaw       = "littles-law"       // gate: the times recorded of requests are not those they spent in flight
 	CodeWrongAnswers     = "wrong-answers"     // gate: too many requests were not answered correctly
 	CodeGeneratorLimited = "generator-limited" // gate: an agent was the limit, not the target
 	CodeDisturbedHost    = "disturbed-host"    // gate: others used the machine during the load

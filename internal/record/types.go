@@ -151,6 +151,8 @@ type Baseline struct {
 	Cores   float64   `json:"cores"` // CPUs that the run may use
 	// Container tells that processes outside this one's PID namespace cannot be seen by name.
 	Container bool `json:"container,omitempty"`
+	// WarnOnly is set where the user agreed to share the machine, and for a short run: nothing is refused for what others do.
+	WarnOnly bool `json:"warn_only,omitempty"`
 	// Mixed tells that servers under test run on this machine that the run did not start: their
 	// CPU time cannot be told from that of strangers.
 	Mixed bool `json:"mixed,omitempty"`
@@ -264,6 +266,8 @@ type Phase struct {
 	StartSpreadNS int64   `json:"start_spread_ns"`
 	Starts        []Start `json:"starts"`
 	Witness       Witness `json:"witness"`
+	// Unjudged tells that the phase was cut short, so that its numbers were not judged.
+	Unjudged bool `json:"unjudged,omitempty"`
 }
 
 // Start is when one agent started, in nanoseconds after the common start. It started when

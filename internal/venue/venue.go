@@ -49,9 +49,8 @@ type Host interface {
 	Name() string
 	// Machine is what figures depend on; its fingerprint tells two venues apart.
 	Machine() record.Machine
-	// Stolen is how much processor time the hosts below have taken away so far, and how much
-	// has passed on all cores. Only differences count.
-	Stolen() (stolen, passed time.Duration, err error)
+	// Hidden tells that other processes may use the machines that samples cannot see: those outside a container.
+	Hidden() bool
 	// Room is how many bytes may still be written where dir is, or would be made; -1: not known.
 	Room(dir string) int64
 	// Others names the other runs that have shared the venue with this one so far.

@@ -43,8 +43,8 @@ func (v *Venue) Others() []string {
 	return v.Shared()
 }
 
-// Stolen implements venue.Host.
-func (v *Venue) Stolen() (stolen, passed time.Duration, err error) { return collect.Stolen() }
+// Hidden implements venue.Host.
+func (v *Venue) Hidden() bool { return collect.Container() }
 
 // Room implements venue.Host.
 func (v *Venue) Room(dir string) int64 {

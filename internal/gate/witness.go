@@ -1,4 +1,4 @@
-package contract
+package gate
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 // NotCounted stands for the count of a witness that does not count.
 const NotCounted = -1
 
-// Witness tells whether what others counted around a phase agrees with its
+// Witness says whether what others counted around a phase agrees with its
 // books. reads are the row-reading statements the database saw, balancer the requests the
 // balancer saw, both without our own; NotCounted where nobody counts. unwritten
 // are the time-outs and errors whose request was not fully written.

@@ -1,17 +1,16 @@
-package contract_test
+package gate
 
 import (
 	"strings"
 	"testing"
 
-	"bakeoff/internal/contract"
 	"bakeoff/internal/stats"
 )
 
 func TestWitness(t *testing.T) {
 	clean := stats.Books{Planned: 110, Sent: 100, Dropped: 10, OK: 97, Bad: 3}
 	cut := stats.Books{Planned: 100, Sent: 100, OK: 90, Bad: 2, Timeout: 5, Error: 3}
-	const not = contract.NotCounted
+	const not = NotCounted
 	for _, c := range []struct {
 		name            string
 		books           stats.Books
@@ -41,7 +40,7 @@ func TestWitness(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var blamed []string
-			for _, r := range contract.Witness(c.books, c.unwritten, c.reads, c.balancer) {
+			for _, r := range Witness(c.books, c.unwritten, c.reads, c.balancer) {
 				if r.Code != "witness" {
 					t.Errorf("code %q", r.Code)
 				}

@@ -1,0 +1,110 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"bakeoff/internal/gate"
+	"bakeoff/internal/record"
+)
+
+const (
+	// restFor is how long the machine is watched before anything is loaded.
+	restFor = 10 * time.Second
+	// quietWithin is how long a repeat waits for a machine that others leave alone, and quietFor
+	// how long each look takes.
+	quietWithin = time.Minute
+	quietFor    = time.Second
+	// restPhase is the phase of samples taken while nothing is loaded.
+	restPhase = 0
+)
+
+// measureRest finds out what others do on the machine while the run has started everything and loads
+// nothing. A short run measures nothing, so it only sets the terms.
+func (r *run) measureRest(ctx context.Context) error {
+	rest := record.Baseline{WarnOnly: r.o.Shared || r.o.Short, Container: r.o.Venue.Hidden(), Mixed: r.mixed()}
+	if !r.o.Short {
+		r.o.tell(Event{Text: "watching the machine at rest", Expect: restFor})
+		host, err := r.watchHost(ctx, restFor)
+		if err != nil {
+			return err
+		}
+		rest.Seconds, rest.Cores, rest.Disturbance = host.Seconds(), host.Cores(), host.Disturbance()
+		if text := gate.Restless(record.Baseline{Container: rest.Container}, rest.Disturbance); text != "" {
+			r.o.tell(Event{Text: "before anything is loaded, " + text, Lasting: true})
+		}
+	}
+	rest.At = time.Now()
+	r.rest = &rest
+	return r.writer.Update(func(rec *record.Run) { rec.Baselines = append(rec.Baselines, rest) })
+}
+
+// watchHost samples the machine for so long, while the run loads nothing.
+func (r *run) watchHost(ctx context.Context, d time.Duration) (*gate.Host, error) {
+	host := &gate.Host{}
+	sampler := r.o.Venue.Sample(context.WithoutCancel(ctx), r.sources(), nil, func(s record.Series) error {
+		if s.Phase == restPhase {
+			host.Add(s)
+		}
+		return nil
+	})
+	sampler.Phase(restPhase)
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+	sampler.Phase(-1)
+	if err := sampler.Stop(); err != nil {
+		return nil, fmt.Errorf("controller: %w", err)
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return host, nil
+}
+
+// awaitQuiet waits, before a trial is repeated, until others have left the machine alone for a second.
+func (r *run) awaitQuiet(ctx context.Context) {
+	deadline := time.Now().Add(quietWithin)
+	for time.Now().Before(deadline) {
+		host, err := r.watchHost(ctx, quietFor)
+		if err != nil {
+			return // the trial will say so
+		}
+		text := gate.Restless(*r.rest, host.Disturbance())
+		if text == "" {
+			return
+		}
+		r.o.tell(Event{Text: "waiting for a quieter machine: " + text})
+	}
+}
+
+// mixed tells whether servers under test may run on this machine that the run did not start.
+func (r *run) mixed() bool {
+	rec := r.writer.Run()
+	for _, t := range rec.Targets {
+		if t.Kind == record.KindURL && onThisMachine(t.Address) {
+			return true
+		}
+	}
+	return rec.Database.Kind == "external" || rec.Balancer.Kind == "external"
+}
+
+// onThisMachine tells whether an address, with its port, is one of this machine's.
+func onThisMachine(address string) bool {
+	at, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return false
+	}
+	ip := at.Addr().Unmap()
+	own, _ := net.InterfaceAddrs() // loopback is known without
+	for _, one := range own {
+		if prefix, err := netip.ParsePrefix(one.String()); err == nil && prefix.Addr().Unmap() == ip {
+			return true
+		}
+	}
+	return ip.IsLoopback()
+}

@@ -1,0 +1,184 @@
+package gate
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"bakeoff/internal/record"
+	"bakeoff/internal/show"
+	"bakeoff/internal/stats"
+)
+
+// Phase is all that a judgement of one phase of one trial needs: the record's
+// account of it, what the agents and the samplers wrote, and what the witnesses counted.
+type Phase struct {
+	record.Phase
+	host   Host
+	agents map[int]*agent
+}
+
+// agent is one agent in the phase.
+type agent struct {
+	totals stats.Totals
+	strain Strain
+}
+
+// NewPhase begins a phase. What the record only knows afterwards, the witness above all, is set before Judge.
+func NewPhase(p record.Phase) *Phase { return &Phase{Phase: p, agents: map[int]*agent{}} }
+
+// Load adds a line of load.jsonl, or the same before it is written.
+func (p *Phase) Load(from int, w stats.Window) {
+	a := p.agents[from]
+	if a == nil {
+		a = &agent{totals: stats.Totals{Sending: p.sending()}}
+		p.agents[from] = a
+	}
+	a.totals.Add(w)
+	a.strain.Add(w)
+}
+
+// Series adds a line of series.jsonl.
+func (p *Phase) Series(s record.Series) { p.host.Add(s) }
+
+func (p *Phase) sending() time.Duration { return time.Duration(p.DurationS * float64(time.Second)) }
+
+// Totals is the sum of all windows of every agent.
+func (p *Phase) Totals() stats.Totals {
+	sum := stats.Totals{Sending: p.sending()}
+	for _, number := range slices.Sorted(maps.Keys(p.agents)) {
+		sum.Merge(p.agents[number].totals)
+	}
+	return sum
+}
+
+// Disturbance is what others did on the machine during the phase.
+func (p *Phase) Disturbance() record.Disturbance { return p.host.Disturbance() }
+
+// Judgement is what the rules say of a phase: none of either where all is well.
+type Judgement struct {
+	Reasons  []record.Reason // why it must not be used
+	Warnings []record.Reason // what to know of it all the same
+}
+
+// Judge applies every rule. rest is the machine as it was before anything was loaded; nil: not known, and
+// what others did is not judged.
+func (p *Phase) Judge(rest *record.Baseline) Judgement {
+	sum := p.Totals()
+	found := p.disturbances(rest)
+	j := Judgement{Reasons: slices.Concat(exact(sum), Witness(sum.Books, sum.Unwritten, p.Witness.DatabaseReads, p.Witness.BalancerTotal),
+		littlesLaw(sum), answered(sum))}
+	for _, f := range found {
+		reason := record.Reason{Code: record.CodeDisturbedHost, Text: f.text}
+		if f.refuse {
+			j.Reasons = append(j.Reasons, reason)
+		} else {
+			j.Warnings = append(j.Warnings, reason)
+		}
+	}
+	j.Reasons = append(j.Reasons, p.limited()...)
+	for _, list := range [][]record.Reason{j.Reasons, j.Warnings} {
+		for i := range list {
+			list[i].Text = "phase " + p.Name + ": " + list[i].Text
+		}
+	}
+	return j
+}
+
+// disturbances are those of a phase that is used: what others do during the warm-up does no harm.
+func (p *Phase) disturbances(rest *record.Baseline) []finding {
+	if p.Warmup || rest == nil {
+		return nil
+	}
+	return disturbed(*rest, p.Disturbance())
+}
+
+// exact refuses books that do not add up.
+func exact(sum stats.Totals) []record.Reason {
+	if err := sum.Exact(); err != nil {
+		return []record.Reason{{Code: record.CodeBooks, Text: err.Error()}}
+	}
+	return nil
+}
+
+// maxLittle is how far the two sides of Little's law may be apart.
+const maxLittle = 0.02
+
+// littlesLaw refuses a phase whose requests in flight, added up over time, are not the times that were
+// recorded of them: then answers are missing in the histogram, or stand in it wrongly. (Little, 1961: the mean
+// number in a system is the rate of arrivals x the mean time spent there; here both sides are multiplied by the time.)
+func littlesLaw(sum stats.Totals) []record.Reason {
+	if sum.InFlight == nil || sum.Service == nil {
+		return nil // not measured
+	}
+	recorded := float64(sum.Service.Count()-sum.Service.Over())*sum.Service.Mean().Seconds() + sum.ErrorTime
+	apart := math.Abs(*sum.InFlight - recorded)
+	if apart <= maxLittle*math.Max(*sum.InFlight, recorded) {
+		return nil
+	}
+	text := fmt.Sprintf("the requests in flight add up to %s, the times recorded of them to %s: %s apart, at most %s is allowed",
+		show.Seconds(*sum.InFlight), show.Seconds(recorded), show.Percent(apart/math.Max(*sum.InFlight, recorded)), show.Percent(maxLittle))
+	return []record.Reason{{Code: record.CodeLittlesLaw, Text: text}}
+}
+
+// maxWrong is the share of planned requests that may fail to be answered correctly.
+const maxWrong = 0.001
+
+// answered refuses a phase in which too many requests were not answered correctly.
+func answered(sum stats.Totals) []record.Reason {
+	b := sum.Books
+	failed, share := b.Bad+b.Timeout+b.Error+b.Dropped, 1.0
+	if b.Planned > 0 {
+		share = float64(failed) / float64(b.Planned)
+	}
+	if share <= maxWrong {
+		return nil
+	}
+	if b.Planned == 0 {
+		return []record.Reason{{Code: record.CodeWrongAnswers, Text: "no request was due in the whole phase"}}
+	}
+	text := fmt.Sprintf("%.2f %% of %d requests were not answered correctly (at most %.1f %%): bad %d, timeout %d, error %d, dropped %d",
+		100*share, b.Planned, 100*maxWrong, b.Bad, b.Timeout, b.Error, b.Dropped)
+	if len(sum.Outcomes) > 0 {
+		text += " (" + show.Pairs(sum.Outcomes, show.Count) + ")"
+	}
+	var lost int64
+	for _, n := range sum.Lost {
+		lost += n
+	}
+	switch lost {
+	case 0:
+	case failed:
+		text += "; all of them lost by the agents themselves"
+	default:
+		text += fmt.Sprintf("; %d of them lost by the agents themselves", lost)
+	}
+	return []record.Reason{{Code: record.CodeWrongAnswers, Text: text}}
+}
+
+// limited refuses a phase in which an agent was itself the limit. Where the host took the machine's time
+// away, lateness is the host's doing.
+func (p *Phase) limited() []record.Reason {
+	steal := p.Disturbance().Steal
+	var out []record.Reason
+	for _, number := range slices.Sorted(maps.Keys(p.agents)) {
+		a := p.agents[number]
+		health := Health{
+			Model: p.Model, Planned: a.totals.Books.Planned, Lost: a.totals.Lost,
+			Lateness: a.totals.Lateness, Service: a.totals.Service, Strain: a.strain,
+		}
+		for _, l := range health.Limited() {
+			reason := record.Reason{Code: record.CodeGeneratorLimited, Text: fmt.Sprintf("agent %d: %s", number, l.Text), Cause: l.Cause}
+			if l.InTime {
+				reason.Text += fmt.Sprintf(" (the host took %s of this machine's time away meanwhile)", show.Percent(steal))
+				if steal > maxSteal {
+					reason.Code = record.CodeDisturbedHost
+				}
+			}
+			out = append(out, reason)
+		}
+	}
+	return out
+}
