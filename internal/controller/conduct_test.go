@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"bakeoff/internal/fleet"
+	"bakeoff/internal/gate"
 	"bakeoff/internal/record"
 	"bakeoff/internal/stats"
 	"bakeoff/internal/target"
@@ -122,34 +123,30 @@ func TestReasonsOfTrials(t *testing.T) {
 	for _, c := range []struct {
 		name       string
 		act        act
-		stolen     bool
 		code, text string
 	}{
-		{"not ready", act{deploy: errFaked}, false, record.CodeNotReady, "faked"},
-		{"no overlap", act{deploy: fmt.Errorf("flask-1: %w", target.ErrNoOverlap)}, false, record.CodeNoOverlap, "no proof"},
-		{"too many connections", act{open: 201}, false, record.CodeNotReady, "201 database connections are open after the start, the budget is 200"},
-		{"wrong before", act{fails: before}, false, record.CodeContract, "1 of 1 checks failed before the load"},
-		{"wrong after", act{fails: after}, false, record.CodeContract, "1 of 1 checks failed after the load"},
-		{"worker gone", act{intact: errFaked}, false, record.CodeWorkerGone, "phase warmup: faked"},
-		{"not stopped", act{stop: errFaked}, false, record.CodeNotStopped, "faked"},
-		{"agent lost", phases(func(p *phaseFaked) { p.lost = []fleet.Lost{{Agent: 1, Why: "silent for 2s"}} }), false,
+		{"not ready", act{deploy: errFaked}, record.CodeNotReady, "faked"},
+		{"no overlap", act{deploy: fmt.Errorf("flask-1: %w", target.ErrNoOverlap)}, record.CodeNoOverlap, "no proof"},
+		{"too many connections", act{open: 201}, record.CodeNotReady, "201 database connections are open after the start, the budget is 200"},
+		{"wrong before", act{fails: before}, record.CodeContract, "1 of 1 checks failed before the load"},
+		{"wrong after", act{fails: after}, record.CodeContract, "1 of 1 checks failed after the load"},
+		{"worker gone", act{intact: errFaked}, record.CodeWorkerGone, "phase warmup: faked"},
+		{"not stopped", act{stop: errFaked}, record.CodeNotStopped, "faked"},
+		{"agent lost", phases(func(p *phaseFaked) { p.lost = []fleet.Lost{{Agent: 1, Why: "silent for 2s"}} }),
 			record.CodeAgentLost, "agent 1 in phase closed: silent for 2s"},
-		{"books", phases(func(p *phaseFaked) { p.books.OK-- }), false, record.CodeBooks, "phase closed"},
-		{"statements", phases(func(p *phaseFaked) { p.reads++ }), false, record.CodeWitness, "the database counted 1001"},
-		{"a balancer's count", phases(func(p *phaseFaked) { p.requests-- }), false, record.CodeWitness, "the balancer counted 999"},
+		{"books", phases(func(p *phaseFaked) { p.books.OK-- }), record.CodeBooks, "phase closed"},
+		{"statements", phases(func(p *phaseFaked) { p.reads++ }), record.CodeWitness, "the database counted 1001"},
+		{"a balancer's count", phases(func(p *phaseFaked) { p.requests-- }), record.CodeWitness, "the balancer counted 999"},
 		{"wrong answers", phases(func(p *phaseFaked) {
 			p.books.OK, p.books.Bad, p.outcomes = p.books.OK-2, 2, map[string]int64{"wrong id": 2}
-		}), false, record.CodeWrongAnswers, "bad 2, timeout 0, error 0, dropped 0 (wrong id 2)"},
-		{"late", phases(func(p *phaseFaked) { p.late = 5 * time.Millisecond }), false, record.CodeGeneratorLimited, "agent 0"},
-		{"late, with the host's help", phases(func(p *phaseFaked) { p.late = 5 * time.Millisecond }), true, record.CodeDisturbedHost, "took 10.0 %"},
+		}), record.CodeWrongAnswers, "bad 2, timeout 0, error 0, dropped 0 (wrong id 2)"},
+		{"late", phases(func(p *phaseFaked) { p.late = 5 * time.Millisecond }), record.CodeGeneratorLimited, "agent 0"},
+		{"requests in flight that were not recorded", phases(func(p *phaseFaked) { p.inFlight = 1.1 }), record.CodeLittlesLaw, "9.1 % apart"},
 	} {
 		seen[c.code] = true
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld()
-				if c.stolen {
-					w.stolen = func(at time.Duration) time.Duration { return at / 10 }
-				}
 				w.script["flask"] = []act{c.act}
 				phase := closedOnly
 				if c.act.phase != nil {
@@ -166,6 +163,7 @@ func TestReasonsOfTrials(t *testing.T) {
 	}
 	seen[record.CodeInterrupted], seen[record.CodeRunEnded] = true, true // TestRunEnds
 	seen[record.CodeTooFewArrivals] = true                               // TestTooFewArrivals
+	seen[record.CodeDisturbedHost] = true                                // TestDisturbedHost
 	seen[record.CodeNoAnswer] = true                                     // of running servers, which have no venue
 	for _, code := range codes(t) {
 		if !seen[code] {
@@ -209,33 +207,124 @@ func reasonsOf(t *testing.T, dir string) []record.Reason {
 	return out
 }
 
-// Before a trial is repeated the controller waits, for 20 s at most, until the host leaves the machine alone.
-func TestRepeatAwaitsAQuietMachine(t *testing.T) {
+// What others do on the machine in a measured phase refuses the trial, over what they did at rest, and it
+// is repeated; with the user's consent it is a warning. The machine is watched for 10 s before the first trial.
+func TestDisturbedHost(t *testing.T) {
+	late := []act{{phase: func(p *phaseFaked) { p.late = 5 * time.Millisecond }}}
+	const phase, start = 14 * time.Second, 10 * time.Second // the measured phase begins, the first trial begins
 	for name, c := range map[string]struct {
-		until  time.Duration // the host takes a tenth of the time until then
-		waited time.Duration
+		foreign, stolen func(time.Duration) time.Duration
+		script          []act
+		shared, short   bool
+		trials          []string
+		rest            float64 // foreign
+		text            string  // of the first reason, or else of the first warning
 	}{
-		"quiet":         {0, time.Second},
-		"for a while":   {30 * time.Second, 14 * time.Second},
-		"all the while": {time.Hour, 20 * time.Second},
+		"others":            {between(phase, phase+5*time.Second, 0.5), nil, nil, false, false, []string{"1-1-flask invalid disturbed-host", "1-2-flask valid"}, 0, "phase closed: other programs used 24.4 % of this machine's CPU time"},
+		"others, warm-up":   {between(start, phase, 0.5), nil, nil, false, false, []string{"1-1-flask valid"}, 0, ""},
+		"others, always":    {between(0, time.Hour, 0.5), nil, nil, false, false, []string{"1-1-flask valid"}, 0.5, ""},
+		"others, a little":  {between(phase, time.Hour, 0.08), nil, nil, false, false, []string{"1-1-flask valid"}, 0, "phase closed: other programs used 8.0 %"},
+		"others, allowed":   {between(phase, time.Hour, 0.5), nil, nil, true, false, []string{"1-1-flask valid"}, 0, "phase closed: other programs used 50.0 %"},
+		"others, short run": {between(0, time.Hour, 0.5), nil, nil, false, true, []string{"1-1-flask valid"}, 0, "phase closed: other programs used 50.0 %"},
+		"the host":          {nil, between(phase, 2*phase, 0.1), nil, false, false, []string{"1-1-flask invalid disturbed-host", "1-2-flask valid"}, 0, "phase closed: the host of this virtual machine took 10.0 %"},
+		"late, with the host's help": {
+			nil, between(phase, 2*phase, 0.1), late, false, false,
+			[]string{"1-1-flask invalid disturbed-host,disturbed-host", "1-2-flask valid"}, 0, "phase closed: the host of this virtual machine took 10.0 %",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld()
-				w.stolen = func(at time.Duration) time.Duration { return min(at, c.until) / 10 }
+				w.foreign, w.stolen, w.script["flask"] = c.foreign, c.stolen, c.script
+				o := w.options(t, "blocks: 1\n"+oneTarget+strings.Replace(closedOnly, "model: closed", "model: open, rate: 100", 1))
+				o.Shared, o.Short = c.shared, c.short
+				dir, _ := conducted(t, o)
+				wantList(t, "trials", trialsOf(t, dir), c.trials...)
+				said := append(reasonsOf(t, dir), warningsOf(t, dir)...)
+				if (len(said) > 0) != (c.text != "") || len(said) > 0 && !strings.HasPrefix(said[0].Text, c.text) {
+					t.Errorf("said %+v, want %q", said, c.text)
+				}
+				rests := runOf(t, dir).Baselines
+				if len(rests) != 1 || rests[0].Foreign != c.rest || rests[0].WarnOnly != (c.shared || c.short) || (rests[0].Seconds == 10) == c.short {
+					t.Errorf("baselines %+v", rests)
+				}
+				replayed(t, dir)
+			})
+		})
+	}
+}
+
+// replayed wants whoever reads the record to find the same reasons and warnings.
+func replayed(t *testing.T, dir string) {
+	t.Helper()
+	r, err := record.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, state := range r.Trials() {
+		trial, err := state.Trial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := gate.Replay(trial, state.Loads(), state.Series(), gate.Baseline(r.Run(), trial.Started))
+		if err != nil {
+			t.Fatal(err)
+		}
+		reasons := slices.DeleteFunc(trial.Reasons, func(reason record.Reason) bool { return !gate.Decides(reason.Code) })
+		if !slices.Equal(got.Reasons, reasons) || !slices.Equal(got.Warnings, trial.Warnings) {
+			t.Errorf("computed %+v and %+v\nrecorded %+v and %+v", got.Reasons, got.Warnings, reasons, trial.Warnings)
+		}
+	}
+}
+
+// warningsOf are those of all trials.
+func warningsOf(t *testing.T, dir string) []record.Reason {
+	t.Helper()
+	r, err := record.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []record.Reason
+	for _, state := range r.Trials() {
+		trial, err := state.Trial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, trial.Warnings...)
+	}
+	return out
+}
+
+// Before a trial is repeated the controller waits, for a minute at most, until others have left the
+// machine alone for a second.
+func TestRepeatAwaitsAQuietMachine(t *testing.T) {
+	const failed = 13 * time.Second // 10 s at rest, 3 s for a start that fails
+	for name, c := range map[string]struct {
+		foreign, stolen func(time.Duration) time.Duration
+		waited          time.Duration
+	}{
+		"quiet":               {nil, nil, time.Second},
+		"steal for a while":   {nil, between(failed, failed+5*time.Second, 0.1), 6 * time.Second},
+		"others for a while":  {between(failed, failed+7*time.Second, 0.1), nil, 8 * time.Second},
+		"others all the time": {between(failed, time.Hour, 0.1), nil, time.Minute},
+		"others from before":  {between(0, time.Hour, 0.1), nil, time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				w.foreign, w.stolen = c.foreign, c.stolen
 				var ended, again time.Time
-				w.script["flask"] = []act{{deploy: errFaked, stop: nil}}
+				w.script["flask"] = []act{{deploy: errFaked}}
 				o := w.options(t, "blocks: 1\n"+oneTarget+closedOnly)
 				o.Progress = func(e Event) {
 					switch {
 					case e.Text == "stopping" && ended.IsZero():
-						time.Sleep(14 * time.Second)
 						ended = time.Now()
 					case e.Text == "starting" && e.Attempt == 2:
 						again = time.Now()
 					}
 				}
-				conducted(t, o)
+				_, _ = Run(t.Context(), o)
 				if got := again.Sub(ended).Round(time.Second); got != c.waited {
 					t.Errorf("waited %v, want %v", got, c.waited)
 				}
@@ -366,8 +455,8 @@ func TestRunEnds(t *testing.T) {
 			}, nil, "agents: faked", errFaked,
 		},
 		"it takes too long": {
-			func(_ *world, o *Options) { o.MaxTime = 20 * time.Second },
-			[]string{"1-1-flask valid", "2-1-flask aborted interrupted"}, "the run took longer than --max-time 20s", nil,
+			func(_ *world, o *Options) { o.MaxTime = 30 * time.Second },
+			[]string{"1-1-flask valid", "2-1-flask aborted interrupted"}, "the run took longer than --max-time 30s", nil,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

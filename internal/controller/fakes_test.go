@@ -32,7 +32,8 @@ type world struct {
 	room     int64
 	others   []string
 	lacking  []target.Need
-	stolen   func(at time.Duration) time.Duration // of one core, since the beginning
+	stolen   func(at time.Duration) time.Duration // of the one core, since the beginning; nil: nothing
+	foreign  func(at time.Duration) time.Duration // likewise, used by others
 	began    time.Time
 	digest   string           // of the recipes
 	script   map[string][]act // by target, for each of its deployments; those beyond are good
@@ -68,6 +69,7 @@ type phaseFaked struct {
 	books    stats.Books
 	late     time.Duration // of every arrival
 	outcomes map[string]int64
+	inFlight float64 // times what the service times come to; 0: 1
 	reads    int64
 	requests int64
 	lost     []fleet.Lost
@@ -110,14 +112,7 @@ func (w *world) Machine() record.Machine { return w.machine }
 func (w *world) Room(string) int64       { return w.room }
 func (w *world) Others() []string        { return w.others }
 func (w *world) Overhead() plan.Overhead { return plan.Overhead{} }
-
-func (w *world) Stolen() (stolen, passed time.Duration, err error) {
-	at := time.Since(w.began)
-	if w.stolen != nil {
-		stolen = w.stolen(at)
-	}
-	return stolen, at, nil
-}
+func (w *world) Hidden() bool            { return false }
 
 func (w *world) Temporary(string) (string, func() error, error) {
 	dir, err := os.MkdirTemp("", "controller-test-")
@@ -143,13 +138,43 @@ func (w *world) Database(_ context.Context, s venue.Storage) (venue.Database, er
 }
 
 func (w *world) Sample(_ context.Context, _ []collect.Source, _ collect.Status, sink func(record.Series) error) venue.Sampler {
-	return sampling{sink}
+	return &sampling{world: w, sink: sink, phase: -1}
 }
 
-type sampling struct{ sink func(record.Series) error }
+// sampling looks at a machine of one core that the run itself never uses, when a phase begins and ends.
+type sampling struct {
+	world *world
+	sink  func(record.Series) error
+	phase int
+	err   error
+}
 
-func (s sampling) Phase(int)   {}
-func (s sampling) Stop() error { return s.sink(record.Series{Tier: "host", Name: "host"}) }
+func (s *sampling) Phase(number int) {
+	if number >= 0 {
+		s.phase = number
+	}
+	at := time.Since(s.world.began)
+	since := func(f func(time.Duration) time.Duration) float64 {
+		if f == nil {
+			return 0
+		}
+		return float64(f(at))
+	}
+	foreign, stolen := since(s.world.foreign), since(s.world.stolen)
+	s.err = errors.Join(s.err, s.sink(record.Series{At: time.Now(), Phase: s.phase, Tier: "host", Name: "host", Values: map[string]float64{
+		"cpus": 1, "user_ns": foreign, "steal_ns": stolen, "idle_ns": float64(at) - foreign - stolen, "strangers_ns": 0,
+	}}))
+	s.phase = number
+}
+
+func (s *sampling) Stop() error { return s.err }
+
+// between is something that takes a share of the core from one moment to another.
+func between(from, until time.Duration, share float64) func(time.Duration) time.Duration {
+	return func(at time.Duration) time.Duration {
+		return time.Duration(share * float64(max(min(at, until)-from, 0)))
+	}
+}
 
 // Deploy takes 3 s.
 func (w *world) Deploy(_ context.Context, d venue.Deployment) (venue.Deployed, error) {
@@ -290,6 +315,9 @@ func (p *phaseFaked) emit(report *fleet.Report, sink func(fleet.Snapshot)) {
 	window.Lateness.Reset()
 	window.Lateness.RecordN(p.late, p.books.Planned)
 	window.Length = p.task.Phase.Duration
+	if p.inFlight > 0 {
+		window.InFlight = new(p.inFlight * *window.InFlight)
+	}
 	agent := fleet.AgentReport{Done: true, Totals: stats.Totals{Sending: window.Length}}
 	agent.Totals.Add(window)
 	report.Agents = append(report.Agents, agent)
@@ -342,3 +370,14 @@ func runOf(t *testing.T, dir string) record.Run {
 }
 
 var errFaked = errors.New("faked")
+
+// windowOf is a window of an agent that was on time, whose requests took 5 ms each.
+func windowOf(books stats.Books) stats.Window {
+	w := stats.Window{
+		Books: books, InFlight: new(0.005 * float64(books.Answered())),
+		Lateness: stats.NewHistogram(), Service: stats.NewHistogram(), Response: stats.NewHistogram(),
+	}
+	w.Lateness.RecordN(50*time.Microsecond, books.Answered())
+	w.Service.RecordN(5*time.Millisecond, books.Answered())
+	return w
+}

@@ -8,6 +8,7 @@ import (
 
 	"bakeoff/internal/figures"
 	"bakeoff/internal/fleet"
+	"bakeoff/internal/gate"
 	"bakeoff/internal/load"
 	"bakeoff/internal/record"
 	"bakeoff/internal/stats"
@@ -17,7 +18,7 @@ import (
 // neither.
 func TestThePilotFindsTheReportsGoodput(t *testing.T) {
 	const sending = 3 * time.Second
-	agents := make([]fleet.AgentReport, 2)
+	found := gate.NewPhase(record.Phase{Number: pilotPhase, DurationS: sending.Seconds()})
 	w, err := record.Create(t.TempDir(), record.Run{Name: "pilot", Order: []record.Place{{Position: 1, Target: "slow"}}, Targets: []record.TargetInfo{{Name: "slow"}}, Plan: json.RawMessage(`{}`)}, nil, nil, time.Now())
 	if err != nil {
 		t.Fatal(err)
@@ -27,11 +28,10 @@ func TestThePilotFindsTheReportsGoodput(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for agent := range agents {
-		agents[agent] = fleet.AgentReport{Agent: agent, Totals: stats.Totals{Sending: sending}}
+	for agent := range 2 {
 		for second, ok := range []int64{0, 1, 1, 1} { // the last after the end
 			s := fleet.Snapshot{Agent: agent, Window: stats.Window{Begin: time.Duration(second) * time.Second, Length: time.Second, Books: stats.Books{Planned: ok, Sent: ok, OK: ok}}}
-			agents[agent].Totals.Add(s.Window)
+			found.Load(agent, s.Window)
 			if err := lines.Load(line(pilotPhase, s, nil)); err != nil {
 				t.Fatal(err)
 			}
@@ -42,7 +42,8 @@ func TestThePilotFindsTheReportsGoodput(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = 4.0 / 3
-	if live := newLedger(fleet.Report{Agents: agents}, nil).Goodput(); math.Abs(live-want) > 1e-9 {
+	sum := found.Totals()
+	if live := sum.Goodput(); math.Abs(live-want) > 1e-9 {
 		t.Errorf("live: %v/s, want %v", live, want)
 	}
 	r := &run{writer: w, valid: map[string]map[int]bool{}, pilot: &record.Pilot{Throughput: map[string]float64{}}, tried: map[place]int{}, last: map[int]int{}}

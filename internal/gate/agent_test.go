@@ -114,3 +114,20 @@ func TestCause(t *testing.T) {
 		}
 	}
 }
+
+// Several windows of one second are one second.
+func TestCauseInSlices(t *testing.T) {
+	t.Parallel()
+	var s Strain
+	for i := range 12 {
+		w := stats.Window{Begin: time.Duration(i) * 250 * ms, Length: 250 * ms}
+		if i == 5 || i == 6 || i == 8 { // two in second 1, one in second 2
+			w.Resources = &stats.Resources{Stopped: int64(time.Duration(i) * 10 * ms)}
+		}
+		s.Add(w)
+	}
+	const want = "it stood still for 190 ms in 2 seconds, most at second 2 (80.0 ms)"
+	if cause, text := s.cause(); cause != "stopped" || text != want {
+		t.Errorf("%s: %s, want %s", cause, text, want)
+	}
+}

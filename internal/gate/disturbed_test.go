@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -112,5 +113,19 @@ func TestHostOfAnOldRecord(t *testing.T) {
 	}
 	if d := new(Host).Disturbance(); d.Foreign != 0 || d.CPUTimeNS != 0 {
 		t.Errorf("of nothing: %+v", d)
+	}
+}
+
+// A member whose processes are gone at the end used nothing: its time is not negative.
+func TestHostWithAGoneMember(t *testing.T) {
+	var h Host
+	first, last := hostLines(2, 0)
+	first = append(first, record.Series{Tier: "agent", Name: "agent-1", CPUNS: 5e9})
+	last = append(last, record.Series{Tier: "agent", Name: "agent-1", CPUNS: 0})
+	for _, line := range slices.Concat(first, last) {
+		h.Add(line)
+	}
+	if d := h.Disturbance(); d.Foreign != 0.1 {
+		t.Errorf("foreign %v, want 0.1", d.Foreign)
 	}
 }
