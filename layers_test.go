@@ -10,8 +10,8 @@ import (
 // levels is the whole table: an import points down only. A package under
 // another one counts as its parent, one step below it.
 var levels = [][]string{
-	{"show"},
-	{"chart", "plan", "dataset", "stats", "platform", "strictyaml", "consent", "shell", "verdict"},
+	{"show", "verdict"},
+	{"chart", "plan", "dataset", "stats", "platform", "strictyaml", "consent", "shell"},
 	{"load", "record", "database", "balancer", "platform/local", "platform/platformtest", "load/loadtest"},
 	{"fleet", "collect", "target", "contract", "endpoint", "gate", "figures", "record/recordtest"},
 	{"venue", "report", "measure"},

@@ -7,8 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -77,12 +75,10 @@ func (f *verdictFlags) options() (verdict.Options, error) {
 	if o.Better != verdict.Higher && o.Better != verdict.Lower {
 		return o, usageError{fmt.Errorf("--better is %q (there are: higher, lower)", f.better)}
 	}
-	text, isPercent := strings.CutSuffix(strings.TrimSpace(f.delta), "%")
-	percent, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
-	if !isPercent || err != nil || !(percent > 0 && percent < 100) {
+	var err error
+	if o.Delta, err = verdict.ParseDelta(f.delta); err != nil {
 		return o, usageError{fmt.Errorf("--delta is %q: write a percentage above 0%% and below 100%%, such as 3%%", f.delta)}
 	}
-	o.Delta = percent / 100
 	return o, nil
 }
 

@@ -39,6 +39,7 @@ func (c *checker) check() {
 	p := c.plan
 	c.name("name", p.Name)
 	c.integer("blocks", p.Blocks, 1, 1000)
+	c.delta("delta", p.Delta)
 	c.prose("description", p.Description)
 	c.around()
 	c.agents()

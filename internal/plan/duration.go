@@ -32,11 +32,11 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil
 func (d *Duration) UnmarshalText(text []byte) error {
 	word := string(text)
 	if number.MatchString(word) {
-		return &durationError{strconv.Quote(word) + " has no unit", "write " + word + "s"}
+		return &textError{strconv.Quote(word) + " has no unit", "write " + word + "s"}
 	}
 	x, err := time.ParseDuration(word)
 	if err != nil {
-		return &durationError{show.Quote(word, 40) + " is no duration", guessDuration(word)}
+		return &textError{show.Quote(word, 40) + " is no duration", guessDuration(word)}
 	}
 	*d = Duration(x)
 	return nil
@@ -71,8 +71,8 @@ func guessDuration(word string) string {
 	return "units are ns, us, ms, s, m and h"
 }
 
-// durationError is a text that is no duration, with a hint.
-type durationError struct{ text, hint string }
+// textError is about a text that is not what it should be, with a hint.
+type textError struct{ text, hint string }
 
-func (e *durationError) Error() string { return e.text }
-func (e *durationError) Hint() string  { return e.hint }
+func (e *textError) Error() string { return e.text }
+func (e *textError) Hint() string  { return e.hint }

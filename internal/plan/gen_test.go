@@ -20,6 +20,7 @@ func drawPlan(t *rapid.T) *Plan {
 		Description: prose(t, "description"),
 		Seed:        rapid.Uint64().Draw(t, "seed"),
 		Blocks:      rapid.IntRange(1, 1000).Draw(t, "blocks"),
+		Delta:       Delta(float64(rapid.IntRange(1, 500).Draw(t, "delta")) / 1000),
 		Dataset:     drawDataset(t),
 		Database:    drawDatabase(t),
 		Balancer:    Balancer{Kind: rapid.SampledFrom([]string{"nginx", "direct"}).Draw(t, "balancer")},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"bakeoff/internal/strictyaml"
+	"bakeoff/internal/verdict"
 )
 
 // Load reads a plan: strictly decoded, defaults filled in, every value
@@ -33,6 +34,7 @@ func defaults() *Plan {
 	return &Plan{
 		Seed:       1,
 		Blocks:     7,
+		Delta:      verdict.DefaultDelta,
 		Dataset:    Dataset{Rows: 1_000_000, Seed: 1, Lengths: Lengths{Min: 1, Max: 255}, HitRatio: 0.5, Lookups: "client"},
 		Database:   Database{Kind: "private"},
 		Balancer:   Balancer{Kind: "nginx"},

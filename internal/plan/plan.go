@@ -15,6 +15,8 @@ type Plan struct {
 	Blocks int `json:"blocks" yaml:"blocks" jsonschema:"minimum=1,maximum=1000,default=7"`
 	// Primary is the metric that decides, declared before the run: "throughput" needs a closed phase and is the default with one, "p99 at rate" an open one.
 	Primary string `json:"primary" yaml:"primary" jsonschema:"enum=throughput,enum=p99 at rate"` // later: "capacity"
+	// Delta is the smallest difference that matters, such as 3%: "better" takes an estimate beyond it, "equivalent" is within it.
+	Delta Delta `json:"delta" yaml:"delta" jsonschema:"default=3%"`
 	// Dataset, Database, Balancer and Deployment are for targets of recipes; where the targets are running servers they are empty.
 	Dataset    Dataset    `json:"dataset,omitzero" yaml:"dataset,omitempty"`
 	Database   Database   `json:"database,omitzero" yaml:"database,omitempty"`

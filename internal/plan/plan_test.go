@@ -85,7 +85,7 @@ func TestDemo(t *testing.T) {
 	open := phase("open", "open", 128)
 	open.RateOfPilot, open.Arrivals = 0.6, "poisson"
 	want := &Plan{
-		Name: "demo", Description: p.Description, Seed: 1, Blocks: 7, Primary: Throughput,
+		Name: "demo", Description: p.Description, Seed: 1, Blocks: 7, Primary: Throughput, Delta: 0.03,
 		Dataset:    Dataset{Rows: 1_000_000, Seed: 1, Lengths: Lengths{1, 255}, HitRatio: 0.5, Lookups: "client"},
 		Database:   Database{Kind: "private"},
 		Balancer:   Balancer{Kind: "nginx"},

@@ -48,6 +48,11 @@ func (Duration) JSONSchema() *jsonschema.Schema {
 	}
 }
 
+// JSONSchema of a delta: a percentage.
+func (Delta) JSONSchema() *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "string", Pattern: `^([0-9]+(\.[0-9]*)?|\.[0-9]+)%$`}
+}
+
 // JSONSchemaExtend lets a target be a bare string, and says which keys go with which kind.
 func (Target) JSONSchemaExtend(s *jsonschema.Schema) {
 	names(s, "settings", settingText.String(), settingsOfContract)

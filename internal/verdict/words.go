@@ -68,6 +68,16 @@ func Margin(delta float64) string {
 	return strconv.FormatFloat(math.Round(delta*1e8)/1e6, 'f', -1, 64) + " %"
 }
 
+// ParseDelta reads a margin such as "3%" or "2.5 %": above 0 % and below 100 %.
+func ParseDelta(text string) (float64, error) {
+	number, found := strings.CutSuffix(strings.TrimSpace(text), "%")
+	delta, err := strconv.ParseFloat(strings.TrimSpace(number)+"e-2", 64)
+	if !found || err != nil || !(delta > 0 && delta < 1) {
+		return 0, fmt.Errorf("verdict: delta %q is no percentage above 0%% and below 100%%", text)
+	}
+	return delta, nil
+}
+
 // Head is the verdict on all targets in one sentence without a full stop, fit to be quoted; empty without a target.
 func (r Result) Head() string {
 	switch len(r.Targets) {

@@ -132,3 +132,17 @@ func TestBetterByAnAmountNotBound(t *testing.T) {
 		t.Errorf("%s: %+v", r.Sentence(c), c)
 	}
 }
+
+// A margin is a percentage between 0 and 100, and is read to the last bit.
+func TestParseDelta(t *testing.T) {
+	for text, want := range map[string]float64{"3%": 0.03, " 2.5 % ": 0.025, "12.3%": 0.123, ".1%": 0.001, "99.9%": 0.999} {
+		if got, err := ParseDelta(text); err != nil || got != want {
+			t.Errorf("%q is %v, %v, not %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "%", "3", "0.03", "0%", "-3%", "100%", "inf%", "NaN%", "0x1p3%", "1e1%", "3%%", "3 percent", "3\u00a0%x"} {
+		if got, err := ParseDelta(text); err == nil {
+			t.Errorf("%q is %v", text, got)
+		}
+	}
+}
