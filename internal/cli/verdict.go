@@ -52,7 +52,8 @@ whether one is better, both are equivalent, or neither is shown; and the ranks t
 The file is CSV; its first line names the columns block, target and value, in any
 order. A block is one stretch of time in which every target was measured once,
 in random order; a value is above 0: a rate, a time, a size. Only blocks that have a
-value of both targets count for a pair.
+value of both targets count for a pair. With a column position, the place of the
+target in its block from 1 on, the effect of the position is estimated too.
 
 Ratios are compared, within blocks: Student's paired t-test on their logarithms,
 adjusted over all pairs by Holm's method. "better" also takes an estimate above

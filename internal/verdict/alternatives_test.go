@@ -94,8 +94,8 @@ func unpaired(t *Table, all []pair) []pair {
 		square := 0.0
 		for _, name := range []string{p.a, p.b} {
 			var logs []float64
-			for _, v := range t.cells[name] {
-				logs = append(logs, math.Log(v))
+			for _, c := range t.cells[name] {
+				logs = append(logs, math.Log(c.Value))
 			}
 			square += math.Pow(newPair("", "", logs).sd, 2)
 		}

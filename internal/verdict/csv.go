@@ -13,10 +13,13 @@ import (
 	"unicode/utf8"
 )
 
-// columns are what a file holds: in any order, each once.
-var columns = []string{"block", "target", "value"}
+// columns are what a file holds: in any order, each once; the last one may be missing.
+var columns = []string{"block", "target", "value", "position"}
 
-// ReadCSV reads figures with the columns block, target and value, as RFC 4180 has it; the name stands in messages.
+const required = 3 // of the columns
+
+// ReadCSV reads figures with the columns block, target and value, and, if there is one, position, as RFC 4180 has it; the
+// name stands in messages.
 // A byte order mark, line ends of any kind, quoted fields, blank lines and space around fields are let be. Anything
 // else that is not as expected is refused with its line: unknown, missing and repeated columns, values that are no
 // decimal number above 0, a second value for a block and target.
@@ -29,7 +32,7 @@ func ReadCSV(name string, data []byte) (*Table, error) {
 	header, err := rows.Read()
 	switch {
 	case errors.Is(err, io.EOF):
-		return nil, fmt.Errorf("%s: the file is empty: the first line names the columns %s", name, strings.Join(columns, ","))
+		return nil, fmt.Errorf("%s: the file is empty: the first line names the columns %s", name, strings.Join(columns[:required], ","))
 	case err != nil:
 		return nil, atLine(name, err)
 	}
@@ -83,9 +86,9 @@ func places(header []string) ([]int, error) {
 		}
 		out[at] = i
 	}
-	for at, i := range out {
+	for at, i := range out[:required] {
 		if i < 0 {
-			return nil, fmt.Errorf("there is no column %q (the first line names the columns %s)", columns[at], strings.Join(columns, ","))
+			return nil, fmt.Errorf("there is no column %q (the first line names the columns %s)", columns[at], strings.Join(columns[:required], ","))
 		}
 	}
 	return out, nil
@@ -93,18 +96,27 @@ func places(header []string) ([]int, error) {
 
 // addRow puts one line's figure in.
 func (t *Table) addRow(row []string, place []int) error {
-	if len(row) != len(place) {
+	fields := required
+	if place[required] >= 0 {
+		fields++
+	}
+	if len(row) != fields {
 		hint := ""
-		if len(row) > len(place) {
+		if len(row) > fields {
 			hint = ": a decimal comma? write 12.5, not 12,5"
 		}
-		return fmt.Errorf("%s, the first line has %d%s", plural(len(row), "field"), len(place), hint)
+		return fmt.Errorf("%s, the first line has %d%s", plural(len(row), "field"), fields, hint)
 	}
 	value, err := parse(strings.TrimSpace(row[place[2]]))
 	if err != nil {
 		return err
 	}
 	c := Cell{Block: strings.TrimSpace(row[place[0]]), Target: strings.TrimSpace(row[place[1]]), Value: value}
+	if at := place[required]; at >= 0 {
+		if c.Position, err = strconv.Atoi(strings.TrimSpace(row[at])); err != nil || c.Position < 1 {
+			return fmt.Errorf("position %q is not a whole number from 1 on", row[at])
+		}
+	}
 	for _, name := range []string{c.Block, c.Target} {
 		if strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) || !utf8.ValidString(name) {
 			return fmt.Errorf("%q has characters that cannot be printed", name)

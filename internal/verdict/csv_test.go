@@ -20,7 +20,7 @@ func TestReadCSV(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if table.Len() != 3 || table.cells["b"]["1"] != 20.5 || table.cells["a"]["2"] != 10 {
+		if table.Len() != 3 || table.cells["b"]["1"].Value != 20.5 || table.cells["a"]["2"].Value != 10 {
 			t.Errorf("%s: %+v", name, table.cells)
 		}
 	}
@@ -28,7 +28,14 @@ func TestReadCSV(t *testing.T) {
 
 func TestReadCSVKeepsQuotedNames(t *testing.T) {
 	table, err := ReadCSV("x.csv", []byte("block,target,value\n1,\"a, \"\"b\"\"\",10\n"))
-	if err != nil || table.cells[`a, "b"`]["1"] != 10 {
+	if err != nil || table.cells[`a, "b"`]["1"].Value != 10 {
+		t.Errorf("%v: %+v", err, table)
+	}
+}
+
+func TestReadCSVWithPositions(t *testing.T) {
+	table, err := ReadCSV("x.csv", []byte("block,position,target,value\n1,2,a,10\n1,1,b,11\n"))
+	if err != nil || table.cells["a"]["1"].Position != 2 || table.cells["b"]["1"].Position != 1 {
 		t.Errorf("%v: %+v", err, table)
 	}
 }
@@ -40,7 +47,7 @@ func TestReadCSVRefuses(t *testing.T) {
 		{"\n\n", "x.csv: the file is empty"},
 		{"\ufeff", "x.csv: the file is empty"},
 		{head, "x.csv: there is no line below the columns"},
-		{"1,a,10\n", `x.csv:1: unknown column "1" (there are: block, target, value)`},
+		{"1,a,10\n", `x.csv:1: unknown column "1" (there are: block, target, value, position)`},
 		{"block,target,value,host\n", `x.csv:1: unknown column "host"`},
 		{"Block,target,value\n", `x.csv:1: unknown column "Block"`},
 		{"block,target\n", `x.csv:1: there is no column "value"`},
@@ -63,6 +70,9 @@ func TestReadCSVRefuses(t *testing.T) {
 		{head + "1,a,0\n", "x.csv:2: value 0 is not above 0: ratios are compared"},
 		{head + "1,a,10\n1,b,-3\n", "x.csv:3: value -3 is not above 0"},
 		{head + "1,a,10\n1,b,11\n1,a,12\n", "x.csv:4: block 1 has a value of target a already"},
+		{"block,target,value,position\n1,a,10\n", "x.csv:2: 3 fields, the first line has 4"},
+		{"block,target,value,position\n1,a,10,0\n", `x.csv:2: position "0" is not a whole number from 1 on`},
+		{"block,target,value,position\n1,a,10,first\n", `x.csv:2: position "first" is not a whole number from 1 on`},
 		{head + " ,a,10\n", "x.csv:2: no block is named"},
 		{head + "1,,10\n", "x.csv:2: no target is named"},
 		{head + "1,a\x1b[2J,10\n", "x.csv:2: \"a\\x1b[2J\" has characters that cannot be printed"},

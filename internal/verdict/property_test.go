@@ -16,6 +16,7 @@ import (
 func cells(t *rapid.T) []Cell {
 	targets, blocks := rapid.IntRange(2, 6).Draw(t, "targets"), rapid.IntRange(1, 24).Draw(t, "blocks")
 	cv := rapid.SampledFrom([]float64{0.001, 0.01, 0.05, 0.3}).Draw(t, "cv")
+	known := rapid.Bool().Draw(t, "positions")
 	missing := rapid.SampledFrom([]float64{0, 0, 0.1}).Draw(t, "missing")
 	random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "noise"), 0))
 	var out []Cell
@@ -24,7 +25,11 @@ func cells(t *rapid.T) []Cell {
 		for block := range blocks {
 			if random.Float64() >= missing {
 				value := level * math.Exp(cv*random.NormFloat64())
-				out = append(out, Cell{Block: fmt.Sprint(block + 1), Target: string(rune('a' + i)), Value: value})
+				c := Cell{Block: fmt.Sprint(block + 1), Target: string(rune('a' + i)), Value: value}
+				if known {
+					c.Position = (i+block*(1+block/targets))%targets + 1
+				}
+				out = append(out, c)
 			}
 		}
 	}
@@ -202,7 +207,7 @@ func TestSameBytes(t *testing.T) {
 func TestEveryResultHoldsTogether(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := judged(t, cells(t), options(t))
-		better := map[string]int{}
+		better, worse := map[string]int{}, map[string]int{}
 		for _, c := range r.Comparisons {
 			if c.P.Known() && (c.P > c.PHolm || c.PHolm > 1 || c.PSignFlip < c.PSignFlipLeast || c.Low > c.Ratio || c.Ratio > c.High) {
 				t.Fatalf("figures out of order: %+v", c)
@@ -216,12 +221,14 @@ func TestEveryResultHoldsTogether(t *testing.T) {
 			switch c.Verdict {
 			case Better:
 				better[c.A]++
+				worse[c.B]++
 			case Worse:
+				worse[c.A]++
 				better[c.B]++
 			}
 		}
 		for _, target := range r.Targets {
-			if len(r.Targets)-better[target.Name] != target.Rank[1] || target.Rank[0] > target.Rank[1] || target.Rank[0] < 1 {
+			if len(r.Targets)-better[target.Name] != target.Rank[1] || 1+worse[target.Name] != target.Rank[0] || target.Rank[0] > target.Rank[1] || target.Rank[0] < 1 {
 				t.Fatalf("%s is better than %d of %d and has ranks %v", target.Name, better[target.Name], len(r.Targets), target.Rank)
 			}
 		}

@@ -13,12 +13,14 @@ type Cell struct {
 	Block  string
 	Target string
 	Value  float64 // above 0 and finite
+	// Position is where in its block the target ran: 1 for the first, 0 where that is not known or means nothing, as in turns.
+	Position int
 }
 
 // Table holds the figures to be judged. The zero value is empty and ready. The order in which cells are added means nothing.
 type Table struct {
-	cells map[string]map[string]float64 // by target, then by block
-	seen  map[string]bool               // blocks
+	cells map[string]map[string]Cell // by target, then by block
+	seen  map[string]bool            // blocks
 }
 
 // Add puts a figure in. It refuses one that has no logarithm, one without a name, and a second one for the same block and target.
@@ -32,12 +34,14 @@ func (t *Table) Add(c Cell) error {
 		return fmt.Errorf("value %v is not a number that can be compared", c.Value)
 	case c.Value <= 0:
 		return fmt.Errorf("value %v is not above 0: ratios are compared", c.Value)
+	case c.Position < 0:
+		return fmt.Errorf("position %d is below 1", c.Position)
 	}
 	if _, twice := t.cells[c.Target][c.Block]; twice {
 		return fmt.Errorf("block %s has a value of target %s already", c.Block, c.Target)
 	}
 	t.Expect(c.Block, c.Target)
-	t.cells[c.Target][c.Block] = c.Value
+	t.cells[c.Target][c.Block] = c
 	return nil
 }
 
@@ -45,10 +49,10 @@ func (t *Table) Add(c Cell) error {
 // it counts as missing, and a target without any is still a target.
 func (t *Table) Expect(block, target string) {
 	if t.cells == nil {
-		t.cells, t.seen = map[string]map[string]float64{}, map[string]bool{}
+		t.cells, t.seen = map[string]map[string]Cell{}, map[string]bool{}
 	}
 	if t.cells[target] == nil {
-		t.cells[target] = map[string]float64{}
+		t.cells[target] = map[string]Cell{}
 	}
 	t.seen[block] = true
 }
@@ -106,7 +110,7 @@ func (t *Table) logRatios(blocks []string, a, b string) []float64 {
 		x, hasX := t.cells[a][block]
 		y, hasY := t.cells[b][block]
 		if hasX && hasY {
-			out = append(out, math.Log(x)-math.Log(y))
+			out = append(out, math.Log(x.Value)-math.Log(y.Value))
 		}
 	}
 	return out
@@ -115,8 +119,8 @@ func (t *Table) logRatios(blocks []string, a, b string) []float64 {
 // mean is the geometric mean of a target's figures.
 func (t *Table) mean(target string) Number {
 	var logs []float64
-	for _, v := range t.cells[target] {
-		logs = append(logs, math.Log(v))
+	for _, c := range t.cells[target] {
+		logs = append(logs, math.Log(c.Value))
 	}
 	if len(logs) == 0 {
 		return unknown

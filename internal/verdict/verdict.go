@@ -164,6 +164,7 @@ const (
 	WarnTooFewBlocks = "too-few-blocks" // a pair has fewer blocks than any verdict takes
 	WarnMissingCells = "missing-cells"  // a target has no figure in some block
 	WarnNoSpread     = "no-spread"      // a pair's ratio is the same in every block
+	WarnPosition     = "position"       // figures depend on the position in the block
 )
 
 // Result is everything a table may claim.
@@ -176,6 +177,7 @@ type Result struct {
 	Comparisons  []Comparison `json:"comparisons"`   // every pair once, by the alphabet
 	Targets      []Target     `json:"targets"`       // the best first: by rank, then by estimate
 	Groups       [][]string   `json:"groups"`        // ties: in each group every pair is equivalent
+	Positions    *Positions   `json:"positions"`     // null where they are not known
 	Warnings     []Warning    `json:"warnings"`
 }
 
@@ -202,6 +204,7 @@ func Judge(t *Table, o Options) (Result, error) {
 	r.compare(all, o)
 	r.Targets = r.rank(t, names, all, o)
 	r.Groups = r.ties()
+	r.Positions = t.positions(blocks, names)
 	r.warn(t, blocks, names, all)
 	return r, nil
 }

@@ -62,6 +62,7 @@ func TestAddRefuses(t *testing.T) {
 		{Cell{Block: "1", Target: "a", Value: -3}, "not above 0"},
 		{Cell{Block: "1", Target: "a", Value: math.NaN()}, "not a number"},
 		{Cell{Block: "1", Target: "a", Value: math.Inf(1)}, "not a number"},
+		{Cell{Block: "1", Target: "a", Value: 1, Position: -1}, "below 1"},
 		{Cell{Block: "", Target: "a", Value: 1}, "no block"},
 		{Cell{Block: "1", Target: "", Value: 1}, "no target"},
 		{Cell{Block: "2", Target: "b", Value: 1}, "already"},
@@ -283,8 +284,8 @@ func TestMethodDocumentsEveryField(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	names := []string{WarnNoPairs, WarnTooFewBlocks, WarnMissingCells, WarnNoSpread}
-	for _, kind := range []any{Result{}, Comparison{}, Target{}, Warning{}} {
+	names := []string{WarnNoPairs, WarnTooFewBlocks, WarnMissingCells, WarnNoSpread, WarnPosition}
+	for _, kind := range []any{Result{}, Comparison{}, Target{}, Positions{}, Warning{}} {
 		for field := range reflect.TypeOf(kind).Fields() {
 			names = append(names, field.Tag.Get("json"))
 		}

@@ -15,6 +15,10 @@ func (r *Result) warn(t *Table, blocks, names []string, all []pair) {
 		}
 	}
 	r.warnFew(all)
+	if r.Positions != nil && r.Positions.P <= positionAlpha {
+		r.add(WarnPosition, "figures depend on the position in the block (p = %s): where every target stands in every position equally often that cancels, elsewhere it favours some",
+			pValue(r.Positions.P))
+	}
 	for _, p := range all {
 		if p.n >= 2 && p.sd == 0 {
 			r.add(WarnNoSpread, "the ratio of %s and %s is the same in all %d blocks: no noise was measured, so their p values and bounds mean nothing unless figures without noise are expected",
