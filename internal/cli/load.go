@@ -64,6 +64,9 @@ each is asked as often as any other; those of one server share connections. {key
 a key of --keys; which request takes which key depends on --seed alone. A name is
 looked up once and that address is dialled for the whole measurement.
 
+Each class of failures comes with one example in words; values of headers and queries
+are masked in it.
+
 An answer is ok when its status is one of --expect-status (2xx; a redirect is
 not followed, and is bad unless expected), bad otherwise. A request without a
 whole answer within --timeout is a timeout; one that failed in any other way is
@@ -102,7 +105,7 @@ const loadExamples = `  # 1,000 requests a second for 30 s, after 5 s of warm-up
 
 // runLoad measures and prints.
 func runLoad(ctx context.Context, env Env, f *loadFlags, urls []string) error {
-	j, err := f.job(ctx, urls)
+	j, err := f.job(ctx, env, urls)
 	if err != nil {
 		return err
 	}
@@ -115,7 +118,7 @@ func runLoad(ctx context.Context, env Env, f *loadFlags, urls []string) error {
 	if m == nil {
 		return err
 	}
-	r := m.Result()
+	r := m.Result(j)
 	return errors.Join(err, printLoad(env, j, m, r, f.json), judgeLoad(m, r))
 }
 
@@ -130,6 +133,9 @@ func measured(ctx context.Context, env Env, j *measure.Job, files *measure.Files
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, agents.close()) }()
+	if err := agents.spool(&j.Task); err != nil {
+		return nil, err
+	}
 	return measure.Run(ctx, j, measure.Together{Job: j, Fleet: agents.fleet}, files, env.Stderr)
 }
 

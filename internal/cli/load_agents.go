@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -14,7 +16,8 @@ import (
 
 // loadAgents are agents of load as processes of this machine.
 type loadAgents struct {
-	forget   func() error // removes the folder of their logs
+	dir      string       // of their logs
+	forget   func() error // removes it
 	platform interface{ Close() error }
 	fleet    *fleet.Fleet
 }
@@ -48,7 +51,7 @@ func startAgents(ctx context.Context, env Env, count int) (*loadAgents, error) {
 	if err != nil {
 		return nil, errors.Join(err, p.Close()) // the error names a log, so it stays
 	}
-	return &loadAgents{platform: p, fleet: f, forget: forget}, nil
+	return &loadAgents{dir: dir, platform: p, fleet: f, forget: forget}, nil
 }
 
 // passedOn is the part of the environment that agents need: which certificates to trust, and
@@ -66,4 +69,21 @@ func passedOn(env Env) []string {
 // close ends the agents and waits for them.
 func (a *loadAgents) close() error {
 	return errors.Join(a.fleet.Close(), a.platform.Close(), a.forget())
+}
+
+// inMessage is how large a body may be that agents get in a message.
+const inMessage = 1 << 20
+
+// spool puts a body that is too large for a message into a file beside the agents' logs.
+func (a *loadAgents) spool(t *fleet.Task) error {
+	if len(t.Body) <= inMessage {
+		return nil
+	}
+	path := filepath.Join(a.dir, "body")
+	if err := os.WriteFile(path, t.Body, 0o600); err != nil {
+		return fmt.Errorf("load: %w", err)
+	}
+	sum := sha256.Sum256(t.Body)
+	t.Body, t.BodyFile = nil, fleet.File{Path: path, SHA256: hex.EncodeToString(sum[:])}
+	return nil
 }

@@ -4,10 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -29,8 +26,12 @@ const (
 	maxAgents         = 256
 	// longestTimeout is where histograms end.
 	longestTimeout = 120 * time.Second
-	// bodyLimit bounds --body: every agent gets it in one message.
-	bodyLimit = 1 << 20
+	// bodyLimit bounds --body: each agent holds it in memory.
+	bodyLimit = 64 << 20
+	// noLimit is a body limit that nothing reaches.
+	noLimit = int64(1) << 62
+	// maxURLs bounds the URLs: each is counted apart in every window.
+	maxURLs = 256
 )
 
 // loadFlags are the flags of load.
@@ -43,9 +44,11 @@ type loadFlags struct {
 	reconnect, http2                   bool
 	headers, allow                     []string
 	method, body, keys, expect, engine string
+	tls                                load.TLS
 	maxBody                            int64
 	json                               bool
 	hlog, hgrm, windows                string
+	host                               string // of --header Host
 	seed                               uint64
 
 	given  func(flag string) bool
@@ -63,15 +66,20 @@ func (f *loadFlags) register(s *pflag.FlagSet) {
 	s.DurationVar(&f.timeout, "timeout", 10*time.Second, "for one answer, from the send")
 	s.IntVar(&f.agents, "agents", 1, "processes that share the load")
 	s.StringVarP(&f.method, "method", "X", "", "request `method` (default GET, with --body POST)")
-	s.StringArrayVarP(&f.headers, "header", "H", nil, "`K:V`, a request header; repeatable")
-	s.StringVar(&f.body, "body", "", "request body: `TEXT` or @FILE")
+	s.StringArrayVarP(&f.headers, "header", "H", nil, "`K:V`, a request header, sent as it stands; repeatable")
+	s.StringVar(&f.body, "body", "", "request body: `TEXT`, @FILE, or @- for standard input; at most 64 MiB")
 	s.StringVar(&f.keys, "keys", "", "`file` of keys, one a line, for {key} in URLs; percent-encoded into place")
 	s.StringVar(&f.expect, "expect-status", "2xx", "`statuses` of an ok answer, such as 2xx,304")
-	s.Int64Var(&f.maxBody, "max-body", 1<<20, "`bytes` of an answer's body; a longer one is an error")
+	s.Int64Var(&f.maxBody, "max-body", 0, "`bytes` of an answer's body; a longer one is an error; 0: no limit")
 	s.BoolVar(&f.reconnect, "reconnect", false, "a connection per request instead of keep-alive")
 	s.BoolVar(&f.http2, "http2", false, "speak HTTP/2, one request at a time on each connection; engine http")
 	s.DurationVar(&f.rampUp, "ramp-up", 0, "closed model: start the connections one after the other within this time")
 	s.DurationVar(&f.think, "think", 0, "closed model: pause after an answer")
+	s.BoolVar(&f.tls.Insecure, "insecure", false, "https: any certificate of the server will do")
+	s.StringVar(&f.tls.CAFile, "cacert", "", "https: `file` of authorities to trust, in PEM, instead of the system's")
+	s.StringVar(&f.tls.CertFile, "cert", "", "https: `file` of the certificate to show, in PEM; with --key")
+	s.StringVar(&f.tls.KeyFile, "key", "", "https: `file` of its key")
+	s.StringVar(&f.tls.ServerName, "server-name", "", "https: `name` to ask for and to verify, instead of the host's (of --header Host, or the URL)")
 	s.StringArrayVar(&f.allow, "allow-host", nil, "a `host` beside this machine that load may go to; repeatable")
 	s.StringVar(&f.engine, "engine", "", "load `engine`: "+strings.Join(engineNames(), " or ")+" (by default the first that speaks the URLs' scheme)")
 	s.Uint64Var(&f.seed, "seed", 1, "of arrivals and keys")
@@ -88,19 +96,19 @@ func engineNames() []string {
 }
 
 // job checks everything that can be checked before the first request.
-func (f *loadFlags) job(ctx context.Context, urls []string) (*measure.Job, error) {
+func (f *loadFlags) job(ctx context.Context, env Env, urls []string) (*measure.Job, error) {
 	phase, err := f.phase()
 	if err != nil {
 		return nil, err
 	}
-	j := &measure.Job{Agents: f.agents, Phase: phase}
+	j := &measure.Job{Agents: f.agents, Phase: phase, Version: version()}
 	if err := f.checkAgents(phase); err != nil {
 		return nil, err
 	}
 	if j.Warmup, err = f.warmupOf(phase); err != nil {
 		return nil, err
 	}
-	if err := f.request(&j.Task); err != nil {
+	if err := f.request(env, &j.Task); err != nil {
 		return nil, err
 	}
 	if err := f.aims(ctx, j, urls); err != nil {
@@ -117,6 +125,9 @@ func (f *loadFlags) phase() (load.Phase, error) {
 	p := load.Phase{
 		Number: measure.MeasureNumber, Name: "measure", Model: load.Closed, Connections: f.connections, Duration: f.duration, Timeout: f.timeout,
 		Ramp: f.rampUp, Think: f.think, Reconnect: f.reconnect, HTTP2: f.http2, BodyLimit: f.maxBody,
+	}
+	if p.BodyLimit == 0 {
+		p.BodyLimit = noLimit
 	}
 	rated, ramped := f.given("rate"), f.given("ramp")
 	if rated || ramped {
@@ -162,8 +173,8 @@ func (f *loadFlags) checkPhase(p load.Phase) error {
 		return misused("a time is such as 500ms, 30s or 2m", "--warmup, --ramp-up and --think must not be negative")
 	case max(p.Duration, f.warmup, p.Ramp, p.Think) > maxTime:
 		return misused("a time is such as 500ms, 30s or 2m", "--duration, --warmup, --ramp-up and --think are at most %v", maxTime)
-	case p.BodyLimit < 1:
-		return misused("such as --max-body 1048576", "--max-body %d is below 1", p.BodyLimit)
+	case f.maxBody < 0:
+		return misused("such as --max-body 1048576", "--max-body %d is below 0", f.maxBody)
 	case p.Model == load.Open && (p.Ramp != 0 || p.Think != 0):
 		return misused("leave --rate out for the closed model, or use --ramp for a rate that changes", "--ramp-up and --think belong to the closed model")
 	case p.Model == load.Closed && f.given("arrivals"):
@@ -225,55 +236,6 @@ func (f *loadFlags) warmupOf(p load.Phase) (load.Phase, error) {
 	return p, nil
 }
 
-// request is what all requests have in common.
-func (f *loadFlags) request(t *fleet.Task) error {
-	t.Seed, t.Contract, t.Header = f.seed, endpoint.Contract, map[string]string{}
-	for _, h := range f.headers {
-		name, value, found := strings.Cut(h, ":")
-		name = http.CanonicalHeaderKey(strings.TrimSpace(name))
-		if _, twice := t.Header[name]; !found || name == "" || twice {
-			return misused("such as --header 'Accept: application/json', each name once", "--header %q", h)
-		}
-		t.Header[name] = strings.TrimSpace(value)
-	}
-	var err error
-	if t.Body, err = f.readBody(); err != nil {
-		return misused("--body is the text itself, or @FILE", "--body: %w", err)
-	}
-	t.Method = f.method
-	if t.Method == "" && len(t.Body) > 0 {
-		t.Method = http.MethodPost
-	}
-	if t.Method == http.MethodConnect {
-		return misused("such as --method PUT", "--method CONNECT asks for a tunnel, not for an answer")
-	}
-	return nil
-}
-
-func (f *loadFlags) readBody() ([]byte, error) {
-	path, isFile := strings.CutPrefix(f.body, "@")
-	if !isFile {
-		return checkedBody([]byte(f.body))
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	body, err := io.ReadAll(io.LimitReader(file, bodyLimit+1))
-	if err != nil {
-		return nil, err
-	}
-	return checkedBody(body)
-}
-
-func checkedBody(body []byte) ([]byte, error) {
-	if len(body) > bodyLimit {
-		return nil, fmt.Errorf("more than %d bytes", bodyLimit)
-	}
-	return body, nil
-}
-
 // aims finds where the URLs lead, and makes the workload.
 func (f *loadFlags) aims(ctx context.Context, j *measure.Job, urls []string) error {
 	for _, name := range f.allow {
@@ -282,16 +244,17 @@ func (f *loadFlags) aims(ctx context.Context, j *measure.Job, urls []string) err
 		}
 	}
 	spec := endpoint.Spec{Seed: f.seed, Status: f.expect}
-	host, given := j.Task.Header["Host"]
-	delete(j.Task.Header, "Host")
+	if len(urls) > maxURLs {
+		return misused("several measurements, one after the other", "%d URLs are more than %d", len(urls), maxURLs)
+	}
 	for _, raw := range urls {
 		a, err := aimAt(ctx, f.lookup, raw, f.allow)
 		if err != nil {
 			return err
 		}
 		j.URLs = append(j.URLs, a.URL())
-		if given {
-			if a.Base, err = named(a, host); err != nil {
+		if f.host != "" {
+			if a.Base, err = named(a, f.host); err != nil {
 				return err
 			}
 		}

@@ -92,21 +92,37 @@ type loadJSON struct {
 	Planned, Sent, OK, Bad, Timeout, Error, Dropped, Late, Queued int64
 
 	Errors, Status map[string]int64
-	Duration       int64   `json:"duration_ns"`
-	Offered        float64 `json:"offered_rate"`
-	Achieved       float64 `json:"achieved_rate"`
-	Goodput        float64
-	Response       map[string]*int64 `json:"response_time_ns"`
-	Service        map[string]*int64 `json:"service_time_ns"`
-	Lateness       map[string]*int64 `json:"lateness_ns"`
-	Needed         map[string]int64  `json:"samples_needed"`
-	Censored       []string
-	CPU            int64  `json:"cpu_ns"`
-	StartSpread    *int64 `json:"start_spread_ns"`
-	Valid          *bool
-	Reasons        []string
-	Limits         []map[string]any `json:"generator_limits"`
-	Agents         []map[string]any
+	Examples       map[string]string `json:"error_examples"`
+	Start          time.Time
+	Version        string
+	Engine         string
+	URLs           []string
+	Method         string
+	Rate           *float64
+	Received       int64 `json:"received_bytes"`
+	Written        int64 `json:"written_bytes"`
+	Opened         int64 `json:"connections_opened"`
+	ByURL          []struct {
+		URL      string
+		Sent, OK int64
+		Status   map[string]int64
+		Response map[string]*int64 `json:"response_time_ns"`
+	} `json:"by_url"`
+	Duration    int64   `json:"duration_ns"`
+	Offered     float64 `json:"offered_rate"`
+	Achieved    float64 `json:"achieved_rate"`
+	Goodput     float64
+	Response    map[string]*int64 `json:"response_time_ns"`
+	Service     map[string]*int64 `json:"service_time_ns"`
+	Lateness    map[string]*int64 `json:"lateness_ns"`
+	Needed      map[string]int64  `json:"samples_needed"`
+	Censored    []string
+	CPU         int64  `json:"cpu_ns"`
+	StartSpread *int64 `json:"start_spread_ns"`
+	Valid       *bool
+	Reasons     []string
+	Limits      []map[string]any `json:"generator_limits"`
+	Agents      []map[string]any
 }
 
 // loadRun is one execution of load.
@@ -148,7 +164,10 @@ func readLoad(t *testing.T, text string) loadJSON {
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
 		t.Fatal(err)
 	}
-	wantKeys(t, "result", raw, `planned sent ok bad timeout error dropped late queued errors status duration_ns offered_rate achieved_rate
+	delete(raw, "ramp")   // of a ramp
+	delete(raw, "by_url") // of several URLs
+	wantKeys(t, "result", raw, `method urls model rate engine version start error_examples ok_response_time_ns ok_service_time_ns received_bytes written_bytes
+		received_bytes_per_second written_bytes_per_second connections_opened planned sent ok bad timeout error dropped late queued errors status duration_ns offered_rate achieved_rate
 		goodput response_time_ns service_time_ns lateness_ns samples_needed censored cpu_ns start_spread_ns valid reasons generator_limits agents`)
 	for _, times := range []string{"response_time_ns", "service_time_ns", "lateness_ns"} {
 		var of map[string]json.RawMessage
@@ -338,8 +357,9 @@ func TestLoadRequest(t *testing.T) {
 	once := []string{"--rate", "1", "--duration", "500ms"}
 	s.load(append(once, "--body", "x=1", "-H", "X-Test: a: b", "-H", "host: www.example.org", server.URL+"/post?")...)
 	s.load(append(once, "--body", "@"+body, "--method", "PUT", "--reconnect", server.URL+"/put")...)
+	s.load(append(once, "--body", "", server.URL+"/empty")...)
 	host := strings.TrimPrefix(server.URL, "http://")
-	want := []string{`POST /post? www.example.org "a: b" x=1`, `PUT /put ` + host + ` "" from a file`}
+	want := []string{`POST /post? www.example.org "a: b" x=1`, `PUT /put ` + host + ` "" from a file`, `POST /empty ` + host + ` "" `}
 	if got := server.seen(); !slices.Equal(got, want) {
 		t.Errorf("requests: %q, want %q", got, want)
 	}
@@ -389,6 +409,12 @@ func TestLoadKeysAndAgents(t *testing.T) {
 func TestLoadSeveralURLs(t *testing.T) {
 	one, two, s := newLoadServer(t), newLoadServer(t), newScene(t)
 	r := s.load("--connections", "4", "--duration", "300ms", one.URL+"/a", two.URL+"/b")
+	if len(r.ByURL) != 2 || r.ByURL[1].URL != two.URL+"/b" || r.ByURL[0].Sent+r.ByURL[1].Sent != r.Sent || r.ByURL[0].Status["200"] != r.ByURL[0].OK || r.ByURL[0].Response["min"] == nil {
+		t.Errorf("by URL: %+v", r.ByURL)
+	}
+	if !slices.Equal(r.URLs, []string{one.URL + "/a", two.URL + "/b"}) || r.Method != "GET" || r.Rate != nil || r.Opened < 2 || r.Opened > 4 || time.Since(r.Start) > time.Minute || r.Version == "" || r.Engine == "" {
+		t.Errorf("%+v", r.loadJSON)
+	}
 	a, b := one.seen(), two.seen()
 	if int64(len(a)+len(b)) != r.Sent || len(a) == 0 || len(b) == 0 || !strings.HasPrefix(a[0], "GET /a ") || !strings.HasPrefix(b[0], "GET /b ") {
 		t.Errorf("%d and %d requests of %d", len(a), len(b), r.Sent)
@@ -561,8 +587,15 @@ func TestLoadTLS(t *testing.T) {
 	defer server.Close()
 	file := s.write("ca.pem", pemOf(server))
 	r := s.load("--connections", "2", "--duration", "300ms", server.URL)
-	if r.Error != r.Sent || r.Errors["tls"] != r.Error || r.Error == 0 {
+	if r.Error != r.Sent || r.Errors["certificate"] != r.Error || r.Error == 0 || !strings.Contains(r.Examples["certificate"], "x509: certificate signed by unknown authority") {
 		t.Errorf("an unknown authority: %+v", r.loadJSON)
+	}
+	text := s.run(0, "load", "-c", "1", "-d", "200ms", server.URL).stdout.String()
+	wantAll(t, "text", text, "this program's", "(--cacert, --insecure; --cert and --key)", "    certificate: ", "x509: certificate signed by unknown authority")
+	for _, trust := range [][]string{{"--cacert", "ca.pem"}, {"--insecure", "--agents", "2"}, {"--cacert", "ca.pem", "--agents", "2"}} {
+		if r = s.load(append(trust, "-c", "2", "-d", "200ms", server.URL)...); r.OK != r.Sent || r.OK == 0 {
+			t.Errorf("%v: %+v", trust, r.loadJSON)
+		}
 	}
 	s.env = append(s.env, "SSL_CERT_FILE="+file)
 	for _, agents := range []string{"1", "2"} {
@@ -624,4 +657,22 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 // pemOf is the server's certificate, which is its own authority.
 func pemOf(server *httptest.Server) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+}
+
+// A body from standard input reaches the server from every agent, however large it is.
+func TestLoadLargeBody(t *testing.T) {
+	server, s := newLoadServer(t), newScene(t)
+	body := strings.Repeat("0123456789", 300_000)
+	for _, agents := range []string{"1", "2"} {
+		s.stdin = body
+		r := s.load("--body", "@-", "--rate", "10", "-d", "500ms", "--agents", agents, server.URL+"/large")
+		if r.OK == 0 || r.OK != r.Sent || r.Written < r.Sent*int64(len(body)) || r.Method != "POST" {
+			t.Errorf("agents %s: %+v", agents, r.loadJSON)
+		}
+	}
+	for _, got := range server.seen() {
+		if !strings.HasSuffix(got, " "+body) {
+			t.Fatalf("a body of %d bytes: %.60q", len(got), got)
+		}
+	}
 }

@@ -34,6 +34,8 @@ type scene struct {
 	dir  string
 	env  []string
 	self string
+
+	stdin string // of what it starts from now on
 }
 
 // newScene makes the scene of a test, which runs beside others from here on.
@@ -135,6 +137,9 @@ func (s *scene) start(args ...string) *execution {
 	e := &execution{scene: s, stdout: &buffer{}, stderr: &buffer{}, began: time.Now(), done: make(chan struct{})}
 	e.cmd = exec.Command(s.self, args...)
 	e.cmd.Dir, e.cmd.Env, e.cmd.Stdout, e.cmd.Stderr = s.dir, s.env, e.stdout, e.stderr
+	if s.stdin != "" {
+		e.cmd.Stdin = strings.NewReader(s.stdin)
+	}
 	e.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	e.cmd.WaitDelay = 10 * time.Second
 	if err := e.cmd.Start(); err != nil {

@@ -429,6 +429,8 @@ func TestEngineThatFailsIsAnError(t *testing.T) {
 		"unknown engine":   {func(t *Task) { t.Engine = "steam" }, `there is no engine "steam"`},
 		"unknown contract": {func(t *Task) { t.Contract = "social" }, `there is no contract "social"`},
 		"too much to tell": {func(t *Task) { t.Body = make([]byte, lineLimit) }, "encode message: line too long"},
+		"body changed":     {func(t *Task) { t.BodyFile = File{os.Args[0], "00"} }, "has changed"},
+		"no body":          {func(t *Task) { t.BodyFile = File{"/no/such", "00"} }, "no such file"},
 		"bad workload":     {func(t *Task) { t.Workload = []byte(`{"prefix":1}`) }, `contract "numbers": json`},
 	}
 	for name, c := range cases {

@@ -66,18 +66,20 @@ type beat struct {
 
 // prepare is one agent's part of a phase; Run numbers the phases of a fleet.
 type prepare struct {
-	Run      int64             `json:"run"`
-	URLs     []string          `json:"urls"`
-	Dial     []string          `json:"dial,omitempty"`
-	Header   map[string]string `json:"header,omitempty"`
-	Method   string            `json:"method,omitempty"`
-	Body     []byte            `json:"body,omitempty"`
-	Phase    load.Phase        `json:"phase"`
-	Share    load.Share        `json:"share"`
-	Seed     uint64            `json:"seed"`
-	Engine   string            `json:"engine"`
-	Contract string            `json:"contract"`
-	Workload json.RawMessage   `json:"workload,omitempty"`
+	Run      int64           `json:"run"`
+	URLs     []string        `json:"urls"`
+	Dial     []string        `json:"dial,omitempty"`
+	Header   []load.Field    `json:"header,omitempty"`
+	TLS      load.TLS        `json:"tls,omitzero"`
+	Method   string          `json:"method,omitempty"`
+	Body     []byte          `json:"body,omitempty"`
+	BodyFile File            `json:"body_file,omitzero"`
+	Phase    load.Phase      `json:"phase"`
+	Share    load.Share      `json:"share"`
+	Seed     uint64          `json:"seed"`
+	Engine   string          `json:"engine"`
+	Contract string          `json:"contract"`
+	Workload json.RawMessage `json:"workload,omitempty"`
 }
 
 // ready says that the agent only waits for the start, or why it cannot.

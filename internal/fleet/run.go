@@ -2,9 +2,12 @@ package fleet
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -29,14 +32,37 @@ const (
 type Task struct {
 	URLs     []string
 	Dial     []string // as in load.Job
-	Header   map[string]string
+	Header   []load.Field
+	TLS      load.TLS
 	Method   string // GET when empty
 	Body     []byte // sent with every request when not empty
+	BodyFile File   // instead of Body where that is too large for a message
 	Phase    load.Phase
 	Seed     uint64
 	Engine   string          // a name in AgentOptions.Engines
 	Contract string          // a name in AgentOptions.Workloads
 	Workload json.RawMessage // what that constructor gets
+}
+
+// File is a file that agents of this machine read; one that has changed is refused.
+type File struct {
+	Path   string `json:"path"`
+	SHA256 string `json:"sha256"` // in hex
+}
+
+// read returns the file's content; nothing where there is none.
+func (f File) read() ([]byte, error) {
+	if f.Path == "" {
+		return nil, nil
+	}
+	data, err := os.ReadFile(f.Path)
+	if err != nil {
+		return nil, fmt.Errorf("body: %w", err)
+	}
+	if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != f.SHA256 {
+		return nil, fmt.Errorf("body: %s has changed", f.Path)
+	}
+	return data, nil
 }
 
 // Snapshot is one accepted window of one agent. Sequence counts the agent's windows of
@@ -191,7 +217,7 @@ func (p *phase) prepare(ctx context.Context) {
 func (p *phase) share(s load.Share) *prepare {
 	t := p.task
 	return &prepare{
-		Run: p.number, URLs: t.URLs, Dial: t.Dial, Header: t.Header, Method: t.Method, Body: t.Body, Phase: t.Phase,
+		Run: p.number, URLs: t.URLs, Dial: t.Dial, Header: t.Header, TLS: t.TLS, Method: t.Method, Body: t.Body, BodyFile: t.BodyFile, Phase: t.Phase,
 		Share: s, Seed: t.Seed, Engine: t.Engine, Contract: t.Contract, Workload: t.Workload,
 	}
 }

@@ -73,8 +73,15 @@ func (a *agent) build(p *prepare, cache *cached) (*job, error) {
 		}
 		*cache = cached{contract: p.Contract, raw: p.Workload, workload: workload}
 	}
+	body, err := p.BodyFile.read()
+	if err != nil {
+		return nil, err
+	}
+	if body == nil {
+		body = p.Body
+	}
 	return &job{run: p.Run, engine: engine, job: load.Job{
-		URLs: p.URLs, Dial: p.Dial, Header: p.Header, Method: p.Method, Body: p.Body, Phase: p.Phase, Share: p.Share, Seed: p.Seed, Workload: cache.workload,
+		URLs: p.URLs, Dial: p.Dial, Header: p.Header, TLS: p.TLS, Method: p.Method, Body: body, Phase: p.Phase, Share: p.Share, Seed: p.Seed, Workload: cache.workload,
 	}}, nil
 }
 

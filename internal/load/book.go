@@ -30,13 +30,21 @@ type book struct {
 	statuses [1000]int64 // of the current window's answers
 
 	response, service, lateness *stats.Recorder
+	badResponse, badService     *stats.Histogram       // of the current window; nil: no bad answer
+	urls                        []stats.URL            // of the current window; nil: URLs are not told apart
+	explain                     func(r *result) string // why a request failed
 }
 
-func newBook(p Phase, measure func() use) book {
-	return book{
-		timeout: p.Timeout, sending: p.Duration, measure: measure, used: measure(), window: windowFrom(0, p.Duration),
+func newBook(j *Job, measure func() use) book {
+	p := j.Phase
+	b := book{
+		explain: j.explain, timeout: p.Timeout, sending: p.Duration, measure: measure, used: measure(), window: windowFrom(0, p.Duration),
 		response: stats.NewRecorder(), service: stats.NewRecorder(), lateness: stats.NewRecorder(),
 	}
+	if j.byURL != nil && len(j.URLs) > 1 {
+		b.urls = make([]stats.URL, len(j.URLs))
+	}
+	return b
 }
 
 // windowFrom is the window that begins at a moment of a phase: it ends with the second, or with
@@ -61,8 +69,13 @@ type result struct {
 	checked   bool
 	status    int
 	replica   string
-	hit       bool // expected to exist
-	known     bool // whether hit is
+	hit       bool    // expected to exist
+	known     bool    // whether hit is
+	origin    *origin // whose URL was asked for; nil: none
+	cause     error   // why there is no whole answer; nil: there is
+	stage     string  // at which it failed
+	received  int64   // bytes of the answer
+	sentBytes int64   // bytes of the request
 }
 
 // planned books an arrival that the schedule asks for.
@@ -127,6 +140,14 @@ func (b *book) finished(r *result) {
 	if !r.answered && !r.written {
 		w.Unwritten++
 	}
+	if r.cause != nil {
+		b.example(r)
+	}
+	w.Received += r.received
+	w.Written += r.sentBytes
+	if b.urls != nil && r.origin != nil {
+		b.url(r)
+	}
 	service := time.Duration(r.ended - r.sent)
 	switch {
 	case r.answered:
@@ -163,8 +184,57 @@ func (b *book) answered(r *result, service time.Duration) {
 	}
 	b.service.Record(service)
 	b.response.Record(time.Duration(r.ended - r.intended))
+	if !ok {
+		b.bad(r, service)
+	}
 	if r.replica != "" {
 		b.replica(r.replica, ok, service)
+	}
+}
+
+// bad keeps the times of a bad answer apart as well.
+func (b *book) bad(r *result, service time.Duration) {
+	if b.badService == nil {
+		b.badResponse, b.badService = stats.NewHistogram(), stats.NewHistogram()
+	}
+	b.badService.Record(service)
+	b.badResponse.Record(time.Duration(r.ended - r.intended))
+}
+
+// example keeps the first failure of a class, in words.
+func (b *book) example(r *result) {
+	w := &b.window
+	if _, seen := w.Examples[r.class]; seen || len(w.Examples) >= maxClasses {
+		return
+	}
+	if w.Examples == nil {
+		w.Examples = map[string]string{}
+	}
+	w.Examples[r.class] = b.explain(r)
+}
+
+// url books what became of a request at the URL it asked for.
+func (b *book) url(r *result) {
+	u := &b.urls[r.origin.index]
+	if u.Service == nil {
+		u.Response, u.Service = stats.NewHistogram(), stats.NewHistogram()
+	}
+	switch {
+	case r.answered:
+		if r.class == "" {
+			u.OK++
+		} else {
+			u.Bad++
+		}
+		add(&u.Status, r.status, 1)
+		u.Service.Record(time.Duration(r.ended - r.sent))
+		u.Response.Record(time.Duration(r.ended - r.intended))
+	case r.class == classTimeout:
+		u.Timeout++
+		u.Service.RecordOver(b.timeout)
+		u.Response.RecordOver(b.timeout)
+	default:
+		u.Error++
 	}
 }
 
@@ -214,6 +284,17 @@ func (b *book) close() {
 	clear(b.statuses[:])
 	w.Response, w.Service, w.Lateness = b.response.Drain(), b.service.Drain(), b.lateness.Drain()
 	w.InFlight, b.held = new(b.held), 0
+	w.BadResponse, w.BadService, b.badResponse, b.badService = b.badResponse, b.badService, nil, nil
+	for i, u := range b.urls {
+		if u.Service == nil {
+			continue
+		}
+		if w.URLs == nil {
+			w.URLs = map[int]stats.URL{}
+		}
+		w.URLs[i] = u
+	}
+	clear(b.urls)
 	b.closed = append(b.closed, *w)
 	b.window = windowFrom(w.End(), b.sending)
 }

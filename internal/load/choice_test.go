@@ -65,8 +65,8 @@ func TestCheck(t *testing.T) {
 		"rate":      func(j *Job) { j.Phase.Rate = 0 },
 		"arrivals":  func(j *Job) { j.Phase.Arrivals = "never" },
 		"method":    func(j *Job) { j.Method = "GE T" },
-		"header":    func(j *Job) { j.Header = map[string]string{"Host": "x"} },
-		"line":      func(j *Job) { j.Header = map[string]string{"X": "a\r\nb"} },
+		"header":    func(j *Job) { j.Header = []Field{{"Host", "x"}} },
+		"line":      func(j *Job) { j.Header = []Field{{"X", "a\r\nb"}} },
 		"addresses": func(j *Job) { j.Dial = []string{"127.0.0.1:1", "127.0.0.1:2"} },
 		"query":     func(j *Job) { j.URLs = []string{"http://127.0.0.1:1/?x"} },
 	} {

@@ -39,6 +39,7 @@ const (
 	classHeader       = "header too long"
 	classBody         = "body too long"
 	classTLS          = "tls"
+	classCertificate  = "certificate"
 	classUnreachable  = "unreachable"
 	classPorts        = "ports"
 	classDescriptors  = "descriptors"
@@ -68,6 +69,7 @@ func Classes() []Class {
 		{classHeader, Theirs, "a header of more than 64 KiB, or more than 8 interim answers"},
 		{classBody, Theirs, "a body above the limit"},
 		{classTLS, Theirs, "TLS could not be agreed on"},
+		{classCertificate, Ours, "nobody trusted here has signed the server's certificate, or it asks for one that was not given"},
 		{classUnreachable, Nobody, "no way to the address"},
 		{classPorts, Ours, "no local port was left"},
 		{classDescriptors, Ours, "no file descriptor was left"},
@@ -139,10 +141,32 @@ func classify(err error) string {
 	}](err); ok && t.Timeout() {
 		return classTimeout
 	}
+	if isCertificate(err) {
+		return classCertificate
+	}
 	if isTLS(err) {
 		return classTLS
 	}
 	return classOther
+}
+
+// isCertificate tells whether TLS failed for want of a file of the user's: the authority that signed the
+// server's certificate, or a certificate that the server asks for. Alerts are known by their words only.
+func isCertificate(err error) bool {
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[x509.SystemRootsError](err); ok {
+		return true
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" {
+		for _, words := range []string{"bad certificate", "certificate required", "unknown certificate authority"} {
+			if strings.HasSuffix(op.Err.Error(), words) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // isTLS tells whether TLS failed, and not the connection under it. Some of its errors are

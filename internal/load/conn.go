@@ -5,9 +5,11 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -43,7 +45,8 @@ type conn struct {
 type limited struct {
 	r    io.Reader
 	left int64
-	read bool // anything since the request
+	read bool  // anything since the request
+	took int64 // bytes since then
 	err  error
 }
 
@@ -53,13 +56,15 @@ func (l *limited) Read(p []byte) (int, error) {
 	}
 	n, err := l.r.Read(p[:min(int64(len(p)), l.left)])
 	l.left -= int64(n)
+	l.took += int64(n)
 	l.read = l.read || n > 0
 	l.err = err
 	return n, err
 }
 
 // open connects; the time-out of the request covers it.
-func (c *conn) open(ctx context.Context, deadline time.Time) error {
+func (c *conn) open(ctx context.Context, r *result, deadline time.Time) error {
+	r.stage = stageOpening
 	dctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	nc, err := c.dial(dctx, "tcp", c.origin.address)
@@ -72,6 +77,7 @@ func (c *conn) open(ctx context.Context, deadline time.Time) error {
 		nc = c.first
 	}
 	if c.origin.tls {
+		r.stage = stageAgreeing
 		if nc, err = c.secure(dctx, nc); err != nil {
 			return cause(ctx, err)
 		}
@@ -194,12 +200,21 @@ func (c *conn) exchange(r *result, deadline time.Time) (length int64, err error)
 	if c.stopped.Load() {
 		return 0, errInterrupted
 	}
-	c.in.left, c.in.read, c.in.err = headerLimit, false, nil
+	c.in.left, c.in.read, c.in.err, c.in.took = headerLimit, false, nil, 0
+	defer func() {
+		if r.received = c.in.took; c.in.read {
+			r.stage = stageAnswering
+		}
+	}()
+	r.stage = stageWriting
 	n, err := c.nc.Write(c.request)
-	r.written = n == len(c.request)
+	r.written, r.sentBytes = n == len(c.request), int64(n)
 	if err != nil {
 		return 0, c.failed(err)
 	}
+	r.stage = stageWaiting
+	end := c.writeLarge(r)
+	defer end()
 	resp, err := c.header()
 	if err != nil {
 		return 0, c.failed(err)
@@ -214,10 +229,33 @@ func (c *conn) exchange(r *result, deadline time.Time) (length int64, err error)
 		return 0, errExtra
 	}
 	c.served(r, resp)
-	if resp.Close || c.job.Phase.Reconnect {
+	if end(); resp.Close || !r.written || c.job.Phase.Reconnect {
 		c.close()
 	}
 	return length, nil
+}
+
+// writeLarge writes a large body while the answer is read, which may come before all of it is written (RFC 9112,
+// 9.3). The function returned ends the writing, and says how far it came.
+func (c *conn) writeLarge(r *result) (end func()) {
+	body := c.job.large()
+	if body == nil {
+		return func() {}
+	}
+	nc, done, n := c.nc, make(chan struct{}), 0
+	r.written = false
+	go func() {
+		defer close(done)
+		n, _ = nc.Write(body) // what comes of an error is what is read then
+	}()
+	return sync.OnceFunc(func() {
+		nc.SetWriteDeadline(time.Unix(1, 0))
+		<-done
+		r.sentBytes += int64(n)
+		if r.written = n == len(body); !r.written {
+			r.stage = stageWriting
+		}
+	})
 }
 
 // served notes what an answer's header says.
@@ -301,5 +339,5 @@ func (c *conn) failed(err error) error {
 	if _, system := errors.AsType[syscall.Errno](err); system {
 		return err
 	}
-	return errProtocol
+	return fmt.Errorf("%w: %w", errProtocol, err)
 }

@@ -132,7 +132,7 @@ func (h *HTTP) prepare(job *Job) (*run, error) {
 		return nil, err
 	}
 	r.start = monotonic(job.Start)
-	r.ledger = newLedger(job.Phase, true)
+	r.ledger = newLedger(&r.job, true)
 	transport := newTransport()
 	for _, c := range job.connections() {
 		w := &worker{run: r, number: c, server: spread.serverOf(c, job.Phase.Model, job.Share), wake: make(chan arrival, 1), stream: r.job.stream(-1)}
@@ -235,13 +235,13 @@ func (w *worker) leave() {
 func (w *worker) perform(a arrival) string {
 	r := w.run
 	w.origin = &r.spread.origins[a.url]
-	res := result{stream: w.stream, n: a.n, intended: a.intended, sent: r.now()}
+	res := result{stream: w.stream, n: a.n, intended: a.intended, sent: r.now(), origin: w.origin}
 	r.ledger.sent(res.sent)
 	length, err := w.attempt(&res)
 	res.ended = r.now()
 	if err != nil {
 		w.close()
-		res.class = classify(err)
+		res.class, res.cause = classify(err), err
 	} else {
 		r.job.judge(&res, length, w.body[:min(int64(len(w.body)), length)])
 	}
@@ -258,13 +258,14 @@ func (w *worker) attempt(res *result) (int64, error) {
 		return 0, err
 	}
 	if !w.usable(deadline) {
-		if err := w.conn.open(r.ctx, deadline); err != nil {
+		if err := w.conn.open(r.ctx, res, deadline); err != nil {
 			return 0, err
 		}
 		r.ledger.opened(r.now())
 		if !r.permitted() {
 			return 0, errNotPermitted
 		}
+		res.stage = stageWaiting
 		if err := w.untouched(); err != nil {
 			return 0, err
 		}

@@ -51,14 +51,22 @@ func newTransport() *http.Transport {
 	}
 }
 
-// firstError remembers what ended the reading: net/http tells it only where a stream is open.
+// firstError remembers what ended the reading: net/http tells it only where a stream is open. It counts bytes.
 type firstError struct {
 	net.Conn
-	err atomic.Pointer[error]
+	err     atomic.Pointer[error]
+	in, out atomic.Int64
+}
+
+func (f *firstError) Write(p []byte) (int, error) {
+	n, err := f.Conn.Write(p)
+	f.out.Add(int64(n))
+	return n, err
 }
 
 func (f *firstError) Read(p []byte) (int, error) {
 	n, err := f.Conn.Read(p)
+	f.in.Add(int64(n))
 	if err != nil {
 		f.err.CompareAndSwap(nil, &err)
 	}
@@ -117,6 +125,13 @@ func (c *conn) stream(r *result, deadline time.Time) (length int64, err error) {
 	if err != nil {
 		return 0, err
 	}
+	r.stage = stageWaiting
+	in, out := c.first.in.Load(), c.first.out.Load()
+	defer func() {
+		if r.received, r.sentBytes = c.first.in.Load()-in, c.first.out.Load()-out; begun.Load() {
+			r.stage = stageAnswering
+		}
+	}()
 	resp, err := c.two.RoundTrip(req)
 	r.written = err == nil || written.Load()
 	if err != nil {
@@ -174,11 +189,14 @@ func (c *conn) asRequest(trace *httptrace.ClientTrace) (*http.Request, error) {
 	if c.origin.tls {
 		req.URL.Scheme = "https"
 	}
-	for name, value := range c.job.Header {
-		req.Header.Set(name, value)
+	for _, f := range c.job.Header {
+		req.Header.Add(f.Name, f.Value)
 	}
-	if len(c.job.Body) > 0 {
+	switch {
+	case len(c.job.Body) > 0:
 		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(c.job.Body)), int64(len(c.job.Body))
+	case c.job.hasBody():
+		req.Body = http.NoBody // a length of 0 is said
 	}
 	return req, nil
 }

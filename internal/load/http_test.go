@@ -523,9 +523,9 @@ func TestJobsThatCannotBe(t *testing.T) {
 			"share":           func(j *Job) { j.Share = Share{2, 2} },
 			"too many agents": func(j *Job) { j.Share = Share{1, 9} },
 			"check share":     func(j *Job) { j.Phase.CheckShare = 1.5 },
-			"header":          func(j *Job) { j.Header = map[string]string{"A": "b\r\nC: d"} },
-			"header name":     func(j *Job) { j.Header = map[string]string{"A b": "c"} },
-			"framing header":  func(j *Job) { j.Header = map[string]string{"content-length": "5"} },
+			"header":          func(j *Job) { j.Header = []Field{{"A", "b\r\nC: d"}} },
+			"header name":     func(j *Job) { j.Header = []Field{{"A b", "c"}} },
+			"framing header":  func(j *Job) { j.Header = []Field{{"content-length", "5"}} },
 			"method":          func(j *Job) { j.Method = "GE T" },
 			"negative ramp":   func(j *Job) { j.Phase.Ramp = -1 },
 		} {

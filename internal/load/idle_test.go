@@ -162,7 +162,7 @@ func onTheWire(t *testing.T, url string, head bool) string {
 	if c.request, err = job.appendRequest(nil, c.origin, 0, 0); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.open(context.Background(), deadline); err != nil {
+	if err := c.open(context.Background(), new(result), deadline); err != nil {
 		t.Fatal(err)
 	}
 	r := result{checked: true}

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"sort"
 	"strings"
 	"time"
 )
@@ -15,6 +14,7 @@ import (
 const (
 	headerLimit  = 64 << 10 // bytes of one answer's header
 	interimLimit = 8        // 1xx answers before the real one
+	smallBody    = 16 << 10 // bytes of a body that is written with the header
 	// longest bounds every time of a phase, so that their sums are times, too.
 	longest = 366 * 24 * time.Hour
 	// DefaultBodyLimit bounds the bytes of one body where a phase says nothing.
@@ -158,33 +158,67 @@ func (j *Job) origins() ([]origin, error) {
 	return out, nil
 }
 
-// suffix is the rest of every request after its target.
+// suffix is the rest of every request after its target, but for a large body.
 func (j *Job) suffix(host string) ([]byte, error) {
-	names := make([]string, 0, len(j.Header))
-	for name := range j.Header {
-		names = append(names, name)
-	}
-	sort.Strings(names)
 	b := []byte(" HTTP/1.1\r\nHost: " + host + "\r\n")
-	for _, name := range names {
-		value := j.Header[name]
-		if !isToken(name) || strings.ContainsAny(value, "\r\n\x00") {
-			return nil, fmt.Errorf("load: header %q: %q is not a header", name, value)
+	for _, f := range j.Header {
+		if err := f.Check(); err != nil {
+			return nil, err
 		}
-		switch http.CanonicalHeaderKey(name) {
-		case "Host", "Connection", "Content-Length", "Transfer-Encoding":
-			return nil, fmt.Errorf("load: header %q belongs to the engine", name)
-		}
-		b = append(b, name+": "+value+"\r\n"...)
+		b = append(b, f.Name+": "+f.Value+"\r\n"...)
 	}
 	if j.Phase.Reconnect {
 		b = append(b, "Connection: close\r\n"...)
 	}
-	if len(j.Body) > 0 {
+	if j.hasBody() {
 		b = fmt.Appendf(b, "Content-Length: %d\r\n", len(j.Body))
 	}
 	b = append(b, "\r\n"...)
-	return append(b, j.Body...), nil
+	if len(j.Body) <= smallBody {
+		b = append(b, j.Body...)
+	}
+	return b, nil
+}
+
+// large is the body that is written after the rest of a request, and not with it; nil: there is none. It is
+// not copied for each connection, and an answer to it may come before all of it is written.
+func (j *Job) large() []byte {
+	if len(j.Body) <= smallBody {
+		return nil
+	}
+	return j.Body
+}
+
+// hasBody tells whether a request says how long its body is, be it 0: that of a method for
+// which a body has a meaning does (RFC 9110, 8.6).
+func (j *Job) hasBody() bool {
+	switch j.Method {
+	case http.MethodPost, http.MethodPut, http.MethodPatch:
+		return true
+	}
+	return len(j.Body) > 0
+}
+
+// Check says why a field cannot be in a request's header, or nil.
+func (f Field) Check() error {
+	if err := f.fault(); err != nil {
+		return fmt.Errorf("load: header %q: %w", f.Name, err)
+	}
+	return nil
+}
+
+func (f Field) fault() error {
+	if i := strings.IndexFunc(f.Name, func(c rune) bool { return c >= 0x80 || !isToken(string(c)) }); i >= 0 || f.Name == "" {
+		return fmt.Errorf("%q cannot be in the name", f.Name[max(i, 0):min(max(i, 0)+1, len(f.Name))])
+	}
+	if i := strings.IndexFunc(f.Value, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }); i >= 0 {
+		return fmt.Errorf("%q cannot be in the value", f.Value[i:i+1])
+	}
+	switch http.CanonicalHeaderKey(f.Name) {
+	case "Host", "Connection", "Content-Length", "Transfer-Encoding":
+		return errors.New("it belongs to the engine")
+	}
+	return nil
 }
 
 // isToken tells whether s is a token of RFC 9110, 5.6.2.
@@ -205,11 +239,7 @@ func (j *Job) appendRequest(dst []byte, o *origin, stream, n uint64) ([]byte, er
 	dst = append(dst, ' ')
 	dst = append(dst, o.prefix...)
 	from := len(dst)
-	if j.byURL != nil {
-		dst = j.byURL.AppendTargetOf(dst, o.index, stream, n)
-	} else {
-		dst = j.Workload.AppendTarget(dst, stream, n)
-	}
+	dst = j.appendTarget(dst, o, stream, n)
 	if len(dst) == from || dst[from] != '/' {
 		return dst, errRequest
 	}
@@ -219,6 +249,14 @@ func (j *Job) appendRequest(dst []byte, o *origin, stream, n uint64) ([]byte, er
 		}
 	}
 	return append(dst, o.suffix...), nil
+}
+
+// appendTarget appends what the workload asks of the URL.
+func (j *Job) appendTarget(dst []byte, o *origin, stream, n uint64) []byte {
+	if j.byURL != nil {
+		return j.byURL.AppendTargetOf(dst, o.index, stream, n)
+	}
+	return j.Workload.AppendTarget(dst, stream, n)
 }
 
 // stream is the identity of a sequence of requests; connection is -1 in the open model.

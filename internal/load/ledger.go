@@ -15,12 +15,12 @@ type ledger struct {
 
 // newLedger returns the ledger of one loop. Of several loops of one process
 // only one accounts for the process's CPU time.
-func newLedger(p Phase, first bool) *ledger {
+func newLedger(j *Job, first bool) *ledger {
 	measure := processUse
 	if !first {
 		measure = noUse
 	}
-	return &ledger{book: newBook(p, measure)}
+	return &ledger{book: newBook(j, measure)}
 }
 
 func (l *ledger) planned(now int64) {

@@ -109,6 +109,12 @@ type ByStatus interface {
 	RightStatus(status int) bool
 }
 
+// Field is one line of a request's header; it is sent as it stands, and as often.
+type Field struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
 // Job is what one agent has to do in one phase.
 type Job struct {
 	// URLs are base URLs, such as http://127.0.0.1:8080. Which one a request asks for
@@ -118,7 +124,7 @@ type Job struct {
 	// made to; the URL's own host is then not looked up, but only named to the server.
 	Dial     []string
 	TLS      TLS // how https URLs are spoken to
-	Header   map[string]string
+	Header   []Field
 	Method   string // GET when empty
 	Body     []byte // sent with every request when not empty
 	Phase    Phase

@@ -75,7 +75,7 @@ func (r *rawRun) newLoop(share Share, first bool) (*loop, error) {
 	l := &loop{
 		run: r, buf: make([]byte, 64<<10), out: make([]byte, 0, bufferSize),
 		names: map[string]string{}, closed: r.job.Phase.Model == Closed,
-		ledger: newLedger(r.job.Phase, first),
+		ledger: newLedger(&r.job, first),
 	}
 	for _, p := range r.places {
 		l.places = append(l.places, p.own())

@@ -21,7 +21,7 @@ func TestMemoryOfBooksIsConstant(t *testing.T) {
 	if long() {
 		requests, rate = 1_000_000_000, 100_000
 	}
-	l := newLedger(Phase{Timeout: 10 * time.Second}, true)
+	l := newLedger(&Job{Phase: Phase{Timeout: 10 * time.Second}}, true)
 	var sum stats.Window
 	var before int64
 	for n := range requests {

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -34,6 +35,8 @@ type rawConn struct {
 	res        result
 	parser     parser
 	rest       []byte // of the request, not yet written
+	tail       []byte // of a large body, not yet written
+	wrote      error  // why no more could be written; what the server said before may still be read
 
 	before, after *rawConn // in flight, in order of sending
 }
@@ -42,7 +45,7 @@ type rawConn struct {
 func (c *rawConn) begin(a arrival, now int64) {
 	l := c.loop
 	c.origin = &l.run.spread.origins[a.url]
-	c.res = result{stream: c.stream, n: a.n, intended: a.intended, sent: now}
+	c.res = result{stream: c.stream, n: a.n, intended: a.intended, sent: now, origin: c.origin}
 	l.ledger.book.sent(now)
 	c.enlist()
 	var err error
@@ -51,6 +54,7 @@ func (c *rawConn) begin(a arrival, now int64) {
 		return
 	}
 	c.res.checked = l.run.job.checks(c.stream, a.n)
+	c.tail, c.wrote = l.run.job.large(), nil
 	c.parser.reset(l.run.job.Method == "HEAD", c.res.checked, l.run.job.Phase.BodyLimit)
 	if c.fd >= 0 && l.shy && !quiet(c.fd) {
 		c.close()
@@ -151,16 +155,52 @@ func (c *rawConn) unasked() error {
 
 // write sends the request, or what is left of it.
 func (c *rawConn) write(b []byte) {
-	n, errno := rawSend(c.fd, b)
+	n, err := c.push(b)
 	switch {
-	case errno != 0 && errno != unix.EAGAIN && errno != unix.EINTR:
-		c.fail(errno)
-	case n == len(b):
-		c.res.written = true
-		c.state = isReading
-	default:
+	case err != nil:
+		c.unwritable(err)
+		return
+	case n < len(b):
 		c.rest = append(c.rest[:0], b[n:]...)
 		c.state = isWriting
+		return
+	}
+	c.rest = c.rest[:0]
+	n, err = c.push(c.tail)
+	switch c.tail = c.tail[n:]; {
+	case err != nil:
+		c.unwritable(err)
+	case len(c.tail) > 0:
+		c.state = isWriting
+	default:
+		c.res.written = true
+		c.state = isReading
+	}
+}
+
+// push writes what the socket takes.
+func (c *rawConn) push(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	n, errno := rawSend(c.fd, b)
+	c.res.sentBytes += int64(n)
+	if errno != 0 && errno != unix.EAGAIN && errno != unix.EINTR {
+		return n, errno
+	}
+	return n, nil
+}
+
+// unwritable goes on to what the server said before it took no more: its answer, or nothing.
+func (c *rawConn) unwritable(err error) {
+	c.wrote = err
+	c.state = isReading
+	if c.res.sentBytes == 0 {
+		c.lost(err)
+		return
+	}
+	if c.read(true); c.fd >= 0 && c.busy {
+		c.lost(err)
 	}
 }
 
@@ -179,12 +219,13 @@ func (c *rawConn) read(ends bool) {
 			c.close()
 			return
 		case errno != 0:
-			c.lost(errno)
+			c.lost(cmp.Or(c.wrote, error(errno)))
 			return
 		case n == 0:
 			c.endOfStream()
 			return
 		}
+		c.res.received += int64(n)
 		if c.parse(l.buf[:n]); n < len(l.buf) && !ends {
 			return
 		}
@@ -200,7 +241,7 @@ func (c *rawConn) parse(b []byte) {
 	case !c.parser.done():
 	case took < len(b):
 		c.fail(errExtra)
-	case !c.res.written:
+	case c.res.sentBytes == 0:
 		c.fail(errEarly)
 	default:
 		c.answered()
@@ -210,7 +251,7 @@ func (c *rawConn) parse(b []byte) {
 // endOfStream ends the request with what the end of the stream makes of it.
 func (c *rawConn) endOfStream() {
 	if err := c.parser.eof(); err != nil {
-		c.lost(err)
+		c.lost(cmp.Or(c.wrote, err))
 		return
 	}
 	c.answered()
@@ -234,7 +275,7 @@ func (c *rawConn) answered() {
 		c.res.replica = l.name(c.parser.replica)
 	}
 	l.run.job.judge(&c.res, c.parser.length, c.parser.body)
-	if c.parser.closes || l.run.job.Phase.Reconnect {
+	if c.parser.closes || !c.res.written || l.run.job.Phase.Reconnect {
 		c.close()
 	} else {
 		c.state = isIdle
@@ -244,10 +285,24 @@ func (c *rawConn) answered() {
 
 // fail ends the request without a whole answer, and the connection.
 func (c *rawConn) fail(err error) {
+	c.res.stage = c.stage()
 	c.close()
 	c.res.ended = c.loop.now()
-	c.res.class = classify(err)
+	c.res.class, c.res.cause = classify(err), err
 	c.done()
+}
+
+// stage is how far the request has come.
+func (c *rawConn) stage() string {
+	switch {
+	case c.state == isConnecting:
+		return stageOpening
+	case c.parser.begun:
+		return stageAnswering
+	case !c.res.written && c.state == isWriting:
+		return stageWriting
+	}
+	return stageWaiting
 }
 
 // done books the request's end; the connection is free, or waits for its next turn.

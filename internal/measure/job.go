@@ -2,6 +2,7 @@ package measure
 
 import (
 	"fmt"
+	"net/http"
 
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
@@ -18,9 +19,11 @@ const (
 type Job struct {
 	URLs   []string // as they are asked for, {key} where a key goes
 	Agents int
-	Warmup load.Phase // nothing when its Duration is 0
-	Phase  load.Phase
-	Task   fleet.Task // without a phase
+	// Version of this program, as its results say.
+	Version string
+	Warmup  load.Phase // nothing when its Duration is 0
+	Phase   load.Phase
+	Task    fleet.Task // without a phase
 	load.Workload
 }
 
@@ -31,9 +34,17 @@ func (j *Job) Check() error { return j.job(j.Phase, load.Share{Of: 1}).Check() }
 func (j *Job) job(phase load.Phase, share load.Share) load.Job {
 	t := j.Task
 	return load.Job{
-		URLs: t.URLs, Dial: t.Dial, Header: t.Header, Method: t.Method, Body: t.Body, Seed: t.Seed,
+		URLs: t.URLs, Dial: t.Dial, Header: t.Header, TLS: t.TLS, Method: t.Method, Body: t.Body, Seed: t.Seed,
 		Phase: phase, Share: share, Workload: j.Workload,
 	}
+}
+
+// method is the one that is sent.
+func (j *Job) method() string {
+	if j.Task.Method == "" {
+		return http.MethodGet
+	}
+	return j.Task.Method
 }
 
 // rates are what the schedule asks for, for people.

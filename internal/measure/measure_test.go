@@ -106,11 +106,11 @@ func TestCloseBooks(t *testing.T) {
 
 // The whole page, of a load with everything in it.
 func TestLoadText(t *testing.T) {
-	work, err := endpoint.NewRequests([]byte(`{"targets": [["/x"]], "status": "2xx"}`))
+	work, err := endpoint.NewRequests([]byte(`{"targets": [["/x"], ["/y"]], "status": "2xx"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	j := &Job{URLs: []string{"http://127.0.0.1:8080/x"}, Agents: 2, Workload: work}
+	j := &Job{URLs: []string{"http://127.0.0.1:8080/x", "http://127.0.0.1:8080/y"}, Agents: 2, Workload: work}
 	j.Task.Engine = "native"
 	j.Warmup.Duration = 5 * time.Second
 	j.Phase = load.Phase{Model: load.Open, Rate: 1200, Arrivals: load.Poisson, Connections: 256, Duration: 10 * time.Second, Timeout: time.Second}
@@ -124,8 +124,20 @@ func TestLoadText(t *testing.T) {
 		Unwritten: 100, Opened: 256, CPU: 2 * time.Second,
 		Response: stats.NewHistogram(), Service: stats.NewHistogram(), Lateness: stats.NewHistogram(),
 	}
-	w.Response.RecordN(2*time.Millisecond, 11_500)
-	w.Service.RecordN(1500*time.Microsecond, 11_500)
+	w.Examples = map[string]string{"refused": "connection refused by 127.0.0.1:8080", "ports": "cannot assign requested address (127.0.0.1:8080)\x1b[2J"}
+	w.Received, w.Written = 14_000_000, 900_000
+	w.BadResponse, w.BadService = stats.NewHistogram(), stats.NewHistogram()
+	w.BadResponse.RecordN(time.Millisecond, 500)
+	w.BadService.RecordN(800*time.Microsecond, 500)
+	w.Response.RecordN(time.Millisecond, 500)
+	w.Service.RecordN(800*time.Microsecond, 500)
+	w.Response.RecordN(2*time.Millisecond, 11_000)
+	w.Service.RecordN(1500*time.Microsecond, 11_000)
+	one := stats.URL{OK: 5_900, Timeout: 50, Status: map[int]int64{200: 5_900}, Response: stats.NewHistogram(), Service: stats.NewHistogram()}
+	one.Response.RecordN(2*time.Millisecond, 5_900)
+	other := stats.URL{OK: 5_100, Bad: 500, Timeout: 250, Error: 100, Status: map[int]int64{200: 5_100, 503: 500}, Response: stats.NewHistogram(), Service: stats.NewHistogram()}
+	other.Response.RecordN(3*time.Millisecond, 5_600)
+	w.URLs = map[int]stats.URL{0: one, 1: other}
 	w.Lateness.RecordN(80*time.Microsecond, 11_900)
 	for range 400 {
 		w.Response.RecordOver(time.Second)
@@ -139,7 +151,7 @@ func TestLoadText(t *testing.T) {
 	spread := 34 * time.Millisecond
 	m.spread = &spread
 	var b strings.Builder
-	if err := WriteText(&b, j, m, m.Result()); err != nil {
+	if err := WriteText(&b, j, m, m.Result(j)); err != nil {
 		t.Fatal(err)
 	}
 	golden := filepath.Join("testdata", "page.golden")
@@ -157,7 +169,7 @@ func TestLoadText(t *testing.T) {
 	}
 	m.interrupted, m.passed, m.lost = true, 3*time.Second, nil
 	b.Reset()
-	if err := WriteText(&b, j, m, m.Result()); err != nil {
+	if err := WriteText(&b, j, m, m.Result(j)); err != nil {
 		t.Fatal(err)
 	}
 	if text := b.String(); !strings.Contains(text, "\nInterrupted after 3s of 10s: ") || strings.Contains(text, "INVALID") {
@@ -180,7 +192,7 @@ func TestGoodputOfAMeasurement(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		err := m.run(ctx, film{c.windows, c.ended, c.stop, cancel}, nil)
 		cancel()
-		if r := m.Result(); err != nil || math.Abs(r.Goodput-c.want) > 1e-9 {
+		if r := m.Result(&Job{}); err != nil || math.Abs(r.Goodput-c.want) > 1e-9 {
 			t.Errorf("%s: %v, goodput %v, want %v", name, err, r.Goodput, c.want)
 		}
 	}

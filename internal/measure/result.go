@@ -8,31 +8,55 @@ import (
 	"time"
 
 	"bakeoff/internal/load"
+	"bakeoff/internal/show"
 	"bakeoff/internal/stats"
 )
 
 // Result is what is printed as JSON. Rates are per second, over
 // duration_ns; goodput is that of the answers that came within it.
 type Result struct {
-	Planned int64 `json:"planned"`
-	Sent    int64 `json:"sent"`
-	OK      int64 `json:"ok"`
-	Bad     int64 `json:"bad"`
-	Timeout int64 `json:"timeout"`
-	Error   int64 `json:"error"`
-	Dropped int64 `json:"dropped"`
-	Late    int64 `json:"late"`
-	Queued  int64 `json:"queued"`
+	// What was asked for, by what, and when: URLs as they are asked for, the open model's rate per second (null in the
+	// closed one; of a ramp its points), the start of sending.
+	Method  string           `json:"method"`
+	URLs    []string         `json:"urls"`
+	Model   string           `json:"model"`
+	Rate    *float64         `json:"rate"`
+	Ramp    []load.RatePoint `json:"ramp,omitempty"`
+	Engine  string           `json:"engine"`
+	Version string           `json:"version"`
+	Start   time.Time        `json:"start"`
+	Planned int64            `json:"planned"`
+	Sent    int64            `json:"sent"`
+	OK      int64            `json:"ok"`
+	Bad     int64            `json:"bad"`
+	Timeout int64            `json:"timeout"`
+	Error   int64            `json:"error"`
+	Dropped int64            `json:"dropped"`
+	Late    int64            `json:"late"`
+	Queued  int64            `json:"queued"`
 	// Errors are those of Error by class, Status all whole answers by code.
-	Errors       map[string]int64 `json:"errors"`
-	Status       map[string]int64 `json:"status"`
-	Duration     int64            `json:"duration_ns"`
-	OfferedRate  float64          `json:"offered_rate"`
-	AchievedRate float64          `json:"achieved_rate"`
-	Goodput      float64          `json:"goodput"`
-	Response     times            `json:"response_time_ns"`
-	Service      times            `json:"service_time_ns"`
-	Lateness     times            `json:"lateness_ns"`
+	Errors map[string]int64 `json:"errors"`
+	// Examples are one failure of each class, in words, without secrets.
+	Examples     map[string]string `json:"error_examples"`
+	Status       map[string]int64  `json:"status"`
+	Duration     int64             `json:"duration_ns"`
+	OfferedRate  float64           `json:"offered_rate"`
+	AchievedRate float64           `json:"achieved_rate"`
+	Goodput      float64           `json:"goodput"`
+	Response     times             `json:"response_time_ns"`
+	Service      times             `json:"service_time_ns"`
+	Lateness     times             `json:"lateness_ns"`
+	// Those of ok answers alone.
+	OKResponse times `json:"ok_response_time_ns"`
+	OKService  times `json:"ok_service_time_ns"`
+	// Bytes of answers and requests, header and body, failed ones included.
+	Received       int64   `json:"received_bytes"`
+	Written        int64   `json:"written_bytes"`
+	ReceivedSecond float64 `json:"received_bytes_per_second"`
+	WrittenSecond  float64 `json:"written_bytes_per_second"`
+	Opened         int64   `json:"connections_opened"`
+	// ByURL is there where several were asked for.
+	ByURL []urlResult `json:"by_url,omitempty"`
 	// SamplesNeeded names every percentile that is null in one of the three,
 	// Censored every figure that is only a lower bound.
 	SamplesNeeded map[string]int64 `json:"samples_needed"`
@@ -125,14 +149,21 @@ func maxOf(h *stats.Histogram) time.Duration {
 	return greatest
 }
 
-// note writes the figures of a distribution into the result.
-func (r *Result) note(t *times, h *stats.Histogram) {
+// timesOf are the figures of a distribution that are known.
+func timesOf(h *stats.Histogram) (t times) {
 	places := []**int64{&t.Min, &t.Mean, &t.P50, &t.P90, &t.P95, &t.P99, &t.P999, &t.P9999, &t.Max}
 	for i, f := range figures(h) {
 		if f.known {
-			ns := int64(f.value)
-			*places[i] = &ns
+			*places[i] = new(int64(f.value))
 		}
+	}
+	return t
+}
+
+// note writes the figures of a distribution into the result.
+func (r *Result) note(t *times, h *stats.Histogram) {
+	*t = timesOf(h)
+	for _, f := range figures(h) {
 		if f.needs > 0 {
 			r.SamplesNeeded[f.name] = f.needs
 		}
@@ -142,10 +173,12 @@ func (r *Result) note(t *times, h *stats.Histogram) {
 	}
 }
 
-// Result sums the measurement up.
-func (m *Measurement) Result() Result {
+// Result sums the measurement of a job up.
+func (m *Measurement) Result(j *Job) Result {
 	b := m.total.Books
 	r := Result{
+		Method: j.method(), URLs: j.URLs, Model: m.phase.Model, Engine: j.Task.Engine, Version: j.Version, Start: m.began,
+		Received: m.total.Received, Written: m.total.Written, Opened: m.total.Opened, Examples: m.total.examples(),
 		Planned: b.Planned, Sent: b.Sent, OK: b.OK, Bad: b.Bad, Timeout: b.Timeout, Error: b.Error, Dropped: b.Dropped,
 		Late: b.Late, Queued: b.Queued, Errors: m.total.errors(), Status: map[string]int64{}, Duration: int64(m.passed),
 		SamplesNeeded: map[string]int64{}, Censored: []string{}, CPU: int64(m.total.CPU), Reasons: []string{},
@@ -155,7 +188,15 @@ func (m *Measurement) Result() Result {
 	}
 	if s := m.passed.Seconds(); s > 0 {
 		r.OfferedRate, r.AchievedRate, r.Goodput = float64(b.Planned)/s, float64(b.Sent)/s, m.total.Goodput()
+		r.ReceivedSecond, r.WrittenSecond = float64(r.Received)/s, float64(r.Written)/s
 	}
+	if m.phase.Model == load.Open {
+		if r.Ramp = m.phase.Profile; len(r.Ramp) == 0 {
+			r.Rate = &m.phase.Rate
+		}
+	}
+	r.OKResponse, r.OKService = timesOf(m.total.OKResponse()), timesOf(m.total.OKService())
+	r.ByURL = m.byURL(j)
 	r.note(&r.Response, m.total.Response)
 	r.note(&r.Service, m.total.Service)
 	r.note(&r.Lateness, m.total.Lateness)
@@ -197,6 +238,15 @@ func (t *tally) errors() map[string]int64 {
 	}
 	if out["other"] -= surplus; out["other"] <= 0 {
 		delete(out, "other")
+	}
+	return out
+}
+
+// examples are those of errors and time-outs; what only happened at the end of an interruption has none.
+func (t *tally) examples() map[string]string {
+	out := map[string]string{}
+	for class, words := range t.Examples {
+		out[class] = show.Inert(words)
 	}
 	return out
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,7 +22,9 @@ func WriteText(w io.Writer, j *Job, m *Measurement, r Result) error {
 	writeBooks(&b, r)
 	writeTimes(&b, m)
 	writeStatus(&b, j, m.total)
-	writeFailures(&b, m.total)
+	writeURLs(&b, j, m)
+	writeFailures(&b, j, m.total)
+	writeBytes(&b, r)
 	writeHealth(&b, m)
 	writeUses(&b, r.Agents)
 	_, err := io.WriteString(w, b.String())
@@ -69,10 +70,7 @@ func (j *Job) headline() string {
 			how += ", " + more.text
 		}
 	}
-	method := j.Task.Method
-	if method == "" {
-		method = http.MethodGet
-	}
+	method := j.method()
 	return method + " " + strings.Join(j.URLs, "\n"+method+" ") + "\n" + how + "\n"
 }
 
@@ -126,12 +124,25 @@ type column struct {
 	figures []figure
 }
 
+// columns are the distributions of a phase; those of ok answers alone where others are among them.
+func (m *Measurement) columns() []column {
+	service, response, late := column{"service time", figures(m.total.Service)}, column{"response time", figures(m.total.Response)}, column{"lateness", figures(m.total.Lateness)}
+	mixed := m.total.OKService() != nil && m.total.OKResponse() != nil && m.total.Response.Count() > m.total.Books.OK
+	okService, okResponse := column{"of ok answers", figures(m.total.OKService())}, column{"of ok answers", figures(m.total.OKResponse())}
+	switch open := m.phase.Model == load.Open; {
+	case open && mixed:
+		return []column{response, okResponse, service, okService, late}
+	case open:
+		return []column{response, service, late}
+	case mixed:
+		return []column{service, okService}
+	}
+	return []column{service}
+}
+
 // writeTimes prints the distributions side by side.
 func writeTimes(b *strings.Builder, m *Measurement) {
-	columns := []column{{"service time", figures(m.total.Service)}}
-	if m.phase.Model == load.Open {
-		columns = []column{{"response time", figures(m.total.Response)}, columns[0], {"lateness", figures(m.total.Lateness)}}
-	}
+	columns := m.columns()
 	b.WriteString("\n" + strings.Repeat(" ", 10))
 	for _, c := range columns {
 		fmt.Fprintf(b, "%16s", c.title)
@@ -185,7 +196,7 @@ func writeStatus(b *strings.Builder, j *Job, t *tally) {
 }
 
 // writeFailures prints what failed and whose doing it was.
-func writeFailures(b *strings.Builder, t *tally) {
+func writeFailures(b *strings.Builder, j *Job, t *tally) {
 	failed := t.errors()
 	if t.Books.Timeout > 0 {
 		failed["timeout"] = t.Books.Timeout
@@ -193,7 +204,7 @@ func writeFailures(b *strings.Builder, t *tally) {
 	var counts []count
 	for _, class := range slices.Sorted(maps.Keys(failed)) {
 		whose, means := fault(class)
-		counts = append(counts, count{class, failed[class], fmt.Sprintf("%-14s %s", faults()[whose], means)})
+		counts = append(counts, count{class, failed[class], fmt.Sprintf("%-14s %s%s", faults()[whose], means, j.flagOf(class))})
 	}
 	if n := t.Lost["loop"]; n > 0 {
 		counts = append(counts, count{"(not sent)", n, faults()[load.Ours] + " taken up too late"})
@@ -203,9 +214,36 @@ func writeFailures(b *strings.Builder, t *tally) {
 	}
 	b.WriteString("\nfailures, and whose they are\n")
 	writeCounts(b, counts)
+	if examples := t.examples(); len(examples) > 0 {
+		b.WriteString("  an example of each\n")
+		for _, class := range slices.Sorted(maps.Keys(examples)) {
+			fmt.Fprintf(b, "    %s: %s\n", class, examples[class])
+		}
+	}
 	if t.Unwritten > 0 {
 		fmt.Fprintf(b, "  of %s the request was not fully written\n", show.Count(t.Unwritten))
 	}
+}
+
+// flagOf names the flag whose limit a class of failures is about, or which mends it.
+func (j *Job) flagOf(class string) string {
+	switch class {
+	case "timeout":
+		return fmt.Sprintf(" (--timeout %v)", j.Phase.Timeout)
+	case "body too long":
+		return fmt.Sprintf(" (--max-body %d)", j.Phase.BodyLimit)
+	case "certificate":
+		return " (--cacert, --insecure; --cert and --key)"
+	case "descriptors":
+		return " (ulimit -n)"
+	}
+	return ""
+}
+
+// writeBytes prints what went over the connections.
+func writeBytes(b *strings.Builder, r Result) {
+	fmt.Fprintf(b, "\nreceived %s (%s/s), sent %s (%s/s), header and body\n",
+		show.Megabytes(float64(r.Received)), show.Megabytes(r.ReceivedSecond), show.Megabytes(float64(r.Written)), show.Megabytes(r.WrittenSecond))
 }
 
 // faults names those whose doing a failure is.

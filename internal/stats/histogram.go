@@ -89,6 +89,21 @@ func (h *Histogram) Merge(o *Histogram) {
 	h.clamped += o.clamped
 }
 
+// answeredBut is a histogram of the samples that are neither censored nor in o, of which all are in h.
+func (h *Histogram) answeredBut(o *Histogram) *Histogram {
+	out := NewHistogram()
+	without := map[time.Duration]int64{}
+	for value, n := range o.Each {
+		without[value] += n
+	}
+	for value, n := range h.Each {
+		if left := n - without[value]; left > 0 {
+			out.RecordN(value, left)
+		}
+	}
+	return out
+}
+
 // Reset empties the histogram.
 func (h *Histogram) Reset() {
 	h.hdr.Reset()

@@ -22,15 +22,25 @@ type Window struct {
 	Hits      int64            `json:"hits"`                // answers expected to exist
 	Misses    int64            `json:"misses"`              // answers expected not to exist
 	Opened    int64            `json:"opened"`              // connections opened
+	// Examples are one failure of each class of errors, in words, without secrets.
+	Examples map[string]string `json:"examples,omitempty"`
+	// Received and Written are bytes of answers and requests, header and body; 0 where they were not counted. Those of
+	// failed ones are among them. With TLS and HTTP/1.1 they are those of HTTP, with HTTP/2 those of the connection.
+	Received int64 `json:"received_bytes,omitempty"`
+	Written  int64 `json:"written_bytes,omitempty"`
 	// Response is from the intended time, Service from the actual send, both
 	// to the last byte; Lateness from the intended time to being taken up. Errors are outside, time-outs and
 	// drops inside. Where Lateness was not measured, Books.Late and Books.Queued were not either.
 	Response *Histogram `json:"response,omitempty"`
 	Service  *Histogram `json:"service,omitempty"`
 	Lateness *Histogram `json:"lateness,omitempty"`
+	// BadResponse and BadService are the part of Response and Service that is of bad answers; nil where there is none.
+	BadResponse *Histogram `json:"bad_response,omitempty"`
+	BadService  *Histogram `json:"bad_service,omitempty"`
 	// Replicas counts answers by the replica named in the answer header
 	// X-Bakeoff-Replica, and with several URLs those without it by host and port.
 	Replicas  map[string]Replica `json:"replicas,omitempty"`
+	URLs      map[int]URL        `json:"urls,omitempty"`        // by index, where several were asked for and each is counted
 	InFlight  *float64           `json:"in_flight_s,omitempty"` // integral of requests in flight, seconds
 	ErrorTime float64            `json:"error_time_s"`          // sum of sent-to-end times of requests without a value in the histogram: errors and time-outs
 	CPU       time.Duration      `json:"cpu_ns"`                // of the whole agent process, user + system
@@ -43,6 +53,17 @@ type Replica struct {
 	Answers int64      `json:"answers"`
 	Errors  int64      `json:"errors"` // answers that were not ok
 	Service *Histogram `json:"service,omitempty"`
+}
+
+// URL is what an agent saw of one of several URLs.
+type URL struct { // what was sent is the sum of the four
+	OK       int64         `json:"ok"`
+	Bad      int64         `json:"bad,omitempty"`
+	Timeout  int64         `json:"timeout,omitempty"`
+	Error    int64         `json:"error,omitempty"`
+	Status   map[int]int64 `json:"status,omitempty"`
+	Response *Histogram    `json:"response,omitempty"`
+	Service  *Histogram    `json:"service,omitempty"`
 }
 
 // A server chooses the names of replicas and, in part, of outcomes: a sum keeps so many
@@ -70,6 +91,11 @@ func (w *Window) Merge(o Window) {
 	w.Hits += o.Hits
 	w.Misses += o.Misses
 	w.Opened += o.Opened
+	w.mergeExamples(o.Examples)
+	w.Received += o.Received
+	w.Written += o.Written
+	w.BadResponse, w.BadService = either(w.BadResponse, o.BadResponse), either(w.BadService, o.BadService)
+	w.mergeURLs(o.URLs)
 	w.Response = joined(w.Response, o.Response)
 	w.Service = joined(w.Service, o.Service)
 	w.Lateness = joined(w.Lateness, o.Lateness)
@@ -98,6 +124,52 @@ func (w *Window) mergeReplicas(o map[string]Replica) {
 	}
 }
 
+func (w *Window) mergeURLs(o map[int]URL) {
+	if w.URLs == nil && len(o) > 0 {
+		w.URLs = map[int]URL{}
+	}
+	for index, u := range o {
+		sum, seen := w.URLs[index]
+		if !seen {
+			sum.Response, sum.Service = emptyLike(u.Response), emptyLike(u.Service)
+		}
+		sum.OK += u.OK
+		sum.Bad += u.Bad
+		sum.Timeout += u.Timeout
+		sum.Error += u.Error
+		addCounts(&sum.Status, u.Status)
+		sum.Response, sum.Service = joined(sum.Response, u.Response), joined(sum.Service, u.Service)
+		w.URLs[index] = sum
+	}
+}
+
+// mergeExamples keeps one example of each class, whatever the order.
+func (w *Window) mergeExamples(o map[string]string) {
+	for class, words := range o {
+		class = known(w.Examples, class)
+		if first, seen := w.Examples[class]; seen && first <= words {
+			continue
+		}
+		if w.Examples == nil {
+			w.Examples = map[string]string{}
+		}
+		w.Examples[class] = words
+	}
+}
+
+// OKResponse is the part of Response that is of ok answers; nil where it is not known.
+func (w *Window) OKResponse() *Histogram { return w.okOf(w.Response, w.BadResponse) }
+
+// OKService is the part of Service that is of ok answers; nil where it is not known.
+func (w *Window) OKService() *Histogram { return w.okOf(w.Service, w.BadService) }
+
+func (w *Window) okOf(all, bad *Histogram) *Histogram {
+	if all == nil || bad.Count() != w.Books.Bad {
+		return nil
+	}
+	return all.answeredBut(bad)
+}
+
 func (w *Window) mergeInFlight(o *float64) {
 	if w.InFlight == nil || o == nil {
 		w.InFlight = nil
@@ -122,6 +194,17 @@ func joined(h, o *Histogram) *Histogram {
 		return nil
 	}
 	h.Merge(o)
+	return h
+}
+
+// either adds o to h, which is made where it is needed: nil stands for no sample.
+func either(h, o *Histogram) *Histogram {
+	if h == nil && o != nil {
+		h = NewHistogram()
+	}
+	if o != nil {
+		h.Merge(o)
+	}
 	return h
 }
 

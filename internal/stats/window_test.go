@@ -24,6 +24,9 @@ func anyWindow(t *rapid.T, second int) Window {
 		Response: histogramOf(anySamples(t, "response")), Service: histogramOf(anySamples(t, "service")), Lateness: histogramOf(anySamples(t, "lateness")),
 		Replicas: map[string]Replica{"a-" + rapid.SampledFrom([]string{"1", "2"}).Draw(t, "replica"): {Answers: count("answers"), Errors: count("errors"), Service: histogramOf(anySamples(t, "replica's"))}},
 		InFlight: new(float64(count("in flight")) / 4), ErrorTime: float64(count("error time")) / 4, CPU: time.Duration(count("cpu")), GCPause: time.Duration(count("pause")),
+		Received: count("received"), Written: count("written"), Examples: map[string]string{"reset": rapid.SampledFrom([]string{"by a", "by b"}).Draw(t, "example")},
+		BadResponse: rapid.SampledFrom([]*Histogram{nil, histogramOf([]sample{{1e6, false}})}).Draw(t, "bad response"), BadService: histogramOf(anySamples(t, "bad service")),
+		URLs:      map[int]URL{rapid.IntRange(0, 2).Draw(t, "url"): {OK: count("url's ok"), Status: map[int]int64{200: count("url's status")}, Response: histogramOf(anySamples(t, "url's response")), Service: histogramOf(anySamples(t, "url's service"))}},
 		Resources: &Resources{Descriptors: count("descriptors"), DescriptorLimit: 1000, Cores: 2, PortLow: 1, PortHigh: 9, Stopped: count("stopped"), Stolen: count("stolen")},
 	}
 }
@@ -79,6 +82,8 @@ func TestNoFieldIsForgotten(t *testing.T) {
 		Begin: 3 * time.Second, Length: time.Second, Books: Books{1, 2, 3, 4, 5, 6, 7, 8, 9},
 		Outcomes: map[string]int64{"reset": 1}, Status: map[int]int64{200: 2}, Lost: map[string]int64{"loop": 3},
 		Unwritten: 4, Checked: 5, Hits: 6, Misses: 7, Opened: 8, Response: one(), Service: one(), Lateness: one(),
+		Examples: map[string]string{"reset": "by peer"}, Received: 26, Written: 27, BadResponse: one(), BadService: one(),
+		URLs:     map[int]URL{1: {28, 29, 30, 31, map[int]int64{200: 33}, one(), one()}},
 		Replicas: map[string]Replica{"a": {9, 10, one()}}, InFlight: new(11.5), ErrorTime: 12.5, CPU: 13, GCPause: 14,
 		Resources: &Resources{Descriptors: 15, DescriptorLimit: 16, Ports: 17, PortLow: 18, PortHigh: 19, TimeWait: 20, Cores: 21, Stopped: 22, Starved: 23, Throttled: 24, Stolen: 25},
 	}
@@ -220,5 +225,35 @@ func TestTotalsExact(t *testing.T) {
 	sum.Add(Window{Books: Books{Dropped: 1}})
 	if err := sum.Exact(); err != nil {
 		t.Error(err)
+	}
+}
+
+// Times of ok answers are those of all answers less the bad ones', and unknown where those were not kept.
+func TestTimesOfOKAnswers(t *testing.T) {
+	w := Window{Books: Books{OK: 3, Bad: 2, Timeout: 1}, Response: NewHistogram(), Service: NewHistogram(), BadResponse: NewHistogram(), BadService: NewHistogram()}
+	for i, ms := range []int64{10, 20, 30, 20, 500} {
+		w.Response.Record(time.Duration(ms * 1e6))
+		w.Service.Record(time.Duration(ms * 1e6))
+		if i > 2 {
+			w.BadResponse.Record(time.Duration(ms * 1e6))
+			w.BadService.Record(time.Duration(ms * 1e6))
+		}
+	}
+	w.Response.RecordOver(time.Second)
+	for _, h := range []*Histogram{w.OKResponse(), w.OKService()} {
+		if h.Count() != 3 || h.Over() != 0 || h.Max().Round(time.Millisecond) != 30*time.Millisecond || h.Mean().Round(time.Millisecond) != 20*time.Millisecond {
+			t.Errorf("%d times, %d over, mean %v, max %v", h.Count(), h.Over(), h.Mean(), h.Max())
+		}
+	}
+	if w.Response.Count() != 6 {
+		t.Error("the whole has changed")
+	}
+	w.BadService = nil
+	if h := w.OKService(); h != nil {
+		t.Errorf("%d times are known of bad answers that nobody kept", h.Count())
+	}
+	w.Books.Bad = 0
+	if h := w.OKService(); h.Count() != w.Service.Count() {
+		t.Errorf("%d of %d", h.Count(), w.Service.Count())
 	}
 }
