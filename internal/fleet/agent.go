@@ -90,6 +90,8 @@ type agent struct {
 type order struct {
 	prepare *prepare
 	start   *start
+	slice   *slice
+	finish  *finish
 }
 
 // Agent connects to the controller, does what it says, and returns nil when
@@ -211,9 +213,9 @@ func (a *agent) handle(m message, beats *beats) error {
 			a.lease.renew(sent.Sub(a.lease.base))
 			a.clock.learn(sent, time.Now(), m.Beat.Clock)
 		}
-	case m.Prepare != nil, m.Start != nil:
+	case m.Prepare != nil, m.Start != nil, m.Slice != nil, m.Finish != nil:
 		select {
-		case a.orders <- order{m.Prepare, m.Start}:
+		case a.orders <- order{m.Prepare, m.Start, m.Slice, m.Finish}:
 		default:
 			return errors.New("too many orders at once")
 		}

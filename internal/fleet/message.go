@@ -31,6 +31,9 @@ type message struct {
 	Prepare *prepare `json:"prepare,omitempty"`
 	Ready   *ready   `json:"ready,omitempty"`
 	Start   *start   `json:"start,omitempty"`
+	Slice   *slice   `json:"slice,omitempty"`
+	Sliced  *sliced  `json:"sliced,omitempty"`
+	Finish  *finish  `json:"finish,omitempty"`
 	Window  *window  `json:"window,omitempty"`
 	Done    *done    `json:"done,omitempty"`
 	Stop    *stop    `json:"stop,omitempty"`
@@ -80,6 +83,7 @@ type prepare struct {
 	Engine   string          `json:"engine"`
 	Contract string          `json:"contract"`
 	Workload json.RawMessage `json:"workload,omitempty"`
+	Sliced   bool            `json:"sliced,omitempty"` // it is carried out slice by slice, until finish
 }
 
 // ready says that the agent only waits for the start, or why it cannot.
@@ -92,6 +96,27 @@ type ready struct {
 type start struct {
 	Run int64 `json:"run"`
 	At  int64 `json:"at_unix_ns"`
+}
+
+// slice asks for one stretch of a sliced phase; At is its common start by the controller's wall clock.
+type slice struct {
+	Run    int64         `json:"run"`
+	At     int64         `json:"at_unix_ns"`
+	Begin  time.Duration `json:"begin_ns"`
+	Length time.Duration `json:"length_ns"`
+	RunIn  time.Duration `json:"run_in_ns,omitempty"`
+}
+
+// sliced says that all of a slice is over, and its windows are sent.
+type sliced struct {
+	Run   int64         `json:"run"`
+	Late  time.Duration `json:"late_ns,omitempty"` // by so much the agent missed the common start
+	Error string        `json:"error,omitempty"`
+}
+
+// finish ends a sliced phase; the answer is done.
+type finish struct {
+	Run int64 `json:"run"`
 }
 
 // window is one stats.Window; Sequence counts an agent's windows of one epoch from 1.

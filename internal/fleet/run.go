@@ -125,6 +125,7 @@ type member struct {
 	session *session
 	report  AgentReport
 	ready   bool
+	sliced  bool // it has carried out the slice under way
 	ended   bool // done or lost
 }
 
@@ -141,6 +142,8 @@ type phase struct {
 	stopping bool
 	deadline time.Time // when those who have not ended are given up
 	overdue  string    // what they failed to do by then
+	turns    *Turns    // that it takes part in; nil: it is carried out at a stretch
+	late     time.Duration
 }
 
 // Run has all agents run the task as one and calls sink from this goroutine
@@ -218,7 +221,7 @@ func (p *phase) share(s load.Share) *prepare {
 	t := p.task
 	return &prepare{
 		Run: p.number, URLs: t.URLs, Dial: t.Dial, Header: t.Header, TLS: t.TLS, Method: t.Method, Body: t.Body, BodyFile: t.BodyFile, Phase: t.Phase,
-		Share: s, Seed: t.Seed, Engine: t.Engine, Contract: t.Contract, Workload: t.Workload,
+		Share: s, Seed: t.Seed, Engine: t.Engine, Contract: t.Contract, Workload: t.Workload, Sliced: p.turns != nil,
 	}
 }
 
@@ -298,6 +301,8 @@ func (p *phase) handle(m *member, e message) error {
 		return p.onReady(m, e.Ready)
 	case e.Window != nil:
 		return p.onWindow(m, e.Window)
+	case e.Sliced != nil:
+		return p.onSliced(m, e.Sliced)
 	case e.Done != nil:
 		return p.onDone(m, e.Done)
 	}

@@ -29,15 +29,24 @@ type cached struct {
 func (a *agent) work(ctx context.Context) {
 	var cache cached
 	var next *job
+	turns := turns{}
+	defer turns.drop(func(int64) bool { return true })
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case o := <-a.orders:
 			switch {
+			case o.prepare != nil && o.prepare.Sliced:
+				turns.drop(a.calledOff)
+				a.join(ctx, turns, o.prepare, &cache)
 			case o.prepare != nil:
 				next = a.prepare(ctx, o.prepare, &cache)
-			case next != nil && o.start.Run == next.run:
+			case o.slice != nil:
+				a.takeTurn(ctx, turns[o.slice.Run], o.slice)
+			case o.finish != nil:
+				a.leave(ctx, turns, o.finish.Run)
+			case next != nil && o.start != nil && o.start.Run == next.run:
 				a.perform(ctx, next, o.start.At)
 				next = nil
 			}

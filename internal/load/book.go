@@ -28,11 +28,13 @@ type book struct {
 	since    int64   // up to when it is integrated
 	used     use
 	statuses [1000]int64 // of the current window's answers
+	slice    *sliced     // nil: a window per second
 
 	response, service, lateness *stats.Recorder
 	badResponse, badService     *stats.Histogram       // of the current window; nil: no bad answer
 	urls                        []stats.URL            // of the current window; nil: URLs are not told apart
 	explain                     func(r *result) string // why a request failed
+	replicas                    map[string]stats.Replica
 }
 
 func newBook(j *Job, measure func() use) book {
@@ -188,6 +190,9 @@ func (b *book) answered(r *result, service time.Duration) {
 		b.bad(r, service)
 	}
 	if r.replica != "" {
+		if b.replicas == nil {
+			b.replicas = map[string]stats.Replica{}
+		}
 		b.replica(r.replica, ok, service)
 	}
 }
@@ -239,15 +244,11 @@ func (b *book) url(r *result) {
 }
 
 func (b *book) replica(name string, ok bool, service time.Duration) {
-	w := &b.window
-	r, seen := w.Replicas[name]
+	r, seen := b.replicas[name]
 	if !seen {
-		if w.Replicas == nil {
-			w.Replicas = map[string]stats.Replica{}
-		}
-		if len(w.Replicas) >= maxReplicas {
+		if len(b.replicas) >= maxReplicas {
 			name = classOther
-			r, seen = w.Replicas[name]
+			r, seen = b.replicas[name]
 		}
 		if !seen {
 			r.Service = stats.NewHistogram()
@@ -258,11 +259,15 @@ func (b *book) replica(name string, ok bool, service time.Duration) {
 		r.Errors++
 	}
 	r.Service.Record(service)
-	w.Replicas[name] = r
+	b.replicas[name] = r
 }
 
 // roll closes all windows before now's.
 func (b *book) roll(now int64) {
+	if b.slice != nil {
+		b.turnTo(now)
+		return
+	}
 	for end := int64(b.window.End()); now >= end; end = int64(b.window.End()) {
 		b.integrate(end)
 		b.close()
@@ -272,9 +277,17 @@ func (b *book) roll(now int64) {
 
 // close puts the current window with the full ones and begins the next.
 func (b *book) close() {
+	b.settle()
+	b.unload(&b.window)
+	b.closed = append(b.closed, b.window)
+	b.window = windowFrom(b.window.End(), b.sending)
+}
+
+// settle moves what was counted outside the current window into it.
+func (b *book) settle() {
 	w := &b.window
 	used := b.measure()
-	w.CPU, w.GCPause = used.cpu-b.used.cpu, used.pause-b.used.pause
+	w.CPU, w.GCPause = w.CPU+used.cpu-b.used.cpu, w.GCPause+used.pause-b.used.pause
 	b.used = used
 	for status, n := range b.statuses {
 		if n > 0 {
@@ -282,8 +295,15 @@ func (b *book) close() {
 		}
 	}
 	clear(b.statuses[:])
+	if w.InFlight == nil {
+		w.InFlight = new(float64)
+	}
+	*w.InFlight, b.held = *w.InFlight+b.held, 0
+}
+
+// unload moves the histograms into a window.
+func (b *book) unload(w *stats.Window) {
 	w.Response, w.Service, w.Lateness = b.response.Drain(), b.service.Drain(), b.lateness.Drain()
-	w.InFlight, b.held = new(b.held), 0
 	w.BadResponse, w.BadService, b.badResponse, b.badService = b.badResponse, b.badService, nil, nil
 	for i, u := range b.urls {
 		if u.Service == nil {
@@ -295,8 +315,7 @@ func (b *book) close() {
 		w.URLs[i] = u
 	}
 	clear(b.urls)
-	b.closed = append(b.closed, *w)
-	b.window = windowFrom(w.End(), b.sending)
+	w.Replicas, b.replicas = b.replicas, nil
 }
 
 // integrate adds the requests in flight from since to now.

@@ -141,6 +141,34 @@ type Job struct {
 	byStatus ByStatus // likewise
 }
 
+// Slice is one stretch of a phase's load. The phase's own time, in which all books are kept, stands still
+// between two slices.
+type Slice struct {
+	Start  time.Time     `json:"start"`     // the common start
+	Begin  time.Duration `json:"begin_ns"`  // of the phase's time
+	Length time.Duration `json:"length_ns"` // sending ends then; all that is in flight is awaited
+	// RunIn, closed model: what happens in so much of the beginning is booked aside, for the
+	// connections start all at once.
+	RunIn time.Duration `json:"run_in_ns"`
+}
+
+// A Slicer is an Engine that also carries out a phase slice by slice.
+type Slicer interface {
+	Engine
+	// Slices makes the job ready. Its Start counts for nothing.
+	Slices(ctx context.Context, job Job) (Slices, error)
+}
+
+// Slices are a phase under way. Connections stay open between two slices.
+type Slices interface {
+	// Run carries out one slice and hands its windows to emit, that of the counted time last. Histograms
+	// are handed on with the last window of about a second. It returns when the last answer or time-out
+	// has come. What becomes of it when ctx ends is as in Engine.Run.
+	Run(ctx context.Context, s Slice, emit func(stats.Window)) error
+	// Close closes the connections.
+	Close()
+}
+
 // An Engine runs one phase at a time.
 type Engine interface {
 	// Run executes the job and calls emit once per second from one goroutine,

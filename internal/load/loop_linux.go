@@ -128,10 +128,13 @@ func (l *loop) now() int64 {
 func (l *loop) work() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	defer l.thread.Store(0)
 	// The kernel may otherwise delay every wake-up by 50 us to save power.
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1000, 0, 0, 0)
 	l.thread.Store(int64(unix.Gettid()))
-	defer l.closeAll()
+	if !l.run.sliced {
+		defer l.closeAll()
+	}
 	var out *lookout
 	if l.watch != nil {
 		out = l.watch.lookout()
@@ -185,7 +188,7 @@ func (l *loop) handle(ev *unix.EpollEvent) {
 	}
 	if c := l.conns[ev.Fd]; c.fd >= 0 && c.generation == ev.Pad {
 		c.event(ev.Events)
-		if l.more && l.next.intended <= l.clock && !l.over {
+		if l.more && l.next.intended <= l.clock && l.clock >= l.run.begin && !l.over {
 			l.arrive()
 		}
 	}
@@ -198,7 +201,7 @@ func (l *loop) turn() (wake int64, more bool) {
 		return 0, false
 	}
 	l.expire(l.clock)
-	if !l.over {
+	if !l.over && l.now() >= l.run.begin {
 		l.arrive()
 		l.dispatch()
 	}
@@ -224,6 +227,9 @@ func (l *loop) turn() (wake int64, more bool) {
 
 // nextDue is when something is to be sent, dropped or ended.
 func (l *loop) nextDue(now int64) int64 {
+	if now < l.run.begin {
+		return l.run.begin
+	}
 	wake := l.run.end
 	if l.closed {
 		if l.begun < len(l.conns) {
@@ -237,18 +243,25 @@ func (l *loop) nextDue(now int64) int64 {
 		return wake
 	}
 	if l.waiting > 0 {
-		wake = l.run.end + int64(endGrace)
+		if !l.run.sliced {
+			wake = l.run.end + int64(endGrace)
+		} else if now >= l.run.end {
+			wake = now + int64(time.Hour)
+		}
 		for i := range l.queues {
 			if backlog := &l.queues[i].backlog; backlog.len() > 0 {
 				wake = min(wake, backlog.head().intended+int64(l.run.job.Phase.Timeout))
 			}
 		}
 	}
-	if l.more {
+	if l.pending() {
 		wake = min(wake, l.next.intended)
 	}
 	return wake
 }
+
+// pending tells whether another arrival is to be taken up before the sending ends.
+func (l *loop) pending() bool { return l.more && l.next.intended < l.run.end }
 
 // expire ends requests and drops arrivals that have waited for the time-out.
 func (l *loop) expire(now int64) {
@@ -284,7 +297,7 @@ func (l *loop) arrive() {
 		l.arriveClosed()
 		return
 	}
-	for now := l.now(); l.more && l.next.intended <= now && !l.run.stopped.Load(); l.advance() {
+	for now := l.now(); l.pending() && l.next.intended <= now && !l.run.stopped.Load(); l.advance() {
 		l.ledger.book.planned(now)
 		q := &l.queues[l.run.spread.origins[l.next.url].server]
 		if len(q.idle) > 0 && q.backlog.len() == 0 {
@@ -319,12 +332,12 @@ func (l *loop) arriveClosed() {
 // dispatch sends what waits on connections that are free.
 func (l *loop) dispatch() {
 	for l.ready.len() > 0 && !l.over {
-		d := l.ready.pop()
 		now := l.now()
 		if now >= l.run.end || !l.permitted() {
-			l.over = true
+			l.over = true // what is ready is sent in the next slice
 			return
 		}
+		d := l.ready.pop()
 		l.ledger.book.planned(now)
 		l.ledger.book.taken(now, now-d.at, false)
 		d.conn.begin(arrival{n: d.conn.n, intended: d.at, url: l.run.spread.closed(d.conn.server, d.conn.number, d.conn.n)}, now)
@@ -346,7 +359,7 @@ func (l *loop) send(c *rawConn, a arrival, now int64) {
 	switch {
 	case !l.permitted():
 		lost = lostPermit
-	case now > l.run.end+int64(lateGrace), now > a.intended+int64(l.run.job.Phase.Timeout):
+	case now > l.run.end+int64(lateGrace) && !l.run.sliced, now > a.intended+int64(l.run.job.Phase.Timeout):
 		lost = lostLoop
 	default:
 		c.begin(a, now)
@@ -385,7 +398,7 @@ func (l *loop) finish(now int64) {
 	if l.waiting > 0 {
 		last += int64(endGrace)
 	}
-	if !barred && (now < last || l.more) {
+	if !barred && (now < last || l.pending() || l.run.sliced && l.waiting > 0) {
 		return
 	}
 	l.over = true
@@ -417,5 +430,16 @@ func (l *loop) closeAll() {
 			l.kept++
 		}
 		c.close()
+	}
+}
+
+// again makes the loop ready for a slice: connections that were ready when the one before ended are due at its begin.
+func (l *loop) again(s Slice) {
+	l.ledger.begin(s)
+	l.over = false
+	for range l.ready.len() {
+		d := l.ready.pop()
+		d.at = int64(s.Begin)
+		l.ready.push(d)
 	}
 }

@@ -51,7 +51,9 @@ func (p place) own() place {
 type rawRun struct {
 	job     Job
 	start   time.Time
+	begin   int64 // of the slice; 0 without slices
 	end     int64
+	sliced  bool
 	spread  *spread
 	places  []place // by server
 	prepare func(fd int) error
@@ -71,13 +73,24 @@ func (e *Raw) Run(ctx context.Context, job Job, emit func(stats.Window)) error {
 	defer moreProcessors(-len(r.loops))
 	out := emission{start: r.start, sending: job.Phase.Duration, atLeast: r.atLeast, watch: newWatch(r.start, r.held, r.threads)}
 	r.loops[0].watch = out.watch // what keeps one away keeps all
+	var watched <-chan struct{}
+	out.ended, watched = r.work(ctx)
+	for _, l := range r.loops {
+		out.ledgers = append(out.ledgers, l.ledger)
+	}
+	out.run(emit)
+	<-watched
+	return r.result(ctx)
+}
+
+// work lets all loops work. The channels are closed when they have ended, and when nobody looks after ctx any more.
+func (r *rawRun) work(ctx context.Context) (ended, watched chan struct{}) {
 	var all sync.WaitGroup
 	for _, l := range r.loops {
 		all.Go(l.work)
 	}
-	finished := make(chan struct{})
-	go func() { all.Wait(); close(finished) }()
-	watched := make(chan struct{})
+	ended, watched = make(chan struct{}), make(chan struct{})
+	go func() { all.Wait(); close(ended) }()
 	go func() {
 		defer close(watched)
 		select {
@@ -86,15 +99,14 @@ func (e *Raw) Run(ctx context.Context, job Job, emit func(stats.Window)) error {
 			for _, l := range r.loops {
 				l.poll.kick()
 			}
-		case <-finished:
+		case <-ended:
 		}
 	}()
-	out.ended = finished
-	for _, l := range r.loops {
-		out.ledgers = append(out.ledgers, l.ledger)
-	}
-	out.run(emit)
-	<-watched
+	return ended, watched
+}
+
+// result is the error by which the loops ended.
+func (r *rawRun) result(ctx context.Context) error {
 	if r.stopped.Load() {
 		return ctx.Err()
 	}
@@ -104,6 +116,64 @@ func (e *Raw) Run(ctx context.Context, job Job, emit func(stats.Window)) error {
 		}
 	}
 	return nil
+}
+
+// rawSlices is a phase under way, slice by slice.
+type rawSlices struct{ *rawRun }
+
+// Slices makes the job ready; see Slicer.
+func (e *Raw) Slices(ctx context.Context, job Job) (Slices, error) {
+	r, err := e.newRun(ctx, &job)
+	if err != nil {
+		return nil, err
+	}
+	r.sliced = true
+	moreProcessors(len(r.loops))
+	restCollector()
+	return &rawSlices{r}, nil
+}
+
+// Run carries out one slice; see Slices.
+func (s *rawSlices) Run(ctx context.Context, slice Slice, emit func(stats.Window)) error {
+	r := s.rawRun
+	r.start = monotonic(slice.Start).Add(-slice.Begin)
+	r.begin, r.end = int64(slice.Begin), int64(slice.Begin+slice.Length)
+	watch := newWatch(r.start, r.held, r.threads)
+	r.loops[0].watch = watch
+	for _, l := range r.loops {
+		l.again(slice)
+	}
+	ended, watched := r.work(ctx)
+	<-ended
+	<-watched
+	now := max(int64(time.Since(r.start)), r.begin)
+	var sum []stats.Window
+	for _, l := range r.loops {
+		windows := l.ledger.over(now, slice.Begin+slice.Length >= r.job.Phase.Duration)
+		if sum == nil {
+			sum = windows
+			continue
+		}
+		for i := range sum {
+			sum[i].Merge(windows[i])
+		}
+	}
+	tuneCollector()
+	watch.fill(sum)
+	for _, w := range sum {
+		emit(w)
+	}
+	return r.result(ctx)
+}
+
+// Close closes the connections; see Slices.
+func (s *rawSlices) Close() {
+	for _, l := range s.loops {
+		l.closeAll()
+	}
+	s.close()
+	wakeCollector()
+	moreProcessors(-len(s.loops))
 }
 
 // newRun checks the job and builds the loops.

@@ -10,18 +10,30 @@ type Totals struct {
 	Windows int64         // how many were added
 	Sending time.Duration // how long the phase sends; answers after that are no goodput
 
-	inTime  int64         // ok answers in the windows that lie wholly within Sending
-	covered time.Duration // up to the end of the last of those
+	inTime  int64                           // ok answers in the windows that lie wholly within Sending and are not aside
+	covered time.Duration                   // up to the end of the last of those
+	aside   map[time.Duration]time.Duration // length of each stretch aside by its begin: it is the same for all agents
 }
 
 // Add adds a window.
 func (t *Totals) Add(w Window) {
 	t.join(w)
 	t.Windows++
-	if w.Length > 0 && w.End() <= t.Sending {
+	switch {
+	case w.Length == 0 || w.End() > t.Sending:
+	case w.Aside:
+		t.setAside(w.Begin, w.Length)
+	default:
 		t.inTime += w.Books.OK
 		t.covered = max(t.covered, w.End())
 	}
+}
+
+func (t *Totals) setAside(begin, length time.Duration) {
+	if t.aside == nil {
+		t.aside = map[time.Duration]time.Duration{}
+	}
+	t.aside[begin] = max(t.aside[begin], length)
 }
 
 // Merge adds the totals of other agents of the same phase.
@@ -33,12 +45,15 @@ func (t *Totals) Merge(o Totals) {
 	t.Windows += o.Windows
 	t.inTime += o.inTime
 	t.covered = max(t.covered, o.covered)
+	for begin, length := range o.aside {
+		t.setAside(begin, length)
+	}
 }
 
 // join adds to the sum. The first window says what is measured.
 func (t *Totals) join(w Window) {
 	if t.Windows == 0 {
-		t.Begin, t.Length = w.Begin, w.Length
+		t.Begin, t.Length, t.Aside = w.Begin, w.Length, w.Aside
 		t.Response, t.Service, t.Lateness = emptyLike(w.Response), emptyLike(w.Service), emptyLike(w.Lateness)
 		if w.InFlight != nil {
 			t.InFlight = new(float64)
@@ -55,7 +70,13 @@ func (t *Totals) join(w Window) {
 // longer than the time they would be divided by. A window that reaches beyond the end is left out
 // with its time; where every window does, all answers count. 0 where Sending is not known.
 func (t *Totals) Goodput() float64 {
-	switch over := min(t.covered, t.Sending); {
+	over := min(t.covered, t.Sending)
+	for begin, length := range t.aside {
+		if begin < t.covered {
+			over -= length
+		}
+	}
+	switch {
 	case over > 0:
 		return float64(t.inTime) / over.Seconds()
 	case t.Sending > 0:

@@ -13,6 +13,7 @@ import (
 type Window struct {
 	Begin     time.Duration    `json:"begin_ns"` // since the phase's start
 	Length    time.Duration    `json:"length_ns"`
+	Aside     bool             `json:"aside,omitempty"` // of a slice: its run-in and what came after its end; booked, but in no rate
 	Books     Books            `json:"books"`
 	Outcomes  map[string]int64 `json:"outcomes,omitempty"`  // class of each answer or failure that is not ok, such as "reset", "refused", "status 500", "wrong id"
 	Status    map[int]int64    `json:"status,omitempty"`    // whole answers by status code
@@ -82,6 +83,7 @@ func (w *Window) Merge(o Window) {
 	end := max(w.End(), o.End())
 	w.Begin = min(w.Begin, o.Begin)
 	w.Length = end - w.Begin
+	w.Aside = w.Aside && o.Aside
 	w.Books.Add(o.Books)
 	addNamed(&w.Outcomes, o.Outcomes)
 	addCounts(&w.Status, o.Status)

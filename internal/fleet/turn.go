@@ -1,0 +1,103 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"bakeoff/internal/load"
+	"bakeoff/internal/stats"
+)
+
+// turns are an agent's sliced phases under way, by number.
+type turns map[int64]*turn
+
+// turn is one of them.
+type turn struct {
+	slices load.Slices
+	done   done // what its windows add up to so far
+}
+
+// drop closes the phases that are no longer wanted.
+func (t turns) drop(unwanted func(run int64) bool) {
+	for run, one := range t {
+		if unwanted(run) {
+			one.slices.Close()
+			delete(t, run)
+		}
+	}
+}
+
+// calledOff tells whether the controller has called a phase off.
+func (a *agent) calledOff(run int64) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return run <= a.called
+}
+
+// join readies a sliced phase and says ready, or why not.
+func (a *agent) join(ctx context.Context, open turns, p *prepare, cache *cached) {
+	r := &ready{Run: p.Run}
+	slices, err := a.open(ctx, p, cache)
+	if err != nil {
+		r.Error = err.Error()
+	} else {
+		open[p.Run] = &turn{slices: slices, done: done{Run: p.Run, Timing: timing{First: -1, Due: -1}}}
+	}
+	a.post(ctx, message{Ready: r})
+}
+
+func (a *agent) open(ctx context.Context, p *prepare, cache *cached) (load.Slices, error) {
+	j, err := a.build(p, cache)
+	if err != nil {
+		return nil, err
+	}
+	engine, ok := j.engine.(load.Slicer)
+	if !ok {
+		return nil, fmt.Errorf("the engine %q cannot take turns", p.Engine)
+	}
+	j.job.Permit = func() bool { return a.sending.Load() == p.Run && a.lease.valid() }
+	return engine.Slices(ctx, j.job)
+}
+
+// takeTurn carries out one slice. One of a phase that is not under way is answered as failed.
+func (a *agent) takeTurn(ctx context.Context, t *turn, s *slice) {
+	end := &sliced{Run: s.Run}
+	if t == nil {
+		end.Error = "the phase is not under way"
+		a.post(ctx, message{Sliced: end})
+		return
+	}
+	running, halt := context.WithCancel(ctx)
+	defer halt()
+	a.begin(s.Run, halt)
+	defer a.begin(s.Run, nil)
+	at := a.clock.local(s.At)
+	end.Late = max(0, time.Since(at))
+	t.done.Timing.Began = max(t.done.Timing.Began, end.Late)
+	err := t.slices.Run(running, load.Slice{Start: at, Begin: s.Begin, Length: s.Length, RunIn: s.RunIn}, func(w stats.Window) {
+		a.sequence++
+		t.done.Windows++
+		t.done.Books.Add(w.Books)
+		a.post(ctx, message{Window: &window{Run: s.Run, Epoch: a.epoch, Sequence: a.sequence, Window: w}})
+	})
+	if !a.lease.valid() {
+		return // the permission ended while the engine ran: its books are no measurement
+	}
+	if t.done.Stopped = t.done.Stopped || running.Err() != nil; err != nil && !t.done.Stopped {
+		end.Error = err.Error()
+	}
+	a.post(ctx, message{Sliced: end})
+}
+
+// leave closes a sliced phase and says what it came to.
+func (a *agent) leave(ctx context.Context, open turns, run int64) {
+	t := open[run]
+	if t == nil {
+		a.post(ctx, message{Done: &done{Run: run, Stopped: true, Timing: timing{First: -1, Due: -1}}})
+		return
+	}
+	open.drop(func(other int64) bool { return other == run })
+	t.done.Timing.ClockShift, t.done.Timing.ClockError = a.clock.shift()
+	a.post(ctx, message{Done: &t.done})
+}

@@ -1,0 +1,66 @@
+package load
+
+import (
+	"time"
+
+	"bakeoff/internal/stats"
+)
+
+// unloadEvery is how much of a phase's time passes before the histograms of slices are handed on.
+const unloadEvery = time.Second
+
+// sliced is what a book knows of the slice under way. The current window is, one after the other,
+// the one aside, the counted one, and the one aside again.
+type sliced struct {
+	runIn, end int64        // when the counted time begins and ends
+	other      stats.Window // the one of the two that is not current
+	part       int          // 0 is the run-in, 1 the counted time, 2 what comes after it
+	unloaded   time.Duration
+}
+
+// begin begins a slice; the one before must be over.
+func (b *book) begin(s Slice) {
+	if b.slice == nil {
+		b.slice = &sliced{}
+	}
+	counted := stats.Window{Begin: s.Begin + s.RunIn, Length: s.Length - s.RunIn}
+	b.slice.runIn, b.slice.end, b.slice.other, b.slice.part = int64(counted.Begin), int64(counted.End()), counted, 0
+	b.window = stats.Window{Begin: s.Begin, Length: s.RunIn, Aside: true}
+	b.used, b.since = b.measure(), int64(s.Begin)
+}
+
+// turnTo makes the window current in which now lies.
+func (b *book) turnTo(now int64) {
+	for _, edge := range []int64{b.slice.runIn, b.slice.end}[min(b.slice.part, 2):] {
+		if now < edge {
+			break
+		}
+		b.integrate(edge)
+		b.settle()
+		b.window, b.slice.other = b.slice.other, b.window
+		b.slice.part++
+	}
+	b.integrate(now)
+}
+
+// over ends the slice and returns its windows: the one aside, where it holds anything, and the counted one. last unloads
+// the histograms whatever their age.
+func (b *book) over(now int64, last bool) []stats.Window {
+	b.turnTo(now)
+	b.settle()
+	aside, counted := b.window, b.slice.other
+	if b.slice.part == 1 {
+		aside, counted = counted, aside
+	}
+	for _, w := range []*stats.Window{&aside, &counted} {
+		w.Response, w.Service, w.Lateness = stats.NewHistogram(), stats.NewHistogram(), stats.NewHistogram()
+		if w.InFlight == nil {
+			w.InFlight = new(float64)
+		}
+	}
+	if last || counted.End()-b.slice.unloaded >= unloadEvery {
+		b.unload(&counted)
+		b.slice.unloaded = counted.End()
+	}
+	return []stats.Window{aside, counted}
+}
