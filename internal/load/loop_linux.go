@@ -128,11 +128,12 @@ func (l *loop) now() int64 {
 func (l *loop) work() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	defer l.thread.Store(0)
 	// The kernel may otherwise delay every wake-up by 50 us to save power.
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1000, 0, 0, 0)
 	l.thread.Store(int64(unix.Gettid()))
-	if !l.run.sliced {
+	if l.run.sliced {
+		defer l.thread.Store(0) // the next slice has another
+	} else {
 		defer l.closeAll()
 	}
 	var out *lookout

@@ -1,0 +1,141 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"bakeoff/internal/load"
+	"bakeoff/internal/stats"
+)
+
+// turnTasks are a closed phase of the real engine on each of the servers.
+func turnTasks(servers ...*witness) []Task {
+	var out []Task
+	for _, s := range servers {
+		task := constantTask(s.URL, 0, time.Second)
+		task.Engine, task.Phase.Model, task.Phase.Arrivals, task.Phase.Connections = "native", load.Closed, "", 6
+		task.Phase.Think = 5 * time.Millisecond // how fast is not the subject
+		out = append(out, task)
+	}
+	return out
+}
+
+// The load of two agents goes from one server to another and back: each request is sent to the one whose turn it is, the books
+// of each are exact, and a phase at a stretch can follow.
+func TestTurns(t *testing.T) {
+	t.Parallel()
+	servers := []*witness{newWitness(t), newWitness(t)}
+	f := startFleet(t, 2, func(o *Options) { o.Silence = 20 * time.Second })
+	sums := make([]stats.Totals, 2)
+	agents := map[int]bool{}
+	turns, err := f.Turns(t.Context(), turnTasks(servers...), func(task int, s Snapshot) {
+		sums[task].Add(s.Window)
+		agents[s.Agent] = true
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const length = 50 * time.Millisecond
+	for round := range 10 {
+		for i, s := range servers {
+			before, _ := s.seen()
+			idle, _ := servers[1-i].seen()
+			if _, err := turns.Slice(t.Context(), i, time.Duration(round)*length, length, 10*time.Millisecond); err != nil {
+				t.Fatal(err)
+			}
+			after, _ := s.seen()
+			if out, _ := servers[1-i].seen(); after == before && round > 0 || out != idle {
+				t.Errorf("round %d, server %d: %d requests, %d to the other", round, i, after-before, out-idle)
+			}
+		}
+	}
+	reports, err := turns.End(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, report := range reports {
+		all, _ := servers[i].seen()
+		b := report.Totals().Books
+		if len(report.Lost) > 0 || len(report.Agents) != 2 || !report.Agents[0].Done || b.Exact() != nil || b.OK != int64(all) || b != sums[i].Books {
+			t.Errorf("server %d was asked %d times; report %+v, windows %+v", i, all, report, sums[i].Books)
+		}
+	}
+	if len(agents) != 2 {
+		t.Errorf("windows of the agents %v", agents)
+	}
+	report, err := f.Run(t.Context(), turnTasks(servers[0])[0], func(Snapshot) {})
+	if err != nil || report.Totals().Books.OK == 0 {
+		t.Errorf("a phase afterwards: %v, %+v", err, report)
+	}
+}
+
+// An agent that is lost in one target's turn ends the turns of all, and is lost in each one's report.
+func TestTurnsLoseAnAgent(t *testing.T) {
+	t.Parallel()
+	servers := []*witness{newWitness(t), newWitness(t)}
+	f := startFleet(t, 2, nil)
+	turns, err := f.Turns(t.Context(), turnTasks(servers...), func(int, Snapshot) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := turns.Slice(t.Context(), 0, 0, 50*time.Millisecond, 0); err != nil {
+		t.Fatal(err)
+	}
+	signalTo(t, f.Processes()[1].PID(), syscall.SIGKILL)
+	for range 20 {
+		if _, err = turns.Slice(t.Context(), 1, 0, 50*time.Millisecond, 0); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, ErrTurns) {
+		t.Errorf("slice: %v", err)
+	}
+	reports, err := turns.End(t.Context())
+	if err != nil || len(reports) != 2 {
+		t.Fatal(reports, err)
+	}
+	for i, r := range reports {
+		if len(r.Lost) != 1 || r.Lost[0].Agent != 1 {
+			t.Errorf("server %d: lost %+v", i, r.Lost)
+		}
+	}
+	if err := f.Heal(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Turns are ended by the context like a phase, and an engine that cannot take them says so.
+func TestTurnsEndEarly(t *testing.T) {
+	t.Parallel()
+	server := newWitness(t)
+	f := startFleet(t, 2, func(o *Options) { o.Silence = 20 * time.Second })
+	tasks := turnTasks(server)
+	tasks[0].Engine = "metronome"
+	turns, err := f.Turns(t.Context(), tasks, func(int, Snapshot) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := turns.End(t.Context()); err == nil || !strings.Contains(err.Error(), `the engine "metronome" cannot take turns`) {
+		t.Errorf("end: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	if turns, err = f.Turns(ctx, turnTasks(server), func(int, Snapshot) {}); err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(100*time.Millisecond, cancel)
+	began := time.Now()
+	if _, err := turns.Slice(ctx, 0, 0, time.Minute, 0); !errors.Is(err, ErrTurns) {
+		t.Errorf("slice: %v", err)
+	}
+	reports, err := turns.End(ctx)
+	if !errors.Is(err, context.Canceled) || len(reports) != 1 || time.Since(began) > 10*time.Second {
+		t.Errorf("end after %v: %v, %+v", time.Since(began), err, reports)
+	}
+	if all, _ := server.settled(t); reports[0].Totals().Books.Exact() != nil || reports[0].Totals().Books.Sent < int64(all) {
+		t.Errorf("%d requests, books %+v", all, reports[0].Totals().Books)
+	}
+}
