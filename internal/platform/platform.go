@@ -62,6 +62,17 @@ type Process interface {
 	Stop(ctx context.Context, grace time.Duration) error
 }
 
+// A Freezer is a Platform that can hold processes still. A frozen tree uses no
+// processor and answers nothing; its connections stay. Stop thaws a tree first, so that it can end by
+// itself, and however the platform's user ends, nothing is left frozen.
+type Freezer interface {
+	// Freeze returns once every process of the trees was told to stand still; one that is started later by
+	// a process outside the trees is not. Freezing what is frozen, or has ended, is no error.
+	Freeze(ctx context.Context, trees ...Process) error
+	// Thaw lets them go on.
+	Thaw(ctx context.Context, trees ...Process) error
+}
+
 // A Platform starts processes and owns them. It is safe for concurrent use.
 // However its user ends, SIGKILL included, all processes it started are
 // ended within 5 s.

@@ -55,6 +55,7 @@ type tree struct {
 	first    Identity
 	log      *logCopy
 	ended    bool          // the first process was reaped
+	frozen   bool
 	reported chan struct{} // closed when the controller was told so
 }
 
@@ -195,6 +196,10 @@ func (g *guard) handle(r request) {
 		answer.PIDs = pids(g.members(r.Tree, 100*time.Millisecond))
 	case opLabel:
 		g.relabel(r.Label)
+	case opFreeze:
+		g.freeze(r.Trees)
+	case opThaw:
+		g.thaw(r.Trees)
 	default:
 		answer.Error = fmt.Sprintf("local: guard: unknown request %d", r.Op)
 	}
@@ -464,7 +469,12 @@ func (g *guard) stop(number int, grace time.Duration) error {
 		g.mu.Unlock()
 		return nil
 	}
-	asked := false
+	asked, frozen := false, t.frozen
+	g.mu.Unlock()
+	if frozen {
+		g.thaw([]int{number})
+	}
+	g.mu.Lock()
 	if grace > 0 && !t.ended {
 		asked = syscall.Kill(t.first.PID, syscall.SIGTERM) == nil
 	}

@@ -112,6 +112,9 @@ func round(ctx context.Context, p *local.Platform, dir string, command []string,
 			time.Sleep(10 * time.Millisecond)
 		}
 	}
+	if err := p.Freeze(ctx, started[i%2]); err != nil { // what is frozen when the controller is killed ends, too
+		return err
+	}
 	return started[0].Stop(ctx, 200*time.Millisecond)
 }
 

@@ -18,6 +18,7 @@ type request struct {
 	Tree  int            // opStop, opPIDs
 	Grace time.Duration  // opStop
 	Label string         // opLabel
+	Trees []int          // opFreeze, opThaw
 }
 
 type operation int
@@ -28,6 +29,8 @@ const (
 	opStop
 	opPIDs
 	opLabel
+	opFreeze
+	opThaw
 	opClose
 )
 
