@@ -122,10 +122,11 @@ func prepare(ctx context.Context, env Env, f runFlags, path string) (controller.
 		return out
 	}
 	o.Load = func(ctx context.Context, logDir string) (controller.Loader, error) {
-		return fleet.Start(ctx, fleet.Options{
+		f, err := fleet.Start(ctx, fleet.Options{
 			Platform: p, Self: []string{self}, Count: o.Plan.Agents.Count, LogDir: logDir,
 			Version: o.Version, PlanDigest: o.Plan.Digest(), Env: passedOn(env),
 		})
+		return agents{f}, err
 	}
 	return o, p.Close, nil
 }
@@ -259,4 +260,12 @@ func printResult(env Env, dir string) error {
 	}
 	fmt.Fprintf(env.Stdout, "\nrun directory: %s\n", dir)
 	return nil
+}
+
+// agents are a fleet as the controller takes it.
+type agents struct{ *fleet.Fleet }
+
+// Turns implements controller.Loader.
+func (a agents) Turns(ctx context.Context, tasks []fleet.Task, sink func(int, fleet.Snapshot)) (controller.Turns, error) {
+	return a.Fleet.Turns(ctx, tasks, sink)
 }

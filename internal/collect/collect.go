@@ -25,6 +25,8 @@ type Source struct {
 	Process platform.Process
 	// Workers are the processes sampled one by one beside the whole tree.
 	Workers []int
+	// Sink takes this source's lines in place of the sampler's; nil: the sampler's does.
+	Sink func(record.Series) error
 }
 
 // Status asks the database for its gauges; nil leaves them out.
@@ -116,7 +118,16 @@ func (s *Sampler) sample(ctx context.Context, asked look) {
 		}
 	}
 	for _, source := range s.sources {
-		s.sampleTree(ctx, source, put)
+		if source.Sink == nil {
+			s.sampleTree(ctx, source, put)
+			continue
+		}
+		s.sampleTree(ctx, source, func(line record.Series) {
+			line.At, line.Phase = now, phase
+			if err := source.Sink(line); err != nil && s.err == nil {
+				s.err = err
+			}
+		})
 	}
 	if p, ok := s.kernel.process(s.kernel.self); ok {
 		put(record.Series{Tier: "controller", Name: "controller", CPUNS: int64(p.cpu), RSSBytes: p.rss, PSSBytes: s.kernel.proportional(p.pid)})

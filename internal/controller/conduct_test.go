@@ -164,6 +164,7 @@ func TestReasonsOfTrials(t *testing.T) {
 	seen[record.CodeInterrupted], seen[record.CodeRunEnded] = true, true // TestRunEnds
 	seen[record.CodeTooFewArrivals] = true                               // TestTooFewArrivals
 	seen[record.CodeDisturbedHost] = true                                // TestDisturbedHost
+	seen[record.CodeBlock] = true                                        // TestTurnsRepeatTheBlock
 	seen[record.CodeNoAnswer] = true                                     // of running servers, which have no venue
 	for _, code := range codes(t) {
 		if !seen[code] {

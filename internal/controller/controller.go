@@ -63,11 +63,23 @@ type Options struct {
 	checked func(ctx context.Context, c *contract.Contract, when string, replicas []contract.Endpoint, front string) (contract.Result, error)
 }
 
-// A Loader is who loads. *fleet.Fleet is one. Only one Run or Heal is under way at a time.
+// Turns is a phase under way on several targets. *fleet.Turns is one.
+type Turns interface {
+	// Slice sends load to one target, from begin on of the phase's own time, and returns when all of it is answered
+	// or timed out: by how much a common start was missed.
+	Slice(ctx context.Context, task int, begin, length, runIn time.Duration) (late time.Duration, err error)
+	// End returns what became of the phase on each target, whatever went before.
+	End(ctx context.Context) ([]fleet.Report, error)
+}
+
+// A Loader is who loads: the fleet today. Only one Run or Heal is under way at a time.
 type Loader interface {
 	// Run carries out one phase and hands every window to sink, from its own goroutine. A lost
 	// agent is no error: it stands in the report.
 	Run(ctx context.Context, task fleet.Task, sink func(fleet.Snapshot)) (fleet.Report, error)
+	// Turns readies one phase on several targets that take turns, and hands every window to sink with the
+	// number of its task. Where it returns no error the caller ends it.
+	Turns(ctx context.Context, tasks []fleet.Task, sink func(task int, s fleet.Snapshot)) (Turns, error)
 	// Heal replaces what was lost.
 	Heal(ctx context.Context) error
 	// Processes are the loader's own, to be sampled; Notes say of them what a reader of the run must know.

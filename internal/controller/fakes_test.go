@@ -43,7 +43,9 @@ type world struct {
 	tasks    []fleet.Task
 	healed   int
 	counters database.Counters
-	requests int64 // that all balancers together have taken
+	requests map[string]int64 // that each target's balancer has taken
+	frozen   map[string]bool
+	pending  int64 // statements that come with the next slice, whoever's it is
 	rows     *dataset.Dataset
 	info     database.Info
 	filled   string            // digest at the fill; empty: that of the rows
@@ -61,6 +63,7 @@ type act struct {
 	phase  func(*phaseFaked) // changes what a phase comes to
 	intact error
 	stop   error
+	still  error // of Freeze and Thaw
 }
 
 // phaseFaked is what one phase comes to.
@@ -71,6 +74,7 @@ type phaseFaked struct {
 	outcomes map[string]int64
 	inFlight float64 // times what the service times come to; 0: 1
 	reads    int64
+	pending  int64 // of a slice: statements that come late
 	requests int64
 	lost     []fleet.Lost
 	err      error
@@ -80,7 +84,7 @@ type phaseFaked struct {
 func newWorld() *world {
 	return &world{
 		machine: record.Machine{CPU: "fake", Cores: 2, Kernel: "6", Fingerprint: "here"}, room: 1 << 40, began: time.Now(),
-		digest: "0123456789abcdef", script: map[string][]act{}, at: map[string]int{},
+		digest: "0123456789abcdef", script: map[string][]act{}, at: map[string]int{}, requests: map[string]int64{}, frozen: map[string]bool{},
 		info: database.Info{Vendor: "mariadb", Version: "10", MaxConnections: 200},
 	}
 }
@@ -107,12 +111,13 @@ func (w *world) options(t *testing.T, lines string) Options {
 	}
 }
 
-func (w *world) Name() string            { return "fake" }
-func (w *world) Machine() record.Machine { return w.machine }
-func (w *world) Room(string) int64       { return w.room }
-func (w *world) Others() []string        { return w.others }
-func (w *world) Overhead() plan.Overhead { return plan.Overhead{} }
-func (w *world) Hidden() bool            { return false }
+func (w *world) Clock([]int) time.Duration { return 0 }
+func (w *world) Name() string              { return "fake" }
+func (w *world) Machine() record.Machine   { return w.machine }
+func (w *world) Room(string) int64         { return w.room }
+func (w *world) Others() []string          { return w.others }
+func (w *world) Overhead() plan.Overhead   { return plan.Overhead{} }
+func (w *world) Hidden() bool              { return false }
 
 func (w *world) Temporary(string) (string, func() error, error) {
 	dir, err := os.MkdirTemp("", "controller-test-")
@@ -203,12 +208,21 @@ func (r *running) URLs() []string { return []string{"http://" + r.name} }
 func (r *running) Replicas() []record.Replica {
 	return []record.Replica{{Name: r.name + "-1", Address: "127.0.0.1:1", Workers: []record.Worker{{PID: 1}}}}
 }
-func (r *running) Requests(context.Context) (int64, error) { return r.world.requests, nil }
+func (r *running) Requests(context.Context) (int64, error) { return r.world.requests[r.name], nil }
 func (r *running) CountConnections() error                 { return nil }
 func (r *running) Intact() error                           { return r.world.act(r.name).intact }
 func (r *running) Sources() []collect.Source               { return nil }
-func (r *running) Commands() []string                      { return []string{"start " + r.name} }
+func (r *running) Freeze(context.Context) error            { return r.hold(true) }
+func (r *running) Thaw(context.Context) error              { return r.hold(false) }
+func (r *running) hold(still bool) error {
+	r.world.frozen[r.name] = still
+	return r.world.act(r.name).still
+}
+func (r *running) Commands() []string { return []string{"start " + r.name} }
 func (r *running) Stop(_ context.Context, grace time.Duration) error {
+	if r.world.frozen[r.name] {
+		r.world.note("MISTAKE: %s is frozen", r.name)
+	}
 	r.world.note("stop %s within %v", r.name, grace)
 	return r.world.act(r.name).stop
 }
@@ -299,13 +313,74 @@ func (l *loading) Run(ctx context.Context, task fleet.Task, sink func(fleet.Snap
 	case <-time.After(task.Phase.Duration):
 	}
 	w.counters.Reads += p.reads
-	w.requests += p.requests
+	w.requests[name] += p.requests
 	report := fleet.Report{Start: start, End: time.Now(), Lost: p.lost}
 	if ctx.Err() != nil {
 		return report, context.Cause(ctx)
 	}
 	p.emit(&report, sink)
 	return report, p.err
+}
+
+// taking is a phase under way on targets that take turns. A target answers 100 requests a second.
+type taking struct {
+	world   *world
+	tasks   []fleet.Task
+	sink    func(int, fleet.Snapshot)
+	reports []fleet.Report
+	err     error
+}
+
+func (l *loading) Turns(_ context.Context, tasks []fleet.Task, sink func(int, fleet.Snapshot)) (Turns, error) {
+	return &taking{world: l.world, tasks: tasks, sink: sink, reports: make([]fleet.Report, len(tasks))}, nil
+}
+
+func (t *taking) Slice(ctx context.Context, i int, begin, length, runIn time.Duration) (time.Duration, error) {
+	w, task := t.world, t.tasks[i]
+	name := strings.TrimPrefix(task.URLs[0], "http://")
+	w.note("turn %s %s", name, task.Phase.Name)
+	for _, other := range t.tasks {
+		if is := strings.TrimPrefix(other.URLs[0], "http://"); w.act(is).still == nil && w.frozen[is] != (is != name) {
+			w.note("MISTAKE: in the turn of %s, %s is frozen: %v", name, is, w.frozen[is])
+		}
+	}
+	n := int64(100 * length.Seconds())
+	p := phaseFaked{task: task, books: stats.Books{Planned: n, Sent: n, OK: n}, reads: n, requests: n, late: 50 * time.Microsecond}
+	if change := w.act(name).phase; change != nil {
+		change(&p)
+	}
+	w.counters.Reads, w.pending = w.counters.Reads+w.pending+p.reads-p.pending, p.pending
+	w.requests[name] += p.requests
+	select {
+	case <-ctx.Done():
+		t.err = context.Cause(ctx)
+	case <-time.After(length + 10*time.Millisecond):
+	}
+	t.err = errors.Join(t.err, p.err)
+	for other := range t.reports {
+		t.reports[other].Lost = append(t.reports[other].Lost, p.lost...)
+	}
+	if t.err != nil || len(p.lost) > 0 {
+		return 0, fleet.ErrTurns
+	}
+	aside := windowOf(stats.Books{})
+	aside.Begin, aside.Length, aside.Aside = begin, runIn, true
+	counted := windowOf(p.books)
+	counted.Begin, counted.Length, counted.Outcomes = begin+runIn, length-runIn, p.outcomes
+	counted.Lateness.Reset()
+	counted.Lateness.RecordN(p.late, p.books.Planned)
+	for _, window := range []stats.Window{aside, counted} {
+		t.sink(i, fleet.Snapshot{Agent: 0, Epoch: 1, Window: window})
+	}
+	return 0, nil
+}
+
+func (t *taking) End(context.Context) ([]fleet.Report, error) {
+	for i := range t.reports {
+		t.reports[i].Start, t.reports[i].End = time.Now(), time.Now()
+		t.reports[i].Agents = []fleet.AgentReport{{Done: true}}
+	}
+	return t.reports, t.err
 }
 
 // emit hands out all of the phase as one window of one agent.

@@ -10,6 +10,7 @@ import (
 	"bakeoff/internal/load"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/record"
+	"bakeoff/internal/stats"
 )
 
 // Phase numbers: 0 warms up, the plan's phases follow, the pilot's single
@@ -100,6 +101,12 @@ func lookupsOf(p *plan.Plan, phase load.Phase) string {
 		}
 	}
 	return p.Dataset.Lookups
+}
+
+// pilotFound keeps what the pilot found of a target.
+func (r *run) pilotFound(name string, found stats.Totals) {
+	r.pilot.Throughput[name] = found.Goodput()
+	r.learn(name, found)
 }
 
 // keepPilot writes what the pilot found. A target without a valid pilot trial is tried in

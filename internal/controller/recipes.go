@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bakeoff/internal/collect"
+	"bakeoff/internal/database"
 	"bakeoff/internal/dataset"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/record"
@@ -23,6 +24,7 @@ type recipes struct {
 	db       venue.Database // nil until it is open
 	dbInfo   record.DatabaseInfo
 	balancer record.BalancerInfo
+	counted  database.Counters // at the last reading, while targets take turns
 	command  string // that started the private database, as a shell line
 }
 
@@ -171,12 +173,16 @@ func (s *recipes) close(ctx context.Context) error {
 	return nil
 }
 
-// connectionsNeeded is the number of database connections the greediest target may
-// open, and 20 for bakeoff's own and the server's.
+// connectionsNeeded is the number of database connections that the greediest target may
+// open, or all together where they take turns, with some to spare.
 func (o *Options) connectionsNeeded(entrants []*entrant) int {
-	most := 0
+	most, sum := 0, 0
 	for _, e := range entrants {
-		most = max(most, e.connections(o.Plan.InFlight()))
+		each := e.connections(o.Plan.InFlight())
+		most, sum = max(most, each), sum+each
+	}
+	if o.inTurns() == nil {
+		return sum + spareConnections
 	}
 	return most + spareConnections
 }

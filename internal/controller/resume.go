@@ -64,14 +64,26 @@ func (r *run) takeUp(left []record.Place) ([]plan.Trial, error) {
 	if err := r.recall(); err != nil {
 		return nil, err
 	}
+	whole := r.wholeBlocks(rec.Order, left)
 	var out []plan.Trial
 	for _, p := range rec.Order {
 		r.last[p.Block] = max(r.last[p.Block], p.Position)
-		if slices.Contains(left, p) || r.again(p) {
+		if todo := slices.Contains(left, p) || r.again(p); todo || whole[p.Block] {
 			out = append(out, plan.Trial{Block: p.Block, Position: p.Position, Target: p.Target})
 		}
 	}
 	return out, nil
+}
+
+// wholeBlocks are those in which something is left to do and whose targets take turns: they are measured together.
+func (r *run) wholeBlocks(order, left []record.Place) map[int]bool {
+	whole := map[int]bool{}
+	for _, p := range order {
+		if p.Block > 0 && r.o.inTurns() == nil && (slices.Contains(left, p) || r.again(p)) {
+			whole[p.Block] = true
+		}
+	}
+	return whole
 }
 
 // again tells whether a place was tried, but neither with success nor often enough.
@@ -116,7 +128,7 @@ func (r *run) recall() error {
 		if err != nil {
 			return fmt.Errorf("controller: %w", err)
 		}
-		r.pilot.Throughput[t.Target] = found.Goodput()
+		r.pilotFound(t.Target, found)
 	}
 	return nil
 }

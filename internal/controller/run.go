@@ -118,6 +118,9 @@ func (r *run) all(ctx context.Context, remaining []plan.Trial) (err error) {
 	if err := r.measureRest(ctx); err != nil {
 		return err
 	}
+	if err := r.noteTurns(); err != nil {
+		return err
+	}
 	err = r.blocks(ctx, remaining)
 	if noteErr := r.writer.Update(r.starts.note); err == nil {
 		err = noteErr
@@ -153,7 +156,11 @@ func (r *run) blocks(ctx context.Context, remaining []plan.Trial) error {
 				return err
 			}
 		}
-		if err := r.block(ctx, remaining[:size]); err != nil {
+		conduct := r.block
+		if block > 0 && r.o.inTurns() == nil {
+			conduct = r.together
+		}
+		if err := conduct(ctx, remaining[:size]); err != nil {
 			return err
 		}
 		remaining = remaining[size:]

@@ -18,6 +18,7 @@ import (
 	"bakeoff/internal/plan"
 	"bakeoff/internal/record"
 	"bakeoff/internal/target"
+	"bakeoff/internal/venue"
 )
 
 // servers is the stage of targets that run already: nothing is started and
@@ -176,6 +177,19 @@ func (s *server) count(context.Context) (tally, error) {
 		return record.Witness{DatabaseReads: gate.NotCounted, BalancerTotal: gate.NotCounted, Connections: gate.NotCounted}, nil
 	}, nil
 }
+
+// account counts nothing.
+func (s *server) account(context.Context) (account, error) { return noAccount{}, nil }
+
+type noAccount struct{}
+
+func (noAccount) turn(context.Context, bool) error { return nil }
+func (noAccount) total(context.Context) (record.Witness, error) {
+	return record.Witness{DatabaseReads: gate.NotCounted, BalancerTotal: gate.NotCounted, Connections: gate.NotCounted}, nil
+}
+
+func (s *server) freeze(context.Context) error { return venue.ErrNoFreezing }
+func (s *server) thaw(context.Context) error   { return venue.ErrNoFreezing }
 
 func (s *server) describe(*record.Trial)     {}
 func (s *server) sources() []collect.Source  { return nil }

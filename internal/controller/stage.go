@@ -57,8 +57,12 @@ type deployment interface {
 	check(ctx context.Context, when string, full bool) (findings, error)
 	// task is where requests go and what is asked; the phase, seed and engine are left to the caller.
 	task(phase load.Phase) (fleet.Task, error)
-	// count begins to count the requests, once nothing is under way.
+	// count begins to count the requests, once nothing is under way; account does where targets take turns.
 	count(ctx context.Context) (tally, error)
+	account(ctx context.Context) (account, error)
+	// freeze holds the target still until thaw; venue.ErrNoFreezing where that cannot be had.
+	freeze(ctx context.Context) error
+	thaw(ctx context.Context) error
 	// sources are the processes that were started; names those of replicas by address.
 	sources() []collect.Source
 	names() map[string]string
@@ -87,6 +91,16 @@ type findings struct {
 // A tally tells what others than the agents have counted since it was begun;
 // so many requests were sent meanwhile.
 type tally func(ctx context.Context, sent int64) (record.Witness, error)
+
+// An account is what others than the agents have counted of one target while several take turns. A count that
+// comes late is another target's: then neither agrees with its agents.
+type account interface {
+	// turn gives the target all that was counted since anybody's last turn ended; cut tells that
+	// requests were cut short, so that statements may still be under way.
+	turn(ctx context.Context, cut bool) error
+	// total is what the target was given.
+	total(ctx context.Context) (record.Witness, error)
+}
 
 // stage is the one for the plan's kind of targets.
 func (o *Options) stage() stage {

@@ -35,20 +35,33 @@ type trial struct {
 // conduct takes one target through one trial and writes it. The error is for
 // what ends the run: whatever the target did wrong is in the record instead.
 func (r *run) conduct(ctx context.Context, place plan.Trial, attempt, position int) (record.Trial, error) {
-	t := &trial{run: r, phases: r.phasesOf(place.Block), totals: map[int]stats.Totals{}}
-	writer, err := r.writer.BeginTrial(place.Block, position, place.Target, attempt)
+	t, err := r.begin(place, attempt, position)
 	if err != nil {
-		return record.Trial{}, fmt.Errorf("controller: %w", err)
-	}
-	t.writer = writer
-	t.rec = record.Trial{
-		Format: record.FormatVersion, Block: place.Block, Position: position, Target: place.Target,
-		Attempt: attempt, Status: record.Valid, Started: time.Now(),
+		return record.Trial{}, err
 	}
 	fatal := t.body(ctx)
 	if t.run.o.Keep && fatal == nil && ctx.Err() == nil && t.d != nil {
 		t.hold(ctx)
 	}
+	return t.end(ctx, fatal)
+}
+
+// begin begins a trial in the record.
+func (r *run) begin(place plan.Trial, attempt, position int) (*trial, error) {
+	t := &trial{run: r, phases: r.phasesOf(place.Block), totals: map[int]stats.Totals{}}
+	var err error
+	if t.writer, err = r.writer.BeginTrial(place.Block, position, place.Target, attempt); err != nil {
+		return nil, fmt.Errorf("controller: %w", err)
+	}
+	t.rec = record.Trial{
+		Format: record.FormatVersion, Block: place.Block, Position: position, Target: place.Target,
+		Attempt: attempt, Status: record.Valid, Started: time.Now(),
+	}
+	return t, nil
+}
+
+// end stops the target and writes the trial; fatal is what ends the run.
+func (t *trial) end(ctx context.Context, fatal error) (record.Trial, error) {
 	if err := t.clear(ctx); err != nil {
 		t.refuse(record.CodeNotStopped, err)
 	}
@@ -60,7 +73,7 @@ func (r *run) conduct(ctx context.Context, place plan.Trial, attempt, position i
 		t.refuse(record.CodeRunEnded, fatal)
 	}
 	t.rec.Ended = time.Now()
-	if err := writer.Finish(t.rec); err != nil {
+	if err := t.writer.Finish(t.rec); err != nil {
 		return t.rec, errors.Join(fatal, fmt.Errorf("controller: %w", err))
 	}
 	if ctx.Err() != nil {
@@ -92,8 +105,7 @@ func (t *trial) body(ctx context.Context) error {
 		return err
 	}
 	if t.rec.Block == 0 && t.rec.Status == record.Valid {
-		found := t.totals[pilotPhase]
-		t.run.pilot.Throughput[t.rec.Target] = found.Goodput()
+		t.run.pilotFound(t.rec.Target, t.totals[pilotPhase])
 	}
 	return nil
 }

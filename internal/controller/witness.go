@@ -86,3 +86,44 @@ func minus(now, before count) record.Witness {
 	}
 	return w
 }
+
+// turnAccount reads the counters whenever a turn has ended: nothing is under way then.
+type turnAccount struct {
+	d     *replicated
+	begin count
+	sum   database.Counters
+}
+
+// account begins once the database stands still.
+func (d *replicated) account(ctx context.Context) (account, error) {
+	now, _, err := contract.Idle(ctx, d.stage.db)
+	if err != nil {
+		return nil, fmt.Errorf("database counters: %w", err)
+	}
+	d.stage.counted = now
+	a := &turnAccount{d: d}
+	a.begin.balancer, err = d.at.Requests(ctx)
+	return a, err
+}
+
+func (a *turnAccount) turn(ctx context.Context, cut bool) error {
+	read := a.d.stage.db.Counters
+	if cut {
+		read = func(ctx context.Context) (database.Counters, error) {
+			now, _, err := contract.Idle(ctx, a.d.stage.db)
+			return now, err
+		}
+	}
+	now, err := read(ctx)
+	if err != nil {
+		return fmt.Errorf("database counters: %w", err)
+	}
+	a.sum = a.sum.Plus(now.Sub(a.d.stage.counted))
+	a.d.stage.counted = now
+	return nil
+}
+
+func (a *turnAccount) total(ctx context.Context) (record.Witness, error) {
+	requests, err := a.d.at.Requests(ctx)
+	return minus(count{a.sum, requests}, a.begin), err
+}

@@ -36,6 +36,17 @@ func (c Counters) Sub(earlier Counters) Counters {
 	return d
 }
 
+// Plus is what was counted in two stretches together.
+func (c Counters) Plus(o Counters) Counters {
+	sum := Counters{Reads: c.Reads + o.Reads, Connections: c.Connections + o.Connections, Others: map[string]int64{}}
+	for _, others := range []map[string]int64{c.Others, o.Others} {
+		for kind, n := range others {
+			sum.Others[kind] += n
+		}
+	}
+	return sum
+}
+
 // Counters reads the counts. What our own connection did is taken off.
 func (s *Server) Counters(ctx context.Context) (Counters, error) {
 	var counters Counters

@@ -46,6 +46,7 @@ func (c *checker) check() {
 	c.targets()
 	c.duration("warmup", p.Warmup, 0, time.Hour)
 	c.pilot()
+	c.turns()
 	c.phases()
 	c.primary()
 	c.consent()
@@ -65,6 +66,18 @@ func (c *checker) agents() {
 		c.report("agents.http2", "", "is for kind: url; what stands before recipes speaks HTTP/1.1")
 	case a.Engine == "native" && !c.bad("agents.engine"):
 		c.report("agents.http2", "add engine: http", "HTTP/2 needs agents.engine http: the native engine speaks HTTP/1.1")
+	}
+}
+
+// turns are too short where a slice would be nothing but its run-in.
+func (c *checker) turns() {
+	t := c.plan.Turns
+	if t == 0 {
+		return
+	}
+	c.duration("turns", Duration(t), 100*time.Millisecond, 10*time.Second)
+	if c.plan.Agents.Engine == "http" {
+		c.report("turns", "leave it out, or agents.engine: native", "needs agents.engine native: the http engine cannot pause a phase")
 	}
 }
 

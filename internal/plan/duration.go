@@ -25,6 +25,29 @@ func (d Duration) String() string {
 	return s
 }
 
+// Turns is how long a target's turn lasts, or 0, written "off", where targets are measured one after another.
+type Turns time.Duration
+
+// String is a duration or "off".
+func (t Turns) String() string {
+	if t == 0 {
+		return "off"
+	}
+	return Duration(t).String()
+}
+
+// MarshalText writes what String gives.
+func (t Turns) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
+// UnmarshalText reads a duration or "off".
+func (t *Turns) UnmarshalText(text []byte) error {
+	if string(text) == "off" {
+		*t = 0
+		return nil
+	}
+	return (*Duration)(t).UnmarshalText(text)
+}
+
 // MarshalText writes what String gives.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 

@@ -56,6 +56,13 @@ func blockOrder(k int, seed uint64, block int) []int {
 	return order
 }
 
+// Round is the order in which the targets take their turns in a round of a phase, as indexes into the plan's targets; rounds
+// count from 1. It is balanced as the order of blocks is.
+func (p *Plan) Round(block, phase, round int) []int {
+	g := splitMix64{state: p.Seed ^ uint64(block)<<20 ^ uint64(phase)}
+	return blockOrder(len(p.Targets), g.next(), round)
+}
+
 // zigzag is 0, 1, k-1, 2, k-2 and so on: with an even k its steps are all different, modulo k.
 func zigzag(i, k int) int {
 	if i%2 == 1 {

@@ -29,6 +29,8 @@ type Plan struct {
 	Warmup Duration `json:"warmup" yaml:"warmup" jsonschema:"default=2s"`
 	// Pilot is the length of one closed trial per target before block 1; 0s: no pilot. A rate_of_pilot needs it.
 	Pilot Duration `json:"pilot" yaml:"pilot" jsonschema:"default=0s"`
+	// Turns: the targets of a block are up together and the load goes from one to the next, for so long at a time; off: one target after another.
+	Turns Turns `json:"turns,omitempty" yaml:"turns,omitempty" jsonschema:"default=off"`
 	// Phases are the measured stretches of a trial, in order.
 	Phases []Phase `json:"phases" yaml:"phases" jsonschema:"required,minItems=1,maxItems=100"`
 	// AllowHosts are the non-loopback host names or addresses this plan may

@@ -48,6 +48,13 @@ func (Duration) JSONSchema() *jsonschema.Schema {
 	}
 }
 
+// JSONSchema of turns: a duration or off.
+func (Turns) JSONSchema() *jsonschema.Schema {
+	s := Duration(0).JSONSchema()
+	s.Pattern = "^off$|" + s.Pattern
+	return s
+}
+
 // JSONSchema of a delta: a percentage.
 func (Delta) JSONSchema() *jsonschema.Schema {
 	return &jsonschema.Schema{Type: "string", Pattern: `^([0-9]+(\.[0-9]*)?|\.[0-9]+)%$`}

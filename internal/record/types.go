@@ -186,7 +186,8 @@ type Stranger struct {
 
 // Pilot is what the pilot found.
 type Pilot struct {
-	Throughput map[string]float64 `json:"throughput"` // target to requests per second
+	Throughput map[string]float64 `json:"throughput"`          // target to requests per second
+	MedianNS   map[string]int64   `json:"median_ns,omitempty"` // target to the median response time
 	Slowest    string             `json:"slowest"`
 }
 
@@ -266,8 +267,21 @@ type Phase struct {
 	StartSpreadNS int64   `json:"start_spread_ns"`
 	Starts        []Start `json:"starts"`
 	Witness       Witness `json:"witness"`
+	// Turns, where the targets took turns, says of how many slices the phase consists and how long they were
+	// together, each with the wait for its last answers; nil: it ran at a stretch.
+	Turns *PhaseTurns `json:"turns,omitempty"`
 	// Unjudged tells that the phase was cut short, so that its numbers were not judged.
 	Unjudged bool `json:"unjudged,omitempty"`
+}
+
+// PhaseTurns is what became of a phase in which the targets took turns.
+type PhaseTurns struct {
+	Slices int     `json:"slices"`
+	SliceS float64 `json:"slice_s"`
+	RunInS float64 `json:"run_in_s"` // at the begin of each slice, booked aside
+	OnS    float64 `json:"on_s"`     // all slices together, with the waits for their last answers
+	LateNS int64   `json:"late_ns"`  // by so much an agent missed the common start of a slice at worst
+	Frozen bool    `json:"frozen"`   // the target stood still while it was not its turn
 }
 
 // Start is when one agent started, in nanoseconds after the common start. It started when

@@ -8,6 +8,7 @@ package venue
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"bakeoff/internal/collect"
@@ -38,6 +39,8 @@ type Venue interface {
 	// Deploy starts a target and returns once it is ready and can be reached. What was
 	// started is in the deployed target also when it returns an error; the caller stops it.
 	Deploy(ctx context.Context, d Deployment) (Deployed, error)
+	// Clock is the CPU time that the processes have used so far.
+	Clock(pids []int) time.Duration
 	// Sample begins to sample the processes of these sources and of the hosts every second; status
 	// may be nil. sink is called from one goroutine.
 	Sample(ctx context.Context, sources []collect.Source, status collect.Status, sink func(record.Series) error) Sampler
@@ -110,6 +113,9 @@ type Deployed interface {
 	Requests(ctx context.Context) (int64, error)
 	// CountConnections notes in Replicas how many client connections each worker holds now.
 	CountConnections() error
+	// Freeze holds every process of the replicas still until Thaw; ErrNoFreezing where that cannot be had.
+	Freeze(ctx context.Context) error
+	Thaw(ctx context.Context) error
 	// Intact fails when a process that was ready is not there any more.
 	Intact() error
 	Sources() []collect.Source
@@ -117,6 +123,9 @@ type Deployed interface {
 	Commands() []string
 	Stop(ctx context.Context, grace time.Duration) error
 }
+
+// ErrNoFreezing is returned by Freeze and Thaw where processes cannot be held still.
+var ErrNoFreezing = errors.New("processes cannot be held still here")
 
 // Sampler samples until it is stopped.
 type Sampler interface {

@@ -17,6 +17,7 @@ import (
 
 	"bakeoff/internal/balancer"
 	"bakeoff/internal/collect"
+	"bakeoff/internal/platform"
 	"bakeoff/internal/record"
 	"bakeoff/internal/target"
 	"bakeoff/internal/venue"
@@ -24,6 +25,7 @@ import (
 
 // deployed are the replicas of one target, and what stands before them.
 type deployed struct {
+	platform platform.Platform
 	replicas []*target.Replica
 	records  []record.Replica
 	nginx    *balancer.Nginx // nil unless the plan's balancer is nginx
@@ -33,7 +35,7 @@ type deployed struct {
 // Deploy starts the replicas side by side, waits until each is ready, and
 // puts the balancer before them.
 func (v *Venue) Deploy(ctx context.Context, d venue.Deployment) (venue.Deployed, error) {
-	out := &deployed{}
+	out := &deployed{platform: v.Platform}
 	began := time.Now()
 	for i := range d.Replicas {
 		r, err := v.start(ctx, d, i)
@@ -158,6 +160,32 @@ func (d *deployed) Sources() []collect.Source {
 	}
 	if d.nginx != nil {
 		out = append(out, collect.Source{Tier: "balancer", Process: d.nginx.Process()})
+	}
+	return out
+}
+
+// Freeze implements venue.Deployed.
+func (d *deployed) Freeze(ctx context.Context) error {
+	freezer, ok := d.platform.(platform.Freezer)
+	if !ok {
+		return venue.ErrNoFreezing
+	}
+	return freezer.Freeze(ctx, d.processes()...)
+}
+
+// Thaw implements venue.Deployed.
+func (d *deployed) Thaw(ctx context.Context) error {
+	freezer, ok := d.platform.(platform.Freezer)
+	if !ok {
+		return venue.ErrNoFreezing
+	}
+	return freezer.Thaw(ctx, d.processes()...)
+}
+
+func (d *deployed) processes() []platform.Process {
+	out := make([]platform.Process, len(d.replicas))
+	for i, r := range d.replicas {
+		out[i] = r.Process()
 	}
 	return out
 }

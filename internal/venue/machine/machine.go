@@ -157,6 +157,9 @@ func (v *Venue) Balancer(ctx context.Context, p *plan.Plan) (record.BalancerInfo
 	return info, nil
 }
 
+// Clock implements venue.Venue.
+func (v *Venue) Clock(pids []int) time.Duration { return collect.Clock(pids) }
+
 // Sample implements venue.Venue.
 func (v *Venue) Sample(ctx context.Context, sources []collect.Source, status collect.Status, sink func(record.Series) error) venue.Sampler {
 	return collect.Start(ctx, time.Second, sources, status, sink)

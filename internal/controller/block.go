@@ -1,0 +1,337 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"bakeoff/internal/fleet"
+	"bakeoff/internal/gate"
+	"bakeoff/internal/load"
+	"bakeoff/internal/record"
+	"bakeoff/internal/venue"
+)
+
+// block is one block whose targets take turns. They are up together; all but the one whose turn it is stand still.
+type block struct {
+	run    *run
+	last   bool     // it is not tried again
+	trials []*trial // in the order of the block
+	up     []*trial // those that are measured
+	shares *shares
+}
+
+// conduct takes all targets through the block and writes their trials. The error is for what ends the run.
+func (b *block) conduct(ctx context.Context) ([]record.Trial, error) {
+	fatal := b.body(ctx)
+	if b.run.o.Keep && fatal == nil && ctx.Err() == nil && b.trials[0].d != nil {
+		b.trials[0].hold(ctx)
+	}
+	b.spoil(ctx, fatal)
+	var out []record.Trial
+	var errs []error
+	for _, t := range b.trials {
+		rec, err := t.end(ctx, fatal)
+		if err != nil && !errors.Is(err, fatal) && ctx.Err() == nil {
+			errs = append(errs, err)
+		}
+		out = append(out, rec)
+	}
+	if ctx.Err() != nil {
+		return out, context.Cause(ctx)
+	}
+	return out, errors.Join(append([]error{fatal}, errs...)...)
+}
+
+// spoil refuses the valid trials of a block in which another one is not, where all are measured again.
+func (b *block) spoil(ctx context.Context, fatal error) {
+	if b.last || fatal != nil || ctx.Err() != nil {
+		return
+	}
+	for _, bad := range b.trials {
+		if bad.rec.Status == record.Valid || bad.rec.Reasons[0].Code == record.CodeBlock {
+			continue
+		}
+		for _, t := range b.trials {
+			if t.rec.Status == record.Valid {
+				t.refuse(record.CodeBlock, fmt.Errorf("%s was refused in this block (%s), and its targets are measured together", bad.rec.Target, bad.rec.Reasons[0].Code))
+			}
+		}
+		return
+	}
+}
+
+// body is the block from the look at the table to the checks after the load. A target that fails before the load is
+// left out where the block is not tried again, and else ends it.
+func (b *block) body(ctx context.Context) error {
+	first := b.trials[0]
+	if err := first.own("table", "", func() error { return b.run.stage.look(ctx) }); err != nil {
+		return fmt.Errorf("before block %d: %w", first.rec.Block, err)
+	}
+	for _, t := range b.trials {
+		if err := t.deploy(ctx); err != nil {
+			t.refuse(reasonOf(err), err)
+			if ctx.Err() != nil || !b.last {
+				return nil
+			}
+		}
+	}
+	for _, t := range b.trials {
+		if t.rec.Status != record.Valid {
+			continue
+		}
+		ok, err := t.check(ctx, before)
+		if err != nil || ctx.Err() != nil || !ok && !b.last {
+			return err
+		}
+		if ok {
+			b.up = append(b.up, t)
+		}
+	}
+	if len(b.up) == 0 {
+		return nil
+	}
+	if err := b.load(ctx); err != nil || ctx.Err() != nil || b.failed() && !b.last {
+		return err
+	}
+	for _, t := range b.up {
+		if _, err := t.check(ctx, after); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// failed tells whether a target that was measured is refused.
+func (b *block) failed() bool {
+	for _, t := range b.up {
+		if t.rec.Status != record.Valid {
+			return true
+		}
+	}
+	return false
+}
+
+// load runs every phase in turns with one sampler on.
+func (b *block) load(ctx context.Context) error {
+	b.shares = newShares(b.run, b.up)
+	sampler := b.run.o.Venue.Sample(context.WithoutCancel(ctx), b.shares.sources(), b.run.stage.gauges(), b.shares.line)
+	for i, phase := range b.up[0].phases {
+		if few := b.run.tooFew(phase); few != nil {
+			for _, t := range b.up {
+				t.refuse(record.CodeTooFewArrivals, few)
+			}
+			break
+		}
+		began := time.Now()
+		err := b.phase(ctx, sampler, phase, i == len(b.up[0].phases)-1)
+		for _, t := range b.up { // each has its share of the time
+			t.rec.Timeline = append(t.rec.Timeline, record.Step{Name: phase.Name, Seconds: time.Since(began).Seconds() / float64(len(b.up))})
+		}
+		if err != nil || b.failed() || ctx.Err() != nil {
+			return errors.Join(err, sampler.Stop())
+		}
+	}
+	if err := sampler.Stop(); err != nil {
+		return fmt.Errorf("controller: %w", err)
+	}
+	return nil
+}
+
+// turns is one phase of a block under way.
+type turns struct {
+	*block
+	phase    load.Phase
+	rec      record.PhaseTurns
+	accounts []account     // of the trials that are up, as all that follow
+	watched  []*gate.Phase
+	on       []time.Duration
+	cut      bool // requests of the slice under way were cut short
+	writeErr error
+}
+
+// phase runs one phase in rounds of slices, between two idle points, and compares for each target what the agents, the
+// balancer and the database counted.
+func (b *block) phase(ctx context.Context, sampler venue.Sampler, phase load.Phase, last bool) error {
+	ts := &turns{block: b, phase: phase, on: make([]time.Duration, len(b.up))}
+	tasks, err := ts.begin(ctx)
+	if err != nil {
+		return err
+	}
+	n, length, runIn := b.run.pace(phase)
+	ts.rec.Slices, ts.rec.SliceS, ts.rec.RunInS = n, length.Seconds(), runIn.Seconds()
+	b.up[0].say(fmt.Sprintf("%s, in turns with the others: %d slices of %v", describe(phase), n, length.Round(time.Millisecond)), time.Duration(len(b.up))*phase.Duration)
+	if err := ts.freezeAll(ctx); err != nil {
+		return err
+	}
+	defer ts.thawAll(ctx)
+	sampler.Phase(phase.Number)
+	under, err := b.run.loader.Turns(ctx, tasks, ts.take)
+	if err != nil {
+		sampler.Phase(-1)
+		return fmt.Errorf("phase %s: %w", phase.Name, err)
+	}
+	roundsErr := ts.rounds(ctx, under, n, length, runIn, last)
+	reports, err := under.End(ctx)
+	sampler.Phase(-1)
+	ts.thawAll(ctx)
+	if !errors.Is(roundsErr, fleet.ErrTurns) { // else the reports say why
+		err = errors.Join(roundsErr, err)
+	}
+	if ts.writeErr != nil {
+		return fmt.Errorf("controller: %w", ts.writeErr)
+	}
+	return ts.end(ctx, reports, err)
+}
+
+// begin makes the tasks, and begins what is counted and watched of each target.
+func (ts *turns) begin(ctx context.Context) (tasks []fleet.Task, err error) {
+	for _, t := range ts.up {
+		task, err := t.task(ts.phase)
+		if err != nil {
+			return nil, err
+		}
+		account, err := t.d.account(ctx)
+		if err != nil {
+			return nil, err
+		}
+		watched := gate.NewPhase(recordPhase(ts.phase, ts.run.isWarmup(ts.phase), fleet.Report{}))
+		t.watch(watched)
+		tasks, ts.accounts, ts.watched = append(tasks, task), append(ts.accounts, account), append(ts.watched, watched)
+	}
+	ts.shares.begin()
+	return tasks, nil
+}
+
+// take writes a window of one target.
+func (ts *turns) take(i int, s fleet.Snapshot) {
+	t := ts.up[i]
+	ts.watched[i].Load(s.Agent, s.Window)
+	ts.cut = ts.cut || s.Window.Books.Timeout+s.Window.Books.Error > 0
+	if err := t.writer.Load(line(ts.phase.Number, s, t.d.names())); err != nil && ts.writeErr == nil {
+		ts.writeErr = err
+	}
+}
+
+// rounds gives each target one slice a round, in an order of its own.
+func (ts *turns) rounds(ctx context.Context, under Turns, n int, length, runIn time.Duration, last bool) error {
+	for round := range n {
+		for _, at := range ts.run.o.Plan.Round(ts.up[0].rec.Block, ts.phase.Number, round+1) {
+			i := ts.upAs(ts.run.o.Plan.Targets[at].Name)
+			if i < 0 {
+				continue
+			}
+			if err := ts.slice(ctx, under, i, time.Duration(round)*length, length, runIn); err != nil {
+				return err
+			}
+		}
+		if last && round == n/2 {
+			for _, t := range ts.up {
+				if err := t.d.countConnections(); err != nil {
+					ts.run.o.tell(Event{Text: "connections per worker not counted: " + err.Error()})
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// upAs is the place of a target among those that are up, or -1.
+func (b *block) upAs(name string) int {
+	for i, t := range b.up {
+		if t.rec.Target == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// slice is one target's turn.
+func (ts *turns) slice(ctx context.Context, under Turns, i int, begin, length, runIn time.Duration) error {
+	t := ts.up[i]
+	if ts.rec.Frozen {
+		if err := t.d.thaw(ctx); err != nil {
+			return err
+		}
+	}
+	done := ts.shares.turn(i)
+	began := time.Now()
+	late, err := under.Slice(ctx, i, begin, length, runIn)
+	ts.on[i] += time.Since(began)
+	ts.rec.LateNS = max(ts.rec.LateNS, int64(late))
+	done()
+	if err != nil {
+		return err
+	}
+	cut := ts.cut
+	ts.cut = false
+	if err := ts.accounts[i].turn(ctx, cut); err != nil {
+		return err
+	}
+	if ts.rec.Frozen {
+		return t.d.freeze(ctx)
+	}
+	return nil
+}
+
+// freezeAll has every target stand still, where that can be had of all.
+func (ts *turns) freezeAll(ctx context.Context) error {
+	for _, t := range ts.up {
+		err := t.d.freeze(ctx)
+		if errors.Is(err, venue.ErrNoFreezing) {
+			ts.thawAll(ctx)
+			return nil
+		}
+		if err != nil {
+			ts.rec.Frozen = true
+			ts.thawAll(ctx)
+			return err
+		}
+	}
+	ts.rec.Frozen = true
+	return nil
+}
+
+// thawAll lets every target go on; what fails here fails in the stop that follows, too.
+func (ts *turns) thawAll(ctx context.Context) {
+	ctx, cancel := teardown(ctx)
+	defer cancel()
+	for _, t := range ts.up {
+		_ = t.d.thaw(ctx)
+	}
+}
+
+// end judges the phase of each target. The error is for what ends the run.
+func (ts *turns) end(ctx context.Context, reports []fleet.Report, err error) error {
+	for i, t := range ts.up {
+		report := reports[i]
+		t.totals[ts.phase.Number] = ts.watched[i].Totals()
+		if err == nil {
+			ts.run.learn(t.rec.Target, t.totals[ts.phase.Number])
+		}
+		rec := recordPhase(ts.phase, ts.run.isWarmup(ts.phase), report)
+		spent := ts.rec
+		spent.OnS = ts.on[i].Seconds()
+		rec.Turns = &spent
+		if err == nil && len(report.Lost) == 0 {
+			rec.Witness, err = ts.accounts[i].total(ctx)
+		}
+		for _, lost := range report.Lost {
+			t.refuse(record.CodeAgentLost, fmt.Errorf("agent %d in phase %s: %s", lost.Agent, ts.phase.Name, lost.Why))
+		}
+		rec.Unjudged = ctx.Err() != nil || err != nil || len(report.Lost) > 0
+		t.rec.Phases = append(t.rec.Phases, rec)
+		if rec.Unjudged {
+			continue
+		}
+		t.judge(rec)
+		if err := t.d.intact(); err != nil {
+			t.refuse(record.CodeWorkerGone, fmt.Errorf("phase %s: %w", ts.phase.Name, err))
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("phase %s: %w", ts.phase.Name, err)
+	}
+	return nil
+}

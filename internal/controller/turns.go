@@ -1,0 +1,128 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"bakeoff/internal/load"
+	"bakeoff/internal/plan"
+	"bakeoff/internal/record"
+	"bakeoff/internal/stats"
+)
+
+const (
+	// leastRunIn is how much of each slice of the closed model is booked aside at least.
+	leastRunIn = 50 * time.Millisecond
+	// runInMedians and sliceMedians are how many median response times of the slowest target a run-in
+	// and a slice take at least.
+	runInMedians = 2
+	sliceMedians = 10
+)
+
+// errNoTurns is why targets are measured one after another where the plan does not ask for turns.
+var errNoTurns = errors.New("the plan asks for none")
+
+// inTurns is nil where the targets of a block take turns, and else why they do not.
+func (o *Options) inTurns() error {
+	p := o.Plan
+	switch {
+	case p.Turns == 0:
+		return errNoTurns
+	case len(p.Targets) < 2:
+		return errors.New("there is one target alone")
+	case len(p.Balancer.ReplicaPorts) > 0:
+		return errors.New("an external balancer expects the replicas of each target at the same ports")
+	}
+	return nil
+}
+
+// noteTurns says before the first block why a plan that asks for turns has none.
+func (r *run) noteTurns() error {
+	why := r.o.inTurns()
+	if why == nil || errors.Is(why, errNoTurns) {
+		return nil
+	}
+	text := "the targets take no turns: " + why.Error()
+	r.o.tell(Event{Text: text, Lasting: true})
+	return r.writer.Update(func(rec *record.Run) { addNote(rec, text) })
+}
+
+// learn keeps the median response time that is first seen of a target.
+func (r *run) learn(name string, found stats.Totals) {
+	if r.pilot.MedianNS == nil {
+		r.pilot.MedianNS = map[string]int64{}
+	}
+	if r.pilot.MedianNS[name] == 0 && found.Response != nil && found.Response.Count() > 0 {
+		median, _ := found.Response.Quantile(0.5)
+		r.pilot.MedianNS[name] = int64(median)
+	}
+}
+
+// pace says how many slices a phase has, how long each is, and how much of it is booked aside: the same for all targets.
+func (r *run) pace(p load.Phase) (n int, length, runIn time.Duration) {
+	var slowest time.Duration
+	for _, median := range r.pilot.MedianNS {
+		slowest = max(slowest, time.Duration(median))
+	}
+	if p.Model == load.Closed {
+		runIn = max(leastRunIn, runInMedians*slowest)
+	}
+	length = max(time.Duration(r.o.Plan.Turns), sliceMedians*slowest, 2*runIn)
+	n = max(1, int((p.Duration+length/2)/length))
+	length = p.Duration / time.Duration(n)
+	return n, length, min(runIn, length/2)
+}
+
+// together measures all targets of a block in turns, and again, all of them, where a trial of the block is not valid.
+func (r *run) together(ctx context.Context, places []plan.Trial) error {
+	for {
+		attempt := 1
+		for _, p := range places {
+			attempt = max(attempt, r.tried[place{p.Block, p.Target}]+1)
+		}
+		if attempt > r.attempts() {
+			return nil
+		}
+		all, err := r.tryTogether(ctx, places, attempt)
+		if err != nil || all {
+			return err
+		}
+	}
+}
+
+// tryTogether conducts one attempt and tells whether every trial is valid.
+func (r *run) tryTogether(ctx context.Context, places []plan.Trial, attempt int) (all bool, err error) {
+	if r.attempt = attempt; attempt == 1 {
+		r.number += len(places)
+	} else {
+		r.awaitQuiet(ctx)
+	}
+	b := &block{run: r, last: attempt >= r.attempts()}
+	for _, p := range places {
+		at := p.Position
+		if attempt > 1 {
+			r.last[p.Block]++
+			at = r.last[p.Block]
+		}
+		t, err := r.begin(p, attempt, at)
+		if err != nil {
+			return false, err
+		}
+		b.trials = append(b.trials, t)
+	}
+	recs, err := b.conduct(ctx)
+	if err != nil {
+		return false, err
+	}
+	all = true
+	for _, rec := range recs {
+		r.note(rec)
+		all = all && rec.Status == record.Valid
+	}
+	if err := r.loader.Heal(ctx); err != nil {
+		return false, fmt.Errorf("agents: %w", err)
+	}
+	return all, r.noteOthers()
+}
