@@ -144,7 +144,7 @@ type turns struct {
 	*block
 	phase    load.Phase
 	rec      record.PhaseTurns
-	accounts []account     // of the trials that are up, as all that follow
+	accounts []account // of the trials that are up, as all that follow
 	watched  []*gate.Phase
 	on       []time.Duration
 	cut      bool // requests of the slice under way were cut short

@@ -25,7 +25,7 @@ type recipes struct {
 	dbInfo   record.DatabaseInfo
 	balancer record.BalancerInfo
 	counted  database.Counters // at the last reading, while targets take turns
-	command  string // that started the private database, as a shell line
+	command  string            // that started the private database, as a shell line
 }
 
 // entrant is one target of the plan, prepared.

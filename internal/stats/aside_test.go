@@ -26,7 +26,7 @@ func TestGoodputOfSlices(t *testing.T) {
 			}
 			each.Merge(agent)
 		}
-		if want := float64(agents * 80) / 0.4; one.Goodput() != want || each.Goodput() != want {
+		if want := float64(agents*80) / 0.4; one.Goodput() != want || each.Goodput() != want {
 			t.Errorf("%s: goodput %v and %v, want %v", name, one.Goodput(), each.Goodput(), want)
 		}
 	}

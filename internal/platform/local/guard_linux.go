@@ -54,7 +54,7 @@ type tree struct {
 	number   int
 	first    Identity
 	log      *logCopy
-	ended    bool          // the first process was reaped
+	ended    bool // the first process was reaped
 	frozen   bool
 	reported chan struct{} // closed when the controller was told so
 }
