@@ -372,16 +372,11 @@ func records[T any](dir, name string, decode func([]byte) (T, error)) iter.Seq2[
 			return
 		}
 		defer f.Close() // opened for reading
-		for l := range lines(f) {
-			var v T
-			err := l.err
-			if err == nil {
-				v, err = decode(l.record)
+		for d := range decodeAhead(lines(f), decode) {
+			if d.err != nil {
+				d.err = &LineError{File: path, Line: d.number, What: d.err.Error()}
 			}
-			if err != nil {
-				err = &LineError{File: path, Line: l.number, What: err.Error()}
-			}
-			if !yield(v, err) {
+			if !yield(d.value, d.err) {
 				return
 			}
 		}

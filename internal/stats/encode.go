@@ -36,7 +36,7 @@ func index(value int64) int64 {
 func (h *Histogram) encode() (string, error) {
 	inner := make([]byte, 40, 1024)
 	next := int64(0)
-	for value, count := range h.hdr.ForEachBucket {
+	for value, count := range h.values().ForEachBucket {
 		if count > math.MaxInt64>>8 { // beyond what a plain varint says as the format does
 			return "", fmt.Errorf("stats: encode histogram: %d samples of one value", count)
 		}

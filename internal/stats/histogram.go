@@ -27,6 +27,17 @@ type Histogram struct {
 	over    int64   // censored samples
 	bounds  []bound // what they exceed, ascending
 	clamped int64   // samples above highest, counted as highest
+	// pending are counts as they stand in files, known to be right but not taken into hdr yet: histograms that
+	// were read are mostly added to others, and many are taken in at the price of one.
+	pending [][]byte
+}
+
+// values are the samples that are not censored, with all that is pending taken in.
+func (h *Histogram) values() *hdrhistogram.PackedHistogram {
+	if len(h.pending) > 0 {
+		h.settle()
+	}
+	return h.hdr
 }
 
 // bound says how many censored samples are known to exceed it.
@@ -54,6 +65,11 @@ func (h *Histogram) RecordN(d time.Duration, n int64) {
 		v = highest
 		h.clamped += n
 	}
+	h.recordN(v, n)
+}
+
+// recordN counts n samples of a value within range.
+func (h *Histogram) recordN(v, n int64) {
 	if err := h.hdr.RecordValues(v, n); err != nil {
 		panic(fmt.Sprintf("stats: value %d within range was refused: %v", v, err))
 	}
@@ -83,6 +99,9 @@ func (h *Histogram) Merge(o *Histogram) {
 	if dropped := h.hdr.Merge(o.hdr); dropped != 0 {
 		panic(fmt.Sprintf("stats: merging lost %d samples", dropped))
 	}
+	if h.pending = append(h.pending, o.pending...); len(h.pending) >= manyPending {
+		h.settle()
+	}
 	for _, b := range slices.Clone(o.bounds) {
 		h.overN(b.above, b.count)
 	}
@@ -107,7 +126,7 @@ func (h *Histogram) answeredBut(o *Histogram) *Histogram {
 // Reset empties the histogram.
 func (h *Histogram) Reset() {
 	h.hdr.Reset()
-	h.over, h.bounds, h.clamped = 0, nil, 0
+	h.over, h.bounds, h.clamped, h.pending = 0, nil, 0, nil
 }
 
 // Count is the number of samples, censored ones included.
@@ -115,7 +134,7 @@ func (h *Histogram) Count() int64 {
 	if h == nil {
 		return 0
 	}
-	return h.hdr.TotalCount() + h.over
+	return h.values().TotalCount() + h.over
 }
 
 // Over is the number of censored samples, Clamped that of samples above 120 s.
@@ -138,7 +157,7 @@ func (h *Histogram) Mean() time.Duration {
 	if h == nil {
 		return 0
 	}
-	return time.Duration(h.hdr.Mean())
+	return time.Duration(h.values().Mean())
 }
 
 // Min and Max are the smallest and greatest sample that is not censored, to
@@ -147,14 +166,14 @@ func (h *Histogram) Min() time.Duration {
 	if h == nil {
 		return 0
 	}
-	return time.Duration(h.hdr.Min())
+	return time.Duration(h.values().Min())
 }
 
 func (h *Histogram) Max() time.Duration {
-	if h == nil || h.hdr.TotalCount() == 0 {
+	if h == nil || h.values().TotalCount() == 0 {
 		return 0
 	}
-	return time.Duration(h.hdr.Max())
+	return time.Duration(h.values().Max())
 }
 
 // Slower is the number of samples that lasted longer than d: those of values above
@@ -164,7 +183,7 @@ func (h *Histogram) Slower(d time.Duration) int64 {
 		return 0
 	}
 	n := h.over
-	for value, count := range h.hdr.ForEachBucket {
+	for value, count := range h.values().ForEachBucket {
 		if value > int64(d) {
 			n += count
 		}
@@ -191,7 +210,7 @@ func (h *Histogram) Each(yield func(value time.Duration, count int64) bool) {
 	if h == nil {
 		return
 	}
-	h.hdr.ForEachBucket(func(v, n int64) bool { return yield(time.Duration(v), n) })
+	h.values().ForEachBucket(func(v, n int64) bool { return yield(time.Duration(v), n) })
 }
 
 // Quantile returns the value at quantile q in (0,1] without asking whether
@@ -204,8 +223,8 @@ func (h *Histogram) Quantile(q float64) (value time.Duration, censored bool) {
 		return 0, false
 	}
 	rank := min(max(int64(math.Ceil(q*float64(n)-1e-6)), 1), n)
-	if known := h.hdr.TotalCount(); rank <= known {
-		return time.Duration(h.hdr.ValueAtPercentile(100 * float64(rank) / float64(known))), false
+	if known := h.values().TotalCount(); rank <= known {
+		return time.Duration(h.values().ValueAtPercentile(100 * float64(rank) / float64(known))), false
 	}
 	return h.atLeast(rank), true
 }
@@ -214,7 +233,7 @@ func (h *Histogram) Quantile(q float64) (value time.Duration, censored bool) {
 func (h *Histogram) atLeast(rank int64) time.Duration {
 	var seen int64
 	rest := h.bounds
-	for value, count := range h.hdr.ForEachBucket {
+	for value, count := range h.values().ForEachBucket {
 		for len(rest) > 0 && rest[0].above <= time.Duration(value) {
 			if seen += rest[0].count; seen >= rank {
 				return rest[0].above

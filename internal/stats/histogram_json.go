@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
-
-	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
 // packed is a histogram as it stands in a file: HDR V2, deflated, base64, and
@@ -30,7 +28,7 @@ func (h *Histogram) MarshalJSON() ([]byte, error) {
 			p.Bounds = append(p.Bounds, [2]int64{int64(b.above), b.count})
 		}
 	}
-	if h.hdr.TotalCount() > 0 {
+	if h.values().TotalCount() > 0 {
 		text, err := h.encode()
 		if err != nil {
 			return nil, err
@@ -66,12 +64,8 @@ func (h *Histogram) UnmarshalJSON(data []byte) error {
 	if p.HDR == "" {
 		return nil
 	}
-	in, err := hdrhistogram.DecodePacked([]byte(p.HDR))
-	if err != nil {
+	if err := h.decode(p.HDR); err != nil {
 		return fmt.Errorf("stats: decode histogram: %w", err)
-	}
-	if lost := h.hdr.Merge(in); lost != 0 {
-		return fmt.Errorf("stats: decode histogram: %d samples out of range", lost)
 	}
 	return nil
 }
