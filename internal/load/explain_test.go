@@ -142,7 +142,7 @@ func TestTLSFailures(t *testing.T) {
 				server.StartTLS()
 			}
 			defer server.Close()
-			job := closedJob(1, 30*ms, "https://"+server.Listener.Addr().String())
+			job := closedJob(1, 200*ms, "https://"+server.Listener.Addr().String())
 			job.TLS, job.Phase.HTTP2 = c.client, c.two
 			sum := collect(t, NewHTTP(), job)
 			b := sum.Books

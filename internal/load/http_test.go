@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
+	"bakeoff/internal/load/loadtest"
 	"bakeoff/internal/stats"
 )
 
@@ -52,6 +53,11 @@ func (s secured) Run(ctx context.Context, job Job, emit func(stats.Window)) erro
 // onAll runs a test on every engine, and over TLS where one speaks it.
 func onAll(t *testing.T, test func(t *testing.T, e Engine)) {
 	t.Run("net/http, TLS", func(t *testing.T) { test(t, secured{NewHTTP()}) })
+	onPlain(t, test)
+}
+
+// onPlain runs a test on every engine without TLS.
+func onPlain(t *testing.T, test func(t *testing.T, e Engine)) {
 	for name, engine := range engines {
 		t.Run(name, func(t *testing.T) { test(t, engine()) })
 	}
@@ -234,7 +240,7 @@ func TestMixedFates(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	t.Parallel()
-	onAll(t, func(t *testing.T, e Engine) {
+	onPlain(t, func(t *testing.T, e Engine) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
@@ -273,7 +279,7 @@ func TestBlackHole(t *testing.T) {
 			defer c.Close()
 		}
 	}
-	onAll(t, func(t *testing.T, e Engine) {
+	onPlain(t, func(t *testing.T, e Engine) {
 		start := time.Now()
 		job := openJob(4, 50, 500*ms, "http://"+address)
 		job.Phase.Timeout = 200 * ms
@@ -317,17 +323,26 @@ func TestAnswersAfterTheEnd(t *testing.T) {
 func TestStallAtTheEnd(t *testing.T) {
 	t.Parallel()
 	for stall, want := range map[time.Duration]string{50 * ms: "late", 300 * ms: "lost"} {
-		s := newHostile(t, &hostile{fate: fates[0].fate})
-		job := openJob(50, 1000, 500*ms, s.url())
-		job.Phase.Arrivals = Constant
-		var once sync.Once
-		job.Permit = func() bool {
-			if time.Since(job.Start) > job.Phase.Duration-20*ms {
-				once.Do(func() { time.Sleep(stall) })
-			}
-			return true
+		t.Run(want, func(t *testing.T) {
+			judged(t, 8, stall/2, func(t *testing.T, _ *loadtest.Witness) func() { return stallAtTheEnd(t, stall, want) })
+		})
+	}
+}
+
+// stallAtTheEnd makes the run, and returns what judges it.
+func stallAtTheEnd(t *testing.T, stall time.Duration, want string) func() {
+	s := newHostile(t, &hostile{fate: fates[0].fate})
+	job := openJob(50, 1000, 500*ms, s.url())
+	job.Phase.Arrivals = Constant
+	var once sync.Once
+	job.Permit = func() bool {
+		if time.Since(job.Start) > job.Phase.Duration-20*ms {
+			once.Do(func() { time.Sleep(stall) })
 		}
-		sum := collect(t, NewRaw(1), job)
+		return true
+	}
+	sum := collect(t, NewRaw(1), job)
+	return func() {
 		if b := sum.Books; b.Planned != 500 || b.OK != b.Sent || b.Dropped != sum.Lost[lostLoop] {
 			t.Errorf("%v: books %+v, lost %v, outcomes %v", stall, b, sum.Lost, sum.Outcomes)
 		}
@@ -487,7 +502,7 @@ func (tooShort) Length(_, _ uint64, length int64) bool { return length > 100 }
 // Requests that would not be HTTP are not sent.
 func TestTargetsThatAreNone(t *testing.T) {
 	t.Parallel()
-	onAll(t, func(t *testing.T, e Engine) {
+	onPlain(t, func(t *testing.T, e Engine) {
 		for _, target := range []string{"", "demo", "/a b", "/a\r\nX: y", "/\x00", "/\u00fc"} {
 			s := serverFor(t, e, &hostile{fate: fates[0].fate})
 			job := openJob(1, 50, 100*ms, s.url())
@@ -508,7 +523,7 @@ type fixed struct {
 func (f fixed) AppendTarget(dst []byte, _, _ uint64) []byte { return append(dst, f.target...) }
 
 func TestJobsThatCannotBe(t *testing.T) {
-	onAll(t, func(t *testing.T, e Engine) {
+	onPlain(t, func(t *testing.T, e Engine) {
 		for name, spoil := range map[string]func(*Job){
 			"no model":        func(j *Job) { j.Phase.Model = "" },
 			"no connection":   func(j *Job) { j.Phase.Connections = 0 },

@@ -36,6 +36,23 @@ func aside(t *testing.T) {
 	}
 }
 
+// judged makes a run and judges it, unless the machine itself stood still for longer than it may: then the run says nothing about
+// the engine, and another is made, up to so many.
+func judged(t *testing.T, tries int, most time.Duration, run func(t *testing.T, w *loadtest.Witness) (judge func())) {
+	t.Helper()
+	for range tries {
+		w := loadtest.Watch(t)
+		judge := run(t, w)
+		worst, _ := w.Worst()
+		if worst <= most {
+			judge()
+			return
+		}
+		t.Logf("the machine left its watch waiting for %v, that is more than %v: once more", worst, most)
+	}
+	t.Skipf("SKIPPED: the machine stood still for more than %v in each of %d runs", most, tries)
+}
+
 // stallShare are connections in all and agents.
 type stallShare struct{ connections, agents int }
 
@@ -108,20 +125,23 @@ func (s stallRun) valid(t *testing.T, sum *total, usual time.Duration) {
 func TestStallHonesty(t *testing.T) {
 	aside(t)
 	s := theStall()
-	onAll(t, func(t *testing.T, e Engine) {
+	onPlain(t, func(t *testing.T, e Engine) {
 		aside(t)
 		for _, c := range stallShares() {
 			t.Run(fmt.Sprintf("%d connections %d agents", c.connections, c.agents), func(t *testing.T) {
 				aside(t)
-				server := (&loadtest.Freezer{After: s.duration / 3, Length: s.stall, Due: s.due}).Start(t)
-				start := time.Now().Add(100 * ms)
-				server.Begin(start)
-				w := loadtest.Watch(t)
-				sum := collectAll(t, e, c.agents, s.job(server.URL(), start, c.connections))
-				if got := server.Requests(); got != sum.Books.Sent {
-					t.Errorf("the server answered %d requests, %d were sent", got, sum.Books.Sent)
-				}
-				s.check(t, &sum, server.Freeze(s.rate), server.Truth, w)
+				judged(t, 3, s.stall/5, func(t *testing.T, w *loadtest.Witness) func() {
+					server := (&loadtest.Freezer{After: s.duration / 3, Length: s.stall, Due: s.due}).Start(t)
+					start := time.Now().Add(100 * ms)
+					server.Begin(start)
+					sum := collectAll(t, e, c.agents, s.job(server.URL(), start, c.connections))
+					return func() {
+						if got := server.Requests(); got != sum.Books.Sent {
+							t.Errorf("the server answered %d requests, %d were sent", got, sum.Books.Sent)
+						}
+						s.check(t, &sum, server.Freeze(s.rate), server.Truth, w)
+					}
+				})
 			})
 		}
 	})
@@ -142,7 +162,7 @@ func TestStallOfNginx(t *testing.T) {
 	if long() {
 		shares = []stallShare{{10, 1}, {1000, 4}}
 	}
-	onAll(t, func(t *testing.T, e Engine) {
+	onPlain(t, func(t *testing.T, e Engine) {
 		aside(t)
 		for _, c := range shares {
 			t.Run(fmt.Sprintf("%d connections %d agents", c.connections, c.agents), func(t *testing.T) {
