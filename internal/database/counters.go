@@ -13,8 +13,8 @@ import (
 
 // How row-reading statements on demo_data are counted.
 const (
-	ByDigest  = "digest"           // performance_schema's statement digests
 	ByHandler = "handler_read_key" // the storage engine's index reads: one for each lookup
+	ByDigest  = "digest"           // performance_schema's statement digests
 )
 
 // Counters are what others than us asked of the server since it started.
@@ -133,13 +133,15 @@ func digestReads(ctx context.Context, c *sql.Conn) (int64, error) {
 const probes = 5
 
 // chooseCounter takes the first way of counting that is exact on this server,
-// found out by lookups over a connection that is not taken for ours, and notes why it is not the first.
+// found out by lookups over a connection that is not taken for ours, and notes what is to be known of it. The
+// storage engine's own count comes first: each connection adds to a figure of its own, so none is lost, where
+// digests are added to by all at once and lose some (7 of 32,000 lookups over 16 connections, MySQL 9.7).
 func (s *Server) chooseCounter(ctx context.Context) error {
 	s.mu.Lock()
 	s.counterReason = ""
 	s.mu.Unlock()
 	var refused []string
-	for _, way := range []string{ByDigest, ByHandler} {
+	for _, way := range []string{ByHandler, ByDigest} {
 		why, err := s.tryCounter(ctx, way)
 		if err != nil {
 			return err
@@ -168,14 +170,18 @@ func (s *Server) tryCounter(ctx context.Context, way string) (why string, err er
 	if err != nil {
 		return "", err
 	}
-	if n := after.Reads - before.Reads; n != 2*probes {
-		off := ""
-		if on, err := s.variable(ctx, "performance_schema"); way == ByDigest && err == nil && on != "ON" && on != "1" {
-			off = " (performance_schema is off)"
-		}
-		return fmt.Sprintf("%s counted %d of %d lookups%s", way, n, 2*probes, off), nil
+	n := after.Reads - before.Reads
+	if n == 2*probes {
+		return "", nil
 	}
-	return "", nil
+	why = fmt.Sprintf("by %s %d lookups were counted, %d were made", way, n, 2*probes)
+	if way == ByHandler {
+		return why + ": others use the server", nil
+	}
+	if on, err := s.variable(ctx, "performance_schema"); err == nil && on != "ON" {
+		why += ": performance_schema is off"
+	}
+	return why, nil
 }
 
 // unreadable says why a counter cannot be read, where the server refuses it.
@@ -187,18 +193,15 @@ func (s *Server) unreadable(ctx context.Context, err error) (why string, _ error
 	return fmt.Sprintf("statement digests cannot be read: %s (a remedy: GRANT SELECT ON performance_schema.* to this account)", refused.Message), nil
 }
 
-// explainCounter notes why not the first way was taken, and what spoils the one that was:
-// targets that ask for the time zone where the server cannot remember it.
+// explainCounter notes why not the first way was taken, and what spoils the one that was.
 func (s *Server) explainCounter(ctx context.Context, way string, refused []string, zone string) error {
-	if way == ByHandler {
-		n, err := s.zoneReads(ctx, zone)
-		if err != nil {
-			return err
-		}
-		if n > 0 {
-			refused = append(refused, fmt.Sprintf("looking for the time zone %s reads %d index entries each time, which count as lookups of any target that asks for it "+
-				"(Django does, on each connection): a remedy is to fill the server's time zone tables (mysql_tzinfo_to_sql)", zone, n))
-		}
+	if way == ByDigest {
+		refused = append(refused, "statement digests lose some counts when connections work at the same time")
+	} else if n, err := s.zoneReads(ctx, zone); err != nil {
+		return err
+	} else if n > 0 {
+		refused = append(refused, fmt.Sprintf("looking for the time zone %s reads %d index entries each time, which count as lookups of any target that asks for it "+
+			"(Django does, on each connection); a remedy is to fill the server's time zone tables (mysql_tzinfo_to_sql)", zone, n))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -94,7 +94,7 @@ type DatabaseInfo struct {
 	DigestAtFill   string            `json:"digest_at_fill"`           // read back from the server
 	DigestAtEnd    string            `json:"digest_at_end,omitempty"`  // read back at the end of the run
 	Counter        string            `json:"counter"`                  // how statements are counted: "digest" or "handler_read_key"
-	CounterReason  string            `json:"counter_reason,omitempty"` // why not by digest, and what spoils that count
+	CounterReason  string            `json:"counter_reason,omitempty"` // why not by handler_read_key, and what spoils the count; empty: nothing
 }
 
 // BalancerInfo is the balancer as it was used.
