@@ -6,7 +6,7 @@ BIN := bin/bakeoff
 # What tests need beside what a run needs.
 TEST_PACKAGES := mariadb-server nginx-light libmariadb-dev pkg-config python3-venv python3-dev gcc
 
-.PHONY: help build demo test lint deps test-deps clean race bench-data bench-engine bench-stall bench-fleet fuzz \
+.PHONY: help build demo test test-mysql lint deps test-deps clean race bench-data bench-engine bench-stall bench-fleet fuzz \
 	test-long-stall test-long-kill test-long-data test-long-record test-long-contract test-long-engine test-long-accuse test-long-accuse-2 \
 	test-long-fleet test-long-program
 
@@ -32,6 +32,9 @@ lint: ## formatting, vet, staticcheck
 
 test: test-deps lint ## everything, with few repeats and scaled sizes
 	$(GO) test -count=1 -timeout 18m -p 1 ./...
+
+test-mysql: test-deps ## the database and all targets on a real MySQL server, fetched from Debian's unstable suite; SKIPPED where it cannot be
+	@scripts/test-mysql
 
 # One subject's full counts each, at most 45 minutes on 2 cores.
 LONG = BAKEOFF_LONG=1 $(GO) test -count=1 -v -timeout 45m
