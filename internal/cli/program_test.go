@@ -36,6 +36,8 @@ type scene struct {
 	self string
 
 	stdin string // of what it starts from now on
+	// alone is set where runs do not share the machine with the user's consent.
+	alone bool
 }
 
 // newScene makes the scene of a test, which runs beside others from here on.
@@ -132,8 +134,13 @@ type execution struct {
 }
 
 // start runs the program, with a watcher of everything it starts.
+// A run has the user's consent to share the machine, unless the scene is alone: others test here at the same
+// time, and would disturb it.
 func (s *scene) start(args ...string) *execution {
 	s.t.Helper()
+	if args[0] == "run" && !s.alone {
+		args = slices.Insert(args, 1, "--share-machine")
+	}
 	e := &execution{scene: s, stdout: &buffer{}, stderr: &buffer{}, began: time.Now(), done: make(chan struct{})}
 	e.cmd = exec.Command(s.self, args...)
 	e.cmd.Dir, e.cmd.Env, e.cmd.Stdout, e.cmd.Stderr = s.dir, s.env, e.stdout, e.stderr

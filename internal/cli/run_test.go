@@ -27,8 +27,8 @@ func TestRun(t *testing.T) {
 		t.Errorf("a good run complains:\n%s", e.stderr)
 	}
 	r := s.open()
-	if run := r.Run(); run.Status != record.Complete || run.Shared || run.Pilot == nil || len(run.Pilot.Throughput) != 3 {
-		t.Errorf("run.json: status %s, shared %v, pilot %v", run.Status, run.Shared, run.Pilot)
+	if run := r.Run(); run.Status != record.Complete || !run.Shared || len(run.Baselines) != 1 || run.Pilot == nil || len(run.Pilot.Throughput) != 3 {
+		t.Errorf("run.json: status %s, shared %v, pilot %v, baselines %+v", run.Status, run.Shared, run.Pilot, run.Baselines)
 	}
 	if got := finished(t, r); got[record.Valid] != 6 {
 		t.Errorf("trials: %v", got)

@@ -14,6 +14,7 @@ import (
 // TestSecondRun starts a run while another holds the machine: refused, or both are marked.
 func TestSecondRun(t *testing.T) {
 	s := newScene(t)
+	s.alone = true
 	s.write("first.yaml", strings.Replace(planText("go-nethttp", 20, "warmup: 0s"), "e2e", "first", 1))
 	s.write("second.yaml", strings.Replace(planText("go-nethttp", 1, "warmup: 0s"), "e2e", "second", 1))
 	first := s.start("run", "--out", "one", "first.yaml")

@@ -69,7 +69,7 @@ exit status: 0 judged, whatever the verdict; 2 a file or flag that is not as it 
 
 const verdictExamples = `  bakeoff verdict throughput.csv
   bakeoff verdict --better lower --delta 5% --json p99.csv
-  sort -u runs/*.csv | bakeoff verdict -`
+  bakeoff verdict - < throughput.csv`
 
 func (f *verdictFlags) options() (verdict.Options, error) {
 	o := verdict.Options{Better: verdict.Direction(f.better), Seed: f.seed}
@@ -91,7 +91,7 @@ func writeVerdict(env Env, o verdict.Options, asJSON bool, path string) error {
 	}
 	r, err := verdict.Judge(table, o)
 	if err != nil {
-		return err
+		return usageError{err}
 	}
 	if !asJSON {
 		return report.WriteVerdict(env.Stdout, r, show.Columns(env.Stdout))

@@ -209,10 +209,10 @@ func reasonsOf(t *testing.T, dir string) []record.Reason {
 }
 
 // What others do on the machine in a measured phase refuses the trial, over what they did at rest, and it
-// is repeated; with the user's consent it is a warning. The machine is watched for 10 s before the first trial.
+// is repeated; with the user's consent it is a warning. The machine is watched before the first trial.
 func TestDisturbedHost(t *testing.T) {
 	late := []act{{phase: func(p *phaseFaked) { p.late = 5 * time.Millisecond }}}
-	const phase, start = 14 * time.Second, 10 * time.Second // the measured phase begins, the first trial begins
+	const phase, start = 5 * time.Second, time.Second // the measured phase begins, the first trial begins
 	for name, c := range map[string]struct {
 		foreign, stolen func(time.Duration) time.Duration
 		script          []act
@@ -227,10 +227,10 @@ func TestDisturbedHost(t *testing.T) {
 		"others, a little":  {between(phase, time.Hour, 0.08), nil, nil, false, false, []string{"1-1-flask valid"}, 0, "phase closed: other programs used 8.0 %"},
 		"others, allowed":   {between(phase, time.Hour, 0.5), nil, nil, true, false, []string{"1-1-flask valid"}, 0, "phase closed: other programs used 50.0 %"},
 		"others, short run": {between(0, time.Hour, 0.5), nil, nil, false, true, []string{"1-1-flask valid"}, 0, "phase closed: other programs used 50.0 %"},
-		"the host":          {nil, between(phase, 2*phase, 0.1), nil, false, false, []string{"1-1-flask invalid disturbed-host", "1-2-flask valid"}, 0, "phase closed: the host of this virtual machine took 10.0 %"},
+		"the host":          {nil, between(phase, phase+10*time.Second, 0.1), nil, false, false, []string{"1-1-flask invalid disturbed-host", "1-2-flask valid"}, 0, "phase closed: the host of this virtual machine took 9.9 %"},
 		"late, with the host's help": {
-			nil, between(phase, 2*phase, 0.1), late, false, false,
-			[]string{"1-1-flask invalid disturbed-host,disturbed-host", "1-2-flask valid"}, 0, "phase closed: the host of this virtual machine took 10.0 %",
+			nil, between(phase, phase+10*time.Second, 0.1), late, false, false,
+			[]string{"1-1-flask invalid disturbed-host,disturbed-host", "1-2-flask valid"}, 0, "phase closed: the host of this virtual machine took 9.9 %",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -246,7 +246,7 @@ func TestDisturbedHost(t *testing.T) {
 					t.Errorf("said %+v, want %q", said, c.text)
 				}
 				rests := runOf(t, dir).Baselines
-				if len(rests) != 1 || rests[0].Foreign != c.rest || rests[0].WarnOnly != (c.shared || c.short) || (rests[0].Seconds == 10) == c.short {
+				if len(rests) != 1 || rests[0].Foreign != c.rest || rests[0].WarnOnly != (c.shared || c.short) || (rests[0].Seconds == 1) == c.short {
 					t.Errorf("baselines %+v", rests)
 				}
 				replayed(t, dir)
@@ -299,7 +299,7 @@ func warningsOf(t *testing.T, dir string) []record.Reason {
 // Before a trial is repeated the controller waits, for a minute at most, until others have left the
 // machine alone for a second.
 func TestRepeatAwaitsAQuietMachine(t *testing.T) {
-	const failed = 13 * time.Second // 10 s at rest, 3 s for a start that fails
+	const failed = 4 * time.Second // 1 s at rest, 3 s for a start that fails
 	for name, c := range map[string]struct {
 		foreign, stolen func(time.Duration) time.Duration
 		waited          time.Duration

@@ -12,8 +12,6 @@ import (
 )
 
 const (
-	// restFor is how long the machine is watched before anything is loaded.
-	restFor = 10 * time.Second
 	// quietWithin is how long a repeat waits for a machine that others leave alone, and quietFor
 	// how long each look takes.
 	quietWithin = time.Minute
@@ -27,8 +25,9 @@ const (
 func (r *run) measureRest(ctx context.Context) error {
 	rest := record.Baseline{WarnOnly: r.o.Shared || r.o.Short, Container: r.o.Venue.Hidden(), Mixed: r.mixed()}
 	if !r.o.Short {
-		r.o.tell(Event{Text: "watching the machine at rest", Expect: restFor})
-		host, err := r.watchHost(ctx, restFor)
+		long := r.o.Plan.Rest()
+		r.o.tell(Event{Text: "watching the machine at rest", Expect: long})
+		host, err := r.watchHost(ctx, long)
 		if err != nil {
 			return err
 		}

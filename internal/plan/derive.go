@@ -77,6 +77,12 @@ func (p *Plan) Measured() time.Duration {
 	return phases * time.Duration(p.Blocks*len(p.Targets))
 }
 
+// Rest is how long the machine is watched before the first trial, while nothing is loaded: 10 s, less
+// where that would be more than a tenth of what is measured, and at least 1 s.
+func (p *Plan) Rest() time.Duration {
+	return max(time.Second, min(10*time.Second, p.Measured()/10))
+}
+
 // Overhead is what a run costs beside the stretches of load that the plan names.
 type Overhead struct {
 	Setup time.Duration // once: database, table, preparing targets, teardown
@@ -91,7 +97,7 @@ func (p *Plan) Expected(o Overhead) time.Duration {
 		warmup += o.Phase
 	}
 	blocks := time.Duration(p.Blocks * len(p.Targets))
-	total := o.Setup + p.Measured() + blocks*(o.Trial+warmup+time.Duration(phases)*o.Phase)
+	total := o.Setup + p.Rest() + p.Measured() + blocks*(o.Trial+warmup+time.Duration(phases)*o.Phase)
 	if p.Pilot > 0 {
 		total += time.Duration(len(p.Targets)) * (o.Trial + warmup + time.Duration(p.Pilot) + o.Phase)
 	}

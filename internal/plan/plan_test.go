@@ -383,19 +383,30 @@ func TestDiff(t *testing.T) {
 
 func TestExpected(t *testing.T) {
 	o := Overhead{Setup: 100 * time.Second, Trial: 10 * time.Second, Phase: time.Second}
-	// 5 blocks of 2 targets: 10 trials of 10 s, warm-up 2+1 s, phase 2+1 s.
-	if got := small(t, 2, "").Expected(o); got != 260*time.Second {
+	// 5 blocks of 2 targets: 10 trials of 10 s, warm-up 2+1 s, phase 2+1 s; a tenth of the 20 s of phases at rest.
+	if got := small(t, 2, "").Expected(o); got != 262*time.Second {
 		t.Errorf("without pilot: %s", got)
 	}
 	// 2 pilot trials of 10 s, warm-up 2+1 s, pilot 3+1 s.
-	if got := small(t, 2, "pilot: 3s").Expected(o); got != 294*time.Second {
+	if got := small(t, 2, "pilot: 3s").Expected(o); got != 296*time.Second {
 		t.Errorf("with pilot: %s", got)
 	}
-	if got := small(t, 2, "warmup: 0s").Expected(o); got != 230*time.Second {
+	if got := small(t, 2, "warmup: 0s").Expected(o); got != 232*time.Second {
 		t.Errorf("without warm-up: %s", got)
 	}
-	if got := small(t, 2, "").Expected(Overhead{}); got != 40*time.Second {
+	if got := small(t, 2, "").Expected(Overhead{}); got != 42*time.Second {
 		t.Errorf("without overhead: %s", got)
+	}
+}
+
+// The machine is watched at rest for a tenth of what is measured, from 1 s to 10 s.
+func TestRest(t *testing.T) {
+	for phase, want := range map[time.Duration]time.Duration{time.Second: time.Second, 2 * time.Second: 2 * time.Second, time.Minute: 10 * time.Second} {
+		p := small(t, 2, "")
+		p.Phases[0].Duration = Duration(phase)
+		if got := p.Rest(); got != want {
+			t.Errorf("phases of %v: %v, want %v", phase, got, want)
+		}
 	}
 }
 

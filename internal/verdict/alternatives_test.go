@@ -50,6 +50,18 @@ var alternatives = []alternative{
 		anyOf(Equivalent),
 	},
 	{
+		"a look after every block from the 6th on, and the end as soon as it pleases", two(1, 0.1, normal, 20), "better or worse",
+		func(all []pair) bool {
+			for n := 6; n <= all[0].n; n++ {
+				soFar := []pair{newPair("", "", all[0].x[:n])}
+				if shown(soFar, unadjusted(soFar)) {
+					return true
+				}
+			}
+			return false
+		}, anyOf(Better, Worse),
+	},
+	{
 		"the estimate is what is claimed", two(1.05, 0.02, normal, 10), "claimed more than true",
 		func(all []pair) bool { return shown(all, unadjusted(all)) && all[0].mean > math.Log(1.05) }, falseBound(1.05),
 	},

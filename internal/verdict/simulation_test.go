@@ -76,14 +76,19 @@ var (
 		return normals(random, n), m
 	}}
 
-	correlated = noise{"autocorrelated, 0.7 from trial to trial", func(random *rand.Rand, n int) (d, m []float64) {
+	correlated = autoregressive(0.7)
+)
+
+// autoregressive noise carries a share over from each trial to the next.
+func autoregressive(share float64) noise {
+	return noise{fmt.Sprintf("autocorrelated, %v from trial to trial", share), func(random *rand.Rand, n int) (d, m []float64) {
 		d = normals(random, n)
 		for i := 1; i < n; i++ {
-			d[i] = 0.7*d[i-1] + math.Sqrt(1-0.7*0.7)*d[i]
+			d[i] = share*d[i-1] + math.Sqrt(1-share*share)*d[i]
 		}
 		return d, make([]float64, n)
 	}}
-)
+}
 
 func normals(random *rand.Rand, n int) []float64 {
 	out := make([]float64, n)
@@ -165,6 +170,7 @@ var scenarios = []scenario{
 	{two(1, 0.02, drift, 10), []expectation{{"p <= 0.05", different, 0, 73}}},
 	{two(1, 0.02, step, 10), []expectation{{"p <= 0.05", different, 0, 73}}},
 	{two(1, 0.02, correlated, 10), []expectation{{"p <= 0.05", different, 0, 73}}},
+	{two(1, 0.15, autoregressive(0.9), 7), []expectation{{"p <= 0.05", different, 0, 73}}}, // as rented machines are
 	{two(1.05, 0.02, normal, 10), []expectation{
 		{"better", anyOf(Better), 950, experiments},
 		{"worse", anyOf(Worse), 0, 0},

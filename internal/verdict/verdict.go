@@ -181,10 +181,17 @@ type Result struct {
 	Warnings     []Warning    `json:"warnings"`
 }
 
-// Judge says what the table may claim. The error is about the options; a table that is too small for claims gets warnings.
+// mostTargets bounds a table: more are rather blocks and targets that changed places in a file.
+const mostTargets = 200
+
+// Judge says what the table may claim. The error is about the options, or more than 200 targets; a table that is too small for
+// claims gets warnings.
 func Judge(t *Table, o Options) (Result, error) {
 	if err := o.check(); err != nil {
 		return Result{}, err
+	}
+	if n := len(t.cells); n > mostTargets {
+		return Result{}, fmt.Errorf("verdict: %d targets in %d blocks: at most %d targets are compared", n, len(t.seen), mostTargets)
 	}
 	if o.Better == "" {
 		o.Better = Higher

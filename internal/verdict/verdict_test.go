@@ -88,6 +88,30 @@ func TestOptionsAreChecked(t *testing.T) {
 	}
 }
 
+// What decides is in the options and nowhere else: no figure of a machine, of a calibration or of another run.
+func TestOptionsAreAllThatDecides(t *testing.T) {
+	var names []string
+	for _, kind := range []any{Options{}, Cell{}} {
+		for field := range reflect.TypeOf(kind).Fields() {
+			names = append(names, field.Name)
+		}
+	}
+	if got := strings.Join(names, " "); got != "Delta Better Seed Block Target Value Position" {
+		t.Errorf("a verdict depends on %s", got)
+	}
+}
+
+// Blocks and targets that changed places make very many targets: refused before anything is computed.
+func TestTooManyTargets(t *testing.T) {
+	var table Table
+	for i := range 201 {
+		table.Expect("1", fmt.Sprint(i))
+	}
+	if _, err := Judge(&table, Options{Delta: 0.03}); err == nil || !strings.Contains(err.Error(), "201 targets in 1 blocks: at most 200") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestFewestBlocks(t *testing.T) {
 	for pairs, want := range map[int]int{0: 6, 1: 6, 3: 7, 6: 8, 10: 9, 28: 11, 435: 15} {
 		if got := FewestBlocks(pairs); got != want {
