@@ -13,9 +13,9 @@ var levels = [][]string{
 	{"show", "verdict"},
 	{"chart", "plan", "dataset", "stats", "platform", "strictyaml", "consent", "shell"},
 	{"load", "record", "database", "balancer", "platform/local", "platform/platformtest", "load/loadtest"},
-	{"fleet", "collect", "target", "contract", "endpoint", "gate", "figures", "record/recordtest"},
-	{"venue", "report", "measure"},
-	{"controller", "venue/machine"},
+	{"fleet", "collect", "target", "contract", "endpoint", "gate", "record/recordtest"},
+	{"venue", "figures", "measure"},
+	{"controller", "venue/machine", "report"},
 	{"cli"},
 }
 

@@ -141,6 +141,7 @@ func TestReasonsOfTrials(t *testing.T) {
 			p.books.OK, p.books.Bad, p.outcomes = p.books.OK-2, 2, map[string]int64{"wrong id": 2}
 		}), record.CodeWrongAnswers, "bad 2, timeout 0, error 0, dropped 0 (wrong id 2)"},
 		{"late", phases(func(p *phaseFaked) { p.late = 5 * time.Millisecond }), record.CodeGeneratorLimited, "agent 0"},
+		{"answers that become slow", phases(func(p *phaseFaked) { p.slower = 2 }), record.CodeNotSteady, "2.00 times that of the first"},
 		{"requests in flight that were not recorded", phases(func(p *phaseFaked) { p.inFlight = 1.1 }), record.CodeLittlesLaw, "9.1 % apart"},
 	} {
 		seen[c.code] = true

@@ -72,6 +72,7 @@ type phaseFaked struct {
 	books    stats.Books
 	late     time.Duration // of every arrival
 	outcomes map[string]int64
+	slower   float64 // times the response time in the second half; 0: one window for all
 	inFlight float64 // times what the service times come to; 0: 1
 	reads    int64
 	pending  int64 // of a slice: statements that come late
@@ -394,9 +395,33 @@ func (p *phaseFaked) emit(report *fleet.Report, sink func(fleet.Snapshot)) {
 		window.InFlight = new(p.inFlight * *window.InFlight)
 	}
 	agent := fleet.AgentReport{Done: true, Totals: stats.Totals{Sending: window.Length}}
-	agent.Totals.Add(window)
+	windows := []stats.Window{window}
+	if p.slower > 0 {
+		windows = p.halves()
+	}
+	for i, w := range windows {
+		agent.Totals.Add(w)
+		sink(fleet.Snapshot{Agent: 0, Epoch: 1, Sequence: int64(i + 1), Window: w})
+	}
 	report.Agents = append(report.Agents, agent)
-	sink(fleet.Snapshot{Agent: 0, Epoch: 1, Sequence: 1, Window: window})
+}
+
+// halves are 20 windows of equal parts, whose responses take 5 ms in the first half.
+func (p *phaseFaked) halves() []stats.Window {
+	const n = 20
+	out := make([]stats.Window, n)
+	for i := range out {
+		w := windowOf(stats.Books{Planned: p.books.Planned / n, Sent: p.books.Sent / n, OK: p.books.OK / n})
+		w.Length = p.task.Phase.Duration / n
+		w.Begin = time.Duration(i) * w.Length
+		took := 5 * time.Millisecond
+		if i >= n/2 {
+			took = time.Duration(p.slower * float64(took))
+		}
+		w.Response.RecordN(took, p.books.OK/n)
+		out[i] = w
+	}
+	return out
 }
 
 // happened are the notes that begin with one of the words, without the time they name.

@@ -18,6 +18,7 @@ type Phase struct {
 	record.Phase
 	host   Host
 	agents map[int]*agent
+	points []point // one per agent and window
 }
 
 // agent is one agent in the phase.
@@ -38,6 +39,7 @@ func (p *Phase) Load(from int, w stats.Window) {
 	}
 	a.totals.Add(w)
 	a.strain.Add(w)
+	p.note(w)
 }
 
 // Series adds a line of series.jsonl.
@@ -69,7 +71,7 @@ func (p *Phase) Judge(rest *record.Baseline) Judgement {
 	sum := p.Totals()
 	found := p.disturbances(rest)
 	j := Judgement{Reasons: slices.Concat(exact(sum), Witness(sum.Books, sum.Unwritten, p.Witness.DatabaseReads, p.Witness.BalancerTotal),
-		littlesLaw(sum), answered(sum))}
+		littlesLaw(sum), answered(sum), p.steady())}
 	for _, f := range found {
 		reason := record.Reason{Code: record.CodeDisturbedHost, Text: f.text}
 		if f.refuse {

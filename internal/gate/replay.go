@@ -56,7 +56,8 @@ func Baseline(run record.Run, began time.Time) *record.Baseline {
 // Decides tells whether the reasons of a code are computed here from the record.
 func Decides(code string) bool {
 	switch code {
-	case record.CodeBooks, record.CodeWitness, record.CodeLittlesLaw, record.CodeWrongAnswers, record.CodeGeneratorLimited, record.CodeDisturbedHost:
+	case record.CodeBooks, record.CodeWitness, record.CodeLittlesLaw, record.CodeWrongAnswers, record.CodeNotSteady,
+		record.CodeGeneratorLimited, record.CodeDisturbedHost:
 		return true
 	}
 	return false

@@ -22,6 +22,7 @@ const (
 	CodeWitness          = "witness"           // gate: database or balancer counted something else than the agents
 	CodeLittlesLaw       = "littles-law"       // gate: the times recorded of requests are not those they spent in flight
 	CodeWrongAnswers     = "wrong-answers"     // gate: too many requests were not answered correctly
+	CodeNotSteady        = "not-steady"        // gate: the level changed during the phase by more than noise explains
 	CodeGeneratorLimited = "generator-limited" // gate: an agent was the limit, not the target
 	CodeDisturbedHost    = "disturbed-host"    // gate: others used the machine during the load
 	CodeTooFewArrivals   = "too-few-arrivals"  // an open phase would have had hardly any arrivals, and was not run

@@ -1,0 +1,188 @@
+package gate
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"gonum.org/v1/gonum/stat/distuv"
+
+	"bakeoff/internal/record"
+	"bakeoff/internal/show"
+	"bakeoff/internal/stats"
+)
+
+const (
+	// fewestWindows is how many windows a phase needs before a step in it can be told from noise.
+	fewestWindows = 12
+	// beyondNoise is by how many times the noise from one window to the next the thirds must differ. On
+	// rented machines, where windows of a second vary by 12 to 20 % and the correlation of neighbours is
+	// 0.6 to 0.8, the difference of two thirds varies by up to 2.8 times that noise.
+	beyondNoise = 8
+	// minStep is a step that is never too much.
+	minStep = 0.05
+	// minDrift is a change from the first to the last third that is never too much, on the average of all blocks.
+	minDrift = 0.03
+)
+
+// point is what one window of one agent says of the level of a phase.
+type point struct {
+	begin   time.Duration
+	answers int64
+	seconds float64
+	latency float64 // median response time in seconds; 0: not measured
+}
+
+// note keeps the level of a window that lies wholly within the sending time.
+func (p *Phase) note(w stats.Window) {
+	if w.Length <= 0 || w.End() > p.sending() {
+		return
+	}
+	one := point{begin: w.Begin, answers: w.Books.OK, seconds: w.Length.Seconds()}
+	if w.Response != nil && w.Response.Count() > 0 {
+		median, _ := w.Response.Quantile(0.5)
+		one.latency = median.Seconds()
+	}
+	p.points = append(p.points, one)
+}
+
+// levels are the natural logarithms of the phase's level, window by window: of the rate of right answers,
+// and in the open model, where the plan sets the rate, of the median response time. Windows without one are left out.
+func (p *Phase) levels() []float64 {
+	at := map[time.Duration]*point{}
+	for _, one := range p.points {
+		sum := at[one.begin]
+		if sum == nil {
+			sum = &point{begin: one.begin}
+			at[one.begin] = sum
+		}
+		sum.latency += one.latency * float64(one.answers) // weighted
+		sum.answers += one.answers
+		sum.seconds = max(sum.seconds, one.seconds)
+	}
+	var out []float64
+	for _, begin := range slices.Sorted(maps.Keys(at)) {
+		one := at[begin]
+		level := float64(one.answers) / one.seconds
+		if p.Model == open {
+			level = one.latency / float64(max(one.answers, 1))
+		}
+		if level > 0 {
+			out = append(out, math.Log(level))
+		}
+	}
+	return out
+}
+
+// drift is the logarithm of the level in the last third over that in the first, each the median of its
+// windows, so that a stall does not count; false where there are fewer than three windows.
+func drift(levels []float64) (float64, bool) {
+	third := len(levels) / 3
+	if third == 0 {
+		return 0, false
+	}
+	return median(levels[len(levels)-third:]) - median(levels[:third]), true
+}
+
+// Drift is that of the phase, as a ratio: how its level changed from the first to the last third.
+func (p *Phase) Drift() (ratio float64, known bool) {
+	d, known := drift(p.levels())
+	return math.Exp(d), known
+}
+
+// noiseOf is by how much neighbouring windows differ, as the standard deviation of one of them: slow changes
+// and single steps hardly count.
+func noiseOf(levels []float64) float64 {
+	var steps []float64
+	for i := range levels[1:] {
+		steps = append(steps, math.Abs(levels[i+1]-levels[i]))
+	}
+	const normal = 0.6745 // the median of the absolute value of a normal variable of deviation 1
+	return median(steps) / normal / math.Sqrt2
+}
+
+// steady refuses a measured phase whose level steps by more than its own windows' noise explains.
+func (p *Phase) steady() []record.Reason {
+	levels := p.levels()
+	if p.Warmup || len(levels) < fewestWindows {
+		return nil
+	}
+	d, _ := drift(levels)
+	if math.Abs(d) <= max(minStep, beyondNoise*noiseOf(levels)) {
+		return nil
+	}
+	ratio := math.Exp(d)
+	return []record.Reason{{Code: record.CodeNotSteady, Text: fmt.Sprintf("%s in the last third is %s that of the first, more than the noise of its windows explains: %s",
+		p.metric(), manyTimes(ratio), direction(p.Model, ratio))}}
+}
+
+// metric names what the level is.
+func (p *Phase) metric() string { return metricOf(p.Model) }
+
+func metricOf(model string) string {
+	if model == open {
+		return "the median response time"
+	}
+	return "the rate of right answers"
+}
+
+// direction says what a change of the level means.
+func direction(model string, ratio float64) string {
+	if (model == open) == (ratio < 1) {
+		return "still getting faster, a longer warm-up is needed"
+	}
+	return "getting slower"
+}
+
+func manyTimes(ratio float64) string { return fmt.Sprintf("%.2f times", ratio) }
+
+// Trend is how a phase of one target changes from its first to its last third, over all blocks.
+type Trend struct {
+	Target string  `json:"target"`
+	Phase  string  `json:"phase"`
+	Model  string  `json:"model"`
+	Blocks int     `json:"blocks"`
+	Ratio  float64 `json:"ratio"` // of the level in the last third to that in the first, geometric mean over blocks
+	Low    float64 `json:"low"`   // interval of that mean
+	High   float64 `json:"high"`
+	Steady bool    `json:"steady"` // the interval holds 1, or the mean is within 3 % of it
+}
+
+// TrendOf is that of a target's drifts, one per block (as of Phase.Drift). Of so many trends in all, at most
+// 5 % together are called unsteady by chance (Bonferroni). It needs 3 blocks; without them the trend is steady.
+func TrendOf(target string, p record.Phase, drifts []float64, of int) Trend {
+	t := Trend{Target: target, Phase: p.Name, Model: p.Model, Blocks: len(drifts), Ratio: 1, Low: 0, High: math.MaxFloat64, Steady: true}
+	n := float64(len(drifts))
+	if n < 3 {
+		return t
+	}
+	var sum, squares float64
+	for _, ratio := range drifts {
+		sum += math.Log(ratio)
+	}
+	mean := sum / n
+	for _, ratio := range drifts {
+		squares += (math.Log(ratio) - mean) * (math.Log(ratio) - mean)
+	}
+	student := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: n - 1}
+	half := student.Quantile(1-0.05/2/float64(max(of, 1))) * math.Sqrt(squares/(n-1)/n)
+	t.Ratio, t.Low, t.High = math.Exp(mean), math.Exp(mean-half), math.Exp(mean+half)
+	t.Steady = math.Abs(mean) <= half || math.Abs(mean) <= math.Log(1+minDrift)
+	return t
+}
+
+// String says what an unsteady trend means.
+func (t Trend) String() string {
+	return fmt.Sprintf("%s, phase %s: over %s %s in the last third is %s that of the first (%s to %s): %s", t.Target, t.Phase,
+		show.Plural(t.Blocks, "block"), metricOf(t.Model), manyTimes(t.Ratio), show.Three(t.Low), show.Three(t.High), direction(t.Model, t.Ratio))
+}
+
+func median(values []float64) float64 {
+	s := slices.Sorted(slices.Values(values))
+	if len(s) == 0 {
+		return 0
+	}
+	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
+}
