@@ -8,10 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"bakeoff/internal/figures"
 	"bakeoff/internal/record"
-	"bakeoff/internal/report"
-	"bakeoff/internal/show"
 )
 
 func attachCommand(env Env) *cobra.Command {
@@ -40,11 +37,7 @@ func attach(ctx context.Context, env Env, dir string) error {
 	if err != nil {
 		return err
 	}
-	summary, err := figures.Build(reader)
-	if err != nil {
-		return err
-	}
-	err = report.WriteText(env.Stdout, summary, show.Columns(env.Stdout))
+	_, err = writeScreen(env.Stdout, reader)
 	switch run := reader.Run(); run.Status {
 	case record.Aborted:
 		err = errors.Join(err, fmt.Errorf("the run was aborted: %s", run.Reason))

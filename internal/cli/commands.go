@@ -6,14 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"bakeoff/internal/controller"
-	"bakeoff/internal/figures"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/platform/local"
 	"bakeoff/internal/record"
@@ -144,58 +142,6 @@ func printFindings(w io.Writer, f controller.Findings) {
 	if len(table.Rows) > 0 {
 		fmt.Fprintln(w, table.Text(0))
 	}
-}
-
-func reportCommand(env Env) *cobra.Command {
-	var format string
-	cmd := &cobra.Command{
-		Use:   "report RUN",
-		Short: "print what a run directory holds, as text, Markdown, a picture or JSON",
-		Args:  exactly(1, "one run directory"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			reader, err := record.Open(args[0])
-			if err != nil {
-				return err
-			}
-			summary, err := figures.Build(reader)
-			if err != nil {
-				return err
-			}
-			return writeReport(env.Stdout, format, summary)
-		},
-	}
-	cmd.Flags().StringVar(&format, "format", "text", "text, markdown, svg or json")
-	return cmd
-}
-
-func writeReport(w io.Writer, format string, s *figures.Summary) error {
-	switch format {
-	case "text":
-		return report.WriteText(w, s, show.Columns(w))
-	case "markdown":
-		return report.WriteMarkdown(w, s)
-	case "svg":
-		return report.WriteSVG(w, s)
-	case "json":
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		return enc.Encode(s)
-	}
-	return usageError{fmt.Errorf("unknown format %q (there are: text, markdown, svg, json)", format)}
-}
-
-// keepReport writes summary.json and report.md into the run directory.
-func keepReport(dir string, s *figures.Summary) error {
-	for name, format := range map[string]string{"summary.json": "json", "report.md": "markdown"} {
-		file, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-		if err != nil {
-			return fmt.Errorf("report: %w", err)
-		}
-		if err := errors.Join(writeReport(file, format, s), file.Close()); err != nil {
-			return fmt.Errorf("report: %w", err)
-		}
-	}
-	return nil
 }
 
 func listCommand(env Env) *cobra.Command {

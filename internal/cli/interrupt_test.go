@@ -47,7 +47,7 @@ func TestInterrupt(t *testing.T) {
 			if got := strings.Count(e.stderr.String(), "bakeoff: error"); got != 1 {
 				t.Errorf("%d errors:\n%s", got, e.stderr)
 			}
-			wantAll(t, "stdout", e.stdout.String(), "ABORTED: interrupted", "run directory: ")
+			wantAll(t, "stdout", e.stdout.String(), "ABORTED: interrupted", " --full\n")
 		})
 	}
 }
@@ -67,5 +67,5 @@ func TestInterruptTwice(t *testing.T) {
 	if got := finished(t, r); got[record.Valid] != 1 {
 		t.Errorf("finished trials: %v", got)
 	}
-	wantAll(t, "report", s.run(0, "report", s.theRun()).stdout.String(), "e2e: 1 of 3 blocks")
+	wantAll(t, "report", s.run(0, "report", s.theRun()).stdout.String(), "1 of 3 blocks")
 }

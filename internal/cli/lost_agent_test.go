@@ -92,5 +92,6 @@ func TestRunLosesAnAgent(t *testing.T) {
 		}
 	}
 	wantAll(t, "notes", strings.Join(r.Run().Notes, "\n"), "agents began each phase within ")
-	wantAll(t, "report", e.stdout.String(), "agent-lost", "Note: agents began each phase within ")
+	wantAll(t, "report", e.stdout.String(), "agent-lost")
+	wantAll(t, "whole report", s.run(0, "report", "--full", s.theRun()).stdout.String(), "Note: agents began each phase within ")
 }

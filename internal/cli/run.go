@@ -14,13 +14,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"bakeoff/internal/controller"
-	"bakeoff/internal/figures"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/platform/local"
 	"bakeoff/internal/record"
-	"bakeoff/internal/report"
-	"bakeoff/internal/show"
 	"bakeoff/internal/strictyaml"
 	"bakeoff/internal/venue/machine"
 )
@@ -239,27 +236,6 @@ func installLine(packages []string) string {
 		line = "sudo " + line
 	}
 	return line
-}
-
-// printResult prints the report of a run and where it lies, and keeps the
-// report in the run directory.
-func printResult(env Env, dir string) error {
-	reader, err := record.Open(dir)
-	if err != nil {
-		return err
-	}
-	summary, err := figures.Build(reader)
-	if err != nil {
-		return err
-	}
-	if err := report.WriteText(env.Stdout, summary, show.Columns(env.Stdout)); err != nil {
-		return err
-	}
-	if err := keepReport(dir, summary); err != nil {
-		return err
-	}
-	fmt.Fprintf(env.Stdout, "\nrun directory: %s\n", dir)
-	return nil
 }
 
 // agents are a fleet as the controller takes it.

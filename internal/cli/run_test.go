@@ -21,7 +21,7 @@ func TestRun(t *testing.T) {
 	if processes, sockets := e.watcher.counts(); processes < 12 || sockets < 6 {
 		t.Errorf("the watcher saw %d processes and %d listening sockets: too few to prove anything", processes, sockets)
 	}
-	wantAll(t, "stdout", e.stdout.String(), "e2e: 1 ", "flask", "fastapi", "go-nethttp", "run directory: "+s.theRun())
+	wantAll(t, "stdout", e.stdout.String(), "e2e, answers per second on 4 connections: ", "flask", "fastapi", "go-nethttp", "3 planned, ", "bakeoff report "+s.theRun()+" --full\n")
 	wantAll(t, "stderr", e.stderr.String(), "pilot", "block 1 of 1, flask", "closed: 4 connections for 1s")
 	if strings.Contains(e.stderr.String(), "bakeoff: ") {
 		t.Errorf("a good run complains:\n%s", e.stderr)
@@ -40,7 +40,12 @@ func TestRun(t *testing.T) {
 // readers are the commands that work on a finished run.
 func readers(t *testing.T, s *scene) {
 	dir := s.theRun()
-	wantAll(t, "report", s.run(0, "report", dir).stdout.String(), "e2e: 1 ", "Phase closed")
+	wantAll(t, "report", s.run(0, "report", dir).stdout.String(), "e2e, answers per second", "limited by", "bakeoff report "+dir+" --full\n")
+	wantAll(t, "whole report", s.run(0, "report", "--full", dir).stdout.String(), "e2e: 1 ", "Phase closed")
+	if a, b := s.run(0, "report", "--json", dir).stdout.String(), s.run(0, "report", "--format", "json", dir).stdout.String(); a != b {
+		t.Error("--json is not --format json")
+	}
+	s.run(2, "report", "--full", "--json", dir)
 	wantAll(t, "markdown", s.run(0, "report", "--format", "markdown", dir).stdout.String(), "# e2e", "| target")
 	var summary map[string]any
 	if err := json.Unmarshal([]byte(s.run(0, "report", "--format", "json", dir).stdout.String()), &summary); err != nil || len(summary) == 0 {
@@ -57,7 +62,7 @@ func readers(t *testing.T, s *scene) {
 	}
 	again := s.run(0, "run", "--resume", dir)
 	wantAll(t, "resume", again.stderr.String(), "is complete, nothing is left to do")
-	wantAll(t, "resume", again.stdout.String(), "e2e: 1 ")
+	wantAll(t, "resume", again.stdout.String(), "e2e, answers per second")
 }
 
 func wantAll(t *testing.T, what, text string, parts ...string) {
@@ -93,5 +98,5 @@ func TestInvalidTarget(t *testing.T) {
 	if attempts != 3 {
 		t.Errorf("%d attempts, want 3", attempts)
 	}
-	wantAll(t, "report", e.stdout.String(), "no-overlap", "blocked has a valid trial in 0 of 1 block")
+	wantAll(t, "report", e.stdout.String(), "invalid: no-overlap", "blocked", "0 of 1")
 }

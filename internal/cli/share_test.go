@@ -28,7 +28,7 @@ func TestSecondRun(t *testing.T) {
 	}
 
 	second := s.run(0, "run", "--share-machine", "--out", "two", "second.yaml")
-	wantAll(t, "report of the second", second.stdout.String(), "SHARED MACHINE", "shared the machine with run first")
+	wantAll(t, "report of the second", second.stdout.String(), "SHARED MACHINE")
 	second.nothingLeft(0)
 	first.signal(syscall.SIGINT)
 	first.wantStatus(130, 15*time.Second)

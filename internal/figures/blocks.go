@@ -166,6 +166,9 @@ func floats(ns []int) []float64 {
 	return out
 }
 
+// Percentile returns one of the response time's Percents.
+func (t PhaseTarget) Percentile(p float64) PercentileSpread { return t.Response[percentileAt(p)] }
+
 // Tier returns one tier by its name, an empty one where it was not sampled.
 func (t PhaseTarget) Tier(name string) Tier {
 	for _, tier := range t.Tiers {

@@ -13,6 +13,7 @@ type planned struct {
 	Blocks      int     `json:"blocks"`
 	Primary     string  `json:"primary"`
 	AllowUnfair string  `json:"allow_unfair"`
+	Delta       delta   `json:"delta"` // 0 where the plan is from before it had one
 	Dataset     Dataset `json:"dataset"`
 }
 
@@ -30,6 +31,7 @@ func Build(r *record.Reader) (*Summary, error) {
 	s := &Summary{
 		Format: SummaryVersion, Run: facts(run, p), Machine: run.Machine, Database: run.Database, Balancer: run.Balancer,
 		Dataset: p.Dataset, Notes: run.Notes, Found: run.Pilot, Problems: r.Problems(),
+		Baselines: run.Baselines,
 	}
 	b := builder{s: s, steps: map[string]float64{}}
 	for _, state := range r.Trials() {
@@ -37,7 +39,14 @@ func Build(r *record.Reader) (*Summary, error) {
 	}
 	b.choose()
 	b.finish(run)
-	s.Marks = marks(s, r.Live())
+	if primary, found := s.Primary(); found {
+		s.Limits = limits(primary, s.cores())
+	}
+	s.Attempts = s.attempts()
+	if err := s.judge(float64(p.Delta), r.Live()); err != nil {
+		return nil, err
+	}
+	s.mark(r.Live())
 	s.Headline = headline(s)
 	return s, nil
 }

@@ -23,23 +23,31 @@ func Percents() []float64 { return []float64{50, 90, 95, 99, 99.9, 99.99} }
 // Summary is a run as figures; as JSON it is summary.json. Times are in
 // seconds, memory in bytes, CPU in cores (seconds per second).
 type Summary struct {
-	Format   int                 `json:"format"`
-	Headline string              `json:"headline"`
-	Marks    []string            `json:"marks,omitempty"` // what a reader must know before any figure: short, shared, aborted, ...
-	Run      Facts               `json:"run"`
-	Machine  record.Machine      `json:"machine"`
-	Database record.DatabaseInfo `json:"database,omitzero"` // this and the next two are left out where the targets are running servers
-	Balancer record.BalancerInfo `json:"balancer,omitzero"`
-	Dataset  Dataset             `json:"dataset,omitzero"`
-	Targets  []Target            `json:"targets"` // in plan order
-	Phases   []Phase             `json:"phases"`  // measured ones, with medians and ranges over valid blocks
-	Trials   []Trial             `json:"trials"`  // of blocks from 1, in order; invalid ones among them
-	Pilot    []Trial             `json:"pilot,omitempty"`
-	Found    *record.Pilot       `json:"pilot_found,omitempty"` // what the controller took from it
-	Unusable []Unusable          `json:"unusable,omitempty"`    // trials that are in no statistic, and why
-	Time     Time                `json:"time"`
-	Notes    []string            `json:"notes,omitempty"`
-	Problems []record.Problem    `json:"problems,omitempty"` // damage of the run directory
+	Format   int      `json:"format"`
+	Headline string   `json:"headline"`
+	Marks    []string `json:"marks,omitempty"` // what a reader must know before any figure: short, shared, aborted, ...
+	Caveats  []string `json:"-"`               // the marks but those that a table of targets shows: how many blocks of one are valid
+	// Verdict is what may be claimed about the primary metric; where nothing may, NoVerdict says why.
+	Verdict   *Verdict `json:"verdict,omitempty"`
+	NoVerdict string   `json:"no_verdict,omitempty"`
+	Limits    []Limit  `json:"limits,omitempty"` // by target, in the primary phase
+	Attempts  Attempts `json:"attempts"`
+	Run       Facts    `json:"run"`
+	// Baselines are of the machine at rest, before block 1 and each time the run was gone on with.
+	Baselines []record.Baseline   `json:"baselines,omitempty"`
+	Machine   record.Machine      `json:"machine"`
+	Database  record.DatabaseInfo `json:"database,omitzero"` // this and the next two are left out where the targets are running servers
+	Balancer  record.BalancerInfo `json:"balancer,omitzero"`
+	Dataset   Dataset             `json:"dataset,omitzero"`
+	Targets   []Target            `json:"targets"` // in plan order
+	Phases    []Phase             `json:"phases"`  // measured ones, with medians and ranges over valid blocks
+	Trials    []Trial             `json:"trials"`  // of blocks from 1, in order; invalid ones among them
+	Pilot     []Trial             `json:"pilot,omitempty"`
+	Found     *record.Pilot       `json:"pilot_found,omitempty"` // what the controller took from it
+	Unusable  []Unusable          `json:"unusable,omitempty"`    // trials that are in no statistic, and why
+	Time      Time                `json:"time"`
+	Notes     []string            `json:"notes,omitempty"`
+	Problems  []record.Problem    `json:"problems,omitempty"` // damage of the run directory
 }
 
 // Facts are what identifies a run.
@@ -110,7 +118,8 @@ type Trial struct {
 	Attempt  int             `json:"attempt"`
 	Status   string          `json:"status"`
 	Reasons  []record.Reason `json:"reasons,omitempty"`
-	Used     bool            `json:"used"` // counts in the statistics
+	Warnings []record.Reason `json:"warnings,omitempty"` // what does not make it invalid
+	Used     bool            `json:"used"`               // counts in the statistics
 	Phases   []PhaseFigures  `json:"phases"`
 }
 

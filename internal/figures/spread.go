@@ -53,6 +53,14 @@ func spread(vs []value) Spread {
 	return out
 }
 
+// Warnings are what limits the use of the figure, each a text for the cell that shows it.
+func (s Spread) Warnings() []string {
+	if few := stats.FewForMedian(s.N); s.N > 0 && few != "" {
+		return []string{few}
+	}
+	return nil
+}
+
 // percentiles returns the percentiles of a histogram that enough samples support; seen tells whether there was
 // anything to measure.
 func percentiles(h *stats.Histogram, seen bool) []Percentile {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"bakeoff/internal/record"
@@ -14,25 +13,30 @@ import (
 
 // headline says in one line what was done: "7 blocks of 8 s on 2 shared cores: a, b and c".
 func headline(s *Summary) string {
-	var b strings.Builder
-	blocks := s.blocksDone()
-	if blocks == s.Run.Blocks {
-		b.WriteString(show.Plural(blocks, "block"))
-	} else {
-		fmt.Fprintf(&b, "%d of %s", blocks, show.Plural(s.Run.Blocks, "block"))
-	}
-	if l := s.length(); l > 0 {
-		fmt.Fprintf(&b, " of %s", show.Span(l.Seconds()))
-	}
-	b.WriteString(ofWhat(s))
+	out := s.BlocksInWords() + ofWhat(s)
 	if s.Run.Short {
-		b.WriteString(" (short)")
+		out += " (short)"
 	}
-	return b.String()
+	return out
 }
 
-// machine names the cores, and that every tier shares them.
-func machine(s *Summary) string {
+// BlocksInWords says how many blocks are whole, and how long each target is measured in one: "7 blocks of 8 s", "4 of 7 blocks of 8 s".
+func (s *Summary) BlocksInWords() string {
+	out := show.Plural(s.Run.Blocks, "block")
+	if done := s.blocksDone(); done < s.Run.Blocks {
+		out = fmt.Sprintf("%d of %s", done, out)
+	}
+	if l := s.length(); l > 0 {
+		out += " of " + show.Span(l.Seconds())
+	}
+	return out
+}
+
+// CoresInWords names the cores of the agents' machine, and whether every tier shares them: "2 shared cores".
+func (s *Summary) CoresInWords() string {
+	if s.Run.Platform == "" || s.Running() && !s.here() {
+		return show.Plural(s.Machine.Cores, "core")
+	}
 	if s.Run.Platform == "local" {
 		if s.Machine.Cores == 1 {
 			return "1 shared core"
@@ -59,10 +63,12 @@ func (s *Summary) blocksDone() int {
 	return done
 }
 
-// marks are what a reader must know before any figure.
-func marks(s *Summary, live bool) []string {
-	var out []string
-	add := func(format string, a ...any) { out = append(out, fmt.Sprintf(format, a...)) }
+// mark sets what a reader must know before any figure.
+func (s *Summary) mark(live bool) {
+	add := func(format string, a ...any) {
+		text := fmt.Sprintf(format, a...)
+		s.Marks, s.Caveats = append(s.Marks, text), append(s.Caveats, text)
+	}
 	if s.Run.Short {
 		add("SHORT: scaled down to see that everything works; nothing may be claimed from these figures")
 	}
@@ -82,16 +88,16 @@ func marks(s *Summary, live bool) []string {
 	}
 	for _, t := range s.Targets {
 		if t.Valid < s.Run.Blocks {
-			add("%s has a valid trial in %d of %s", t.Name, t.Valid, show.Plural(s.Run.Blocks, "block"))
+			s.Marks = append(s.Marks, fmt.Sprintf("%s has a valid trial in %d of %s", t.Name, t.Valid, show.Plural(s.Run.Blocks, "block")))
 		}
 	}
-	if len(s.Problems) > 0 {
-		add("DAMAGED: %s in the run directory, listed below; damaged trials are left out", show.Plural(len(s.Problems), "problem"))
+	if n := show.Plural(len(s.Problems), "problem"); len(s.Problems) > 0 {
+		s.Marks = append(s.Marks, fmt.Sprintf("DAMAGED: %s in the run directory, listed below; damaged trials are left out", n))
+		s.Caveats = append(s.Caveats, fmt.Sprintf("DAMAGED: %s in the run directory; damaged trials are left out", n))
 	}
 	if d := s.Database; d.DigestAtEnd != "" && d.DigestAtFill != "" && d.DigestAtEnd != d.DigestAtFill {
 		add("TABLE CHANGED: its digest at the end is not the one at the fill")
 	}
-	return out
 }
 
 // ofWhat is the rest of the headline: where, and of which targets.
@@ -102,13 +108,13 @@ func ofWhat(s *Summary) string {
 	}
 	switch {
 	case len(names) == 0:
-		return " on " + machine(s)
+		return " on " + s.CoresInWords()
 	case !s.Running():
-		return " on " + machine(s) + ": " + show.List(names)
+		return " on " + s.CoresInWords() + ": " + show.List(names)
 	case s.here():
-		return fmt.Sprintf(" of %s on %s: %s", show.Plural(len(names), "running server"), machine(s), show.List(names))
+		return fmt.Sprintf(" of %s on %s: %s", show.Plural(len(names), "running server"), s.CoresInWords(), show.List(names))
 	}
-	return fmt.Sprintf(" of %s, loaded from %s: %s", show.Plural(len(names), "running server"), show.Plural(s.Machine.Cores, "core"), show.List(names))
+	return fmt.Sprintf(" of %s, loaded from %s: %s", show.Plural(len(names), "running server"), s.CoresInWords(), show.List(names))
 }
 
 // here tells whether all servers are on the machine of the agents.

@@ -386,18 +386,20 @@ func records[T any](dir, name string, decode func([]byte) (T, error)) iter.Seq2[
 // Listed is one run in a folder of runs, as its run.json and events tell; its trials
 // were not proven.
 type Listed struct {
-	Dir      string    `json:"dir"`
-	Name     string    `json:"name"`
-	Status   string    `json:"status"`
-	Live     bool      `json:"live"` // being written now
-	Started  time.Time `json:"started"`
-	Ended    time.Time `json:"ended,omitzero"`
-	Short    bool      `json:"short,omitempty"`
-	Shared   bool      `json:"shared,omitempty"`
-	Targets  []string  `json:"targets"`
-	Planned  int       `json:"planned"`  // trials in the order, the pilot's included
-	Finished int       `json:"finished"` // of those
-	Problem  string    `json:"problem,omitempty"`
+	Dir  string `json:"dir"`
+	Name string `json:"name"`
+	// PlanDigest is the same for runs of the same plan.
+	PlanDigest string    `json:"plan_digest,omitempty"`
+	Status     string    `json:"status"`
+	Live       bool      `json:"live"` // being written now
+	Started    time.Time `json:"started"`
+	Ended      time.Time `json:"ended,omitzero"`
+	Short      bool      `json:"short,omitempty"`
+	Shared     bool      `json:"shared,omitempty"`
+	Targets    []string  `json:"targets"`
+	Planned    int       `json:"planned"`  // trials in the order, the pilot's included
+	Finished   int       `json:"finished"` // of those
+	Problem    string    `json:"problem,omitempty"`
 }
 
 // List returns the runs in root, oldest first by folder name. Folders without a run are listed with
@@ -426,7 +428,7 @@ func listOne(dir string) Listed {
 	}
 	run := r.run
 	l := Listed{
-		Dir: dir, Name: run.Name, Status: run.Status, Live: r.live, Started: run.Started, Ended: run.Ended,
+		Dir: dir, Name: run.Name, PlanDigest: run.PlanDigest, Status: run.Status, Live: r.live, Started: run.Started, Ended: run.Ended,
 		Short: run.Short, Shared: run.Shared, Planned: len(run.Order),
 	}
 	for _, t := range run.Targets {

@@ -65,6 +65,18 @@ func spread(s figures.Spread, unit func(float64) string) string {
 	return median + " (" + low + ".." + high + ")"
 }
 
+// extent writes the range of a spread: 11.0..14.1 ms, or with the unit of each number.
+func extent(s figures.Spread, unit func(float64) string) string {
+	if s.N == 0 {
+		return show.None
+	}
+	low, high := bound(s.MinOver)+unit(s.Min), bound(s.MaxOver)+unit(s.Max)
+	if i := strings.LastIndexByte(high, ' '); i > 0 && strings.HasSuffix(low, high[i:]) {
+		low = strings.TrimSuffix(low, high[i:])
+	}
+	return low + ".." + high
+}
+
 func median(s figures.Spread, unit func(float64) string) string {
 	if s.N == 0 {
 		return show.None

@@ -18,7 +18,7 @@ func notUsed(s *figures.Summary) []section {
 	if len(s.Unusable) > 0 {
 		g := show.Table{Left: 2, Words: 3, Head: []string{"block", "target", "attempt", "status", "repeated", "reasons"}}
 		for _, u := range s.Unusable {
-			g.Rows = append(g.Rows, []string{fmt.Sprint(u.Block), u.Target, fmt.Sprint(u.Attempt), u.Status, u.Repeated, reasons(u)})
+			g.Rows = append(g.Rows, []string{fmt.Sprint(u.Block), u.Target, fmt.Sprint(u.Attempt), u.Status, u.Repeated, texts(u.Reasons, u.Status)})
 		}
 		out = append(out, section{title: "Trials that are in no statistic", tables: append([]show.Table{g}, accused(s)...)})
 	}
@@ -30,6 +30,20 @@ func notUsed(s *figures.Summary) []section {
 		out = append(out, section{title: "Damage found in the run directory", points: points})
 	}
 	return out
+}
+
+// warned lists the trials that count all the same, and what was noticed in them.
+func warned(s *figures.Summary) []section {
+	g := show.Table{Left: 2, Words: 1, Head: []string{"block", "target", "attempt", "warnings"}}
+	for _, t := range s.Trials {
+		if t.Status == record.Valid && len(t.Warnings) > 0 {
+			g.Rows = append(g.Rows, []string{fmt.Sprint(t.Block), t.Target, fmt.Sprint(t.Attempt), texts(t.Warnings, "")})
+		}
+	}
+	if len(g.Rows) == 0 {
+		return nil
+	}
+	return []section{{title: "Trials with warnings", tables: []show.Table{g}}}
 }
 
 // accused shows what the agents had and lacked where they were the limit, or their machine was disturbed.
@@ -66,10 +80,11 @@ func agentCells(f figures.PhaseFigures) []string {
 	}
 }
 
-func reasons(u figures.Unusable) string {
+// texts joins reasons, each with its code; not where the code is a status that was said before, such as damaged.
+func texts(reasons []record.Reason, status string) string {
 	var out []string
-	for _, r := range u.Reasons {
-		if r.Code == u.Status { // damaged, unfinished: said in the column before
+	for _, r := range reasons {
+		if r.Code == status {
 			out = append(out, r.Text)
 			continue
 		}

@@ -14,9 +14,6 @@ import (
 	"bakeoff/internal/show"
 )
 
-// NoWinner is the sentence under every headline.
-const NoWinner = "No winner is claimed: these are medians and ranges over blocks, without a test of whether the differences are more than chance."
-
 // WriteText writes the summary for a page of the given width in characters; 0 means 100.
 func WriteText(w io.Writer, s *figures.Summary, width int) error {
 	if width <= 0 {
@@ -38,7 +35,7 @@ func WriteMarkdown(w io.Writer, s *figures.Summary) error {
 
 // sections lays the whole report out.
 func sections(s *figures.Summary) []section {
-	out := []section{head(s)}
+	out := append([]section{head(s)}, verdictSection(s)...)
 	if len(s.Phases) > 0 {
 		out = append(out, overview(s))
 	}
@@ -46,6 +43,7 @@ func sections(s *figures.Summary) []section {
 		out = append(out, phaseSections(s, p)...)
 	}
 	out = append(out, notUsed(s)...)
+	out = append(out, warned(s)...)
 	out = append(out, pilot(s)...)
 	if s.Running() {
 		out = append(out, asked(s))
@@ -62,7 +60,7 @@ func head(s *figures.Summary) section {
 	if s.Time.WallS > 0 {
 		facts += fmt.Sprintf(" Useful time: %s measured of %s, %s.", show.Span(round(s.Time.MeasuredS)), show.Span(round(s.Time.WallS)), show.Percent(s.Time.Useful))
 	}
-	out.paras = []string{NoWinner, facts}
+	out.paras = []string{headLine(s) + ".", facts}
 	return out
 }
 
@@ -112,29 +110,14 @@ func overview(s *figures.Summary) section {
 	if !s.Running() {
 		paras = append(paras, "CPU per answer is that of the target's processes.")
 	}
-	if w := warnings(s); len(w) > 0 {
-		paras = append(paras, "Warnings: "+strings.Join(w, "; ")+".")
-	}
 	return section{title: "Medians over valid blocks, and their range", tables: []show.Table{t.grid(s)}, paras: paras}
 }
 
-// warnings are what limits the medians, each said once.
-func warnings(s *figures.Summary) []string {
-	var out []string
-	for _, p := range s.Phases {
-		for _, t := range p.Targets {
-			for _, w := range t.Warnings {
-				if !slices.Contains(out, w) {
-					out = append(out, w)
-				}
-			}
-		}
-	}
-	return out
+// spreadTable puts the targets below each other, figure by figure. What limits a median stands in its cell.
+type spreadTable struct {
+	rows  [][]string
+	notes show.Footnotes
 }
-
-// spreadTable puts the targets below each other, figure by figure.
-type spreadTable struct{ rows [][]string }
 
 func (t *spreadTable) add(p figures.Phase, figure string, of func(figures.PhaseTarget) figures.Spread, unit func(float64) string) {
 	for _, o := range p.Targets {
@@ -143,7 +126,7 @@ func (t *spreadTable) add(p figures.Phase, figure string, of func(figures.PhaseT
 		if s.N > 0 {
 			low, high = bound(s.MinOver)+unit(s.Min), bound(s.MaxOver)+unit(s.Max)
 		}
-		t.row(figure, o.Target, s.N, median(s, unit), low, high)
+		t.row(figure, o.Target, s.N, t.notes.Mark(median(s, unit), s.Warnings()...), low, high)
 	}
 }
 
@@ -163,7 +146,7 @@ func (t *spreadTable) addPercentile(p figures.Phase, prefix string, i int) {
 		case s.Needs > 0:
 			t.row(figure, o.Target, s.N, needs(s.Needs, s.Has), show.None, show.None)
 		default:
-			t.row(figure, o.Target, s.N, median(s.Spread, show.Seconds), bound(s.MinOver)+show.Seconds(s.Min), bound(s.MaxOver)+show.Seconds(s.Max))
+			t.row(figure, o.Target, s.N, t.notes.Mark(median(s.Spread, show.Seconds), s.Warnings()...), bound(s.MinOver)+show.Seconds(s.Min), bound(s.MaxOver)+show.Seconds(s.Max))
 		}
 	}
 }
@@ -175,7 +158,7 @@ func (t *spreadTable) row(figure, target string, blocks int, cells ...string) {
 }
 
 func (t *spreadTable) grid(s *figures.Summary) show.Table {
-	g := show.Table{Left: 2, Head: []string{"figure", "target", "median", "lowest", "highest", "blocks"}}
+	g := show.Table{Left: 2, Head: []string{"figure", "target", "median", "lowest", "highest", "blocks"}, Notes: t.notes.Lines()}
 	last := ""
 	for _, r := range t.rows {
 		r[len(r)-1] += fmt.Sprintf(" of %d", s.Run.Blocks)

@@ -52,16 +52,22 @@ func WriteVerdict(w io.Writer, r verdict.Result, columns int) error {
 func restsOn(r verdict.Result) string {
 	s := fmt.Sprintf("%s, %s; %s is better; differences up to %s do not matter",
 		show.Plural(r.Blocks, "block"), show.Plural(len(r.Targets), "target"), r.Better, verdict.Margin(r.Delta))
-	switch n := len(r.Comparisons); {
-	case n == 1:
-		s += "; the interval is a 95 % one"
-	case n > 1:
-		s += fmt.Sprintf("; the intervals of all %d pairs hold together with 95 %% (Bonferroni), each alone with %s", n, level(r.Comparisons[0].Level))
+	if len(r.Comparisons) > 0 {
+		s += "; " + intervals(r)
 	}
 	if r.Better == verdict.Lower {
 		s += "; percentages are of the smaller value"
 	}
 	return s
+}
+
+// intervals says with what confidence they hold.
+func intervals(r verdict.Result) string {
+	n := len(r.Comparisons)
+	if n == 1 {
+		return "the interval is a 95 % one"
+	}
+	return fmt.Sprintf("the intervals of all %d pairs hold together with 95 %% (Bonferroni), each alone with %s", n, level(r.Comparisons[0].Level))
 }
 
 // level is a confidence level as a percentage of up to four digits.
@@ -116,9 +122,11 @@ func otherPairs(r verdict.Result) show.Table {
 }
 
 // ratio is a ratio to three decimals, to three digits from 10 on; "-" when it is not known.
-func ratio(n verdict.Number) string {
-	if v := float64(n); math.Abs(v) < 10 {
+func ratio(n verdict.Number) string { return ratioOf(float64(n)) }
+
+func ratioOf(v float64) string {
+	if math.Abs(v) < 10 {
 		return strconv.FormatFloat(v, 'f', 3, 64)
 	}
-	return show.Number(float64(n))
+	return show.Number(v)
 }

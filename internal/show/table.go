@@ -3,6 +3,8 @@ package show
 import (
 	"cmp"
 	"math"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -14,12 +16,15 @@ type Table struct {
 	Caption string   // an explanation above the table, or nothing
 	Head    []string // empty: no head and no line under it
 	Rows    [][]string
-	Left    int // so many columns from the left hold words; the others hold figures, aligned right
-	Words   int // the last so many columns hold words too, and may be broken
+	Left    int      // so many columns from the left hold words; the others hold figures, aligned right
+	Words   int      // the last so many columns hold words too, and may be broken
+	Notes   []string // lines under the table, such as those of Footnotes
 }
 
-// narrowest is the width below which no column is squeezed.
-const narrowest = 12
+const (
+	gap       = 2  // columns between cells
+	narrowest = 12 // no column is squeezed below this
+)
 
 // Text draws the table for a page of so many columns, 0 where lines have no end. Wide columns are broken to fit.
 func (t Table) Text(columns int) string {
@@ -30,6 +35,9 @@ func (t Table) Text(columns int) string {
 	for line := range strings.Lines(t.writer(columns, Inert).Render()) {
 		b.WriteString(strings.TrimRight(line, " \n") + "\n")
 	}
+	for _, note := range t.Notes {
+		b.WriteString(Wrap(Inert(note), cmp.Or(columns, math.MaxInt), "  ") + "\n")
+	}
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
@@ -37,9 +45,46 @@ func (t Table) Text(columns int) string {
 func (t Table) Markdown() string {
 	out := t.writer(0, EscapeMarkdown).RenderMarkdown()
 	if t.Caption != "" {
-		return EscapeMarkdown(t.Caption) + "\n\n" + out
+		out = EscapeMarkdown(t.Caption) + "\n\n" + out
+	}
+	for _, note := range t.Notes {
+		out += "\n\n" + EscapeMarkdown(note)
 	}
 	return out
+}
+
+// Footnotes gathers what limits the use of single cells. The zero value is ready for use.
+type Footnotes struct{ texts []string }
+
+// Mark marks a cell with a small number for each text; the same text has the same number everywhere.
+func (f *Footnotes) Mark(cell string, texts ...string) string {
+	for i, text := range texts {
+		at := slices.Index(f.texts, text)
+		if at < 0 {
+			at = len(f.texts)
+			f.texts = append(f.texts, text)
+		}
+		if i == 0 {
+			cell += " "
+		}
+		cell += superscript(at + 1)
+	}
+	return cell
+}
+
+// Lines are the texts with their numbers, for under the table.
+func (f *Footnotes) Lines() []string {
+	var out []string
+	for i, text := range f.texts {
+		out = append(out, superscript(i+1)+" "+text)
+	}
+	return out
+}
+
+// superscript writes a number small and high.
+func superscript(n int) string {
+	digits := []rune("⁰¹²³⁴⁵⁶⁷⁸⁹")
+	return strings.Map(func(r rune) rune { return digits[r-'0'] }, strconv.Itoa(n))
 }
 
 // EscapeMarkdown keeps Markdown and HTML from being read out of text from outside. The bar between cells is the
@@ -115,10 +160,20 @@ func (t Table) widths() []int {
 	return out
 }
 
+// Width is the number of columns that the table takes where nothing is broken.
+func (t Table) Width() int {
+	widths := t.widths()
+	total := gap * max(len(widths)-1, 0)
+	for _, w := range widths {
+		total += w
+	}
+	return total
+}
+
 // squeeze takes from the widest columns until the table fits the page, but leaves each at least narrowest.
 func squeeze(widths []int, columns int) []int {
 	out := append([]int(nil), widths...)
-	over := 2*(len(out)-1) - columns
+	over := gap*(len(out)-1) - columns
 	for _, w := range out {
 		over += w
 	}

@@ -31,10 +31,18 @@ func Summarize(values []float64) Sample {
 	if n := len(values) - len(kept); n > 0 {
 		s.Warnings = append(s.Warnings, fmt.Sprintf("%d of %d values are not finite and were left out", n, len(values)))
 	}
-	if s.N < medianNeeds {
-		s.Warnings = append(s.Warnings, fmt.Sprintf("needs %d values for a 95 %% interval of the median, has %d", medianNeeds, s.N))
+	if few := FewForMedian(s.N); few != "" {
+		s.Warnings = append(s.Warnings, few)
 	}
 	return s
+}
+
+// FewForMedian warns where so few values have no 95 % interval of their median; else it is empty.
+func FewForMedian(n int) string {
+	if n >= medianNeeds {
+		return ""
+	}
+	return fmt.Sprintf("needs %d values for a 95 %% interval of the median, has %d", medianNeeds, n)
 }
 
 // Median is the middle value, or the mean of the two in the middle; NaN when there is none.

@@ -28,6 +28,8 @@ type Run struct {
 	OpenHz  int
 	// Rate is the number of correct answers per second of the closed phase; block 0 is the pilot.
 	Rate func(target string, block int) int
+	// Change may alter a trial before it is finished, its status for example.
+	Change func(*record.Trial)
 	// Cores are what the members of each tier use, those of the target each of its two replicas.
 	Cores map[string]float64
 	Root  string // the folder of runs; a temporary one if empty
@@ -152,8 +154,11 @@ func (r *Run) Trial(t *testing.T, w *record.Writer, block, position int, target 
 		r.phase(t, tw, &tr, rng, record.Phase{Number: 2, Name: "open", Model: "open", Connections: 256, Rate: float64(r.OpenHz), Arrivals: "poisson", DurationS: float64(r.OpenS), TimeoutS: 10}, r.OpenHz)
 	}
 	tr.Timeline = []record.Step{{Name: "start", Seconds: 1.5}, {Name: "verify", Seconds: 0.5}, {Name: "warmup", Seconds: 1}, {Name: "closed", Seconds: float64(closedS)}, {Name: "stop", Seconds: 0.7}}
-	if change != nil {
-		change(&tr)
+	tr.Block, tr.Target = block, target
+	for _, alter := range []func(*record.Trial){r.Change, change} {
+		if alter != nil {
+			alter(&tr)
+		}
 	}
 	check(t, tw.Finish(tr))
 }

@@ -1,0 +1,110 @@
+package figures
+
+import (
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+
+	"bakeoff/internal/record"
+	"bakeoff/internal/stats"
+)
+
+// mostOthers is how many other runs are read, the newest: reading one takes about as long as reading this one.
+const mostOthers = 5
+
+// Others is what other runs of the same plan in the same folder say. A run's own interval covers what varies within it;
+// what differs from run to run is seen here only.
+type Others struct {
+	Runs    int      // read
+	Older   int      // not read: there are Runs newer ones
+	LeftOut int      // not comparable: another machine or other recipes, not complete, or no verdict
+	Ratios  []Ratios // of the first target of this run's ranking and each other one
+}
+
+// Ratios are those of two targets in several runs.
+type Ratios struct {
+	A, B   string
+	This   float64   // a/b in this run
+	Others []float64 // in each other one, the oldest first
+	Spread float64   // between runs, this one among them: the standard deviation of ln(a/b); NaN where there is one value
+}
+
+// OtherRuns reads the other runs of the plan of a run, whose figures are s, from the folder that holds it.
+func OtherRuns(r *record.Reader, s *Summary) (Others, error) {
+	var out Others
+	if s.Verdict == nil || len(s.Verdict.Targets) < 2 {
+		return out, nil
+	}
+	dir, err := filepath.Abs(r.Dir())
+	if err != nil {
+		return out, fmt.Errorf("figures: %w", err)
+	}
+	listed, err := record.List(filepath.Dir(dir))
+	if err != nil {
+		return out, fmt.Errorf("figures: %w", err)
+	}
+	first := s.Verdict.Targets[0].Name
+	for _, t := range s.Verdict.Targets[1:] {
+		c, _ := s.Verdict.Pair(first, t.Name)
+		out.Ratios = append(out.Ratios, Ratios{A: first, B: t.Name, This: float64(c.Ratio)})
+	}
+	for _, l := range slices.Backward(listed) {
+		switch {
+		case l.PlanDigest != s.Run.PlanDigest || filepath.Base(l.Dir) == filepath.Base(dir):
+		case out.Runs == mostOthers:
+			out.Older++
+		default:
+			out.add(l, r.Run(), s.Run)
+		}
+	}
+	for i := range out.Ratios {
+		out.Ratios[i].finish()
+	}
+	return out, nil
+}
+
+// add reads one other run, and takes its ratios where it can be compared.
+func (o *Others) add(l record.Listed, this record.Run, facts Facts) {
+	r, err := record.Open(l.Dir)
+	if err != nil || l.Live || !alike(r.Run(), this) {
+		o.LeftOut++
+		return
+	}
+	s, err := Build(r)
+	if err != nil || s.Verdict == nil || s.Verdict.Metric != facts.Primary {
+		o.LeftOut++
+		return
+	}
+	o.Runs++
+	for i, ratios := range o.Ratios {
+		if c, found := s.Verdict.Pair(ratios.A, ratios.B); found && c.Ratio.Known() {
+			o.Ratios[i].Others = append(o.Ratios[i].Others, float64(c.Ratio))
+		}
+	}
+}
+
+// alike tells whether another run was of the same recipes on the same machine, and as undisturbed by plan.
+func alike(other, this record.Run) bool {
+	if other.Status != record.Complete || other.Shared != this.Shared || other.Machine.Fingerprint != this.Machine.Fingerprint {
+		return false
+	}
+	return slices.EqualFunc(other.Targets, this.Targets, func(a, b record.TargetInfo) bool {
+		return a.Name == b.Name && a.Digest == b.Digest
+	})
+}
+
+// finish puts the oldest first, and computes the spread.
+func (r *Ratios) finish() {
+	slices.Reverse(r.Others)
+	logs := []float64{}
+	for _, ratio := range append([]float64{r.This}, r.Others...) {
+		if ratio > 0 && !math.IsInf(ratio, 0) {
+			logs = append(logs, math.Log(ratio))
+		}
+	}
+	r.Spread = math.NaN()
+	if len(logs) > 1 {
+		r.Spread = stats.Summarize(logs).SD
+	}
+}

@@ -1,0 +1,165 @@
+package figures
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"bakeoff/internal/verdict"
+)
+
+// Primary metrics of a plan.
+const (
+	throughput = "throughput"
+	p99AtRate  = "p99 at rate"
+)
+
+// Units of block values.
+const (
+	UnitAnswers = "answers/s"
+	UnitSeconds = "s"
+)
+
+// Verdict is what the run may claim about the plan's primary metric, and from which figures.
+type Verdict struct {
+	Metric string  `json:"metric"` // the plan's primary metric
+	Phase  string  `json:"phase"`  // the first of the model that the metric is for
+	Unit   string  `json:"unit"`   // of values and means: UnitAnswers, or UnitSeconds
+	Head   string  `json:"head"`   // the verdict on all targets in one sentence
+	Values []Value `json:"values"` // one a block and target, of valid trials
+	verdict.Result
+}
+
+// Value is the figure of one target in one block.
+type Value struct {
+	Block  int     `json:"block"`
+	Target string  `json:"target"`
+	Value  float64 `json:"value"`
+}
+
+// delta is a margin as a plan writes it, "3%".
+type delta float64
+
+// UnmarshalJSON reads the text of a plan.
+func (d *delta) UnmarshalJSON(data []byte) error {
+	var text string
+	if err := json.Unmarshal(data, &text); err != nil {
+		return err
+	}
+	x, err := verdict.ParseDelta(text)
+	*d = delta(x)
+	return err
+}
+
+// judge fills in the verdict, or why there is none.
+func (s *Summary) judge(margin float64, live bool) (err error) {
+	primary, found := s.Primary()
+	switch {
+	case s.Run.Short:
+		s.NoVerdict = "a short run is scaled down to see that everything works"
+	case live:
+		s.NoVerdict = "the run is under way: its number of blocks was fixed before it began"
+	case !found:
+		s.NoVerdict = "no trial has a phase that the primary metric is for"
+	default:
+		s.Verdict, err = s.verdict(primary, margin)
+	}
+	return err
+}
+
+// Primary is the first phase of the model that the plan's primary metric is for; false where no trial has one.
+func (s *Summary) Primary() (Phase, bool) {
+	model := map[string]string{throughput: "closed", p99AtRate: "open"}[s.Run.Primary]
+	for _, phase := range s.Phases {
+		if phase.Model == model {
+			return phase, true
+		}
+	}
+	return Phase{}, false
+}
+
+// verdict judges the block values of a phase; a margin of 0 is the default one.
+func (s *Summary) verdict(phase Phase, margin float64) (*Verdict, error) {
+	v := &Verdict{Metric: s.Run.Primary, Phase: phase.Name, Unit: UnitAnswers, Values: []Value{}}
+	o := verdict.Options{Delta: cmp.Or(margin, verdict.DefaultDelta), Better: verdict.Higher, Seed: s.Run.Seed}
+	if v.Metric == p99AtRate {
+		v.Unit, o.Better = UnitSeconds, verdict.Lower
+	}
+	table, unusable := s.table(v, phase)
+	var err error
+	if v.Result, err = verdict.Judge(table, o); err != nil {
+		return nil, fmt.Errorf("figures: %w", err)
+	}
+	v.Warnings = append(v.Warnings, unusable...)
+	v.Head = v.Result.Head()
+	return v, nil
+}
+
+// table holds a value of every valid trial, and expects one of every block and target. What cannot be compared is told.
+func (s *Summary) table(v *Verdict, phase Phase) (*verdict.Table, []verdict.Warning) {
+	var table verdict.Table
+	for block := range s.Run.Blocks {
+		for _, t := range s.Targets {
+			table.Expect(strconv.Itoa(block+1), t.Name)
+		}
+	}
+	var unusable []verdict.Warning
+	for _, t := range s.Trials {
+		if !t.Used {
+			continue
+		}
+		value, why := t.value(phase.Number, v.Unit)
+		if why == "" {
+			if err := table.Add(verdict.Cell{Block: strconv.Itoa(t.Block), Target: t.Target, Value: value}); err != nil {
+				why = err.Error()
+			}
+		}
+		if why != "" {
+			unusable = append(unusable, verdict.Warning{Code: WarnNoValue, Text: fmt.Sprintf("block %d of %s: %s", t.Block, t.Target, why)})
+			continue
+		}
+		v.Values = append(v.Values, Value{t.Block, t.Target, value})
+	}
+	return &table, unusable
+}
+
+// WarnNoValue is the code of the warning that a valid trial has no value to compare.
+const WarnNoValue = "no-value"
+
+// value is the trial's figure of the primary metric, or why there is none that can be compared.
+func (t Trial) value(phase int, unit string) (value float64, why string) {
+	for _, f := range t.Phases {
+		switch p99 := f.Response; {
+		case f.Number != phase:
+		case unit == UnitAnswers:
+			return f.Goodput, ""
+		default:
+			return p99[percentileAt(99)].comparable()
+		}
+	}
+	return 0, "it has no such phase"
+}
+
+// percentileAt is the place of one of Percents.
+func percentileAt(percent float64) int {
+	for i, p := range Percents() {
+		if p == percent {
+			return i
+		}
+	}
+	return -1
+}
+
+// comparable is a percentile that is known as a number, or why it is not.
+func (p Percentile) comparable() (value float64, why string) {
+	switch name := fmt.Sprintf("p%g", p.P); {
+	case p.Unmeasured:
+		return 0, name + " was not measured"
+	case p.Needs > 0:
+		return 0, fmt.Sprintf("%s needs %d requests, it has %d", name, p.Needs, p.Has)
+	case p.Over:
+		return 0, fmt.Sprintf("%s lies among time-outs: it is only known to be above %g s", name, p.Seconds)
+	}
+	return p.Seconds, ""
+}

@@ -1,0 +1,270 @@
+package figures
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"bakeoff/internal/record"
+	"bakeoff/internal/record/recordtest"
+	"bakeoff/internal/verdict"
+)
+
+// quick is a run of short closed phases; the second target answers by so much more, and blocks differ by much more than that.
+func quick(blocks int, more float64, targets ...string) *recordtest.Run {
+	r := recordtest.Of(blocks, targets...)
+	r.ClosedS, r.OpenS = 1, 0
+	r.Rate = func(target string, block int) int {
+		rate := 400 * float64(1+block%3) * (1 + 0.002*math.Sin(float64(block*len(target))))
+		return int(rate*math.Pow(1+more, float64(slices.Index(targets, target)))/2) * 2
+	}
+	return r
+}
+
+// The verdict is that of the blocks' goodput, and says which figures it is from.
+func TestVerdictOfThroughput(t *testing.T) {
+	r := quick(7, 0.1, "slow", "fast")
+	s := build(t, r.Write(t))
+	v := s.Verdict
+	if v == nil || s.NoVerdict != "" {
+		t.Fatalf("no verdict: %s", s.NoVerdict)
+	}
+	var table verdict.Table
+	var want []Value
+	for block := 1; block <= 7; block++ {
+		for _, target := range r.Targets {
+			rate := float64(r.Rate(target, block))
+			check(t, table.Add(verdict.Cell{Block: fmt.Sprint(block), Target: target, Value: rate}))
+			want = append(want, Value{block, target, rate})
+		}
+	}
+	if diff := cmp.Diff(want, v.Values); diff != "" {
+		t.Errorf("values (-want +got):\n%s", diff)
+	}
+	same := must[verdict.Result](t)(verdict.Judge(&table, verdict.Options{Delta: 0.03, Seed: 7}))
+	if diff := cmp.Diff(same, v.Result); diff != "" {
+		t.Errorf("result (-want +got):\n%s", diff)
+	}
+	if c, _ := v.Pair("fast", "slow"); c.Verdict != verdict.Better || v.Metric != "throughput" || v.Phase != "closed" || v.Unit != UnitAnswers || v.Head != same.Head() {
+		t.Errorf("%+v", v)
+	}
+	data := must[[]byte](t)(json.Marshal(s))
+	var back struct{ Verdict map[string]any }
+	check(t, json.Unmarshal(data, &back))
+	for _, key := range []string{"delta", "comparisons", "targets", "groups", "warnings", "metric", "phase", "unit", "head", "values"} {
+		if back.Verdict[key] == nil {
+			t.Errorf("JSON lacks verdict.%s", key)
+		}
+	}
+}
+
+// The margin is the plan's, and nothing else's.
+func TestVerdictHasThePlansMargin(t *testing.T) {
+	for text, want := range map[string]verdict.Claim{`"delta":"3%"`: verdict.Better, `"delta":"20%"`: verdict.Equivalent, "": verdict.Better} {
+		r := quick(7, 0.1, "slow", "fast")
+		r.Plan("throughput", text)
+		v := build(t, r.Write(t)).Verdict
+		if c, _ := v.Pair("fast", "slow"); c.Verdict != want {
+			t.Errorf("%s: %s", text, v.Sentence(c))
+		}
+	}
+	r := quick(1, 0.1, "slow", "fast")
+	r.Plan("throughput", `"delta":"much"`)
+	reader := must[*record.Reader](t)(record.Open(r.Write(t)))
+	if _, err := Build(reader); err == nil || !strings.Contains(err.Error(), "delta") {
+		t.Errorf("a margin that is none: %v", err)
+	}
+}
+
+// An open plan is judged by each block's own p99, where it is known.
+func TestVerdictOfP99(t *testing.T) {
+	r := recordtest.Of(6, "django", "fastapi")
+	r.ClosedS, r.OpenHz = 0, 2600
+	r.Plan("p99 at rate", "")
+	s := build(t, r.Write(t))
+	v := s.Verdict
+	if v == nil || v.Unit != UnitSeconds || v.Better != verdict.Lower || v.Phase != "open" || len(v.Values) != 12 {
+		t.Fatalf("%s: %+v", s.NoVerdict, v)
+	}
+	for _, value := range v.Values {
+		i := slices.IndexFunc(s.Trials, func(t Trial) bool { return t.Block == value.Block && t.Target == value.Target })
+		if p99 := s.Trials[i].Phases[0].Response[3]; p99.P != 99 || p99.Seconds != value.Value {
+			t.Errorf("%+v, but %+v", value, p99)
+		}
+	}
+	r = recordtest.Of(6, "django", "fastapi") // 2,400 requests, where a p99 needs 10,000
+	r.Plan("p99 at rate", "")
+	v = build(t, r.Write(t)).Verdict
+	if len(v.Values) != 0 || v.Comparisons[0].Verdict != verdict.Inconclusive || len(v.Warnings) < 12 ||
+		!strings.Contains(v.Warnings[len(v.Warnings)-1].Text, "block 6 of fastapi: p99 needs 10000 requests, it has 2400") {
+		t.Errorf("%+v", v)
+	}
+}
+
+// A percentile that is only bounded, or not measured, is no value.
+func TestComparable(t *testing.T) {
+	for want, p := range map[string]Percentile{
+		"": {P: 99, Seconds: 0.5, Has: 20000}, "p99 lies among time-outs: it is only known to be above 10 s": {P: 99, Seconds: 10, Over: true, Has: 20000},
+		"p99 was not measured": {P: 99, Unmeasured: true}, "p99 needs 10000 requests, it has 3": {P: 99, Needs: 10000, Has: 3},
+	} {
+		if value, why := p.comparable(); why != want || (value != 0) != (want == "") {
+			t.Errorf("%+v: %v, %q", p, value, why)
+		}
+	}
+}
+
+// Nothing is claimed of short runs, of runs under way, and without a phase of the primary metric.
+func TestNoVerdict(t *testing.T) {
+	short := quick(7, 0.5, "a", "b")
+	short.Head.Short = true
+	wrong := quick(7, 0.5, "a", "b")
+	wrong.Plan("p99 at rate", "")
+	for why, dir := range map[string]string{"a short run": short.Write(t), "no trial has a phase": wrong.Write(t)} {
+		if s := build(t, dir); s.Verdict != nil || !strings.HasPrefix(s.NoVerdict, why) {
+			t.Errorf("%+v, %q", s.Verdict, s.NoVerdict)
+		}
+	}
+	live := quick(7, 0.5, "a", "b")
+	w := live.Begin(t)
+	live.Whole(t, w)
+	if s := open(t, w); s.Verdict != nil || !strings.HasPrefix(s.NoVerdict, "the run is under way") {
+		t.Errorf("%+v, %q", s.Verdict, s.NoVerdict)
+	}
+	check(t, w.Close())
+	if s := open(t, w); s.Verdict == nil {
+		t.Errorf("a run that was killed: %q", s.NoVerdict)
+	}
+}
+
+// Only trials that count have a value; a block that lacks one is expected all the same.
+func TestVerdictOnValidTrialsOnly(t *testing.T) {
+	v := build(t, recordtest.Spoiled(t)).Verdict
+	for _, value := range v.Values {
+		if value.Block == 3 || value.Value > 1500 {
+			t.Errorf("%+v", value)
+		}
+	}
+	if len(v.Values) != 6 || v.Blocks != 3 {
+		t.Errorf("%d values of %d blocks", len(v.Values), v.Blocks)
+	}
+	var missing int
+	for _, w := range v.Warnings {
+		if w.Code == verdict.WarnMissingCells {
+			missing++
+		}
+	}
+	if missing != 3 {
+		t.Errorf("%d targets lack a block: %+v", missing, v.Warnings)
+	}
+}
+
+func TestLimits(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		cores map[string]float64
+		want  string
+	}{
+		{"none", map[string]float64{"target": 0.4, "host": 1.5}, ""},
+		{"all together", map[string]float64{"target": 0.4, "database": 0.6, "host": 1.8}, SharedMachine},
+		{"one tier", map[string]float64{"target": 0.88, "host": 1.95}, "target"},
+		{"the busier of two", map[string]float64{"target": 0.86, "database": 1.8, "host": 2}, "database"},
+		{"just not", map[string]float64{"target": 0.425, "host": 1.7}, ""},
+	} {
+		r := quick(1, 0.1, "a")
+		r.Cores = c.cores
+		s := build(t, r.Write(t))
+		if l := s.Limits[0]; l.Tier != c.want || l.Target != "a" || !slices.IsSortedFunc(l.Tiers, func(a, b Utilisation) int { return int(1e9 * (b.Share - a.Share)) }) {
+			t.Errorf("%s: %+v", c.name, l)
+		}
+	}
+	r := quick(1, 0.1, "a")
+	r.Head.Baselines = []record.Baseline{{Cores: 1.5}} // of a quota: fewer than the machine has
+	s := build(t, r.Write(t))
+	for _, u := range s.Limits[0].Tiers {
+		if want := map[string]float64{"target": 0.8, "host": 1.9, "database": 0.5, "agent": 0.3, "balancer": 0.1}[u.Tier] / 1.5; math.Abs(u.Share-want) > 1e-9 {
+			t.Errorf("%+v, want %v", u, want)
+		}
+	}
+}
+
+func TestAttempts(t *testing.T) {
+	s := build(t, recordtest.Spoiled(t))
+	want := Attempts{Planned: 9, Run: 10, Valid: 6, Invalid: 1, Unfinished: 2, Damaged: 1, Reasons: []ReasonCount{{"agent-lost", 1}}}
+	if diff := cmp.Diff(want, s.Attempts); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	r := quick(4, 0.1, "a")
+	r.Change = func(tr *record.Trial) {
+		disturbed := record.Reason{Code: record.CodeDisturbedHost, Text: "x"}
+		switch tr.Block {
+		case 1:
+			tr.Warnings = []record.Reason{disturbed}
+		case 2:
+			tr.Status, tr.Reasons = record.Invalid, []record.Reason{{Code: record.CodeBooks}, disturbed, disturbed}
+		case 3:
+			tr.Status, tr.Reasons = record.Invalid, []record.Reason{disturbed}
+		}
+	}
+	want = Attempts{Planned: 4, Run: 4, Valid: 2, Invalid: 2, Warned: 1, Reasons: []ReasonCount{{record.CodeDisturbedHost, 2}, {record.CodeBooks, 1}}}
+	if diff := cmp.Diff(want, build(t, r.Write(t)).Attempts); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// Other runs of the same plan in the folder are compared where they can be, the newest of them.
+func TestOtherRuns(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "runs")
+	at := recordtest.Epoch()
+	write := func(more float64, change func(*recordtest.Run)) string {
+		at = at.Add(time.Minute)
+		r := quick(2, more, "slow", "fast")
+		r.Root, r.Head.Started = root, at
+		if change != nil {
+			change(r)
+		}
+		return r.Write(t)
+	}
+	write(0.5, nil) // too old
+	for _, more := range []float64{0.10, 0.12, 0.14, 0.16, 0.18} {
+		write(more, nil)
+	}
+	write(2, func(r *recordtest.Run) { r.Head.PlanDigest = "another" })
+	write(2, func(r *recordtest.Run) { r.Head.Machine.Fingerprint = "another" })
+	write(2, func(r *recordtest.Run) { r.Head.Targets[0].Digest = "another" })
+	write(2, func(r *recordtest.Run) { r.Head.Short = true })
+	write(2, func(r *recordtest.Run) { r.Head.Shared = true })
+	this := write(0.2, nil)
+	r := must[*record.Reader](t)(record.Open(this))
+	o := must[Others](t)(OtherRuns(r, must[*Summary](t)(Build(r))))
+	if o.Runs != 5 || o.Older != 1 || o.LeftOut != 4 || len(o.Ratios) != 1 {
+		t.Fatalf("%+v", o)
+	}
+	got := o.Ratios[0]
+	if got.A != "fast" || got.B != "slow" || math.Abs(got.This-1.2) > 0.01 || len(got.Others) != 5 {
+		t.Fatalf("%+v", got)
+	}
+	for i, want := range []float64{1.10, 1.12, 1.14, 1.16, 1.18} {
+		if math.Abs(got.Others[i]-want) > 0.01 {
+			t.Errorf("run %d: %v, want %v", i, got.Others[i], want)
+		}
+	}
+	if math.Abs(got.Spread-0.0325) > 0.003 { // sd of ln 1.10, 1.12 .. 1.20
+		t.Errorf("spread %v", got.Spread)
+	}
+}
+
+// What limits a spread sits with it.
+func TestSpreadsWarn(t *testing.T) {
+	for n, want := range map[int]int{0: 0, 1: 1, 5: 1, 6: 0, 7: 0} {
+		if got := (Spread{N: n}).Warnings(); len(got) != want {
+			t.Errorf("%d values: %v", n, got)
+		}
+	}
+}

@@ -1,0 +1,165 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"bakeoff/internal/figures"
+	"bakeoff/internal/show"
+)
+
+// outcome is what limited the result, what became of the trials, and what other runs say.
+func outcome(s *figures.Summary, others figures.Others) show.Table {
+	t := show.Table{Left: 2, Rows: [][]string{{"limited by", limitedBy(s.Limits)}, {"trials", trials(s.Attempts)}}}
+	if text := otherRuns(others); text != "" {
+		t.Rows = append(t.Rows, []string{"other runs", text})
+	}
+	return t
+}
+
+// limitedBy says which tier limited which targets, with its utilisation.
+func limitedBy(limits []figures.Limit) string {
+	if len(limits) == 0 {
+		return "not known: no tier was sampled"
+	}
+	var tiers []string
+	of := map[string][]figures.Limit{}
+	for _, l := range limits {
+		if of[l.Tier] == nil {
+			tiers = append(tiers, l.Tier)
+		}
+		of[l.Tier] = append(of[l.Tier], l)
+	}
+	var parts []string
+	for _, tier := range tiers {
+		part := oneLimit(tier, of[tier])
+		if len(tiers) > 1 {
+			part = targetsOf(of[tier]) + ": " + part
+		}
+		parts = append(parts, part)
+	}
+	return strings.Join(parts, "; ")
+}
+
+func oneLimit(tier string, limits []figures.Limit) string {
+	switch tier {
+	case "":
+		return "none shown: the busiest is " + utilisations(limits, 1)
+	case figures.SharedMachine:
+		return "the shared machine, " + busy(limits, "host") + " busy: " + utilisations(limits, 4)
+	}
+	return tier + ", " + busy(limits, tier) + " of the machine's cores"
+}
+
+func targetsOf(limits []figures.Limit) string {
+	var out []string
+	for _, l := range limits {
+		out = append(out, short(l.Target))
+	}
+	return show.List(out)
+}
+
+// utilisations are the busiest tiers over all of these targets, apart from the whole machine.
+func utilisations(limits []figures.Limit, most int) string {
+	greatest := map[string]float64{}
+	var tiers []string
+	for _, l := range limits {
+		for _, u := range l.Tiers {
+			if u.Tier == "host" {
+				continue
+			}
+			if _, seen := greatest[u.Tier]; !seen {
+				tiers = append(tiers, u.Tier)
+			}
+			greatest[u.Tier] = max(greatest[u.Tier], u.Share)
+		}
+	}
+	slices.SortStableFunc(tiers, func(a, b string) int {
+		if greatest[a] > greatest[b] {
+			return -1
+		}
+		return 1
+	})
+	var out []string
+	for _, tier := range tiers[:min(len(tiers), most)] {
+		out = append(out, tier+" "+busy(limits, tier))
+	}
+	return show.List(out)
+}
+
+// busy is the range of a tier's utilisation over targets: "61 %", "61 to 66 %".
+func busy(limits []figures.Limit, tier string) string {
+	low, high := math.Inf(1), 0.0
+	for _, l := range limits {
+		for _, u := range l.Tiers {
+			if u.Tier == tier {
+				low, high = min(low, u.Share), max(high, u.Share)
+			}
+		}
+	}
+	from, to := fmt.Sprintf("%.0f", 100*low), fmt.Sprintf("%.0f", 100*high)
+	if from == to {
+		return to + " %"
+	}
+	return from + " to " + to + " %"
+}
+
+// trials says what became of them: "24 planned, 26 run: 24 valid, 2 invalid: disturbed-host".
+func trials(a figures.Attempts) string {
+	out := fmt.Sprintf("%d planned, %d run: %d valid", a.Planned, a.Run, a.Valid)
+	if a.Warned > 0 {
+		out += fmt.Sprintf(" (%d with a warning)", a.Warned)
+	}
+	if a.Unfinished > 0 {
+		out += fmt.Sprintf(", %d unfinished", a.Unfinished)
+	}
+	if a.Damaged > 0 {
+		out += fmt.Sprintf(", %d damaged", a.Damaged)
+	}
+	if a.Invalid > 0 {
+		out += fmt.Sprintf(", %d invalid", a.Invalid)
+	}
+	switch {
+	case len(a.Reasons) == 1:
+		out += ": " + a.Reasons[0].Code
+	case len(a.Reasons) > 1:
+		out += fmt.Sprintf(", most often %s (%d)", a.Reasons[0].Code, a.Reasons[0].Trials)
+	}
+	return out
+}
+
+// otherRuns are the ratios of other runs of the same plan, and by how much they differ from run to run.
+func otherRuns(o figures.Others) string {
+	var parts []string
+	for _, r := range o.Ratios {
+		if len(r.Others) > 0 {
+			parts = append(parts, fmt.Sprintf("by %s %s (here %s, spread %s)", short(r.B), several(r.Others), ratioOf(r.This), show.Percent(math.Expm1(r.Spread))))
+		}
+	}
+	var out []string
+	if o.Runs > 0 && len(parts) > 0 {
+		which := show.Plural(o.Runs, "other run") + " of this plan"
+		if o.Older > 0 {
+			which = fmt.Sprintf("the newest %d of %d other runs of this plan", o.Runs, o.Runs+o.Older)
+		}
+		out = append(out, which+": "+short(o.Ratios[0].A)+" "+strings.Join(parts, ", "))
+	}
+	if o.LeftOut > 0 {
+		out = append(out, show.Plural(o.LeftOut, "other run")+" cannot be compared (not complete or short, another machine or other recipes)")
+	}
+	return strings.Join(out, "; ")
+}
+
+// several are ratios one by one, or their range.
+func several(ratios []float64) string {
+	if len(ratios) > 3 {
+		return ratioOf(slices.Min(ratios)) + " to " + ratioOf(slices.Max(ratios))
+	}
+	var out []string
+	for _, r := range ratios {
+		out = append(out, ratioOf(r))
+	}
+	return strings.Join(out, ", ")
+}

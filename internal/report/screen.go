@@ -1,0 +1,104 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"bakeoff/internal/figures"
+	"bakeoff/internal/record"
+	"bakeoff/internal/show"
+)
+
+// A screen. Names of up to screenName characters are written out.
+const (
+	screenLines   = 40
+	screenColumns = 100
+	screenTargets = 12 // rows of the ranking
+	screenMarks   = 3
+	screenText    = 180 // characters of a mark or warning
+	screenName    = 22
+)
+
+// WriteScreen writes the end of a run on one screen of 40 lines: the verdict in one sentence that can be quoted, what must be
+// known of it, the ranking, what limited the result, what became of the trials, other runs of the plan, and the command that
+// prints the rest. Columns is the width of the page, 0 means 100. Up to eight targets with names of up to 22 characters fit.
+func WriteScreen(w io.Writer, s *figures.Summary, others figures.Others, full string, columns int) error {
+	columns = cmp.Or(max(columns, 0), screenColumns)
+	top := show.Wrap(show.Inert(headLine(s)), columns, "") + "\n"
+	for _, note := range bounded(s.Caveats) {
+		top += "* " + show.Wrap(show.Inert(note), columns-2, "  ") + "\n"
+	}
+	if t := ranks(s, columns); len(t.Rows) > 0 {
+		top += "\n" + t.Text(columns) + "\n"
+	}
+	bottom := "\n" + outcome(s, others).Text(columns) + "\nthe rest    " + show.Inert(full) + "\n"
+	room := screenLines - strings.Count(top+bottom, "\n")
+	if t := claims(s.Verdict, room); len(t.Rows) > 0 {
+		top += "\n" + t.Text(columns) + "\n"
+	}
+	if _, err := io.WriteString(w, top+bottom); err != nil {
+		return fmt.Errorf("report: write screen: %w", err)
+	}
+	return nil
+}
+
+// bounded keeps the first of some marks, each clipped, and counts the others.
+func bounded(marks []string) []string {
+	var out []string
+	for _, m := range marks[:min(len(marks), screenMarks)] {
+		out = append(out, show.Clip(m, screenText))
+	}
+	if more := len(marks) - len(out); more > 0 {
+		out = append(out, "and "+show.Plural(more, "more mark"))
+	}
+	return out
+}
+
+// short is a target's name in as many columns as a screen has for it.
+func short(name string) string {
+	if show.Width(name) <= screenName {
+		return name
+	}
+	return show.Cut(name, screenName-3) + "..."
+}
+
+// headLine is the verdict in one sentence, with what it is about: plan, figure, blocks, machine, date.
+func headLine(s *figures.Summary) string {
+	claim := "no verdict: " + s.NoVerdict
+	if s.Verdict != nil && s.Verdict.Head != "" {
+		claim = s.Verdict.Head
+	}
+	about := s.Run.Name
+	if m := metric(s); m != "" {
+		about += ", " + m
+	}
+	return fmt.Sprintf("%s: %s; %s, %s, %s", about, claim, s.BlocksInWords(), where(s), s.Run.Started.UTC().Format("2006-01-02"))
+}
+
+// metric says what was compared: "answers per second on 32 connections".
+func metric(s *figures.Summary) string {
+	switch p, found := s.Primary(); {
+	case !found:
+		return ""
+	case p.Model == "closed":
+		return "answers per second on " + show.Plural(p.Connections, "connection")
+	default:
+		return fmt.Sprintf("p99 of the response time at %s/s", show.Number(p.Rate))
+	}
+}
+
+// where names the machine, and what others did on it before the run loaded anything.
+func where(s *figures.Summary) string {
+	machine := s.CoresInWords()
+	if s.Machine.CPU != "" {
+		machine += " of " + show.Clip(s.Machine.CPU, 40)
+	}
+	if len(s.Baselines) > 0 {
+		rest := slices.MaxFunc(s.Baselines, func(a, b record.Baseline) int { return cmp.Compare(a.Foreign+a.Steal, b.Foreign+b.Steal) })
+		machine += "; others used " + show.Percent(rest.Foreign+rest.Steal) + " of it at rest"
+	}
+	return "one run on one machine (" + machine + ")"
+}

@@ -1,0 +1,221 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"bakeoff/internal/figures"
+	"bakeoff/internal/record"
+	"bakeoff/internal/record/recordtest"
+	"bakeoff/internal/show"
+	"bakeoff/internal/verdict"
+)
+
+// asScreen writes the screen, and fails where it is none.
+func asScreen(t *testing.T, s *figures.Summary, others figures.Others) string {
+	t.Helper()
+	var b strings.Builder
+	check(t, WriteScreen(&b, s, others, "bakeoff report runs/20261123T060000Z-demo --full", 0))
+	out := b.String()
+	if n := strings.Count(out, "\n"); n > screenLines {
+		t.Errorf("%d lines:\n%s", n, out)
+	}
+	for line := range strings.Lines(out) {
+		if n := show.Width(strings.TrimSuffix(line, "\n")); n > screenColumns {
+			t.Errorf("a line of %d columns: %s", n, line)
+		}
+	}
+	return out
+}
+
+// contest is a run in which each target answers by a tenth more than the next one.
+func contest(blocks int, targets ...string) *recordtest.Run {
+	r := recordtest.Of(blocks, targets...)
+	r.ClosedS, r.OpenS = 1, 0
+	r.Rate = func(target string, block int) int {
+		rate := 900 * (1 + 0.02*math.Sin(float64(block*(1+len(target)))))
+		for i, name := range targets {
+			if name == target {
+				rate *= math.Pow(1.1, float64(-i))
+			}
+		}
+		return int(rate/2) * 2
+	}
+	return r
+}
+
+// The end of a run with everything on it: a verdict, a trial that was refused and repeated, one with a warning, a machine that others
+// used, and other runs of the plan.
+func TestScreen(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "runs")
+	earlier := contest(7, "fastapi", "flask", "django")
+	earlier.Root, earlier.Head.Started = root, recordtest.Epoch().Add(-time.Hour)
+	earlier.Rate = func(target string, block int) int {
+		return map[string]int{"fastapi": 900, "flask": 800, "django": 700}[target] + 2*block
+	}
+	earlier.Write(t)
+	r := contest(7, "fastapi", "flask", "django")
+	r.Root = root
+	r.Head.Baselines = []record.Baseline{{Cores: 2, Disturbance: record.Disturbance{Foreign: 0.012, Steal: 0.003}}}
+	refused := record.Reason{Code: record.CodeDisturbedHost, Text: "other programs used 31.0 % of this machine's CPU time"}
+	w := r.Begin(t)
+	for _, p := range r.Head.Order {
+		r.Trial(t, w, p.Block, p.Position, p.Target, 1, func(tr *record.Trial) {
+			switch {
+			case p.Block == 3 && p.Target == "flask":
+				tr.Status, tr.Reasons = record.Invalid, []record.Reason{refused}
+			case p.Block == 4 && p.Target == "flask":
+				tr.Warnings = []record.Reason{refused}
+			}
+		})
+	}
+	r.Trial(t, w, 3, 4, "flask", 2, nil)
+	check(t, w.Finish(record.Complete, ""))
+	reader := must[*record.Reader](t)(record.Open(w.Dir()))
+	s := must[*figures.Summary](t)(figures.Build(reader))
+	others := must[figures.Others](t)(figures.OtherRuns(reader, s))
+	golden(t, "screen.txt", []byte(asScreen(t, s, others)))
+}
+
+// Runs about which little may be said.
+func TestScreensWithoutAVerdict(t *testing.T) {
+	short := contest(2, "fastapi", "flask")
+	short.Head.Short, short.Head.Shared = true, true
+	golden(t, "screen-short.txt", []byte(asScreen(t, build(t, short.Write(t)), figures.Others{})))
+	golden(t, "screen-spoiled.txt", []byte(asScreen(t, build(t, recordtest.Spoiled(t)), figures.Others{LeftOut: 2})))
+	golden(t, "screen-servers.txt", []byte(asScreen(t, build(t, recordtest.Servers(t, "127.0.0.1:8080", "[::1]:8081")), figures.Others{})))
+	empty := &recordtest.Run{Head: record.Run{Name: "bare"}}
+	w := empty.Begin(t)
+	check(t, w.Close())
+	golden(t, "screen-empty.txt", []byte(asScreen(t, open(t, w), figures.Others{})))
+}
+
+// world is a run of so many targets of which the verdict is made up: what matters is how much there is to say.
+func world(t *testing.T, targets, blocks int, step, noise float64, model string) *figures.Summary {
+	t.Helper()
+	s := &figures.Summary{
+		Run:     figures.Facts{Name: "a-plan-with-a-long-name", Platform: "local", Primary: "throughput", Blocks: blocks, Started: recordtest.Epoch()},
+		Machine: record.Machine{Cores: 128, CPU: "Intel(R) Xeon(R) Platinum 8488C CPU @ 2.40GHz"},
+		Caveats: []string{"SHARED MACHINE: another run was allowed beside this one; both disturb each other"},
+	}
+	phase := figures.Phase{Name: "closed", Model: model, Connections: 1000, Rate: 12345.6, DurationS: 30}
+	var table verdict.Table
+	for i := range targets {
+		name := fmt.Sprintf("a-target-with-a-name-%d", i)
+		s.Targets = append(s.Targets, figures.Target{TargetInfo: record.TargetInfo{Name: name}, Valid: blocks})
+		spread := figures.Spread{N: blocks, Min: 98_765.4, Median: 123_456.7, Max: 156_789.1}
+		one := figures.PhaseTarget{Target: name, Blocks: blocks, Goodput: spread, Tiers: []figures.Tier{{Tier: "target", PerReqS: figures.Spread{N: blocks, Median: 0.0123}}}}
+		for _, p := range figures.Percents() {
+			one.Response = append(one.Response, figures.PercentileSpread{P: p, Spread: figures.Spread{N: blocks, Min: 0.0123, Median: 0.0234, Max: 12.3}})
+		}
+		phase.Targets = append(phase.Targets, one)
+		for block := range blocks - i%2 {
+			v := 100_000 * math.Pow(step, float64(i)) * math.Exp(noise*math.Sin(float64(block*block*(i+3)+i)))
+			check(t, table.Add(verdict.Cell{Block: fmt.Sprint(block + 1), Target: name, Value: v}))
+		}
+		s.Limits = append(s.Limits, figures.Limit{Target: name, Tier: []string{"", "target", figures.SharedMachine}[i%3], Tiers: []figures.Utilisation{
+			{Tier: "host", Share: 0.99}, {Tier: "target", Share: 0.81 + float64(i)/100}, {Tier: "database", Share: 0.1}, {Tier: "agent", Share: 0.05}, {Tier: "balancer", Share: 0.04},
+		}})
+	}
+	s.Phases = []figures.Phase{phase}
+	if model == "open" {
+		s.Run.Primary = "p99 at rate"
+	}
+	s.Attempts = figures.Attempts{Planned: 8 * blocks, Run: 9 * blocks, Valid: 8 * blocks, Invalid: blocks, Warned: 3, Reasons: []figures.ReasonCount{{Code: record.CodeGeneratorLimited, Trials: 9}, {Code: record.CodeBooks, Trials: 1}}}
+	v := figures.Verdict{Metric: s.Run.Primary, Phase: "closed", Unit: figures.UnitAnswers}
+	v.Result = must[verdict.Result](t)(verdict.Judge(&table, verdict.Options{Delta: 0.03}))
+	v.Head, s.Verdict = v.Result.Head(), &v
+	return s
+}
+
+// From two to eight targets the end of a run fits a screen, whatever is to be said of them, and names every one.
+func TestScreenFits(t *testing.T) {
+	worlds := map[string]struct {
+		step, noise float64
+		blocks      int
+	}{
+		"all better": {1.2, 0.002, 12}, "all tied": {1, 0.002, 12}, "none told": {1, 0.2, 12}, "mixed": {1.03, 0.01, 12},
+		"few blocks": {1.2, 0.01, 3}, "no spread": {1.2, 0, 12}, "wild": {1, 3, 12},
+	}
+	for targets := 2; targets <= 8; targets++ {
+		for name, w := range worlds {
+			for _, model := range []string{"closed", "open"} {
+				if model == "open" && targets < 8 {
+					continue
+				}
+				s := world(t, targets, w.blocks, w.step, w.noise, model)
+				others := figures.Others{Runs: 5, Older: 12, LeftOut: 3}
+				for _, target := range s.Verdict.Targets[1:] {
+					others.Ratios = append(others.Ratios, figures.Ratios{A: s.Verdict.Targets[0].Name, B: target.Name, This: 1.234, Others: []float64{1.2, 1.3, 1.4, 1.5, 1.6}, Spread: 0.123})
+				}
+				out := asScreen(t, s, others)
+				if t.Failed() {
+					t.Fatalf("%d targets, %s, %s", targets, name, model)
+				}
+				_, tables, _ := strings.Cut(out, "\n\n")
+				for _, target := range s.Verdict.Targets {
+					if !strings.Contains(tables, target.Name+" ") {
+						t.Errorf("%d targets, %s: %s is not in the tables:\n%s", targets, name, target.Name, out)
+					}
+				}
+			}
+		}
+	}
+}
+
+// More targets than a screen holds are counted, and so are pairs.
+func TestScreenOfManyTargets(t *testing.T) {
+	s := world(t, 30, 20, 1.05, 0.002, "closed")
+	s.Caveats = []string{strings.Repeat("word ", 2000), "b", "c", "d", "e"}
+	s.Verdict.Head, s.Limits = "x", s.Limits[:1]
+	out := asScreen(t, s, figures.Others{})
+	has(t, out, "and 18 more targets", "and 2 more marks", "word word ...")
+}
+
+// Words from outside reach the screen as text.
+func TestHostileScreen(t *testing.T) {
+	r := contest(1, "django")
+	r.Head.Name, r.Head.Machine.CPU = "demo", "a\x1b[31m\u202eCPU"
+	r.Head.Plan = json.RawMessage(`{"blocks":1,"primary":"throughput","allow_unfair":"because \u001b]0;x\u0007 of\nit"}`)
+	out := asScreen(t, build(t, r.Write(t)), figures.Others{})
+	if i := strings.IndexFunc(out, func(r rune) bool { return r != '\n' && (unicode.IsControl(r) || r == '\u202e') }); i >= 0 {
+		t.Errorf("a control character: %q", out[max(0, i-20):i+20])
+	}
+	has(t, out, "UNFAIR BY PLAN: differences between targets were allowed: because \ufffd]0;x\ufffd of it")
+}
+
+func TestTrialsInWords(t *testing.T) {
+	for want, a := range map[string]figures.Attempts{
+		"24 planned, 24 run: 24 valid":                            {Planned: 24, Run: 24, Valid: 24},
+		"24 planned, 26 run: 24 valid, 2 invalid: disturbed-host": {Planned: 24, Run: 26, Valid: 24, Invalid: 2, Reasons: []figures.ReasonCount{{Code: "disturbed-host", Trials: 2}}},
+		"9 planned, 9 run: 4 valid (1 with a warning), 1 unfinished, 1 damaged, 3 invalid, most often books (2)": {
+			Planned: 9, Run: 9, Valid: 4, Warned: 1, Unfinished: 1, Damaged: 1, Invalid: 3, Reasons: []figures.ReasonCount{{Code: "books", Trials: 2}, {Code: "witness", Trials: 1}},
+		},
+	} {
+		if got := trials(a); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+func TestLimitsInWords(t *testing.T) {
+	tiers := func(target, host float64) []figures.Utilisation {
+		return []figures.Utilisation{{Tier: "host", Share: host}, {Tier: "target", Share: target}, {Tier: "database", Share: 0.2}}
+	}
+	for want, limits := range map[string][]figures.Limit{
+		"not known: no tier was sampled":                                                    nil,
+		"none shown: the busiest is target 41 to 50 %":                                      {{Target: "a", Tiers: tiers(0.41, 0.6)}, {Target: "b", Tiers: tiers(0.5, 0.6)}},
+		"the shared machine, 97 % busy: target 61 % and database 20 %":                      {{Target: "a", Tier: figures.SharedMachine, Tiers: tiers(0.61, 0.97)}},
+		"a: target, 92 % of the machine's cores; b: none shown: the busiest is target 30 %": {{Target: "a", Tier: "target", Tiers: tiers(0.92, 0.97)}, {Target: "b", Tiers: tiers(0.3, 0.5)}},
+	} {
+		if got := limitedBy(limits); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
