@@ -185,7 +185,7 @@ func TestLittleIsLeft(t *testing.T) {
 	s := recordtest.Demo()
 	s.Head.Short, s.Head.Shared = true, true
 	w := s.Begin(t)
-	has(t, asText(t, open(t, w)), "0 of 3 blocks on 2 shared cores: django, flask and fastapi (short)", "SHORT:", "SHARED MACHINE:", "UNDER WAY: 0 of 9 trials finished so far", "no verdict: the run is under way")
+	has(t, asText(t, open(t, w)), "0 of 3 blocks on 2 shared cores: django, flask and fastapi (short)", "SHORT:", "SHARED MACHINE:", "UNDER WAY: 0 of 9 trials finished so far", "no verdict: a short run")
 	check(t, w.Close())
 	has(t, asText(t, open(t, w)), "INCOMPLETE: the run was killed; 0 of 9 trials finished")
 
