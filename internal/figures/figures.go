@@ -121,6 +121,8 @@ type Trial struct {
 	Warnings []record.Reason `json:"warnings,omitempty"` // what does not make it invalid
 	Used     bool            `json:"used"`               // counts in the statistics
 	Phases   []PhaseFigures  `json:"phases"`
+
+	turns bool // the targets of the block took turns
 }
 
 // PhaseFigures is one measured phase of one trial.

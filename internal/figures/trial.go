@@ -24,6 +24,7 @@ func readTrial(state record.TrialState) (Trial, record.Trial, error) {
 	for _, p := range raw.Phases {
 		if !p.Warmup {
 			out.Phases = append(out.Phases, newFigures(p))
+			out.turns = out.turns || p.Turns != nil
 		}
 	}
 	if err := out.addLoads(state); err != nil {
@@ -79,10 +80,19 @@ func (f *PhaseFigures) finish(raw record.Trial, used []Resource) {
 	f.Resources = used
 	i := slices.IndexFunc(raw.Phases, func(p record.Phase) bool { return p.Number == f.Number })
 	lasted := raw.Phases[i].Ended.Sub(raw.Phases[i].Started).Seconds()
-	for i := range f.Resources {
-		if n := f.Books.Answered(); n > 0 {
-			f.Resources[i].PerReqS = f.Resources[i].Cores * lasted / float64(n)
-		}
+	for j := range f.Resources {
+		f.Resources[j].finish(raw.Phases[i].Turns, lasted, f.Books.Answered())
+	}
+}
+
+// finish computes the CPU time per answer of a phase that lasted so long. Where targets took turns, members used their cores
+// in the slices of this target only, but for the machine and what belongs to all.
+func (r *Resource) finish(turns *record.PhaseTurns, lasted float64, answers int64) {
+	if answers > 0 {
+		r.PerReqS = r.Cores * lasted / float64(answers)
+	}
+	if turns != nil && turns.OnS > 0 && r.Tier != "host" && r.Tier != "others" {
+		r.Cores *= lasted / turns.OnS
 	}
 }
 

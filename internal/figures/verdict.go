@@ -111,7 +111,7 @@ func (s *Summary) table(v *Verdict, phase Phase) (*verdict.Table, []verdict.Warn
 		}
 		value, why := t.value(phase.Number, v.Unit)
 		if why == "" {
-			if err := table.Add(verdict.Cell{Block: strconv.Itoa(t.Block), Target: t.Target, Value: value}); err != nil {
+			if err := table.Add(verdict.Cell{Block: strconv.Itoa(t.Block), Target: t.Target, Value: value, Position: t.place()}); err != nil {
 				why = err.Error()
 			}
 		}
@@ -122,6 +122,14 @@ func (s *Summary) table(v *Verdict, phase Phase) (*verdict.Table, []verdict.Warn
 		v.Values = append(v.Values, Value{t.Block, t.Target, value})
 	}
 	return &table, unusable
+}
+
+// place is where in its block the trial ran, 0 where that means nothing: repeats come after all others, and in turns there is no first.
+func (t Trial) place() int {
+	if t.Attempt > 1 || t.turns {
+		return 0
+	}
+	return t.Position
 }
 
 // WarnNoValue is the code of the warning that a valid trial has no value to compare.

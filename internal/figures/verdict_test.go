@@ -268,3 +268,47 @@ func TestSpreadsWarn(t *testing.T) {
 		}
 	}
 }
+
+// A repeat comes after all others, and in turns there is no first: neither has a place in its block.
+func TestPlaces(t *testing.T) {
+	for want, trial := range map[int]Trial{2: {Position: 2, Attempt: 1}, 0: {Position: 4, Attempt: 2}} {
+		if got := trial.place(); got != want {
+			t.Errorf("%+v stands at %d", trial, got)
+		}
+	}
+	if got := (Trial{Position: 2, Attempt: 1, turns: true}).place(); got != 0 {
+		t.Errorf("in turns at %d", got)
+	}
+	r := quick(7, 0.1, "slow", "fast")
+	for i, p := range r.Head.Order { // every second block the other way round, with a gain for whoever is first
+		if p.Block%2 == 0 {
+			r.Head.Order[i].Target = r.Targets[2-p.Position]
+		}
+	}
+	rate := r.Rate
+	r.Rate = func(target string, block int) int {
+		if (block%2 == 0) == (target == "fast") {
+			return int(1.2*float64(rate(target, block))/2) * 2
+		}
+		return rate(target, block)
+	}
+	v := build(t, r.Write(t)).Verdict
+	if v.Positions == nil || v.Positions.P > 0.001 || v.Positions.Effects[0] < 1.05 {
+		t.Errorf("positions: %+v", v.Positions)
+	}
+}
+
+// In turns a member works in the slices of its target only; the machine, and what belongs to all, works all the time.
+func TestCoresInTurns(t *testing.T) {
+	for tier, want := range map[string]float64{"target": 1.2, "database": 1.2, "host": 0.4, "others": 0.4} {
+		r := Resource{Tier: tier, Cores: 0.4}
+		r.finish(&record.PhaseTurns{OnS: 4}, 12, 100)
+		if math.Abs(r.Cores-want) > 1e-9 || math.Abs(r.PerReqS-0.048) > 1e-9 {
+			t.Errorf("%s: %+v, want %v cores", tier, r, want)
+		}
+	}
+	r := Resource{Tier: "target", Cores: 0.4}
+	if r.finish(nil, 12, 100); r.Cores != 0.4 || math.Abs(r.PerReqS-0.048) > 1e-9 {
+		t.Errorf("at a stretch: %+v", r)
+	}
+}

@@ -194,7 +194,11 @@ func verdictSection(s *figures.Summary) []section {
 	if words := claims(v, math.MaxInt); len(words.Rows) > 0 {
 		tables = append(tables, words)
 	}
-	return []section{{title: "Verdict", tables: append(tables, deciding(v))}}
+	out := section{title: "Verdict", tables: append(tables, deciding(v))}
+	if v.Positions != nil {
+		out.paras = []string{"Effect of the " + v.Positions.Words() + "."}
+	}
+	return []section{out}
 }
 
 // deciding are the figures of every pair that decide its claim.
