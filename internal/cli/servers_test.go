@@ -338,11 +338,15 @@ func TestServersTLS(t *testing.T) {
 	text := serversText([][3]string{{"a", "localhost:" + port + "/x", ", expect: {body: pong}"}}, "agents: {engine: http}", shortClosed)
 	s.write("p.yaml", strings.ReplaceAll(text, "http://", "https://"))
 	wantAll(t, "stdout", s.run(1, "verify", "p.yaml").stdout.String(), "certificate")
-	s.env = append(s.env, "SSL_CERT_FILE="+s.path("cert"))
-	s.run(0, "run", "--short", "p.yaml")
+	trusting := strings.Replace(text, "expect:", "tls: {ca_file: cert}, expect:", 1)
+	s.write("q.yaml", strings.ReplaceAll(trusting, "http://", "https://"))
+	s.run(0, "run", "--short", "q.yaml")
 	if got := finished(t, s.open()); got[record.Valid] != 1 {
 		t.Errorf("trials: %v, %v", got, reasonsOf(t, s.open()))
 	}
+	wantAll(t, "stderr", s.run(2, "verify", s.write("r.yaml", strings.ReplaceAll(strings.ReplaceAll(trusting, "ca_file: cert", "ca_file: missing"), "http://", "https://"))).stderr.String(), "target a: load: authorities: open", "missing: no such file")
+	s.env = append(s.env, "SSL_CERT_FILE="+s.path("cert"))
+	s.run(0, "verify", "p.yaml")
 }
 
 // certificate makes the files cert and key of localhost.

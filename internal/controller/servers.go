@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -44,6 +45,9 @@ func (s *servers) preflight(ctx context.Context) error {
 	s.all = nil
 	var errs []error
 	for _, t := range s.o.Plan.Targets {
+		if err := tlsOf(t.TLS).Check(); err != nil {
+			errs = append(errs, &PlanError{fmt.Errorf("target %s: %w", t.Name, err)})
+		}
 		at, err := endpoint.At(ctx, s.names, t.URL, s.o.Plan.AllowHosts)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("target %s: %w", t.Name, err))
@@ -51,6 +55,9 @@ func (s *servers) preflight(ctx context.Context) error {
 		s.all = append(s.all, &server{t, s.o.Plan.Agents.HTTP2, at.Fixed()})
 	}
 	err := errors.Join(errs...)
+	if _, files := errors.AsType[*PlanError](err); files {
+		return err
+	}
 	if _, refused := errors.AsType[*consent.RefusedError](err); refused {
 		return &PlanError{err}
 	}
@@ -143,7 +150,7 @@ func (s *servers) close(context.Context) error                              { re
 
 // check asks a handful of times on more than one connection.
 func (s *server) check(ctx context.Context, when string, full bool) (findings, error) {
-	probe := endpoint.Probe{Endpoint: s.Endpoint, HTTP2: s.http2, Status: s.plan.Expect.Status, Body: s.plan.Expect.Body, Connections: 2, Each: 2}
+	probe := endpoint.Probe{Endpoint: s.Endpoint, HTTP2: s.http2, TLS: tlsOf(s.plan.TLS), Status: s.plan.Expect.Status, Body: s.plan.Expect.Body, Connections: 2, Each: 2}
 	if full {
 		probe.Connections, probe.Each = 4, 5
 	}
@@ -168,7 +175,21 @@ func (s *server) task(load.Phase) (fleet.Task, error) {
 	if err != nil {
 		return fleet.Task{}, fmt.Errorf("controller: %w", err)
 	}
-	return fleet.Task{URLs: []string{s.Base}, Dial: []string{s.Dial}, Contract: endpoint.Contract, Workload: spec}, nil
+	return fleet.Task{URLs: []string{s.Base}, Dial: []string{s.Dial}, TLS: tlsOf(s.plan.TLS), Contract: endpoint.Contract, Workload: spec}, nil
+}
+
+// tlsOf is what a plan says of TLS, for whoever works in another folder.
+func tlsOf(t plan.TLS) load.TLS {
+	whole := func(path string) string {
+		if path == "" {
+			return ""
+		}
+		if abs, err := filepath.Abs(path); err == nil {
+			return abs
+		}
+		return path
+	}
+	return load.TLS{Insecure: t.Insecure, CAFile: whole(t.CAFile), CertFile: whole(t.CertFile), KeyFile: whole(t.KeyFile), ServerName: t.ServerName}
 }
 
 // count counts nothing.

@@ -27,6 +27,7 @@ const (
 type Probe struct {
 	Endpoint
 	HTTP2  bool
+	TLS    load.TLS
 	Status int
 	Body   string // what the body of a right answer contains; empty: any
 	// On each of so many connections, side by side, so many requests are sent one after the other.
@@ -92,6 +93,11 @@ func (p Probe) ask(ctx context.Context, opened *counter) []probed {
 		transport.Protocols.SetHTTP2(true)
 		transport.Protocols.SetUnencryptedHTTP2(true)
 	}
+	config, err := p.TLS.Config()
+	if err != nil {
+		return []probed{{err: err}}
+	}
+	transport.TLSClientConfig = config
 	defer transport.CloseIdleConnections()
 	client := &http.Client{
 		Transport: transport, Timeout: answerWithin,

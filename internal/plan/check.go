@@ -260,6 +260,7 @@ func (c *checker) target(path string, t Target) {
 		}
 	}
 	c.absent(path+".expect", "is for kind: url")
+	c.absent(path+".tls", "is for kind: url")
 	if t.Recipe == "" && !c.has(path+".recipe") {
 		c.report(path+".recipe", "a folder in targets/, such as django", "a target needs a recipe")
 	} else {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"bakeoff/internal/consent"
+	"bakeoff/internal/strictyaml"
 )
 
 // around looks at what stands around the targets: of running servers nothing may.
@@ -70,6 +71,31 @@ func (c *checker) running(path string, t Target) {
 		c.asked(path+".url", t.URL)
 	}
 	c.expect(path+".expect", t.Expect)
+	c.tls(path+".tls", t)
+}
+
+// tls looks at how an https server is to be spoken to.
+func (c *checker) tls(path string, t Target) {
+	if !c.has(path) {
+		return
+	}
+	if !strings.HasPrefix(strings.ToLower(t.URL), "https:") {
+		c.report(path, "", "is for https")
+	}
+	for _, file := range []struct{ key, name string }{{".ca_file", t.TLS.CAFile}, {".cert_file", t.TLS.CertFile}, {".key_file", t.TLS.KeyFile}} {
+		switch {
+		case c.has(path+file.key) && file.name == "":
+			c.report(path+file.key, "leave it out", "names no file")
+		default:
+			c.path(path+file.key, file.name)
+		}
+	}
+	if (t.TLS.CertFile == "") != (t.TLS.KeyFile == "") {
+		c.report(path, "", "a cert_file needs its key_file, and a key_file its cert_file")
+	}
+	if name := t.TLS.ServerName; c.has(path+".server_name") && (name == "" || len(name) > 253 || strings.ContainsFunc(name, odd)) {
+		c.report(path+".server_name", "such as www.example.org", "%s is no name of a server", strictyaml.Quote(name))
+	}
 }
 
 // asked checks a URL as the one of a running server.

@@ -62,6 +62,9 @@ func makeRunning(t *rapid.T, p *Plan) {
 				Body:   rapid.SampledFrom([]string{"", "pong", "on: # 'a' \"b\"", "~", "1", "{\n}"}).Draw(t, "body"),
 			},
 		}
+		if strings.HasPrefix(p.Targets[i].URL, "https:") {
+			p.Targets[i].TLS = rapid.SampledFrom([]TLS{{}, {Insecure: true}, {CAFile: "ca", ServerName: "on.example"}, {CertFile: "~", KeyFile: "1"}}).Draw(t, "tls")
+		}
 	}
 	for i := range p.Phases {
 		p.Phases[i].Lookups = ""

@@ -122,6 +122,8 @@ type Target struct {
 	URL string `json:"url,omitempty" yaml:"url,omitempty" jsonschema:"pattern=^https?://[^/?#@]+([/?][^#]*)?$,maxLength=4096"`
 	// Expect, for url: what a right answer is.
 	Expect Expect `json:"expect,omitzero" yaml:"expect,omitempty"`
+	// TLS, for url and https: how the server is trusted and what it is shown.
+	TLS TLS `json:"tls,omitzero" yaml:"tls,omitempty"`
 	// Recipe is a folder in targets/.
 	Recipe string `json:"recipe,omitempty" yaml:"recipe,omitempty" jsonschema:"pattern=^[a-z0-9-]+$,minLength=1,maxLength=63"`
 	// Variant of the recipe.
@@ -132,6 +134,20 @@ type Target struct {
 	Replicas int `json:"replicas,omitempty" yaml:"replicas,omitempty" jsonschema:"minimum=1,maximum=100"`
 	Workers  int `json:"workers,omitempty" yaml:"workers,omitempty" jsonschema:"minimum=1,maximum=256"`
 	Pool     int `json:"pool,omitempty" yaml:"pool,omitempty" jsonschema:"minimum=1,maximum=10000"`
+}
+
+// TLS says how an https server is spoken to. Files are PEM.
+type TLS struct {
+	// Insecure: any certificate of the server will do.
+	Insecure bool `json:"insecure,omitempty" yaml:"insecure,omitempty" jsonschema:"default=false"`
+	// CAFile holds the authorities to trust, instead of the system's.
+	CAFile string `json:"ca_file,omitempty" yaml:"ca_file,omitempty" jsonschema:"minLength=1,maxLength=4096"`
+	// CertFile holds a certificate to show; it needs a key_file.
+	CertFile string `json:"cert_file,omitempty" yaml:"cert_file,omitempty" jsonschema:"minLength=1,maxLength=4096"`
+	// KeyFile holds the key of cert_file.
+	KeyFile string `json:"key_file,omitempty" yaml:"key_file,omitempty" jsonschema:"minLength=1,maxLength=4096"`
+	// ServerName is asked for and verified, instead of the URL's host.
+	ServerName string `json:"server_name,omitempty" yaml:"server_name,omitempty" jsonschema:"minLength=1,maxLength=253"`
 }
 
 // Expect is what a right answer of a running server is.

@@ -65,7 +65,7 @@ func (Target) JSONSchemaExtend(s *jsonschema.Schema) {
 	names(s, "settings", settingText.String(), settingsOfContract)
 	s.AllOf = []*jsonschema.Schema{whenElse("kind", KindURL,
 		&jsonschema.Schema{Required: []string{"name", "url"}, Not: anyOf("recipe", "variant", "settings", "replicas", "workers", "pool")},
-		&jsonschema.Schema{Required: []string{"recipe"}, Not: anyOf("url", "expect")})}
+		&jsonschema.Schema{Required: []string{"recipe"}, Not: anyOf("url", "expect", "tls")})}
 	mapping := *s
 	recipe, _ := s.Properties.Get("recipe")
 	*s = jsonschema.Schema{
