@@ -43,7 +43,7 @@ func verdictText(t *testing.T, values map[string][]float64) string {
 // Eight targets fit a screen, whatever is said of their pairs, and no pair is left out.
 func TestVerdictOnEightFitsAScreen(t *testing.T) {
 	const name = "a-target-with-a-lon"
-	for world, w := range map[string]struct{ step, noise float64 }{"all better": {1.2, 0.002}, "all tied": {1, 0.002}, "none told": {1, 0.2}, "mixed": {1.03, 0.01}} {
+	for world, w := range map[string]struct{ step, noise float64 }{"all better": {1.2, 0.002}, "all tied": {1, 0.002}, "none shown": {1, 0.2}, "mixed": {1.03, 0.01}} {
 		values := map[string][]float64{}
 		level := 1000.0
 		for i := range 8 {

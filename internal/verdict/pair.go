@@ -84,7 +84,7 @@ func (p pair) pDifferent() float64 { return min(1, 2*p.beyond(math.Abs(p.mean)))
 // -margin, and below +margin.
 func (p pair) pEquivalent(margin float64) float64 { return p.beyond(margin - math.Abs(p.mean)) }
 
-// interval is that of the mean, at a level of 1 - 0.05 shared among so many pairs (Bonferroni).
+// interval is that of the mean, at a level of 1 - 0.05/pairs (Bonferroni).
 func (p pair) interval(pairs int) (low, high float64) {
 	if p.n < 2 {
 		return math.NaN(), math.NaN()

@@ -24,7 +24,7 @@ type sighting struct {
 }
 
 // positions estimates the effect of the position by least squares: ln(value) = block + target + position + noise, with the
-// F test that compares this with a fit without positions. It is nil where positions are not known, or cannot be told
+// F test that compares this with a fit without positions. It is nil where positions are not known, or cannot be separated
 // from targets, as when a target is always first.
 func (t *Table) positions(blocks, names []string) *Positions {
 	seen, last := t.sightings(blocks, names)

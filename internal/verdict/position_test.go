@@ -50,8 +50,8 @@ func TestPositionsAsInR(t *testing.T) {
 	}
 }
 
-// Where positions cannot be told from targets, or are not known, nothing is said of them.
-func TestPositionsThatCannotBeTold(t *testing.T) {
+// Where positions cannot be separated from targets, or are not known, nothing is said of them.
+func TestPositionsThatCannotBeSeparated(t *testing.T) {
 	for name, position := range map[string]func(block, target int) int{
 		"always the same order": func(_, target int) int { return target + 1 },
 		"not known":             func(_, _ int) int { return 0 },

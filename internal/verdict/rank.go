@@ -39,7 +39,7 @@ func (r *Result) rank(t *Table, names []string, all []pair, o Options) []Target 
 	return out
 }
 
-// ties are groups of targets of which every two are equivalent. Equivalence does not carry over (a within delta of b, b within delta of c,
+// ties are groups of targets; any two in a group are equivalent. Equivalence does not carry over (a within delta of b, b within delta of c,
 // and a and c apart), so a target may be in several groups. Every equivalent pair is in one; none holds another.
 func (r *Result) ties() [][]string {
 	equal := map[[2]string]bool{}

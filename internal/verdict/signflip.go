@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	exactFlips = 20   // up to so many blocks all 2^n signs are tried
-	drawnFlips = 9999 // else so many are drawn
+	exactFlips = 20   // blocks; up to here all 2^n signs are tried
+	drawnFlips = 9999 // draws where there are more blocks
 )
 
 // signFlip is the p value of the two-sided sign-flip test (Fisher 1935): how often the sum of the values is as far from

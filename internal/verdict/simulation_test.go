@@ -199,7 +199,7 @@ var scenarios = []scenario{
 		{"a false \"at least\"", falseBound(1 + delta), 0, 50},
 	}},
 	{two(1+delta, 0.02, normal, blocksNeeded(0.02*math.Sqrt2, math.Log1p(delta), alpha)), []expectation{
-		{"p <= 0.05 with the blocks that are said to tell 3 %", different, 762, 850},
+		{"p <= 0.05, with as many blocks as would tell 3 %", different, 802, 878},
 	}},
 	{two(1, 0.1, normal, 8), []expectation{{"inconclusive", anyOf(Inconclusive), 927, experiments}}},
 }

@@ -113,10 +113,10 @@ type Comparison struct {
 	PHolm          Number `json:"p_holm"`            // the same, adjusted over all pairs
 	PEquivalent    Number `json:"p_equivalent"`      // of the two one-sided t against the margin, adjusted over all pairs
 	PSignFlip      Number `json:"p_sign_flip"`       // of the sign-flip test, for comparison; it decides nothing
-	PSignFlipLeast Number `json:"p_sign_flip_least"` // the smallest that so few blocks can give
+	PSignFlipLeast Number `json:"p_sign_flip_least"` // the smallest that this number of blocks can give
 	Verdict        Claim  `json:"verdict"`           // a's
 	Blocks         int    `json:"blocks"`            // with a figure of both
-	BlocksNeeded   Needed `json:"blocks_needed"`     // to tell delta, by the spread seen here
+	BlocksNeeded   Needed `json:"blocks_needed"`     // that would show delta, by the spread seen here
 }
 
 // Needed is a number of blocks; null in JSON where it is not known (0).
@@ -130,7 +130,7 @@ func (n Needed) MarshalJSON() ([]byte, error) {
 	return json.Marshal(int(n))
 }
 
-// Mirror is the same comparison told of b.
+// Mirror is the same comparison with a and b exchanged.
 func (c Comparison) Mirror() Comparison {
 	m := c
 	m.A, m.B = c.B, c.A
@@ -173,7 +173,7 @@ type Result struct {
 	Better       Direction    `json:"better"`
 	Seed         uint64       `json:"seed"`
 	Blocks       int          `json:"blocks"`        // in the table
-	FewestBlocks int          `json:"fewest_blocks"` // for any verdict on so many targets
+	FewestBlocks int          `json:"fewest_blocks"` // for any verdict on this number of targets
 	Comparisons  []Comparison `json:"comparisons"`   // every pair once, by the alphabet
 	Targets      []Target     `json:"targets"`       // the best first: by rank, then by estimate
 	Groups       [][]string   `json:"groups"`        // ties: in each group every pair is equivalent
@@ -216,7 +216,7 @@ func Judge(t *Table, o Options) (Result, error) {
 	return r, nil
 }
 
-// Pair is the comparison of two targets, told of a.
+// Pair is the comparison of two targets, a first.
 func (r Result) Pair(a, b string) (Comparison, bool) {
 	for _, c := range r.Comparisons {
 		switch {
@@ -251,7 +251,7 @@ func (r *Result) compare(all []pair, o Options) {
 	}
 }
 
-// FewestBlocks is how many blocks any verdict takes, over so many pairs: with fewer not even the
+// FewestBlocks is how many blocks any verdict over a number of pairs takes: with fewer not even the
 // clearest difference has a sign-flip p of 0.05 after correction for the pairs, 2^(1-n) <= 0.05/pairs.
 func FewestBlocks(pairs int) int {
 	return int(math.Ceil(1 + math.Log2(float64(max(pairs, 1))/alpha)))

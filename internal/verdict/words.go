@@ -15,7 +15,7 @@ import (
 //	within 3 %, a tie
 //	not told apart; about 14 blocks would tell 3 %
 //
-// Percentages are of the smaller of both figures, so that they are the same told of a and of b.
+// Percentages are of the smaller of both figures, so that they are the same for a and for b.
 func (r Result) Words(c Comparison) string {
 	switch {
 	case c.Verdict == Equivalent:
@@ -48,7 +48,7 @@ func (r Result) amount(c Comparison) string {
 	return fmt.Sprintf("at least %s (estimate %s)", percentDown(float64(c.AtLeast)), percent(estimate))
 }
 
-// outlook says what it would take to tell delta.
+// outlook says how many blocks would show delta.
 func (r Result) outlook(c Comparison) string {
 	switch {
 	case c.BlocksNeeded == 0:
@@ -117,7 +117,7 @@ func (r Result) leaders(names []string) string {
 	case len(names) == len(r.Targets):
 		return "no target is shown to be better than another"
 	}
-	return "which is the best of " + list(names) + " is not told"
+	return "it is not shown which of " + list(names) + " is the best"
 }
 
 // beaten says which targets another one is shown to be better than.

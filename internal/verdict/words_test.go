@@ -98,7 +98,7 @@ func TestHead(t *testing.T) {
 		},
 		{
 			map[string][]float64{"a": around(50, 0.002, 9, 0), "b": around(130, 0.1, 9, 1), "c": around(135, 0.1, 9, 2)},
-			"which is the best of c and b is not told; shown not to be the best: a",
+			"it is not shown which of c and b is the best; shown not to be the best: a",
 		},
 	} {
 		got := judge(t, c.values, Options{Delta: 0.03}).Head()
