@@ -27,6 +27,9 @@ func WriteVerdict(w io.Writer, r verdict.Result, columns int) error {
 		b.WriteString(show.Wrap(head, columns, "") + "\n")
 	}
 	b.WriteString(show.Wrap(restsOn(r), columns, "") + "\n")
+	if flips := r.SignFlips(); flips != "" {
+		b.WriteString(show.Wrap(flips, columns, "  ") + "\n")
+	}
 	if r.Positions != nil {
 		b.WriteString(show.Wrap(r.Positions.Words(), columns, "  ") + "\n")
 	}

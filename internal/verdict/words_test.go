@@ -47,6 +47,33 @@ func TestWords(t *testing.T) {
 	}
 }
 
+// What the sign flips say: of one pair, of more that they confirm or do not, of none.
+func TestSignFlipWords(t *testing.T) {
+	pair := Comparison{A: "a", B: "b", P: 0.0103, PSignFlip: 0.0098, PSignFlipLeast: 2. / 1024, Verdict: Better, Blocks: 10}
+	other, open := pair, pair
+	other.B, other.PSignFlip, other.Verdict = "c", 0.0781, Worse
+	open.Verdict = Inconclusive
+	alone := pair
+	alone.P, alone.Blocks = unknown, 1
+	const says = "sign flips, which assume no shape of the noise, give p <= 0.05 for "
+	for _, c := range []struct {
+		comparisons []Comparison
+		want        string
+	}{
+		{nil, ""},
+		{[]Comparison{alone}, ""},
+		{[]Comparison{open, open, open}, ""},
+		{[]Comparison{pair}, "p = 0.01; by sign flips, which assume no shape of the noise, 0.0098 (at least 0.002 with 10 blocks)"},
+		{[]Comparison{pair, open, open}, says + "the pair called better"},
+		{[]Comparison{pair, open, pair}, says + "all 2 pairs called better"},
+		{[]Comparison{pair, other, pair}, says + "2 of 3 pairs called better, not for a and c (0.078)"},
+	} {
+		if got := (Result{Comparisons: c.comparisons}).SignFlips(); got != c.want {
+			t.Errorf("%q, not %q", got, c.want)
+		}
+	}
+}
+
 // A bound is rounded to the side where it stays true, an estimate to the nearest.
 func TestPercent(t *testing.T) {
 	for _, c := range []struct {
