@@ -185,6 +185,7 @@ func (b *builder) finish(run record.Run) {
 	for _, p := range b.raws {
 		s.Phases = append(s.Phases, b.phase(p))
 	}
+	s.Trends = trends(s)
 	for _, t := range s.Trials {
 		for _, f := range t.Phases {
 			if t.Used {

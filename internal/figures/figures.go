@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"bakeoff/internal/gate"
 	"bakeoff/internal/record"
 	"bakeoff/internal/stats"
 )
@@ -44,6 +45,7 @@ type Summary struct {
 	Trials    []Trial             `json:"trials"`  // of blocks from 1, in order; invalid ones among them
 	Pilot     []Trial             `json:"pilot,omitempty"`
 	Found     *record.Pilot       `json:"pilot_found,omitempty"` // what the controller took from it
+	Trends    []gate.Trend        `json:"trends,omitempty"`      // how the phases of each target change while they last, over all valid blocks
 	Unusable  []Unusable          `json:"unusable,omitempty"`    // trials that are in no statistic, and why
 	Time      Time                `json:"time"`
 	Notes     []string            `json:"notes,omitempty"`
@@ -140,6 +142,9 @@ type PhaseFigures struct {
 	Offered  float64 `json:"offered_per_s"`
 	Achieved float64 `json:"achieved_per_s"`
 	Goodput  float64 `json:"goodput_per_s"`
+	// Drift is the level of the last third over that of the first: of the rate of right answers, in the open model
+	// of the median response time; 0: fewer than three windows.
+	Drift float64 `json:"drift,omitempty"`
 	// Response is from the intended time, Service from the actual send. Lateness is the generator's own.
 	Response []Percentile `json:"response"`
 	Service  []Percentile `json:"service"`
@@ -158,6 +163,7 @@ type PhaseFigures struct {
 	Resources []Resource `json:"resources"`
 
 	totals stats.Totals
+	levels *gate.Levels
 }
 
 // Witness is what the database and the balancer counted, per request sent.

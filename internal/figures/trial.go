@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"bakeoff/internal/gate"
 	"bakeoff/internal/record"
 	"bakeoff/internal/stats"
 )
@@ -44,7 +45,7 @@ func readTrial(state record.TrialState) (Trial, record.Trial, error) {
 func newFigures(p record.Phase) PhaseFigures {
 	return PhaseFigures{
 		Number: p.Number, Name: p.Name, Model: p.Model, DurationS: p.DurationS, Witness: Witness{Witness: p.Witness},
-		totals: stats.Totals{Sending: time.Duration(p.DurationS * float64(time.Second))},
+		totals: stats.Totals{Sending: time.Duration(p.DurationS * float64(time.Second))}, levels: gate.NewLevels(p),
 	}
 }
 
@@ -58,6 +59,7 @@ func (t *Trial) addLoads(state record.TrialState) error {
 		i := slices.IndexFunc(t.Phases, func(f PhaseFigures) bool { return f.Number == l.Phase })
 		if i >= 0 { // else it belongs to the warm-up
 			t.Phases[i].totals.Add(l.Window)
+			t.Phases[i].levels.Add(l.Window)
 		}
 	}
 	return nil
@@ -70,6 +72,9 @@ func (f *PhaseFigures) finish(raw record.Trial, used []Resource) {
 	f.Checked, f.Hits, f.Misses, f.Opened = t.Checked, t.Hits, t.Misses, t.Opened
 	f.Agents, f.GCPauseS = t.Resources, t.GCPause.Seconds()
 	f.Goodput = t.Goodput()
+	if drift, known := f.levels.Drift(); known {
+		f.Drift = drift
+	}
 	if f.DurationS > 0 {
 		f.Offered = float64(f.Books.Planned) / f.DurationS
 		f.Achieved = float64(f.Books.Sent) / f.DurationS

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"bakeoff/internal/gate"
 	"bakeoff/internal/record"
 	"bakeoff/internal/show"
 )
@@ -85,6 +86,16 @@ func (s *Summary) mark(live bool) {
 	}
 	if s.Run.AllowUnfair != "" {
 		add("UNFAIR BY PLAN: differences between targets were allowed: %s", s.Run.AllowUnfair)
+	}
+	for _, rest := range s.Baselines {
+		if text := gate.Restless(record.Baseline{Container: rest.Container}, rest.Disturbance); text != "" {
+			add("NOT AT REST: before anything was loaded, %s", text)
+		}
+	}
+	for _, t := range s.Trends {
+		if !t.Steady {
+			add("NOT STEADY: %v", t)
+		}
 	}
 	for _, t := range s.Targets {
 		if t.Valid < s.Run.Blocks {

@@ -18,7 +18,7 @@ type Phase struct {
 	record.Phase
 	host   Host
 	agents map[int]*agent
-	points []point // one per agent and window
+	levels *Levels
 }
 
 // agent is one agent in the phase.
@@ -28,28 +28,30 @@ type agent struct {
 }
 
 // NewPhase begins a phase. What the record only knows afterwards, the witness above all, is set before Judge.
-func NewPhase(p record.Phase) *Phase { return &Phase{Phase: p, agents: map[int]*agent{}} }
+func NewPhase(p record.Phase) *Phase {
+	return &Phase{Phase: p, agents: map[int]*agent{}, levels: NewLevels(p)}
+}
 
 // Load adds a line of load.jsonl, or the same before it is written.
 func (p *Phase) Load(from int, w stats.Window) {
 	a := p.agents[from]
 	if a == nil {
-		a = &agent{totals: stats.Totals{Sending: p.sending()}}
+		a = &agent{totals: stats.Totals{Sending: sending(p.Phase)}}
 		p.agents[from] = a
 	}
 	a.totals.Add(w)
 	a.strain.Add(w)
-	p.note(w)
+	p.levels.Add(w)
 }
 
 // Series adds a line of series.jsonl.
 func (p *Phase) Series(s record.Series) { p.host.Add(s) }
 
-func (p *Phase) sending() time.Duration { return time.Duration(p.DurationS * float64(time.Second)) }
+func sending(p record.Phase) time.Duration { return time.Duration(p.DurationS * float64(time.Second)) }
 
 // Totals is the sum of all windows of every agent.
 func (p *Phase) Totals() stats.Totals {
-	sum := stats.Totals{Sending: p.sending()}
+	sum := stats.Totals{Sending: sending(p.Phase)}
 	for _, number := range slices.Sorted(maps.Keys(p.agents)) {
 		sum.Merge(p.agents[number].totals)
 	}

@@ -23,6 +23,8 @@ const (
 	beyondNoise = 8
 	// minStep is a step that is never too much.
 	minStep = 0.05
+	// FewestBlocks is how many blocks a trend over blocks needs.
+	FewestBlocks = 3
 	// minDrift is a change from the first to the last third that is never too much, on the average of all blocks.
 	minDrift = 0.03
 )
@@ -35,9 +37,19 @@ type point struct {
 	latency float64 // median response time in seconds; 0: not measured
 }
 
-// note keeps the level of a window that lies wholly within the sending time.
-func (p *Phase) note(w stats.Window) {
-	if w.Length <= 0 || w.End() > p.sending() {
+// Levels is the level of a phase, window by window: the rate of right answers, and in the open model, where
+// the plan sets the rate, the median response time.
+type Levels struct {
+	phase  record.Phase
+	points []point // one per agent and window
+}
+
+// NewLevels begins the levels of a phase.
+func NewLevels(p record.Phase) *Levels { return &Levels{phase: p} }
+
+// Add adds a window of an agent. One that does not lie wholly within the sending time says nothing of the level.
+func (l *Levels) Add(w stats.Window) {
+	if w.Length <= 0 || w.End() > sending(l.phase) {
 		return
 	}
 	one := point{begin: w.Begin, answers: w.Books.OK, seconds: w.Length.Seconds()}
@@ -45,14 +57,13 @@ func (p *Phase) note(w stats.Window) {
 		median, _ := w.Response.Quantile(0.5)
 		one.latency = median.Seconds()
 	}
-	p.points = append(p.points, one)
+	l.points = append(l.points, one)
 }
 
-// levels are the natural logarithms of the phase's level, window by window: of the rate of right answers,
-// and in the open model, where the plan sets the rate, of the median response time. Windows without one are left out.
-func (p *Phase) levels() []float64 {
+// logs are the natural logarithms of the levels in order. Windows without one are left out.
+func (l *Levels) logs() []float64 {
 	at := map[time.Duration]*point{}
-	for _, one := range p.points {
+	for _, one := range l.points {
 		sum := at[one.begin]
 		if sum == nil {
 			sum = &point{begin: one.begin}
@@ -66,7 +77,7 @@ func (p *Phase) levels() []float64 {
 	for _, begin := range slices.Sorted(maps.Keys(at)) {
 		one := at[begin]
 		level := float64(one.answers) / one.seconds
-		if p.Model == open {
+		if l.phase.Model == open {
 			level = one.latency / float64(max(one.answers, 1))
 		}
 		if level > 0 {
@@ -86,9 +97,10 @@ func drift(levels []float64) (float64, bool) {
 	return median(levels[len(levels)-third:]) - median(levels[:third]), true
 }
 
-// Drift is that of the phase, as a ratio: how its level changed from the first to the last third.
-func (p *Phase) Drift() (ratio float64, known bool) {
-	d, known := drift(p.levels())
+// Drift is the level in the last third over that in the first, each the median of its windows; false where
+// there are fewer than three windows.
+func (l *Levels) Drift() (ratio float64, known bool) {
+	d, known := drift(l.logs())
 	return math.Exp(d), known
 }
 
@@ -105,7 +117,7 @@ func noiseOf(levels []float64) float64 {
 
 // steady refuses a measured phase whose level steps by more than its own windows' noise explains.
 func (p *Phase) steady() []record.Reason {
-	levels := p.levels()
+	levels := p.levels.logs()
 	if p.Warmup || len(levels) < fewestWindows {
 		return nil
 	}
@@ -150,12 +162,12 @@ type Trend struct {
 	Steady bool    `json:"steady"` // the interval holds 1, or the mean is within 3 % of it
 }
 
-// TrendOf is that of a target's drifts, one per block (as of Phase.Drift). Of so many trends in all, at most
-// 5 % together are called unsteady by chance (Bonferroni). It needs 3 blocks; without them the trend is steady.
+// TrendOf is that of a target's drifts, one per block (as of Levels.Drift). Of so many trends in all, at most
+// 5 % together are called unsteady by chance (Bonferroni). It needs FewestBlocks; without them the trend is steady.
 func TrendOf(target string, p record.Phase, drifts []float64, of int) Trend {
 	t := Trend{Target: target, Phase: p.Name, Model: p.Model, Blocks: len(drifts), Ratio: 1, Low: 0, High: math.MaxFloat64, Steady: true}
 	n := float64(len(drifts))
-	if n < 3 {
+	if n < FewestBlocks {
 		return t
 	}
 	var sum, squares float64

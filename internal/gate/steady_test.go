@@ -100,9 +100,9 @@ func TestSteadyWords(t *testing.T) {
 		return 0
 	}
 	slower := at(step(0.3))
-	slower.Model = "open"
-	for i := range slower.points {
-		slower.points[i].latency = 0.01 * math.Exp(step(0.3)(i))
+	slower.Model, slower.levels.phase.Model = "open", "open"
+	for i := range slower.levels.points {
+		slower.levels.points[i].latency = 0.01 * math.Exp(step(0.3)(i))
 	}
 	faster := at(step(0.3))
 	warm := at(step(0.3))
@@ -129,7 +129,7 @@ func TestSteadyWords(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}
-	if n := len(after.levels()); n != 18 {
+	if n := len(after.levels.logs()); n != 18 {
 		t.Errorf("%d levels, want 18: a window after the end is none", n)
 	}
 }
@@ -146,7 +146,7 @@ func TestTrends(t *testing.T) {
 			for i := range levels {
 				levels[i] += drifting * float64(i) / 19
 			}
-			ratio, _ := phaseAt(levels).Drift()
+			ratio, _ := phaseAt(levels).levels.Drift()
 			drifts = append(drifts, ratio)
 		}
 		return TrendOf("django", record.Phase{Name: "closed", Model: "closed"}, drifts, targets)

@@ -1,0 +1,52 @@
+package figures
+
+import (
+	"strings"
+	"testing"
+
+	"bakeoff/internal/gate"
+	"bakeoff/internal/record"
+	"bakeoff/internal/record/recordtest"
+)
+
+// What others did at rest stands before any figure.
+func TestMarksOfTheMachine(t *testing.T) {
+	r := recordtest.Demo()
+	r.Head.Baselines = []record.Baseline{
+		{Seconds: 10, Disturbance: record.Disturbance{
+			Foreign: 0.3, Seen: 0.3, CPUTimeNS: 20e9, Strangers: []record.Stranger{{Name: "python3", PID: 7, CPUNS: 6e9}},
+		}},
+		{Seconds: 10, Disturbance: record.Disturbance{Foreign: 0.01}},
+	}
+	w := r.Begin(t)
+	s := open(t, w)
+	all := strings.Join(s.Marks, "\n")
+	const want = "NOT AT REST: before anything was loaded, other programs used 30.0 % of this machine's CPU time: python3 (pid 7) 30.0 %"
+	if !strings.Contains(all, want) || strings.Count(all, "NOT AT REST") != 1 || strings.Contains(all, "NOT STEADY") || len(s.Trends) != 0 {
+		t.Errorf("%s\n%+v\nwant %s", all, s.Trends, want)
+	}
+}
+
+// Trends are over the trials that count, of each target in each phase.
+func TestTrends(t *testing.T) {
+	s := &Summary{Targets: []Target{{TargetInfo: record.TargetInfo{Name: "a"}}, {TargetInfo: record.TargetInfo{Name: "b"}}}, Phases: []Phase{{Number: 1, Name: "closed", Model: "closed"}}}
+	for block := range 4 {
+		for target, drift := range map[string]float64{"a": 1.2 + 0.01*float64(block), "b": 0.99 + 0.01*float64(block)} {
+			s.Trials = append(s.Trials,
+				Trial{Target: target, Used: true, Phases: []PhaseFigures{{Number: 1, Drift: drift}}},
+				Trial{Target: target, Phases: []PhaseFigures{{Number: 1, Drift: 9}}}) // counts for nothing
+		}
+	}
+	s.Trends = trends(s)
+	if len(s.Trends) != 2 || s.Trends[0].Steady || s.Trends[0].Blocks != 4 || !s.Trends[1].Steady {
+		t.Errorf("%+v", s.Trends)
+	}
+	s.mark(false)
+	if all := strings.Join(s.Marks, "\n"); !strings.Contains(all, "NOT STEADY: a, phase closed: over 4 blocks") || strings.Count(all, "NOT STEADY") != 1 {
+		t.Error(all)
+	}
+	s.Trials = s.Trials[:4*(gate.FewestBlocks-1)]
+	if got := trends(s); len(got) > 0 {
+		t.Errorf("of too few blocks: %+v", got)
+	}
+}
