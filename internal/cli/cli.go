@@ -57,7 +57,7 @@ exit status: 0 done; 1 failed (not as it should be); 2 wrong usage or plan;
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
 		runCommand(env), attachCommand(env), checkCommand(env), verifyCommand(env), reportCommand(env), listCommand(env),
-		dataCommand(env), schemaCommand(env), doctorCommand(env), cleanCommand(env), versionCommand(env),
+		dataCommand(env), schemaCommand(env), initCommand(env), doctorCommand(env), cleanCommand(env), versionCommand(env),
 		guardCommand(env), agentCommand(env), loadCommand(env), verdictCommand(env),
 	)
 	return root
@@ -127,12 +127,14 @@ func readPlan(env Env, path string) (name string, data []byte, err error) {
 		}
 	}
 	if err != nil {
-		return "", nil, misused("carried plans: "+strings.Join(carriedPlans(env), ", "), "plan: %w", err)
+		return "", nil, misused(carriedHint(env), "plan: %w", err)
 	}
 	defer file.Close()
 	data, err = readBounded(file, path)
 	return path, data, err
 }
+
+func carriedHint(env Env) string { return "carried plans: " + strings.Join(carriedPlans(env), ", ") }
 
 // carriedPlans are the names of the plans inside the program, sorted.
 func carriedPlans(env Env) []string {

@@ -66,18 +66,19 @@ func verifyCommand(env Env) *cobra.Command {
 	var f runFlags
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "verify PLAN",
+		Use:   "verify PLAN | verify FOLDER",
 		Short: "start each target, check the whole contract, stop",
 		Long: `verify starts each target of the plan in turn, checks every line of the contract
 against it, with statements counted at the database, and stops it. No load is sent.
 A target that is a running server is asked a few times on several connections:
 does it give the answer that the plan expects?
+FOLDER is one target's: its recipe is checked as it stands, on 20,000 rows, without a plan.
 
 exit status: 0 every target keeps the contract; 1 one does not; 2 wrong plan;
 5 a prerequisite is missing; 130 interrupted`,
-		Args: exactly(1, "one plan"),
+		Args: exactly(1, "one plan or one target's folder"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f.platform = "local"
+			f.platform, f.folders = "local", true
 			return verifyPlan(cmd.Context(), env, f, asJSON, args[0])
 		},
 	}

@@ -26,7 +26,7 @@ func dataCommand(env Env) *cobra.Command {
 
 // rowsOf makes the dataset of a plan.
 func rowsOf(env Env, path string) (*plan.Plan, *dataset.Dataset, error) {
-	p, _, err := loadPlan(env, path)
+	p, err := loadPlan(env, path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -36,7 +36,7 @@ func rowsOf(env Env, path string) (*plan.Plan, *dataset.Dataset, error) {
 	d, err := dataset.New(dataset.Spec{
 		Rows: p.Dataset.Rows, Seed: p.Dataset.Seed, MinLength: p.Dataset.Lengths.Min, MaxLength: p.Dataset.Lengths.Max,
 	})
-	return p, d, err
+	return p.Plan, d, err
 }
 
 func dataGenerate(env Env) *cobra.Command {

@@ -40,17 +40,19 @@ func doctor(ctx context.Context, env Env, plans []string, packagesOnly bool) err
 	}
 	found := &controller.MissingError{}
 	for _, path := range plans {
-		p, _, err := loadPlan(env, path)
+		p, err := loadPlan(env, path)
 		if err != nil {
 			return err
 		}
-		missing, err := controller.Missing(ctx, controller.Options{Plan: p, Recipes: recipes, Venue: &machine.Venue{}})
+		missing, err := controller.Missing(ctx, controller.Options{
+			Plan: p.Plan, PlanGiven: p.given, PlanName: p.name, PlanDir: p.dir, Recipes: recipes, Venue: &machine.Venue{},
+		})
 		if err != nil {
 			return explain(err)
 		}
 		found.Missing = append(found.Missing, missing...)
 		if !packagesOnly {
-			printMissing(env, p, missing)
+			printMissing(env, p.Plan, missing)
 		}
 	}
 	if packagesOnly {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ import (
 	"bakeoff/internal/platform/local"
 	"bakeoff/internal/record"
 	"bakeoff/internal/strictyaml"
+	"bakeoff/internal/target"
 	"bakeoff/internal/venue/machine"
 )
 
@@ -26,6 +28,7 @@ import (
 type runFlags struct {
 	out, resume, platform string
 	short, keep, share    bool
+	folders               bool // a target's folder may stand in the place of a plan
 	maxTime               time.Duration
 }
 
@@ -131,7 +134,7 @@ func prepare(ctx context.Context, env Env, f runFlags, path string) (controller.
 // options are those of a run on this machine, which has no platform yet: enough for what is
 // known beforehand.
 func options(env Env, f *runFlags, path string) (controller.Options, *machine.Venue, error) {
-	p, given, err := f.plan(env, path)
+	p, err := f.plan(env, path)
 	if err != nil {
 		return controller.Options{}, nil, err
 	}
@@ -143,20 +146,20 @@ func options(env Env, f *runFlags, path string) (controller.Options, *machine.Ve
 	if err != nil {
 		return controller.Options{}, nil, fmt.Errorf("targets: %w", err)
 	}
-	out, resume, err := f.folders()
+	out, resume, err := f.paths()
 	if err != nil {
 		return controller.Options{}, nil, err
 	}
 	here := &machine.Venue{CacheDir: cache}
 	return controller.Options{
-		Plan: p, PlanGiven: given, Recipes: recipes, Venue: here,
+		Plan: p.Plan, PlanGiven: p.given, PlanName: p.name, PlanDir: p.dir, Recipes: recipes, Venue: here,
 		Out: out, Resume: resume, Keep: f.keep, Short: f.short, MaxTime: f.maxTime, Version: version(),
 	}, here, nil
 }
 
-// folders are those of the flags as absolute paths: processes of a run have
+// paths are those of the flags as absolute paths: processes of a run have
 // other working folders.
-func (f *runFlags) folders() (out, resume string, err error) {
+func (f *runFlags) paths() (out, resume string, err error) {
 	if out, err = filepath.Abs(f.out); err != nil {
 		return "", "", fmt.Errorf("--out: %w", err)
 	}
@@ -168,39 +171,86 @@ func (f *runFlags) folders() (out, resume string, err error) {
 	return out, resume, nil
 }
 
+// A planFile is a plan and where it came from.
+type planFile struct {
+	*plan.Plan
+	given []byte // the file; nil where there is none
+	name  string // of the file, for messages
+	dir   string // of the file: what paths of recipes are relative to
+}
+
 // plan is the plan of path, in its short form where that is asked for or the run to go on with is
 // short; without a path it is the recorded one of that run.
-func (f *runFlags) plan(env Env, path string) (*plan.Plan, []byte, error) {
-	var recorded *plan.Plan
+func (f *runFlags) plan(env Env, path string) (planFile, error) {
+	var begun controller.Begun
 	if f.resume != "" {
-		var short bool
 		var err error
-		if recorded, short, err = controller.Recorded(f.resume); err != nil {
-			return nil, nil, usageError{err}
+		if begun, err = controller.Recorded(f.resume); err != nil {
+			return planFile{}, usageError{err}
 		}
-		f.short = f.short || short
+		f.short = f.short || begun.Short
 	}
 	if path == "" {
-		return recorded, nil, nil
+		return planFile{Plan: begun.Plan, dir: begun.PlanDir}, nil
 	}
-	p, given, err := loadPlan(env, path)
+	load := loadPlan
+	if f.folders && isFolder(path) {
+		load = folderPlan
+	}
+	p, err := load(env, path)
 	if err == nil && f.short {
-		p = p.Short()
+		p.Plan = p.Short()
 	}
-	return p, given, err
+	return p, err
 }
 
 // loadPlan reads and checks a plan; its mistakes are usage errors.
-func loadPlan(env Env, path string) (*plan.Plan, []byte, error) {
+func loadPlan(env Env, path string) (planFile, error) {
 	name, data, err := readPlan(env, path)
 	if err != nil {
-		return nil, nil, err
+		return planFile{}, err
 	}
 	p, err := plan.Load(name, data)
 	if err != nil {
-		return nil, nil, usageError{err}
+		return planFile{}, usageError{err}
 	}
-	return p, data, nil
+	dir, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return planFile{}, fmt.Errorf("plan: %w", err)
+	}
+	return planFile{Plan: p, given: data, name: name, dir: dir}, nil
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// folderPlan is a plan for the recipe in a folder alone, on a table of 20,000 rows.
+func folderPlan(_ Env, dir string) (planFile, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return planFile{}, fmt.Errorf("target: %w", err)
+	}
+	recipe, err := target.LoadFolder(dir, "")
+	if err != nil {
+		return planFile{}, usageError{err}
+	}
+	quoted, err := json.Marshal(dir)
+	if err != nil {
+		return planFile{}, fmt.Errorf("target: %w", err)
+	}
+	p, err := plan.Load(dir, fmt.Appendf(nil, `
+name: %[1]s
+blocks: 1
+dataset: {rows: 20000}
+targets: [{name: %[1]s, recipe: %[2]s}]
+phases: [{model: closed, connections: 8, duration: 1s}]
+`, recipe.Name, quoted))
+	if err != nil {
+		return planFile{}, usageError{err}
+	}
+	return planFile{Plan: p}, nil
 }
 
 func readBounded(r io.Reader, name string) ([]byte, error) {

@@ -9,18 +9,17 @@ import (
 	"time"
 )
 
-// TestVerify checks honest targets and a broken one. Both of the latter's folders
-// are new: adding a framework touches nothing else.
+// TestVerify checks an honest target, in a folder outside of the program's that init
+// wrote, and a broken one inside it: adding a framework touches nothing else.
 func TestVerify(t *testing.T) {
 	s := newScene(t)
 	assets(t, s)
-	copyTarget(t, s, "newcomer", "go-nethttp", "name: newcomer", "title: Newcomer, a copy of go-nethttp")
 	copyTarget(t, s, "liar", "go-nethttp", "name: liar", "title: Liar")
 	spoil(t, s.path("assets", "targets", "liar", "main.go"), "found.Exists, found.ID = true, &id", "id++\n\t\tfound.Exists, found.ID = true, &id")
-	s.write("honest.yaml", planText("newcomer", 1))
 	s.write("liar.yaml", planText("liar", 1))
 
-	honest := s.run(0, "verify", "honest.yaml")
+	s.run(0, "init", "target", "folders/newcomer", "--from", "go-nethttp")
+	honest := s.run(0, "verify", "--short", "./folders/newcomer")
 	honest.nothingLeft(time.Second)
 	s.noFiles()
 	wantAll(t, "stdout", honest.stdout.String(), "newcomer: keeps the contract")
@@ -45,8 +44,11 @@ func TestVerify(t *testing.T) {
 	if verdict.Target != "liar" || failed == 0 || failed == len(verdict.Checks) {
 		t.Errorf("%s: %d of %d checks failed", verdict.Target, failed, len(verdict.Checks))
 	}
-	run := s.run(0, "run", s.write("new.yaml", planText("newcomer", 1, "warmup: 0s")))
+	run := s.run(0, "run", s.write("new.yaml", planText("./folders/newcomer", 1, "warmup: 0s")))
 	wantAll(t, "report", run.stdout.String(), "newcomer")
+	if where, err := filepath.EvalSymlinks(s.open().Run().PlanDir); err != nil || where != s.dir {
+		t.Errorf("paths of recipes are relative to %q (%v), want %q", where, err, s.dir)
+	}
 }
 
 // assets gives a scene targets and plans of its own.

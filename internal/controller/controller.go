@@ -44,6 +44,8 @@ const attempts = 3
 type Options struct {
 	Plan      *plan.Plan
 	PlanGiven []byte      // the plan file as it was given
+	PlanName  string      // of that file, for messages
+	PlanDir   string      // of that file: what paths of recipes are relative to
 	Recipes   fs.FS       // the folder targets/
 	Venue     venue.Venue // where things live
 	// Load starts who loads, with a folder for its logs.

@@ -8,6 +8,7 @@ import (
 
 	"bakeoff/internal/database"
 	"bakeoff/internal/plan"
+	"bakeoff/internal/strictyaml"
 	"bakeoff/internal/target"
 )
 
@@ -82,15 +83,37 @@ func (e *PlanError) Unwrap() error { return e.err }
 func (o *Options) resolve() ([]*entrant, error) {
 	var out []*entrant
 	var errs []error
-	for _, t := range o.Plan.Targets {
+	var findings []plan.Finding
+	for i, t := range o.Plan.Targets {
 		e, err := o.entrant(t)
-		errs = append(errs, err)
 		out = append(out, e)
+		if f, ok := finding(i, err); ok && o.PlanGiven != nil {
+			findings = append(findings, f)
+		} else {
+			errs = append(errs, err)
+		}
+	}
+	if len(findings) > 0 {
+		errs = append(errs, plan.Locate(o.PlanName, o.PlanGiven, findings))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, &PlanError{err}
 	}
 	return out, nil
+}
+
+// finding is what is wrong with target number i of the plan, where the plan's file is to blame and not the recipe's.
+func finding(i int, err error) (plan.Finding, bool) {
+	var problems strictyaml.Problems
+	var unknown *target.UnknownError
+	at := fmt.Sprintf("targets[%d].", i)
+	switch {
+	case err == nil || errors.As(err, &problems):
+		return plan.Finding{}, false
+	case errors.As(err, &unknown):
+		return plan.Finding{Path: at + unknown.Key, Hint: unknown.Hint(), Text: fmt.Sprintf("unknown %s %q", unknown.What, unknown.Name)}, true
+	}
+	return plan.Finding{Path: at + "recipe", Text: err.Error()}, true
 }
 
 // outline says how many database connections each target may open, as a sum.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"bakeoff/internal/collect"
@@ -60,7 +61,7 @@ func (o *Options) prepare(ctx context.Context) ([]*entrant, error) {
 
 // entrant resolves one target of the plan without preparing it.
 func (o *Options) entrant(t plan.Target) (*entrant, error) {
-	recipe, err := target.Load(o.Recipes, t.Recipe, t.Variant)
+	recipe, err := o.recipe(t)
 	if err == nil {
 		recipe, err = recipe.With(t.Settings)
 	}
@@ -68,6 +69,16 @@ func (o *Options) entrant(t plan.Target) (*entrant, error) {
 		return nil, fmt.Errorf("target %s: %w", t.Name, err)
 	}
 	return &entrant{plan: t, recipe: recipe, Deployment: o.Plan.Deployed(t)}, nil
+}
+
+func (o *Options) recipe(t plan.Target) (*target.Recipe, error) {
+	switch {
+	case !t.Folder():
+		return target.Load(o.Recipes, t.Recipe, t.Variant)
+	case filepath.IsAbs(t.Recipe):
+		return target.LoadFolder(t.Recipe, t.Variant)
+	}
+	return target.LoadFolder(filepath.Join(o.PlanDir, t.Recipe), t.Variant)
 }
 
 // open prepares the targets and starts and fills the database.

@@ -12,15 +12,21 @@ import (
 	"bakeoff/internal/stats"
 )
 
-// Recorded is the plan of a run directory, as it was resolved, and whether the
-// run is a short one.
-func Recorded(dir string) (p *plan.Plan, short bool, err error) {
+// Begun is what a run directory says of how its run was begun.
+type Begun struct {
+	Plan    *plan.Plan // as it was resolved
+	PlanDir string     // what paths of recipes are relative to
+	Short   bool
+}
+
+// Recorded reads how the run of a directory was begun.
+func Recorded(dir string) (Begun, error) {
 	reader, err := record.Open(dir)
 	if err != nil {
-		return nil, false, err
+		return Begun{}, err
 	}
-	p, err = recordedPlan(reader.Run())
-	return p, reader.Run().Short, err
+	p, err := recordedPlan(reader.Run())
+	return Begun{Plan: p, PlanDir: reader.Run().PlanDir, Short: reader.Run().Short}, err
 }
 
 func recordedPlan(rec record.Run) (*plan.Plan, error) {
@@ -98,11 +104,11 @@ func (r *run) explainChange(err error) error {
 	if !errors.As(err, &changed) {
 		return err
 	}
-	before, _, readErr := Recorded(r.o.Resume)
+	before, readErr := Recorded(r.o.Resume)
 	if readErr != nil {
 		return errors.Join(err, readErr)
 	}
-	return &PlanError{fmt.Errorf("%w\n  %s", err, strings.Join(plan.Diff(before, r.o.Plan), "\n  "))}
+	return &PlanError{fmt.Errorf("%w\n  %s", err, strings.Join(plan.Diff(before.Plan, r.o.Plan), "\n  "))}
 }
 
 // recall reads which trials were valid, and what the pilot's found.

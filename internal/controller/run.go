@@ -88,6 +88,9 @@ func (r *run) openRecord() ([]plan.Trial, error) {
 		Status: record.Incomplete, Started: r.started, Short: o.Short, Shared: o.Shared, Platform: o.Venue.Name(),
 		Machine: o.Venue.Machine(), Plan: resolved,
 	}
+	if slices.ContainsFunc(o.Plan.Targets, func(t plan.Target) bool { return t.Folder() && !filepath.IsAbs(t.Recipe) }) {
+		rec.PlanDir = o.PlanDir
+	}
 	for _, t := range order {
 		r.last[t.Block] = max(r.last[t.Block], t.Position)
 		rec.Order = append(rec.Order, record.Place{Block: t.Block, Position: t.Position, Target: t.Target})

@@ -262,12 +262,9 @@ func (c *checker) target(path string, t Target) {
 	c.absent(path+".expect", "is for kind: url")
 	c.absent(path+".tls", "is for kind: url")
 	if t.Recipe == "" && !c.has(path+".recipe") {
-		c.report(path+".recipe", "a folder in targets/, such as django", "a target needs a recipe")
+		c.report(path+".recipe", "a folder in targets/, such as django, or ./folder", "a target needs a recipe")
 	} else {
-		c.name(path+".recipe", t.Recipe)
-	}
-	if t.Name != t.Recipe || c.has(path+".name") {
-		c.name(path+".name", t.Name)
+		c.recipe(path, t)
 	}
 	if c.has(path + ".variant") {
 		c.name(path+".variant", t.Variant)
@@ -277,6 +274,22 @@ func (c *checker) target(path string, t Target) {
 	c.override(path+".pool", t.Pool, 10_000)
 	for _, key := range sortedKeys(t.Settings) {
 		c.setting(strictyaml.Join(path+".settings", key), key, t.Settings[key])
+	}
+}
+
+// recipe checks where a target comes from, and the name that follows from it.
+func (c *checker) recipe(path string, t Target) {
+	switch {
+	case !t.Folder():
+		c.name(path+".recipe", t.Recipe)
+	case strings.ContainsFunc(t.Recipe, control) || len(t.Recipe) > 4096:
+		c.report(path+".recipe", "", "path has control characters or more than 4096 bytes")
+		return
+	case !c.has(path+".name") && !nameText.MatchString(t.Name):
+		c.report(path+".recipe", "add a name to the target", "the folder's name %s is no name of a target", strictyaml.Quote(t.Name))
+	}
+	if c.has(path + ".name") {
+		c.name(path+".name", t.Name)
 	}
 }
 

@@ -2,6 +2,8 @@ package plan
 
 import (
 	"fmt"
+	"path"
+	"strings"
 
 	"bakeoff/internal/strictyaml"
 	"bakeoff/internal/verdict"
@@ -26,8 +28,30 @@ func Load(name string, data []byte) (*Plan, error) {
 	return p, nil
 }
 
-// FromText makes a target of a bare string: the recipe's name.
+// FromText makes a target of a bare string: the recipe.
 func (t *Target) FromText(text string) { t.Recipe = text }
+
+// Folder tells whether the recipe is the path of a folder, and not a name in targets/.
+func (t Target) Folder() bool {
+	first, _, _ := strings.Cut(t.Recipe, "/")
+	return first == "." || first == ".." || strings.HasPrefix(t.Recipe, "/")
+}
+
+// A Finding is a mistake at a path of a plan, such as "targets[1].variant", that shows only where the plan is to be used.
+type Finding struct{ Path, Hint, Text string }
+
+// Locate says where in a plan's file the findings are: as Load does, with file, line and column. The file has no other mistakes.
+func Locate(name string, data []byte, findings []Finding) error {
+	doc, err := strictyaml.Parse(name, data)
+	if err != nil {
+		return err
+	}
+	doc.Decode(defaults())
+	for _, f := range findings {
+		doc.Errorf(f.Path, f.Hint, "%s", f.Text)
+	}
+	return doc.Err()
+}
 
 // defaults is a plan of which nothing is said.
 func defaults() *Plan {
@@ -66,15 +90,18 @@ func (p *Plan) fill(has func(path string) bool) {
 	}
 }
 
-func (t *Target) fill(path string, has func(path string) bool) {
+func (t *Target) fill(at string, has func(path string) bool) {
 	if t.Kind == KindRecipe {
 		t.Kind = "" // one way to say it, so that it has one digest
 	}
-	if t.Kind == KindURL && !has(path+"expect.status") {
+	if t.Kind == KindURL && !has(at+"expect.status") {
 		t.Expect.Status = 200
 	}
-	if !has(path + "name") {
+	if !has(at + "name") {
 		t.Name = t.Recipe
+		if t.Folder() {
+			t.Name = path.Base(t.Recipe)
+		}
 	}
 }
 

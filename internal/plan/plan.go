@@ -124,8 +124,8 @@ type Target struct {
 	Expect Expect `json:"expect,omitzero" yaml:"expect,omitempty"`
 	// TLS, for url and https: how the server is trusted and what it is shown.
 	TLS TLS `json:"tls,omitzero" yaml:"tls,omitempty"`
-	// Recipe is a folder in targets/.
-	Recipe string `json:"recipe,omitempty" yaml:"recipe,omitempty" jsonschema:"pattern=^[a-z0-9-]+$,minLength=1,maxLength=63"`
+	// Recipe is the name of a folder in targets/, or the path of one anywhere that begins with ./, ../ or /; relative to the plan's file.
+	Recipe string `json:"recipe,omitempty" yaml:"recipe,omitempty" jsonschema:"pattern=^([a-z0-9-]{1\\,63}|\\.{1\\,2}(/.*)?|/.*)$,minLength=1,maxLength=4096"`
 	// Variant of the recipe.
 	Variant string `json:"variant,omitempty" yaml:"variant,omitempty" jsonschema:"pattern=^[a-z0-9-]+$,minLength=1,maxLength=63"`
 	// Settings are environment variables given to the recipe, over its own.

@@ -462,6 +462,16 @@ phases: [{model: closed, connections: 8, duration: 2s, lookups: server}, {name: 
 	if p.Phases[0].Lookups != "server" || p.Phases[1].Lookups != "client" {
 		t.Errorf("lookups %q and %q", p.Phases[0].Lookups, p.Phases[1].Lookups)
 	}
+	folders := load(t, `
+name: folders
+targets: [./mine, ../other/yours/, {recipe: /srv/Theirs, name: theirs}]
+phases: [{model: closed, connections: 8, duration: 2s}]
+`)
+	for i, want := range []Target{{Name: "mine", Recipe: "./mine"}, {Name: "yours", Recipe: "../other/yours/"}, {Name: "theirs", Recipe: "/srv/Theirs"}} {
+		if diff := cmp.Diff(want, folders.Targets[i]); diff != "" || !folders.Targets[i].Folder() || p.Targets[0].Folder() {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+	}
 	if d := p.Deployed(p.Targets[1]); d != (Deployment{Replicas: 1, Workers: 2, Pool: 2}) {
 		t.Errorf("deployed %+v", d)
 	}

@@ -47,10 +47,11 @@ type Run struct {
 	Shared     bool            `json:"shared,omitempty"` // ran beside another run on the same machine
 	Platform   string          `json:"platform"`
 	Machine    Machine         `json:"machine"`
-	Database   DatabaseInfo    `json:"database,omitzero"` // absent where the targets are running servers
-	Balancer   BalancerInfo    `json:"balancer,omitzero"` // likewise
-	Targets    []TargetInfo    `json:"targets"`           // in plan order
-	Plan       json.RawMessage `json:"plan"`              // as resolved
+	Database   DatabaseInfo    `json:"database,omitzero"`  // absent where the targets are running servers
+	Balancer   BalancerInfo    `json:"balancer,omitzero"`  // likewise
+	Targets    []TargetInfo    `json:"targets"`            // in plan order
+	Plan       json.RawMessage `json:"plan"`               // as resolved
+	PlanDir    string          `json:"plan_dir,omitempty"` // what paths of recipes are relative to; absent where the plan has none
 	Pilot      *Pilot          `json:"pilot,omitempty"`
 	Order      []Place         `json:"order"`               // every trial planned, in order; block 0 is the pilot
 	Baselines  []Baseline      `json:"baselines,omitempty"` // of the machine at rest: one, and another each time the run was resumed

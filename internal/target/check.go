@@ -48,12 +48,16 @@ type checker struct {
 	optional []string // that may be there
 }
 
-// check adds every mistake in s to doc.
+// check adds every mistake in s to doc; folder is the name that the recipe must have, or empty.
 func check(doc *strictyaml.Document, folder string, s *spec) {
 	c := &checker{doc: doc}
 	c.required("name", s.Name)
-	if s.Name != "" && s.Name != folder {
+	switch {
+	case s.Name == "":
+	case folder != "" && s.Name != folder:
 		doc.Errorf("name", "write "+folder, "must be the name of the folder, %q", folder)
+	case !nameRule.MatchString(s.Name):
+		doc.Errorf("name", "", "a target's name has small letters, digits and -, at most 63")
 	}
 	c.required("title", s.Title)
 	c.required("language", s.Language)

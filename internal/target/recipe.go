@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"path"
 	"regexp"
 	"slices"
@@ -143,11 +144,38 @@ func Load(fsys fs.FS, name, variant string) (*Recipe, error) {
 	if !nameRule.MatchString(name) {
 		return nil, fmt.Errorf("target: %q is no name of a target (small letters, digits and -, at most 63)", name)
 	}
-	data, err := readRecipe(fsys, name)
+	sub, err := fs.Sub(fsys, name)
+	if err != nil {
+		return nil, fmt.Errorf("target: %s: %w", name, err)
+	}
+	r, err := read(sub, path.Join("targets", name), name, variant)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return r, err
+	}
+	names, listErr := List(fsys)
+	if listErr != nil {
+		return nil, listErr
+	}
+	return nil, &UnknownError{What: "target", Key: "recipe", Name: name, Known: names}
+}
+
+// LoadFolder is Load for a folder anywhere. Its recipe may have another name than the folder.
+func LoadFolder(dir, variant string) (*Recipe, error) {
+	r, err := read(os.DirFS(dir), dir, "", variant)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("target: %s holds no %s: %w", dir, recipeFile, err)
+	}
+	return r, err
+}
+
+// read reads the recipe in the root of files; where is that in messages, and the
+// recipe must have the given name unless that is empty.
+func read(files fs.FS, where, name, variant string) (*Recipe, error) {
+	data, err := strictyaml.ReadFS(files, recipeFile)
 	if err != nil {
 		return nil, err
 	}
-	doc, err := strictyaml.Parse(path.Join("targets", name, recipeFile), data)
+	doc, err := strictyaml.Parse(path.Join(where, recipeFile), data)
 	if err != nil {
 		return nil, err
 	}
@@ -162,46 +190,42 @@ func Load(fsys fs.FS, name, variant string) (*Recipe, error) {
 			return nil, err
 		}
 	}
-	sub, err := fs.Sub(fsys, name)
+	digest, err := digestOf(files)
 	if err != nil {
-		return nil, fmt.Errorf("target: %s: %w", name, err)
-	}
-	digest, err := digestOf(sub)
-	if err != nil {
-		return nil, fmt.Errorf("target: %s: %w", name, err)
+		return nil, fmt.Errorf("target: %s: %w", where, err)
 	}
 	return &Recipe{
 		Name: s.Name, Variant: variant, Title: s.Title, Language: s.Language, Tags: s.Tags,
 		Protocol: expand(s.Protocol, s.Env), OverlapRequired: s.Overlap == "required",
-		spec: s, digest: digest, files: sub,
+		spec: s, digest: digest, files: files,
 	}, nil
 }
 
-func readRecipe(fsys fs.FS, name string) ([]byte, error) {
-	data, err := strictyaml.ReadFS(fsys, path.Join(name, recipeFile))
-	if !errors.Is(err, fs.ErrNotExist) {
-		return data, err
-	}
-	names, listErr := List(fsys)
-	if listErr != nil {
-		return nil, listErr
-	}
-	return nil, unknown("target", name, names)
+// UnknownError is a name that is not among the known ones.
+type UnknownError struct {
+	What  string // such as "variant of django"
+	Key   string // of a plan's target: "recipe", "variant" or "settings.NAME"
+	Name  string
+	Known []string
 }
 
-// unknown is the error for a name that is not among the known ones.
-func unknown(what, name string, known []string) error {
-	if hint := strictyaml.Suggest(name, known); hint != "" {
-		return fmt.Errorf("target: unknown %s %q (%s)", what, name, hint)
+func (e *UnknownError) Error() string {
+	return fmt.Sprintf("target: unknown %s %q (%s)", e.What, e.Name, e.Hint())
+}
+
+// Hint is the known name that was meant, or all of them.
+func (e *UnknownError) Hint() string {
+	if hint := strictyaml.Suggest(e.Name, e.Known); hint != "" {
+		return hint
 	}
-	return fmt.Errorf("target: unknown %s %q (known are %v)", what, name, known)
+	return fmt.Sprintf("known are %v", e.Known)
 }
 
 // with returns s with a variant applied.
 func (s spec) with(name string) (spec, error) {
 	v, ok := s.Variants[name]
 	if !ok {
-		return s, unknown("variant of "+s.Name, name, slices.Sorted(maps.Keys(s.Variants)))
+		return s, &UnknownError{What: "variant of " + s.Name, Key: "variant", Name: name, Known: slices.Sorted(maps.Keys(s.Variants))}
 	}
 	return s.apply(v), nil
 }
@@ -257,7 +281,7 @@ func (r *Recipe) With(settings map[string]string) (*Recipe, error) {
 	known := slices.Sorted(maps.Keys(r.spec.Env))
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		if !slices.Contains(known, name) {
-			return nil, unknown("setting of "+r.Name, name, known)
+			return nil, &UnknownError{What: "setting of " + r.Name, Key: "settings." + name, Name: name, Known: known}
 		}
 	}
 	changed := *r
