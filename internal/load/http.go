@@ -32,15 +32,18 @@ func NewHTTP() Engine {
 
 // run is one phase in progress.
 type run struct {
-	job    Job
-	spread *spread
-	ctx    context.Context // ends dialling
-	ledger *ledger
-	start  time.Time
-	end    int64 // ns since start
-	conns  []*worker
-	waker  waker
-	done   chan struct{} // closed when waits must end: at the end of sending, or when cut
+	job      Job
+	spread   *spread
+	ctx      context.Context // ends dialling
+	ledger   *ledger
+	start    time.Time
+	begin    int64 // of the slice, ns since start; 0 without slices
+	end      int64 // likewise
+	sliced   bool
+	conns    []*worker
+	waker    waker
+	schedule *Schedule     // open model
+	done     chan struct{} // closed when waits must end: at the end of sending, or when cut
 
 	stopped atomic.Bool  // ctx ended: send nothing, wait for nothing
 	barred  atomic.Bool  // the permission to send is gone
@@ -49,6 +52,8 @@ type run struct {
 
 	mu      sync.Mutex
 	waiting []queue // by server
+	next    arrival // that the schedule asks for
+	more    bool    // next is one
 	ended   bool    // no arrival will be handed out any more
 }
 
@@ -66,6 +71,8 @@ type worker struct {
 	server int // which of the spread's
 	stream uint64
 	wake   chan arrival // closed when there is nothing more to do
+	n      uint64       // closed model: of the next request
+	due    int64        // likewise: when it is to be sent
 }
 
 // arrival is one request the schedule asks for.
@@ -137,7 +144,7 @@ func (h *HTTP) prepare(job *Job) (*run, error) {
 	for _, c := range job.connections() {
 		w := &worker{run: r, number: c, server: spread.serverOf(c, job.Phase.Model, job.Share), wake: make(chan arrival, 1), stream: r.job.stream(-1)}
 		if job.Phase.Model == Closed {
-			w.stream = r.job.stream(c)
+			w.stream, w.due = r.job.stream(c), int64(closedStart(job.Phase, c))
 		}
 		w.conn = conn{
 			job: &r.job, dial: h.dial, stopped: &r.stopped, transport: transport,
@@ -156,9 +163,12 @@ func (r *run) launch(all *sync.WaitGroup) error {
 		}
 		return nil
 	}
-	schedule, err := NewSchedule(r.job.Seed, r.job.Phase, r.job.Share)
-	if err != nil {
-		return err
+	if r.schedule == nil {
+		var err error
+		if r.schedule, err = NewSchedule(r.job.Seed, r.job.Phase, r.job.Share); err != nil {
+			return err
+		}
+		r.upcoming()
 	}
 	for _, w := range slices.Backward(r.conns) { // the first is used first
 		q := &r.waiting[w.server]
@@ -167,7 +177,7 @@ func (r *run) launch(all *sync.WaitGroup) error {
 	for _, w := range r.conns {
 		all.Go(w.open)
 	}
-	all.Go(func() { r.pace(schedule) })
+	all.Go(r.pace)
 	return nil
 }
 
@@ -225,6 +235,9 @@ func (r *run) held() int {
 
 // leave ends the worker's part.
 func (w *worker) leave() {
+	if w.run.sliced {
+		return // its connection stays for the next slice
+	}
 	if w.live.Load() != nil {
 		w.run.kept.Add(1)
 	}

@@ -147,8 +147,8 @@ type Slice struct {
 	Start  time.Time     `json:"start"`     // the common start
 	Begin  time.Duration `json:"begin_ns"`  // of the phase's time
 	Length time.Duration `json:"length_ns"` // sending ends then; all that is in flight is awaited
-	// RunIn, closed model: what happens in so much of the beginning is booked aside, for the
-	// connections start all at once.
+	// RunIn, closed model: what happens in so much of the beginning is booked aside. In the first half of it the
+	// connections start one after another: all at once they would stay in step with a server that takes equally long for each.
 	RunIn time.Duration `json:"run_in_ns"`
 }
 

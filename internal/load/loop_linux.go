@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"runtime"
 	"slices"
 	"sync/atomic"
@@ -40,15 +41,17 @@ type loop struct {
 	waiting  int        // arrivals in all backlogs
 
 	// Closed model.
-	begun  int       // connections that have started
-	ready  ring[due] // to be sent now
-	think  ring[due] // in order of time, since each waits equally long
-	paused ring[due] // likewise
-	closed bool      // the closed model
-	over   bool      // nothing is sent any more
-	first  *rawConn  // in flight, longest first
-	latest *rawConn
-	flying int
+	begun    int       // connections that have started
+	ready    ring[due] // to be sent now
+	think    ring[due] // in order of time, since each waits equally long
+	paused   ring[due] // likewise
+	closed   bool      // the closed model
+	slice    Slice     // under way
+	starting []due     // in it, in order of time
+	over     bool      // nothing is sent any more
+	first    *rawConn  // in flight, longest first
+	latest   *rawConn
+	flying   int
 }
 
 // rawQueue is what waits for one server.
@@ -234,7 +237,10 @@ func (l *loop) nextDue(now int64) int64 {
 	wake := l.run.end
 	if l.closed {
 		if l.begun < len(l.conns) {
-			wake = min(wake, int64(closedStart(l.run.job.Phase, l.conns[l.begun].number)))
+			wake = min(wake, l.startOf(l.conns[l.begun]))
+		}
+		if len(l.starting) > 0 {
+			wake = min(wake, l.starting[0].at)
 		}
 		for _, waiting := range []*ring[due]{&l.think, &l.paused} {
 			if waiting.len() > 0 {
@@ -317,11 +323,15 @@ func (l *loop) arrive() {
 func (l *loop) arriveClosed() {
 	now := l.now()
 	for ; l.begun < len(l.conns); l.begun++ {
-		at := int64(closedStart(l.run.job.Phase, l.conns[l.begun].number))
+		at := l.startOf(l.conns[l.begun])
 		if at > now {
 			break
 		}
 		l.ready.push(due{l.conns[l.begun], at})
+	}
+	for len(l.starting) > 0 && l.starting[0].at <= now {
+		l.ready.push(l.starting[0])
+		l.starting = l.starting[1:]
 	}
 	for _, waiting := range []*ring[due]{&l.think, &l.paused} {
 		for waiting.len() > 0 && waiting.head().at <= now {
@@ -434,13 +444,25 @@ func (l *loop) closeAll() {
 	}
 }
 
-// again makes the loop ready for a slice: connections that were ready when the one before ended are due at its begin.
+// again makes the loop ready for a slice: connections that have nothing else to wait for start one after another.
 func (l *loop) again(s Slice) {
 	l.ledger.begin(s)
 	l.over = false
-	for range l.ready.len() {
-		d := l.ready.pop()
-		d.at = int64(s.Begin)
+	l.slice = s
+	left := l.starting
+	l.starting = nil
+	for _, d := range left {
 		l.ready.push(d)
 	}
+	for l.ready.len() > 0 {
+		d := l.ready.pop()
+		d.at = s.startOf(d.conn.number, l.run.job.Phase.Connections)
+		l.starting = append(l.starting, d)
+	}
+	slices.SortFunc(l.starting, func(a, b due) int { return cmp.Compare(a.at, b.at) })
+}
+
+// startOf is when a connection that has not begun yet does.
+func (l *loop) startOf(c *rawConn) int64 {
+	return max(int64(closedStart(l.run.job.Phase, c.number)), l.slice.startOf(c.number, l.run.job.Phase.Connections))
 }

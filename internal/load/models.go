@@ -13,21 +13,20 @@ const pause = 10 * time.Millisecond
 func (w *worker) closed() {
 	defer w.leave()
 	r := w.run
-	intended := int64(closedStart(r.job.Phase, w.number))
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for n := uint64(0); w.sleep(timer, intended); n++ {
+	for ; w.sleep(timer, w.due); w.n++ {
 		now := r.now()
 		if now >= r.end || r.over.Load() || !r.permitted() {
 			return
 		}
 		r.ledger.planned(now)
-		r.ledger.taken(now, now-intended, false)
-		class := w.perform(arrival{n: n, intended: intended, url: r.spread.closed(w.server, w.number, n)})
-		intended = r.now() + int64(r.job.Phase.Think)
+		r.ledger.taken(now, now-w.due, false)
+		class := w.perform(arrival{n: w.n, intended: w.due, url: r.spread.closed(w.server, w.number, w.n)})
+		w.due = r.now() + int64(r.job.Phase.Think)
 		switch class {
 		case classRefused, classUnreachable, classPorts, classDescriptors, classMemory, classRequest:
-			intended += int64(pause)
+			w.due += int64(pause)
 		}
 	}
 }
@@ -56,7 +55,7 @@ func (w *worker) open() {
 	for a := range w.wake {
 		now := r.now()
 		r.ledger.taken(now, now-a.intended, false)
-		for more := true; more; a, more = r.next(w) {
+		for more := true; more; a, more = r.another(w) {
 			if lost, ok := r.maySend(a); ok {
 				w.perform(a)
 			} else {
@@ -74,15 +73,15 @@ func (r *run) maySend(a arrival) (lost string, ok bool) {
 		return "", false
 	case !r.permitted():
 		return lostPermit, false
-	case now > r.end+int64(lateGrace), now > a.intended+int64(r.job.Phase.Timeout):
+	case now > r.end+int64(lateGrace) && !r.sliced, now > a.intended+int64(r.job.Phase.Timeout):
 		return lostLoop, false
 	}
 	return "", true
 }
 
-// next returns the arrival that has waited longest, or puts the free
+// another returns the arrival that has waited longest, or puts the free
 // connection back and returns false.
-func (r *run) next(w *worker) (arrival, bool) {
+func (r *run) another(w *worker) (arrival, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.expire(r.now())
@@ -115,18 +114,20 @@ func (r *run) expire(now int64) (next int64) {
 }
 
 // pace walks the schedule: each arrival goes to a free connection or waits for one.
-func (r *run) pace(s *Schedule) {
-	a, more := r.upcoming(s)
+func (r *run) pace() {
 	last := r.end + int64(endGrace)
+	if r.sliced {
+		last = math.MaxInt64 // what waits is sent before the slice is over
+	}
 	for !r.over.Load() {
 		now := r.now()
-		for more && a.intended <= now && !r.over.Load() {
-			r.takeUp(a)
-			a, more = r.upcoming(s)
+		for r.pending() && r.next.intended <= now && !r.over.Load() {
+			r.takeUp(r.next)
+			r.upcoming()
 		}
-		wake := last
+		more, wake := r.pending(), last
 		if more {
-			wake = a.intended
+			wake = r.next.intended
 		}
 		r.mu.Lock()
 		next := r.expire(now)
@@ -136,21 +137,28 @@ func (r *run) pace(s *Schedule) {
 		if !more && (now >= last || now >= r.end && !waiting) {
 			break
 		}
-		if !more && !waiting {
+		switch {
+		case more:
+		case !waiting:
 			wake = r.end
+		case r.sliced && now >= r.end:
+			wake = min(wake, now+int64(time.Millisecond)) // nobody says when the last one has gone
 		}
 		if r.waker.set(time.Duration(wake-r.now())) != nil || r.over.Load() || r.waker.wait() != nil {
 			break
 		}
 	}
-	r.leave(s, a, more)
+	r.leave()
 }
 
-// upcoming is the schedule's next arrival.
-func (r *run) upcoming(s *Schedule) (arrival, bool) {
-	n, at, more := s.Next()
-	return arrival{n: n, intended: int64(at), url: r.spread.open(n)}, more
+// upcoming takes the schedule's next arrival.
+func (r *run) upcoming() {
+	n, at, more := r.schedule.Next()
+	r.next, r.more = arrival{n: n, intended: int64(at), url: r.spread.open(n)}, more
 }
+
+// pending tells whether another arrival is to be taken up before the sending ends.
+func (r *run) pending() bool { return r.more && r.next.intended < r.end }
 
 // takeUp books an arrival as planned and hands it out, or lets it wait.
 func (r *run) takeUp(a arrival) {
@@ -171,7 +179,7 @@ func (r *run) takeUp(a arrival) {
 
 // leave ends the phase's sending: what still waits is dropped, and so is, where the
 // permission to send is gone, all that the schedule had yet to ask for.
-func (r *run) leave(s *Schedule, a arrival, more bool) {
+func (r *run) leave() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ended = true
@@ -190,9 +198,8 @@ func (r *run) leave(s *Schedule, a arrival, more bool) {
 		}
 		q.idle = nil
 	}
-	for more && lost != "" {
+	for ; r.more && lost != ""; r.upcoming() {
 		r.ledger.planned(now)
-		r.ledger.dropped(now, a.intended, lost)
-		a, more = r.upcoming(s)
+		r.ledger.dropped(now, r.next.intended, lost)
 	}
 }

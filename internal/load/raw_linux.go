@@ -149,7 +149,7 @@ func (s *rawSlices) Run(ctx context.Context, slice Slice, emit func(stats.Window
 	now := max(int64(time.Since(r.start)), r.begin)
 	var sum []stats.Window
 	for _, l := range r.loops {
-		windows := l.ledger.over(now, slice.Begin+slice.Length >= r.job.Phase.Duration)
+		windows := l.ledger.over(now, slice.last(r.job.Phase))
 		if sum == nil {
 			sum = windows
 			continue

@@ -64,3 +64,11 @@ func (b *book) over(now int64, last bool) []stats.Window {
 	}
 	return []stats.Window{aside, counted}
 }
+
+// startOf is when a connection of the whole starts in the slice.
+func (s Slice) startOf(number, connections int) int64 {
+	return int64(s.Begin) + int64(s.RunIn/2)*int64(number)/int64(max(connections, 1))
+}
+
+// last tells whether no further slice of this length fits into the phase, which slices may fill but for some nanoseconds.
+func (s Slice) last(p Phase) bool { return s.Begin+2*s.Length > p.Duration }

@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -45,11 +46,17 @@ func sliceOf(t *testing.T, s Slices, begin, length, runIn time.Duration) []stats
 // Two phases take turns in one process: each slice's books are exact, nothing is sent out of turn, connections
 // stay open, and the windows of a phase fit together as if there had been no pause.
 func TestSlicesTakeTurns(t *testing.T) {
-	for _, phase := range []Phase{
-		{Name: "closed", Model: Closed, Connections: 4},
-		{Name: "open", Model: Open, Connections: 16, Rate: 400},
+	for _, c := range []struct {
+		engine Slicer
+		Phase
+	}{
+		{NewRaw(2).(Slicer), Phase{Name: "closed", Model: Closed, Connections: 4}},
+		{NewRaw(2).(Slicer), Phase{Name: "open", Model: Open, Connections: 16, Rate: 400}},
+		{NewHTTP().(Slicer), Phase{Name: "closed", Model: Closed, Connections: 4}},
+		{NewHTTP().(Slicer), Phase{Name: "open", Model: Open, Connections: 16, Rate: 400}},
 	} {
-		t.Run(phase.Name, func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s, %T", c.Name, c.engine), func(t *testing.T) {
+			phase := c.Phase
 			const length, rounds = 60 * time.Millisecond, 20
 			runIn := map[string]time.Duration{Closed: 10 * time.Millisecond}[phase.Model]
 			phase.Duration, phase.Timeout, phase.CheckShare = rounds*length, time.Second, 1
@@ -60,7 +67,7 @@ func TestSlicesTakeTurns(t *testing.T) {
 				servers[i] = newTurnServer(t, 2*time.Millisecond)
 				totals[i].Sending = phase.Duration
 				var err error
-				slices[i], err = NewRaw(2).(Slicer).Slices(t.Context(), Job{
+				slices[i], err = c.engine.Slices(t.Context(), Job{
 					URLs: []string{servers[i].URL}, Phase: phase, Share: Share{Of: 1}, Seed: 1, Workload: plainWork{},
 				})
 				if err != nil {
@@ -112,8 +119,16 @@ func TestSlicesTakeTurns(t *testing.T) {
 
 // An idle connection that the server closes between two slices is opened again and fails nothing.
 func TestSlicesOpenAgain(t *testing.T) {
+	onAll(t, func(t *testing.T, e Engine) {
+		if slicer, ok := e.(Slicer); ok { // not over TLS: that is a wrapper of the tests
+			openAgain(t, slicer)
+		}
+	})
+}
+
+func openAgain(t *testing.T, e Slicer) {
 	s := newTurnServer(t, 0)
-	slices, err := NewRaw(1).(Slicer).Slices(t.Context(), Job{
+	slices, err := e.Slices(t.Context(), Job{
 		URLs: []string{s.URL}, Share: Share{Of: 1}, Workload: plainWork{},
 		Phase: Phase{Model: Closed, Connections: 3, Duration: time.Second, Timeout: time.Second},
 	})

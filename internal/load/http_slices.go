@@ -1,0 +1,88 @@
+package load
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"bakeoff/internal/stats"
+)
+
+// httpSlices is a phase under way, slice by slice.
+type httpSlices struct {
+	*run
+	engine *HTTP
+	cancel context.CancelFunc
+}
+
+// Slices makes the job ready; see Slicer.
+func (h *HTTP) Slices(ctx context.Context, job Job) (Slices, error) {
+	r, err := h.prepare(&job)
+	if err != nil {
+		return nil, err
+	}
+	r.sliced = true
+	var cancel context.CancelFunc
+	r.ctx, cancel = context.WithCancel(ctx)
+	restCollector()
+	return &httpSlices{run: r, engine: h, cancel: cancel}, nil
+}
+
+// Run carries out one slice; see Slices.
+func (s *httpSlices) Run(ctx context.Context, slice Slice, emit func(stats.Window)) error {
+	r := s.run
+	r.again(slice)
+	var watch *watch
+	if !s.engine.alone {
+		watch = newWatch(r.start, r.held, func() []int { return nil })
+		watch.alone()
+	}
+	var all sync.WaitGroup
+	if err := r.launch(&all); err != nil {
+		watch.end()
+		return err
+	}
+	unhook := context.AfterFunc(ctx, r.cut)
+	all.Wait()
+	unhook()
+	watch.end()
+	now := max(int64(time.Since(r.start)), r.begin)
+	windows := r.ledger.over(now, slice.last(r.job.Phase))
+	tuneCollector()
+	watch.fill(windows)
+	for _, w := range windows {
+		emit(w)
+	}
+	if r.stopped.Load() {
+		return ctx.Err()
+	}
+	return nil
+}
+
+// again makes everything ready for a slice: connections that have nothing else to wait for start one after another.
+func (r *run) again(s Slice) {
+	r.start = monotonic(s.Start).Add(-s.Begin)
+	r.begin, r.end = int64(s.Begin), int64(s.Begin+s.Length)
+	r.ledger.begin(s)
+	r.ended = false
+	if !r.stopped.Load() && !r.barred.Load() {
+		r.over.Store(false)
+		r.done = make(chan struct{})
+	}
+	for _, w := range r.conns {
+		w.wake = make(chan arrival, 1)
+		if due := s.startOf(w.number, r.job.Phase.Connections); r.job.Phase.Think == 0 || w.due < due {
+			w.due = max(due, int64(closedStart(r.job.Phase, w.number)))
+		}
+	}
+}
+
+// Close closes the connections; see Slices.
+func (s *httpSlices) Close() {
+	s.cancel()
+	for _, w := range s.conns {
+		w.close()
+	}
+	s.waker.close()
+	wakeCollector()
+}
