@@ -175,7 +175,6 @@ func (b *block) phase(ctx context.Context, sampler venue.Sampler, phase load.Pha
 	roundsErr := ts.rounds(ctx, under, n, length, runIn, last)
 	reports, err := under.End(ctx)
 	sampler.Phase(-1)
-	ts.thawAll(ctx)
 	if !errors.Is(roundsErr, fleet.ErrTurns) { // else the reports say why
 		err = errors.Join(roundsErr, err)
 	}

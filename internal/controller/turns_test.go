@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"bakeoff/internal/figures"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
 	"bakeoff/internal/plan"
@@ -280,6 +283,54 @@ func TestTurnsResume(t *testing.T) {
 			t.Errorf("trials %q", got)
 		}
 	})
+}
+
+// Interrupted while the last target of a block stops, when the others are written already: the block is measured again as a
+// whole, so that what is compared was measured together.
+func TestTurnsResumeAWholeBlock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		o := w.options(t, "blocks: 1\nturns: 250ms\n"+twoTargets+closedOnly)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		stops := 0
+		o.Progress = func(e Event) {
+			if e.Text == "stopping" {
+				if stops++; stops == 2 {
+					cancel(ErrInterrupted)
+				}
+			}
+		}
+		dir, err := Run(ctx, o)
+		if !errors.Is(err, ErrInterrupted) {
+			t.Fatal(err)
+		}
+		if before := attemptsOf(t, dir); len(before) != 2 || strings.Count(strings.Join(before, " "), "interrupted") != 1 {
+			t.Fatalf("before: %q", before)
+		}
+		w.notes, o.Resume, o.Progress = nil, dir, nil
+		conducted(t, o)
+		if got := len(w.happened("start ")); got != 2 {
+			t.Errorf("%d starts, want both", got)
+		}
+		summary, err := figures.Build(openRecord(t, dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, trial := range summary.Trials {
+			if trial.Used && trial.Attempt != 2 {
+				t.Errorf("attempt %d of %s is used", trial.Attempt, trial.Target)
+			}
+		}
+	})
+}
+
+func openRecord(t *testing.T, dir string) *record.Reader {
+	t.Helper()
+	r, err := record.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
 
 // Where turns cannot be had that is said before the first block, and the connections of the database are those of one

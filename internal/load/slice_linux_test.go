@@ -143,7 +143,7 @@ func openAgain(t *testing.T, e Slicer) {
 		}
 		s.CloseClientConnections()
 	}
-	if all.Books.OK != all.Books.Sent || all.Opened != 9 {
+	if all.Books.OK != all.Books.Sent || all.Opened < 5 || all.Opened > 9 {
 		t.Errorf("books %+v, %d opened", all.Books, all.Opened)
 	}
 }
