@@ -99,20 +99,6 @@ func (r *Resource) finish(turns *record.PhaseTurns, lasted float64, answers int6
 	if turns != nil && turns.OnS > 0 && r.Tier != "host" && r.Tier != "others" {
 		r.Cores *= lasted / turns.OnS
 	}
-	f.inTurns(raw.Phases[i].Turns, lasted)
-}
-
-// inTurns relates what was used to the time in which the target was on: its samples reach over the turns of all targets. What the
-// machine used stays as it is: it served all of them.
-func (f *PhaseFigures) inTurns(turns *record.PhaseTurns, lasted float64) {
-	if turns == nil || turns.OnS <= 0 {
-		return
-	}
-	for i := range f.Resources {
-		if r := &f.Resources[i]; r.Tier != "host" && r.Tier != "others" {
-			r.Cores *= lasted / turns.OnS
-		}
-	}
 }
 
 func (f *PhaseFigures) perRequest() {
