@@ -17,7 +17,7 @@ const allPairs = 8
 
 // WriteVerdict writes what figures may claim, for people: the verdict in one sentence, what it rests on, warnings, the ranks,
 // and the pairs that the ranks do not show. Columns is the width of the page, 0 means 100. Eight targets with names of up to
-// 20 characters fit in 40 lines of 100, without warnings.
+// 20 characters fit in 40 lines of 100; warnings and positions come on top of that.
 func WriteVerdict(w io.Writer, r verdict.Result, columns int) error {
 	if columns <= 0 {
 		columns = 100
