@@ -83,6 +83,7 @@ func (p *Phase) Judge(rest *record.Baseline) Judgement {
 		}
 	}
 	j.Reasons = append(j.Reasons, p.limited()...)
+	j.Warnings = append(j.Warnings, p.settled()...)
 	for _, list := range [][]record.Reason{j.Reasons, j.Warnings} {
 		for i := range list {
 			list[i].Text = "phase " + p.Name + ": " + list[i].Text

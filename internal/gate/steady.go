@@ -130,6 +130,14 @@ func (p *Phase) steady() []record.Reason {
 		p.metric(), manyTimes(ratio), direction(p.Model, ratio))}}
 }
 
+// settled warns of a warm-up that ended while the level still changed.
+func (p *Phase) settled() []record.Reason {
+	if !p.Warmup || Settle(p.levels.logs()) != Unsettled {
+		return nil
+	}
+	return []record.Reason{{Code: record.CodeNotSteady, Text: fmt.Sprintf("%v in its last %d windows: a longer warm-up is needed", Unsettled, SettlingWindows)}}
+}
+
 // metric names what the level is.
 func (p *Phase) metric() string { return metricOf(p.Model) }
 

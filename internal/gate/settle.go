@@ -1,0 +1,108 @@
+package gate
+
+import (
+	"cmp"
+	"math"
+	"slices"
+)
+
+// Settling is what the last windows of a warm-up say.
+type Settling int
+
+// What a warm-up may be.
+const (
+	TooShort  Settling = iota // there are fewer windows than the test needs
+	Unsettled                 // the level still changes
+	Noisy                     // windows vary so much that a change of 10 % could not be told from noise
+	Settled                   // no change is seen
+)
+
+// String is what may be said of a warm-up that ends there.
+func (s Settling) String() string {
+	return [...]string{"too few windows to say", "no steady state", "a trend could not be told from noise", "steady"}[s]
+}
+
+const (
+	// SettlingWindows is how many windows are looked at, the last ones.
+	SettlingWindows = 20
+	// mostNoise is the noise from window to window above which a change of 10 % cannot be told from it: where
+	// neighbours are correlated, as on rented machines, noise of that size alone makes such changes.
+	mostNoise = 0.047
+	// fewestOfLevel is how many windows each of two levels has at least.
+	fewestOfLevel = 3
+	// mostScan and mostSpread are the bounds of the two statistics below. Of steady series with independent
+	// noise 7 % pass the first and 2 % the second; simulated, see TestSettling.
+	mostScan   = 2.75
+	mostSpread = 1.25
+)
+
+// Settle tests whether the level of the last windows is steady; levels are their natural logarithms, as
+// those of rates. A warm-up ends when it is Settled. Where it is Noisy it cannot be, and ends at its
+// greatest length, and the run goes on.
+//
+// The noise is that from one window to the next, which slow changes hardly enter (von Neumann, 1941). The level
+// changes where two levels, split anywhere, differ by more than that noise explains (drifts and
+// steps), or where the windows vary among each other by more than neighbours do (what goes up and down).
+func Settle(levels []float64) Settling {
+	if len(levels) < SettlingWindows {
+		return TooShort
+	}
+	last := levels[len(levels)-SettlingWindows:]
+	if neighbours(last, 1) > mostNoise {
+		if step, _ := drift(last); math.Abs(step) > max(minStep, beyondNoise*noiseOf(last)) {
+			return Unsettled
+		}
+		return Noisy
+	}
+	noise := neighbours(last, 0)
+	if scan(last) > mostScan*noise || deviation(last) > mostSpread*noise {
+		return Unsettled
+	}
+	return Settled
+}
+
+// neighbours is the standard deviation of one window by the differences of neighbouring ones, without so
+// many of the greatest.
+func neighbours(levels []float64, without int) float64 {
+	var steps []float64
+	for i := range levels[1:] {
+		steps = append(steps, math.Abs(levels[i+1]-levels[i]))
+	}
+	slices.SortFunc(steps, func(a, b float64) int { return cmp.Compare(a, b) })
+	steps = steps[:len(steps)-without]
+	sum := 0.0
+	for _, s := range steps {
+		sum += s * s
+	}
+	return math.Sqrt(sum / 2 / float64(len(steps)))
+}
+
+// scan is the greatest difference of the means before and after a split, in standard errors for windows that
+// vary by 1.
+func scan(levels []float64) float64 {
+	all, before, most := 0.0, 0.0, 0.0
+	for _, v := range levels {
+		all += v
+	}
+	n := float64(len(levels))
+	for i, v := range levels {
+		before += v
+		k := float64(i + 1)
+		if k >= fewestOfLevel && n-k >= fewestOfLevel {
+			most = max(most, math.Abs(before/k-(all-before)/(n-k))/math.Sqrt(1/k+1/(n-k)))
+		}
+	}
+	return most
+}
+
+// deviation is the standard deviation.
+func deviation(levels []float64) float64 {
+	mean, sum := 0.0, 0.0
+	for _, v := range levels {
+		mean += v / float64(len(levels))
+	}
+	for _, v := range levels {
+		sum += (v - mean) * (v - mean)
+	}
+	return math.Sqrt(sum / float64(len(levels)-1))
+}
