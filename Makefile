@@ -27,7 +27,7 @@ demo: deps ## prepare, run plans/demo.yaml, print the result
 test-deps: $(BIN) ## install the Debian packages that the tests need and this machine lacks
 	@scripts/install-missing $$(scripts/missing-packages $(TEST_PACKAGES))
 
-lint: ## formatting, vet, staticcheck
+lint: ## formatting, vet, staticcheck, unreached code
 	@scripts/lint
 
 test: test-deps lint ## everything, with few repeats and scaled sizes

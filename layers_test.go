@@ -3,6 +3,7 @@ package main_test
 import (
 	"encoding/json"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -113,4 +114,23 @@ func packages(t *testing.T) []goPackage {
 		t.Fatalf("only %d packages found", len(list))
 	}
 	return list
+}
+
+// heavy are packages that tests may use and the program must not carry.
+var heavy = []string{"go/parser", "go/ast", "testing", "github.com/invopop/jsonschema", "pgregory.net/rapid", "github.com/google/go-cmp/cmp"}
+
+func TestProgramCarriesNoTools(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", ".").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	carried := strings.Fields(string(out))
+	if len(carried) < 100 {
+		t.Fatalf("only %d packages found", len(carried))
+	}
+	for _, name := range heavy {
+		if slices.Contains(carried, name) {
+			t.Errorf("the program carries %s", name)
+		}
+	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "write the golden files of this run")
+var update = flag.Bool("update", false, "write schema.json and the golden files of this run")
 
 // golden compares got with a file, or writes it with -update.
 func golden(t *testing.T, path, got string) {

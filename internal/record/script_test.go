@@ -343,8 +343,8 @@ func TestConcurrentLines(t *testing.T) {
 	if n != 400 || len(r.Problems()) > 0 {
 		t.Errorf("%d lines, problems %v", n, r.Problems())
 	}
-	i := slices.IndexFunc(eventsOf(t, r.Dir()), func(e Event) bool { return e.Kind == EventProgress })
-	if i < 0 || string(eventsOf(t, r.Dir())[i].Fields) != `{"trial":1,"text":"note"}` {
+	i := slices.IndexFunc(eventsOf(t, r.dir), func(e Event) bool { return e.Kind == EventProgress })
+	if i < 0 || string(eventsOf(t, r.dir)[i].Fields) != `{"trial":1,"text":"note"}` {
 		t.Errorf("first note at %d", i)
 	}
 }

@@ -125,8 +125,7 @@ func (w *Writer) moveAside(folder string) error {
 	}
 }
 
-// Dir is the trial's folder, LogDir the one inside it for the logs of its processes.
-func (t *TrialWriter) Dir() string    { return t.dir }
+// LogDir is the folder inside the trial's for the logs of its processes.
 func (t *TrialWriter) LogDir() string { return filepath.Join(t.dir, logsFolder) }
 
 // Load appends one agent's second. It and the series so far are handed to the

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -309,11 +308,4 @@ func (w *Writer) close() error {
 		return fmt.Errorf("record: %s: %w", eventsFile, err)
 	}
 	return nil
-}
-
-// Finished returns the folders of finished trials that Resume need not repeat, sorted.
-func (w *Writer) Finished() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.Sorted(maps.Keys(w.finished))
 }

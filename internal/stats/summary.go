@@ -76,21 +76,6 @@ func CV(values []float64) float64 {
 	return sd / math.Abs(mean)
 }
 
-// GeometricMean is the n-th root of the product; NaN when there is no value or one is not above 0.
-func GeometricMean(values []float64) float64 {
-	if len(values) == 0 {
-		return math.NaN()
-	}
-	sum := 0.0
-	for _, v := range values {
-		if !(v > 0) {
-			return math.NaN()
-		}
-		sum += math.Log(v)
-	}
-	return math.Exp(sum / float64(len(values)))
-}
-
 // meanSD is the mean and the standard deviation of the sample (Welford 1962); NaN and 0 when there is none.
 func meanSD(values []float64) (mean, sd float64) {
 	if len(values) == 0 {
@@ -106,20 +91,4 @@ func meanSD(values []float64) (mean, sd float64) {
 		sd = math.Sqrt(squares / float64(len(values)-1))
 	}
 	return mean, sd
-}
-
-// Little compares both sides of Little's law, L = lambda W (Little, Operations
-// Research 9, 1961), over a stretch that starts and ends with nothing in
-// flight: inFlight, the integral of the requests in flight in seconds, against the sum of the
-// service times in the histogram plus the seconds errorTime of those that have no value in it. It
-// returns the difference relative to the integral: 0.02 means 2 %; 0 when both are 0.
-func Little(inFlight float64, service *Histogram, errorTime float64) float64 {
-	spent := float64(service.Count()-service.Over())*service.Mean().Seconds() + errorTime
-	switch {
-	case inFlight == spent:
-		return 0
-	case inFlight == 0:
-		return math.Inf(1)
-	}
-	return math.Abs(inFlight-spent) / inFlight
 }

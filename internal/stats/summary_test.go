@@ -4,7 +4,6 @@ import (
 	"math"
 	"strings"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 )
@@ -73,34 +72,5 @@ func TestSummarize(t *testing.T) {
 	none := Summarize(nil)
 	if !math.IsNaN(none.Median) || !math.IsNaN(none.Min) || none.CV != 0 || none.N != 0 {
 		t.Errorf("summary of nothing %+v", none)
-	}
-}
-
-func TestGeometricMean(t *testing.T) {
-	if got := GeometricMean([]float64{1, 10, 100}); math.Abs(got-10) > 1e-9 {
-		t.Errorf("got %v, want 10", got)
-	}
-	for _, values := range [][]float64{nil, {1, 0}, {1, -2}, {math.NaN()}} {
-		if got := GeometricMean(values); !math.IsNaN(got) {
-			t.Errorf("of %v: %v, want none", values, got)
-		}
-	}
-}
-
-func TestLittle(t *testing.T) {
-	h := NewHistogram()
-	h.RecordN(10*time.Millisecond, 1000)
-	h.RecordOver(time.Second) // its second is in errorTime
-	if got := Little(11.5, h, 1.5); got > 0.001 {
-		t.Errorf("law broken by %v where it holds", got)
-	}
-	if got := Little(11.5, h, 1); math.Abs(got-0.5/11.5) > 0.001 {
-		t.Errorf("difference %v, want %v", got, 0.5/11.5)
-	}
-	if got := Little(0, NewHistogram(), 0); got != 0 {
-		t.Errorf("nothing at all differs by %v", got)
-	}
-	if got := Little(0, h, 0); !math.IsInf(got, 1) {
-		t.Errorf("time out of nothing differs by %v", got)
 	}
 }

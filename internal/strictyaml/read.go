@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 )
 
 // MaxBytes is the greatest length of a file that is read: 1 MiB.
@@ -12,24 +11,6 @@ const (
 	MaxBytes  = 1 << 20
 	limitText = "1 MiB"
 )
-
-// ReadFile reads a file of the operating system. One above MaxBytes, or one that
-// is no regular file, is refused unread, as Problems.
-func ReadFile(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if err := readable(path, info); err != nil {
-		return nil, err
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return read(path, f)
-}
 
 // ReadFS reads a file of a file system, with the same refusals.
 func ReadFS(fsys fs.FS, name string) ([]byte, error) {

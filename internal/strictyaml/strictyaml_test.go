@@ -369,7 +369,7 @@ func TestTooLarge(t *testing.T) {
 			t.Fatal(err)
 		}
 		fsys := fstest.MapFS{"c.yaml": {Data: []byte(full[:c.size])}}
-		_, fromFile := ReadFile(path)
+		_, fromFile := readFile(path)
 		_, fromFS := ReadFS(fsys, "c.yaml")
 		_, fromReader := Read("c.yaml", iotest.OneByteReader(strings.NewReader(full[:c.size])))
 		_, parsed := Parse("c.yaml", []byte(full[:c.size]))
@@ -395,15 +395,15 @@ func TestUnread(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ReadFile(path); err == nil || !strings.Contains(err.Error(), "not read") {
+	if _, err := readFile(path); err == nil || !strings.Contains(err.Error(), "not read") {
 		t.Errorf("1 TiB: %v", err)
 	}
 	for _, other := range []string{t.TempDir(), "/dev/zero"} {
-		if _, err := ReadFile(other); err == nil || !strings.Contains(err.Error(), "no regular file") {
+		if _, err := readFile(other); err == nil || !strings.Contains(err.Error(), "no regular file") {
 			t.Errorf("%s: %v", other, err)
 		}
 	}
-	if _, err := ReadFile(filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := readFile(filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("missing file: %v", err)
 	}
 	if _, err := Read("x", iotest.ErrReader(os.ErrPermission)); !errors.Is(err, os.ErrPermission) {
@@ -439,7 +439,7 @@ func TestReads(t *testing.T) {
 	if err := os.WriteFile(path, want, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	data, err := ReadFile(path)
+	data, err := readFile(path)
 	if err != nil || !bytes.Equal(data, want) {
 		t.Fatalf("%q, %v", data, err)
 	}
@@ -469,4 +469,9 @@ func TestDecodePanics(t *testing.T) {
 			doc.Decode(v)
 		}()
 	}
+}
+
+// readFile reads a file of the operating system.
+func readFile(path string) ([]byte, error) {
+	return ReadFS(os.DirFS(filepath.Dir(path)), filepath.Base(path))
 }
