@@ -45,7 +45,7 @@ type loadFlags struct {
 	headers, allow                     []string
 	method, body, keys, expect, engine string
 	tls                                load.TLS
-	maxBody                            int64
+	maxBody, requests                  int64
 	json                               bool
 	hlog, hgrm, windows                string
 	host                               string // of --header Host
@@ -62,6 +62,7 @@ func (f *loadFlags) register(s *pflag.FlagSet) {
 	s.StringVar(&f.arrivals, "arrivals", load.Constant, "`gaps` of the schedule: constant or poisson")
 	s.IntVarP(&f.connections, "connections", "c", 0, "connections in all; with a schedule the greatest number in use (default 64, with a schedule 256)")
 	s.DurationVarP(&f.duration, "duration", "d", 10*time.Second, "how long to send; with --ramp the ramp's own by default")
+	s.Int64VarP(&f.requests, "requests", "n", 0, "send so many requests and no more; then --duration only bounds how long that may take (by default nothing does)")
 	s.DurationVar(&f.warmup, "warmup", 0, "send for so long before, without measuring")
 	s.DurationVar(&f.timeout, "timeout", 10*time.Second, "for one answer, from the send")
 	s.IntVar(&f.agents, "agents", 1, "processes that share the load")
@@ -124,7 +125,10 @@ func (f *loadFlags) job(ctx context.Context, env Env, urls []string) (*measure.J
 func (f *loadFlags) phase() (load.Phase, error) {
 	p := load.Phase{
 		Number: measure.MeasureNumber, Name: "measure", Model: load.Closed, Connections: f.connections, Duration: f.duration, Timeout: f.timeout,
-		Ramp: f.rampUp, Think: f.think, Reconnect: f.reconnect, HTTP2: f.http2, BodyLimit: f.maxBody,
+		Ramp: f.rampUp, Think: f.think, Reconnect: f.reconnect, HTTP2: f.http2, BodyLimit: f.maxBody, Requests: f.requests,
+	}
+	if f.requests > 0 && !f.given("duration") {
+		p.Duration = maxTime
 	}
 	if p.BodyLimit == 0 {
 		p.BodyLimit = noLimit
@@ -173,6 +177,8 @@ func (f *loadFlags) checkPhase(p load.Phase) error {
 		return misused("a time is such as 500ms, 30s or 2m", "--warmup, --ramp-up and --think must not be negative")
 	case max(p.Duration, f.warmup, p.Ramp, p.Think) > maxTime:
 		return misused("a time is such as 500ms, 30s or 2m", "--duration, --warmup, --ramp-up and --think are at most %v", maxTime)
+	case f.given("requests") && p.Requests < 1:
+		return misused("such as -n 10000", "--requests %d is below 1", p.Requests)
 	case f.maxBody < 0:
 		return misused("such as --max-body 1048576", "--max-body %d is below 0", f.maxBody)
 	case p.Model == load.Open && (p.Ramp != 0 || p.Think != 0):
@@ -208,7 +214,7 @@ func (f *loadFlags) setRamp(p *load.Phase) error {
 		return misused(hint, "--ramp %q asks for nothing: neither rate is at least %v", f.ramp, leastRate)
 	}
 	p.Profile = []load.RatePoint{{Rate: rates[0]}, {At: within, Rate: rates[1]}}
-	if !f.given("duration") {
+	if !f.given("duration") && f.requests == 0 {
 		p.Duration = within
 	}
 	return nil
@@ -227,6 +233,7 @@ func (f *loadFlags) checkAgents(p load.Phase) error {
 // warmupOf is the phase before; a ramp is warmed up for at the rate it begins with.
 func (f *loadFlags) warmupOf(p load.Phase) (load.Phase, error) {
 	p.Number, p.Name, p.Duration = measure.WarmupNumber, "warm-up", f.warmup
+	p.Requests = 0
 	if len(p.Profile) > 0 {
 		p.Rate, p.Profile = p.Profile[0].Rate, nil
 		if p.Duration > 0 && p.Rate == 0 {

@@ -49,6 +49,8 @@ type run struct {
 	barred  atomic.Bool  // the permission to send is gone
 	over    atomic.Bool  // nothing is sent any more
 	kept    atomic.Int64 // connections that were open at the end
+	left    atomic.Int64 // closed model: requests that may yet be sent, where the phase has so many and no more
+	spent   atomic.Bool  // open model: the schedule has asked for all of them
 
 	mu      sync.Mutex
 	waiting []queue // by server
@@ -139,6 +141,7 @@ func (h *HTTP) prepare(job *Job) (*run, error) {
 		return nil, err
 	}
 	r.start = monotonic(job.Start)
+	r.left.Store(job.Share.part(job.Phase.Requests))
 	r.ledger = newLedger(&r.job, true)
 	transport := newTransport()
 	for _, c := range job.connections() {
@@ -214,9 +217,26 @@ func (r *run) permitted() bool {
 	return true
 }
 
+// take takes one of the requests that may yet be sent; when it is the last, nothing is sent any more after it.
+func (r *run) take() bool {
+	if r.job.Phase.Requests == 0 {
+		return true
+	}
+	left := r.left.Add(-1)
+	if left <= 0 {
+		r.finish()
+	}
+	return left >= 0
+}
+
 // atLeast is up to when there are windows at least: the end of sending, unless it was cut short.
 func (r *run) atLeast() int64 {
-	if r.over.Load() && r.now() < r.end {
+	switch {
+	case r.now() >= r.end:
+		return r.end
+	case r.job.Phase.Requests > 0 && !r.stopped.Load():
+		return 1 // one at least, be it of nothing
+	case r.over.Load():
 		return 0
 	}
 	return r.end

@@ -17,6 +17,9 @@ type httpSlices struct {
 
 // Slices makes the job ready; see Slicer.
 func (h *HTTP) Slices(ctx context.Context, job Job) (Slices, error) {
+	if err := job.checkSlices(); err != nil {
+		return nil, err
+	}
 	r, err := h.prepare(&job)
 	if err != nil {
 		return nil, err

@@ -49,8 +49,8 @@ func (j *Job) check() error {
 		return fmt.Errorf("load: duration %v and time-out %v must be above 0", p.Duration, p.Timeout)
 	case max(p.Duration, p.Timeout, p.Ramp, p.Think) > longest:
 		return fmt.Errorf("load: duration %v, time-out %v, ramp %v and think time %v must be at most %v", p.Duration, p.Timeout, p.Ramp, p.Think, longest)
-	case p.Ramp < 0 || p.Think < 0 || p.BodyLimit < 0:
-		return errors.New("load: ramp, think time and body limit must not be negative")
+	case p.Ramp < 0 || p.Think < 0 || p.BodyLimit < 0 || p.Requests < 0:
+		return errors.New("load: ramp, think time, body limit and number of requests must not be negative")
 	case !(p.CheckShare >= 0 && p.CheckShare <= 1):
 		return fmt.Errorf("load: check share %v is not within 0 and 1", p.CheckShare)
 	case len(j.URLs) == 0:

@@ -56,6 +56,7 @@ type Phase struct {
 	Ramp        time.Duration `json:"ramp_ns,omitempty"`   // closed: connection i starts at i*Ramp/Connections
 	Think       time.Duration `json:"think_ns,omitempty"`  // closed: pause after an answer
 	Duration    time.Duration `json:"duration_ns"`         // sending ends then (open: 10 ms later for arrivals whose time lay before, 100 ms where the generator is late); answers are awaited up to Timeout
+	Requests    int64         `json:"requests,omitempty"`  // at most so many in the whole: the phase ends when they have, if that is before its time; 0: no limit
 	Timeout     time.Duration `json:"timeout_ns"`          // from the actual send; also the backlog bound
 	Reconnect   bool          `json:"reconnect,omitempty"` // a connection per request instead of keep-alive
 	HTTP2       bool          `json:"http2,omitempty"`     // one request at a time on a connection, as in HTTP/1.1; only NewHTTP speaks it

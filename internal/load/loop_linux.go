@@ -46,6 +46,8 @@ type loop struct {
 	think    ring[due] // in order of time, since each waits equally long
 	paused   ring[due] // likewise
 	closed   bool      // the closed model
+	left     int64     // requests that may yet be sent; counted only where the phase has so many and no more
+	spent    bool      // all of them have been sent
 	slice    Slice     // under way
 	starting []due     // in it, in order of time
 	over     bool      // nothing is sent any more
@@ -84,6 +86,11 @@ func (r *rawRun) newLoop(share Share, first bool) (*loop, error) {
 		l.places = append(l.places, p.own())
 	}
 	l.queues = make([]rawQueue, len(l.places))
+	if r.job.Phase.Requests > 0 {
+		l.left = share.part(r.job.Phase.Requests)
+		l.spent = l.closed && l.left == 0
+		l.over = l.spent
+	}
 	var err error
 	if !l.closed {
 		if l.schedule, err = NewSchedule(r.job.Seed, r.job.Phase, share); err != nil {
@@ -213,7 +220,7 @@ func (l *loop) turn() (wake int64, more bool) {
 	if !l.over {
 		l.finish(now)
 	}
-	if l.flying == 0 && l.over && (now >= l.run.end || l.run.barred.Load()) {
+	if l.flying == 0 && l.over && (now >= l.run.end || l.run.barred.Load() || l.spent) {
 		return 0, false
 	}
 	wake = now + int64(time.Hour)
@@ -353,6 +360,9 @@ func (l *loop) dispatch() {
 		l.ledger.book.taken(now, now-d.at, false)
 		d.conn.begin(arrival{n: d.conn.n, intended: d.at, url: l.run.spread.closed(d.conn.server, d.conn.number, d.conn.n)}, now)
 		d.conn.n++
+		if l.left--; l.left == 0 { // below 0 it is not counted
+			l.over, l.spent = true, true
+		}
 	}
 	for i := 0; l.waiting > 0 && i < len(l.queues); i++ {
 		for q := &l.queues[i]; q.backlog.len() > 0 && len(q.idle) > 0 && !l.over; {
@@ -405,6 +415,10 @@ func (l *loop) permitted() bool {
 // finish ends the sending when its time has come, or the permission is gone.
 func (l *loop) finish(now int64) {
 	barred := l.run.barred.Load()
+	if !barred && !l.closed && !l.more && l.waiting == 0 && l.schedule.spent() {
+		l.over, l.spent = true, true
+		return
+	}
 	last := l.run.end
 	if l.waiting > 0 {
 		last += int64(endGrace)

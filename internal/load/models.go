@@ -17,7 +17,7 @@ func (w *worker) closed() {
 	defer timer.Stop()
 	for ; w.sleep(timer, w.due); w.n++ {
 		now := r.now()
-		if now >= r.end || r.over.Load() || !r.permitted() {
+		if now >= r.end || r.over.Load() || !r.permitted() || !r.take() {
 			return
 		}
 		r.ledger.planned(now)
@@ -90,7 +90,11 @@ func (r *run) another(w *worker) (arrival, bool) {
 	case r.ended:
 		close(w.wake)
 	case q.backlog.len() > 0:
-		return q.backlog.pop(), true
+		a := q.backlog.pop()
+		if q.backlog.len() == 0 && r.spent.Load() {
+			r.waker.kick() // that may have been all
+		}
+		return a, true
 	default:
 		q.idle = append(q.idle, w)
 	}
@@ -134,7 +138,8 @@ func (r *run) pace() {
 		r.mu.Unlock()
 		waiting := next != math.MaxInt64
 		wake = min(wake, next)
-		if !more && (now >= last || now >= r.end && !waiting) {
+		r.spent.Store(!more && r.schedule.spent())
+		if !more && (now >= last || (now >= r.end || r.schedule.spent()) && !waiting) {
 			break
 		}
 		switch {

@@ -123,6 +123,9 @@ type rawSlices struct{ *rawRun }
 
 // Slices makes the job ready; see Slicer.
 func (e *Raw) Slices(ctx context.Context, job Job) (Slices, error) {
+	if err := job.checkSlices(); err != nil {
+		return nil, err
+	}
 	r, err := e.newRun(ctx, &job)
 	if err != nil {
 		return nil, err
@@ -219,8 +222,13 @@ func (r *rawRun) close() {
 
 // atLeast is up to when there are windows at least: the end of sending, unless it was cut short.
 func (r *rawRun) atLeast() int64 {
-	if (r.stopped.Load() || r.barred.Load()) && int64(time.Since(r.start)) < r.end {
+	switch {
+	case int64(time.Since(r.start)) >= r.end:
+		return r.end
+	case r.stopped.Load() || r.barred.Load():
 		return 0
+	case r.job.Phase.Requests > 0:
+		return 1 // one at least, be it of nothing
 	}
 	return r.end
 }

@@ -24,6 +24,7 @@ type Schedule struct {
 	rng    *rand.Rand // nil for constant arrivals
 	n      uint64     // number of the next arrival in the whole
 	demand float64    // the integral at which it comes
+	most   uint64     // arrivals of the whole; 0: as many as come within the phase
 }
 
 // maxRate is where the instants of a schedule, whole nanoseconds, would begin to coincide.
@@ -39,7 +40,7 @@ func NewSchedule(seed uint64, phase Phase, share Share) (*Schedule, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Schedule{curve: c, end: phase.Duration, share: share}
+	s := &Schedule{curve: c, end: phase.Duration, share: share, most: uint64(max(phase.Requests, 0))}
 	switch phase.Arrivals {
 	case Poisson, "":
 		s.rng = rand.New(rand.NewPCG(seed, uint64(phase.Number)^0x9e3779b97f4a7c15))
@@ -59,13 +60,18 @@ func (s Share) check() error {
 	return nil
 }
 
+// part is how many of so many numbers of the whole belong to this share.
+func (s Share) part(whole int64) int64 {
+	return max(0, (whole-int64(s.Index)+int64(s.Of)-1)/int64(s.Of))
+}
+
 // mine tells whether number n of the whole belongs to this share.
 func (s Share) mine(n uint64) bool { return n%uint64(s.Of) == uint64(s.Index) }
 
 // Next returns the next arrival of the share: its number in the whole and its
 // intended time since the phase's start. ok is false after the last one.
 func (s *Schedule) Next() (n uint64, at time.Duration, ok bool) {
-	for {
+	for !s.spent() {
 		seconds, reached := s.curve.inverse(s.demand)
 		// Compared before it is converted: a rare arrival may be later than a duration can hold.
 		if !reached || seconds*1e9 >= float64(s.end) {
@@ -83,7 +89,11 @@ func (s *Schedule) Next() (n uint64, at time.Duration, ok bool) {
 			return n, at, true
 		}
 	}
+	return 0, 0, false
 }
+
+// spent tells whether all the requests of the phase have come, be it before its end.
+func (s *Schedule) spent() bool { return s.most > 0 && s.n >= s.most }
 
 // gap draws from the exponential distribution of mean 1.
 func (s *Schedule) gap() float64 { return -math.Log1p(-s.rng.Float64()) }

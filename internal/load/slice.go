@@ -1,6 +1,7 @@
 package load
 
 import (
+	"errors"
 	"time"
 
 	"bakeoff/internal/stats"
@@ -8,6 +9,14 @@ import (
 
 // unloadEvery is how much of a phase's time passes before the histograms of slices are handed on.
 const unloadEvery = time.Second
+
+// checkSlices refuses what only a phase in one piece can do.
+func (j *Job) checkSlices() error {
+	if j.Phase.Requests > 0 {
+		return errors.New("load: a phase of so many requests is not carried out slice by slice")
+	}
+	return nil
+}
 
 // sliced is what a book knows of the slice under way. The current window is, one after the other,
 // the one aside, the counted one, and the one aside again.

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/term"
 
+	"bakeoff/internal/load"
 	"bakeoff/internal/show"
 	"bakeoff/internal/stats"
 )
@@ -22,6 +23,8 @@ type live struct {
 	terminal bool
 	name     string // of the phase
 	expect   time.Duration
+	requests int64  // that are asked for; 0: as many as come within the time
+	sent     int64  // so far
 	since    *tally // of what is not yet shown
 }
 
@@ -34,18 +37,19 @@ func newLive(w io.Writer) *live {
 }
 
 // begin names the phase that follows.
-func (l *live) begin(name string, expect time.Duration) {
-	l.name, l.expect, l.since = name, expect, newTally(0)
+func (l *live) begin(name string, p load.Phase) {
+	l.name, l.expect, l.requests, l.sent, l.since = name, p.Duration, p.Requests, 0, newTally(0)
 	if l.terminal {
 		fmt.Fprintf(l.w, "\r\033[K%s", name)
 		return
 	}
-	fmt.Fprintf(l.w, "%s: %v\n", name, expect)
+	fmt.Fprintf(l.w, "%s: %s\n", name, goal(p))
 }
 
 // second shows one second of all agents.
 func (l *live) second(t *tally) {
 	l.since.Merge(t.Totals)
+	l.sent += t.Books.Sent
 	passed := t.End()
 	if !l.terminal && l.since.Length < plainEvery && passed < l.expect {
 		return
@@ -56,7 +60,11 @@ func (l *live) second(t *tally) {
 	}
 	line := fmt.Sprintf("%s %s  %s", show.Clock(passed), name, l.since.live())
 	if l.terminal {
-		line += "  " + show.Bar(min(passed, l.expect), l.expect)
+		bar := show.Bar(min(passed, l.expect), l.expect)
+		if l.requests > 0 {
+			bar = show.Bar(time.Duration(min(l.sent, l.requests)), time.Duration(l.requests))
+		}
+		line += "  " + bar
 		fmt.Fprintf(l.w, "\r\033[K%s", show.Cut(line, show.Columns(l.w)-1))
 	} else {
 		fmt.Fprintln(l.w, line)

@@ -17,6 +17,7 @@ import (
 
 	"bakeoff/internal/gate"
 	"bakeoff/internal/load"
+	"bakeoff/internal/show"
 	"bakeoff/internal/stats"
 )
 
@@ -88,7 +89,7 @@ func Run(ctx context.Context, j *Job, g Generator, files *Files, progress io.Wri
 	live := newLive(progress)
 	defer live.close()
 	if j.Warmup.Duration > 0 {
-		live.begin("warm-up", j.Warmup.Duration)
+		live.begin("warm-up", j.Warmup)
 		w := newMeasurement(j.Warmup, j.Agents, live.second)
 		if err := w.run(ctx, g, nil); err != nil {
 			return nil, err
@@ -97,7 +98,7 @@ func Run(ctx context.Context, j *Job, g Generator, files *Files, progress io.Wri
 			return w.unused(j.Phase), nil
 		}
 	}
-	live.begin("measuring", j.Phase.Duration)
+	live.begin("measuring", j.Phase)
 	var m *Measurement
 	m = newMeasurement(j.Phase, j.Agents, func(t *tally) {
 		live.second(t)
@@ -107,6 +108,14 @@ func Run(ctx context.Context, j *Job, g Generator, files *Files, progress io.Wri
 		return nil, err
 	}
 	return m, nil
+}
+
+// goal is when a phase ends, for people.
+func goal(p load.Phase) string {
+	if p.Requests > 0 {
+		return show.Plural(p.Requests, "request")
+	}
+	return p.Duration.String()
 }
 
 // Interrupted tells whether the measurement was cut short by its caller.
@@ -129,6 +138,10 @@ func (m *Measurement) run(ctx context.Context, g Generator, window func(agent in
 		m.total.closeBooks()
 	}
 	m.passed = m.phase.Duration
+	if m.phase.Requests > 0 && !end.Began.IsZero() { // it may have ended before its time
+		m.passed = min(max(end.Ended.Sub(end.Began), 0), m.phase.Duration)
+		m.total.Sending = m.passed
+	}
 	if ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx))) {
 		m.interrupted, err = true, nil
 	}
@@ -146,7 +159,7 @@ func (m *Measurement) run(ctx context.Context, g Generator, window func(agent in
 func (m *Measurement) reasons() []string {
 	var out []string
 	if m.interrupted {
-		out = append(out, fmt.Sprintf("interrupted after %v of %v", m.passed.Round(time.Millisecond), m.phase.Duration))
+		out = append(out, fmt.Sprintf("interrupted after %v of %s", m.passed.Round(time.Millisecond), goal(m.phase)))
 	}
 	out = append(out, m.lost...)
 	if err := m.total.Exact(); err != nil {

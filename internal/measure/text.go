@@ -50,9 +50,9 @@ func writeReasons(b *strings.Builder, m *Measurement, reasons []string) {
 // headline says what was asked for.
 func (j *Job) headline() string {
 	p := j.Phase
-	how := fmt.Sprintf("closed model: %s for %v", show.Plural(p.Connections, "connection"), p.Duration)
+	how := fmt.Sprintf("closed model: %s for %s", show.Plural(p.Connections, "connection"), goal(p))
 	if p.Model == load.Open {
-		how = fmt.Sprintf("open model: %s for %v, %s arrivals, at most %s", j.rates(), p.Duration, p.Arrivals, show.Plural(p.Connections, "connection"))
+		how = fmt.Sprintf("open model: %s for %s, %s arrivals, at most %s", j.rates(), goal(p), p.Arrivals, show.Plural(p.Connections, "connection"))
 	}
 	for _, more := range []struct {
 		on   bool
