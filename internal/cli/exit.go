@@ -21,6 +21,7 @@ const (
 	exitDone         = 0
 	exitFailed       = 1
 	exitUsage        = 2
+	exitMissed       = 3
 	exitTooFew       = 4
 	exitPrerequisite = 5
 	exitInterrupted  = 130
@@ -69,6 +70,8 @@ func exitStatus(err error) int {
 		return exitPrerequisite
 	case errors.Is(err, controller.ErrTooFewValid), errors.Is(err, errInvalidLoad):
 		return exitTooFew
+	case errors.Is(err, errMissed):
+		return exitMissed
 	default:
 		return exitFailed
 	}

@@ -19,6 +19,9 @@ import (
 // errInvalidLoad is a measurement that must not be used.
 var errInvalidLoad = errors.New("the measurement is invalid")
 
+// errMissed is a requirement that a valid measurement does not meet.
+var errMissed = errors.New("a requirement is missed")
+
 func loadCommand(env Env) *cobra.Command {
 	f := loadFlags{lookup: net.DefaultResolver}
 	cmd := &cobra.Command{
@@ -91,8 +94,13 @@ Load goes to this machine only, unless --allow-host names the host: also in
 private networks. Link-local, metadata, multicast and broadcast addresses are
 always refused.
 
-exit status: 0 measured, whatever the server answered; 1 failed; 2 wrong usage; 4 invalid;
-130 interrupted (once: what was measured so far is printed; twice: at once)`
+--require holds a figure against a bound: p50, p99.9 and so on, mean, min or max of the
+response time (closed model: of the service time; "service p99" names one), errors (all
+that was planned and not answered as expected), ok, bad, timeouts, dropped, late or queued,
+as a count or in %, rate or goodput. A figure that too few samples allow is missed.
+
+exit status: 0 measured, whatever the server answered; 1 failed; 2 wrong usage; 3 valid, and a
+requirement is missed; 4 invalid; 130 interrupted (once: what was measured so far is printed; twice: at once)`
 
 const loadExamples = `  # 1,000 requests a second for 30 s, after 5 s of warm-up
   bakeoff load --rate 1000 --duration 30s --warmup 5s http://127.0.0.1:8080/ping
@@ -146,6 +154,8 @@ func judgeLoad(m *measure.Measurement, r measure.Result) error {
 		return controller.ErrInterrupted
 	case !r.Valid:
 		return fmt.Errorf("%w: %s", errInvalidLoad, strings.Join(r.Reasons, "; "))
+	case len(r.Missed()) > 0:
+		return fmt.Errorf("%w: %s", errMissed, strings.Join(r.Missed(), "; "))
 	}
 	return nil
 }
@@ -156,5 +166,6 @@ func printLoad(env Env, j *measure.Job, m *measure.Measurement, r measure.Result
 	}
 	enc := json.NewEncoder(env.Stdout)
 	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
 	return enc.Encode(r)
 }

@@ -18,6 +18,7 @@ import (
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
 	"bakeoff/internal/measure"
+	"bakeoff/internal/threshold"
 )
 
 const (
@@ -42,7 +43,7 @@ type loadFlags struct {
 	duration, warmup, timeout          time.Duration
 	rampUp, think                      time.Duration
 	reconnect, http2                   bool
-	headers, allow                     []string
+	headers, allow, require            []string
 	method, body, keys, expect, engine string
 	tls                                load.TLS
 	maxBody, requests                  int64
@@ -85,6 +86,7 @@ func (f *loadFlags) register(s *pflag.FlagSet) {
 	s.StringVar(&f.engine, "engine", "", "load `engine`: "+strings.Join(engineNames(), " or ")+" (by default the first that speaks the URLs' scheme)")
 	s.Uint64Var(&f.seed, "seed", 1, "of arrivals and keys")
 	s.BoolVar(&f.json, "json", false, "print JSON")
+	s.StringArrayVar(&f.require, "require", nil, "`WHAT`, such as 'p99 < 50ms' or 'errors < 0.1%'; exit status 3 where it is missed; repeatable")
 	s.StringVar(&f.hlog, "hlog", "", "write the times of each second to this `file`, as an HdrHistogram log")
 	s.StringVar(&f.hgrm, "hgrm", "", "write the response time's distribution to this `file`, as HdrHistogram's percentile table")
 	s.StringVar(&f.windows, "window-json", "", "write everything to this `file`, one JSON line per agent and second")
@@ -108,6 +110,13 @@ func (f *loadFlags) job(ctx context.Context, env Env, urls []string) (*measure.J
 	}
 	if j.Warmup, err = f.warmupOf(phase); err != nil {
 		return nil, err
+	}
+	for _, text := range f.require {
+		t, err := threshold.Parse(text)
+		if err != nil {
+			return nil, misused("'bakeoff load --help' names the figures", "--require %w", err)
+		}
+		j.Require = append(j.Require, t)
 	}
 	if err := f.request(env, &j.Task); err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
 	"bakeoff/internal/show"
+	"bakeoff/internal/threshold"
 )
 
 // Numbers of the phases; they tell the requests of one from those of the other.
@@ -25,6 +26,7 @@ type Job struct {
 	Phase   load.Phase
 	Task    fleet.Task // without a phase
 	load.Workload
+	Require []threshold.Threshold
 }
 
 // Check says what in the job no engine can carry out, or nil.

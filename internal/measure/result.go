@@ -10,6 +10,7 @@ import (
 	"bakeoff/internal/load"
 	"bakeoff/internal/show"
 	"bakeoff/internal/stats"
+	"bakeoff/internal/threshold"
 )
 
 // Result is what is printed as JSON. Rates are per second, over
@@ -66,6 +67,8 @@ type Result struct {
 	StartSpread *int64   `json:"start_spread_ns"`
 	Valid       bool     `json:"valid"`
 	Reasons     []string `json:"reasons"`
+	// Requirements are those that were asked for, each with what it came to.
+	Requirements []threshold.Outcome `json:"requirements"`
 	// Limits are the causes behind reasons that begin with "generator-limited", Agents what each agent used.
 	Limits []agentLimit `json:"generator_limits"`
 	Agents []agentUse   `json:"agents"`
@@ -207,6 +210,7 @@ func (m *Measurement) Result(j *Job) Result {
 	r.Reasons = append(r.Reasons, m.reasons()...)
 	r.Valid = len(r.Reasons) == 0
 	r.Limits, r.Agents = m.limits(), m.uses()
+	r.Requirements = m.judge(j, r)
 	return r
 }
 

@@ -25,6 +25,7 @@ func WriteText(w io.Writer, j *Job, m *Measurement, r Result) error {
 	writeURLs(&b, j, m)
 	writeFailures(&b, j, m.total)
 	writeBytes(&b, r)
+	writeRequirements(&b, r)
 	writeHealth(&b, m)
 	writeUses(&b, r.Agents)
 	_, err := io.WriteString(w, b.String())
