@@ -64,7 +64,7 @@ func checkPlan(ctx context.Context, env Env, short bool, path string) error {
 
 func verifyCommand(env Env) *cobra.Command {
 	var f runFlags
-	var asJSON bool
+	var asJSON, long bool
 	cmd := &cobra.Command{
 		Use:   "verify PLAN | verify FOLDER",
 		Short: "start each target, check the whole contract, stop",
@@ -74,27 +74,32 @@ A target that is a running server is asked a few times on several connections:
 does it give the answer that the plan expects?
 FOLDER is one target's: its recipe is checked as it stands, on 20,000 rows, without a plan.
 
+What a recipe declares (database connections, protocol, keep-alive, access log) is shown
+against what was seen. An idle connection must still be open after the declared keep-alive
+or 5 s, whichever is shorter; with --long after the whole of it.
+
 exit status: 0 every target keeps the contract; 1 one does not; 2 wrong plan;
 5 a prerequisite is missing; 130 interrupted`,
 		Args: exactly(1, "one plan or one target's folder"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.platform, f.folders = "local", true
-			return verifyPlan(cmd.Context(), env, f, asJSON, args[0])
+			return verifyPlan(cmd.Context(), env, f, asJSON, long, args[0])
 		},
 	}
 	cmd.Flags().BoolVar(&f.short, "short", false, "20,000 rows, 1 worker")
+	cmd.Flags().BoolVar(&long, "long", false, "wait for the whole of the declared keep-alive")
 	cmd.Flags().BoolVar(&f.share, "share-machine", false, "verify although a run is under way here")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per target")
 	return cmd
 }
 
-func verifyPlan(ctx context.Context, env Env, f runFlags, asJSON bool, path string) error {
+func verifyPlan(ctx context.Context, env Env, f runFlags, asJSON, long bool, path string) error {
 	o, closePlatform, err := prepare(ctx, env, f, path)
 	if err != nil {
 		return err
 	}
 	progress := newProgress(env.Stderr, time.Now)
-	o.Progress = progress.show
+	o.Progress, o.LongKeepAlive = progress.show, long
 	err = controller.Verify(ctx, o, func(f controller.Findings) {
 		progress.clear()
 		if asJSON {
@@ -143,6 +148,19 @@ func printFindings(w io.Writer, f controller.Findings) {
 	if len(table.Rows) > 0 {
 		fmt.Fprintln(w, table.Text(0))
 	}
+	printSeen(w, f.Seen)
+}
+
+// printSeen draws what is declared of a target against what was seen.
+func printSeen(w io.Writer, seen []controller.Seen) {
+	if len(seen) == 0 {
+		return
+	}
+	table := show.Table{Left: 3, Rows: [][]string{{"  declared", "", "seen"}}}
+	for _, s := range seen {
+		table.Rows = append(table.Rows, []string{"  " + s.What, s.Declared, s.Seen})
+	}
+	fmt.Fprintln(w, table.Text(0))
 }
 
 func listCommand(env Env) *cobra.Command {

@@ -8,7 +8,7 @@ import (
 
 // Connections counts the established TCP connections to the local port that
 // each of the processes holds: how clients landed on workers that share one
-// listening socket.
+// listening socket. Those from this process itself, which only watches, are left out.
 func Connections(port int, pids []int) (map[int]int, error) {
 	inodes, err := establishedOn(port)
 	if err != nil {
@@ -16,15 +16,13 @@ func Connections(port int, pids []int) (map[int]int, error) {
 	}
 	out := make(map[int]int, len(pids))
 	for _, pid := range pids {
-		dir := fmt.Sprintf("/proc/%d/fd", pid)
-		entries, err := os.ReadDir(dir)
-		if err != nil {
+		open := links(pid)
+		if open == nil {
 			continue // ended meanwhile: it holds none
 		}
 		out[pid] = 0
-		for _, e := range entries {
-			link, err := os.Readlink(dir + "/" + e.Name())
-			if err == nil && inodes[link] {
+		for _, link := range open {
+			if inodes[link] {
 				out[pid]++
 			}
 		}
@@ -32,11 +30,33 @@ func Connections(port int, pids []int) (map[int]int, error) {
 	return out, nil
 }
 
+// links are what a process has open; nil where it has ended.
+func links(pid int) []string {
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	out := make([]string, 0, len(entries))
+	for _, e := range entries {
+		if link, err := os.Readlink(dir + "/" + e.Name()); err == nil {
+			out = append(out, link)
+		}
+	}
+	return out
+}
+
 // establishedOn returns the sockets of established connections whose local
 // port is port, named as in /proc/PID/fd.
 func establishedOn(port int) (map[string]bool, error) {
 	out := map[string]bool{}
 	suffix := fmt.Sprintf(":%04X", port)
+	own := map[string]bool{}
+	for _, link := range links(os.Getpid()) {
+		own[link] = true
+	}
+	type pair struct{ local, remote string }
+	sockets, mine := map[pair]string{}, map[pair]bool{}
 	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
 		data, err := os.ReadFile(file)
 		if os.IsNotExist(err) {
@@ -47,9 +67,18 @@ func establishedOn(port int) (map[string]bool, error) {
 		}
 		for line := range strings.Lines(string(data)) {
 			f := strings.Fields(line)
-			if len(f) > 9 && f[3] == "01" && strings.HasSuffix(f[1], suffix) {
-				out["socket:["+f[9]+"]"] = true
+			switch {
+			case len(f) < 10 || f[3] != "01":
+			case strings.HasSuffix(f[1], suffix):
+				sockets[pair{f[1], f[2]}] = "socket:[" + f[9] + "]"
+			case strings.HasSuffix(f[2], suffix) && own["socket:["+f[9]+"]"]:
+				mine[pair{f[2], f[1]}] = true
 			}
+		}
+	}
+	for ends, socket := range sockets {
+		if !mine[ends] {
+			out[socket] = true
 		}
 	}
 	return out, nil

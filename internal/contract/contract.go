@@ -39,13 +39,16 @@ type Fixture interface {
 // Contract is what every target must keep, and what it is checked against.
 // Checks of one database take turns: whoever else asks it meanwhile is counted too.
 type Contract struct {
-	Dataset  *dataset.Dataset
-	Database Fixture
-	Lookups  string   // dataset.Client or dataset.Server: who draws the keys under load
-	Seed     uint64   // of the choice of keys
-	InFlight int      // greatest number of requests in flight the target is deployed for; 0: any
-	Full     bool     // every key on every replica and through the balancer; takes seconds
-	Secrets  []string // never to appear in a detail
+	Dataset   *dataset.Dataset
+	Database  Fixture
+	Lookups   string        // dataset.Client or dataset.Server: who draws the keys under load
+	Seed      uint64        // of the choice of keys
+	Protocol  string        // as declared: "text" or "prepared"; empty: any
+	KeepAlive time.Duration // as declared: how long an idle connection stays open, at least; 0: not known
+	Long      bool          // a full check waits for the whole of KeepAlive, not 5 s at most
+	InFlight  int           // greatest number of requests in flight the target is deployed for; 0: any
+	Full      bool          // every key on every replica and through the balancer; takes seconds
+	Secrets   []string      // never to appear in a detail
 }
 
 // Result is what a check found.
@@ -99,6 +102,7 @@ func (c *Contract) Check(ctx context.Context, when string, replicas []Endpoint, 
 		return Result{}, err
 	}
 	defer s.asker.close()
+	defer func() { s.idle.Close() }()
 	for _, p := range parts() {
 		err := p.run(s, ctx)
 		if ctx.Err() != nil {
@@ -120,6 +124,7 @@ type part struct {
 // parts are all of a check, in order.
 func parts() []part {
 	return []part{
+		{"keep-alive", (*inspection).openIdle},
 		{"first idle point", (*inspection).settle},
 		{"index", (*inspection).checkIndex},
 		{"ping", (*inspection).checkPing},
@@ -133,6 +138,8 @@ func parts() []part {
 		{"methods", (*inspection).checkMethods},
 		{"date", (*inspection).checkDates},
 		{"length", (*inspection).checkLengths},
+		{"protocol", (*inspection).checkProtocol},
+		{"keep-alive", (*inspection).checkKeepAlive},
 	}
 }
 
@@ -155,6 +162,8 @@ type inspection struct {
 	served   atomic.Int64      // those answered 200
 	others   map[string]int64  // statements that are no reads, in the steps of exact counts
 	per      int64             // requests in those steps
+	reads    int64             // row-reading statements in those steps
+	idle     *IdleConnections  // nil: not looked at
 }
 
 // most is how long requests are sent: a target so slow fails.

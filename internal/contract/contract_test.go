@@ -66,6 +66,8 @@ func TestContract(t *testing.T) {
 	t.Run("caching balancer", b.testCachingBalancer)
 	t.Run("no balancer", b.testNoBalancer)
 	t.Run("in flight", b.testInFlight)
+	t.Run("protocol", b.testProtocol)
+	t.Run("idle connection", b.testIdle)
 	t.Run("database fails", b.testDatabaseFails)
 	t.Run("interrupted", b.testInterrupted)
 	t.Run("under load", b.testUnderLoad)

@@ -103,6 +103,7 @@ func (s *inspection) exactly(ctx context.Context, name string, requests func()) 
 	}
 	s.bound(name, counted.Reads, served, asked)
 	s.per += served
+	s.reads += counted.Reads
 	for kind, n := range counted.Others {
 		s.others[kind] += n
 	}

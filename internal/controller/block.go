@@ -196,6 +196,7 @@ func (ts *turns) begin(ctx context.Context) (tasks []fleet.Task, err error) {
 			return nil, err
 		}
 		watched := gate.NewPhase(recordPhase(ts.phase, ts.run.isWarmup(ts.phase), fleet.Report{}))
+		watched.Declare(t.rec.Declared)
 		t.watch(watched)
 		tasks, ts.accounts, ts.watched = append(tasks, task), append(ts.accounts, account), append(ts.watched, watched)
 	}

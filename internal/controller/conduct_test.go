@@ -127,7 +127,7 @@ func TestReasonsOfTrials(t *testing.T) {
 	}{
 		{"not ready", act{deploy: errFaked}, record.CodeNotReady, "faked"},
 		{"no overlap", act{deploy: fmt.Errorf("flask-1: %w", target.ErrNoOverlap)}, record.CodeNoOverlap, "no proof"},
-		{"too many connections", act{open: 201}, record.CodeNotReady, "201 database connections are open after the start, the budget is 200"},
+		{"too many connections", act{open: 17}, record.CodeConnections, "17 are open after the start, the plan gives it 1 replicas x 16 = 16"},
 		{"wrong before", act{fails: before}, record.CodeContract, "1 of 1 checks failed before the load"},
 		{"wrong after", act{fails: after}, record.CodeContract, "1 of 1 checks failed after the load"},
 		{"worker gone", act{intact: errFaked}, record.CodeWorkerGone, "phase warmup: faked"},
@@ -140,6 +140,9 @@ func TestReasonsOfTrials(t *testing.T) {
 		{"wrong answers", phases(func(p *phaseFaked) {
 			p.books.OK, p.books.Bad, p.outcomes = p.books.OK-2, 2, map[string]int64{"wrong id": 2}
 		}), record.CodeWrongAnswers, "bad 2, timeout 0, error 0, dropped 0 (wrong id 2)"},
+		{"twice its pool under load", act{held: 32}, record.CodeDeclared, "phase closed: database connections: 32 were open, 16 are declared"},
+		{"another protocol", phases(func(p *phaseFaked) { p.executed = p.reads }), record.CodeDeclared, "protocol: text is declared, and 1000 prepared statements were executed"},
+		{"an access log", phases(func(p *phaseFaked) { p.lines = p.reads }), record.CodeDeclared, "access log: off is declared, and 1000 lines were written for 1000 answers"},
 		{"late", phases(func(p *phaseFaked) { p.late = 5 * time.Millisecond }), record.CodeGeneratorLimited, "agent 0"},
 		{"answers that become slow", phases(func(p *phaseFaked) { p.slower = 2 }), record.CodeNotSteady, "2.00 times that of the first"},
 		{"requests in flight that were not recorded", phases(func(p *phaseFaked) { p.inFlight = 1.1 }), record.CodeLittlesLaw, "9.1 % apart"},

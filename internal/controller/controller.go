@@ -49,14 +49,15 @@ type Options struct {
 	Recipes   fs.FS       // the folder targets/
 	Venue     venue.Venue // where things live
 	// Load starts who loads, with a folder for its logs.
-	Load    func(ctx context.Context, logDir string) (Loader, error)
-	Out     string // folder of runs
-	Resume  string // an existing run directory to go on with
-	Keep    bool   // leave the first trial's processes running until the context ends
-	Short   bool
-	Shared  bool
-	MaxTime time.Duration // 0: no bound
-	Version string
+	Load          func(ctx context.Context, logDir string) (Loader, error)
+	Out           string // folder of runs
+	Resume        string // an existing run directory to go on with
+	LongKeepAlive bool   // Verify waits for the whole of the declared keep-alive, not 5 s at most
+	Keep          bool   // leave the first trial's processes running until the context ends
+	Short         bool
+	Shared        bool
+	MaxTime       time.Duration // 0: no bound
+	Version       string
 	// Progress is called with what happens, which a run also writes into its record; nil shows nobody. It is called
 	// from one goroutine at a time.
 	Progress func(Event)

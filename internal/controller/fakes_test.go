@@ -38,6 +38,7 @@ type world struct {
 	digest   string           // of the recipes
 	script   map[string][]act // by target, for each of its deployments; those beyond are good
 	at       map[string]int   // deployments so far
+	up       string           // the target that was deployed last and runs
 	notes    []string         // what happened, in order
 	events   []Event
 	tasks    []fleet.Task
@@ -45,7 +46,8 @@ type world struct {
 	counters database.Counters
 	requests map[string]int64 // that each target's balancer has taken
 	frozen   map[string]bool
-	pending  int64 // statements that come with the next slice, whoever's it is
+	lines    map[string]int64 // in each target's logs
+	pending  int64            // statements that come with the next slice, whoever's it is
 	rows     *dataset.Dataset
 	info     database.Info
 	filled   string            // digest at the fill; empty: that of the rows
@@ -58,6 +60,7 @@ type world struct {
 type act struct {
 	deploy error
 	open   int               // database connections after the start
+	held   int               // database connections under load
 	fails  string            // the contract check that fails: before or after
 	check  error             // a check that cannot be made
 	phase  func(*phaseFaked) // changes what a phase comes to
@@ -77,6 +80,8 @@ type phaseFaked struct {
 	reads    int64
 	pending  int64 // of a slice: statements that come late
 	requests int64
+	executed int64 // prepared statements
+	lines    int64 // written to the log
 	lost     []fleet.Lost
 	err      error
 	cancel   func() // the user interrupts
@@ -85,7 +90,7 @@ type phaseFaked struct {
 func newWorld() *world {
 	return &world{
 		machine: record.Machine{CPU: "fake", Cores: 2, Kernel: "6", Fingerprint: "here"}, room: 1 << 40, began: time.Now(),
-		digest: "0123456789abcdef", script: map[string][]act{}, at: map[string]int{}, requests: map[string]int64{}, frozen: map[string]bool{},
+		digest: "0123456789abcdef", script: map[string][]act{}, at: map[string]int{}, requests: map[string]int64{}, frozen: map[string]bool{}, lines: map[string]int64{},
 		info: database.Info{Vendor: "mariadb", Version: "10", MaxConnections: 200},
 	}
 }
@@ -159,6 +164,7 @@ func (s *sampling) Phase(number int) {
 	if number >= 0 {
 		s.phase = number
 	}
+	defer func() { s.phase = number }()
 	at := time.Since(s.world.began)
 	since := func(f func(time.Duration) time.Duration) float64 {
 		if f == nil {
@@ -170,7 +176,12 @@ func (s *sampling) Phase(number int) {
 	s.err = errors.Join(s.err, s.sink(record.Series{At: time.Now(), Phase: s.phase, Tier: "host", Name: "host", Values: map[string]float64{
 		"cpus": 1, "user_ns": foreign, "steal_ns": stolen, "idle_ns": float64(at) - foreign - stolen, "strangers_ns": 0,
 	}}))
-	s.phase = number
+	if s.world.up == "" {
+		return
+	}
+	s.err = errors.Join(s.err, s.sink(record.Series{At: time.Now(), Phase: s.phase, Tier: "database", Name: "database", Values: map[string]float64{
+		"connections": 20, database.TargetConnections: float64(s.world.act(s.world.up).held),
+	}}))
 }
 
 func (s *sampling) Stop() error { return s.err }
@@ -188,6 +199,7 @@ func (w *world) Deploy(_ context.Context, d venue.Deployment) (venue.Deployed, e
 	w.at[name]++
 	w.note("start %s", name)
 	time.Sleep(3 * time.Second)
+	w.up = name
 	return &running{world: w, name: name}, w.act(name).deploy
 }
 
@@ -211,6 +223,7 @@ func (r *running) Replicas() []record.Replica {
 }
 func (r *running) Requests(context.Context) (int64, error) { return r.world.requests[r.name], nil }
 func (r *running) CountConnections() error                 { return nil }
+func (r *running) LogLines() (int64, error)                { return r.world.lines[r.name], nil }
 func (r *running) Intact() error                           { return r.world.act(r.name).intact }
 func (r *running) Sources() []collect.Source               { return nil }
 func (r *running) Freeze(context.Context) error            { return r.hold(true) }
@@ -225,6 +238,7 @@ func (r *running) Stop(_ context.Context, grace time.Duration) error {
 		r.world.note("MISTAKE: %s is frozen", r.name)
 	}
 	r.world.note("stop %s within %v", r.name, grace)
+	r.world.up = ""
 	return r.world.act(r.name).stop
 }
 
@@ -269,12 +283,10 @@ func (d *table) Digest(context.Context) (string, error) {
 }
 func (d *table) Status(context.Context) (map[string]float64, error) { return nil, nil }
 func (d *table) ConnectionCount(context.Context) (int, error) {
-	for name := range d.world.at { // the one that runs
-		if open := d.world.act(name).open; open > 0 {
-			return open, nil
-		}
+	if d.world.up == "" {
+		return 0, nil
 	}
-	return 1, nil
+	return max(1, d.world.act(d.world.up).open), nil
 }
 func (d *table) Access() database.Access   { return database.Access{Password: "secret"} }
 func (d *table) Process() platform.Process { return nil }
@@ -314,6 +326,8 @@ func (l *loading) Run(ctx context.Context, task fleet.Task, sink func(fleet.Snap
 	case <-time.After(task.Phase.Duration):
 	}
 	w.counters.Reads += p.reads
+	w.lines[name] += p.lines
+	w.counters.Others = map[string]int64{"stmt_execute": w.counters.Others["stmt_execute"] + p.executed}
 	w.requests[name] += p.requests
 	report := fleet.Report{Start: start, End: time.Now(), Lost: p.lost}
 	if ctx.Err() != nil {

@@ -5,8 +5,10 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"bakeoff/internal/collect"
 	"bakeoff/internal/contract"
@@ -23,33 +25,53 @@ type replicated struct {
 	entrant *entrant
 	nonce   string
 	at      venue.Deployed
-	learned contract.Result // of the check before the load
+	learned contract.Result           // of the check before the load
+	open    int                       // database connections after the start
+	idle    *contract.IdleConnections // from the check before the load to that after it
 }
 
 // deploy has the venue start the target, and counts the database connections it has opened by then.
 func (s *recipes) deploy(ctx context.Context, name, logDir string) (deployment, error) {
 	d := &replicated{stage: s, entrant: s.entrantOf(name), nonce: newNonce()}
+	held, countErr := s.db.ConnectionCount(ctx)
 	var err error
 	d.at, err = s.o.Venue.Deploy(ctx, venue.Deployment{
 		Target: d.entrant.plan, Prepared: d.entrant.prepared, Deployment: d.entrant.Deployment,
 		Balancer: s.o.Plan.Balancer, InFlight: s.o.Plan.InFlight(), Nonce: d.nonce, Database: s.db.Access(), LogDir: logDir,
 	})
-	if err != nil {
+	if err := errors.Join(err, countErr); err != nil {
 		return d, err
 	}
-	return d, s.withinBudget(ctx)
+	return d, d.withinBudget(ctx, held)
 }
 
-// withinBudget refuses a target that opened more database connections than the plan gives it.
-func (s *recipes) withinBudget(ctx context.Context) error {
-	open, err := s.db.ConnectionCount(ctx)
-	if err != nil {
-		return err
+// errConnections is why a target that opened too many database connections is refused.
+var errConnections = errors.New("more database connections than declared")
+
+// closingWithin is how long connections that a target opened while it started may take to close.
+const closingWithin = time.Second
+
+// withinBudget refuses a target that has opened more database connections than the plan gives it; held are those of
+// targets that were up before.
+func (d *replicated) withinBudget(ctx context.Context, held int) error {
+	for end := time.Now().Add(closingWithin); ; {
+		open, err := d.stage.db.ConnectionCount(ctx)
+		if err != nil {
+			return err
+		}
+		d.open = max(0, open-held)
+		if d.open <= d.entrant.connections(d.stage.o.Plan.InFlight()) {
+			return nil
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("%w: %d are open after the start, the plan gives it %s", errConnections, d.open, d.entrant.sum(d.stage.o.Plan.InFlight()))
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(100 * time.Millisecond):
+		}
 	}
-	if budget := s.dbInfo.MaxConnections; open > budget {
-		return fmt.Errorf("%d database connections are open after the start, the budget is %d", open, budget)
-	}
-	return nil
 }
 
 // endpoints are the replicas as the contract check sees them.
@@ -74,20 +96,62 @@ func (d *replicated) names() map[string]string {
 // describe fills in what was started.
 func (d *replicated) describe(rec *record.Trial) {
 	rec.Nonce, rec.Replicas, rec.Commands = d.nonce, d.at.Replicas(), d.at.Commands()
+	rec.Declared = d.declared()
+}
+
+// declared is what the recipe and the plan say of the target.
+func (d *replicated) declared() *record.Declared {
+	e, inFlight := d.entrant, d.stage.o.Plan.InFlight()
+	out := &record.Declared{Connections: e.connections(inFlight), Protocol: e.recipe.Protocol, AccessLog: e.AccessLog, KeepAliveS: d.keepAlive().Seconds()}
+	out.Together = out.Connections
+	if d.stage.o.inTurns() == nil {
+		out.Together = 0
+		for _, each := range d.stage.entrants {
+			out.Together += each.connections(inFlight)
+		}
+	}
+	return out
+}
+
+// keepAlive is how long the server leaves an idle connection open; 0: the recipe does not say.
+func (d *replicated) keepAlive() time.Duration {
+	idle, err := d.entrant.recipe.KeepAlive()
+	if err != nil {
+		return 0
+	}
+	return idle
 }
 
 // check runs the contract check, through the balancer or the first replica where there is none.
 func (d *replicated) check(ctx context.Context, when string, full bool) (findings, error) {
 	asked := d.stage.contract()
-	asked.Full = full
+	asked.Full, asked.Long = full, d.stage.o.LongKeepAlive
+	asked.Protocol, asked.KeepAlive = d.entrant.recipe.Protocol, d.keepAlive()
+	kept, err := d.kept(ctx, when)
+	if err != nil {
+		return findings{}, err
+	}
 	result, err := d.stage.o.ask(ctx, asked, when, d.endpoints(), d.at.URLs()[0])
 	if err != nil {
 		return findings{}, fmt.Errorf("contract of %s: %w", d.entrant.plan.Name, err)
 	}
+	result.Checks = append(kept, result.Checks...)
 	if when == before {
 		d.learned = result
+		if d.stage.o.checked == nil && !full && asked.KeepAlive > 0 {
+			d.idle = contract.OpenIdle(ctx, d.endpoints(), asked.KeepAlive)
+		}
 	}
 	return findings{result.Checks, result.Reasons()}, nil
+}
+
+// kept looks after the load whether the connections that were idle over it are still there.
+func (d *replicated) kept(ctx context.Context, when string) ([]record.Check, error) {
+	if when != after || d.idle == nil {
+		return nil, nil
+	}
+	defer d.idle.Close()
+	return d.idle.Check(ctx, when, 0)
 }
 
 // contract is the check of the plan's contract against this stage's table.
@@ -151,6 +215,7 @@ func (d *replicated) stop(ctx context.Context) error {
 	patience := grace(ctx)
 	ctx, cancel := teardown(ctx)
 	defer cancel()
+	d.idle.Close()
 	return d.at.Stop(ctx, patience)
 }
 

@@ -212,11 +212,12 @@ func (noAccount) total(context.Context) (record.Witness, error) {
 func (s *server) freeze(context.Context) error { return venue.ErrNoFreezing }
 func (s *server) thaw(context.Context) error   { return venue.ErrNoFreezing }
 
-func (s *server) describe(*record.Trial)     {}
-func (s *server) sources() []collect.Source  { return nil }
-func (s *server) names() map[string]string   { return nil }
-func (s *server) workers() int               { return 0 }
-func (s *server) countConnections() error    { return nil }
-func (s *server) intact() error              { return nil }
-func (s *server) byHand() []string           { return nil }
-func (s *server) stop(context.Context) error { return nil }
+func (s *server) describe(*record.Trial)                               {}
+func (s *server) sources() []collect.Source                            { return nil }
+func (s *server) names() map[string]string                             { return nil }
+func (s *server) seen(context.Context, []record.Check) ([]Seen, error) { return nil, nil }
+func (s *server) workers() int                                         { return 0 }
+func (s *server) countConnections() error                              { return nil }
+func (s *server) intact() error                                        { return nil }
+func (s *server) byHand() []string                                     { return nil }
+func (s *server) stop(context.Context) error                           { return nil }

@@ -55,6 +55,8 @@ type deployment interface {
 	// check looks, before or after the load, whether answers are right; full is more of it, without
 	// load. Wrong answers are no error: that is for a check that could not be made.
 	check(ctx context.Context, when string, full bool) (findings, error)
+	// seen is what was declared of it, against what these checks and the witnesses saw.
+	seen(ctx context.Context, checks []record.Check) ([]Seen, error)
 	// task is where requests go and what is asked; the phase, seed and engine are left to the caller.
 	task(phase load.Phase) (fleet.Task, error)
 	// count begins to count the requests, once nothing is under way; account does where targets take turns.

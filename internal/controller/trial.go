@@ -124,8 +124,11 @@ func (t *trial) deploy(ctx context.Context) error {
 
 // reasonOf names why a target could not be started.
 func reasonOf(err error) string {
-	if errors.Is(err, target.ErrNoOverlap) {
+	switch {
+	case errors.Is(err, target.ErrNoOverlap):
 		return record.CodeNoOverlap
+	case errors.Is(err, errConnections):
+		return record.CodeConnections
 	}
 	return record.CodeNotReady
 }
@@ -218,6 +221,7 @@ func (t *trial) phase(ctx context.Context, phase load.Phase, last bool) error {
 func (t *trial) measure(ctx context.Context, task fleet.Task) (report fleet.Report, writeErr, err error) {
 	number, names := task.Phase.Number, t.d.names()
 	watched := gate.NewPhase(recordPhase(task.Phase, t.run.isWarmup(task.Phase), report))
+	watched.Declare(t.rec.Declared)
 	t.watch(watched)
 	t.sampler.Phase(number)
 	report, err = t.run.loader.Run(ctx, task, func(s fleet.Snapshot) {

@@ -19,6 +19,15 @@ type Findings struct {
 	Error   string         `json:"error,omitempty"` // why it could not be checked
 	Checks  []record.Check `json:"checks"`
 	Workers int            `json:"workers"` // that said they are ready
+	// Seen is what the recipe declares, against what was seen.
+	Seen []Seen `json:"declared,omitempty"`
+}
+
+// Seen is one thing that a recipe and a plan declare of a target, against what was seen.
+type Seen struct {
+	What     string `json:"what"`
+	Declared string `json:"declared"`
+	Seen     string `json:"seen"`
 }
 
 // OK tells whether every check holds.
@@ -85,5 +94,8 @@ func (o *Options) verify(ctx context.Context, s stage, t plan.Target, dir string
 	o.tell(Event{Target: t.Name, Text: "checking the contract"})
 	found, err := d.check(ctx, before, true)
 	v.Checks = found.checks
+	if err == nil {
+		v.Seen, err = d.seen(ctx, v.Checks)
+	}
 	return v, err
 }

@@ -15,6 +15,7 @@ import (
 type count struct {
 	db       database.Counters
 	balancer int64 // -1 where nothing counts
+	lines    int64 // of the replicas' logs
 }
 
 // witness reads the counters.
@@ -24,7 +25,10 @@ func (d *replicated) witness(ctx context.Context) (count, error) {
 	if c.db, err = d.stage.db.Counters(ctx); err != nil {
 		return c, fmt.Errorf("database counters: %w", err)
 	}
-	c.balancer, err = d.at.Requests(ctx)
+	if c.balancer, err = d.at.Requests(ctx); err != nil {
+		return c, err
+	}
+	c.lines, err = d.at.LogLines()
 	return c, err
 }
 
@@ -80,6 +84,7 @@ func minus(now, before count) record.Witness {
 	}
 	w := record.Witness{
 		DatabaseReads: d.Reads, BalancerTotal: gate.NotCounted, Connections: d.Connections, DatabaseOthers: d.Others,
+		LogLines: new(now.lines - before.lines),
 	}
 	if now.balancer >= 0 {
 		w.BalancerTotal = now.balancer - before.balancer
@@ -102,7 +107,10 @@ func (d *replicated) account(ctx context.Context) (account, error) {
 	}
 	d.stage.counted = now
 	a := &turnAccount{d: d}
-	a.begin.balancer, err = d.at.Requests(ctx)
+	if a.begin.balancer, err = d.at.Requests(ctx); err != nil {
+		return a, err
+	}
+	a.begin.lines, err = d.at.LogLines()
 	return a, err
 }
 
@@ -125,5 +133,9 @@ func (a *turnAccount) turn(ctx context.Context, cut bool) error {
 
 func (a *turnAccount) total(ctx context.Context) (record.Witness, error) {
 	requests, err := a.d.at.Requests(ctx)
-	return minus(count{a.sum, requests}, a.begin), err
+	if err != nil {
+		return record.Witness{}, err
+	}
+	lines, err := a.d.at.LogLines()
+	return minus(count{a.sum, requests, lines}, a.begin), err
 }

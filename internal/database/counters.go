@@ -263,8 +263,11 @@ var watched = map[string]bool{
 	"Handler_read_key": true, "Created_tmp_disk_tables": true, "Slow_queries": true,
 }
 
+// TargetConnections is the name of Status for the connections that targets have open.
+const TargetConnections = "target_connections"
+
 // Status reads figures for the series of each second, by their server names
-// in lower case. They are the server's, our own statements included.
+// in lower case, and how many connections the targets have open. They are the server's, our own statements included.
 func (s *Server) Status(ctx context.Context) (map[string]float64, error) {
 	values := map[string]float64{}
 	err := s.peek(ctx, func(c *sql.Conn) error {
@@ -272,6 +275,11 @@ func (s *Server) Status(ctx context.Context) (map[string]float64, error) {
 		for name, n := range figures {
 			values[strings.ToLower(name)] = float64(n)
 		}
+		if err != nil {
+			return err
+		}
+		n, err := s.countConnections(ctx, c)
+		values[TargetConnections] = float64(n)
 		return err
 	})
 	if err != nil {
@@ -283,12 +291,18 @@ func (s *Server) Status(ctx context.Context) (map[string]float64, error) {
 // ConnectionCount is how many connections others than us have open.
 func (s *Server) ConnectionCount(ctx context.Context) (int, error) {
 	var n int
-	err := s.peek(ctx, func(c *sql.Conn) error {
-		return c.QueryRowContext(ctx, `SELECT COUNT(*) FROM information_schema.PROCESSLIST
-			WHERE USER = ? AND ID <> CONNECTION_ID()`, s.access.User).Scan(&n)
+	err := s.peek(ctx, func(c *sql.Conn) (err error) {
+		n, err = s.countConnections(ctx, c)
+		return err
 	})
 	if err != nil {
 		return 0, fmt.Errorf("database: connections: %w", err)
 	}
 	return n, nil
+}
+
+func (s *Server) countConnections(ctx context.Context, c *sql.Conn) (n int, err error) {
+	err = c.QueryRowContext(ctx, `SELECT COUNT(*) FROM information_schema.PROCESSLIST
+		WHERE USER = ? AND ID <> CONNECTION_ID()`, s.access.User).Scan(&n)
+	return n, err
 }

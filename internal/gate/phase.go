@@ -17,6 +17,9 @@ import (
 type Phase struct {
 	record.Phase
 	host   Host
+	held   connections
+	// declared is what the target is declared to do; nil: not known.
+	declared *record.Declared
 	agents map[int]*agent
 	levels *Levels
 }
@@ -45,7 +48,12 @@ func (p *Phase) Load(from int, w stats.Window) {
 }
 
 // Series adds a line of series.jsonl.
-func (p *Phase) Series(s record.Series) { p.host.Add(s) }
+func (p *Phase) Series(s record.Series) {
+	p.host.Add(s)
+	if p.declared != nil {
+		p.held.add(s, p.declared.Together)
+	}
+}
 
 func sending(p record.Phase) time.Duration { return time.Duration(p.DurationS * float64(time.Second)) }
 
@@ -73,7 +81,7 @@ func (p *Phase) Judge(rest *record.Baseline) Judgement {
 	sum := p.Totals()
 	found := p.disturbances(rest)
 	j := Judgement{Reasons: slices.Concat(exact(sum), Witness(sum.Books, sum.Unwritten, p.Witness.DatabaseReads, p.Witness.BalancerTotal),
-		littlesLaw(sum), answered(sum), p.steady())}
+		p.otherwise(sum), littlesLaw(sum), answered(sum), p.steady())}
 	for _, f := range found {
 		reason := record.Reason{Code: record.CodeDisturbedHost, Text: f.text}
 		if f.refuse {

@@ -14,6 +14,7 @@ func Replay(t record.Trial, loads iter.Seq2[record.Load, error], series iter.Seq
 	phases := map[int]*Phase{}
 	for _, p := range t.Phases {
 		phases[p.Number] = NewPhase(p)
+		phases[p.Number].Declare(t.Declared)
 	}
 	for line, err := range loads {
 		if err != nil {
@@ -56,7 +57,7 @@ func Baseline(run record.Run, began time.Time) *record.Baseline {
 // Decides tells whether the reasons of a code are computed here from the record.
 func Decides(code string) bool {
 	switch code {
-	case record.CodeBooks, record.CodeWitness, record.CodeLittlesLaw, record.CodeWrongAnswers, record.CodeNotSteady,
+	case record.CodeBooks, record.CodeWitness, record.CodeDeclared, record.CodeLittlesLaw, record.CodeWrongAnswers, record.CodeNotSteady,
 		record.CodeGeneratorLimited, record.CodeDisturbedHost:
 		return true
 	}

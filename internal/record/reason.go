@@ -15,11 +15,13 @@ const (
 	CodeContract         = "contract"          // checks of the contract failed before or after the load
 	CodeNoAnswer         = "no-answer"         // a running server gave no answer at all
 	CodeNotReady         = "not-ready"         // the target could not be started
+	CodeConnections      = "connections"       // after its start the target held more database connections than the plan gives it
 	CodeNoOverlap        = "no-overlap"        // workers could not show two statements running at once
 	CodeWorkerGone       = "worker-gone"       // a worker ended during the load
 	CodeAgentLost        = "agent-lost"        // an agent fell silent or ended
 	CodeBooks            = "books"             // gate: the agents' counts do not add up
 	CodeWitness          = "witness"           // gate: database or balancer counted something else than the agents
+	CodeDeclared         = "declared"          // gate: the target did otherwise than its recipe declares
 	CodeLittlesLaw       = "littles-law"       // gate: the times recorded of requests are not those they spent in flight
 	CodeWrongAnswers     = "wrong-answers"     // gate: too many requests were not answered correctly
 	CodeNotSteady        = "not-steady"        // gate: the level changed during the phase by more than noise explains

@@ -206,12 +206,25 @@ type Trial struct {
 	Ended    time.Time  `json:"ended"`
 	Nonce    string     `json:"nonce,omitempty"`
 	Replicas []Replica  `json:"replicas"`
+	Declared *Declared  `json:"declared,omitempty"` // of a target that was deployed
 	Phases   []Phase    `json:"phases"`
 	Checks   []Check    `json:"checks"`   // of the contract: before and after
 	Commands []string   `json:"commands"` // every process started, as a shell line without secrets
 	Timeline []Step     `json:"timeline"` // where the wall time went
 	Files    []FileSeal `json:"files"`
 }
+
+// Declared is what a recipe and the plan say of a target, as far as it is measured.
+type Declared struct {
+	Connections int     `json:"connections"`          // to the database, of all replicas together: at most so many
+	Together    int     `json:"connections_together"` // the same of all targets that are up at once
+	Protocol    string  `json:"protocol"`             // text or prepared
+	AccessLog   bool    `json:"access_log"`
+	KeepAliveS  float64 `json:"keepalive_s"` // for which the server leaves an idle connection open, at least
+}
+
+// TargetConnections is the name of a value of the database's samples: the connections that targets have open.
+const TargetConnections = "target_connections"
 
 // Step is a stretch of a trial's wall time.
 type Step struct {
@@ -302,6 +315,7 @@ type Witness struct {
 	DatabaseOthers map[string]int64 `json:"database_others,omitempty"` // other statements, such as begin, rollback, set
 	BalancerTotal  int64            `json:"balancer_requests"`         // our own status requests taken off; -1 where there is no balancer that counts
 	Connections    int64            `json:"database_connections"`      // opened in the phase; -1 where there is no database
+	LogLines       *int64           `json:"log_lines,omitempty"`       // that the replicas wrote to their logs in the phase; nil: not counted
 }
 
 // Check is one check of the contract.

@@ -102,7 +102,7 @@ type Deployment struct {
 	LogDir   string
 }
 
-// Deployed is one target that was started. Only Requests and CountConnections
+// Deployed is one target that was started. Only Requests, LogLines and CountConnections
 // may be called while another method runs.
 type Deployed interface {
 	// URLs are where requests go: the balancer's, or those of the replicas.
@@ -111,6 +111,8 @@ type Deployed interface {
 	Replicas() []record.Replica
 	// Requests is how many requests the balancer has taken, or -1 where nothing counts.
 	Requests(ctx context.Context) (int64, error)
+	// LogLines is how many lines the replicas have written to their logs since the start.
+	LogLines() (int64, error)
 	// CountConnections notes in Replicas how many client connections each worker holds now.
 	CountConnections() error
 	// Freeze holds every process of the replicas still until Thaw; ErrNoFreezing where that cannot be had.

@@ -1,0 +1,95 @@
+package gate
+
+import (
+	"fmt"
+	"time"
+
+	"bakeoff/internal/record"
+	"bakeoff/internal/stats"
+)
+
+const (
+	// lasting is how long more connections than declared must be open to count: a second, less the unrest of samples.
+	lasting = 900 * time.Millisecond
+	// closingShare bounds what is taken for connections that are just closing, as a part of the declared ones.
+	closingShare = 2
+	// fewLines and lineShare are how many lines a log that is off may get in a phase: warnings, not accesses.
+	fewLines  = 5
+	lineShare = 100
+)
+
+// Kinds of protocol, as recipes declare them.
+const (
+	textProtocol     = "text"
+	preparedProtocol = "prepared"
+)
+
+// connections follows the database connections of targets over a phase's samples.
+type connections struct {
+	most   int       // the greatest excess that lasted
+	high   int       // of the excess under way
+	from   time.Time // when it was first seen; zero: there is none
+	opened float64   // by everybody until the last sample; 0: not known
+}
+
+// add takes a sample. Targets that open a connection for each request have some that are just closing: as many as were
+// opened since the last sample stand on top of the declared ones, but never more than half of those.
+func (c *connections) add(s record.Series, declared int) {
+	n, counted := s.Values[record.TargetConnections]
+	if s.Tier != "database" || !counted {
+		return
+	}
+	closing := 0
+	if c.opened > 0 {
+		closing = min(int(s.Values["connections"]-c.opened), declared/closingShare)
+	}
+	c.opened = s.Values["connections"]
+	if int(n) <= declared+max(0, closing) {
+		c.high, c.from = 0, time.Time{}
+		return
+	}
+	if c.from.IsZero() {
+		c.from = s.At
+	}
+	if c.high = max(c.high, int(n)); s.At.Sub(c.from) >= lasting {
+		c.most = max(c.most, c.high)
+	}
+}
+
+// Declare says what the target is declared to do, before the phase's first sample; nil: nothing is known.
+func (p *Phase) Declare(d *record.Declared) { p.declared = d }
+
+// otherwise refuses a phase in which the target did otherwise than its recipe declares. Database connections of
+// the warm-up are let be: pools are still filling up and requests of the check are still closing.
+func (p *Phase) otherwise(sum stats.Totals) []record.Reason {
+	d := p.declared
+	if d == nil {
+		return nil
+	}
+	var out []record.Reason
+	say := func(format string, args ...any) {
+		out = append(out, record.Reason{Code: record.CodeDeclared, Text: fmt.Sprintf(format, args...)})
+	}
+	if p.held.most > 0 && !p.Warmup {
+		say("database connections: %d were open, %d are declared (replicas x workers x pool)", p.held.most, d.Together)
+	}
+	if text := protocol(d.Protocol, p.Witness.DatabaseReads, p.Witness.DatabaseOthers["stmt_execute"]); text != "" {
+		say("%s", text)
+	}
+	if lines := p.Witness.LogLines; lines != nil && !d.AccessLog && *lines > max(fewLines, sum.Books.Answered()/lineShare) {
+		say("access log: off is declared, and %d lines were written for %d answers", *lines, sum.Books.Answered())
+	}
+	return out
+}
+
+// protocol says how executions of prepared statements contradict a declared protocol, or "". With prepared statements
+// each read is one; in the text protocol there is none.
+func protocol(declared string, reads, executed int64) string {
+	switch {
+	case declared == preparedProtocol && reads > 0 && executed != reads:
+		return fmt.Sprintf("protocol: prepared is declared, and %d of %d reads were executions of prepared statements", executed, reads)
+	case declared == textProtocol && executed > 0:
+		return fmt.Sprintf("protocol: text is declared, and %d prepared statements were executed for %d reads", executed, reads)
+	}
+	return ""
+}
