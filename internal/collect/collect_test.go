@@ -128,12 +128,15 @@ func TestConnectionsCountsOnlyTheServersSide(t *testing.T) {
 			c.Close()
 		}
 	}()
-	got, err := Connections(listener.Addr().(*net.TCPAddr).Port, []int{os.Getpid(), 1 << 30})
+	got, err := Connections(listener.Addr().(*net.TCPAddr).Port, []int{os.Getpid(), 1 << 30}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got[os.Getpid()] != want {
 		t.Errorf("this process holds %d connections, want %d (the clients' ends are not counted)", got[os.Getpid()], want)
+	}
+	if got, err = Connections(listener.Addr().(*net.TCPAddr).Port, []int{os.Getpid()}, os.Getpid()); err != nil || got[os.Getpid()] != 0 {
+		t.Errorf("%d connections that the watcher opened are counted, %v", got[os.Getpid()], err)
 	}
 	if slices.Contains([]int{1}, got[1<<30]) {
 		t.Errorf("a process that is not there holds connections")

@@ -8,9 +8,9 @@ import (
 
 // Connections counts the established TCP connections to the local port that
 // each of the processes holds: how clients landed on workers that share one
-// listening socket. Those from this process itself, which only watches, are left out.
-func Connections(port int, pids []int) (map[int]int, error) {
-	inodes, err := establishedOn(port)
+// listening socket. Those that watcher has opened, a process that sends no load, are left out; 0: there is none.
+func Connections(port int, pids []int, watcher int) (map[int]int, error) {
+	inodes, err := establishedOn(port, watcher)
 	if err != nil {
 		return nil, err
 	}
@@ -48,11 +48,11 @@ func links(pid int) []string {
 
 // establishedOn returns the sockets of established connections whose local
 // port is port, named as in /proc/PID/fd.
-func establishedOn(port int) (map[string]bool, error) {
+func establishedOn(port, watcher int) (map[string]bool, error) {
 	out := map[string]bool{}
 	suffix := fmt.Sprintf(":%04X", port)
 	own := map[string]bool{}
-	for _, link := range links(os.Getpid()) {
+	for _, link := range links(watcher) {
 		own[link] = true
 	}
 	type pair struct{ local, remote string }

@@ -245,7 +245,7 @@ func (d *deployed) CountConnections() error {
 			worker := &d.records[i].Workers[w]
 			pids[worker.PID] = worker
 		}
-		counts, err := collect.Connections(number, slices.Collect(maps.Keys(pids)))
+		counts, err := collect.Connections(number, slices.Collect(maps.Keys(pids)), os.Getpid())
 		if err != nil {
 			return err
 		}
