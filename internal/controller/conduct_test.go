@@ -132,8 +132,10 @@ func TestReasonsOfTrials(t *testing.T) {
 		{"wrong after", act{fails: after}, record.CodeContract, "1 of 1 checks failed after the load"},
 		{"worker gone", act{intact: errFaked}, record.CodeWorkerGone, "phase warmup: faked"},
 		{"not stopped", act{stop: errFaked}, record.CodeNotStopped, "faked"},
-		{"agent lost", phases(func(p *phaseFaked) { p.lost = []fleet.Lost{{Agent: 1, Why: "silent for 2s"}} }),
-			record.CodeAgentLost, "agent 1 in phase closed: silent for 2s"},
+		{
+			"agent lost", phases(func(p *phaseFaked) { p.lost = []fleet.Lost{{Agent: 1, Why: "silent for 2s"}} }),
+			record.CodeAgentLost, "agent 1 in phase closed: silent for 2s",
+		},
 		{"books", phases(func(p *phaseFaked) { p.books.OK-- }), record.CodeBooks, "phase closed"},
 		{"statements", phases(func(p *phaseFaked) { p.reads++ }), record.CodeWitness, "the database counted 1001"},
 		{"a balancer's count", phases(func(p *phaseFaked) { p.requests-- }), record.CodeWitness, "the balancer counted 999"},
@@ -234,7 +236,8 @@ func TestDisturbedHost(t *testing.T) {
 		"the host":          {nil, between(phase, phase+10*time.Second, 0.1), nil, false, false, []string{"1-1-flask invalid disturbed-host", "1-2-flask valid"}, 0, "phase closed: the host of this virtual machine took 9.9 %"},
 		"late, with the host's help": {
 			nil, between(phase, phase+10*time.Second, 0.1), late, false, false,
-			[]string{"1-1-flask invalid disturbed-host,disturbed-host", "1-2-flask valid"}, 0, "phase closed: the host of this virtual machine took 9.9 %",
+			[]string{"1-1-flask invalid disturbed-host,disturbed-host", "1-2-flask valid"},
+			0, "phase closed: the host of this virtual machine took 9.9 %",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -439,20 +442,23 @@ func TestRunEnds(t *testing.T) {
 		},
 		"the table changed": {
 			func(w *world, _ *Options) { w.ended = "0000" },
-			[]string{"1-1-flask valid", "2-1-flask valid"}, "the table changed during the run: its digest is 0000", nil,
+			[]string{"1-1-flask valid", "2-1-flask valid"},
+			"the table changed during the run: its digest is 0000", nil,
 		},
 		"the fill is not the rows": {
 			func(w *world, _ *Options) { w.filled = "1111" }, nil, "the digest of the table is 1111, that of the rows", nil,
 		},
 		"the check cannot be made": {
 			func(w *world, _ *Options) { w.script["flask"] = []act{{check: errFaked}} },
-			[]string{"1-1-flask aborted run-ended"}, "faked", errFaked,
+			[]string{"1-1-flask aborted run-ended"},
+			"faked", errFaked,
 		},
 		"the load fails": {
 			func(w *world, _ *Options) {
 				w.script["flask"] = []act{{phase: func(p *phaseFaked) { p.err = errFaked }}}
 			},
-			[]string{"1-1-flask aborted run-ended"}, "phase warmup: faked", errFaked,
+			[]string{"1-1-flask aborted run-ended"},
+			"phase warmup: faked", errFaked,
 		},
 		"no agents": {
 			func(_ *world, o *Options) {
@@ -461,7 +467,8 @@ func TestRunEnds(t *testing.T) {
 		},
 		"it takes too long": {
 			func(_ *world, o *Options) { o.MaxTime = 30 * time.Second },
-			[]string{"1-1-flask valid", "2-1-flask aborted interrupted"}, "the run took longer than --max-time 30s", nil,
+			[]string{"1-1-flask valid", "2-1-flask aborted interrupted"},
+			"the run took longer than --max-time 30s", nil,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

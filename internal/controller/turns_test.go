@@ -241,10 +241,16 @@ func TestTurnsEndEarly(t *testing.T) {
 		trials []string
 		words  []string
 	}{
-		"an agent is lost": {nth(7, func(p *phaseFaked) { p.lost = []fleet.Lost{{Agent: 1, Why: "silent for 2s"}} }), 0,
-			[]string{"1 fastapi agent-lost", "1 flask agent-lost", "2 fastapi", "2 flask"}, nil},
-		"the load fails": {nth(7, func(p *phaseFaked) { p.err = errFaked }), 0,
-			[]string{"1 fastapi run-ended", "1 flask run-ended"}, []string{"phase closed: faked"}},
+		"an agent is lost": {
+			nth(7, func(p *phaseFaked) { p.lost = []fleet.Lost{{Agent: 1, Why: "silent for 2s"}} }), 0,
+			[]string{"1 fastapi agent-lost", "1 flask agent-lost", "2 fastapi", "2 flask"},
+			nil,
+		},
+		"the load fails": {
+			nth(7, func(p *phaseFaked) { p.err = errFaked }), 0,
+			[]string{"1 fastapi run-ended", "1 flask run-ended"},
+			[]string{"phase closed: faked"},
+		},
 		"the time is over": {act{}, 30 * time.Second, []string{"1 fastapi interrupted", "1 flask interrupted"}, []string{"--max-time 30s"}},
 		"freezing fails":   {act{still: errFaked}, 0, []string{"1 fastapi run-ended", "1 flask run-ended"}, []string{"faked"}},
 	} {

@@ -16,12 +16,12 @@ import (
 // account of it, what the agents and the samplers wrote, and what the witnesses counted.
 type Phase struct {
 	record.Phase
-	host   Host
-	held   connections
+	host Host
+	held connections
 	// declared is what the target is declared to do; nil: not known.
 	declared *record.Declared
-	agents map[int]*agent
-	levels *Levels
+	agents   map[int]*agent
+	levels   *Levels
 }
 
 // agent is one agent in the phase.

@@ -36,10 +36,16 @@ func TestSettling(t *testing.T) {
 			at := 3 + rng.IntN(SettlingWindows-5)
 			return quiet(func(i int) float64 { return map[bool]float64{true: 0.1}[i >= at] })()
 		}, [2]int{each * 95 / 100, each}, [2]int{0, each * 5 / 100}},
-		{"a sawtooth of 10 % up and down", quiet(func(i int) float64 { return 0.2*float64(i%10)/9 - 0.1 }),
-			[2]int{each * 95 / 100, each}, [2]int{0, each * 5 / 100}},
-		{"a rented machine", func() []float64 { return noisy(rng, SettlingWindows, 0.15, 0.7) },
-			[2]int{0, each * 10 / 200}, [2]int{0, each * 10 / 200}},
+		{
+			"a sawtooth of 10 % up and down", quiet(func(i int) float64 { return 0.2*float64(i%10)/9 - 0.1 }),
+			[2]int{each * 95 / 100, each},
+			[2]int{0, each * 5 / 100},
+		},
+		{
+			"a rented machine", func() []float64 { return noisy(rng, SettlingWindows, 0.15, 0.7) },
+			[2]int{0, each * 10 / 200},
+			[2]int{0, each * 10 / 200},
+		},
 		{"a rented machine that gets three times as fast", func() []float64 {
 			out := noisy(rng, SettlingWindows, 0.15, 0.7)
 			for i := range out {
