@@ -195,25 +195,47 @@ func schemaCommand(env Env) *cobra.Command {
 }
 
 func cleanCommand(env Env) *cobra.Command {
-	return &cobra.Command{
+	var cached bool
+	cmd := &cobra.Command{
 		Use: "clean", Short: "end what killed runs left behind", Args: noArgs,
+		Long: `clean ends the processes of runs that were killed together with their guard, and
+removes their temporary folders. With --cache it also removes prepared targets that no run
+uses, and filled tables; the next run makes them again.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cache, err := cacheDir(env)
 			if err != nil {
 				return err
 			}
-			swept, err := local.Sweep(cmd.Context(), filepath.Join(cache, "state"))
-			if err != nil {
+			if err := clean(cmd.Context(), env, cache); err != nil || !cached {
 				return err
 			}
-			folders, err := machine.Sweep()
-			if err != nil {
-				return err
-			}
-			printSwept(env.Stdout, swept, folders)
-			return nil
+			return cleanCache(env.Stdout, cache)
 		},
 	}
+	cmd.Flags().BoolVar(&cached, "cache", false, "remove prepared targets and filled tables, too")
+	return cmd
+}
+
+func clean(ctx context.Context, env Env, cache string) error {
+	swept, err := local.Sweep(ctx, filepath.Join(cache, "state"))
+	if err != nil {
+		return err
+	}
+	folders, err := machine.Sweep()
+	if err != nil {
+		return err
+	}
+	printSwept(env.Stdout, swept, folders)
+	return nil
+}
+
+func cleanCache(w io.Writer, cache string) error {
+	cleaned, err := machine.CleanCache(cache)
+	for _, dir := range cleaned.InUse {
+		fmt.Fprintf(w, "left alone, in use: %s\n", dir)
+	}
+	fmt.Fprintf(w, "%d MB removed from %s\n", cleaned.Bytes/1_000_000, cache)
+	return err
 }
 
 func printSwept(w io.Writer, swept local.Swept, folders []string) {

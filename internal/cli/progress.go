@@ -25,6 +25,7 @@ type progress struct {
 	mu      sync.Mutex
 	current record.Progress
 	since   time.Time
+	printed time.Time // when the last line was, elsewhere than on a terminal
 	done    chan struct{}
 	stopped chan struct{}
 }
@@ -41,6 +42,9 @@ func newProgress(w io.Writer, now func() time.Time) *progress {
 // show prints what happens now.
 func (p *progress) show(e record.Progress) { p.showAt(e, p.now()) }
 
+// passingEvery is how often passing texts become a line elsewhere than on a terminal.
+const passingEvery = 10 * time.Second
+
 // showAt prints what happened at a time.
 func (p *progress) showAt(e record.Progress, at time.Time) {
 	p.mu.Lock()
@@ -56,8 +60,9 @@ func (p *progress) showAt(e record.Progress, at time.Time) {
 		p.current = record.Progress{}
 	case p.terminal:
 		p.draw()
-	default:
+	case !e.Passing || at.Sub(p.printed) >= passingEvery:
 		fmt.Fprintln(p.w, line)
+		p.printed = at
 	}
 }
 

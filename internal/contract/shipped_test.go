@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -44,10 +43,11 @@ func (b *bench) testShipped(t *testing.T, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var log strings.Builder
-	prepared, err := target.Prepare(t.Context(), recipe, filepath.Join(cache, "bakeoff", "targets"), &log)
+	prepared, err := target.Prepare(t.Context(), recipe, target.Preparation{
+		CacheDir: filepath.Join(cache, "bakeoff", "targets"), Platform: b.platform,
+	})
 	if err != nil {
-		t.Fatalf("%v\n%s", err, log.String())
+		t.Fatal(err)
 	}
 	replicas, front := b.deploy(t, prepared, name)
 

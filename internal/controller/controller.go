@@ -105,7 +105,9 @@ func (o *Options) tell(e Event) {
 // be written any more, the next line of it does.
 func alsoRecorded(w *record.Writer, progress func(Event)) func(Event) {
 	return func(e Event) {
-		_ = w.Progress(e)
+		if !e.Passing {
+			_ = w.Progress(e)
+		}
 		if progress != nil {
 			progress(e)
 		}

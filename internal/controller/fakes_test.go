@@ -134,7 +134,7 @@ func (w *world) Missing(context.Context, *plan.Plan, []*target.Recipe) ([]target
 	return w.lacking, nil
 }
 
-func (w *world) Prepare(_ context.Context, r *target.Recipe) (*target.Prepared, error) {
+func (w *world) Prepare(_ context.Context, r *target.Recipe, _ func(string, bool)) (*target.Prepared, error) {
 	return &target.Prepared{Recipe: r, Digest: w.digest}, nil
 }
 

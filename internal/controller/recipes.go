@@ -49,7 +49,8 @@ func (o *Options) prepare(ctx context.Context) ([]*entrant, error) {
 		key := t.Recipe + "/" + t.Variant
 		if done[key] == nil {
 			o.tell(Event{Text: "preparing " + key})
-			if done[key], err = o.Venue.Prepare(ctx, e.recipe); err != nil {
+			say := func(text string, passing bool) { o.tell(Event{Text: text, Passing: passing}) }
+			if done[key], err = o.Venue.Prepare(ctx, e.recipe, say); err != nil {
 				return nil, err
 			}
 		}

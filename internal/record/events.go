@@ -53,6 +53,8 @@ type Progress struct {
 	// nothing stands before them.
 	Lasting  bool `json:"lasting,omitempty"`
 	Verbatim bool `json:"verbatim,omitempty"`
+	// Passing texts are replaced by the next one within seconds; they are not recorded.
+	Passing bool `json:"-"`
 	// Expect is how long the step is expected to last; 0 when unknown.
 	Expect time.Duration `json:"expect_ns,omitempty"`
 }

@@ -3,6 +3,7 @@ package target
 import (
 	"fmt"
 	"maps"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -46,11 +47,12 @@ type checker struct {
 	doc      *strictyaml.Document
 	tools    []string // that are there once the recipe is prepared
 	optional []string // that may be there
+	files    map[string]string
 }
 
 // check adds every mistake in s to doc; folder is the name that the recipe must have, or empty.
-func check(doc *strictyaml.Document, folder string, s *spec) {
-	c := &checker{doc: doc}
+func check(doc *strictyaml.Document, folder string, s *spec, files map[string]string) {
+	c := &checker{doc: doc, files: files}
 	c.required("name", s.Name)
 	switch {
 	case s.Name == "":
@@ -277,10 +279,27 @@ func (c *checker) prepare(p prepareSpec) {
 			names = append(names, s.If)
 		}
 		c.argv(at+".run", s.Run, names)
+		for j, pattern := range s.Inputs {
+			c.input(fmt.Sprintf("%s.inputs[%d]", at, j), pattern)
+		}
 		for key, tool := range map[string]string{"if": s.If, "unless": s.Unless} {
 			if tool != "" && !slices.Contains(c.optional, tool) {
 				c.doc.Errorf(at+"."+key, strictyaml.Suggest(tool, c.optional), "%q is no optional tool of needs", tool)
 			}
 		}
 	}
+}
+
+// input wants a pattern that names something.
+func (c *checker) input(at, pattern string) {
+	if _, err := path.Match(pattern, ""); err != nil {
+		c.doc.Errorf(at, "", "%q is no pattern", pattern)
+		return
+	}
+	for name := range c.files {
+		if covers(pattern, name) {
+			return
+		}
+	}
+	c.doc.Errorf(at, strictyaml.Suggest(pattern, slices.Sorted(maps.Keys(c.files))), "the folder holds nothing of the name %q", pattern)
 }

@@ -5,8 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 )
 
@@ -36,24 +34,22 @@ func eachFile(fsys fs.FS, f func(name string, data []byte) error) error {
 	})
 }
 
-// digestOf is the SHA-256 of all names, lengths and contents.
-func digestOf(fsys fs.FS) (string, error) {
-	sum := sha256.New()
-	err := eachFile(fsys, func(name string, data []byte) error {
+// mostBytes bounds a recipe's folder: what is larger holds data, or something that was built in it.
+const mostBytes = 64 << 20
+
+// digestOf is the SHA-256 of all names, lengths and contents, and that of each file alone.
+func digestOf(fsys fs.FS) (digest string, contents map[string]string, err error) {
+	sum, total, contents := sha256.New(), 0, map[string]string{}
+	err = eachFile(fsys, func(name string, data []byte) error {
+		if total += len(data); total > mostBytes {
+			return fmt.Errorf("%s: the folder holds more than %d MiB up to here: a target is sources and lock files (names that begin with . or _ and node_modules do not count)",
+				name, mostBytes>>20)
+		}
 		fmt.Fprintf(sum, "%d %s %d\n", len(name), name, len(data))
 		sum.Write(data)
+		alone := sha256.Sum256(data)
+		contents[name] = hex.EncodeToString(alone[:])
 		return nil
 	})
-	return hex.EncodeToString(sum.Sum(nil)), err
-}
-
-// copyTo writes the folder below dir, for the user alone.
-func copyTo(fsys fs.FS, dir string) error {
-	return eachFile(fsys, func(name string, data []byte) error {
-		to := filepath.Join(dir, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
-			return err
-		}
-		return os.WriteFile(to, data, 0o600)
-	})
+	return hex.EncodeToString(sum.Sum(nil)), contents, err
 }

@@ -1,22 +1,19 @@
 package target
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
+	"bakeoff/internal/platform"
 	"bakeoff/internal/shell"
+	"bakeoff/internal/show"
 )
 
 // Names inside a prepared folder.
@@ -24,18 +21,38 @@ const (
 	recipeDir  = "recipe" // copy of the target's folder
 	buildDir   = "build"  // what the steps made
 	doneFile   = "done.json"
-	prepareLog = "prepare.log"
+	prepareLog = "prepare.log" // what all steps printed
+	stepLog    = "step.log"    // what the step under way prints
 )
 
-// Prepared is a recipe ready to be started.
+// Prepared is a recipe ready to be started. Its folder is held for this process until that ends.
 type Prepared struct {
 	Recipe   *Recipe
 	Dir      string            // absolute
 	Digest   string            // of the recipe's folder
 	Versions map[string]string // package to version
 	Cached   bool              // nothing had to be done
+	Kept     int               // leading steps that were not run again
 
-	tools map[string]string
+	tools   map[string]string
+	held    *os.File // keeps others from preparing another content here
+	options Preparation
+}
+
+// Preparation says where and by what a recipe is prepared.
+type Preparation struct {
+	CacheDir string
+	// Platform runs the steps: whatever they start ends with it.
+	Platform platform.Platform
+	// Progress, where there is one, is called when a step begins, and with passing set about once a
+	// second with the last line that it printed. Calls come from one goroutine.
+	Progress func(text string, passing bool)
+}
+
+func (o Preparation) tell(passing bool, format string, args ...any) {
+	if o.Progress != nil {
+		o.Progress(fmt.Sprintf(format, args...), passing)
+	}
 }
 
 // done is the marker written last: what was prepared, with which tools.
@@ -46,74 +63,80 @@ type done struct {
 	Seconds  float64           `json:"seconds"`
 }
 
-// Prepare copies the recipe's folder to cacheDir/<name>-<digest> and runs its
-// steps there, unless that was done before with the same content and the same
-// tools; all variants share it. A preparation that was interrupted is done again from
-// nothing, and of two at once the second waits for the first. What the steps
-// print goes to log and to prepare.log in the folder.
-func Prepare(ctx context.Context, r *Recipe, cacheDir string, log io.Writer) (*Prepared, error) {
-	p, err := prepare(ctx, r, cacheDir, log)
+// Prepare copies the recipe's folder into the cache and runs its steps there,
+// unless that was done before with the same content and the same tools; all variants share it.
+// After an edit, or a step that failed, only the steps are run whose inputs have changed, and
+// those after them; see steps. Of two preparations of one name at once the second waits for the
+// first. A folder that a living process has prepared for itself is left as it is.
+func Prepare(ctx context.Context, r *Recipe, o Preparation) (*Prepared, error) {
+	p, err := prepare(ctx, r, o)
 	if err != nil {
 		return nil, fmt.Errorf("target: prepare %s: %w", r.Name, err)
 	}
 	return p, nil
 }
 
-func prepare(ctx context.Context, r *Recipe, cacheDir string, log io.Writer) (*Prepared, error) {
+func prepare(ctx context.Context, r *Recipe, o Preparation) (*Prepared, error) {
 	tools, err := r.require(ctx)
 	if err != nil {
 		return nil, err
 	}
-	cacheDir, err = filepath.Abs(cacheDir)
+	cacheDir, err := filepath.Abs(o.CacheDir)
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(cacheDir, 0o700); err != nil {
+	home := filepath.Join(cacheDir, r.Name)
+	if err := os.MkdirAll(home, 0o700); err != nil {
 		return nil, err
 	}
-	dir := filepath.Join(cacheDir, r.Name+"-"+r.digest[:12])
-	unlock, err := lock(ctx, dir+".lock", log)
+	lock, err := lockName(ctx, home, func(text string) { o.tell(false, "%s", text) })
 	if err != nil {
 		return nil, err
 	}
-	defer unlock()
-	p := &Prepared{Recipe: r, Dir: dir, Digest: r.digest, tools: tools}
-	if marker, err := readDone(dir); err == nil && marker.fits(r.digest, tools) {
-		p.Versions, p.Cached = marker.Versions, true
-		return p, nil
+	defer lock.Close()
+	p := &Prepared{Recipe: r, Digest: r.digest, tools: tools, options: o}
+	kept, err := p.place(home)
+	if err == nil && !p.Cached {
+		err = p.build(ctx, kept)
 	}
-	return p, p.build(ctx, log)
+	if err == nil {
+		err = share(p.held)
+	}
+	if err != nil && p.held != nil {
+		p.held.Close()
+	}
+	return p, err
 }
 
-// build fills the folder from nothing and writes the marker.
-func (p *Prepared) build(ctx context.Context, log io.Writer) error {
+// build makes the folder what the recipe says, beginning with the steps that are kept, and writes the marker.
+func (p *Prepared) build(ctx context.Context, keep int) error {
 	began := time.Now()
-	if err := os.RemoveAll(p.Dir); err != nil {
+	steps := p.steps()
+	p.Kept = keep
+	if err := p.restore(keep); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Join(p.Dir, buildDir), 0o700); err != nil {
-		return err
+	if keep > 0 {
+		p.options.tell(false, "%s: %d of %s as before", p.Recipe.Name, keep, show.Plural(len(steps), "step"))
 	}
-	if err := copyTo(p.Recipe.files, filepath.Join(p.Dir, recipeDir)); err != nil {
-		return err
-	}
-	file, err := os.OpenFile(filepath.Join(p.Dir, prepareLog), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	both := io.MultiWriter(file, log)
-	for _, s := range p.Recipe.spec.Prepare.Steps {
-		if p.skips(s) {
+	copied := map[string]bool{}
+	for i, s := range steps {
+		if i < keep {
+			s.markInputs(copied)
 			continue
 		}
-		argv := expandAll(s.Run, p.values())
-		fmt.Fprintln(both, "$", shell.Line(argv))
-		if err := p.run(ctx, argv, both, both); err != nil {
-			return fmt.Errorf("%s: %w (log: %s)", filepath.Base(argv[0]), err, file.Name())
+		if err := p.copyInputs(s.inputs, copied); err != nil {
+			return err
+		}
+		if err := p.step(ctx, i, s, len(steps)); err != nil {
+			return err
 		}
 	}
-	if p.Versions, err = p.readVersions(ctx, both); err != nil {
+	if err := p.copyInputs(p.Recipe.names(), copied); err != nil {
+		return err
+	}
+	var err error
+	if p.Versions, err = p.readVersions(ctx); err != nil {
 		return fmt.Errorf("versions: %w", err)
 	}
 	return writeDone(p.Dir, done{
@@ -121,8 +144,27 @@ func (p *Prepared) build(ctx context.Context, log io.Writer) error {
 	})
 }
 
-func (p *Prepared) skips(s step) bool {
-	return s.If != "" && p.tools[s.If] == "" || s.Unless != "" && p.tools[s.Unless] != ""
+// step runs one step and, where a later edit may keep it, notes what the folder holds after it.
+func (p *Prepared) step(ctx context.Context, i int, s chained, of int) error {
+	argv := expandAll(s.argv, p.values())
+	what := fmt.Sprintf("%s: step %d of %d: %s", p.Recipe.Name, i+1, of, show.Clip(brief(argv), 60))
+	p.options.tell(false, "preparing %s", what)
+	if err := p.run(ctx, argv, what); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return fmt.Errorf("step %d of %d, %s: %w; it printed (all of it: %s):\n%s",
+			i+1, of, brief(argv), err, filepath.Join(p.Dir, prepareLog), lastLines(filepath.Join(p.Dir, stepLog)))
+	}
+	if !s.keepable {
+		return nil
+	}
+	return p.noteStep(i, s)
+}
+
+// brief is a command for people: without the folder of its program.
+func brief(argv []string) string {
+	return shell.Line(append([]string{filepath.Base(argv[0])}, argv[1:]...))
 }
 
 // values are the placeholders known while preparing.
@@ -151,39 +193,42 @@ func (p *Prepared) path() string {
 	return strings.Join(unique, string(filepath.ListSeparator))
 }
 
-func (p *Prepared) readVersions(ctx context.Context, log io.Writer) (map[string]string, error) {
-	var out bytes.Buffer
-	if err := p.run(ctx, expandAll(p.Recipe.spec.Versions, p.values()), &out, log); err != nil {
+func (p *Prepared) readVersions(ctx context.Context) (map[string]string, error) {
+	if err := p.run(ctx, expandAll(p.Recipe.spec.Versions, p.values()), p.Recipe.Name+": reading versions"); err != nil {
+		return nil, fmt.Errorf("%w; it printed:\n%s", err, lastLines(filepath.Join(p.Dir, stepLog)))
+	}
+	out, err := os.ReadFile(filepath.Join(p.Dir, stepLog))
+	if err != nil {
 		return nil, err
 	}
-	var versions map[string]string
-	if err := json.Unmarshal(out.Bytes(), &versions); err != nil {
-		return nil, fmt.Errorf("is no JSON object of strings: %w", err)
-	}
-	if len(versions) == 0 {
+	versions, err := lastObject(string(out))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("printed no JSON object of strings: %w", err)
+	case len(versions) == 0:
 		return nil, errors.New("names no package")
 	}
 	return versions, nil
 }
 
-// run runs one command of the preparation in the recipe's copy. It ends, with its
-// process group, when ctx ends, and when this process dies.
-func (p *Prepared) run(ctx context.Context, argv []string, stdout, stderr io.Writer) error {
-	// The death signal is tied to the thread that starts the child: keep it.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Dir = filepath.Join(p.Dir, recipeDir)
-	cmd.Env = p.prepareEnv()
-	cmd.Stdout, cmd.Stderr = stdout, stderr
-	cmd.SysProcAttr = childAttributes()
-	cmd.Cancel = func() error { return killGroup(cmd.Process.Pid) }
-	cmd.WaitDelay = 5 * time.Second
-	err := cmd.Run()
-	if ctx.Err() != nil {
-		return ctx.Err()
+// lastObject is the JSON object that ends a text: warnings of the tool may stand before it.
+func lastObject(text string) (map[string]string, error) {
+	err := errors.New("no line begins with {")
+	for at := 0; at < len(text); {
+		rest := text[at:]
+		if strings.HasPrefix(rest, "{") {
+			var versions map[string]string
+			if err = json.Unmarshal([]byte(rest), &versions); err == nil {
+				return versions, nil
+			}
+		}
+		next := strings.IndexByte(rest, '\n')
+		if next < 0 {
+			break
+		}
+		at += next + 1
 	}
-	return err
+	return nil, err
 }
 
 // inherited are the user's variables that every preparation gets; a recipe
@@ -273,31 +318,4 @@ func writeDone(dir string, d done) error {
 		return err
 	}
 	return os.Rename(temp.Name(), filepath.Join(dir, doneFile))
-}
-
-// lock takes the file lock at path, waiting for whoever holds it.
-func lock(ctx context.Context, path string, log io.Writer) (unlock func(), err error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	for said := false; ; said = true {
-		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return func() { file.Close() }, nil
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			file.Close()
-			return nil, fmt.Errorf("lock %s: %w", path, err)
-		}
-		if !said {
-			fmt.Fprintf(log, "waiting for another preparation, which holds %s\n", path)
-		}
-		select {
-		case <-ctx.Done():
-			file.Close()
-			return nil, ctx.Err()
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
 }

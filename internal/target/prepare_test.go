@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -52,6 +50,12 @@ keepalive: 75s
 	}
 }
 
+// into prepares in a cache folder, on a platform that ends with the test.
+func into(t *testing.T, cache string) target.Preparation {
+	t.Helper()
+	return target.Preparation{CacheDir: cache, Platform: openPlatform(t)}
+}
+
 // count is how often the script of count.sh ran.
 func count(t *testing.T, file string) int {
 	t.Helper()
@@ -67,24 +71,24 @@ func TestPrepareRunsOncePerContent(t *testing.T) {
 	t.Setenv("TINY_RUNS", runs)
 	t.Setenv("OTHER_SECRET", "not for the steps")
 	script := `echo ran >> "$TINY_RUNS"; test "$OTHER_SECRET" = "" && test "$PLACE" = "$1" && cat sub/data.txt > "$1/made"; test ! -e node_modules && test ! -e __pycache__`
-	first, err := target.Prepare(t.Context(), tiny(t, script, ""), cache, t.Output())
+	first, err := target.Prepare(t.Context(), tiny(t, script, ""), into(t, cache))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if made, err := os.ReadFile(filepath.Join(first.Dir, "build", "made")); err != nil || string(made) != "data" {
 		t.Errorf("the step made %q, %v", made, err)
 	}
-	if first.Cached || first.Versions["tiny"] != "1.0" || !strings.HasPrefix(filepath.Base(first.Dir), "tiny-"+first.Digest[:12]) {
+	if first.Cached || first.Versions["tiny"] != "1.0" || first.Dir != filepath.Join(cache, "tiny", "1") {
 		t.Errorf("first: %+v", first)
 	}
-	again, err := target.Prepare(t.Context(), tiny(t, script, ""), cache, t.Output())
+	again, err := target.Prepare(t.Context(), tiny(t, script, ""), into(t, cache))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !again.Cached || again.Dir != first.Dir || again.Versions["tiny"] != "1.0" || count(t, runs) != 1 {
 		t.Errorf("again: %+v, ran %d times", again, count(t, runs))
 	}
-	other, err := target.Prepare(t.Context(), tiny(t, script+"\n", ""), cache, t.Output())
+	other, err := target.Prepare(t.Context(), tiny(t, script+"\n", ""), into(t, cache))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +117,7 @@ func TestPrepareIsDoneAgainWithAnotherTool(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := target.Prepare(t.Context(), r, cache, t.Output())
+		p, err := target.Prepare(t.Context(), r, into(t, cache))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -129,7 +133,7 @@ func TestPrepareIsDoneAgainWithAnotherTool(t *testing.T) {
 		t.Fatal(err)
 	}
 	var missing *target.MissingError
-	if _, err := target.Prepare(t.Context(), r, cache, t.Output()); !errors.As(err, &missing) || !strings.Contains(err.Error(), "maker (package none)") {
+	if _, err := target.Prepare(t.Context(), r, into(t, cache)); !errors.As(err, &missing) || !strings.Contains(err.Error(), "maker (package none)") {
 		t.Errorf("without the tool: %v", err)
 	}
 }
@@ -139,12 +143,13 @@ func TestPrepareStartsOverAfterAFailure(t *testing.T) {
 	cache, flag := t.TempDir(), filepath.Join(t.TempDir(), "flag")
 	t.Setenv("TINY_FLAG", flag)
 	script := `test ! -e "$1/half" || exit 9; touch "$1/half"; echo words of the tool; test -e "$TINY_FLAG" || exit 3`
-	_, err := target.Prepare(t.Context(), tiny(t, script, ""), cache, t.Output())
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != 3 || !strings.Contains(err.Error(), "prepare.log") {
-		t.Fatalf("got %v, want exit status 3 and the log's name", err)
+	_, err := target.Prepare(t.Context(), tiny(t, script, ""), into(t, cache))
+	for _, want := range []string{"step 1 of 1, ", "exit status 3", "prepare.log", "words of the tool"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Fatalf("got %v, want %q in it", err, want)
+		}
 	}
-	logs, err := filepath.Glob(filepath.Join(cache, "tiny-*", "prepare.log"))
+	logs, err := filepath.Glob(filepath.Join(cache, "tiny", "1", "prepare.log"))
 	if err != nil || len(logs) != 1 {
 		t.Fatalf("logs: %v, %v", logs, err)
 	}
@@ -154,7 +159,7 @@ func TestPrepareStartsOverAfterAFailure(t *testing.T) {
 	if err := os.WriteFile(flag, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p, err := target.Prepare(t.Context(), tiny(t, script, ""), cache, t.Output())
+	p, err := target.Prepare(t.Context(), tiny(t, script, ""), into(t, cache))
 	if err != nil || p.Cached {
 		t.Fatalf("the second time: %+v, %v", p, err)
 	}
@@ -164,11 +169,12 @@ func TestPrepareEndsItsStepsWhenInterrupted(t *testing.T) {
 	cache, started := t.TempDir(), filepath.Join(t.TempDir(), "started")
 	t.Setenv("TINY_STARTED", started)
 	script := `sleep 1000 & echo $! > "$TINY_STARTED.tmp"; mv "$TINY_STARTED.tmp" "$TINY_STARTED"; wait`
+	o := into(t, cache)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() {
-		_, err := target.Prepare(ctx, tiny(t, script, ""), cache, io.Discard)
+		_, err := target.Prepare(ctx, tiny(t, script, ""), o)
 		ended <- err
 	}()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
@@ -192,7 +198,7 @@ func TestPrepareEndsItsStepsWhenInterrupted(t *testing.T) {
 			t.Fatalf("process %s of the step lives on", pid)
 		}
 	}
-	if found, _ := filepath.Glob(filepath.Join(cache, "tiny-*", "done.json")); len(found) != 0 {
+	if found, _ := filepath.Glob(filepath.Join(cache, "tiny", "*", "done.json")); len(found) != 0 {
 		t.Errorf("marked as done: %v", found)
 	}
 }
@@ -210,12 +216,12 @@ func alive(pid string) bool {
 func TestPrepareTwiceAtOnceRunsOnce(t *testing.T) {
 	cache, runs := t.TempDir(), filepath.Join(t.TempDir(), "runs")
 	t.Setenv("TINY_RUNS", runs)
-	r := tiny(t, `echo ran >> "$TINY_RUNS"; sleep 0.3`, "")
+	r, o := tiny(t, `echo ran >> "$TINY_RUNS"; sleep 0.3`, ""), into(t, cache)
 	var all sync.WaitGroup
 	fresh := make(chan bool, 4)
 	for range cap(fresh) {
 		all.Go(func() {
-			p, err := target.Prepare(t.Context(), r, cache, io.Discard)
+			p, err := target.Prepare(t.Context(), r, o)
 			if err != nil {
 				t.Error(err)
 				return
@@ -240,9 +246,10 @@ func TestPrepareWaitsNoLongerThanAsked(t *testing.T) {
 	cache, started := t.TempDir(), filepath.Join(t.TempDir(), "started")
 	t.Setenv("TINY_STARTED", started)
 	r := tiny(t, `touch "$TINY_STARTED"; sleep 1000`, "")
+	o := into(t, cache)
 	ctx, cancel := context.WithCancel(t.Context())
 	var holder sync.WaitGroup
-	holder.Go(func() { _, _ = target.Prepare(ctx, r, cache, io.Discard) })
+	holder.Go(func() { _, _ = target.Prepare(ctx, r, o) })
 	defer holder.Wait()
 	defer cancel()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
@@ -256,7 +263,8 @@ func TestPrepareWaitsNoLongerThanAsked(t *testing.T) {
 	short, end := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer end()
 	var log strings.Builder
-	if _, err := target.Prepare(short, r, cache, &log); !errors.Is(err, context.DeadlineExceeded) {
+	o.Progress = func(text string, _ bool) { log.WriteString(text) }
+	if _, err := target.Prepare(short, r, o); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, want %v", err, context.DeadlineExceeded)
 	}
 	if strings.Count(log.String(), "waiting for another preparation") != 1 {
@@ -265,6 +273,7 @@ func TestPrepareWaitsNoLongerThanAsked(t *testing.T) {
 }
 
 func TestVersionsMustBeAnObjectOfStrings(t *testing.T) {
+	o := into(t, t.TempDir())
 	for _, out := range []string{"", "{}", "[]", `{"a": 1}`, "nonsense"} {
 		files := tinyFiles("true", "")
 		text := strings.Replace(string(files["tiny/target.yaml"].Data), `echo '{\"tiny\": \"1.0\"}'`, fmt.Sprintf("echo '%s'", strings.ReplaceAll(out, `"`, `\"`)), 1)
@@ -273,7 +282,7 @@ func TestVersionsMustBeAnObjectOfStrings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if p, err := target.Prepare(t.Context(), r, t.TempDir(), io.Discard); err == nil || !strings.Contains(err.Error(), "versions") {
+		if p, err := target.Prepare(t.Context(), r, o); err == nil || !strings.Contains(err.Error(), "versions") {
 			t.Errorf("%q: got %+v, %v", out, p, err)
 		}
 	}

@@ -35,6 +35,8 @@ type Recipe struct {
 	changed map[string]string // environment the plan sets, over the recipe's
 	digest  string
 	files   fs.FS
+	// contents are the digests of the files, by name.
+	contents map[string]string
 }
 
 // spec is target.yaml.
@@ -83,6 +85,7 @@ type step struct {
 	Run    []string `yaml:"run"`
 	If     string   `yaml:"if"`     // only when this optional tool is there
 	Unless string   `yaml:"unless"` // only when it is not
+	Inputs []string `yaml:"inputs"` // files and folders that it reads, as patterns; without it all of them
 }
 
 type poolSpec struct {
@@ -179,9 +182,13 @@ func read(files fs.FS, where, name, variant string) (*Recipe, error) {
 	if err != nil {
 		return nil, err
 	}
+	digest, contents, err := digestOf(files)
+	if err != nil {
+		return nil, fmt.Errorf("target: %s: %w", where, err)
+	}
 	var s spec
 	doc.Decode(&s)
-	check(doc, name, &s)
+	check(doc, name, &s, contents)
 	if err := doc.Err(); err != nil {
 		return nil, err
 	}
@@ -190,14 +197,10 @@ func read(files fs.FS, where, name, variant string) (*Recipe, error) {
 			return nil, err
 		}
 	}
-	digest, err := digestOf(files)
-	if err != nil {
-		return nil, fmt.Errorf("target: %s: %w", where, err)
-	}
 	return &Recipe{
 		Name: s.Name, Variant: variant, Title: s.Title, Language: s.Language, Tags: s.Tags,
 		Protocol: expand(s.Protocol, s.Env), OverlapRequired: s.Overlap == "required",
-		spec: s, digest: digest, files: files,
+		spec: s, digest: digest, files: files, contents: contents,
 	}, nil
 }
 
@@ -296,6 +299,9 @@ func (r *Recipe) With(settings map[string]string) (*Recipe, error) {
 
 // Variants returns the names of the recipe's variants, sorted.
 func (r *Recipe) Variants() []string { return slices.Sorted(maps.Keys(r.spec.Variants)) }
+
+// names are the files of the folder, sorted.
+func (r *Recipe) names() []string { return slices.Sorted(maps.Keys(r.contents)) }
 
 // Digest is the SHA-256 of the recipe's folder in hexadecimal digits.
 func (r *Recipe) Digest() string { return r.digest }

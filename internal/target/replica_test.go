@@ -21,7 +21,7 @@ import (
 // launchFake returns how a fake of the given mode would be started.
 func launchFake(t *testing.T, p platform.Platform, mode string) target.Launch {
 	t.Helper()
-	prepared, err := target.Prepare(t.Context(), fakeRecipe(t), t.TempDir(), t.Output())
+	prepared, err := target.Prepare(t.Context(), fakeRecipe(t), target.Preparation{CacheDir: t.TempDir(), Platform: p})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -71,10 +71,11 @@ func (s *stage) launch(t *testing.T, name, variant string, workers int) target.L
 		t.Fatal(err)
 	}
 	began := time.Now()
-	var log strings.Builder
-	p, err := target.Prepare(t.Context(), shipped(t, name, variant), filepath.Join(cache, "bakeoff", "targets"), &log)
+	p, err := target.Prepare(t.Context(), shipped(t, name, variant), target.Preparation{
+		CacheDir: filepath.Join(cache, "bakeoff", "targets"), Platform: s.platform,
+	})
 	if err != nil {
-		t.Fatalf("%v\n%s", err, log.String())
+		t.Fatal(err)
 	}
 	if !p.Cached {
 		t.Logf("prepared in %.1f s: %v", time.Since(began).Seconds(), p.Versions)

@@ -30,8 +30,8 @@ type Venue interface {
 	Overhead() plan.Overhead
 	// Missing is what the venue lacks to run the plan with these recipes.
 	Missing(ctx context.Context, p *plan.Plan, recipes []*target.Recipe) ([]target.Need, error)
-	// Prepare readies a recipe, once for all its replicas.
-	Prepare(ctx context.Context, r *target.Recipe) (*target.Prepared, error)
+	// Prepare readies a recipe, once for all its replicas; progress is called as target.Preparation says.
+	Prepare(ctx context.Context, r *target.Recipe, progress func(text string, passing bool)) (*target.Prepared, error)
 	// Balancer describes what Deploy puts before the replicas.
 	Balancer(ctx context.Context, p *plan.Plan) (record.BalancerInfo, error)
 	// Database starts or opens the plan's database, not yet filled.

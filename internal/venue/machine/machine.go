@@ -8,8 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -103,21 +101,9 @@ func serverNeed(server string, err error) target.Need {
 	return need
 }
 
-// Prepare runs a recipe's preparation; what it prints goes to a log that is named when it fails.
-func (v *Venue) Prepare(ctx context.Context, r *target.Recipe) (*target.Prepared, error) {
-	if err := os.MkdirAll(v.CacheDir, 0o700); err != nil {
-		return nil, fmt.Errorf("prepare: %w", err)
-	}
-	log, err := os.CreateTemp(v.CacheDir, "prepare-"+r.Name+"-*.log")
-	if err != nil {
-		return nil, fmt.Errorf("prepare: %w", err)
-	}
-	prepared, err := target.Prepare(ctx, r, filepath.Join(v.CacheDir, "targets"), io.Writer(log))
-	err = errors.Join(err, log.Close())
-	if err != nil && ctx.Err() == nil {
-		return nil, fmt.Errorf("prepare %s (log: %s): %w", r.Name, log.Name(), err)
-	}
-	return prepared, errors.Join(err, os.Remove(log.Name()))
+// Prepare runs a recipe's preparation.
+func (v *Venue) Prepare(ctx context.Context, r *target.Recipe, progress func(text string, passing bool)) (*target.Prepared, error) {
+	return target.Prepare(ctx, r, target.Preparation{CacheDir: filepath.Join(v.CacheDir, "targets"), Platform: v.Platform, Progress: progress})
 }
 
 // Database starts a private server, or opens an external one.
