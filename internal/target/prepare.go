@@ -147,14 +147,14 @@ func (p *Prepared) build(ctx context.Context, keep int) error {
 // step runs one step and, where a later edit may keep it, notes what the folder holds after it.
 func (p *Prepared) step(ctx context.Context, i int, s chained, of int) error {
 	argv := expandAll(s.argv, p.values())
-	what := fmt.Sprintf("%s: step %d of %d: %s", p.Recipe.Name, i+1, of, show.Clip(brief(argv), 60))
+	what := fmt.Sprintf("%s: step %d of %d: %s", p.Recipe.Name, i+1, of, show.Clip(brief(s.argv), 60))
 	p.options.tell(false, "preparing %s", what)
 	if err := p.run(ctx, argv, what); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		return fmt.Errorf("step %d of %d, %s: %w; it printed (all of it: %s):\n%s",
-			i+1, of, brief(argv), err, filepath.Join(p.Dir, prepareLog), lastLines(filepath.Join(p.Dir, stepLog)))
+			i+1, of, brief(s.argv), err, filepath.Join(p.Dir, prepareLog), lastLines(filepath.Join(p.Dir, stepLog)))
 	}
 	if !s.keepable {
 		return nil
@@ -162,7 +162,7 @@ func (p *Prepared) step(ctx context.Context, i int, s chained, of int) error {
 	return p.noteStep(i, s)
 }
 
-// brief is a command for people: without the folder of its program.
+// brief is a command for people: without the folder of its program, as the recipe writes it.
 func brief(argv []string) string {
 	return shell.Line(append([]string{filepath.Base(argv[0])}, argv[1:]...))
 }

@@ -243,7 +243,7 @@ func TestProgressNamesStepAndLastLine(t *testing.T) {
 	if _, _, err := w.prepare(layered("a", "1", "echo half way; while test ! -e "+seen+"; do sleep 0.1; done")); err != nil {
 		t.Fatal(err)
 	}
-	if len(begun) != 3 || !strings.Contains(begun[1], "preparing layered: step 2 of 3: sh -c") {
+	if len(begun) != 3 || !strings.Contains(begun[1], "preparing layered: step 2 of 3: {sh} -c") {
 		t.Errorf("told: %q", begun)
 	}
 	if len(passing) == 0 || !strings.Contains(passing[len(passing)-1], "step 3 of 3") || time.Since(began) > time.Minute {
