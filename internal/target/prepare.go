@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"bakeoff/internal/platform"
-	"bakeoff/internal/shell"
 	"bakeoff/internal/show"
 )
 
@@ -164,7 +163,7 @@ func (p *Prepared) step(ctx context.Context, i int, s chained, of int) error {
 
 // brief is a command for people: without the folder of its program, as the recipe writes it.
 func brief(argv []string) string {
-	return shell.Line(append([]string{filepath.Base(argv[0])}, argv[1:]...))
+	return strings.Join(append([]string{filepath.Base(argv[0])}, argv[1:]...), " ")
 }
 
 // values are the placeholders known while preparing.
