@@ -67,5 +67,6 @@ func TestInterruptTwice(t *testing.T) {
 	if got := finished(t, r); got[record.Valid] != 1 {
 		t.Errorf("finished trials: %v", got)
 	}
-	wantAll(t, "report", s.run(0, "report", s.theRun()).stdout.String(), "1 of 3 blocks")
+	lines := s.run(0, "report", s.theRun()).stdout.String() // folded to the screen
+	wantAll(t, "report", strings.Join(strings.Fields(lines), " "), "1 of 3 blocks")
 }
