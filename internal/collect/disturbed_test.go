@@ -2,6 +2,7 @@ package collect
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -78,10 +79,14 @@ func TestDisturbance(t *testing.T) {
 			m.softirq += 500 * ms
 			m.irq += 50 * ms
 		}, record.Disturbance{}, ""},
-		"steal":     {func(m *machine) { m.steal += 700 * ms }, record.Disturbance{Steal: 0.07}, ""},
-		"swap":      {func(m *machine) { m.swapped += 5000 }, record.Disturbance{SwapIn: 500}, ""},
-		"memory":    {func(m *machine) { m.memory += time.Second }, record.Disturbance{Memory: 0.1}, ""},
-		"disk":      {func(m *machine) { m.io += 2 * time.Second }, record.Disturbance{IO: 0.2}, ""},
+		"steal":  {func(m *machine) { m.steal += 700 * ms }, record.Disturbance{Steal: 0.07}, ""},
+		"swap":   {func(m *machine) { m.swapped += 5000 }, record.Disturbance{SwapIn: 500}, ""},
+		"memory": {func(m *machine) { m.memory += time.Second }, record.Disturbance{Memory: 0.1}, ""},
+		"disk":   {func(m *machine) { m.io += 2 * time.Second }, record.Disturbance{IO: 0.2}, ""},
+		"a quota": {func(m *machine) { // our target uses 8.2 s of 10 s of one core
+			m.quota = 100
+			m.throttled += 300 * ms
+		}, record.Disturbance{Throttled: 0.03, QuotaUsed: 0.82}, ""},
 		"throttled": {func(m *machine) { m.throttled += 300 * ms }, record.Disturbance{Throttled: 0.03}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -106,10 +111,15 @@ func TestDisturbance(t *testing.T) {
 func TestThrottled(t *testing.T) {
 	for _, old := range []bool{false, true} {
 		m := newMachine(t)
-		m.throttledOld, m.throttled = old, 42*ms
-		k := m.open()
-		if got, ok := k.throttled(); !ok || got != 42*ms {
-			t.Errorf("version 1 %v: %v, %v", old, got, ok)
+		for quota, want := range map[int]float64{0: 0, 150: 1.5} {
+			m.throttledOld, m.throttled, m.quota = old, 42*ms, quota
+			k := m.open()
+			if got, cores, ok := k.throttled(); !ok || got != 42*ms || cores != want {
+				t.Errorf("version 1 %v: %v, %v cores, %v, want %v cores", old, got, cores, ok, want)
+			}
+			if err := os.RemoveAll(m.dir); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }

@@ -20,6 +20,7 @@ type machine struct {
 	memory, io              time.Duration // pressure
 	swapped                 int           // pages
 	throttled               time.Duration
+	quota                   int  // hundredths of a core; 0: none
 	throttledOld            bool // control groups of version 1
 	container               bool
 	processes               map[int]*made
@@ -114,9 +115,19 @@ func (m *machine) groups() {
 		m.t.Fatal(err)
 	}
 	if m.throttledOld {
+		quota := -1
+		if m.quota > 0 {
+			quota = m.quota * 1000
+		}
+		m.file(fmt.Sprintf("%d\n", quota), "cgroup", "cpu,cpuacct", "ours", "cpu.cfs_quota_us")
+		m.file("100000\n", "cgroup", "cpu,cpuacct", "ours", "cpu.cfs_period_us")
 		m.file("4:cpu,cpuacct:/ours\n1:name=systemd:/\n", "proc", "100", "cgroup")
 		m.file(fmt.Sprintf("nr_throttled 1\nthrottled_time %d\n", m.throttled), "cgroup", "cpu,cpuacct", "ours", "cpu.stat")
 		return
+	}
+	m.file("max 100000\n", "cgroup", "ours", "inner", "cpu.max")
+	if m.quota > 0 {
+		m.file(fmt.Sprintf("%d 100000\n", m.quota*1000), "cgroup", "ours", "cpu.max")
 	}
 	m.file("0::/ours/inner\n", "proc", "100", "cgroup")
 	m.file("usage_usec 5\nthrottled_usec 0\n", "cgroup", "ours", "inner", "cpu.stat")

@@ -148,8 +148,11 @@ func (k kernel) host() (busy time.Duration, used int64, values map[string]float6
 			values["pressure_"+what+"_ns"] = float64(pressure.Some.Total) * 1000
 		}
 	}
-	if throttled, ok := k.throttled(); ok {
+	if throttled, cores, ok := k.throttled(); ok {
 		values["throttled_ns"] = float64(throttled)
+		if cores > 0 {
+			values["quota_cores"] = cores
+		}
 	}
 	return busy, used, values, nil
 }
@@ -168,12 +171,12 @@ func (k kernel) swappedIn() (pages float64, ok bool) {
 	return 0, false
 }
 
-// throttled is how long CPU quotas have held back this process's control
-// group and those above it, in either version of control groups, where they are usually mounted.
-func (k kernel) throttled() (sum time.Duration, ok bool) {
+// throttled is how long CPU quotas have held back this process's control group and those above it, in either
+// version of control groups, where they are usually mounted, and the smallest of those quotas in cores; 0: none.
+func (k kernel) throttled() (sum time.Duration, cores float64, ok bool) {
 	text, err := os.ReadFile(filepath.Join(k.proc, strconv.Itoa(k.self), "cgroup"))
 	if err != nil {
-		return 0, false
+		return 0, 0, false
 	}
 	for line := range strings.Lines(string(text)) {
 		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
@@ -189,8 +192,12 @@ func (k kernel) throttled() (sum time.Duration, ok bool) {
 		}
 		for _, root := range roots {
 			for dir := parts[2]; ; dir = filepath.Dir(dir) {
-				if one, found := throttledIn(filepath.Join(k.cgroup, root, dir)); found {
+				here := filepath.Join(k.cgroup, root, dir)
+				if one, found := throttledIn(here); found {
 					sum, ok = sum+one, true
+				}
+				if n := quotaIn(here); n > 0 && (cores == 0 || n < cores) {
+					cores = n
 				}
 				if dir == "/" || dir == "." {
 					break
@@ -198,7 +205,27 @@ func (k kernel) throttled() (sum time.Duration, ok bool) {
 			}
 		}
 	}
-	return sum, ok
+	return sum, cores, ok
+}
+
+// quotaIn reads how many cores a control group may use: cpu.max in version 2, "max 100000" or "50000 100000", two
+// files in version 1; 0 where there is no bound.
+func quotaIn(dir string) float64 {
+	first := func(name string) string {
+		text, _ := os.ReadFile(filepath.Join(dir, name))
+		line, _, _ := strings.Cut(string(text), "\n")
+		return line
+	}
+	quota, period, found := strings.Cut(first("cpu.max"), " ")
+	if !found {
+		quota, period = first("cpu.cfs_quota_us"), first("cpu.cfs_period_us")
+	}
+	q, _ := strconv.ParseFloat(quota, 64)
+	p, _ := strconv.ParseFloat(period, 64)
+	if q <= 0 || p <= 0 {
+		return 0
+	}
+	return q / p
 }
 
 // throttledIn reads cpu.stat: microseconds in version 2, nanoseconds in version 1.

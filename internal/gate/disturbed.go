@@ -2,6 +2,7 @@ package gate
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"bakeoff/internal/record"
@@ -17,6 +18,9 @@ const (
 	warnPressure = 0.05
 	// maxThrottled is of the time: a hundredth is what the 99th percentile leaves out.
 	maxThrottled = 0.01
+	// ownQuota is the share of its quota from which the run itself uses it up: then the quota is the size of
+	// the machine, as the number of its cores would be, and nobody disturbs.
+	ownQuota = 0.9
 	// maxSwapIn is in pages a second, 1 MiB of the usual 4 KiB: programs that wake up once read a few.
 	maxSwapIn = 256
 )
@@ -55,7 +59,12 @@ func disturbed(rest record.Baseline, d record.Disturbance) []finding {
 	}
 	say(d.Foreign, rest.Foreign, warnForeign, most, foreign(rest, d))
 	say(d.Steal, rest.Steal, maxSteal, maxSteal, fmt.Sprintf("the host of this virtual machine took %s of its CPU time away%s", show.Percent(d.Steal), atRest(rest.Steal)))
-	say(d.Throttled, rest.Throttled, maxThrottled, maxThrottled, fmt.Sprintf("a CPU quota held this control group back for %s of the time", show.Percent(d.Throttled)))
+	most = maxThrottled
+	quota := fmt.Sprintf("a CPU quota held this control group back for %s of the time", show.Percent(d.Throttled))
+	if d.QuotaUsed >= ownQuota {
+		most, quota = math.MaxFloat64, quota+", and the run itself used it up"
+	}
+	say(d.Throttled, rest.Throttled, maxThrottled, most, quota)
 	say(d.SwapIn, rest.SwapIn, maxSwapIn, maxSwapIn, fmt.Sprintf("%.0f pages a second were read back from swap%s", d.SwapIn, atRestCount(rest.SwapIn)))
 	say(d.Memory, rest.Memory, warnPressure, maxPressure, fmt.Sprintf("tasks waited for memory in %s of the time%s", show.Percent(d.Memory), atRest(rest.Memory)))
 	say(d.IO, rest.IO, warnPressure, maxPressure, fmt.Sprintf("tasks waited for the disk in %s of the time%s", show.Percent(d.IO), atRest(rest.IO)))

@@ -33,6 +33,8 @@ func TestDisturbed(t *testing.T) {
 		{"steal that was there", noisy, record.Disturbance{Foreign: 0.3, Steal: 0.069}, "", ""},
 		{"a quota", record.Baseline{}, record.Disturbance{Throttled: 0.009}, "", ""},
 		{"a quota that bites", record.Baseline{}, record.Disturbance{Throttled: 0.011}, "a CPU quota held this control group back for 1.1 %", ""},
+		{"a quota that the run uses up", record.Baseline{}, record.Disturbance{Throttled: 0.5, QuotaUsed: 0.91}, "", "a CPU quota held this control group back for 50.0 % of the time, and the run itself used it up"},
+		{"a quota that others use up", record.Baseline{}, record.Disturbance{Throttled: 0.5, QuotaUsed: 0.89}, "a CPU quota held this control group back for 50.0 %", ""},
 		{"a little swap", record.Baseline{}, record.Disturbance{SwapIn: 255}, "", ""},
 		{"swap", record.Baseline{}, record.Disturbance{SwapIn: 257}, "257 pages a second were read back from swap", ""},
 		{"memory", record.Baseline{}, record.Disturbance{Memory: 0.06}, "", "tasks waited for memory in 6.0 %"},

@@ -103,10 +103,24 @@ func (h *Host) foreign() float64 {
 	if !h.softirqApart() {
 		rest += h.since("irq_ns") + h.since("softirq_ns") // is in the processes' times too
 	}
+	return max(rest-h.used(), 0)
+}
+
+// used is the CPU time of the run's own tiers, in nanoseconds.
+func (h *Host) used() (sum float64) {
 	for _, s := range h.own {
-		rest -= float64(max(s.last-s.first, 0))
+		sum += float64(max(s.last-s.first, 0))
 	}
-	return max(rest, 0)
+	return sum
+}
+
+// quotaUsed is the share of the CPU quota, where there is one, that the run itself used.
+func (h *Host) quotaUsed() float64 {
+	cores := h.last.Values["quota_cores"]
+	if cores <= 0 {
+		return 0
+	}
+	return h.used() / (cores * h.Seconds() * float64(time.Second))
 }
 
 // Disturbance is what others did on the machine meanwhile.
@@ -122,7 +136,7 @@ func (h *Host) Disturbance() record.Disturbance {
 	}
 	return record.Disturbance{
 		Foreign: foreign, Steal: h.since("steal_ns") / passed,
-		Throttled: h.since("throttled_ns") / ns, SwapIn: h.since("swap_in_pages") / h.Seconds(),
+		Throttled: h.since("throttled_ns") / ns, QuotaUsed: h.quotaUsed(), SwapIn: h.since("swap_in_pages") / h.Seconds(),
 		Memory: h.since("pressure_memory_ns") / ns, IO: h.since("pressure_io_ns") / ns,
 		CPUTimeNS: int64(passed), Seen: seen / passed, Strangers: h.strangers,
 	}

@@ -162,14 +162,15 @@ type Baseline struct {
 
 // Disturbance is what others than the run did on the machine in a stretch of time.
 type Disturbance struct {
-	Foreign   float64    `json:"foreign"`       // share of the CPU time of all cores that processes of others used
-	Steal     float64    `json:"steal"`         // share of it that the host of this virtual machine took away
-	Throttled float64    `json:"throttled"`     // share of the time for which a CPU quota held the run back, summed over CPUs
-	SwapIn    float64    `json:"swap_in_per_s"` // pages read back from swap
-	Memory    float64    `json:"memory"`        // share of the time in which some task waited for memory
-	IO        float64    `json:"io"`            // share of the time in which some task waited for input or output
-	CPUTimeNS int64      `json:"cpu_time_ns"`   // that passed on all cores
-	Seen      float64    `json:"seen"`          // the part of Foreign that processes used that can be seen
+	Foreign   float64    `json:"foreign"`              // share of the CPU time of all cores that processes of others used
+	Steal     float64    `json:"steal"`                // share of it that the host of this virtual machine took away
+	Throttled float64    `json:"throttled"`            // share of the time for which a CPU quota held the run back, summed over CPUs
+	QuotaUsed float64    `json:"quota_used,omitempty"` // share of its CPU quota that the run itself used; 0: no quota
+	SwapIn    float64    `json:"swap_in_per_s"`        // pages read back from swap
+	Memory    float64    `json:"memory"`               // share of the time in which some task waited for memory
+	IO        float64    `json:"io"`                   // share of the time in which some task waited for input or output
+	CPUTimeNS int64      `json:"cpu_time_ns"`          // that passed on all cores
+	Seen      float64    `json:"seen"`                 // the part of Foreign that processes used that can be seen
 	Strangers []Stranger `json:"strangers,omitempty"`
 }
 
