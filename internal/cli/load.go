@@ -65,7 +65,8 @@ A URL is asked for as it was typed: only bytes that no request may hold are
 percent-encoded, and the first line of the result says what was sent. Of several URLs
 each is asked as often as any other; those of one server share connections. {key} in a URL stands for
 a key of --keys; which request takes which key depends on --seed alone. A name is
-looked up once and that address is dialled for the whole measurement.
+looked up once and that address is dialled for the whole measurement; --all-addresses
+takes every one. --unix and --connect-to lead elsewhere and leave the request as it is.
 
 Each class of failures comes with one example in words; values of headers and queries
 are masked in it.

@@ -43,7 +43,9 @@ type loadFlags struct {
 	duration, warmup, timeout          time.Duration
 	rampUp, think                      time.Duration
 	reconnect, http2                   bool
-	headers, allow, require            []string
+	headers, allow, require, connectTo []string
+	unix                               string
+	allAddresses                       bool
 	method, body, keys, expect, engine string
 	tls                                load.TLS
 	maxBody, requests                  int64
@@ -83,6 +85,9 @@ func (f *loadFlags) register(s *pflag.FlagSet) {
 	s.StringVar(&f.tls.KeyFile, "key", "", "https: `file` of its key")
 	s.StringVar(&f.tls.ServerName, "server-name", "", "https: `name` to ask for and to verify, instead of the host's (of --header Host, or the URL)")
 	s.StringArrayVar(&f.allow, "allow-host", nil, "a `host` beside this machine that load may go to; repeatable")
+	s.StringVar(&f.unix, "unix", "", "connect to the socket at this `path`; the URL only says what is asked for")
+	s.StringArrayVar(&f.connectTo, "connect-to", nil, "`HOST:PORT:ADDR:PORT`: connect to ADDR:PORT instead of HOST:PORT; repeatable")
+	s.BoolVar(&f.allAddresses, "all-addresses", false, "spread over all addresses of a name, each counted apart, instead of using one")
 	s.StringVar(&f.engine, "engine", "", "load `engine`: "+strings.Join(engineNames(), " or ")+" (by default the first that speaks the URLs' scheme)")
 	s.Uint64Var(&f.seed, "seed", 1, "of arrivals and keys")
 	s.BoolVar(&f.json, "json", false, "print JSON")
@@ -254,33 +259,48 @@ func (f *loadFlags) warmupOf(p load.Phase) (load.Phase, error) {
 
 // aims finds where the URLs lead, and makes the workload.
 func (f *loadFlags) aims(ctx context.Context, j *measure.Job, urls []string) error {
-	for _, name := range f.allow {
-		if err := consent.Allowable(name); err != nil {
-			return misused("--allow-host takes a name or an address, without scheme and port", "--allow-host: %w", err)
-		}
+	route, err := f.route()
+	if err != nil {
+		return err
 	}
 	spec := endpoint.Spec{Seed: f.seed, Status: f.expect}
 	if len(urls) > maxURLs {
 		return misused("several measurements, one after the other", "%d URLs are more than %d", len(urls), maxURLs)
 	}
 	for _, raw := range urls {
-		a, err := aimAt(ctx, f.lookup, raw, f.allow)
+		found, err := aimAt(ctx, f.lookup, raw, route)
 		if err != nil {
 			return err
 		}
-		j.URLs = append(j.URLs, a.URL())
-		if f.host != "" {
-			if a.Base, err = named(a, f.host); err != nil {
+		for _, a := range found {
+			if err := f.aim(j, &spec, a, len(found) > 1); err != nil {
 				return err
 			}
 		}
-		j.Task.URLs, j.Task.Dial = append(j.Task.URLs, a.Base), append(j.Task.Dial, a.Dial)
-		spec.Targets = append(spec.Targets, a.Target)
 	}
 	if err := f.chooseEngine(&j.Task); err != nil {
 		return err
 	}
 	return f.workload(j, spec)
+}
+
+// aim adds an endpoint; apart tells that its URL has several.
+func (f *loadFlags) aim(j *measure.Job, spec *endpoint.Spec, a endpoint.Endpoint, apart bool) error {
+	shown := a.URL()
+	if apart {
+		shown += " at " + a.Dial
+	}
+	if f.host != "" {
+		base, err := named(a, f.host)
+		if err != nil {
+			return err
+		}
+		a.Base = base
+	}
+	j.URLs = append(j.URLs, shown)
+	j.Task.URLs, j.Task.Dial = append(j.Task.URLs, a.Base), append(j.Task.Dial, a.Dial)
+	spec.Targets = append(spec.Targets, a.Target)
+	return nil
 }
 
 // named is the base URL under the name that --header Host gives.

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"bakeoff/internal/consent"
+	"bakeoff/internal/endpoint"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/measure"
 )
@@ -68,7 +69,11 @@ func TestAimAtNames(t *testing.T) {
 		{"http://[::1]:83/", nil, nil, "[::1]:83", false},
 	} {
 		n := &names{known: c.known}
-		a, err := aimAt(t.Context(), n, c.url, c.allowed)
+		found, err := aimAt(t.Context(), n, c.url, endpoint.Route{Allowed: c.allowed})
+		var a endpoint.Endpoint
+		if err == nil {
+			a = found[0]
+		}
 		if (err == nil) != (c.dial != "") || a.Dial != c.dial {
 			t.Errorf("%s -> %v: dials %q, %v; want %q", c.url, c.known, a.Dial, err, c.dial)
 		}

@@ -166,7 +166,7 @@ func readLoad(t *testing.T, text string) loadJSON {
 	}
 	delete(raw, "ramp")   // of a ramp
 	delete(raw, "by_url") // of several URLs
-	wantKeys(t, "result", raw, `method urls model rate engine version start error_examples ok_response_time_ns ok_service_time_ns received_bytes written_bytes
+	wantKeys(t, "result", raw, `method urls addresses model rate engine version start error_examples ok_response_time_ns ok_service_time_ns received_bytes written_bytes
 		received_bytes_per_second written_bytes_per_second connections_opened requirements planned sent ok bad timeout error dropped late queued errors status duration_ns offered_rate achieved_rate
 		goodput response_time_ns service_time_ns lateness_ns samples_needed censored cpu_ns start_spread_ns valid reasons generator_limits agents`)
 	for _, times := range []string{"response_time_ns", "service_time_ns", "lateness_ns"} {

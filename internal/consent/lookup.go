@@ -27,25 +27,35 @@ func (e *RefusedError) Unwrap() error { return e.Err }
 // consent every address must be one that may be sent to, so that which of them answers first
 // decides nothing. The error is a RefusedError, or that of the look-up.
 func Lookup(ctx context.Context, r Resolver, host string, port uint16, allowed []string) (netip.Addr, error) {
+	addresses, err := LookupAll(ctx, r, host, allowed)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	return answering(ctx, addresses, port), nil
+}
+
+// LookupAll is Lookup for whoever wants every address of a name, in the order of the look-up.
+func LookupAll(ctx context.Context, r Resolver, host string, allowed []string) ([]netip.Addr, error) {
 	if err := Host(host, allowed); err != nil {
-		return netip.Addr{}, &RefusedError{host, err}
+		return nil, &RefusedError{host, err}
 	}
 	if address, err := netip.ParseAddr(host); err == nil {
-		return address.Unmap(), nil
+		return []netip.Addr{address.Unmap()}, nil
 	}
 	addresses, err := r.LookupNetIP(ctx, "ip", host)
 	if err != nil {
-		return netip.Addr{}, fmt.Errorf("look up: %w", err)
+		return nil, fmt.Errorf("look up: %w", err)
 	}
 	if len(addresses) == 0 {
-		return netip.Addr{}, fmt.Errorf("look up: %s has no address", host)
+		return nil, fmt.Errorf("look up: %s has no address", host)
 	}
-	for _, address := range addresses {
+	for i, address := range addresses {
 		if err := Address(host, address, allowed); err != nil {
-			return netip.Addr{}, &RefusedError{host, err}
+			return nil, &RefusedError{host, err}
 		}
+		addresses[i] = address.Unmap()
 	}
-	return answering(ctx, addresses, port), nil
+	return addresses, nil
 }
 
 // probeWithin bounds the search for an address that answers.

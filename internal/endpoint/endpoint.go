@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -19,7 +18,7 @@ import (
 // Endpoint is one URL as an engine gets it.
 type Endpoint struct {
 	Base   string   // scheme and host, as the server is told
-	Dial   string   // address and port, checked
+	Dial   string   // address and port, checked; or unix: and the path of a socket
 	Target []string // request target, cut where a key goes
 }
 
@@ -47,27 +46,32 @@ func (e *InvalidError) Unwrap() error { return e.Err }
 // What is asked for is what was typed: nothing is decoded and encoded again, and only bytes that no
 // request may hold are percent-encoded (RFC 3986).
 func At(ctx context.Context, r consent.Resolver, raw string, allowed []string) (Endpoint, error) {
+	found, err := Route{Allowed: allowed}.Find(ctx, r, raw)
+	if err != nil {
+		return Endpoint{}, err
+	}
+	return found[0], nil
+}
+
+// apart takes a URL apart; the error is an InvalidError.
+func apart(raw string) (u *url.URL, port uint16, target string, err error) {
 	server, target := cutTarget(raw)
-	u, err := url.Parse(server)
+	u, err = url.Parse(server)
 	if err != nil {
 		if parse, ok := errors.AsType[*url.Error](err); ok {
 			err = parse.Err // without the URL, which may hold a password
 		}
-		return Endpoint{}, &InvalidError{Err: err}
+		return nil, 0, "", &InvalidError{Err: err}
 	}
-	port, err := checkURL(u)
+	port, err = checkURL(u)
 	if err == nil && strings.Contains(target, "#") {
 		err = errors.New("a fragment is never sent")
 	}
 	if err != nil {
 		u.User = nil
-		return Endpoint{}, &InvalidError{u.String() + target, err}
+		return nil, 0, "", &InvalidError{u.String() + target, err}
 	}
-	address, err := consent.Lookup(ctx, r, u.Hostname(), port, allowed)
-	if err != nil {
-		return Endpoint{}, err
-	}
-	return Endpoint{Base: u.Scheme + "://" + u.Host, Dial: netip.AddrPortFrom(address, port).String(), Target: targetOf(target)}, nil
+	return u, port, target, nil
 }
 
 // URL is what is asked for, {key} where a key goes.

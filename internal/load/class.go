@@ -121,6 +121,9 @@ var sentinels = []struct {
 	{syscall.ENFILE, classDescriptors},
 	{syscall.ENOBUFS, classMemory},
 	{syscall.ENOMEM, classMemory},
+	{syscall.EAGAIN, classRefused}, // a socket of this machine whose queue is full
+	{syscall.ENOENT, classUnreachable},
+	{syscall.EACCES, classUnreachable},
 	{syscall.EHOSTUNREACH, classUnreachable},
 	{syscall.ENETUNREACH, classUnreachable},
 	{io.ErrUnexpectedEOF, classClosedEarly},

@@ -67,7 +67,11 @@ func (c *conn) open(ctx context.Context, r *result, deadline time.Time) error {
 	r.stage = stageOpening
 	dctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	nc, err := c.dial(dctx, "tcp", c.origin.address)
+	network, address := "tcp", c.origin.address
+	if path, ok := c.origin.socket(); ok {
+		network, address = "unix", path
+	}
+	nc, err := c.dial(dctx, network, address)
 	if err != nil {
 		return cause(ctx, err)
 	}

@@ -246,11 +246,17 @@ func (r *run) atLeast() int64 {
 func (r *run) held() int {
 	n := int(r.kept.Load())
 	for _, w := range r.conns {
-		if w.live.Load() != nil {
+		if w.holdsPort() {
 			n++
 		}
 	}
 	return n
+}
+
+// holdsPort tells whether the connection takes one of the machine's ports.
+func (w *worker) holdsPort() bool {
+	nc := w.live.Load()
+	return nc != nil && (*nc).LocalAddr().Network() != "unix"
 }
 
 // leave ends the worker's part.
@@ -258,7 +264,7 @@ func (w *worker) leave() {
 	if w.run.sliced {
 		return // its connection stays for the next slice
 	}
-	if w.live.Load() != nil {
+	if w.holdsPort() {
 		w.run.kept.Add(1)
 	}
 	w.close()

@@ -84,7 +84,7 @@ func (c *conn) begin(ctx context.Context, nc net.Conn) error {
 			return errNotHTTP2
 		}
 	}
-	two, err := c.transport.NewClientConn(context.WithValue(ctx, inHand{}, nc), scheme, c.origin.address)
+	two, err := c.transport.NewClientConn(context.WithValue(ctx, inHand{}, nc), scheme, c.origin.authority)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -36,6 +37,9 @@ type origin struct {
 	server    int         // which of the spread's
 	name      string      // of the replica in the books when the answer names none; empty with a single URL
 }
+
+// socket is the path of the socket that connections are made to, where they are not made to an address.
+func (o *origin) socket() (path string, ok bool) { return strings.CutPrefix(o.address, "unix:") }
 
 // check refuses jobs that cannot be carried out as they are written.
 func (j *Job) check() error {
@@ -149,6 +153,9 @@ func (j *Job) origins() ([]origin, error) {
 		}
 		if len(j.URLs) > 1 {
 			o.name = u.Host
+			if slices.ContainsFunc(out, func(other origin) bool { return other.authority == o.authority && other.address != o.address }) {
+				o.name = o.address // another address of the same name
+			}
 		}
 		if o.suffix, err = j.suffix(u.Host); err != nil {
 			return nil, err

@@ -122,7 +122,8 @@ type Job struct {
 	// follows from its number: each gets as many, as nearly as can be.
 	URLs []string
 	// Dial, when not empty, holds for each URL the host:port that its connections are
-	// made to; the URL's own host is then not looked up, but only named to the server.
+	// made to, or "unix:" and the path of a socket; the URL's own host is then not looked up, but only
+	// named to the server.
 	Dial     []string
 	TLS      TLS // how https URLs are spoken to
 	Header   []Field

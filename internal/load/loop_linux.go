@@ -451,7 +451,7 @@ func (l *loop) closeAll() {
 	l.ledger.mu.Lock()
 	defer l.ledger.mu.Unlock()
 	for _, c := range l.conns {
-		if c.fd >= 0 {
+		if c.fd >= 0 && c.place.family != unix.AF_UNIX {
 			l.kept++
 		}
 		c.close()

@@ -32,12 +32,17 @@ func NewRaw(loops int) Engine { return &Raw{loops: max(loops, 1)} }
 // place is a server that connections go to. A loop has its own: connecting writes into the address.
 type place struct {
 	to      netip.AddrPort
+	path    string // of a socket of this machine, instead
 	family  int
 	address unix.Sockaddr
 }
 
 // own returns the place with an address of its own.
 func (p place) own() place {
+	if p.path != "" {
+		p.family, p.address = unix.AF_UNIX, &unix.SockaddrUnix{Name: p.path}
+		return p
+	}
 	port, ip := int(p.to.Port()), p.to.Addr().Unmap()
 	if ip.Is4() {
 		p.family, p.address = unix.AF_INET, &unix.SockaddrInet4{Port: port, Addr: ip.As4()}
@@ -240,7 +245,7 @@ func (r *rawRun) held() int {
 		l.ledger.mu.Lock()
 		n += l.kept
 		for _, c := range l.conns {
-			if c.fd >= 0 {
+			if c.fd >= 0 && c.place.family != unix.AF_UNIX {
 				n++
 			}
 		}
@@ -264,6 +269,10 @@ func (r *rawRun) threads() []int {
 func resolve(ctx context.Context, o *origin) (p place, err error) {
 	if o.tls {
 		return p, errors.New("load: the raw engine speaks no TLS")
+	}
+	if path, ok := o.socket(); ok {
+		p.path = path
+		return p, nil
 	}
 	host, port, err := net.SplitHostPort(o.address)
 	if err != nil {

@@ -220,7 +220,7 @@ func TestSocketsAreNotPaced(t *testing.T) {
 		names = append(names, strings.TrimRight(name, "\x00"))
 		return err
 	}}
-	job := closedJob(3, 50*ms, answering(t, benchAnswer))
+	job := closedJob(3, 500*ms, answering(t, benchAnswer))
 	job.Workload = oneThing{"/", "ok"}
 	collect(t, e, job)
 	if !slices.Equal(names, []string{"reno", "reno", "reno"}) {

@@ -77,12 +77,14 @@ func (c *rawConn) open() error {
 	}
 	c.fd, c.state = fd, isConnecting
 	c.generation++
-	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
-		return os.NewSyscallError("setsockopt", err)
+	if c.place.family != unix.AF_UNIX {
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
+			return os.NewSyscallError("setsockopt", err)
+		}
+		// A request is one small segment: it needs no congestion control that paces, and is not to be
+		// held back by one. Where this one is not allowed the system's own stays.
+		_ = unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, "reno")
 	}
-	// A request is one small segment: it needs no congestion control that paces, and is not to be
-	// held back by one. Where this one is not allowed the system's own stays.
-	_ = unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, "reno")
 	if prepare := c.loop.run.prepare; prepare != nil {
 		if err := prepare(fd); err != nil {
 			return err

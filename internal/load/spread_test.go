@@ -3,8 +3,10 @@ package load
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -139,4 +141,42 @@ func TestConnectionsAsNeeded(t *testing.T) {
 			t.Errorf("%d connections opened for %d requests; outcomes %v", sum.Opened, b.Sent, sum.Outcomes)
 		}
 	})
+}
+
+// A socket of this machine is as good as an address, and takes no port.
+func TestUnixSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.FormValue("name")+"@"+r.Host) })}
+	go server.Serve(l)
+	onPlain(t, func(t *testing.T, e Engine) {
+		job := openJob(8, 200, 500*ms, "http://www.example.org")
+		job.Dial, job.Workload = []string{"unix:" + path}, named{}
+		sum := collect(t, e, job)
+		if b := sum.Books; b.OK == 0 || b.OK != b.Sent || sum.Opened < 1 || sum.Resources.Ports != 0 {
+			t.Errorf("books %+v, outcomes %v, %v; %d ports", b, sum.Outcomes, sum.Examples, sum.Resources.Ports)
+		}
+	})
+	server.Close()
+	onPlain(t, func(t *testing.T, e Engine) {
+		job := openJob(1, 50, 100*ms, "http://www.example.org")
+		job.Dial = []string{"unix:" + path}
+		sum := collect(t, e, job)
+		if b := sum.Books; b.Error != b.Sent || sum.Outcomes[classUnreachable]+sum.Outcomes[classRefused] != b.Sent || !strings.Contains(sum.Examples[classUnreachable]+sum.Examples[classRefused], path) {
+			t.Errorf("books %+v, outcomes %v, %v", b, sum.Outcomes, sum.Examples)
+		}
+	})
+}
+
+// named wants the host in the answer, too.
+type named struct{ echoWork }
+
+func (named) Check(_, n uint64, _ int, body []byte) string {
+	if string(body) != fmt.Sprintf("k%d@www.example.org", n) {
+		return "wrong body"
+	}
+	return ""
 }

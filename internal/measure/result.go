@@ -20,6 +20,7 @@ type Result struct {
 	// closed one; of a ramp its points), the start of sending.
 	Method  string           `json:"method"`
 	URLs    []string         `json:"urls"`
+	Dialled []string         `json:"addresses"` // of each URL: where its connections were made to
 	Model   string           `json:"model"`
 	Rate    *float64         `json:"rate"`
 	Ramp    []load.RatePoint `json:"ramp,omitempty"`
@@ -180,7 +181,7 @@ func (r *Result) note(t *times, h *stats.Histogram) {
 func (m *Measurement) Result(j *Job) Result {
 	b := m.total.Books
 	r := Result{
-		Method: j.method(), URLs: j.URLs, Model: m.phase.Model, Engine: j.Task.Engine, Version: j.Version, Start: m.began,
+		Method: j.method(), URLs: j.URLs, Dialled: j.Task.Dial, Model: m.phase.Model, Engine: j.Task.Engine, Version: j.Version, Start: m.began,
 		Received: m.total.Received, Written: m.total.Written, Opened: m.total.Opened, Examples: m.total.examples(),
 		Planned: b.Planned, Sent: b.Sent, OK: b.OK, Bad: b.Bad, Timeout: b.Timeout, Error: b.Error, Dropped: b.Dropped,
 		Late: b.Late, Queued: b.Queued, Errors: m.total.errors(), Status: map[string]int64{}, Duration: int64(m.passed),
