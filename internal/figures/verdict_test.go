@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -213,8 +214,20 @@ func TestAttempts(t *testing.T) {
 		}
 	}
 	want = Attempts{Planned: 4, Run: 4, Valid: 2, Invalid: 2, Warned: 1, Reasons: []ReasonCount{{record.CodeDisturbedHost, 2}, {record.CodeBooks, 1}}}
-	if diff := cmp.Diff(want, build(t, r.Write(t)).Attempts); diff != "" {
+	s = build(t, r.Write(t))
+	if diff := cmp.Diff(want, s.Attempts); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+	if v := s.Verdict; len(v.Values) != 2 || s.Targets[0].Valid != 2 || s.Headline != "2 of 4 blocks of 1 s on 2 shared cores: a" {
+		t.Errorf("invalid trials count where they were not repeated: %s, %+v", s.Headline, v.Values)
+	}
+	pilot := recordtest.Demo() // one that was damaged is in no block
+	w := pilot.Begin(t)
+	pilot.Trial(t, w, 0, 1, "django", 1, nil)
+	check(t, os.WriteFile(filepath.Join(w.Dir(), "trials", "0-1-django", "load.jsonl"), nil, 0o600))
+	check(t, w.Finish(record.Complete, ""))
+	if a := open(t, w).Attempts; a.Run != 0 || a.Damaged != 0 {
+		t.Errorf("with a damaged pilot: %+v", a)
 	}
 }
 
@@ -240,10 +253,15 @@ func TestOtherRuns(t *testing.T) {
 	write(2, func(r *recordtest.Run) { r.Head.Targets[0].Digest = "another" })
 	write(2, func(r *recordtest.Run) { r.Head.Short = true })
 	write(2, func(r *recordtest.Run) { r.Head.Shared = true })
+	killed := quick(2, 2, "slow", "fast")
+	killed.Root, killed.Head.Started = root, at.Add(time.Second)
+	w := killed.Begin(t)
+	killed.Whole(t, w)
+	check(t, w.Finish(record.Aborted, "interrupted"))
 	this := write(0.2, nil)
 	r := must[*record.Reader](t)(record.Open(this))
 	o := must[Others](t)(OtherRuns(r, must[*Summary](t)(Build(r))))
-	if o.Runs != 5 || o.Older != 1 || o.LeftOut != 4 || len(o.Ratios) != 1 {
+	if o.Runs != 5 || o.Older != 1 || o.LeftOut != 5 || len(o.Ratios) != 1 {
 		t.Fatalf("%+v", o)
 	}
 	got := o.Ratios[0]
