@@ -86,14 +86,11 @@ type count struct {
 
 // writeCounts prints counts one below the other.
 func writeCounts(b *strings.Builder, counts []count) {
-	names, figures := 8, 0
+	t := show.Table{Left: 1, Words: 1}
 	for _, c := range counts {
-		names, figures = max(names, len(c.name)), max(figures, len(show.Count(c.n)))
+		t.Rows = append(t.Rows, []string{"  " + c.name, show.Count(c.n), c.note})
 	}
-	for _, c := range counts {
-		line := fmt.Sprintf("  %-*s  %*s   %s", names, c.name, figures, show.Count(c.n), c.note)
-		b.WriteString(strings.TrimRight(line, " ") + "\n")
-	}
+	b.WriteString(t.Text(0) + "\n")
 }
 
 func writeBooks(b *strings.Builder, r Result) {
@@ -144,24 +141,26 @@ func (m *Measurement) columns() []column {
 // writeTimes prints the distributions side by side.
 func writeTimes(b *strings.Builder, m *Measurement) {
 	columns := m.columns()
-	b.WriteString("\n" + strings.Repeat(" ", 10))
+	titles := []string{""}
 	for _, c := range columns {
-		fmt.Fprintf(b, "%16s", c.title)
+		titles = append(titles, c.title)
 	}
-	b.WriteString("\n")
+	t := show.Table{Left: 1, Words: 1, Rows: [][]string{append(titles, "")}}
 	bounded := false
 	for i, first := range columns[0].figures {
-		line, needs := fmt.Sprintf("  %-8s", first.name), int64(0)
+		row, needs := []string{"  " + first.name}, int64(0)
 		for _, c := range columns {
 			f := c.figures[i]
 			needs, bounded = max(needs, f.needs), bounded || f.known && f.censored
-			line += fmt.Sprintf("%16s", f.text())
+			row = append(row, f.text())
 		}
+		note := ""
 		if needs > 0 {
-			line += fmt.Sprintf("   needs %s samples", show.Count(needs))
+			note = "needs " + show.Count(needs) + " samples"
 		}
-		b.WriteString(line + "\n")
+		t.Rows = append(t.Rows, append(row, note))
 	}
+	b.WriteString("\n" + t.Text(0) + "\n")
 	if bounded {
 		b.WriteString("  > is a lower bound: it depends on requests that timed out or were dropped\n")
 	}
