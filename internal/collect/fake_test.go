@@ -127,6 +127,7 @@ func (m *machine) groups() {
 	}
 	m.file("max 100000\n", "cgroup", "ours", "inner", "cpu.max")
 	if m.quota > 0 {
+		m.file("400000 100000\n", "cgroup", "ours", "inner", "cpu.max")
 		m.file(fmt.Sprintf("%d 100000\n", m.quota*1000), "cgroup", "ours", "cpu.max")
 	}
 	m.file("0::/ours/inner\n", "proc", "100", "cgroup")
