@@ -152,6 +152,51 @@ func TestFillFresh(t *testing.T) {
 	}
 }
 
+// TestProven wants a table refused that is not, to its last row, what was to be loaded.
+func TestProven(t *testing.T) {
+	s, d := shared(t)
+	ctx := t.Context()
+	if digest, err := s.proven(ctx, d); err != nil || digest != d.Digest() {
+		t.Fatalf("%s, %v", digest, err)
+	}
+	const row = 778 // which no sample looks at
+	if err := s.run(ctx, fmt.Sprintf("UPDATE demo_data SET name = CONCAT(name, 'x') WHERE id = %d", row)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Check(ctx, d); err != nil {
+		t.Errorf("the sample looks at row %d: the test proves nothing: %v", row, err)
+	}
+	if _, err := s.proven(ctx, d); !errors.Is(err, ErrData) {
+		t.Errorf("another row %d: %v", row, err)
+	}
+	if err := s.run(ctx, fmt.Sprintf("UPDATE demo_data SET name = '%s' WHERE id = %d", d.Name(row), row)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestFillProves wants a table marked as complete made anew where a row is another.
+func TestFillProves(t *testing.T) {
+	shared(t)
+	e := externalServer(t, "proves")
+	good, err := dataset.New(dataset.Spec{Rows: 1000, Seed: 3, MinLength: 10, MaxLength: 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Fill(t.Context(), good, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.run(t.Context(), "UPDATE demo_data SET name = CONCAT(name, 'x') WHERE id = 7"); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.setMark(t.Context(), markComplete); err != nil { // as if nobody had touched it
+		t.Fatal(err)
+	}
+	filled, err := e.Fill(t.Context(), good, nil)
+	if err != nil || filled.FromCache || filled.Digest != good.Digest() {
+		t.Errorf("a table with another row was not made anew: %+v, %v", filled, err)
+	}
+}
+
 func TestQueries(t *testing.T) {
 	s, d := shared(t)
 	ctx := t.Context()
