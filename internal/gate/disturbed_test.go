@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"bakeoff/internal/record"
 )
@@ -129,5 +130,19 @@ func TestHostWithAGoneMember(t *testing.T) {
 	}
 	if d := h.Disturbance(); d.Foreign != 0.1 {
 		t.Errorf("foreign %v, want 0.1", d.Foreign)
+	}
+}
+
+// A counter that falls, because a process of a tier ended or began anew, takes nothing off what was used before and after.
+func TestFallingCounter(t *testing.T) {
+	var h Host
+	at := time.Unix(1_000_000, 0)
+	for second, own := range []int64{10e9, 12e9, 1e9, 2e9} {
+		busy := float64(second) * 1e9
+		h.Add(record.Series{Tier: "target", Name: "a-1", CPUNS: own})
+		h.Add(record.Series{Tier: "host", At: at.Add(time.Duration(second) * time.Second), Values: map[string]float64{"user_ns": busy, "idle_ns": busy, "cpus": 2}})
+	}
+	if got := h.Disturbance().Foreign; got != 0 {
+		t.Errorf("others used %v of the machine: 2 s and 1 s of the 3 s were the run's own", got)
 	}
 }

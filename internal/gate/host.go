@@ -10,14 +10,15 @@ import (
 // Host adds up what the lines of series.jsonl tell of the machine in one
 // stretch of time, such as a phase. The zero value is ready for use.
 type Host struct {
-	own         map[string]*span // CPU time of each member of the run's own tiers, workers aside
+	own         map[string]*growth // CPU time of each member of the run's own tiers, workers aside
 	first, last record.Series    // of the host
 	samples     int
 	strangers   []record.Stranger
 }
 
-// span is a counter at the begin and the end.
-type span struct{ first, last int64 }
+// growth is by how much a counter grew, and where it is. What it falls by, because a process ended or began anew, is not
+// taken off: that time was used all the same.
+type growth struct{ grew, last int64 }
 
 // Add adds a line of the stretch.
 func (h *Host) Add(s record.Series) {
@@ -41,13 +42,16 @@ func (h *Host) addOwn(s record.Series) {
 		return
 	}
 	if h.own == nil {
-		h.own = map[string]*span{}
+		h.own = map[string]*growth{}
 	}
 	name := s.Tier + " " + s.Name
-	if h.own[name] == nil {
-		h.own[name] = &span{first: s.CPUNS}
+	u := h.own[name]
+	if u == nil {
+		u = &growth{last: s.CPUNS}
+		h.own[name] = u
 	}
-	h.own[name].last = s.CPUNS
+	u.grew += max(s.CPUNS-u.last, 0)
+	u.last = s.CPUNS
 }
 
 // since is by how much a value of the host grew; 0 where the kernel does not tell it, or it fell.
@@ -108,8 +112,8 @@ func (h *Host) foreign() float64 {
 
 // used is the CPU time of the run's own tiers, in nanoseconds.
 func (h *Host) used() (sum float64) {
-	for _, s := range h.own {
-		sum += float64(max(s.last-s.first, 0))
+	for _, u := range h.own {
+		sum += float64(u.grew)
 	}
 	return sum
 }
