@@ -3,10 +3,11 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 GO ?= go
 BIN := bin/bakeoff
+SEED := 1
 # What tests need beside what a run needs.
 TEST_PACKAGES := mariadb-server nginx-light libmariadb-dev pkg-config python3-venv python3-dev gcc
 
-.PHONY: help build demo test test-mysql lint deps test-deps clean race bench-data bench-engine bench-stall bench-fleet fuzz \
+.PHONY: help build demo test test-mysql mutants lint deps test-deps clean race bench-data bench-engine bench-stall bench-fleet fuzz \
 	test-long-stall test-long-kill test-long-data test-long-record test-long-contract test-long-engine test-long-accuse test-long-accuse-2 \
 	test-long-fleet test-long-program
 
@@ -32,6 +33,10 @@ lint: ## formatting, vet, staticcheck, unreached code
 
 test: test-deps lint ## everything, with few repeats and scaled sizes
 	$(GO) test -count=1 -timeout 18m -p 1 ./...
+	$(GO) test -C tools -count=1 ./...
+
+mutants: test-deps ## 40 changes of the code drawn from SEED, the packages' own tests on each: at least 36 are caught (an hour or two)
+	scripts/mutants -seed $(SEED) -n 40 -least 36
 
 test-mysql: test-deps ## the database and all targets on a real MySQL server, fetched from Debian's unstable suite; SKIPPED where it cannot be
 	@scripts/test-mysql
