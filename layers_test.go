@@ -11,8 +11,8 @@ import (
 // levels is the whole table: an import points down only. A package under
 // another one counts as its parent, one step below it.
 var levels = [][]string{
-	{"show", "verdict"},
-	{"chart", "plan", "dataset", "stats", "platform", "strictyaml", "consent", "shell", "threshold"},
+	{"show", "verdict", "splitmix"},
+	{"chart", "plan", "dataset", "stats", "platform", "strictyaml", "consent", "shell", "scratch", "threshold"},
 	{"load", "record", "database", "balancer", "platform/local", "platform/platformtest", "load/loadtest"},
 	{"fleet", "collect", "target", "contract", "endpoint", "gate", "record/recordtest"},
 	{"venue", "figures", "measure"},

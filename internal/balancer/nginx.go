@@ -147,7 +147,7 @@ func Start(ctx context.Context, o Options) (*Nginx, error) {
 	}
 	if err := n.ready(ctx); err != nil {
 		_ = n.Stop(context.WithoutCancel(ctx), 0)
-		return nil, fmt.Errorf("%w: %s", err, tail(filepath.Join(o.Dir, "balancer.log")))
+		return nil, fmt.Errorf("%w: %s", err, platform.LogTail(filepath.Join(o.Dir, "balancer.log")))
 	}
 	return n, nil
 }
@@ -172,20 +172,17 @@ func render(o Options, host string, front, back int) ([]byte, error) {
 func (n *Nginx) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	poll := time.NewTicker(20 * time.Millisecond)
-	defer poll.Stop()
-	for {
-		if _, err := n.Requests(ctx); err == nil {
-			return nil
-		}
-		select {
-		case <-n.process.Done():
-			return fmt.Errorf("balancer: nginx ended with %+v", n.process.Exit())
-		case <-ctx.Done():
-			return fmt.Errorf("balancer: not ready: %w", ctx.Err())
-		case <-poll.C:
-		}
+	err := platform.Await(ctx, n.process, func(ctx context.Context) (bool, error) {
+		_, err := n.Requests(ctx)
+		return err == nil, nil
+	})
+	switch {
+	case errors.Is(err, platform.ErrEnded):
+		return fmt.Errorf("balancer: nginx ended with %+v", n.process.Exit())
+	case err != nil:
+		return fmt.Errorf("balancer: not ready: %w", err)
 	}
+	return nil
 }
 
 // URL is the base address the agents load.
@@ -234,12 +231,4 @@ func (n *Nginx) Stop(ctx context.Context, grace time.Duration) error {
 		return fmt.Errorf("balancer: %w", err)
 	}
 	return nil
-}
-
-func tail(file string) string {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return err.Error()
-	}
-	return strings.TrimSpace(string(data[max(0, len(data)-1000):]))
 }

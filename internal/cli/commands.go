@@ -16,6 +16,7 @@ import (
 	"bakeoff/internal/platform/local"
 	"bakeoff/internal/record"
 	"bakeoff/internal/report"
+	"bakeoff/internal/scratch"
 	"bakeoff/internal/show"
 	"bakeoff/internal/venue/machine"
 )
@@ -221,7 +222,7 @@ func clean(ctx context.Context, env Env, cache string) error {
 	if err != nil {
 		return err
 	}
-	folders, err := machine.Sweep()
+	folders, err := scratch.Sweep()
 	if err != nil {
 		return err
 	}

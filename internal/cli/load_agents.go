@@ -11,7 +11,7 @@ import (
 
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/platform/local"
-	"bakeoff/internal/venue/machine"
+	"bakeoff/internal/scratch"
 )
 
 // loadAgents are agents of load as processes of this machine.
@@ -41,7 +41,7 @@ func startAgents(ctx context.Context, env Env, count int) (*loadAgents, error) {
 	for _, other := range p.Others() {
 		fmt.Fprintf(env.Stderr, "bakeoff: warning: run %s (process %d) is under way on this machine: the two disturb each other\n", other.Run, other.Controller.PID)
 	}
-	dir, forget, err := machine.Temporary("load")
+	dir, forget, err := scratch.New("load")
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
 	}

@@ -19,6 +19,7 @@ import (
 	"bakeoff/internal/plan"
 	"bakeoff/internal/platform/local"
 	"bakeoff/internal/record"
+	"bakeoff/internal/scratch"
 	"bakeoff/internal/strictyaml"
 	"bakeoff/internal/target"
 	"bakeoff/internal/venue/machine"
@@ -109,7 +110,7 @@ func prepare(ctx context.Context, env Env, f runFlags, path string) (controller.
 	if err != nil {
 		return o, nil, err
 	}
-	if _, err := machine.Sweep(); err != nil {
+	if _, err := scratch.Sweep(); err != nil {
 		fmt.Fprintf(env.Stderr, "bakeoff: warning: %v\n", err)
 	}
 	o.Shared = f.share

@@ -18,6 +18,7 @@ import (
 
 	"bakeoff/internal/dataset"
 	"bakeoff/internal/platform"
+	"bakeoff/internal/scratch"
 	"bakeoff/internal/shell"
 )
 
@@ -57,13 +58,14 @@ type Options struct {
 
 // private is a server process and its folder.
 type private struct {
-	options Options
-	binary  binary
-	account account
-	base    string // everything the server touches
-	port    int
-	admin   string // password
-	target  string // password
+	options    Options
+	binary     binary
+	account    account
+	base       string // everything the server touches
+	removeBase func() error
+	port       int
+	admin      string // password
+	target     string // password
 
 	mu      sync.Mutex
 	process platform.Process
@@ -190,14 +192,14 @@ func newPrivate(ctx context.Context, o Options) (*private, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("database: %w", err)
 	}
-	if _, err := Sweep(); err != nil {
-		return nil, err
+	if _, err := scratch.Sweep(); err != nil {
+		return nil, fmt.Errorf("database: %w", err)
 	}
-	if p.base, err = makeBase(o.Dir, p.account); err != nil {
+	if p.base, p.removeBase, err = makeBase(o.Dir, p.account); err != nil {
 		return nil, fmt.Errorf("database: %w", err)
 	}
 	if err := p.folder("tmp"); err != nil {
-		return nil, fmt.Errorf("database: %w", errors.Join(err, os.RemoveAll(p.base)))
+		return nil, fmt.Errorf("database: %w", errors.Join(err, p.removeBase()))
 	}
 	return p, nil
 }
@@ -299,16 +301,9 @@ func (p *private) runOnce(ctx context.Context, name string, argv []string) error
 		return fmt.Errorf("database: %s: %w", name, err)
 	}
 	if exit := process.Exit(); exit.Code != 0 {
-		return fmt.Errorf("database: %s ended with status %d %s: %s", filepath.Base(argv[0]), exit.Code, exit.Signal, tail(log))
+		return fmt.Errorf("database: %s ended with status %d %s; its log ends with:\n%s", filepath.Base(argv[0]), exit.Code, exit.Signal, platform.LogTail(log))
 	}
 	return nil
-}
-
-// tail is the end of a log, on one line.
-func tail(path string) string {
-	text, _ := os.ReadFile(path)
-	text = text[max(0, len(text)-600):]
-	return strings.Join(strings.Fields(string(text)), " ")
 }
 
 // configure writes the configuration file and the file of first statements.
@@ -426,21 +421,18 @@ func (s *Server) await(ctx context.Context) error {
 	p := s.private
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := s.hello(ctx)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-p.process.Done():
-			return fmt.Errorf("database: the server ended while starting: %s", tail(p.log()))
-		case <-ctx.Done():
-			return fmt.Errorf("database: the server does not answer: %w (%w): %s", ctx.Err(), err, tail(p.log()))
-		case <-tick.C:
-		}
+	var err error
+	ended := platform.Await(ctx, p.process, func(ctx context.Context) (bool, error) {
+		err = s.hello(ctx)
+		return err == nil, nil
+	})
+	switch {
+	case errors.Is(ended, platform.ErrEnded):
+		return fmt.Errorf("database: the server ended while starting; its log ends with:\n%s", platform.LogTail(p.log()))
+	case ended != nil:
+		return fmt.Errorf("database: the server does not answer: %w (%w); its log ends with:\n%s", ended, err, platform.LogTail(p.log()))
 	}
+	return nil
 }
 
 // end ends the server.
@@ -463,7 +455,7 @@ func (s *Server) halt(ctx context.Context) error {
 		return err
 	}
 	if exit := s.private.current().Exit(); exit.Code != 0 {
-		return fmt.Errorf("database: the server did not end cleanly (status %d %s): %s", exit.Code, exit.Signal, tail(s.private.log()))
+		return fmt.Errorf("database: the server did not end cleanly (status %d %s); its log ends with:\n%s", exit.Code, exit.Signal, platform.LogTail(s.private.log()))
 	}
 	return nil
 }
@@ -474,5 +466,5 @@ func (p *private) remove(ctx context.Context, grace time.Duration) error {
 	if process := p.current(); process != nil {
 		err = process.Stop(ctx, grace)
 	}
-	return errors.Join(err, os.RemoveAll(p.base))
+	return errors.Join(err, p.removeBase())
 }

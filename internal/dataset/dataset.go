@@ -17,6 +17,8 @@ import (
 	"fmt"
 	"math/bits"
 	"sync"
+
+	"bakeoff/internal/splitmix"
 )
 
 // Limits of a Spec.
@@ -64,7 +66,7 @@ func New(spec Spec) (*Dataset, error) {
 	if err := spec.validate(); err != nil {
 		return nil, fmt.Errorf("dataset: %w", err)
 	}
-	d := &Dataset{spec: spec, base: mix(spec.Seed ^ domainRows), pairs: newPairTable()}
+	d := &Dataset{spec: spec, base: splitmix.Finalize(spec.Seed ^ domainRows), pairs: newPairTable()}
 	d.digest = sync.OnceValue(d.hashLines)
 	d.short = sync.OnceValue(d.buildShort)
 	d.full = sync.OnceValues(d.buildFull)
@@ -148,16 +150,7 @@ func Plain(name string) bool {
 const (
 	domainRows = 0x726f77732f626b31
 	domainKeys = 0x6b6579732f626b31
-	gamma      = 0x9e3779b97f4a7c15 // odd; the golden ratio of 2^64
 )
-
-// mix is the finalizer of SplitMix64 (Steele, Lea, Flood: Fast splittable
-// pseudorandom number generators, OOPSLA 2014, with Stafford's variant 13).
-func mix(z uint64) uint64 {
-	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
-	z = (z ^ z>>27) * 0x94d049bb133111eb
-	return z ^ z>>31
-}
 
 // scale maps a random 64-bit number to [0, n).
 func scale(random uint64, n int) int {
@@ -165,11 +158,13 @@ func scale(random uint64, n int) int {
 	return int(hi)
 }
 
-func (d *Dataset) rowState(id int64) uint64 { return mix(d.base + uint64(id)*gamma) }
+func (d *Dataset) rowState(id int64) uint64 {
+	return splitmix.Finalize(d.base + uint64(id)*splitmix.Gamma)
+}
 
 // length is that of the name generated from state: its first random number.
 func (d *Dataset) length(state uint64) int {
-	return d.spec.MinLength + scale(mix(state), d.spec.MaxLength-d.spec.MinLength+1)
+	return d.spec.MinLength + scale(splitmix.Finalize(state), d.spec.MaxLength-d.spec.MinLength+1)
 }
 
 // Parities of the sum of a name's lower case character values.
@@ -201,8 +196,8 @@ func (t *pairTable) appendName(dst []byte, state uint64, length int, want byte) 
 	start := len(dst)
 	var sum uint64
 	for n := 0; n < length; n += 8 {
-		state += gamma
-		random := mix(state + gamma)
+		state += splitmix.Gamma
+		random := splitmix.Finalize(state + splitmix.Gamma)
 		var group uint64
 		for shift := 0; shift < 64; shift += 16 {
 			var pair uint64

@@ -7,6 +7,8 @@ import (
 	"math/bits"
 	"runtime"
 	"sync"
+
+	"bakeoff/internal/splitmix"
 )
 
 // shortLength is the longest name that may occur twice. Two names of 17
@@ -28,7 +30,7 @@ func newIndex(entries int) *index {
 // turns letters to lower case and leaves digits.
 func hashName(name []byte) uint64 {
 	const fold = 0x2020202020202020
-	h := uint64(len(name)) * gamma
+	h := uint64(len(name)) * splitmix.Gamma
 	for len(name) >= 8 {
 		h = fold64(h ^ (binary.LittleEndian.Uint64(name) | fold))
 		name = name[8:]

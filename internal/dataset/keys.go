@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"strings"
+
+	"bakeoff/internal/splitmix"
 )
 
 // Keys are the names asked for: a pure function of a seed and of a request's
@@ -21,7 +23,7 @@ func NewKeys(d *Dataset, seed uint64, hitRatio float64) (*Keys, error) {
 	if !(hitRatio >= 0 && hitRatio <= 1) {
 		return nil, fmt.Errorf("dataset: hit ratio must be 0 to 1, not %v", hitRatio)
 	}
-	return &Keys{rows: d, base: mix(seed ^ domainKeys), share: uint64(hitRatio * (1 << 53))}, nil
+	return &Keys{rows: d, base: splitmix.Finalize(seed ^ domainKeys), share: uint64(hitRatio * (1 << 53))}, nil
 }
 
 // AppendKey appends key n of a stream and tells the right answer: whether it
@@ -47,13 +49,13 @@ func (k *Keys) Hit(stream, n uint64) bool { return k.hit(k.state(stream, n)) }
 // state mixes the stream and the number one after the other, so that (1, 2)
 // and (2, 1) differ.
 func (k *Keys) state(stream, n uint64) uint64 {
-	return mix(mix(k.base+stream*gamma) + n*gamma)
+	return splitmix.Finalize(splitmix.Finalize(k.base+stream*splitmix.Gamma) + n*splitmix.Gamma)
 }
 
-func (k *Keys) hit(state uint64) bool { return mix(state^1)>>11 < k.share }
+func (k *Keys) hit(state uint64) bool { return splitmix.Finalize(state^1)>>11 < k.share }
 
 func (k *Keys) row(state uint64) int64 {
-	return 1 + int64(scale(mix(state^math.MaxUint64), k.rows.spec.Rows))
+	return 1 + int64(scale(splitmix.Finalize(state^math.MaxUint64), k.rows.spec.Rows))
 }
 
 func (k *Keys) appendMiss(dst []byte, state uint64) []byte {

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"bakeoff/internal/load"
+	"bakeoff/internal/splitmix"
 )
 
 // Contract is the name by which agents know the workload of this package: any
@@ -109,16 +110,8 @@ func (r *Requests) AppendTargetOf(dst []byte, url int, stream, n uint64) []byte 
 
 // pick is the index of a request's key: each is equally likely, and a pure function of seed, stream and n.
 func (r *Requests) pick(stream, n uint64) uint64 {
-	index, _ := bits.Mul64(scatter(scatter(scatter(r.spec.Seed)^stream)^n), uint64(len(r.keys)))
+	index, _ := bits.Mul64(splitmix.Mix(splitmix.Mix(splitmix.Mix(r.spec.Seed)^stream)^n), uint64(len(r.keys)))
 	return index
-}
-
-// scatter is the finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
-func scatter(x uint64) uint64 {
-	x += 0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
 }
 
 // RightStatus tells whether an answer of that status is ok.

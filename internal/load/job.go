@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"bakeoff/internal/splitmix"
 )
 
 const (
@@ -275,15 +277,7 @@ func (j *Job) stream(connection int) uint64 {
 // checked: a pure function that picks CheckShare of them.
 func (j *Job) checks(stream, n uint64) bool {
 	share := j.Phase.CheckShare
-	return share >= 1 || float64(mix(mix(stream)^n)>>11)/(1<<53) < share
-}
-
-// mix is the finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
-func mix(x uint64) uint64 {
-	x += 0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
+	return share >= 1 || float64(splitmix.Mix(splitmix.Mix(stream)^n)>>11)/(1<<53) < share
 }
 
 // rightStatus tells whether a status is that of an ok answer.

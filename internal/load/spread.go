@@ -1,6 +1,10 @@
 package load
 
-import "fmt"
+import (
+	"fmt"
+
+	"bakeoff/internal/splitmix"
+)
 
 // A spread says which URL a request asks for, and which connections may carry
 // it: URLs of one server share theirs. It is a pure function of the request's number, so
@@ -57,7 +61,7 @@ func (s *spread) open(n uint64) int {
 	if urls == 1 {
 		return 0
 	}
-	return int((n%urls + mix(n/urls)%urls) % urls)
+	return int((n%urls + splitmix.Mix(n/urls)%urls) % urls)
 }
 
 // closed is the URL of request n of a connection, which goes to one server: that server's, in turn.

@@ -1,6 +1,10 @@
 package plan
 
-import "slices"
+import (
+	"slices"
+
+	"bakeoff/internal/splitmix"
+)
 
 // Trials are all trials of the plan in the order in which they run: the pilot
 // as block 0 when there is one, then the blocks, each with every target once. The order is a function of
@@ -59,8 +63,8 @@ func blockOrder(k int, seed uint64, block int) []int {
 // Round is the order in which the targets take their turns in a round of a phase, as indexes into the plan's targets; rounds
 // count from 1. It is balanced as the order of blocks is.
 func (p *Plan) Round(block, phase, round int) []int {
-	g := splitMix64{state: p.Seed ^ uint64(block)<<20 ^ uint64(phase)}
-	return blockOrder(len(p.Targets), g.next(), round)
+	g := splitmix.Source{State: p.Seed ^ uint64(block)<<20 ^ uint64(phase)}
+	return blockOrder(len(p.Targets), g.Next(), round)
 }
 
 // zigzag is 0, 1, k-1, 2, k-2 and so on: with an even k its steps are all different, modulo k.
@@ -75,36 +79,15 @@ func zigzag(i, k int) int {
 // (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014) whose state begins as the seed's
 // output mixed with the stream's number, without the bias of a remainder.
 func shuffled(n int, seed, stream uint64) []int {
-	start := splitMix64{state: seed}
-	g := splitMix64{state: start.next() ^ stream}
+	start := splitmix.Source{State: seed}
+	g := splitmix.Source{State: start.Next() ^ stream}
 	order := make([]int, n)
 	for i := range order {
 		order[i] = i
 	}
 	for i := n - 1; i > 0; i-- {
-		j := g.below(uint64(i) + 1)
+		j := g.Below(uint64(i) + 1)
 		order[i], order[j] = order[j], order[i]
 	}
 	return order
-}
-
-// splitMix64 is a generator of 64 random bits with 64 bits of state.
-type splitMix64 struct{ state uint64 }
-
-func (g *splitMix64) next() uint64 {
-	g.state += 0x9e3779b97f4a7c15
-	z := g.state
-	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
-	z = (z ^ z>>27) * 0x94d049bb133111eb
-	return z ^ z>>31
-}
-
-// below is uniform over 0 to n-1: draws in the incomplete last stretch of n are thrown away.
-func (g *splitMix64) below(n uint64) uint64 {
-	reject := -n % n // 2^64 mod n
-	for {
-		if x := g.next(); x >= reject {
-			return x % n
-		}
-	}
 }

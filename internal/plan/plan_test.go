@@ -206,17 +206,6 @@ func TestOrders(t *testing.T) {
 	golden(t, "testdata/orders.golden", b.String())
 }
 
-// TestSplitMix compares with the published outputs of the generator for seed 1234567.
-func TestSplitMix(t *testing.T) {
-	g := splitMix64{state: 1234567}
-	want := []uint64{6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821}
-	for i, w := range want {
-		if got := g.next(); got != w {
-			t.Errorf("draw %d: %d, want %d", i, got, w)
-		}
-	}
-}
-
 func TestTrials(t *testing.T) {
 	for _, pilot := range []bool{false, true} {
 		p := small(t, 4, map[bool]string{true: "pilot: 1s"}[pilot])

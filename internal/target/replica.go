@@ -174,34 +174,26 @@ func (r *Replica) Ready(ctx context.Context) ([]record.Worker, error) {
 	return workers, nil
 }
 
-// lookEvery is how often the log is read while waiting.
-const lookEvery = 20 * time.Millisecond
-
-func (r *Replica) await(ctx context.Context) ([]record.Worker, error) {
+// await waits until every worker has introduced itself.
+func (r *Replica) await(ctx context.Context) (workers []record.Worker, err error) {
 	want := r.recipe.Processes(r.launch.Workers)
-	ticker := time.NewTicker(lookEvery)
-	defer ticker.Stop()
-	for {
-		workers, err := r.tail.workers()
-		if err != nil {
-			return nil, err
-		}
+	waited := platform.Await(ctx, r.process, func(context.Context) (bool, error) {
+		workers, err = r.tail.workers()
 		switch {
+		case err != nil:
+			return false, err
 		case r.ended():
-			return workers, fmt.Errorf("%w: %s; its log ends with:\n%s", ErrExited, exitText(r.process.Exit()), lastLines(r.spec.Log))
+			return false, fmt.Errorf("%w: %s; its log ends with:\n%s", ErrExited, exitText(r.process.Exit()), platform.LogTail(r.spec.Log))
 		case len(workers) > want:
-			return workers, fmt.Errorf("%w: %d processes said ready, %d were asked for", ErrWorker, len(workers), want)
-		case len(workers) == want:
-			return workers, nil
+			return false, fmt.Errorf("%w: %d processes said ready, %d were asked for", ErrWorker, len(workers), want)
 		}
-		select {
-		case <-ctx.Done():
-			return workers, fmt.Errorf("%w: %d of %d workers said so (%w); the log ends with:\n%s",
-				ErrNotReady, len(workers), want, ctx.Err(), lastLines(r.spec.Log))
-		case <-r.process.Done():
-		case <-ticker.C:
-		}
+		return len(workers) == want, nil
+	})
+	if waited != nil && waited == ctx.Err() {
+		return workers, fmt.Errorf("%w: %d of %d workers said so (%w); the log ends with:\n%s",
+			ErrNotReady, len(workers), want, waited, platform.LogTail(r.spec.Log))
 	}
+	return workers, waited
 }
 
 // Intact tells, after Ready, whether the replica is still the one that was
@@ -213,7 +205,7 @@ func (r *Replica) Intact() error {
 	switch {
 	case err != nil:
 	case r.ended():
-		err = fmt.Errorf("ended under way: %s; its log ends with:\n%s", exitText(r.process.Exit()), lastLines(r.spec.Log))
+		err = fmt.Errorf("ended under way: %s; its log ends with:\n%s", exitText(r.process.Exit()), platform.LogTail(r.spec.Log))
 	case len(workers) != want:
 		err = fmt.Errorf("%w: %d workers have introduced themselves, %d were asked for: one was replaced", ErrWorker, len(workers), want)
 	default:
@@ -285,14 +277,14 @@ func (r *Replica) ping(ctx context.Context) error {
 	}
 	transport := &http.Transport{DisableKeepAlives: true}
 	defer transport.CloseIdleConnections()
-	answer, err := transport.RoundTrip(request)
-	for errors.Is(err, syscall.ECONNREFUSED) && !r.ended() && ctx.Err() == nil {
+	var answer *http.Response
+	refused := platform.Await(ctx, r.process, func(context.Context) (bool, error) {
+		answer, err = transport.RoundTrip(request)
 		// A server may call its application ready before it listens: uvicorn with one worker does.
-		select {
-		case <-ctx.Done():
-		case <-time.After(lookEvery):
-			answer, err = transport.RoundTrip(request)
-		}
+		return !errors.Is(err, syscall.ECONNREFUSED), nil
+	})
+	if err == nil {
+		err = refused
 	}
 	if err != nil {
 		return fmt.Errorf("/ping: %w", err)
@@ -326,23 +318,22 @@ func (r *Replica) Name() string { return r.launch.Name }
 // Log is the file that holds what the replica printed.
 func (r *Replica) Log() string { return r.spec.Log }
 
+// portWithin is how long a port may still be held after its replica ended.
+const portWithin = time.Second
+
 // Stop ends the replica, with all it forked, and makes sure that its port is
 // free again.
 func (r *Replica) Stop(ctx context.Context, grace time.Duration) error {
 	if err := r.process.Stop(ctx, grace); err != nil {
 		return fmt.Errorf("target: stop %s: %w", r.launch.Name, err)
 	}
-	for range 50 {
-		if !listening(ctx, r.Address()) {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("target: stop %s: %w", r.launch.Name, ctx.Err())
-		case <-time.After(lookEvery):
-		}
+	within, cancel := context.WithTimeoutCause(ctx, portWithin, ErrPortHeld)
+	defer cancel()
+	err := platform.Await(within, nil, func(context.Context) (bool, error) { return !listening(ctx, r.Address()), nil })
+	if err != nil {
+		return fmt.Errorf("target: stop %s: %s: %w", r.launch.Name, r.Address(), context.Cause(within))
 	}
-	return fmt.Errorf("target: stop %s: %s: %w", r.launch.Name, r.Address(), ErrPortHeld)
+	return nil
 }
 
 // listening tells whether anybody accepts connections at address.

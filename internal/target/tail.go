@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"slices"
-	"strings"
 
 	"bakeoff/internal/record"
 )
@@ -81,23 +80,4 @@ func (t *tail) line(line []byte) error {
 		t.found = append(t.found, w)
 	}
 	return nil
-}
-
-// lastLines returns the end of a log: at most 15 lines and 4 KiB.
-func lastLines(path string) string {
-	file, err := os.Open(path)
-	if err != nil {
-		return "(no log: " + err.Error() + ")"
-	}
-	defer file.Close()
-	const most = 4096
-	if info, err := file.Stat(); err == nil && info.Size() > most {
-		_, _ = file.Seek(-most, io.SeekEnd)
-	}
-	data, err := io.ReadAll(io.LimitReader(file, most))
-	if err != nil {
-		return "(log unreadable: " + err.Error() + ")"
-	}
-	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
-	return strings.Join(lines[max(0, len(lines)-15):], "\n")
 }

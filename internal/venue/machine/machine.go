@@ -17,6 +17,7 @@ import (
 	"bakeoff/internal/plan"
 	"bakeoff/internal/platform"
 	"bakeoff/internal/record"
+	"bakeoff/internal/scratch"
 	"bakeoff/internal/target"
 	"bakeoff/internal/venue"
 )
@@ -51,6 +52,11 @@ func (v *Venue) Room(dir string) int64 {
 		return -1
 	}
 	return free
+}
+
+// Temporary implements venue.Host: a folder with a lock on it that this process holds.
+func (v *Venue) Temporary(use string) (dir string, remove func() error, err error) {
+	return scratch.New(use)
 }
 
 // Overhead as seen on two cores.
