@@ -11,7 +11,7 @@ import (
 // stretch of time, such as a phase. The zero value is ready for use.
 type Host struct {
 	own         map[string]*growth // CPU time of each member of the run's own tiers, workers aside
-	first, last record.Series    // of the host
+	first, last record.Series      // of the host
 	samples     int
 	strangers   []record.Stranger
 }

@@ -54,7 +54,7 @@ func (p *Prepared) follow(ctx context.Context, process platform.Process, log, wh
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			line := lastLines(log)
+			line := platform.LogTail(log)
 			line = line[strings.LastIndexByte(line, '\n')+1:]
 			p.options.tell(true, "preparing %s, %s: %s", what, show.Duration(time.Since(began).Round(time.Second)), show.Clip(show.Inert(line), 100))
 		}

@@ -153,7 +153,7 @@ func (p *Prepared) step(ctx context.Context, i int, s chained, of int) error {
 			return ctx.Err()
 		}
 		return fmt.Errorf("step %d of %d, %s: %w; it printed (all of it: %s):\n%s",
-			i+1, of, brief(s.argv), err, filepath.Join(p.Dir, prepareLog), lastLines(filepath.Join(p.Dir, stepLog)))
+			i+1, of, brief(s.argv), err, filepath.Join(p.Dir, prepareLog), platform.LogTail(filepath.Join(p.Dir, stepLog)))
 	}
 	if !s.keepable {
 		return nil
@@ -194,7 +194,7 @@ func (p *Prepared) path() string {
 
 func (p *Prepared) readVersions(ctx context.Context) (map[string]string, error) {
 	if err := p.run(ctx, expandAll(p.Recipe.spec.Versions, p.values()), p.Recipe.Name+": reading versions"); err != nil {
-		return nil, fmt.Errorf("%w; it printed:\n%s", err, lastLines(filepath.Join(p.Dir, stepLog)))
+		return nil, fmt.Errorf("%w; it printed:\n%s", err, platform.LogTail(filepath.Join(p.Dir, stepLog)))
 	}
 	out, err := os.ReadFile(filepath.Join(p.Dir, stepLog))
 	if err != nil {
