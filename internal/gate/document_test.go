@@ -36,3 +36,25 @@ func TestDocumentedBounds(t *testing.T) {
 		}
 	}
 }
+
+// docs/format.md marks the codes that can be computed again, and no others.
+func TestDocumentedCodes(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/format.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	_, table, _ := strings.Cut(string(doc), "| code | meaning |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	for _, row := range strings.Split(table, "\n")[2:] {
+		cells := strings.Split(row, "|")
+		code, marked := strings.Trim(cells[1], " `"), strings.HasPrefix(cells[2], " * ")
+		if Decides(code) != marked {
+			t.Errorf("%s is marked %v, and decided here %v", code, marked, Decides(code))
+		}
+		n++
+	}
+	if n < 10 {
+		t.Errorf("only %d codes found", n)
+	}
+}

@@ -138,3 +138,33 @@ func must(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+// A real run of format 1, of when neither the baseline nor Little's law was looked at, is as good as it was said to be.
+func TestReplayOfARealRun(t *testing.T) {
+	reader, err := record.Open("../record/testdata/format-1")
+	must(t, err)
+	phases := 0
+	for _, state := range reader.Trials() {
+		trial, err := state.Trial()
+		must(t, err)
+		if gate.Baseline(reader.Run(), trial.Started) != nil {
+			t.Error("format 1 has no baseline")
+		}
+		got, err := gate.Replay(trial, state.Loads(), state.Series(), nil)
+		must(t, err)
+		if trial.Status != record.Valid || len(got.Reasons)+len(got.Warnings) > 0 {
+			t.Errorf("trial %d of %s was %s: %+v", trial.Block, trial.Target, trial.Status, got)
+		}
+		got, err = gate.Replay(trial, state.Loads(), state.Series(), &record.Baseline{})
+		must(t, err)
+		for _, r := range got.Reasons {
+			if r.Code != record.CodeDisturbedHost { // the machine was shared by several people
+				t.Errorf("trial %d of %s: %+v", trial.Block, trial.Target, r)
+			}
+		}
+		phases += len(trial.Phases)
+	}
+	if phases < 4 {
+		t.Errorf("only %d phases", phases)
+	}
+}
