@@ -229,7 +229,7 @@ func (ts *turns) rounds(ctx context.Context, under Turns, n int, length, runIn t
 		if last && round == n/2 {
 			for _, t := range ts.up {
 				if err := t.d.countConnections(); err != nil {
-					ts.run.o.tell(Event{Text: "connections per worker not counted: " + err.Error()})
+					ts.run.o.tell(record.Progress{Text: "connections per worker not counted: " + err.Error()})
 				}
 			}
 		}

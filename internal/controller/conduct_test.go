@@ -324,7 +324,7 @@ func TestRepeatAwaitsAQuietMachine(t *testing.T) {
 				var ended, again time.Time
 				w.script["flask"] = []act{{deploy: errFaked}}
 				o := w.options(t, "blocks: 1\n"+oneTarget+closedOnly)
-				o.Progress = func(e Event) {
+				o.Progress = func(e record.Progress) {
 					switch {
 					case e.Text == "stopping" && ended.IsZero():
 						ended = time.Now()

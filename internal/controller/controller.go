@@ -60,7 +60,7 @@ type Options struct {
 	Version       string
 	// Progress is called with what happens, which a run also writes into its record; nil shows nobody. It is called
 	// from one goroutine at a time.
-	Progress func(Event)
+	Progress func(record.Progress)
 
 	// checked makes the contract's check in place of the contract itself; nil but in tests.
 	checked func(ctx context.Context, c *contract.Contract, when string, replicas []contract.Endpoint, front string) (contract.Result, error)
@@ -91,10 +91,7 @@ type Loader interface {
 	Close() error
 }
 
-// Event is something a person may want to see.
-type Event = record.Progress
-
-func (o *Options) tell(e Event) {
+func (o *Options) tell(e record.Progress) {
 	if o.Progress != nil {
 		o.Progress(e)
 	}
@@ -103,8 +100,8 @@ func (o *Options) tell(e Event) {
 // alsoRecorded writes what happens into the record before it is shown: whoever follows the record sees the same.
 // What cannot be written is shown all the same, and does not end the run: where the record itself cannot
 // be written any more, the next line of it does.
-func alsoRecorded(w *record.Writer, progress func(Event)) func(Event) {
-	return func(e Event) {
+func alsoRecorded(w *record.Writer, progress func(record.Progress)) func(record.Progress) {
+	return func(e record.Progress) {
 		if !e.Passing {
 			_ = w.Progress(e)
 		}

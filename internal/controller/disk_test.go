@@ -46,20 +46,20 @@ func TestProgressIsRecorded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var shown, recorded []Event
-	progress := alsoRecorded(w, func(e Event) { shown = append(shown, e) })
-	said := []Event{
+	var shown, recorded []record.Progress
+	progress := alsoRecorded(w, func(e record.Progress) { shown = append(shown, e) })
+	said := []record.Progress{
 		{Block: 1, Blocks: 2, Trial: 3, Trials: 4, Attempt: 2, Target: "a", Text: "closed", Expect: 90 * time.Second},
 		{Text: "cd x", Lasting: true, Verbatim: true},
 	}
 	for _, e := range said {
 		progress(e)
 	}
-	alsoRecorded(w, nil)(Event{Text: "nobody looks"})
+	alsoRecorded(w, nil)(record.Progress{Text: "nobody looks"})
 	if err := w.Finish(record.Complete, ""); err != nil {
 		t.Fatal(err)
 	}
-	progress(Event{Text: "after the end"})
+	progress(record.Progress{Text: "after the end"})
 	for item, err := range record.Follow(t.Context(), w.Dir(), record.Position{}) {
 		if err != nil {
 			t.Fatal(err)
@@ -70,10 +70,10 @@ func TestProgressIsRecorded(t *testing.T) {
 			}
 		}
 	}
-	if want := append(said[:2:2], Event{Text: "nobody looks"}); !slices.Equal(recorded, want) {
+	if want := append(said[:2:2], record.Progress{Text: "nobody looks"}); !slices.Equal(recorded, want) {
 		t.Errorf("recorded %+v, want %+v", recorded, want)
 	}
-	if want := append(said[:2:2], Event{Text: "after the end"}); !slices.Equal(shown, want) {
+	if want := append(said[:2:2], record.Progress{Text: "after the end"}); !slices.Equal(shown, want) {
 		t.Errorf("shown %+v, want %+v", shown, want)
 	}
 }

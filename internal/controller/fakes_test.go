@@ -40,7 +40,7 @@ type world struct {
 	at       map[string]int   // deployments so far
 	up       string           // the target that was deployed last and runs
 	notes    []string         // what happened, in order
-	events   []Event
+	events   []record.Progress
 	tasks    []fleet.Task
 	healed   int
 	counters database.Counters
@@ -112,7 +112,7 @@ func (w *world) options(t *testing.T, lines string) Options {
 			w.note("agents start")
 			return &loading{w}, nil
 		},
-		Progress: func(e Event) { w.events = append(w.events, e) },
+		Progress: func(e record.Progress) { w.events = append(w.events, e) },
 		checked:  w.check,
 	}
 }

@@ -117,7 +117,7 @@ func (r *run) keepPilot() error {
 	for _, t := range r.o.Plan.Targets {
 		found, ok := r.pilot.Throughput[t.Name]
 		if !ok {
-			r.o.tell(Event{Text: "the pilot found no throughput of " + t.Name + ": every attempt was invalid"})
+			r.o.tell(record.Progress{Text: "the pilot found no throughput of " + t.Name + ": every attempt was invalid"})
 			continue
 		}
 		if r.pilot.Slowest == "" || found < r.pilot.Throughput[r.pilot.Slowest] {
@@ -133,6 +133,6 @@ func (r *run) keepPilot() error {
 	if err := r.writer.Update(func(rec *record.Run) { rec.Pilot = r.pilot }); err != nil {
 		return fmt.Errorf("controller: %w", err)
 	}
-	r.o.tell(Event{Text: fmt.Sprintf("pilot: the slowest target is %s with %.0f/s", r.pilot.Slowest, r.pilot.Throughput[r.pilot.Slowest])})
+	r.o.tell(record.Progress{Text: fmt.Sprintf("pilot: the slowest target is %s with %.0f/s", r.pilot.Slowest, r.pilot.Throughput[r.pilot.Slowest])})
 	return nil
 }

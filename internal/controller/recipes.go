@@ -48,8 +48,8 @@ func (o *Options) prepare(ctx context.Context) ([]*entrant, error) {
 		}
 		key := t.Recipe + "/" + t.Variant
 		if done[key] == nil {
-			o.tell(Event{Text: "preparing " + key})
-			say := func(text string, passing bool) { o.tell(Event{Text: text, Passing: passing}) }
+			o.tell(record.Progress{Text: "preparing " + key})
+			say := func(text string, passing bool) { o.tell(record.Progress{Text: text, Passing: passing}) }
 			if done[key], err = o.Venue.Prepare(ctx, e.recipe, say); err != nil {
 				return nil, err
 			}
@@ -134,7 +134,7 @@ func (s *recipes) openDatabase(ctx context.Context, dir string) (err error) {
 	if s.o.Plan.Database.Kind == "external" {
 		doing = "opening the external database"
 	}
-	s.o.tell(Event{Text: doing})
+	s.o.tell(record.Progress{Text: doing})
 	s.db, err = s.o.Venue.Database(ctx, venue.Storage{
 		Plan: s.o.Plan.Database, AllowHosts: s.o.Plan.AllowHosts, Dir: dir, Dataset: s.rows,
 		Connections: s.o.connectionsNeeded(s.entrants),
@@ -146,7 +146,7 @@ func (s *recipes) openDatabase(ctx context.Context, dir string) (err error) {
 func (s *recipes) fill(ctx context.Context) error {
 	start := time.Now()
 	filled, err := s.db.Fill(ctx, s.rows, func(done, total int64) {
-		s.o.tell(Event{Text: fmt.Sprintf("filling the table: %d of %d rows", done, total)})
+		s.o.tell(record.Progress{Text: fmt.Sprintf("filling the table: %d of %d rows", done, total)})
 	})
 	if err != nil {
 		return fmt.Errorf("database: fill: %w", err)
@@ -160,7 +160,7 @@ func (s *recipes) fill(ctx context.Context) error {
 	}
 	s.command = info.Command
 	if s.o.Plan.Database.Kind == "external" && info.CounterReason != "" {
-		s.o.tell(Event{Lasting: true, Text: fmt.Sprintf("the database's statements are counted by %s: %s", info.Counter, info.CounterReason)})
+		s.o.tell(record.Progress{Lasting: true, Text: fmt.Sprintf("the database's statements are counted by %s: %s", info.Counter, info.CounterReason)})
 	}
 	s.dbInfo = record.DatabaseInfo{
 		Kind: s.o.Plan.Database.Kind, Vendor: info.Vendor, Version: info.Version, MaxConnections: info.MaxConnections,
@@ -223,7 +223,7 @@ func (s *recipes) look(ctx context.Context) error { return s.db.Check(ctx, s.row
 
 // end reads the whole table back once more.
 func (s *recipes) end(ctx context.Context, update func(func(*record.Run)) error) error {
-	s.o.tell(Event{Text: "reading the table back"})
+	s.o.tell(record.Progress{Text: "reading the table back"})
 	digest, err := s.db.Digest(ctx)
 	if err != nil {
 		return fmt.Errorf("database: %w", err)

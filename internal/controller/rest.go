@@ -26,14 +26,14 @@ func (r *run) measureRest(ctx context.Context) error {
 	rest := record.Baseline{WarnOnly: r.o.Shared || r.o.Short, Container: r.o.Venue.Hidden(), Mixed: r.mixed()}
 	if !r.o.Short {
 		long := r.o.Plan.Rest()
-		r.o.tell(Event{Text: "watching the machine at rest", Expect: long})
+		r.o.tell(record.Progress{Text: "watching the machine at rest", Expect: long})
 		host, err := r.watchHost(ctx, long)
 		if err != nil {
 			return err
 		}
 		rest.Seconds, rest.Cores, rest.Disturbance = host.Seconds(), host.Cores(), host.Disturbance()
 		if text := gate.Restless(record.Baseline{Container: rest.Container}, rest.Disturbance); text != "" {
-			r.o.tell(Event{Text: "before anything is loaded, " + text, Lasting: true})
+			r.o.tell(record.Progress{Text: "before anything is loaded, " + text, Lasting: true})
 		}
 	}
 	rest.At = time.Now()
@@ -77,7 +77,7 @@ func (r *run) awaitQuiet(ctx context.Context) {
 		if text == "" {
 			return
 		}
-		r.o.tell(Event{Text: "waiting for a quieter machine: " + text})
+		r.o.tell(record.Progress{Text: "waiting for a quieter machine: " + text})
 	}
 }
 

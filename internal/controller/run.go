@@ -351,8 +351,8 @@ func (r *run) describe() error {
 }
 
 // event is something about the trial under way.
-func (r *run) event(block int, name, text string) Event {
-	return Event{
+func (r *run) event(block int, name, text string) record.Progress {
+	return record.Progress{
 		Block: block, Blocks: r.o.Plan.Blocks, Trial: r.number, Trials: r.trials, Attempt: r.attempt, Target: name,
 		Text: text,
 	}

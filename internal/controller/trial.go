@@ -256,7 +256,7 @@ func (t *trial) countHalfway(ctx context.Context, phase load.Phase, last bool) f
 		case <-ctx.Done():
 		case <-time.After(phase.Duration / 2):
 			if err := t.d.countConnections(); err != nil {
-				t.run.o.tell(Event{Text: "connections per worker not counted: " + err.Error()})
+				t.run.o.tell(record.Progress{Text: "connections per worker not counted: " + err.Error()})
 			}
 		}
 	}()

@@ -45,7 +45,7 @@ func (r *run) noteTurns() error {
 		return nil
 	}
 	text := "the targets take no turns: " + why.Error()
-	r.o.tell(Event{Text: text, Lasting: true})
+	r.o.tell(record.Progress{Text: text, Lasting: true})
 	return r.writer.Update(func(rec *record.Run) { addNote(rec, text) })
 }
 

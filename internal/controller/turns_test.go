@@ -299,7 +299,7 @@ func TestTurnsResumeAWholeBlock(t *testing.T) {
 		o := w.options(t, "blocks: 1\nturns: 250ms\n"+twoTargets+closedOnly)
 		ctx, cancel := context.WithCancelCause(t.Context())
 		stops := 0
-		o.Progress = func(e Event) {
+		o.Progress = func(e record.Progress) {
 			if e.Text == "stopping" {
 				if stops++; stops == 2 {
 					cancel(ErrInterrupted)

@@ -82,7 +82,7 @@ func (o *Options) verify(ctx context.Context, s stage, t plan.Target, dir string
 		return v, fmt.Errorf("controller: %w", err)
 	}
 	if s.owns() {
-		o.tell(Event{Target: t.Name, Text: "starting"})
+		o.tell(record.Progress{Target: t.Name, Text: "starting"})
 	}
 	d, err := s.deploy(ctx, t.Name, dir)
 	defer func() { err = errors.Join(err, d.stop(ctx)) }()
@@ -91,7 +91,7 @@ func (o *Options) verify(ctx context.Context, s stage, t plan.Target, dir string
 		return v, nil
 	}
 	v.Workers = d.workers()
-	o.tell(Event{Target: t.Name, Text: "checking the contract"})
+	o.tell(record.Progress{Target: t.Name, Text: "checking the contract"})
 	found, err := d.check(ctx, before, true)
 	v.Checks = found.checks
 	if err == nil {
