@@ -68,9 +68,8 @@ type Options struct {
 
 // Turns is a phase under way on several targets. *fleet.Turns is one.
 type Turns interface {
-	// Slice sends load to one target, from begin on of the phase's own time, and returns when all of it is answered
-	// or timed out: by how much a common start was missed.
-	Slice(ctx context.Context, task int, begin, length, runIn time.Duration) (late time.Duration, err error)
+	// Slice sends load to one target and returns when all of it is answered or timed out.
+	Slice(ctx context.Context, task int, s fleet.Slice) (fleet.Sliced, error)
 	// End returns what became of the phase on each target, whatever went before.
 	End(ctx context.Context) ([]fleet.Report, error)
 }

@@ -74,6 +74,8 @@ type phaseFaked struct {
 	task     fleet.Task
 	books    stats.Books
 	late     time.Duration // of every arrival
+	missed   time.Duration // of a slice: by so much an agent missed its start
+	longer   time.Duration // of a slice: by so much a stall extends it
 	outcomes map[string]int64
 	slower   float64 // times the response time in the second half; 0: one window for all
 	inFlight float64 // times what the service times come to; 0: 1
@@ -350,7 +352,8 @@ func (l *loading) Turns(_ context.Context, tasks []fleet.Task, sink func(int, fl
 	return &taking{world: l.world, tasks: tasks, sink: sink, reports: make([]fleet.Report, len(tasks))}, nil
 }
 
-func (t *taking) Slice(ctx context.Context, i int, begin, length, runIn time.Duration) (time.Duration, error) {
+func (t *taking) Slice(ctx context.Context, i int, s fleet.Slice) (fleet.Sliced, error) {
+	begin, length, runIn := s.Begin, s.Length, s.RunIn
 	w, task := t.world, t.tasks[i]
 	name := strings.TrimPrefix(task.URLs[0], "http://")
 	w.note("turn %s %s", name, task.Phase.Name)
@@ -364,6 +367,11 @@ func (t *taking) Slice(ctx context.Context, i int, begin, length, runIn time.Dur
 	if change := w.act(name).phase; change != nil {
 		change(&p)
 	}
+	if p.longer > 0 {
+		length += p.longer
+		extra := int64(100 * p.longer.Seconds())
+		p.books, p.reads, p.requests = stats.Books{Planned: n + extra, Sent: n + extra, OK: n + extra}, n+extra, n+extra
+	}
 	w.counters.Reads, w.pending = w.counters.Reads+w.pending+p.reads-p.pending, p.pending
 	w.requests[name] += p.requests
 	select {
@@ -376,7 +384,7 @@ func (t *taking) Slice(ctx context.Context, i int, begin, length, runIn time.Dur
 		t.reports[other].Lost = append(t.reports[other].Lost, p.lost...)
 	}
 	if t.err != nil || len(p.lost) > 0 {
-		return 0, fleet.ErrTurns
+		return fleet.Sliced{}, fleet.ErrTurns
 	}
 	aside := windowOf(stats.Books{})
 	aside.Begin, aside.Length, aside.Aside = begin, runIn, true
@@ -387,7 +395,7 @@ func (t *taking) Slice(ctx context.Context, i int, begin, length, runIn time.Dur
 	for _, window := range []stats.Window{aside, counted} {
 		t.sink(i, fleet.Snapshot{Agent: 0, Epoch: 1, Window: window})
 	}
-	return 0, nil
+	return fleet.Sliced{Late: p.missed, Length: length}, nil
 }
 
 func (t *taking) End(context.Context) ([]fleet.Report, error) {

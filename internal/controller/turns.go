@@ -75,6 +75,20 @@ func (r *run) pace(p load.Phase) (n int, length, runIn time.Duration) {
 	return n, length, min(runIn, length/2)
 }
 
+// leastStall and stallMedians are from when on a request that is under way extends a slice of the open model.
+const (
+	leastStall   = 50 * time.Millisecond
+	stallMedians = 4
+)
+
+// stall is for how long something must have been under way to extend a target's slice; 0: nothing does.
+func (r *run) stall(p load.Phase, name string) time.Duration {
+	if p.Model != load.Open {
+		return 0
+	}
+	return max(leastStall, stallMedians*time.Duration(r.pilot.MedianNS[name]))
+}
+
 // together measures all targets of a block in turns, and again, all of them, where a trial of the block is not valid.
 func (r *run) together(ctx context.Context, places []plan.Trial) error {
 	for {

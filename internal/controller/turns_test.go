@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -223,6 +224,72 @@ func TestTurnsCatchLateStatements(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A round in which an agent missed a start is left out of all targets' figures, together; too many are the phase's reason.
+func TestTurnsLeaveRoundsOut(t *testing.T) {
+	for rounds, trials := range map[int][]string{
+		1: {"1 fastapi", "1 flask"},
+		2: {"1 fastapi generator-limited", "1 flask generator-limited", "2 fastapi", "2 flask"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			slices := 0
+			w.script["flask"] = []act{{phase: func(p *phaseFaked) {
+				if slices++; p.task.Phase.Number > 0 && slices <= 4+rounds {
+					p.missed = 20 * time.Millisecond
+				}
+			}}}
+			dir, _ := conducted(t, w.options(t, "blocks: 1\nturns: 250ms\n"+twoTargets+closedOnly))
+			wantList(t, "trials", attemptsOf(t, dir), trials...)
+			for _, name := range []string{"flask", "fastapi"} {
+				for _, state := range openRecord(t, dir).Trials() {
+					trial, err := state.Trial()
+					if err != nil || trial.Target != name || trial.Attempt > 1 {
+						continue
+					}
+					totals, err := totalsOf(state, trial.Phases[1])
+					if err != nil {
+						t.Fatal(err)
+					}
+					if p := trial.Phases[1].Turns; p.LeftOut != rounds || totals.Books.OK != 1000 || math.Abs(totals.Goodput()-25/0.2) > 1e-9 {
+						t.Errorf("%s: %+v, %d answers, %v/s", name, p, totals.Books.OK, totals.Goodput())
+					}
+				}
+			}
+		})
+	}
+}
+
+// A stall extends a target's slice, and it has the fewer of them: each target is on for as long as the phase says.
+func TestTurnsExtended(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		slices := 0
+		w.script["flask"] = []act{{phase: func(p *phaseFaked) {
+			if slices++; p.task.Phase.Number > 0 && slices == 10 {
+				p.longer = 600 * time.Millisecond
+			}
+		}}}
+		dir, _ := conducted(t, w.options(t, "blocks: 1\nturns: 250ms\n"+twoTargets+
+			"phases: [{model: open, rate: 100, connections: 32, duration: 10s}]\n"))
+		w.wantNoMistake(t)
+		for name, want := range map[string]int{"flask": 38, "fastapi": 40} {
+			rec := trialRecord(t, dir, 1, name)
+			if p := rec.Phases[1]; rec.Status != record.Valid || p.Turns.Slices != want || p.Witness.DatabaseReads != 1000 {
+				t.Errorf("%s: %s, %+v, %+v", name, rec.Status, p.Turns, p.Witness)
+			}
+		}
+	})
+	r := &run{pilot: &record.Pilot{MedianNS: map[string]int64{"a": 5e6, "b": 20e6}}}
+	for name, want := range map[string]time.Duration{"a": 50 * time.Millisecond, "b": 80 * time.Millisecond} {
+		if got := r.stall(load.Phase{Model: load.Open}, name); got != want {
+			t.Errorf("a stall of %s is from %v on, want %v", name, got, want)
+		}
+	}
+	if got := r.stall(load.Phase{Model: load.Closed}, "a"); got != 0 {
+		t.Errorf("a slice of the closed model is extended from %v on", got)
+	}
 }
 
 // What ends turns early: everything is thawed before it is stopped, and each trial says why.

@@ -81,6 +81,7 @@ type agent struct {
 	sending atomic.Int64
 
 	mu     sync.Mutex
+	turn   *turn              // whose slice is under way; nil: none
 	halt   context.CancelFunc // ends the phase numbered run
 	run    int64
 	called int64 // phases up to this number were called off
@@ -219,6 +220,8 @@ func (a *agent) handle(m message, beats *beats) error {
 		default:
 			return errors.New("too many orders at once")
 		}
+	case m.Extend != nil:
+		a.extend(m.Extend)
 	case m.Stop != nil:
 		a.callOff(m.Stop.Run)
 	case m.Quit != nil:

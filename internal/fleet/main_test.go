@@ -396,6 +396,14 @@ type witness struct {
 	all   int
 	first map[string]time.Time // by key
 	last  time.Time
+	stall time.Duration // of the first request and all that come meanwhile
+}
+
+// hold has all requests wait that come within so long of the first.
+func (w *witness) hold(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stall = d
 }
 
 func newWitness(t testing.TB) *witness {
@@ -423,6 +431,8 @@ func (w *witness) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 		w.first[key] = w.last
 	}
 	w.all++
+	time.Sleep(w.stall) // holding the lock
+	w.stall = 0
 	_, _ = io.WriteString(out, "{}")
 }
 

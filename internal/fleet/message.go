@@ -33,6 +33,8 @@ type message struct {
 	Start   *start   `json:"start,omitempty"`
 	Slice   *slice   `json:"slice,omitempty"`
 	Sliced  *sliced  `json:"sliced,omitempty"`
+	Stuck   *stuck   `json:"stuck,omitempty"`
+	Extend  *extend  `json:"extend,omitempty"`
 	Finish  *finish  `json:"finish,omitempty"`
 	Window  *window  `json:"window,omitempty"`
 	Done    *done    `json:"done,omitempty"`
@@ -105,6 +107,19 @@ type slice struct {
 	Begin  time.Duration `json:"begin_ns"`
 	Length time.Duration `json:"length_ns"`
 	RunIn  time.Duration `json:"run_in_ns,omitempty"`
+	Stall  time.Duration `json:"stall_ns,omitempty"` // 0: the agent says nothing of what is stuck
+}
+
+// stuck says, shortly before a slice ends, that something has been under way for as long as the slice calls a stall.
+type stuck struct {
+	Run int64         `json:"run"`
+	End time.Duration `json:"end_ns"` // of the slice as far as the agent knows
+}
+
+// extend has a slice end later.
+type extend struct {
+	Run int64         `json:"run"`
+	End time.Duration `json:"end_ns"`
 }
 
 // sliced says that all of a slice is over, and its windows are sent.

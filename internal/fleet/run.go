@@ -144,6 +144,8 @@ type phase struct {
 	overdue  string    // what they failed to do by then
 	turns    *Turns    // that it takes part in; nil: it is carried out at a stretch
 	late     time.Duration
+	until    time.Duration // when the slice under way ends, of the phase's own time
+	most     time.Duration // how late it may
 }
 
 // Run has all agents run the task as one and calls sink from this goroutine
@@ -301,6 +303,8 @@ func (p *phase) handle(m *member, e message) error {
 		return p.onReady(m, e.Ready)
 	case e.Window != nil:
 		return p.onWindow(m, e.Window)
+	case e.Stuck != nil:
+		return p.onStuck(e.Stuck)
 	case e.Sliced != nil:
 		return p.onSliced(m, e.Sliced)
 	case e.Done != nil:

@@ -271,7 +271,7 @@ func (s *session) handle(m message) string {
 		s.send(message{Beat: &beat{Number: m.Beat.Number, Clock: time.Now().UnixNano()}})
 	case m.Window != nil:
 		return s.take(m)
-	case m.Ready != nil, m.Sliced != nil, m.Done != nil:
+	case m.Ready != nil, m.Stuck != nil, m.Sliced != nil, m.Done != nil:
 		s.fleet.inbox.put(event{session: s, message: m}, false)
 	default:
 		return "it sent a line out of place"

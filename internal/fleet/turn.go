@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"bakeoff/internal/load"
@@ -14,7 +15,10 @@ type turns map[int64]*turn
 
 // turn is one of them.
 type turn struct {
-	slices load.Slices
+	run      int64
+	slices   load.Slices
+	extended chan time.Duration // the new ends of the slice under way
+	missed   atomic.Bool        // an extension came too late
 	done   done // what its windows add up to so far
 }
 
@@ -42,7 +46,7 @@ func (a *agent) join(ctx context.Context, open turns, p *prepare, cache *cached)
 	if err != nil {
 		r.Error = err.Error()
 	} else {
-		open[p.Run] = &turn{slices: slices, done: done{Run: p.Run, Timing: timing{First: -1, Due: -1}}}
+		open[p.Run] = &turn{run: p.Run, slices: slices, done: done{Run: p.Run, Timing: timing{First: -1, Due: -1}}}
 	}
 	a.post(ctx, message{Ready: r})
 }
@@ -75,6 +79,13 @@ func (a *agent) takeTurn(ctx context.Context, t *turn, s *slice) {
 	at := a.clock.local(s.At)
 	end.Late = max(0, time.Since(at))
 	t.done.Timing.Began = max(t.done.Timing.Began, end.Late)
+	t.missed.Store(false)
+	t.extended = make(chan time.Duration, 1000) // more than a slice is ever extended
+	a.setTurn(t)
+	defer a.setTurn(nil)
+	if s.Stall > 0 {
+		go a.watchStall(running, t, s, at)
+	}
 	err := t.slices.Run(running, load.Slice{Start: at, Begin: s.Begin, Length: s.Length, RunIn: s.RunIn}, func(w stats.Window) {
 		a.sequence++
 		t.done.Windows++
@@ -87,7 +98,61 @@ func (a *agent) takeTurn(ctx context.Context, t *turn, s *slice) {
 	if t.done.Stopped = t.done.Stopped || running.Err() != nil; err != nil && !t.done.Stopped {
 		end.Error = err.Error()
 	}
+	if t.missed.Load() {
+		end.Late = max(end.Late, s.Length)
+	}
 	a.post(ctx, message{Sliced: end})
+}
+
+func (a *agent) setTurn(t *turn) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.turn = t
+}
+
+// extend has the slice under way end later.
+func (a *agent) extend(e *extend) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.turn == nil || a.turn.run != e.Run {
+		return // it is over; the controller sees that this agent has less of it than others
+	}
+	if !a.turn.slices.Extend(e.End) {
+		a.turn.missed.Store(true)
+		return
+	}
+	select {
+	case a.turn.extended <- e.End:
+	default:
+	}
+}
+
+// stuckAhead is how long before the end of a slice an agent says that something is stuck.
+const stuckAhead = 10 * time.Millisecond
+
+// watchStall says before the end of the slice, whenever that is, that something is stuck.
+func (a *agent) watchStall(ctx context.Context, t *turn, s *slice, at time.Time) {
+	end := s.Begin + s.Length
+	for {
+		timer := time.NewTimer(time.Until(at.Add(end - s.Begin - stuckAhead)))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case end = <-t.extended: // another agent has said so
+			timer.Stop()
+			continue
+		case <-timer.C:
+		}
+		if t.slices.Stuck(s.Stall) {
+			a.post(ctx, message{Stuck: &stuck{Run: s.Run, End: end}})
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case end = <-t.extended:
+		}
+	}
 }
 
 // leave closes a sliced phase and says what it came to.

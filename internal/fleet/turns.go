@@ -54,27 +54,59 @@ func (t *Turns) broken() bool {
 	return false
 }
 
-// Slice sends load to one target from begin on, of the phase's own time, and returns when all of it is
-// answered or timed out: by how much the last agent missed the common start. See load.Slice.
-func (t *Turns) Slice(ctx context.Context, task int, begin, length, runIn time.Duration) (late time.Duration, err error) {
+// Slice is one target's turn, in the phase's own time; see load.Slice.
+type Slice struct {
+	Begin, Length, RunIn time.Duration
+	// Stall, when above 0: the slice goes on, with its arrivals, while a request has been in flight or an arrival has waited for
+	// so long, at most for the phase's time-out: so a stall is met by all that a phase at a stretch would have sent into it.
+	Stall time.Duration
+}
+
+// Sliced is what became of a slice.
+type Sliced struct {
+	Late   time.Duration // by so much the last agent missed the common start, or its part of an extension
+	Length time.Duration // of the phase's time; more than was asked for after a stall
+}
+
+// extendBy is by how much a slice is extended at a time.
+const extendBy = 50 * time.Millisecond
+
+// Slice sends load to one target and returns when all of it is answered or timed out.
+func (t *Turns) Slice(ctx context.Context, task int, s Slice) (Sliced, error) {
 	if t.broken() {
-		return 0, ErrTurns
+		return Sliced{}, ErrTurns
 	}
 	p := t.phases[task]
 	at := time.Now().Add(aheadOfSlice)
 	if p.report.Start.IsZero() {
 		p.report.Start = at
 	}
-	p.deadline, p.overdue, p.late = at.Add(length+p.task.Phase.Timeout+finishWithin), "it did not finish a slice", 0
+	p.deadline, p.overdue, p.late = at.Add(s.Length+p.task.Phase.Timeout+finishWithin), "it did not finish a slice", 0
+	p.until, p.most = s.Begin+s.Length, s.Begin+s.Length+p.task.Phase.Timeout
 	for _, m := range p.order {
 		m.sliced = false
 	}
-	p.tell(message{Slice: &slice{Run: p.number, At: at.UnixNano(), Begin: begin, Length: length, RunIn: runIn}})
+	p.tell(message{Slice: &slice{Run: p.number, At: at.UnixNano(), Begin: s.Begin, Length: s.Length, RunIn: s.RunIn, Stall: s.Stall}})
 	p.loop(ctx, p.allSliced)
+	out := Sliced{Late: p.late, Length: p.until - s.Begin}
 	if t.broken() {
-		return p.late, ErrTurns
+		return out, ErrTurns
 	}
-	return p.late, nil
+	return out, nil
+}
+
+// onStuck extends the slice for all agents, once whoever says so first.
+func (p *phase) onStuck(s *stuck) error {
+	if s.Run < p.number || s.End != p.until || p.until+extendBy > p.most || p.stopping {
+		return nil
+	}
+	if p.turns == nil || s.Run > p.number {
+		return errors.New("it said stuck out of turn")
+	}
+	p.until += extendBy
+	p.deadline = p.deadline.Add(extendBy)
+	p.tell(message{Extend: &extend{Run: p.number, End: p.until}})
+	return nil
 }
 
 func (p *phase) allSliced() bool {

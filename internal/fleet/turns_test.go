@@ -44,7 +44,7 @@ func TestTurns(t *testing.T) {
 		for i, s := range servers {
 			before, _ := s.seen()
 			idle, _ := servers[1-i].seen()
-			if _, err := turns.Slice(t.Context(), i, time.Duration(round)*length, length, 10*time.Millisecond); err != nil {
+			if _, err := turns.Slice(t.Context(), i, Slice{Begin: time.Duration(round) * length, Length: length, RunIn: 10 * time.Millisecond}); err != nil {
 				t.Fatal(err)
 			}
 			after, _ := s.seen()
@@ -82,12 +82,12 @@ func TestTurnsLoseAnAgent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := turns.Slice(t.Context(), 0, 0, 50*time.Millisecond, 0); err != nil {
+	if _, err := turns.Slice(t.Context(), 0, Slice{Length: 50 * time.Millisecond}); err != nil {
 		t.Fatal(err)
 	}
 	signalTo(t, f.Processes()[1].PID(), syscall.SIGKILL)
 	for range 20 {
-		if _, err = turns.Slice(t.Context(), 1, 0, 50*time.Millisecond, 0); err != nil {
+		if _, err = turns.Slice(t.Context(), 1, Slice{Length: 50 * time.Millisecond}); err != nil {
 			break
 		}
 	}
@@ -128,7 +128,7 @@ func TestTurnsEndEarly(t *testing.T) {
 	}
 	time.AfterFunc(100*time.Millisecond, cancel)
 	began := time.Now()
-	if _, err := turns.Slice(ctx, 0, 0, time.Minute, 0); !errors.Is(err, ErrTurns) {
+	if _, err := turns.Slice(ctx, 0, Slice{Length: time.Minute}); !errors.Is(err, ErrTurns) {
 		t.Errorf("slice: %v", err)
 	}
 	reports, err := turns.End(ctx)
@@ -137,5 +137,42 @@ func TestTurnsEndEarly(t *testing.T) {
 	}
 	if all, _ := server.settled(t); reports[0].Totals().Books.Exact() != nil || reports[0].Totals().Books.Sent < int64(all) {
 		t.Errorf("%d requests, books %+v", all, reports[0].Totals().Books)
+	}
+}
+
+// A stall that one agent meets extends the slice of both, so that the arrivals of both go on into it; a slice without one
+// is not extended.
+func TestTurnsMeetAStall(t *testing.T) {
+	t.Parallel()
+	server := newWitness(t)
+	f := startFleet(t, 2, func(o *Options) { o.Silence = 20 * time.Second })
+	task := turnTasks(server)[0]
+	task.Phase = load.Phase{Name: "open", Model: load.Open, Connections: 64, Rate: 200, Arrivals: load.Constant, Duration: 10 * time.Second, Timeout: 5 * time.Second}
+	var sum stats.Totals
+	turns, err := f.Turns(t.Context(), []Task{task}, func(_ int, s Snapshot) { sum.Add(s.Window) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	const length, stall = 200 * time.Millisecond, 100 * time.Millisecond
+	server.hold(600 * time.Millisecond) // from the first request on
+	first, err := turns.Slice(t.Context(), 0, Slice{Length: length, Stall: stall})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := turns.Slice(t.Context(), 0, Slice{Begin: first.Length, Length: length, Stall: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reports, err := turns.End(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, _ := server.seen()
+	b := reports[0].Totals().Books
+	if first.Length < 500*time.Millisecond || first.Length > 5*time.Second || second.Length != length || b.OK != int64(all) || b.OK != b.Planned {
+		t.Errorf("slices of %v and %v, %d requests, books %+v", first.Length, second.Length, all, b)
+	}
+	if want := int64(200 * (first.Length + second.Length).Seconds()); b.Planned < want-4 || b.Planned > want+4 {
+		t.Errorf("planned %d, want about %d: the arrivals go on while the slice does", b.Planned, want)
 	}
 }

@@ -37,8 +37,8 @@ type run struct {
 	ctx      context.Context // ends dialling
 	ledger   *ledger
 	start    time.Time
-	begin    int64 // of the slice, ns since start; 0 without slices
-	end      int64 // likewise
+	begin    int64        // of the slice, ns since start; 0 without slices
+	end      atomic.Int64 // likewise
 	sliced   bool
 	conns    []*worker
 	waker    waker
@@ -75,6 +75,7 @@ type worker struct {
 	wake   chan arrival // closed when there is nothing more to do
 	n      uint64       // closed model: of the next request
 	due    int64        // likewise: when it is to be sent
+	flying atomic.Int64 // 1 + when the request in flight was sent; 0: none
 }
 
 // arrival is one request the schedule asks for.
@@ -136,7 +137,8 @@ func (h *HTTP) prepare(job *Job) (*run, error) {
 	if err := job.secure(spread.origins); err != nil {
 		return nil, err
 	}
-	r := &run{job: *job, spread: spread, waiting: make([]queue, len(spread.servers)), end: int64(job.Phase.Duration), done: make(chan struct{})}
+	r := &run{job: *job, spread: spread, waiting: make([]queue, len(spread.servers)), done: make(chan struct{})}
+	r.end.Store(int64(job.Phase.Duration))
 	if r.waker, err = h.waker(); err != nil {
 		return nil, err
 	}
@@ -232,14 +234,14 @@ func (r *run) take() bool {
 // atLeast is up to when there are windows at least: the end of sending, unless it was cut short.
 func (r *run) atLeast() int64 {
 	switch {
-	case r.now() >= r.end:
-		return r.end
+	case r.now() >= r.end.Load():
+		return r.end.Load()
 	case r.job.Phase.Requests > 0 && !r.stopped.Load():
 		return 1 // one at least, be it of nothing
 	case r.over.Load():
 		return 0
 	}
-	return r.end
+	return r.end.Load()
 }
 
 // held counts the connections that are open, or were at the end.
@@ -276,6 +278,8 @@ func (w *worker) perform(a arrival) string {
 	w.origin = &r.spread.origins[a.url]
 	res := result{stream: w.stream, n: a.n, intended: a.intended, sent: r.now(), origin: w.origin}
 	r.ledger.sent(res.sent)
+	w.flying.Store(1 + max(res.sent, 0))
+	defer w.flying.Store(0)
 	length, err := w.attempt(&res)
 	res.ended = r.now()
 	if err != nil {

@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -50,7 +51,7 @@ func (s *httpSlices) Run(ctx context.Context, slice Slice, emit func(stats.Windo
 	unhook()
 	watch.end()
 	now := max(int64(time.Since(r.start)), r.begin)
-	windows := r.ledger.over(now, slice.last(r.job.Phase))
+	windows := r.ledger.over(now, isLast(r.end.Load(), r.job.Phase))
 	tuneCollector()
 	watch.fill(windows)
 	for _, w := range windows {
@@ -65,7 +66,8 @@ func (s *httpSlices) Run(ctx context.Context, slice Slice, emit func(stats.Windo
 // again makes everything ready for a slice: connections that have nothing else to wait for start one after another.
 func (r *run) again(s Slice) {
 	r.start = monotonic(s.Start).Add(-s.Begin)
-	r.begin, r.end = int64(s.Begin), int64(s.Begin+s.Length)
+	r.begin = int64(s.Begin)
+	r.end.Store(int64(s.Begin + s.Length))
 	r.ledger.begin(s)
 	r.ended = false
 	if !r.stopped.Load() && !r.barred.Load() {
@@ -78,6 +80,37 @@ func (r *run) again(s Slice) {
 			w.due = max(due, int64(closedStart(r.job.Phase, w.number)))
 		}
 	}
+}
+
+// Stuck implements Slices.
+func (s *httpSlices) Stuck(longer time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := s.now() - int64(longer)
+	for i := range s.waiting {
+		if backlog := &s.waiting[i].backlog; backlog.len() > 0 && backlog.head().intended < before {
+			return true
+		}
+	}
+	return slices.ContainsFunc(s.conns, func(w *worker) bool {
+		sent := w.flying.Load()
+		return sent > 0 && sent-1 < before
+	})
+}
+
+// Extend implements Slices.
+func (s *httpSlices) Extend(end time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended || s.over.Load() || s.job.Phase.Model == Closed {
+		return false
+	}
+	s.end.Store(int64(end))
+	s.ledger.mu.Lock()
+	s.ledger.extend(end)
+	s.ledger.mu.Unlock()
+	s.waker.kick()
+	return true
 }
 
 // Close closes the connections; see Slices.

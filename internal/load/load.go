@@ -163,10 +163,15 @@ type Slicer interface {
 
 // Slices are a phase under way. Connections stay open between two slices.
 type Slices interface {
-	// Run carries out one slice and hands its windows to emit, that of the counted time last. Histograms
+	// Run carries out one slice, which begins where the one before ended, and hands its windows to emit, that of the counted time last. Histograms
 	// are handed on with the last window of about a second. It returns when the last answer or time-out
 	// has come. What becomes of it when ctx ends is as in Engine.Run.
 	Run(ctx context.Context, s Slice, emit func(stats.Window)) error
+	// Stuck tells whether a request has been in flight, or an arrival has waited for a connection, for longer than that. It and
+	// Extend are for other goroutines while Run is under way.
+	Stuck(longer time.Duration) bool
+	// Extend has the slice end later, at a moment of the phase's time: its arrivals go on until then. False: it was over.
+	Extend(end time.Duration) bool
 	// Close closes the connections.
 	Close()
 }

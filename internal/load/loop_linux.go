@@ -2,6 +2,7 @@ package load
 
 import (
 	"cmp"
+	"math"
 	"runtime"
 	"slices"
 	"sync/atomic"
@@ -49,6 +50,7 @@ type loop struct {
 	left     int64     // requests that may yet be sent; counted only where the phase has so many and no more
 	spent    bool      // all of them have been sent
 	slice    Slice     // under way
+	done     bool      // with it
 	starting []due     // in it, in order of time
 	over     bool      // nothing is sent any more
 	first    *rawConn  // in flight, longest first
@@ -161,6 +163,7 @@ func (l *loop) work() {
 			}
 		}
 		wake, more := l.turn()
+		l.done = !more
 		l.ledger.mu.Unlock()
 		if !more {
 			return
@@ -461,7 +464,7 @@ func (l *loop) closeAll() {
 // again makes the loop ready for a slice: connections that have nothing else to wait for start one after another.
 func (l *loop) again(s Slice) {
 	l.ledger.begin(s)
-	l.over = false
+	l.over, l.done = false, false
 	l.slice = s
 	left := l.starting
 	l.starting = nil
@@ -479,4 +482,19 @@ func (l *loop) again(s Slice) {
 // startOf is when a connection that has not begun yet does.
 func (l *loop) startOf(c *rawConn) int64 {
 	return max(int64(closedStart(l.run.job.Phase, c.number)), l.slice.startOf(c.number, l.run.job.Phase.Connections))
+}
+
+// stuckSince is since when the request in flight or the waiting arrival has been so that has been so longest; the latest time of
+// all where there is none.
+func (l *loop) stuckSince() int64 {
+	since := int64(math.MaxInt64)
+	if l.first != nil {
+		since = l.first.res.sent
+	}
+	for i := range l.queues {
+		if backlog := &l.queues[i].backlog; backlog.len() > 0 {
+			since = min(since, backlog.head().intended)
+		}
+	}
+	return since
 }

@@ -17,7 +17,7 @@ func (w *worker) closed() {
 	defer timer.Stop()
 	for ; w.sleep(timer, w.due); w.n++ {
 		now := r.now()
-		if now >= r.end || r.over.Load() || !r.permitted() || !r.take() {
+		if now >= r.end.Load() || r.over.Load() || !r.permitted() || !r.take() {
 			return
 		}
 		r.ledger.planned(now)
@@ -34,14 +34,14 @@ func (w *worker) closed() {
 // sleep waits until the moment, but not beyond the phase's end; false when nothing is sent any more.
 func (w *worker) sleep(timer *time.Timer, until int64) bool {
 	r := w.run
-	wait := time.Duration(min(until, r.end) - r.now())
+	wait := time.Duration(min(until, r.end.Load()) - r.now())
 	if wait <= 0 {
-		return until < r.end
+		return until < r.end.Load()
 	}
 	timer.Reset(wait)
 	select {
 	case <-timer.C:
-		return until < r.end
+		return until < r.end.Load()
 	case <-r.done:
 		return false
 	}
@@ -73,7 +73,7 @@ func (r *run) maySend(a arrival) (lost string, ok bool) {
 		return "", false
 	case !r.permitted():
 		return lostPermit, false
-	case now > r.end+int64(lateGrace) && !r.sliced, now > a.intended+int64(r.job.Phase.Timeout):
+	case now > r.end.Load()+int64(lateGrace) && !r.sliced, now > a.intended+int64(r.job.Phase.Timeout):
 		return lostLoop, false
 	}
 	return "", true
@@ -119,7 +119,7 @@ func (r *run) expire(now int64) (next int64) {
 
 // pace walks the schedule: each arrival goes to a free connection or waits for one.
 func (r *run) pace() {
-	last := r.end + int64(endGrace)
+	last := r.end.Load() + int64(endGrace)
 	if r.sliced {
 		last = math.MaxInt64 // what waits is sent before the slice is over
 	}
@@ -139,14 +139,14 @@ func (r *run) pace() {
 		waiting := next != math.MaxInt64
 		wake = min(wake, next)
 		r.spent.Store(!more && r.schedule.spent())
-		if !more && (now >= last || (now >= r.end || r.schedule.spent()) && !waiting) {
+		if !more && (now >= last || (now >= r.end.Load() || r.schedule.spent()) && !waiting) {
 			break
 		}
 		switch {
 		case more:
 		case !waiting:
-			wake = r.end
-		case r.sliced && now >= r.end:
+			wake = r.end.Load()
+		case r.sliced && now >= r.end.Load():
 			wake = min(wake, now+int64(time.Millisecond)) // nobody says when the last one has gone
 		}
 		if r.waker.set(time.Duration(wake-r.now())) != nil || r.over.Load() || r.waker.wait() != nil {
@@ -163,7 +163,7 @@ func (r *run) upcoming() {
 }
 
 // pending tells whether another arrival is to be taken up before the sending ends.
-func (r *run) pending() bool { return r.more && r.next.intended < r.end }
+func (r *run) pending() bool { return r.more && r.next.intended < r.end.Load() }
 
 // takeUp books an arrival as planned and hands it out, or lets it wait.
 func (r *run) takeUp(a arrival) {

@@ -157,7 +157,7 @@ func (s *rawSlices) Run(ctx context.Context, slice Slice, emit func(stats.Window
 	now := max(int64(time.Since(r.start)), r.begin)
 	var sum []stats.Window
 	for _, l := range r.loops {
-		windows := l.ledger.over(now, slice.last(r.job.Phase))
+		windows := l.ledger.over(now, isLast(r.end, r.job.Phase))
 		if sum == nil {
 			sum = windows
 			continue
@@ -172,6 +172,39 @@ func (s *rawSlices) Run(ctx context.Context, slice Slice, emit func(stats.Window
 		emit(w)
 	}
 	return r.result(ctx)
+}
+
+// Stuck implements Slices.
+func (s *rawSlices) Stuck(longer time.Duration) bool {
+	for _, l := range s.loops {
+		l.ledger.mu.Lock()
+		stuck := l.stuckSince() < int64(time.Since(s.start)-longer)
+		l.ledger.mu.Unlock()
+		if stuck {
+			return true
+		}
+	}
+	return false
+}
+
+// Extend implements Slices.
+func (s *rawSlices) Extend(end time.Duration) bool {
+	for _, l := range s.loops {
+		l.ledger.mu.Lock()
+		defer l.ledger.mu.Unlock()
+	}
+	for _, l := range s.loops {
+		if l.done {
+			return false
+		}
+	}
+	s.end = int64(end)
+	for _, l := range s.loops {
+		l.over = s.barred.Load() || s.stopped.Load()
+		l.ledger.extend(end)
+		l.poll.kick()
+	}
+	return true
 }
 
 // Close closes the connections; see Slices.

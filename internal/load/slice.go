@@ -52,6 +52,21 @@ func (b *book) turnTo(now int64) {
 	b.integrate(now)
 }
 
+// extend moves the end of the slice under way.
+func (b *book) extend(end time.Duration) {
+	b.slice.end = int64(end)
+	counted := &b.slice.other
+	switch b.slice.part {
+	case 2: // what came since it had ended is booked aside
+		b.settle()
+		b.window, b.slice.other = b.slice.other, b.window
+		b.slice.part, counted = 1, &b.window
+	case 1:
+		counted = &b.window
+	}
+	counted.Length = end - counted.Begin
+}
+
 // over ends the slice and returns its windows: the one aside, where it holds anything, and the counted one. last unloads
 // the histograms whatever their age.
 func (b *book) over(now int64, last bool) []stats.Window {
@@ -79,5 +94,8 @@ func (s Slice) startOf(number, connections int) int64 {
 	return int64(s.Begin) + int64(s.RunIn/2)*int64(number)/int64(max(connections, 1))
 }
 
-// last tells whether no further slice of this length fits into the phase, which slices may fill but for some nanoseconds.
-func (s Slice) last(p Phase) bool { return s.Begin+2*s.Length > p.Duration }
+// SliceRest is how much of a phase its slices may leave over: what rounding does, and no slice of its own.
+const SliceRest = 100 * time.Microsecond
+
+// isLast tells whether nothing is left of the phase behind a slice that ended there.
+func isLast(end int64, p Phase) bool { return p.Duration-time.Duration(end) <= SliceRest }

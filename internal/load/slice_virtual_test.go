@@ -114,3 +114,89 @@ func TestSlicesSayTheTruth(t *testing.T) {
 		})
 	}
 }
+
+// extending runs one slice to which time is added while a request is stuck, as an agent and its controller do.
+func extending(t *testing.T, s Slices, slice Slice, stall time.Duration, emit func(stats.Window)) (end time.Duration) {
+	t.Helper()
+	const ahead, step = 10 * ms, 50 * ms
+	end = slice.Begin + slice.Length
+	begun := slice.Start
+	over := make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		for {
+			select {
+			case <-over:
+				return
+			case <-time.After(time.Until(begun.Add(end - slice.Begin - ahead))):
+			}
+			if !s.Stuck(stall) || !s.Extend(end+step) {
+				return
+			}
+			end += step
+		}
+	})
+	if err := s.Run(t.Context(), slice, emit); err != nil {
+		t.Error(err)
+	}
+	close(over)
+	watching.Wait()
+	return end
+}
+
+// A stall in one slice is met by all arrivals that a phase at a stretch would have sent into it: the same requests wait
+// equally long, and not only those of the rest of the slice.
+func TestSlicesMeetAStall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		phase := Phase{Model: Open, Connections: 500, Rate: 200, Duration: 10 * time.Second, Timeout: 10 * time.Second}
+		stalling := func() *virtual {
+			var mu sync.Mutex
+			var until time.Time
+			return &virtual{handle: func(n int) {
+				mu.Lock()
+				if n == 600 {
+					until = time.Now().Add(2 * time.Second)
+				}
+				wait := time.Until(until)
+				mu.Unlock()
+				time.Sleep(max(wait, 0) + 3*ms)
+			}}
+		}
+		job := Job{URLs: []string{"http://virtual"}, Workload: echoWork{}, Seed: 5, Share: Share{0, 1}, Phase: phase, Start: time.Now()}
+		whole := stalling()
+		truth := collectAll(t, whole.engine(), 1, job)
+		whole.wait.Wait()
+		for _, c := range []struct {
+			stall time.Duration
+			is    bool
+		}{{50 * ms, true}, {time.Hour, false}} {
+			v := stalling()
+			slices, err := v.engine().(Slicer).Slices(t.Context(), job)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sum := stats.Totals{Sending: phase.Duration}
+			turns := 0
+			for at := time.Duration(0); at < phase.Duration; turns++ {
+				length := min(250*ms, phase.Duration-at)
+				at = extending(t, slices, Slice{Start: time.Now(), Begin: at, Length: length}, c.stall, func(w stats.Window) { sum.Add(w) })
+				time.Sleep(300 * ms) // another's turn
+			}
+			slices.Close()
+			v.wait.Wait()
+			if err := sum.Exact(); err != nil || sum.Books.Planned != truth.Books.Planned || sum.Books.OK != truth.Books.OK {
+				t.Errorf("%v, books %+v, at a stretch %+v", err, sum.Books, truth.Books)
+			}
+			same := true
+			for _, q := range []float64{0.5, 0.9, 0.95, 0.99} {
+				is, _ := sum.Response.Quantile(q)
+				want, _ := truth.Response.Quantile(q)
+				same = same && math.Abs(is.Seconds()/want.Seconds()-1) < 0.03
+				t.Logf("stall from %v, %d turns: p%.0f %v, at a stretch %v", c.stall, turns, 100*q, is, want)
+			}
+			if same != c.is {
+				t.Errorf("stall from %v: the same as at a stretch: %v, want %v", c.stall, same, c.is)
+			}
+		}
+	})
+}

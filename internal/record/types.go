@@ -296,7 +296,9 @@ type PhaseTurns struct {
 	RunInS float64 `json:"run_in_s"` // at the begin of each slice, booked aside
 	OnS    float64 `json:"on_s"`     // all slices together, with the waits for their last answers
 	LateNS int64   `json:"late_ns"`  // by so much an agent missed the common start of a slice at worst
-	Frozen bool    `json:"frozen"`   // the target stood still while it was not its turn
+	// LeftOut counts rounds in which an agent was late or stood still: all of their windows are aside.
+	LeftOut int  `json:"left_out"`
+	Frozen  bool `json:"frozen"` // the target stood still while it was not its turn
 }
 
 // Start is when one agent started, in nanoseconds after the common start. It started when
