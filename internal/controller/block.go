@@ -50,7 +50,7 @@ func (b *block) spoil(ctx context.Context, fatal error) {
 		return
 	}
 	for _, bad := range b.trials {
-		if bad.rec.Status == record.Valid || bad.rec.Reasons[0].Code == record.CodeBlock {
+		if bad.rec.Status == record.Valid {
 			continue
 		}
 		for _, t := range b.trials {
@@ -139,28 +139,44 @@ func (b *block) load(ctx context.Context) error {
 	return nil
 }
 
-// turns is one phase of a block under way.
+// turns is one phase of a block under way. What follows rec is by target, in the order of those that are up.
 type turns struct {
 	*block
 	phase    load.Phase
 	rec      record.PhaseTurns
-	accounts []account // of the trials that are up, as all that follow
+	accounts []account
 	watched  []*gate.Phase
+	stall    []time.Duration // from when on what is under way extends a slice
+	at       []time.Duration // up to where the phase is, in its own time
 	on       []time.Duration
-	cut      bool // requests of the slice under way were cut short
+	slices   []int
+	frozen   []bool
+	idle     []idleClock
+
+	held     []heldWindow // of the round under way
+	rounds   int          // so far
+	spoilt   bool         // the one under way
+	cut      bool         // requests of the slice under way were cut short
 	writeErr error
+}
+
+// heldWindow waits for the end of its round.
+type heldWindow struct {
+	target int
+	fleet.Snapshot
 }
 
 // phase runs one phase in rounds of slices, between two idle points, and compares for each target what the agents, the
 // balancer and the database counted.
 func (b *block) phase(ctx context.Context, sampler venue.Sampler, phase load.Phase, last bool) error {
-	ts := &turns{block: b, phase: phase, on: make([]time.Duration, len(b.up))}
+	k := len(b.up)
+	ts := &turns{block: b, phase: phase, at: make([]time.Duration, k), on: make([]time.Duration, k), slices: make([]int, k), frozen: make([]bool, k)}
 	tasks, err := ts.begin(ctx)
 	if err != nil {
 		return err
 	}
 	n, length, runIn := b.run.pace(phase)
-	ts.rec.Slices, ts.rec.SliceS, ts.rec.RunInS = n, length.Seconds(), runIn.Seconds()
+	ts.rec.SliceS, ts.rec.RunInS = length.Seconds(), runIn.Seconds()
 	b.up[0].say(fmt.Sprintf("%s, in turns with the others: %d slices of %v", describe(phase), n, length.Round(time.Millisecond)), time.Duration(len(b.up))*phase.Duration)
 	if err := ts.freezeAll(ctx); err != nil {
 		return err
@@ -172,7 +188,8 @@ func (b *block) phase(ctx context.Context, sampler venue.Sampler, phase load.Pha
 		sampler.Phase(-1)
 		return fmt.Errorf("phase %s: %w", phase.Name, err)
 	}
-	roundsErr := ts.rounds(ctx, under, n, length, runIn, last)
+	roundsErr := ts.all(ctx, under, length, runIn, last)
+	ts.endRound(length)
 	reports, err := under.End(ctx)
 	sampler.Phase(-1)
 	if !errors.Is(roundsErr, fleet.ErrTurns) { // else the reports say why
@@ -199,40 +216,98 @@ func (ts *turns) begin(ctx context.Context) (tasks []fleet.Task, err error) {
 		watched.Declare(t.rec.Declared)
 		t.watch(watched)
 		tasks, ts.accounts, ts.watched = append(tasks, task), append(ts.accounts, account), append(ts.watched, watched)
+		ts.idle = append(ts.idle, ts.newIdleClock(t))
+		ts.stall = append(ts.stall, ts.run.stall(ts.phase, t.rec.Target))
 	}
 	ts.shares.begin()
 	return tasks, nil
 }
 
-// take writes a window of one target.
+// take keeps a window of one target until its round is over.
 func (ts *turns) take(i int, s fleet.Snapshot) {
-	t := ts.up[i]
-	ts.watched[i].Load(s.Agent, s.Window)
 	ts.cut = ts.cut || s.Window.Books.Timeout+s.Window.Books.Error > 0
-	if err := t.writer.Load(line(ts.phase.Number, s, t.d.names())); err != nil && ts.writeErr == nil {
-		ts.writeErr = err
-	}
+	ts.held = append(ts.held, heldWindow{i, s})
 }
 
-// rounds gives each target one slice a round, in an order of its own.
-func (ts *turns) rounds(ctx context.Context, under Turns, n int, length, runIn time.Duration, last bool) error {
-	for round := range n {
-		for _, at := range ts.run.o.Plan.Round(ts.up[0].rec.Block, ts.phase.Number, round+1) {
-			i := ts.upAs(ts.run.o.Plan.Targets[at].Name)
-			if i < 0 {
+// all gives each target one slice a round, in an order of its own, until each has had the whole phase.
+func (ts *turns) all(ctx context.Context, under Turns, length, runIn time.Duration, last bool) error {
+	targets := ts.run.o.Plan.Targets
+	for ts.left() {
+		ts.rounds++
+		for _, target := range ts.run.o.Plan.Round(ts.up[0].rec.Block, ts.phase.Number, ts.rounds) {
+			i := ts.upAs(targets[target].Name)
+			if i < 0 || ts.remains(i) == 0 {
 				continue
 			}
-			if err := ts.slice(ctx, under, i, time.Duration(round)*length, length, runIn); err != nil {
+			if err := ts.slice(ctx, under, i, min(length, ts.remains(i)), runIn); err != nil {
 				return err
 			}
 		}
-		if last && round == n/2 {
-			for _, t := range ts.up {
-				if err := t.d.countConnections(); err != nil {
-					ts.run.o.tell(record.Progress{Text: "connections per worker not counted: " + err.Error()})
-				}
-			}
+		if ts.endRound(length); last && ts.rounds == int(ts.phase.Duration/length+1)/2 {
+			ts.countConnections()
 		}
+	}
+	return nil
+}
+
+// remains is how much of the phase a target still has to have: not what rounding leaves.
+func (ts *turns) remains(i int) time.Duration {
+	if left := ts.phase.Duration - ts.at[i]; left > load.SliceRest {
+		return left
+	}
+	return 0
+}
+
+func (ts *turns) left() bool {
+	for i := range ts.up {
+		if ts.remains(i) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// countConnections notes how many connections each worker holds in the middle of the phase.
+func (ts *turns) countConnections() {
+	for _, t := range ts.up {
+		if err := t.d.countConnections(); err != nil {
+			ts.run.o.tell(record.Progress{Text: "connections per worker not counted: " + err.Error()})
+		}
+	}
+}
+
+// spoiltBy is the share of a slice by which an agent may miss its start, or stand still in it, before the round is left out.
+const spoiltBy = 0.05
+
+// endRound writes the windows of a round. Where an agent was late or stood still, all are aside: what one target lost, all lose.
+func (ts *turns) endRound(length time.Duration) {
+	bound := int64(spoiltBy * float64(length))
+	for _, h := range ts.held {
+		if r := h.Window.Resources; r != nil && r.Stopped+r.Starved > bound {
+			ts.spoilt = true
+		}
+	}
+	if ts.spoilt {
+		ts.rec.LeftOut++
+	}
+	for _, h := range ts.held {
+		h.Window.Aside = h.Window.Aside || ts.spoilt
+		t := ts.up[h.target]
+		ts.watched[h.target].Load(h.Agent, h.Window)
+		if err := t.writer.Load(line(ts.phase.Number, h.Snapshot, t.d.names())); err != nil && ts.writeErr == nil {
+			ts.writeErr = err
+		}
+	}
+	ts.held, ts.spoilt = nil, false
+}
+
+// maxLeftOut is the share of rounds that may be left out; a single one always may.
+const maxLeftOut = 0.02
+
+// tooSpoilt says why a phase of which too much was left out must not be used.
+func (ts *turns) tooSpoilt() error {
+	if n := ts.rec.LeftOut; n > 1 && float64(n) > maxLeftOut*float64(ts.rounds) {
+		return fmt.Errorf("phase %s: in %d of %d rounds an agent was late or stood still, and they are left out; one may be, or %.0f %%", ts.phase.Name, n, ts.rounds, 100*maxLeftOut)
 	}
 	return nil
 }
@@ -248,19 +323,23 @@ func (b *block) upAs(name string) int {
 }
 
 // slice is one target's turn.
-func (ts *turns) slice(ctx context.Context, under Turns, i int, begin, length, runIn time.Duration) error {
+func (ts *turns) slice(ctx context.Context, under Turns, i int, length, runIn time.Duration) error {
 	t := ts.up[i]
-	if ts.rec.Frozen {
+	if ts.frozen[i] {
 		if err := t.d.thaw(ctx); err != nil {
 			return err
 		}
 	}
-	done := ts.shares.turn(i)
+	done, idle := ts.shares.turn(i), ts.idle[i].turn()
 	began := time.Now()
-	late, err := under.Slice(ctx, i, begin, length, runIn)
+	sliced, err := under.Slice(ctx, i, fleet.Slice{Begin: ts.at[i], Length: length, RunIn: min(runIn, length/2), Stall: ts.stall[i]})
 	ts.on[i] += time.Since(began)
-	ts.rec.LateNS = max(ts.rec.LateNS, int64(late))
 	done()
+	idle()
+	ts.at[i] += sliced.Length
+	ts.slices[i]++
+	ts.rec.LateNS = max(ts.rec.LateNS, int64(sliced.Late))
+	ts.spoilt = ts.spoilt || float64(sliced.Late) > spoiltBy*float64(length)
 	if err != nil {
 		return err
 	}
@@ -269,27 +348,24 @@ func (ts *turns) slice(ctx context.Context, under Turns, i int, begin, length, r
 	if err := ts.accounts[i].turn(ctx, cut); err != nil {
 		return err
 	}
-	if ts.rec.Frozen {
+	if ts.frozen[i] {
 		return t.d.freeze(ctx)
 	}
 	return nil
 }
 
-// freezeAll has every target stand still, where that can be had of all.
+// freezeAll has every target stand still of which that can be had.
 func (ts *turns) freezeAll(ctx context.Context) error {
-	for _, t := range ts.up {
+	for i, t := range ts.up {
 		err := t.d.freeze(ctx)
 		if errors.Is(err, venue.ErrNoFreezing) {
-			ts.thawAll(ctx)
-			return nil
+			continue
 		}
-		if err != nil {
-			ts.rec.Frozen = true
+		if ts.frozen[i] = true; err != nil {
 			ts.thawAll(ctx)
 			return err
 		}
 	}
-	ts.rec.Frozen = true
 	return nil
 }
 
@@ -297,8 +373,10 @@ func (ts *turns) freezeAll(ctx context.Context) error {
 func (ts *turns) thawAll(ctx context.Context) {
 	ctx, cancel := teardown(ctx)
 	defer cancel()
-	for _, t := range ts.up {
-		_ = t.d.thaw(ctx)
+	for i, t := range ts.up {
+		if ts.frozen[i] {
+			_ = t.d.thaw(ctx)
+		}
 	}
 }
 
@@ -312,7 +390,7 @@ func (ts *turns) end(ctx context.Context, reports []fleet.Report, err error) err
 		}
 		rec := recordPhase(ts.phase, ts.run.isWarmup(ts.phase), report)
 		spent := ts.rec
-		spent.OnS = ts.on[i].Seconds()
+		spent.OnS, spent.Slices, spent.Frozen, spent.IdleShare = ts.on[i].Seconds(), ts.slices[i], ts.frozen[i], ts.idle[i].share()
 		rec.Turns = &spent
 		if err == nil && len(report.Lost) == 0 {
 			rec.Witness, err = ts.accounts[i].total(ctx)
@@ -326,6 +404,10 @@ func (ts *turns) end(ctx context.Context, reports []fleet.Report, err error) err
 			continue
 		}
 		t.judge(rec)
+		if spoilt := ts.tooSpoilt(); spoilt != nil {
+			t.refuse(record.CodeGeneratorLimited, spoilt)
+		}
+		ts.restless(t, spent)
 		if err := t.d.intact(); err != nil {
 			t.refuse(record.CodeWorkerGone, fmt.Errorf("phase %s: %w", ts.phase.Name, err))
 		}

@@ -47,6 +47,7 @@ type world struct {
 	requests map[string]int64 // that each target's balancer has taken
 	frozen   map[string]bool
 	lines    map[string]int64 // in each target's logs
+	busy     float64          // cores that flask uses, whoever's turn it is
 	pending  int64            // statements that come with the next slice, whoever's it is
 	rows     *dataset.Dataset
 	info     database.Info
@@ -119,13 +120,18 @@ func (w *world) options(t *testing.T, lines string) Options {
 	}
 }
 
-func (w *world) Clock([]int) time.Duration { return 0 }
-func (w *world) Name() string              { return "fake" }
-func (w *world) Machine() record.Machine   { return w.machine }
-func (w *world) Room(string) int64         { return w.room }
-func (w *world) Others() []string          { return w.others }
-func (w *world) Overhead() plan.Overhead   { return plan.Overhead{} }
-func (w *world) Hidden() bool              { return false }
+func (w *world) Clock(pids []int) time.Duration {
+	if slices.Contains(pids, busyPID) {
+		return time.Duration(w.busy * float64(time.Since(w.began)))
+	}
+	return 0
+}
+func (w *world) Name() string            { return "fake" }
+func (w *world) Machine() record.Machine { return w.machine }
+func (w *world) Room(string) int64       { return w.room }
+func (w *world) Others() []string        { return w.others }
+func (w *world) Overhead() plan.Overhead { return plan.Overhead{} }
+func (w *world) Hidden() bool            { return false }
 
 func (w *world) Temporary(string) (string, func() error, error) {
 	dir, err := os.MkdirTemp("", "controller-test-")
@@ -213,6 +219,18 @@ func (w *world) act(name string) act {
 	return act{}
 }
 
+const busyPID = 7
+
+// only is a process of which nothing is known but its name and id.
+type only struct {
+	platform.Process
+	name string
+	pid  int
+}
+
+func (o only) Name() string { return o.name }
+func (o only) PIDs() []int  { return []int{o.pid} }
+
 // running is a deployed target.
 type running struct {
 	world *world
@@ -227,12 +245,21 @@ func (r *running) Requests(context.Context) (int64, error) { return r.world.requ
 func (r *running) CountConnections() error                 { return nil }
 func (r *running) LogLines() (int64, error)                { return r.world.lines[r.name], nil }
 func (r *running) Intact() error                           { return r.world.act(r.name).intact }
-func (r *running) Sources() []collect.Source               { return nil }
-func (r *running) Freeze(context.Context) error            { return r.hold(true) }
-func (r *running) Thaw(context.Context) error              { return r.hold(false) }
+func (r *running) Sources() []collect.Source {
+	pid := 1
+	if r.name == "flask" {
+		pid = busyPID
+	}
+	return []collect.Source{{Tier: "target", Process: only{name: r.name + "-1", pid: pid}}}
+}
+func (r *running) Freeze(context.Context) error { return r.hold(true) }
+func (r *running) Thaw(context.Context) error   { return r.hold(false) }
 func (r *running) hold(still bool) error {
-	r.world.frozen[r.name] = still
-	return r.world.act(r.name).still
+	err := r.world.act(r.name).still
+	if err == nil {
+		r.world.frozen[r.name] = still
+	}
+	return err
 }
 func (r *running) Commands() []string { return []string{"start " + r.name} }
 func (r *running) Stop(_ context.Context, grace time.Duration) error {

@@ -207,8 +207,14 @@ func (d *replicated) sources() []collect.Source { return d.at.Sources() }
 func (d *replicated) countConnections() error   { return d.at.CountConnections() }
 func (d *replicated) intact() error             { return d.at.Intact() }
 
-func (d *replicated) freeze(ctx context.Context) error { return d.at.Freeze(ctx) }
-func (d *replicated) thaw(ctx context.Context) error   { return d.at.Thaw(ctx) }
+func (d *replicated) freeze(ctx context.Context) error {
+	if !d.entrant.recipe.Freezes {
+		return venue.ErrNoFreezing
+	}
+	return d.at.Freeze(ctx)
+}
+
+func (d *replicated) thaw(ctx context.Context) error { return d.at.Thaw(ctx) }
 
 // stop ends everything the venue started.
 func (d *replicated) stop(ctx context.Context) error {

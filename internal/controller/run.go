@@ -29,6 +29,7 @@ type run struct {
 	number  int           // of the trial under way, from 1
 	attempt int           // of the trial under way, from 1
 	trials  int           // planned
+	noTurns error         // why targets take no turns any more
 	piloted bool          // what the pilot found is kept
 	tried   map[place]int // attempts that ended, valid or not
 	last    map[int]int   // block to the greatest position in use
@@ -160,7 +161,7 @@ func (r *run) blocks(ctx context.Context, remaining []plan.Trial) error {
 			}
 		}
 		conduct := r.block
-		if block > 0 && r.o.inTurns() == nil {
+		if block > 0 && r.inTurns() == nil {
 			conduct = r.together
 		}
 		if err := conduct(ctx, remaining[:size]); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"bakeoff/internal/load"
@@ -38,9 +39,17 @@ func (o *Options) inTurns() error {
 	return nil
 }
 
+// inTurns is Options.inTurns as long as nothing was found that ends them.
+func (r *run) inTurns() error {
+	if r.noTurns != nil {
+		return r.noTurns
+	}
+	return r.o.inTurns()
+}
+
 // noteTurns says before the first block why a plan that asks for turns has none.
 func (r *run) noteTurns() error {
-	why := r.o.inTurns()
+	why := r.inTurns()
 	if why == nil || errors.Is(why, errNoTurns) {
 		return nil
 	}
@@ -103,7 +112,22 @@ func (r *run) together(ctx context.Context, places []plan.Trial) error {
 		if err != nil || all {
 			return err
 		}
+		if r.noTurns != nil {
+			return r.apart(ctx, places)
+		}
 	}
+}
+
+// apart measures a block one target after another, whose turns have come to nothing.
+func (r *run) apart(ctx context.Context, places []plan.Trial) error {
+	if err := r.noteTurns(); err != nil {
+		return err
+	}
+	left := slices.DeleteFunc(slices.Clone(places), func(p plan.Trial) bool { return r.tried[place{p.Block, p.Target}] >= r.attempts() })
+	if len(left) == 0 {
+		return nil
+	}
+	return r.block(ctx, left)
 }
 
 // tryTogether conducts one attempt and tells whether every trial is valid.

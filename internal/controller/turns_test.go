@@ -16,6 +16,7 @@ import (
 	"bakeoff/internal/load"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/record"
+	"bakeoff/internal/venue"
 )
 
 // Blocks whose targets take turns, in virtual time on a fake venue and a fake loader, which note what is out of turn.
@@ -256,6 +257,31 @@ func TestTurnsLeaveRoundsOut(t *testing.T) {
 						t.Errorf("%s: %+v, %d answers, %v/s", name, p, totals.Books.OK, totals.Goodput())
 					}
 				}
+			}
+		})
+	}
+}
+
+// A target that cannot be held still takes turns all the same, unless it works while it is not its turn: then it is named, and all
+// are measured one after another from there on.
+func TestTurnsOfTheRestless(t *testing.T) {
+	for busy, trials := range map[float64][]string{
+		0.01: {"1 fastapi", "1 fastapi", "1 flask", "1 flask"},
+		0.05: {"1 fastapi", "1 fastapi block", "1 flask", "1 flask block", "2 fastapi", "2 flask"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			w.busy = busy
+			w.script["flask"] = slices.Repeat([]act{{still: venue.ErrNoFreezing}}, 9)
+			dir, _ := conducted(t, w.options(t, "blocks: 2\nturns: 250ms\n"+twoTargets+closedOnly))
+			w.wantNoMistake(t)
+			wantList(t, "trials", attemptsOf(t, dir), trials...)
+			rec := trialRecord(t, dir, 1, "flask")
+			if turns := rec.Phases[0].Turns; (turns == nil) != (busy == 0.05) {
+				t.Errorf("flask with %v cores: the last trial has turns %+v", busy, turns)
+			}
+			if notes := strings.Join(runOf(t, dir).Notes, "; "); strings.Contains(notes, "the targets take no turns: flask is not held still and used 2.5 % of the machine") != (busy == 0.05) {
+				t.Errorf("notes: %s", notes)
 			}
 		})
 	}

@@ -299,6 +299,8 @@ type PhaseTurns struct {
 	// LeftOut counts rounds in which an agent was late or stood still: all of their windows are aside.
 	LeftOut int  `json:"left_out"`
 	Frozen  bool `json:"frozen"` // the target stood still while it was not its turn
+	// IdleShare is the share of the CPU time of all cores that the target used while it was not its turn.
+	IdleShare float64 `json:"idle_share"`
 }
 
 // Start is when one agent started, in nanoseconds after the common start. It started when

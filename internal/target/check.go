@@ -115,6 +115,9 @@ func (c *checker) variable(s *spec, at string) {
 	if gives("protocol") || gives("env") {
 		c.oneOf(in("protocol"), expand(s.Protocol, s.Env), "text", "prepared")
 	}
+	if gives("freeze") && s.Freeze != "" {
+		c.oneOf(in("freeze"), s.Freeze, "on", "off")
+	}
 	if gives("overlap") && s.Overlap != "" {
 		c.oneOf(in("overlap"), s.Overlap, "required", "no")
 	}

@@ -30,6 +30,8 @@ type Recipe struct {
 	// OverlapRequired: each worker must show two statements running at once
 	// before it is called ready.
 	OverlapRequired bool
+	// Freezes: it may be held still while another target has its turn.
+	Freezes bool
 
 	spec    spec
 	changed map[string]string // environment the plan sets, over the recipe's
@@ -56,6 +58,7 @@ type spec struct {
 	KeepAlive string             `yaml:"keepalive"` // idle time-out of the server
 	AccessLog accessLogSpec      `yaml:"access_log"`
 	Overlap   string             `yaml:"overlap"` // "required" or "no"
+	Freeze    string             `yaml:"freeze"`  // "on", the default, or "off": it cannot bear to be held still
 	Settings  []settingSpec      `yaml:"settings"`
 	Variants  map[string]variant `yaml:"variants"`
 }
@@ -123,6 +126,7 @@ type variant struct {
 	Protocol  string            `yaml:"protocol"`
 	KeepAlive string            `yaml:"keepalive"`
 	Overlap   string            `yaml:"overlap"`
+	Freeze    string            `yaml:"freeze"`
 	Settings  []settingSpec     `yaml:"settings"` // replace those of the same name, else added
 }
 
@@ -199,7 +203,7 @@ func read(files fs.FS, where, name, variant string) (*Recipe, error) {
 	}
 	return &Recipe{
 		Name: s.Name, Variant: variant, Title: s.Title, Language: s.Language, Tags: s.Tags,
-		Protocol: expand(s.Protocol, s.Env), OverlapRequired: s.Overlap == "required",
+		Protocol: expand(s.Protocol, s.Env), OverlapRequired: s.Overlap == "required", Freezes: s.Freeze != "off",
 		spec: s, digest: digest, files: files, contents: contents,
 	}, nil
 }
@@ -251,6 +255,7 @@ func (s spec) apply(v variant) spec {
 		{&s.Protocol, v.Protocol},
 		{&s.KeepAlive, v.KeepAlive},
 		{&s.Overlap, v.Overlap},
+		{&s.Freeze, v.Freeze},
 	} {
 		if text.from != "" {
 			*text.to = text.from
