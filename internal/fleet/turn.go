@@ -19,7 +19,7 @@ type turn struct {
 	slices   load.Slices
 	extended chan time.Duration // the new ends of the slice under way
 	missed   atomic.Bool        // an extension came too late
-	done   done // what its windows add up to so far
+	done     done               // what its windows add up to so far
 }
 
 // drop closes the phases that are no longer wanted.
