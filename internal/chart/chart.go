@@ -1,8 +1,8 @@
 // Package chart draws pictures as SVG: a canvas, scales with round ticks, axes, and marks with a title each.
 //
-// It knows nothing of runs: what is drawn, where and in which words is its caller's business. Every text is made
-// inert and escaped, so that no name from outside becomes markup or turns the writing direction. A picture is a pure
-// function of what is drawn; nothing is fetched when it is looked at.
+// It knows nothing of runs: what is drawn, where and in which words is its caller's business. Every text is
+// made inert and escaped, so that no name from outside becomes markup or turns the writing direction. A
+// picture is a pure function of what is drawn; nothing is fetched when it is looked at.
 package chart
 
 import (

@@ -9,8 +9,8 @@ type Scale struct {
 	from, to  float64 // of the places
 }
 
-// FromZero returns a scale from zero to a round number that holds every value, from one place to another: lengths
-// and distances on it may be compared. Values are not negative.
+// FromZero returns a scale from zero to a round number that holds every value, from one place to another:
+// lengths and distances on it may be compared. Values are not negative.
 func FromZero(values []float64, from, to float64) Scale {
 	most := 0.0
 	for _, v := range values {
@@ -48,8 +48,8 @@ func roundStep(most float64) float64 {
 	return base * 10
 }
 
-// AxisBelow draws a scale from left to right under a plot that reaches from top to bottom: a line and a name for
-// each tick.
+// AxisBelow draws a scale from left to right under a plot that reaches from top to bottom: a line and a name
+// for each tick.
 func (c *Canvas) AxisBelow(s Scale, top, bottom float64, name func(float64) string) {
 	for _, v := range s.Ticks() {
 		c.Line(s.At(v), top, s.At(v), bottom, Faint, 1)

@@ -13,7 +13,8 @@ type Attempts struct {
 	Run     int `json:"run"` // begun
 	Valid   int `json:"valid"`
 	Invalid int `json:"invalid"`
-	// Unfinished trials were aborted, or begun and never finished; damaged ones are no longer as they were written.
+	// Unfinished trials were aborted, or begun and never finished; damaged ones are no longer as they were
+	// written.
 	Unfinished int `json:"unfinished"`
 	Damaged    int `json:"damaged"`
 	// Reasons are those of invalid trials, the commonest first; a trial may have several.

@@ -1,9 +1,11 @@
-// Package figures turns a run directory into numbers, each with what limits its use: a record in, a Summary out. It
-// reads what internal/record proves whole and nothing else: every figure is computed from load.jsonl, series.jsonl and
-// trial.json, so that it can be computed again. The same run directory gives the same Summary.
+// Package figures turns a run directory into numbers, each with what limits its use: a record in, a Summary
+// out. It reads what internal/record proves whole and nothing else: every figure is computed from load.jsonl,
+// series.jsonl and trial.json, so that it can be computed again. The same run directory gives the same
+// Summary.
 //
-// It refuses to average percentiles, to give one that too few requests support, to count an invalid trial or the pilot into
-// any statistic, and to call the service time of a closed model a latency. internal/report arranges and draws what stands here.
+// It refuses to average percentiles, to give one that too few requests support, to count an invalid trial or
+// the pilot into any statistic, and to call the service time of a closed model a latency. internal/report
+// arranges and draws what stands here.
 package figures
 
 import (
@@ -142,14 +144,15 @@ type PhaseFigures struct {
 	Offered  float64 `json:"offered_per_s"`
 	Achieved float64 `json:"achieved_per_s"`
 	Goodput  float64 `json:"goodput_per_s"`
-	// Drift is the level of the last third over that of the first: of the rate of right answers, in the open model
-	// of the median response time; 0: fewer than three windows.
+	// Drift is the level of the last third over that of the first: of the rate of right answers, in the open
+	// model of the median response time; 0: fewer than three windows.
 	Drift float64 `json:"drift,omitempty"`
 	// Response is from the intended time, Service from the actual send. Lateness is the generator's own.
 	Response []Percentile `json:"response"`
 	Service  []Percentile `json:"service"`
 	Lateness []Percentile `json:"lateness"`
-	// Agents is what the agents had and lacked: the greatest gauges of any agent and window, and the sums of their times.
+	// Agents is what the agents had and lacked: the greatest gauges of any agent and window, and the sums of
+	// their times.
 	Agents   *stats.Resources `json:"agents,omitempty"`
 	GCPauseS float64          `json:"gc_pause_s"` // of all agents
 	Checked  int64            `json:"checked"`
@@ -157,7 +160,8 @@ type PhaseFigures struct {
 	Misses   int64            `json:"misses"`
 	Opened   int64            `json:"connections_opened"` // by the agents
 	Replicas []Replica        `json:"replicas,omitempty"`
-	// Imbalance is the greatest share of answers of a replica over the mean share: 1 is even, the number of replicas the worst.
+	// Imbalance is the greatest share of answers of a replica over the mean share: 1 is even, the number of
+	// replicas the worst.
 	Imbalance float64    `json:"imbalance"`
 	Witness   Witness    `json:"witness"`
 	Resources []Resource `json:"resources"`
@@ -180,7 +184,8 @@ type Replica struct {
 	Share   float64      `json:"share"`
 	Errors  int64        `json:"errors"` // answers that were not ok
 	Service []Percentile `json:"service"`
-	// Connections are the clients' established connections of each worker in the middle of the last phase, most first.
+	// Connections are the clients' established connections of each worker in the middle of the last phase,
+	// most first.
 	Connections []int `json:"connections"`
 }
 

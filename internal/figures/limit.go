@@ -11,13 +11,14 @@ const limitFrom = 0.85
 // SharedMachine stands for all tiers of one machine together.
 const SharedMachine = "shared machine"
 
-// Limit is what limited one target in the primary phase, by a first rule: the tier whose utilisation is highest
-// and above 85 % of the machine's cores; where none is, but the machine they all share is, the shared machine. It is
-// a hint: a queue, a lock or a pool that is too small shows in no CPU time.
+// Limit is what limited one target in the primary phase, by a first rule: the tier whose utilisation is
+// highest and above 85 % of the machine's cores; where none is, but the machine they all share is, the shared
+// machine. It is a hint: a queue, a lock or a pool that is too small shows in no CPU time.
 type Limit struct {
 	Target string `json:"target"`
 	Tier   string `json:"tier,omitempty"` // empty: none is shown
-	// Tiers are the utilisations: the median over valid blocks of cores used, by the cores that the run may use.
+	// Tiers are the utilisations: the median over valid blocks of cores used, by the cores that the run may
+	// use.
 	Tiers []Utilisation `json:"tiers"`
 }
 

@@ -10,11 +10,12 @@ import (
 	"bakeoff/internal/stats"
 )
 
-// mostOthers is how many other runs are read, the newest: reading one takes about as long as reading this one.
+// mostOthers is how many other runs are read, the newest: reading one takes about as long as reading this
+// one.
 const mostOthers = 5
 
-// Others is what other runs of the same plan in the same folder say. A run's own interval covers what varies within it;
-// what differs from run to run is seen here only.
+// Others is what other runs of the same plan in the same folder say. A run's own interval covers what varies
+// within it; what differs from run to run is seen here only.
 type Others struct {
 	Runs    int      // read
 	Older   int      // not read: there are Runs newer ones

@@ -61,8 +61,8 @@ func (s Spread) Warnings() []string {
 	return nil
 }
 
-// percentiles returns the percentiles of a histogram that enough samples support; seen tells whether there was
-// anything to measure.
+// percentiles returns the percentiles of a histogram that enough samples support; seen tells whether there
+// was anything to measure.
 func percentiles(h *stats.Histogram, seen bool) []Percentile {
 	var out []Percentile
 	for _, p := range Percents() {

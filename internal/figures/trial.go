@@ -90,8 +90,8 @@ func (f *PhaseFigures) finish(raw record.Trial, used []Resource) {
 	}
 }
 
-// finish computes the CPU time per answer of a phase that lasted so long. Where targets took turns, members used their cores
-// in the slices of this target only, but for the machine and what belongs to all.
+// finish computes the CPU time per answer of a phase that lasted so long. Where targets took turns, members
+// used their cores in the slices of this target only, but for the machine and what belongs to all.
 func (r *Resource) finish(turns *record.PhaseTurns, lasted float64, answers int64) {
 	if answers > 0 {
 		r.PerReqS = r.Cores * lasted / float64(answers)

@@ -68,7 +68,8 @@ func (s *Summary) judge(margin float64, live bool) (err error) {
 	return err
 }
 
-// Primary is the first phase of the model that the plan's primary metric is for; false where no trial has one.
+// Primary is the first phase of the model that the plan's primary metric is for; false where no trial has
+// one.
 func (s *Summary) Primary() (Phase, bool) {
 	model := map[string]string{throughput: "closed", p99AtRate: "open"}[s.Run.Primary]
 	for _, phase := range s.Phases {
@@ -96,7 +97,8 @@ func (s *Summary) verdict(phase Phase, margin float64) (*Verdict, error) {
 	return v, nil
 }
 
-// table holds a value of every valid trial, and expects one of every block and target. What cannot be compared is told.
+// table holds a value of every valid trial, and expects one of every block and target. What cannot be
+// compared is told.
 func (s *Summary) table(v *Verdict, phase Phase) (*verdict.Table, []verdict.Warning) {
 	var table verdict.Table
 	for block := range s.Run.Blocks {
@@ -124,7 +126,8 @@ func (s *Summary) table(v *Verdict, phase Phase) (*verdict.Table, []verdict.Warn
 	return &table, unusable
 }
 
-// place is where in its block the trial ran, 0 where that means nothing: repeats come after all others, and in turns there is no first.
+// place is where in its block the trial ran, 0 where that means nothing: repeats come after all others, and
+// in turns there is no first.
 func (t Trial) place() int {
 	if t.Attempt > 1 || t.turns {
 		return 0

@@ -18,7 +18,8 @@ import (
 	"bakeoff/internal/verdict"
 )
 
-// quick is a run of short closed phases; the second target answers by so much more, and blocks differ by much more than that.
+// quick is a run of short closed phases; the second target answers by so much more, and blocks differ by much
+// more than that.
 func quick(blocks int, more float64, targets ...string) *recordtest.Run {
 	r := recordtest.Of(blocks, targets...)
 	r.ClosedS, r.OpenS = 1, 0
@@ -316,7 +317,8 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
-// In turns a member works in the slices of its target only; the machine, and what belongs to all, works all the time.
+// In turns a member works in the slices of its target only; the machine, and what belongs to all, works all
+// the time.
 func TestCoresInTurns(t *testing.T) {
 	for tier, want := range map[string]float64{"target": 1.2, "database": 1.2, "host": 0.4, "others": 0.4} {
 		r := Resource{Tier: tier, Cores: 0.4}

@@ -21,7 +21,8 @@ func headline(s *Summary) string {
 	return out
 }
 
-// BlocksInWords says how many blocks are whole, and how long each target is measured in one: "7 blocks of 8 s", "4 of 7 blocks of 8 s".
+// BlocksInWords says how many blocks are whole, and how long each target is measured in one: "7 blocks of 8
+// s", "4 of 7 blocks of 8 s".
 func (s *Summary) BlocksInWords() string {
 	out := show.Plural(s.Run.Blocks, "block")
 	if done := s.blocksDone(); done < s.Run.Blocks {

@@ -9,7 +9,8 @@ import (
 	"bakeoff/internal/verdict"
 )
 
-// Delta is the smallest difference that matters, as a share of 1; written as "3%" in YAML and JSON. A bare number is an error.
+// Delta is the smallest difference that matters, as a share of 1; written as "3%" in YAML and JSON. A bare
+// number is an error.
 type Delta float64
 
 // The least and the greatest delta of a plan.

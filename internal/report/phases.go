@@ -136,7 +136,8 @@ func (t *percentileTable) add(key []string, row []figures.Percentile) {
 	t.keys, t.rows = append(t.keys, key), append(t.rows, row)
 }
 
-// grid draws the table; keys are the heads of the columns before the percentiles, the last of them the number of requests.
+// grid draws the table; keys are the heads of the columns before the percentiles, the last of them the number
+// of requests.
 func (t *percentileTable) grid(keys []string, left int) show.Table {
 	percents := figures.Percents()
 	shown := 0

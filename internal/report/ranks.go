@@ -17,8 +17,8 @@ type column struct {
 	cell func(target string) string
 }
 
-// ranks is the ranking with its intervals; without a verdict it is the targets in plan order with their medians. What is least
-// needed, the range, makes room on a narrow page; 0 columns are as many as it takes.
+// ranks is the ranking with its intervals; without a verdict it is the targets in plan order with their
+// medians. What is least needed, the range, makes room on a narrow page; 0 columns are as many as it takes.
 func ranks(s *figures.Summary, columns int) show.Table {
 	p, found := s.Primary()
 	if !found {
@@ -144,7 +144,8 @@ func rankNotes(s *figures.Summary, more int) []string {
 	return append(out, warnings(v)...)
 }
 
-// warnings are those of a verdict, of each kind the first; that cells are missing the ranking says in its cells.
+// warnings are those of a verdict, of each kind the first; that cells are missing the ranking says in its
+// cells.
 func warnings(v *figures.Verdict) []string {
 	kinds := map[string]int{}
 	for _, w := range v.Warnings {
@@ -218,7 +219,8 @@ func deciding(v *figures.Verdict) show.Table {
 	return t
 }
 
-// pairs are the comparisons in the order of the ranking, at most so many: where there are more, and above eight targets, those of the first.
+// pairs are the comparisons in the order of the ranking, at most so many: where there are more, and above
+// eight targets, those of the first.
 func pairs(v *figures.Verdict, most int) []verdict.Comparison {
 	var out []verdict.Comparison
 	for i, a := range v.Targets {
@@ -239,7 +241,8 @@ func chance(p verdict.Number) string {
 	return strconv.FormatFloat(float64(p), 'g', 2, 64)
 }
 
-// claims are the pairs in words, as far as there is room for so many lines. Two targets have theirs in the head line.
+// claims are the pairs in words, as far as there is room for so many lines. Two targets have theirs in the
+// head line.
 func claims(v *figures.Verdict, room int) show.Table {
 	t := show.Table{Left: 3, Head: []string{"target", "compared with", "it is"}}
 	if v == nil || len(v.Targets) < 3 {

@@ -80,7 +80,8 @@ func agentCells(f figures.PhaseFigures) []string {
 	}
 }
 
-// texts joins reasons, each with its code; not where the code is a status that was said before, such as damaged.
+// texts joins reasons, each with its code; not where the code is a status that was said before, such as
+// damaged.
 func texts(reasons []record.Reason, status string) string {
 	var out []string
 	for _, r := range reasons {

@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"bakeoff/internal/figures"
-	"bakeoff/internal/record"
 	"bakeoff/internal/show"
 )
 
@@ -22,9 +20,10 @@ const (
 	screenName    = 22
 )
 
-// WriteScreen writes the end of a run on one screen of 40 lines: the verdict in one sentence that can be quoted, what must be
-// known of it, the ranking, what limited the result, what became of the trials, other runs of the plan, and the command that
-// prints the rest. Columns is the width of the page, 0 means 100. Up to eight targets with names of up to 22 characters fit.
+// WriteScreen writes the end of a run on one screen of 40 lines: the verdict in one sentence that can be
+// quoted, what must be known of it, the ranking, what limited the result, what became of the trials, other
+// runs of the plan, and the command that prints the rest. Columns is the width of the page, 0 means 100. Up
+// to eight targets with names of up to 22 characters fit.
 func WriteScreen(w io.Writer, s *figures.Summary, others figures.Others, full string, columns int) error {
 	columns = cmp.Or(max(columns, 0), screenColumns)
 	top := show.Wrap(show.Inert(headLine(s)), columns, "") + "\n"
@@ -96,9 +95,14 @@ func where(s *figures.Summary) string {
 	if s.Machine.CPU != "" {
 		machine += " of " + show.Clip(s.Machine.CPU, 40)
 	}
-	if len(s.Baselines) > 0 {
-		rest := slices.MaxFunc(s.Baselines, func(a, b record.Baseline) int { return cmp.Compare(a.Foreign+a.Steal, b.Foreign+b.Steal) })
-		machine += "; others used " + show.Percent(rest.Foreign+rest.Steal) + " of it at rest"
+	used, measured := 0.0, false
+	for _, rest := range s.Baselines { // a short run measures none
+		if rest.Seconds > 0 {
+			used, measured = max(used, rest.Foreign+rest.Steal), true
+		}
+	}
+	if measured {
+		machine += "; others used " + show.Percent(used) + " of it at rest"
 	}
 	return "one run on one machine (" + machine + ")"
 }

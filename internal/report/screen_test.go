@@ -50,8 +50,8 @@ func contest(blocks int, targets ...string) *recordtest.Run {
 	return r
 }
 
-// The end of a run with everything on it: a verdict, a trial that was refused and repeated, one with a warning, a machine that others
-// used, and other runs of the plan.
+// The end of a run with everything on it: a verdict, a trial that was refused and repeated, one with a
+// warning, a machine that others used, and other runs of the plan.
 func TestScreen(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "runs")
 	earlier := contest(7, "fastapi", "flask", "django")
@@ -62,7 +62,9 @@ func TestScreen(t *testing.T) {
 	earlier.Write(t)
 	r := contest(7, "fastapi", "flask", "django")
 	r.Root = root
-	r.Head.Baselines = []record.Baseline{{Cores: 2, Disturbance: record.Disturbance{Foreign: 0.012, Steal: 0.003}}}
+	r.Head.Baselines = []record.Baseline{
+		{Seconds: 10, Cores: 2, Disturbance: record.Disturbance{Foreign: 0.012, Steal: 0.003}}, {Seconds: 10, Cores: 2},
+	}
 	refused := record.Reason{Code: record.CodeDisturbedHost, Text: "other programs used 31.0 % of this machine's CPU time"}
 	w := r.Begin(t)
 	for _, p := range r.Head.Order {
@@ -87,6 +89,7 @@ func TestScreen(t *testing.T) {
 func TestScreensWithoutAVerdict(t *testing.T) {
 	short := contest(2, "fastapi", "flask")
 	short.Head.Short, short.Head.Shared = true, true
+	short.Head.Baselines = []record.Baseline{{Cores: 2, WarnOnly: true}}
 	golden(t, "screen-short.txt", []byte(asScreen(t, build(t, short.Write(t)), figures.Others{})))
 	golden(t, "screen-spoiled.txt", []byte(asScreen(t, build(t, recordtest.Spoiled(t)), figures.Others{LeftOut: 2})))
 	golden(t, "screen-servers.txt", []byte(asScreen(t, build(t, recordtest.Servers(t, "127.0.0.1:8080", "[::1]:8081")), figures.Others{})))
@@ -96,7 +99,8 @@ func TestScreensWithoutAVerdict(t *testing.T) {
 	golden(t, "screen-empty.txt", []byte(asScreen(t, open(t, w), figures.Others{})))
 }
 
-// world is a run of so many targets of which the verdict is made up: what matters is how much there is to say.
+// world is a run of so many targets of which the verdict is made up: what matters is how much there is to
+// say.
 func world(t *testing.T, targets, blocks int, step, noise float64, model string) *figures.Summary {
 	t.Helper()
 	s := &figures.Summary{
@@ -134,7 +138,8 @@ func world(t *testing.T, targets, blocks int, step, noise float64, model string)
 	return s
 }
 
-// From two to eight targets the end of a run fits a screen, whatever is to be said of them, and names every one.
+// From two to eight targets the end of a run fits a screen, whatever is to be said of them, and names every
+// one.
 func TestScreenFits(t *testing.T) {
 	worlds := map[string]struct {
 		step, noise float64

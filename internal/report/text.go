@@ -1,5 +1,5 @@
-// Package report arranges and draws the figures of a run: as text, as Markdown and as a picture. It computes nothing: every number
-// and every warning comes from internal/figures.
+// Package report arranges and draws the figures of a run: as text, as Markdown and as a picture. It computes
+// nothing: every number and every warning comes from internal/figures.
 package report
 
 import (

@@ -26,7 +26,8 @@ const (
 	narrowest = 12 // no column is squeezed below this
 )
 
-// Text draws the table for a page of so many columns, 0 where lines have no end. Wide columns are broken to fit.
+// Text draws the table for a page of so many columns, 0 where lines have no end. Wide columns are broken to
+// fit.
 func (t Table) Text(columns int) string {
 	var b strings.Builder
 	if t.Caption != "" {
@@ -87,8 +88,8 @@ func superscript(n int) string {
 	return strings.Map(func(r rune) rune { return digits[r-'0'] }, strconv.Itoa(n))
 }
 
-// EscapeMarkdown keeps Markdown and HTML from being read out of text from outside. The bar between cells is the
-// table's own to escape.
+// EscapeMarkdown keeps Markdown and HTML from being read out of text from outside. The bar between cells is
+// the table's own to escape.
 func EscapeMarkdown(s string) string {
 	return strings.NewReplacer("&", "&amp;", "<", "&lt;", "\\", "\\\\", "`", "\\`", "*", "\\*", "_", "\\_", "[", "\\[").Replace(Inert(s))
 }

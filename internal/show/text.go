@@ -17,8 +17,8 @@ import (
 const Replaced = unicode.ReplacementChar
 
 // Inert makes text from outside harmless on one line: line ends and tabs become spaces, and each control
-// character, change of the writing direction, invisible character and broken byte becomes Replaced. The number of
-// characters stays.
+// character, change of the writing direction, invisible character and broken byte becomes Replaced. The
+// number of characters stays.
 func Inert(s string) string { return strings.Map(inertOnLine, s) }
 
 // InertLines is Inert for text of several lines: line feeds and tabs stay.

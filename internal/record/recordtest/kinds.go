@@ -57,7 +57,8 @@ func Spoiled(t *testing.T) string {
 	return w.Dir()
 }
 
-// Unmeasured writes a run of a loader that measures service time only, with an invalid trial that was repeated.
+// Unmeasured writes a run of a loader that measures service time only, with an invalid trial that was
+// repeated.
 func Unmeasured(t *testing.T) string {
 	t.Helper()
 	w := Of(1, "django").Begin(t)
