@@ -131,7 +131,7 @@ func (p *Prepared) build(ctx context.Context, keep int) error {
 			return err
 		}
 	}
-	if err := p.copyInputs(p.Recipe.names(), copied); err != nil {
+	if err := p.copyInputs(p.Recipe.Files(), copied); err != nil {
 		return err
 	}
 	var err error

@@ -305,8 +305,8 @@ func (r *Recipe) With(settings map[string]string) (*Recipe, error) {
 // Variants returns the names of the recipe's variants, sorted.
 func (r *Recipe) Variants() []string { return slices.Sorted(maps.Keys(r.spec.Variants)) }
 
-// names are the files of the folder, sorted.
-func (r *Recipe) names() []string { return slices.Sorted(maps.Keys(r.contents)) }
+// Files are the names of the files that the digest covers, sorted.
+func (r *Recipe) Files() []string { return slices.Sorted(maps.Keys(r.contents)) }
 
 // Digest is the SHA-256 of the recipe's folder in hexadecimal digits.
 func (r *Recipe) Digest() string { return r.digest }

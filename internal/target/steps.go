@@ -64,9 +64,9 @@ func (p *Prepared) stepKey(before string, s step, inputs []string) string {
 // inputsOf are the files that a step may read.
 func (r *Recipe) inputsOf(s step) []string {
 	if s.Inputs == nil {
-		return r.names()
+		return r.Files()
 	}
-	return slices.DeleteFunc(r.names(), func(name string) bool {
+	return slices.DeleteFunc(r.Files(), func(name string) bool {
 		return !slices.ContainsFunc(s.Inputs, func(pattern string) bool { return covers(pattern, name) })
 	})
 }
