@@ -106,7 +106,7 @@ func Settings(inFlight int) map[string]string {
 
 func idleConnections(inFlight int) int { return max(64, inFlight) }
 
-// Start writes the configuration, starts nginx and waits until it answers.
+// Start writes the configuration, in which no path stands but relative to the prefix, so that any name of a folder will do, starts nginx and waits until it answers.
 func Start(ctx context.Context, o Options) (*Nginx, error) {
 	if len(o.Backends) == 0 {
 		return nil, errors.New("balancer: no replicas to put it before")
@@ -159,7 +159,7 @@ func render(o Options, host string, front, back int) ([]byte, error) {
 	}
 	var out bytes.Buffer
 	err = parsed.Execute(&out, map[string]any{
-		"Dir": o.Dir, "Front": fmt.Sprintf("%s:%d", host, front), "Status": fmt.Sprintf("%s:%d", host, back),
+		"Front": fmt.Sprintf("%s:%d", host, front), "Status": fmt.Sprintf("%s:%d", host, back),
 		"Backends": o.Backends, "Idle": idleConnections(o.InFlight), "IdleSeconds": int(IdleTimeout.Seconds()),
 		"Root": os.Geteuid() == 0,
 	})

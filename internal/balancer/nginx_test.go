@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -55,7 +56,11 @@ func startNginx(t *testing.T, backends ...*backend) *balancer.Nginx {
 			t.Error(err)
 		}
 	})
-	o := balancer.Options{Platform: p, Dir: t.TempDir(), InFlight: 8}
+	dir := filepath.Join(t.TempDir(), `my "runs"; {of} 'all' $kinds \ # of`)
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	o := balancer.Options{Platform: p, Dir: dir, InFlight: 8}
 	for _, b := range backends {
 		o.Backends = append(o.Backends, balancer.Backend{Name: b.name, Address: strings.TrimPrefix(b.URL, "http://")})
 	}

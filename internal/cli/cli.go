@@ -111,9 +111,27 @@ func cacheDir(env Env) (string, error) {
 	}
 	dir, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("no cache folder: %w (set BAKEOFF_CACHE)", err)
+		return "", misused(cacheHint, "no cache folder: %w", err)
 	}
 	return filepath.Join(dir, "bakeoff"), nil
+}
+
+const cacheHint = "name a folder of your own with BAKEOFF_CACHE"
+
+// writableCache is cacheDir, made, and tried by writing a file.
+func writableCache(env Env) (string, error) {
+	dir, err := cacheDir(env)
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", misused(cacheHint, "cache folder: %w", err)
+	}
+	file, err := os.CreateTemp(dir, ".tmp-*")
+	if err != nil {
+		return "", misused(cacheHint, "cache folder: %w", err)
+	}
+	return dir, errors.Join(file.Close(), os.Remove(file.Name()))
 }
 
 // readPlan reads the plan file at path, or the plan of that name which the

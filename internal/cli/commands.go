@@ -170,6 +170,9 @@ func listCommand(env Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "show the runs in a folder", Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
+			if root == "" {
+				return misused("such as --out runs", "--out is empty")
+			}
 			runs, err := record.List(root)
 			if err != nil {
 				return err

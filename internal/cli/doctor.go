@@ -73,6 +73,14 @@ func printMissing(env Env, p *plan.Plan, missing []target.Need) {
 		return
 	}
 	for _, m := range missing {
-		fmt.Fprintf(env.Stdout, "%s: missing: %s (Debian package %s)\n", p.Name, m.What, m.Package)
+		fmt.Fprintf(env.Stdout, "%s: missing: %s\n", p.Name, packaged(m))
 	}
+}
+
+// packaged is a need with the package that brings it, where there is one.
+func packaged(n target.Need) string {
+	if n.Package == "" {
+		return n.What
+	}
+	return fmt.Sprintf("%s (Debian package %s)", n.What, n.Package)
 }

@@ -99,12 +99,15 @@ func conclude(stderr io.Writer, root *cobra.Command, err error) int {
 	return status
 }
 
-// withSignals returns a context that the first SIGINT or SIGTERM cancels with
+// withSignals returns a context that the first SIGINT, SIGTERM or SIGHUP cancels with
 // ErrInterrupted. The second one leaves at once: the guard ends what is left.
 func withSignals(parent context.Context, stderr io.Writer) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // nohup ignores it for us
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	done := make(chan struct{})
 	stopped := make(chan struct{})
 	go func() {

@@ -9,18 +9,19 @@ import (
 	"bakeoff/internal/record"
 )
 
-// TestInterrupt sends Ctrl-C at several moments of a run: it ends cleanly within seconds.
+// TestInterrupt sends Ctrl-C, and what means the same, at several moments of a run: it ends cleanly within seconds.
 func TestInterrupt(t *testing.T) {
 	moments := []struct {
 		name, text string
 		times      int // text was seen this often when the signal is sent
 		delay      time.Duration
 		finished   int // valid trials by then
+		signal     syscall.Signal
 	}{
-		{"database", "starting a private database", 1, 500 * time.Millisecond, 0},
-		{"start", "starting", 3, 100 * time.Millisecond, 1}, // "starting a private database" is the first
-		{"load", "closed: 4 connections", 2, 300 * time.Millisecond, 1},
-		{"stop", "stopping", 2, 50 * time.Millisecond, 1},
+		{"database", "starting a private database", 1, 500 * time.Millisecond, 0, syscall.SIGINT},
+		{"start", "starting", 3, 100 * time.Millisecond, 1, syscall.SIGTERM}, // "starting a private database" is the first
+		{"load", "closed: 4 connections", 2, 300 * time.Millisecond, 1, syscall.SIGHUP},
+		{"stop", "stopping", 2, 50 * time.Millisecond, 1, syscall.SIGINT},
 	}
 	s := newScene(t)
 	s.write("p.yaml", planText("flask", 3, "warmup: 0s"))
@@ -31,7 +32,7 @@ func TestInterrupt(t *testing.T) {
 			e.await(m.text, m.times)
 			time.Sleep(m.delay)
 			at := time.Now()
-			e.signal(syscall.SIGINT)
+			e.signal(m.signal)
 			e.wantStatus(130, 15*time.Second)
 			t.Logf("ended %v after the signal", time.Since(at).Round(10*time.Millisecond))
 			e.nothingLeft(0)

@@ -53,6 +53,9 @@ enough valid trials; 5 a prerequisite is missing; 130 interrupted`,
 			return exactly(1, "one plan")(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.sane(); err != nil {
+				return err
+			}
 			return runPlan(cmd.Context(), env, f, strings.Join(args, ""))
 		},
 	}
@@ -98,6 +101,9 @@ func prepare(ctx context.Context, env Env, f runFlags, path string) (controller.
 	}
 	if err := controller.Preflight(ctx, o); err != nil {
 		return o, nil, explain(err)
+	}
+	if _, err := writableCache(env); err != nil {
+		return o, nil, err
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -156,6 +162,17 @@ func options(env Env, f *runFlags, path string) (controller.Options, *machine.Ve
 		Plan: p.Plan, PlanGiven: p.given, PlanName: p.name, PlanDir: p.dir, Recipes: recipes, Venue: here,
 		Out: out, Resume: resume, Keep: f.keep, Short: f.short, MaxTime: f.maxTime, Version: version(),
 	}, here, nil
+}
+
+// sane refuses values of flags that mean nothing.
+func (f *runFlags) sane() error {
+	switch {
+	case f.maxTime < 0:
+		return misused("such as --max-time 30m; 0 is no bound", "--max-time %v is negative", f.maxTime)
+	case f.out == "":
+		return misused("such as --out runs", "--out is empty")
+	}
+	return nil
 }
 
 // paths are those of the flags as absolute paths: processes of a run have

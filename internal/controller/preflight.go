@@ -65,6 +65,9 @@ func (s *recipes) preflight(ctx context.Context) error {
 		return &PlanError{err}
 	}
 	missing, err := s.missing(ctx)
+	if ctx.Err() != nil {
+		return context.Cause(ctx) // a look that was cut short finds nothing
+	}
 	if err != nil {
 		return err
 	}

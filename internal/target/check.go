@@ -20,6 +20,12 @@ const (
 	poolPerRequest = "per-request"
 )
 
+// How a replica says that it is ready.
+const (
+	readyLine  = "line"  // each serving process prints one
+	readyProbe = "probe" // /ping answers
+)
+
 var (
 	nameRule = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
 	toolRule = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
@@ -67,6 +73,7 @@ func check(doc *strictyaml.Document, folder string, s *spec, files map[string]st
 	c.prepare(s.Prepare)
 	c.argv("versions", s.Versions, prepareNames())
 	c.variable(s, "")
+	c.ready(s)
 	c.accessLog("access_log.off", s.AccessLog.Off, s.Env)
 	c.accessLog("access_log.on", s.AccessLog.On, s.Env)
 	c.settings("settings", s.Settings, s.Env)
@@ -193,6 +200,18 @@ func (c *checker) pool(path string, s *spec) {
 func (c *checker) keepAlive(path, value string) {
 	if idle, err := time.ParseDuration(value); err != nil || idle <= 0 {
 		c.doc.Errorf(path, "write 75s", "must be a duration above zero, but is %q", value)
+	}
+}
+
+func (c *checker) ready(s *spec) {
+	if c.doc.Has("ready") {
+		c.oneOf("ready", s.Ready, readyLine, readyProbe)
+	}
+	if s.Ready == readyProbe && s.Overlap == "required" {
+		c.doc.Errorf("ready", "", "overlap: required needs the ready line, in which the proof stands")
+	}
+	if within, err := time.ParseDuration(s.ReadyWithin); c.doc.Has("ready_within") && (err != nil || within < time.Second || within > time.Hour) {
+		c.doc.Errorf("ready_within", "such as 5m", "must be from 1s to 1h, but is %q", s.ReadyWithin)
 	}
 }
 

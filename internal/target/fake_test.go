@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -26,6 +27,14 @@ func fakeTarget() int {
 	mode := os.Getenv("FAKE")
 	nonce, pid, pool, protocol, overlap := os.Getenv("BAKEOFF_NONCE"), os.Getpid(), os.Getenv("DATABASE_POOL"), "text", proof
 	switch mode {
+	case "deaf":
+		for {
+			time.Sleep(time.Second)
+		}
+	case "children end":
+		for {
+			_ = exec.Command("sleep", "0.6").Run()
+		}
 	case "exits":
 		fmt.Println("the reason it gave")
 		return 0
@@ -46,14 +55,14 @@ func fakeTarget() int {
 		return 1
 	}
 	go http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if mode == "error text" {
+		if strings.HasPrefix(mode, "error text") {
 			w.WriteHeader(http.StatusTeapot)
 		}
 		fmt.Fprint(w, nonce)
 	}))
 	line := fmt.Sprintf(`bakeoff: ready {"pid":%d,"pool":%s,"protocol":%q,"overlap":%s}`, pid, pool, protocol, overlap)
 	switch mode {
-	case "silent":
+	case "silent", "error text in silence":
 	case "replaced":
 		fmt.Println(line)
 		time.AfterFunc(300*time.Millisecond, func() { fmt.Println(strings.Replace(line, fmt.Sprint(pid), "1", 1)) })
@@ -80,7 +89,10 @@ func fakeTarget() int {
 }
 
 // fakeRecipe is the recipe of a fake target; it is prepared at once.
-func fakeRecipe(t *testing.T) *target.Recipe {
+func fakeRecipe(t *testing.T) *target.Recipe { return fakeRecipeWith(t, "overlap: required\n") }
+
+// fakeRecipeWith is one with other last lines.
+func fakeRecipeWith(t *testing.T, lines string) *target.Recipe {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -103,8 +115,7 @@ processes: "1"
 pool: {kind: bounded}
 protocol: text
 keepalive: 75s
-overlap: required
-`
+` + lines
 	r, err := target.Load(fstest.MapFS{"fake/target.yaml": {Data: []byte(text)}}, "fake", "")
 	if err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package target
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -21,15 +22,27 @@ type Need struct {
 // Missing returns what this machine lacks to prepare and start the recipe,
 // in the recipe's order. Optional tools are never missing.
 func (r *Recipe) Missing(ctx context.Context) []Need {
-	tools := r.tools(ctx)
+	tools, slow := r.tools(ctx)
 	var missing []Need
 	for _, n := range r.spec.Needs {
-		if !n.Optional && !n.met(ctx, tools) {
+		if n.Optional {
+			continue
+		}
+		switch err := n.met(ctx, r.patience, tools, slow); {
+		case errors.Is(err, errSlow):
+			missing = append(missing, Need{What: fmt.Sprintf("%s (%v)", n.what(), err)}) // nothing to install
+		case err != nil:
 			missing = append(missing, Need{What: n.what(), Package: n.Package})
 		}
 	}
 	return missing
 }
+
+// Errors of a look at a tool.
+var (
+	errAbsent = errors.New("is not there")
+	errSlow   = errors.New("its check did not end in time")
+)
 
 func (n need) what() string {
 	switch {
@@ -44,63 +57,84 @@ func (n need) what() string {
 	}
 }
 
-func (n need) met(ctx context.Context, tools map[string]string) bool {
+// met is nil, or why a machine does not have what is needed; slow are the tools whose check took too long.
+func (n need) met(ctx context.Context, within time.Duration, tools map[string]string, slow map[string]error) error {
 	switch {
+	case n.Tool != "" && tools[n.Tool] != "":
+		return nil
+	case n.Tool != "" && slow[n.Tool] != nil:
+		return slow[n.Tool]
 	case n.Tool != "":
-		return tools[n.Tool] != ""
+		return errAbsent
 	case n.File != "":
 		_, err := os.Stat(n.File)
-		return err == nil
+		return err
 	case n.PkgConfig != "":
-		return succeeds(ctx, "pkg-config", "--exists", n.PkgConfig)
+		return try(ctx, within, "pkg-config", "--exists", n.PkgConfig)
 	default:
 		argv := expandAll(n.Run, tools)
-		return succeeds(ctx, argv[0], argv[1:]...)
+		return try(ctx, within, argv[0], argv[1:]...)
 	}
 }
 
 // tools finds the recipe's tools: name to absolute path. A tool that is not
-// there has no entry.
-func (r *Recipe) tools(ctx context.Context) map[string]string {
-	found := map[string]string{}
+// there has no entry, and an error where its check took too long.
+func (r *Recipe) tools(ctx context.Context) (found map[string]string, slow map[string]error) {
+	found, slow = map[string]string{}, map[string]error{}
 	for _, n := range r.spec.Needs {
 		if n.Tool == "" {
 			continue
 		}
-		if path := n.find(ctx); path != "" {
+		path, err := n.find(ctx, r.patience)
+		if errors.Is(err, errSlow) {
+			slow[n.Tool] = err
+		} else if err == nil {
 			found[n.Tool] = path
 		}
 	}
-	return found
+	return found, slow
 }
 
 // find returns the absolute path of the first candidate that passes the
-// check, or "".
-func (n need) find(ctx context.Context) string {
+// check, errSlow when none did and one took too long, or errAbsent.
+func (n need) find(ctx context.Context, within time.Duration) (string, error) {
 	candidates := n.AnyOf
 	if candidates == nil {
 		candidates = []string{n.Tool}
 	}
+	why := errAbsent
 	for _, candidate := range candidates {
 		path, err := exec.LookPath(candidate)
 		if err != nil {
 			continue
 		}
-		path, err = filepath.Abs(path)
-		if err == nil && (n.Check == nil || succeeds(ctx, path, n.Check...)) {
-			return path
+		if path, err = filepath.Abs(path); err != nil {
+			continue
+		}
+		if n.Check != nil {
+			err = try(ctx, within, path, n.Check...)
+		}
+		if err == nil {
+			return path, nil
+		}
+		if errors.Is(err, errSlow) {
+			why = err
 		}
 	}
-	return ""
+	return "", why
 }
 
-// succeeds runs a short command and tells whether it exits 0.
-func succeeds(ctx context.Context, name string, args ...string) bool {
-	ctx, cancel := context.WithTimeout(ctx, checkTime)
+// try runs a short command: nil when it exits 0, errSlow when it does not end in time.
+func try(ctx context.Context, within time.Duration, name string, args ...string) error {
+	bounded, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, name, args...)
+	cmd := exec.CommandContext(bounded, name, args...)
 	cmd.WaitDelay = time.Second
-	return cmd.Run() == nil
+	err := cmd.Run()
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("%w: %s ran for more than %v", errSlow, name, within)
+	}
+	return err
 }
 
 // require returns the recipe's tools, or an error that names all that is missing.
@@ -108,7 +142,8 @@ func (r *Recipe) require(ctx context.Context) (map[string]string, error) {
 	if missing := r.Missing(ctx); len(missing) > 0 {
 		return nil, &MissingError{Target: r.Name, Needs: missing}
 	}
-	return r.tools(ctx), nil
+	tools, _ := r.tools(ctx)
+	return tools, nil
 }
 
 // MissingError says what a machine lacks for a target.
@@ -123,7 +158,10 @@ func (e *MissingError) Error() string {
 		if i > 0 {
 			text += ","
 		}
-		text += fmt.Sprintf(" %s (package %s)", n.What, n.Package)
+		text += " " + n.What
+		if n.Package != "" {
+			text += fmt.Sprintf(" (package %s)", n.Package)
+		}
 	}
 	return text
 }

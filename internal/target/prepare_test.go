@@ -138,6 +138,27 @@ func TestPrepareIsDoneAgainWithAnotherTool(t *testing.T) {
 	}
 }
 
+// A check that hangs is no missing package.
+func TestASlowCheckIsNamed(t *testing.T) {
+	files := tinyFiles("true", "")
+	files["tiny/target.yaml"].Data = []byte(strings.Replace(string(files["tiny/target.yaml"].Data),
+		"needs:\n", "needs:\n  - {tool: sleep, check: [\"1000\"], package: coreutils}\n  - {run: [sleep, \"1000\"], what: patience, package: none}\n", 1))
+	r, err := target.Load(files, "tiny", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	target.Impatient(r)
+	missing := r.Missing(t.Context())
+	if len(missing) != 2 {
+		t.Fatalf("missing: %+v", missing)
+	}
+	for i, what := range []string{"sleep", "patience"} {
+		if m := missing[i]; m.Package != "" || !strings.HasPrefix(m.What, what+" (its check did not end in time: ") || !strings.Contains(m.What, "300ms") {
+			t.Errorf("missing: %+v", m)
+		}
+	}
+}
+
 // A step that fails leaves no marker; what it had made is gone the next time.
 func TestPrepareStartsOverAfterAFailure(t *testing.T) {
 	cache, flag := t.TempDir(), filepath.Join(t.TempDir(), "flag")

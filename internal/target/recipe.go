@@ -37,30 +37,35 @@ type Recipe struct {
 	changed map[string]string // environment the plan sets, over the recipe's
 	digest  string
 	files   fs.FS
+	// patience bounds one look at a tool.
+	patience time.Duration
 	// contents are the digests of the files, by name.
 	contents map[string]string
 }
 
 // spec is target.yaml.
 type spec struct {
-	Name      string             `yaml:"name"`
-	Title     string             `yaml:"title"`
-	Language  string             `yaml:"language"`
-	Tags      []string           `yaml:"tags"`
-	Needs     []need             `yaml:"needs"`
-	Prepare   prepareSpec        `yaml:"prepare"`
-	Versions  []string           `yaml:"versions"`
-	Start     []string           `yaml:"start"`
-	Env       map[string]string  `yaml:"env"`
-	Processes string             `yaml:"processes"` // "workers", or a number in quotes
-	Pool      poolSpec           `yaml:"pool"`
-	Protocol  string             `yaml:"protocol"`
-	KeepAlive string             `yaml:"keepalive"` // idle time-out of the server
-	AccessLog accessLogSpec      `yaml:"access_log"`
-	Overlap   string             `yaml:"overlap"` // "required" or "no"
-	Freeze    string             `yaml:"freeze"`  // "on", the default, or "off": it cannot bear to be held still
-	Settings  []settingSpec      `yaml:"settings"`
-	Variants  map[string]variant `yaml:"variants"`
+	Name      string            `yaml:"name"`
+	Title     string            `yaml:"title"`
+	Language  string            `yaml:"language"`
+	Tags      []string          `yaml:"tags"`
+	Needs     []need            `yaml:"needs"`
+	Prepare   prepareSpec       `yaml:"prepare"`
+	Versions  []string          `yaml:"versions"`
+	Start     []string          `yaml:"start"`
+	Env       map[string]string `yaml:"env"`
+	Processes string            `yaml:"processes"` // "workers", or a number in quotes
+	Pool      poolSpec          `yaml:"pool"`
+	Protocol  string            `yaml:"protocol"`
+	KeepAlive string            `yaml:"keepalive"` // idle time-out of the server
+	AccessLog accessLogSpec     `yaml:"access_log"`
+	Overlap   string            `yaml:"overlap"` // "required" or "no"
+	Freeze    string            `yaml:"freeze"`  // "on", the default, or "off": it cannot bear to be held still
+	Ready     string            `yaml:"ready"`   // "line", the default, or "probe"
+	// ReadyWithin bounds a start; 2m by default.
+	ReadyWithin string             `yaml:"ready_within"`
+	Settings    []settingSpec      `yaml:"settings"`
+	Variants    map[string]variant `yaml:"variants"`
 }
 
 // need is one thing a machine must have; exactly one of Tool, File, PkgConfig
@@ -204,7 +209,7 @@ func read(files fs.FS, where, name, variant string) (*Recipe, error) {
 	return &Recipe{
 		Name: s.Name, Variant: variant, Title: s.Title, Language: s.Language, Tags: s.Tags,
 		Protocol: expand(s.Protocol, s.Env), OverlapRequired: s.Overlap == "required", Freezes: s.Freeze != "off",
-		spec: s, digest: digest, files: files, contents: contents,
+		spec: s, digest: digest, files: files, contents: contents, patience: checkTime,
 	}, nil
 }
 
@@ -343,6 +348,21 @@ func (r *Recipe) KeepAlive() (time.Duration, error) {
 	return idle, nil
 }
 
+// defaultReadyWithin is long: the slowest shipped target took 8 s on a loaded machine.
+const defaultReadyWithin = 2 * time.Minute
+
+// ReadyWithin is how long a replica may take until it is ready.
+func (r *Recipe) ReadyWithin() time.Duration {
+	if within, err := time.ParseDuration(r.spec.ReadyWithin); err == nil {
+		return within
+	}
+	return defaultReadyWithin
+}
+
+// Probed tells that the programs print no ready line: they are ready when /ping answers, and what such a
+// line shows of workers, pools and protocol is only declared.
+func (r *Recipe) Probed() bool { return r.spec.Ready == readyProbe }
+
 // Settings returns where every value that is not the framework's default
 // comes from, the plan's own settings last.
 func (r *Recipe) Settings(workers, pool int) []record.Setting {
@@ -351,7 +371,13 @@ func (r *Recipe) Settings(workers, pool int) []record.Setting {
 	for name, value := range r.env() {
 		values[name] = expand(value, numbers)
 	}
-	out := make([]record.Setting, 0, len(r.spec.Settings)+len(r.changed))
+	out := make([]record.Setting, 0, len(r.spec.Settings)+len(r.changed)+1)
+	if r.Probed() {
+		out = append(out, record.Setting{
+			Name: "readiness", Value: "by probe alone: processes, pool and protocol are declared and not shown",
+			Default: "a line of each serving process", Source: "the recipe: the program cannot print it",
+		})
+	}
 	shown := map[string]bool{}
 	for _, s := range r.spec.Settings {
 		shown[s.Name] = true

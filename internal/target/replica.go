@@ -53,6 +53,8 @@ type Replica struct {
 	spec    platform.Spec
 	process platform.Process
 	tail    tail
+	seen    map[int]bool    // processes of the tree while waiting
+	probed  []record.Worker // of a replica that was ready by probe
 }
 
 // Start starts a replica and returns once its process exists; Ready waits for
@@ -156,13 +158,13 @@ func (r *Replica) recipeEnv() map[string]string {
 }
 
 // Ready waits until every serving process has introduced itself and the
-// replica answers /ping with the nonce. It fails when the process ends, when a
-// worker that said it is ready is gone or was never part of the replica, when
+// replica answers /ping with the nonce; where the recipe says ready: probe, for the answer alone. It fails when the
+// process ends, when a worker that said it is ready is gone or was never part of the replica, when
 // pool or protocol are not as declared, and when a proof of overlap that the recipe
 // requires is missing.
 func (r *Replica) Ready(ctx context.Context) ([]record.Worker, error) {
 	workers, err := r.await(ctx)
-	if err == nil {
+	if err == nil && !r.recipe.Probed() {
 		err = r.checkWorkers(workers)
 	}
 	if err == nil {
@@ -174,32 +176,13 @@ func (r *Replica) Ready(ctx context.Context) ([]record.Worker, error) {
 	return workers, nil
 }
 
-// await waits until every worker has introduced itself.
-func (r *Replica) await(ctx context.Context) (workers []record.Worker, err error) {
-	want := r.recipe.Processes(r.launch.Workers)
-	waited := platform.Await(ctx, r.process, func(context.Context) (bool, error) {
-		workers, err = r.tail.workers()
-		switch {
-		case err != nil:
-			return false, err
-		case r.ended():
-			return false, fmt.Errorf("%w: %s; its log ends with:\n%s", ErrExited, exitText(r.process.Exit()), platform.LogTail(r.spec.Log))
-		case len(workers) > want:
-			return false, fmt.Errorf("%w: %d processes said ready, %d were asked for", ErrWorker, len(workers), want)
-		}
-		return len(workers) == want, nil
-	})
-	if waited != nil && waited == ctx.Err() {
-		return workers, fmt.Errorf("%w: %d of %d workers said so (%w); the log ends with:\n%s",
-			ErrNotReady, len(workers), want, waited, platform.LogTail(r.spec.Log))
-	}
-	return workers, waited
-}
-
 // Intact tells, after Ready, whether the replica is still the one that was
 // ready: its process has not ended, every worker that introduced itself lives, and no other
 // took the place of one. It is for the end of a load.
 func (r *Replica) Intact() error {
+	if r.recipe.Probed() {
+		return r.intactByProbe()
+	}
 	workers, err := r.tail.workers()
 	want := r.recipe.Processes(r.launch.Workers)
 	switch {

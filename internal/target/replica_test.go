@@ -46,6 +46,45 @@ func start(t *testing.T, l target.Launch) *target.Replica {
 	return r
 }
 
+// TestReadyByProbe starts a fake that prints nothing.
+func TestReadyByProbe(t *testing.T) {
+	p := openPlatform(t)
+	recipe := fakeRecipeWith(t, "ready: probe\nready_within: 5m\n")
+	if recipe.ReadyWithin() != 5*time.Minute || fakeRecipe(t).ReadyWithin() != 2*time.Minute {
+		t.Errorf("ready within %v, by default %v", recipe.ReadyWithin(), fakeRecipe(t).ReadyWithin())
+	}
+	if shown := recipe.Settings(1, 8)[0]; shown.Name != "readiness" || !strings.Contains(shown.Value, "by probe alone") {
+		t.Errorf("settings begin with %+v", shown)
+	}
+	prepared, err := target.Prepare(t.Context(), recipe, target.Preparation{CacheDir: t.TempDir(), Platform: p})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for mode, want := range map[string]error{"silent": nil, "error text in silence": target.ErrNotReady, "deaf": target.ErrNotReady} {
+		l := launchFake(t, p, mode)
+		l.Prepared = prepared
+		r := start(t, l)
+		ctx, cancel := context.WithTimeout(t.Context(), map[bool]time.Duration{true: 20 * time.Second, false: 500 * time.Millisecond}[want == nil])
+		workers, err := r.Ready(ctx)
+		cancel()
+		if !errors.Is(err, want) || want == nil && (len(workers) != 1 || workers[0].PID != r.Process().PID()) {
+			t.Errorf("%s: got %+v, %v", mode, workers, err)
+		}
+		if want != nil {
+			continue
+		}
+		if err := r.Intact(); err != nil {
+			t.Errorf("%s: %v", mode, err)
+		}
+		if err := r.Process().Stop(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Intact(); !errors.Is(err, target.ErrWorker) {
+			t.Errorf("after its end: %v", err)
+		}
+	}
+}
+
 func TestReadySaysWhatIsWrong(t *testing.T) {
 	p := openPlatform(t)
 	for _, c := range []struct {
@@ -57,7 +96,11 @@ func TestReadySaysWhatIsWrong(t *testing.T) {
 		{"twice", nil, ""},
 		{"in pieces", nil, ""},
 		{"exits", target.ErrExited, "exit status 0; its log ends with:\nthe reason it gave"},
-		{"silent", target.ErrNotReady, "0 of 1 workers"},
+		{"silent", target.ErrNotReady, "0 of 1 worker said so; /ping on 127.0.0.1:"},
+		{"silent", target.ErrNotReady, "answers right, but no ready line came: is it printed, and is stdout buffered?"},
+		{"error text in silence", target.ErrNotReady, "is open, but /ping: "},
+		{"deaf", target.ErrNotReady, "nothing listens on 127.0.0.1:"},
+		{"children end", target.ErrNotReady, "of it ended meanwhile"},
 		{"wrong nonce", target.ErrNonce, `"another"`},
 		{"error text", target.ErrNonce, "status 418"},
 		{"foreign pid", target.ErrWorker, "process 1 said ready and is no living process"},
@@ -74,11 +117,18 @@ func TestReadySaysWhatIsWrong(t *testing.T) {
 			if errors.Is(c.want, target.ErrNotReady) {
 				patience = 300 * time.Millisecond
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			if c.mode == "children end" {
+				patience = 3 * time.Second
+			}
+			late := errors.New("after so long")
+			ctx, cancel := context.WithTimeoutCause(t.Context(), patience, late)
 			defer cancel()
 			workers, err := r.Ready(ctx)
 			if !errors.Is(err, c.want) {
 				t.Fatalf("got %v, want %v", err, c.want)
+			}
+			if errors.Is(err, target.ErrNotReady) && (!errors.Is(err, late) || strings.Contains(err.Error(), "deadline")) {
+				t.Errorf("%q does not give the cause", err)
 			}
 			if err != nil {
 				if !strings.Contains(err.Error(), c.text) || !strings.Contains(err.Error(), "fake-1") {

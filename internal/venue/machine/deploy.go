@@ -21,6 +21,7 @@ import (
 	"bakeoff/internal/collect"
 	"bakeoff/internal/platform"
 	"bakeoff/internal/record"
+	"bakeoff/internal/show"
 	"bakeoff/internal/target"
 	"bakeoff/internal/venue"
 )
@@ -47,7 +48,7 @@ func (v *Venue) Deploy(ctx context.Context, d venue.Deployment) (venue.Deployed,
 		}
 		out.replicas = append(out.replicas, r)
 	}
-	if err := out.ready(ctx, began); err != nil {
+	if err := out.ready(ctx, began, d.Prepared.Recipe.ReadyWithin()); err != nil {
 		return out, err
 	}
 	return out, v.balance(ctx, d, out)
@@ -77,13 +78,9 @@ func (v *Venue) port(ctx context.Context, d venue.Deployment, index int) (int, e
 	return port, nil
 }
 
-// readyWithin bounds the wait for a target's workers: the slowest took 8 s on
-// a loaded machine.
-const readyWithin = 2 * time.Minute
-
 // ready waits for all replicas at once.
-func (d *deployed) ready(ctx context.Context, began time.Time) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, readyWithin, fmt.Errorf("not ready after %v", readyWithin))
+func (d *deployed) ready(ctx context.Context, began time.Time, within time.Duration) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("after %s, ready_within of the recipe", show.Duration(within)))
 	defer cancel()
 	d.records = make([]record.Replica, len(d.replicas))
 	group, ctx := errgroup.WithContext(ctx)
