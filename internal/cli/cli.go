@@ -58,7 +58,7 @@ exit status: 0 done; 1 failed (not as it should be); 2 wrong usage or plan;
 	root.AddCommand(
 		runCommand(env), attachCommand(env), checkCommand(env), verifyCommand(env), reportCommand(env), listCommand(env),
 		dataCommand(env), schemaCommand(env), initCommand(env), doctorCommand(env), cleanCommand(env), versionCommand(env),
-		guardCommand(env), agentCommand(env), loadCommand(env), verdictCommand(env),
+		guardCommand(env), agentCommand(env), yardstickCommand(env), loadCommand(env), verdictCommand(env),
 	)
 	return root
 }

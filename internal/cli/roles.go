@@ -14,6 +14,7 @@ import (
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
 	"bakeoff/internal/platform/local"
+	"bakeoff/internal/yardstick"
 )
 
 func guardCommand(Env) *cobra.Command {
@@ -44,6 +45,13 @@ func agentCommand(env Env) *cobra.Command {
 			}
 			return fleet.Agent(cmd.Context(), o)
 		},
+	}
+}
+
+func yardstickCommand(Env) *cobra.Command {
+	return &cobra.Command{
+		Use: "yardstick FILE", Short: "role: time a fixed piece of work on every core, four times a second", Hidden: true, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return yardstick.Run(cmd.Context(), args[0]) },
 	}
 }
 

@@ -120,7 +120,7 @@ func prepare(ctx context.Context, env Env, f runFlags, path string) (controller.
 		fmt.Fprintf(env.Stderr, "bakeoff: warning: %v\n", err)
 	}
 	o.Shared = f.share
-	here.Platform = p
+	here.Platform, here.Self = p, self
 	here.Shared = func() []string {
 		var out []string
 		for _, other := range p.Others() {

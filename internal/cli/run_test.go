@@ -34,7 +34,41 @@ func TestRun(t *testing.T) {
 		t.Errorf("trials: %v", got)
 	}
 	private(t, s.theRun())
+	yardstick(t, r)
 	readers(t, s)
+}
+
+// yardstick checks that every measured second of a trial has four times of the yardstick's work of each core, but for
+// one more or less at either end, and that it used at most 1 % of the cores.
+func yardstick(t *testing.T, r *record.Reader) {
+	t.Helper()
+	for _, state := range r.Trials() {
+		var lines []record.Series
+		for s, err := range state.Series() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s.Tier == "yardstick" && s.Phase == 1 {
+				lines = append(lines, s)
+			}
+		}
+		if len(lines) < 2 {
+			t.Errorf("%s in block %d: %d lines of the yardstick", state.Target, state.Block, len(lines))
+			continue
+		}
+		times := map[int]int{}
+		for _, line := range lines {
+			for core, ns := range line.WorkNS {
+				times[core] += len(ns)
+			}
+		}
+		passed := lines[len(lines)-1].At.Sub(lines[0].At).Seconds()
+		for core := range r.Run().Machine.Cores {
+			if n, want := float64(times[core]), 4*passed; n > want+2 || n < want/2-2 { // a slow machine is measured less often
+				t.Errorf("%s in block %d: core %d has %.0f times in %.2f s", state.Target, state.Block, core, n, passed)
+			}
+		}
+	}
 }
 
 // readers are the commands that work on a finished run.

@@ -27,6 +27,8 @@ type Source struct {
 	Workers []int
 	// Sink takes this source's lines in place of the sampler's; nil: the sampler's does.
 	Sink func(record.Series) error
+	// Work, of a yardstick, are the times of its work that are new, by core.
+	Work func() [][]int64
 }
 
 // Status asks the database for its gauges; nil leaves them out.
@@ -118,6 +120,9 @@ func (s *Sampler) sample(ctx context.Context, asked look) {
 		}
 	}
 	for _, source := range s.sources {
+		if source.Work != nil && asked.begin {
+			source.Work() // from before the phase
+		}
 		if source.Sink == nil {
 			s.sampleTree(ctx, source, put)
 			continue
@@ -178,6 +183,9 @@ func (s *Sampler) sampleTree(ctx context.Context, source Source, put func(record
 			slog.Warn("database status not read", "err", err)
 		}
 		line.Values = values
+	}
+	if source.Work != nil {
+		line.WorkNS = source.Work()
 	}
 	put(line)
 }

@@ -146,3 +146,25 @@ func TestConnectionsCountsOnlyTheServersSide(t *testing.T) {
 func pid() string {
 	return strconv.Itoa(os.Getpid())
 }
+
+// What a yardstick measured before a phase is not in the phase's lines, and what it measured within is, once.
+func TestWorkOfAPhase(t *testing.T) {
+	var got lines
+	news := []int64{9, 8} // of before
+	work := func() [][]int64 {
+		out := [][]int64{news}
+		news = nil
+		return out
+	}
+	s := Start(t.Context(), time.Hour, []Source{{Tier: "yardstick", Process: self{}, Work: work}}, nil, got.put)
+	s.Phase(4)
+	news = []int64{1, 2, 3}
+	s.Phase(-1)
+	if err := s.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	in := got.of("self-1", 4)
+	if len(in) != 2 || len(in[0].WorkNS[0]) != 0 || !slices.Equal(in[1].WorkNS[0], []int64{1, 2, 3}) {
+		t.Errorf("%+v", in)
+	}
+}

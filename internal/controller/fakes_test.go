@@ -34,6 +34,7 @@ type world struct {
 	lacking  []target.Need
 	stolen   func(at time.Duration) time.Duration // of the one core, since the beginning; nil: nothing
 	foreign  func(at time.Duration) time.Duration // likewise, used by others
+	work     func(at time.Duration) int64         // CPU time of the yardstick's work, in nanoseconds; nil: there is none
 	began    time.Time
 	digest   string           // of the recipes
 	script   map[string][]act // by target, for each of its deployments; those beyond are good
@@ -133,6 +134,32 @@ func (w *world) Others() []string        { return w.others }
 func (w *world) Overhead() plan.Overhead { return plan.Overhead{} }
 func (w *world) Hidden() bool            { return false }
 
+// Yardstick has one core, and one time for each sample of a phase.
+func (w *world) Yardstick(_ context.Context, file string) (collect.Source, error) {
+	if w.work == nil {
+		return collect.Source{}, nil
+	}
+	w.note("yardstick starts")
+	return collect.Source{
+		Tier: "yardstick", Process: &ruler{world: w, file: file}, Work: func() [][]int64 { return [][]int64{{w.work(time.Since(w.began))}} },
+	}, os.WriteFile(file, nil, 0o600)
+}
+
+// ruler is the process of a yardstick.
+type ruler struct {
+	platform.Process
+	world *world
+	file  string
+}
+
+func (r *ruler) Name() string { return "yardstick" }
+func (r *ruler) PIDs() []int  { return nil }
+func (r *ruler) Stop(context.Context, time.Duration) error {
+	_, err := os.Stat(r.file)
+	r.world.note("yardstick ends, its file %v", err)
+	return nil
+}
+
 func (w *world) Temporary(string) (string, func() error, error) {
 	dir, err := os.MkdirTemp("", "controller-test-")
 	return dir, func() error { return os.RemoveAll(dir) }, err
@@ -156,16 +183,17 @@ func (w *world) Database(_ context.Context, s venue.Storage) (venue.Database, er
 	return &table{world: w}, nil
 }
 
-func (w *world) Sample(_ context.Context, _ []collect.Source, _ collect.Status, sink func(record.Series) error) venue.Sampler {
-	return &sampling{world: w, sink: sink, phase: -1}
+func (w *world) Sample(_ context.Context, sources []collect.Source, _ collect.Status, sink func(record.Series) error) venue.Sampler {
+	return &sampling{world: w, sources: sources, sink: sink, phase: -1}
 }
 
 // sampling looks at a machine of one core that the run itself never uses, when a phase begins and ends.
 type sampling struct {
-	world *world
-	sink  func(record.Series) error
-	phase int
-	err   error
+	world   *world
+	sources []collect.Source
+	sink    func(record.Series) error
+	phase   int
+	err     error
 }
 
 func (s *sampling) Phase(number int) {
@@ -179,6 +207,11 @@ func (s *sampling) Phase(number int) {
 			return 0
 		}
 		return float64(f(at))
+	}
+	for _, source := range s.sources {
+		if source.Work != nil {
+			s.err = errors.Join(s.err, s.sink(record.Series{At: time.Now(), Phase: s.phase, Tier: source.Tier, Name: source.Tier, WorkNS: source.Work()}))
+		}
 	}
 	foreign, stolen := since(s.world.foreign), since(s.world.stolen)
 	s.err = errors.Join(s.err, s.sink(record.Series{At: time.Now(), Phase: s.phase, Tier: "host", Name: "host", Values: map[string]float64{

@@ -39,6 +39,7 @@ type run struct {
 	measured time.Duration
 	starts   starts
 	rest     *record.Baseline // of the machine, measured before the first trial; nil until then
+	speed    collect.Source   // the yardstick; it has no process where the venue has none
 }
 
 // place is one target in one block.
@@ -119,6 +120,10 @@ func (r *run) all(ctx context.Context, remaining []plan.Trial) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.loader.Close()) }()
+	if err := r.startYardstick(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.stopYardstick(ctx)) }()
 	if err := r.measureRest(ctx); err != nil {
 		return err
 	}
@@ -144,6 +149,27 @@ func (r *run) startLoader(ctx context.Context) (err error) {
 		return fmt.Errorf("agents: %w", err)
 	}
 	return r.writer.Update(func(rec *record.Run) { rec.Notes = append(rec.Notes, r.loader.Notes()...) })
+}
+
+// startYardstick has the speed of the machine recorded from now on.
+func (r *run) startYardstick(ctx context.Context) (err error) {
+	r.speed, err = r.o.Venue.Yardstick(ctx, filepath.Join(r.writer.Dir(), "yardstick"))
+	return err
+}
+
+func (r *run) stopYardstick(ctx context.Context) error {
+	if r.speed.Process == nil {
+		return nil
+	}
+	ctx, cancel := teardown(ctx)
+	defer cancel()
+	if err := r.speed.Process.Stop(ctx, Grace); err != nil {
+		return fmt.Errorf("yardstick: %w", err)
+	}
+	if err := os.Remove(filepath.Join(r.writer.Dir(), "yardstick")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("yardstick: %w", err)
+	}
+	return nil
 }
 
 // blocks conducts the trials in their order, and at the end of each block its invalid ones
@@ -333,6 +359,9 @@ func (r *run) sources() []collect.Source {
 	out := r.stage.sources()
 	for _, p := range r.loader.Processes() {
 		out = append(out, collect.Source{Tier: "agent", Process: p})
+	}
+	if r.speed.Process != nil {
+		out = append(out, r.speed)
 	}
 	return out
 }

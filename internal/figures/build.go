@@ -39,6 +39,7 @@ func Build(r *record.Reader) (*Summary, error) {
 	}
 	b.choose()
 	b.finish(run)
+	s.Speed = speed(s.Trials)
 	if primary, found := s.Primary(); found {
 		s.Limits = limits(primary, s.cores())
 	}

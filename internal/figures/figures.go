@@ -38,6 +38,7 @@ type Summary struct {
 	Run       Facts    `json:"run"`
 	// Baselines are of the machine at rest, before block 1 and each time the run was gone on with.
 	Baselines []record.Baseline   `json:"baselines,omitempty"`
+	Speed     *Speed              `json:"speed,omitempty"` // of the machine, over all trials; nil: not measured
 	Machine   record.Machine      `json:"machine"`
 	Database  record.DatabaseInfo `json:"database,omitzero"` // this and the next two are left out where the targets are running servers
 	Balancer  record.BalancerInfo `json:"balancer,omitzero"`
@@ -125,6 +126,10 @@ type Trial struct {
 	Warnings []record.Reason `json:"warnings,omitempty"` // what does not make it invalid
 	Used     bool            `json:"used"`               // counts in the statistics
 	Phases   []PhaseFigures  `json:"phases"`
+	// WorkS is the mean CPU time of the yardstick's work in the measured phases; 0: not measured. Speed is that of the
+	// machine meanwhile, as a multiple of its median over all trials that have one.
+	WorkS float64 `json:"yardstick_s,omitempty"`
+	Speed float64 `json:"speed,omitempty"`
 
 	turns bool // the targets of the block took turns
 }

@@ -31,10 +31,11 @@ func readTrial(state record.TrialState) (Trial, record.Trial, error) {
 	if err := out.addLoads(state); err != nil {
 		return out, raw, err
 	}
-	usages, err := readUsages(state)
+	usages, times, err := readUsages(state)
 	if err != nil {
 		return out, raw, err
 	}
+	out.WorkS = times.mean(out.Phases)
 	for i := range out.Phases {
 		f := &out.Phases[i]
 		f.finish(raw, usages[f.Number])
@@ -167,17 +168,19 @@ type usage struct {
 	cpuNS       int64
 }
 
-// readUsages returns what each member used, by phase number, sorted by tier and name.
-func readUsages(state record.TrialState) (map[int][]Resource, error) {
+// readUsages returns what each member used, by phase number, sorted by tier and name, and the times of the yardstick.
+func readUsages(state record.TrialState) (map[int][]Resource, works, error) {
 	type key struct {
 		phase      int
 		tier, name string
 	}
 	all := map[key]*usage{}
+	times := works{}
 	for s, err := range state.Series() {
 		if err != nil {
-			return nil, fmt.Errorf("figures: %w", err)
+			return nil, nil, fmt.Errorf("figures: %w", err)
 		}
+		times.add(s)
 		k := key{s.Phase, s.Tier, s.Name}
 		if all[k] == nil {
 			all[k] = &usage{Resource: Resource{Tier: s.Tier, Name: s.Name}, first: s, last: s}
@@ -191,7 +194,7 @@ func readUsages(state record.TrialState) (map[int][]Resource, error) {
 	for _, rs := range out {
 		slices.SortFunc(rs, func(a, b Resource) int { return cmp.Or(cmp.Compare(a.Tier, b.Tier), cmp.Compare(a.Name, b.Name)) })
 	}
-	return out, nil
+	return out, times, nil
 }
 
 // add adds a sample. A counter that went back (a process of the tree ended) adds nothing for that second.

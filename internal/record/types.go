@@ -352,7 +352,7 @@ type Load struct {
 type Series struct {
 	At       time.Time          `json:"at"`
 	Phase    int                `json:"phase"`               // number of the phase under way, -1 between phases
-	Tier     string             `json:"tier"`                // "target", "database", "balancer", "agent", "controller", "host"
+	Tier     string             `json:"tier"`                // "target", "database", "balancer", "agent", "controller", "yardstick", "host"
 	Name     string             `json:"name"`                // such as "django-1"; the worker's pid follows a slash: "django-1/4711"
 	CPUNS    int64              `json:"cpu_ns"`              // user + system since the process began; host: busy time of all cores
 	RSSBytes int64              `json:"rss_bytes"`           // resident; host: memory in use
@@ -360,4 +360,6 @@ type Series struct {
 	Values   map[string]float64 `json:"values,omitempty"`    // database: threads_connected, ...; host: steal_ns, pressure_io_ns, ...
 	// Strangers are, on the host's last line of a phase, the busiest processes in it that are not the run's.
 	Strangers []Stranger `json:"strangers,omitempty"`
+	// WorkNS, of the yardstick, is the CPU time of each piece of its work since the last line, by core.
+	WorkNS [][]int64 `json:"work_ns,omitempty"`
 }

@@ -13,10 +13,18 @@ import (
 // outcome is what limited the result, what became of the trials, and what other runs say.
 func outcome(s *figures.Summary, others figures.Others) show.Table {
 	t := show.Table{Left: 2, Rows: [][]string{{"limited by", limitedBy(s.Limits)}, {"trials", trials(s.Attempts)}}}
+	if s.Speed.Varied() {
+		t.Rows = append(t.Rows, []string{"machine", speedInWords(s.Speed) + ", by a fixed piece of work timed in every trial"})
+	}
 	if text := otherRuns(others); text != "" {
 		t.Rows = append(t.Rows, []string{"other runs", text})
 	}
 	return t
+}
+
+// speedInWords says by how much the speed of the machine varied from trial to trial.
+func speedInWords(v *figures.Speed) string {
+	return fmt.Sprintf("its speed was %.2f to %.2f of its median", v.Low, v.High)
 }
 
 // limitedBy says which tier limited which targets, with its utilisation.

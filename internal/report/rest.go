@@ -46,6 +46,22 @@ func warned(s *figures.Summary) []section {
 	return []section{{title: "Trials with warnings", tables: []show.Table{g}}}
 }
 
+// speeds shows how fast the machine was in each trial.
+func speeds(s *figures.Summary) []section {
+	if s.Speed == nil {
+		return nil
+	}
+	t := show.Table{Left: 2, Head: []string{"target", "block", "speed", "yardstick"}}
+	for _, o := range s.Trials {
+		if o.Speed > 0 {
+			t.Rows = append(t.Rows, []string{o.Target, blockName(o), fmt.Sprintf("%.2f", o.Speed), show.Millis(o.WorkS)})
+		}
+	}
+	return []section{{title: "Speed of this machine", tables: []show.Table{t}, paras: []string{
+		"In " + show.Plural(s.Speed.Trials, "trial") + " " + speedInWords(s.Speed) + ". The yardstick is a fixed piece of work, done four times a second on every core and timed by the CPU " +
+			"clock of its thread: where it takes longer while the run's own share of the machine is the same, others use what the cores share. It corrects nothing and refuses nothing."}}}
+}
+
 // accused shows what the agents had and lacked where they were the limit, or their machine was disturbed.
 func accused(s *figures.Summary) []show.Table {
 	g := show.Table{

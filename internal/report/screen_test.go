@@ -224,3 +224,26 @@ func TestLimitsInWords(t *testing.T) {
 		}
 	}
 }
+
+// A machine whose speed varied from trial to trial is said, and one that was steady is not.
+func TestSpeedOnTheScreen(t *testing.T) {
+	for slow, want := range map[int64]string{1_650_000: "", 2_000_000: "its speed was 0.80 to 1.00 of its median"} {
+		r := contest(7, "fastapi", "flask")
+		r.Work = func(target string, block int) int64 {
+			if target == "flask" && block == 3 {
+				return slow
+			}
+			return 1_600_000
+		}
+		s := build(t, r.Write(t))
+		out := asScreen(t, s, figures.Others{})
+		if strings.Contains(out, "its speed was") != (want != "") || !strings.Contains(out, want) {
+			t.Errorf("a trial at %d ns, want %q:\n%s", slow, want, out)
+		}
+		var full strings.Builder
+		check(t, WriteText(&full, s, 100))
+		if n := strings.Count(full.String(), "1.60 ms"); n < 13 || !strings.Contains(full.String(), "Speed of this machine") {
+			t.Errorf("%d trials at 1.60 ms, want 13:\n%s", n, full.String())
+		}
+	}
+}

@@ -44,6 +44,7 @@ func sections(s *figures.Summary) []section {
 	}
 	out = append(out, notUsed(s)...)
 	out = append(out, warned(s)...)
+	out = append(out, speeds(s)...)
 	out = append(out, pilot(s)...)
 	if s.Running() {
 		out = append(out, asked(s))

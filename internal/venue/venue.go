@@ -39,6 +39,9 @@ type Venue interface {
 	// Deploy starts a target and returns once it is ready and can be reached. What was
 	// started is in the deployed target also when it returns an error; the caller stops it.
 	Deploy(ctx context.Context, d Deployment) (Deployed, error)
+	// Yardstick begins to time a fixed piece of work on every core, through a file of that name, until its process
+	// is stopped. The source has no process where the venue has no yardstick.
+	Yardstick(ctx context.Context, file string) (collect.Source, error)
 	// Clock is the CPU time that the processes have used so far.
 	Clock(pids []int) time.Duration
 	// Sample begins to sample the processes of these sources and of the hosts every second; status

@@ -32,7 +32,9 @@ type Run struct {
 	Change func(*record.Trial)
 	// Cores are what the members of each tier use, those of the target each of its two replicas.
 	Cores map[string]float64
-	Root  string // the folder of runs; a temporary one if empty
+	// Work, where it is set, is the CPU time in nanoseconds of each piece of the yardstick's work; two cores do four a second.
+	Work func(target string, block int) int64
+	Root string // the folder of runs; a temporary one if empty
 }
 
 // Demo is a run of three targets, three blocks of a closed and an open phase, and a pilot.
@@ -140,7 +142,7 @@ func (r *Run) Trial(t *testing.T, w *record.Writer, block, position int, target 
 	tw, err := w.BeginTrial(block, position, target, attempt)
 	check(t, err)
 	at := Epoch().Add(time.Duration(block*100+position*20+attempt) * time.Second)
-	tr := record.Trial{Status: record.Valid, Started: at, Nonce: "n", Replicas: replicas(target, block)}
+	tr := record.Trial{Block: block, Target: target, Status: record.Valid, Started: at, Nonce: "n", Replicas: replicas(target, block)}
 	closedS := r.ClosedS
 	if block == 0 {
 		closedS = 3
@@ -154,7 +156,6 @@ func (r *Run) Trial(t *testing.T, w *record.Writer, block, position int, target 
 		r.phase(t, tw, &tr, rng, record.Phase{Number: 2, Name: "open", Model: "open", Connections: 256, Rate: float64(r.OpenHz), Arrivals: "poisson", DurationS: float64(r.OpenS), TimeoutS: 10}, r.OpenHz)
 	}
 	tr.Timeline = []record.Step{{Name: "start", Seconds: 1.5}, {Name: "verify", Seconds: 0.5}, {Name: "warmup", Seconds: 1}, {Name: "closed", Seconds: float64(closedS)}, {Name: "stop", Seconds: 0.7}}
-	tr.Block, tr.Target = block, target
 	for _, alter := range []func(*record.Trial){r.Change, change} {
 		if alter != nil {
 			alter(&tr)
@@ -248,4 +249,11 @@ func (r *Run) second(t *testing.T, tw *record.TrialWriter, tr *record.Trial, p r
 	sample("agent", "agent-0", r.Cores["agent"], 30e6, 28e6)
 	sample("agent", "agent-1", r.Cores["agent"], 30e6, 28e6)
 	sample("host", "host", r.Cores["host"], 4e9, 0)
+	if r.Work != nil {
+		ns := r.Work(tr.Target, tr.Block)
+		four := []int64{ns, ns + 1000, ns - 1000, ns}
+		check(t, tw.Series(record.Series{
+			At: p.Started.Add(time.Duration(second) * time.Second), Phase: p.Number, Tier: "yardstick", Name: "yardstick", WorkNS: [][]int64{four, four},
+		}))
+	}
 }

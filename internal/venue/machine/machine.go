@@ -20,6 +20,7 @@ import (
 	"bakeoff/internal/scratch"
 	"bakeoff/internal/target"
 	"bakeoff/internal/venue"
+	"bakeoff/internal/yardstick"
 )
 
 // Venue is this machine. Without a platform it answers what can be known
@@ -27,6 +28,7 @@ import (
 type Venue struct {
 	Platform platform.Platform
 	CacheDir string // prepared targets and filled tables
+	Self     string // this program, for the roles it starts itself
 	// Shared names the runs that shared the machine with this one so far; nil means none can.
 	Shared func() []string
 }
@@ -147,6 +149,15 @@ func (v *Venue) Balancer(ctx context.Context, p *plan.Plan) (record.BalancerInfo
 	}
 	info.Settings = balancer.Settings(p.InFlight())
 	return info, nil
+}
+
+// Yardstick starts the role of that name.
+func (v *Venue) Yardstick(ctx context.Context, file string) (collect.Source, error) {
+	process, err := v.Platform.Start(ctx, platform.Spec{Name: "yardstick", Argv: []string{v.Self, "yardstick", file}, Log: file + ".log"})
+	if err != nil {
+		return collect.Source{}, fmt.Errorf("yardstick: %w", err)
+	}
+	return collect.Source{Tier: "yardstick", Process: process, Work: yardstick.NewReader(file).New}, nil
 }
 
 // Clock implements venue.Venue.

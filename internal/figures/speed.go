@@ -1,0 +1,76 @@
+package figures
+
+import (
+	"math"
+
+	"bakeoff/internal/record"
+	"bakeoff/internal/stats"
+)
+
+// variedFrom is the width of the range of speeds from which the speed of the machine is said to have varied.
+const variedFrom = 0.05
+
+// Speed is how fast the machine was in the trials of a run, by a fixed piece of work that was timed in each. It corrects
+// nothing and refuses nothing.
+type Speed struct {
+	Trials int     `json:"trials"`
+	WorkS  float64 `json:"yardstick_s"` // median over trials of the mean CPU time of the work
+	Low    float64 `json:"low"`         // the slowest and the fastest trial, as multiples of the median
+	High   float64 `json:"high"`
+}
+
+// Varied tells whether it varied by more than 5 %.
+func (s *Speed) Varied() bool { return s != nil && s.High-s.Low > variedFrom }
+
+// speed gives each trial its own, and returns that of all.
+func speed(trials []Trial) *Speed {
+	var all []float64
+	for _, t := range trials {
+		if t.WorkS > 0 {
+			all = append(all, t.WorkS)
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	out := &Speed{Trials: len(all), WorkS: stats.Summarize(all).Median, Low: math.Inf(1)}
+	for i := range trials {
+		if t := &trials[i]; t.WorkS > 0 {
+			t.Speed = out.WorkS / t.WorkS
+			out.Low, out.High = min(out.Low, t.Speed), max(out.High, t.Speed)
+		}
+	}
+	return out
+}
+
+// works are the times of the yardstick's work by phase.
+type works map[int]*work
+
+type work struct {
+	sum   float64 // nanoseconds
+	times int
+}
+
+func (w works) add(s record.Series) {
+	for _, core := range s.WorkNS {
+		for _, ns := range core {
+			if w[s.Phase] == nil {
+				w[s.Phase] = &work{}
+			}
+			w[s.Phase].sum += float64(ns)
+			w[s.Phase].times++
+		}
+	}
+}
+
+// mean is that of the phases, in seconds; 0 where nothing was timed.
+func (w works) mean(phases []PhaseFigures) float64 {
+	var sum work
+	for _, f := range phases {
+		if one := w[f.Number]; one != nil {
+			sum.sum += one.sum
+			sum.times += one.times
+		}
+	}
+	return sum.sum / float64(max(sum.times, 1)) / 1e9
+}
