@@ -39,10 +39,13 @@ func TestRun(t *testing.T) {
 }
 
 // yardstick checks that every measured second of a trial has four times of the yardstick's work of each core, but for
-// one more or less at either end, and that it used at most 1 % of the cores.
+// one more or less at either end. A slow machine is measured less often.
 func yardstick(t *testing.T, r *record.Reader) {
 	t.Helper()
 	for _, state := range r.Trials() {
+		if state.Block == 0 {
+			continue // its phase has another number
+		}
 		var lines []record.Series
 		for s, err := range state.Series() {
 			if err != nil {
@@ -64,7 +67,7 @@ func yardstick(t *testing.T, r *record.Reader) {
 		}
 		passed := lines[len(lines)-1].At.Sub(lines[0].At).Seconds()
 		for core := range r.Run().Machine.Cores {
-			if n, want := float64(times[core]), 4*passed; n > want+2 || n < want/2-2 { // a slow machine is measured less often
+			if n, want := float64(times[core]), 4*passed; n > want+2 || n < want/2-2 {
 				t.Errorf("%s in block %d: core %d has %.0f times in %.2f s", state.Target, state.Block, core, n, passed)
 			}
 		}

@@ -80,7 +80,7 @@ func TestShareIsBounded(t *testing.T) {
 	for _, cost := range []time.Duration{2 * time.Millisecond, 3 * time.Millisecond, 20 * time.Millisecond} {
 		by, used := fake(always(cost))
 		got := measureFor(t, long, cores, by)
-		bound := time.Duration(MaxShare*cores*float64(long)) + cores*cost
+		bound := cores*long/100 + cores*cost
 		if sum := time.Duration(used.Load()); sum > bound {
 			t.Errorf("measurements of %v used %v, at most %v is allowed", cost, sum, bound)
 		} else if sum < bound*2/3 {
