@@ -26,9 +26,9 @@ const (
 	// MaxShare is the most CPU time that all measurements may take, as a share of that of their cores.
 	MaxShare = 0.01
 	// rounds is how often a measurement does the work, after once that is not timed: then the caches hold its code.
-	rounds = 4
+	rounds = 12
 	// collectEvery is how many measurements leave garbage before it is collected.
-	collectEvery = 16
+	collectEvery = 8
 )
 
 // clocks are what a measurement is timed by.

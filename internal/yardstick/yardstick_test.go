@@ -117,7 +117,7 @@ func TestCoreThatCannotBeHad(t *testing.T) {
 	}
 }
 
-// Garbage is collected after every 16th measurement and never within one; what is left until then is small.
+// Garbage is collected after every 8th measurement and never within one; what is left until then is small.
 func TestGarbage(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	runtime.LockOSThread()
