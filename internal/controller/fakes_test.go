@@ -62,6 +62,7 @@ type world struct {
 type act struct {
 	deploy error
 	open   int               // database connections after the start
+	drops  bool              // it closes every connection after its answer
 	held   int               // database connections under load
 	fails  string            // the contract check that fails: before or after
 	check  error             // a check that cannot be made
@@ -272,7 +273,11 @@ type running struct {
 
 func (r *running) URLs() []string { return []string{"http://" + r.name} }
 func (r *running) Replicas() []record.Replica {
-	return []record.Replica{{Name: r.name + "-1", Address: "127.0.0.1:1", Workers: []record.Worker{{PID: 1}}}}
+	worker := record.Worker{PID: 1, Connections: 3}
+	if r.world.act(r.name).drops {
+		worker.Connections = 0
+	}
+	return []record.Replica{{Name: r.name + "-1", Address: "127.0.0.1:1", Workers: []record.Worker{worker}}}
 }
 func (r *running) Requests(context.Context) (int64, error) { return r.world.requests[r.name], nil }
 func (r *running) CountConnections() error                 { return nil }

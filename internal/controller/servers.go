@@ -215,6 +215,7 @@ func (s *server) thaw(context.Context) error   { return venue.ErrNoFreezing }
 func (s *server) describe(*record.Trial)                               {}
 func (s *server) sources() []collect.Source                            { return nil }
 func (s *server) names() map[string]string                             { return nil }
+func (s *server) keptOpen() (record.Check, bool, error)                { return record.Check{}, false, nil }
 func (s *server) seen(context.Context, []record.Check) ([]Seen, error) { return nil, nil }
 func (s *server) workers() int                                         { return 0 }
 func (s *server) countConnections() error                              { return nil }

@@ -55,6 +55,8 @@ type deployment interface {
 	// check looks, before or after the load, whether answers are right; full is more of it, without
 	// load. Wrong answers are no error: that is for a check that could not be made.
 	check(ctx context.Context, when string, full bool) (findings, error)
+	// keptOpen checks that what stands before the replicas could keep its connections to them; false: nobody keeps any.
+	keptOpen() (record.Check, bool, error)
 	// seen is what was declared of it, against what these checks and the witnesses saw.
 	seen(ctx context.Context, checks []record.Check) ([]Seen, error)
 	// task is where requests go and what is asked; the phase, seed and engine are left to the caller.

@@ -94,8 +94,16 @@ func (o *Options) verify(ctx context.Context, s stage, t plan.Target, dir string
 	o.tell(record.Progress{Target: t.Name, Text: "checking the contract"})
 	found, err := d.check(ctx, before, true)
 	v.Checks = found.checks
-	if err == nil {
-		v.Seen, err = d.seen(ctx, v.Checks)
+	if err != nil {
+		return v, err
 	}
+	kept, counted, err := d.keptOpen()
+	if err != nil {
+		return v, err
+	}
+	if counted {
+		v.Checks = append(v.Checks, kept)
+	}
+	v.Seen, err = d.seen(ctx, v.Checks)
 	return v, err
 }
