@@ -1,13 +1,13 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 
+	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
 	"bakeoff/internal/figures"
@@ -102,14 +102,14 @@ func printResult(env Env, dir string) error {
 	return keepReport(dir, summary)
 }
 
-// keepReport writes summary.json and report.md into the run directory.
+// keepReport writes summary.json and report.md into the run directory, each whole or not at all.
 func keepReport(dir string, s *figures.Summary) error {
 	for name, format := range map[string]string{"summary.json": "json", "report.md": "markdown"} {
-		file, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-		if err != nil {
+		var text bytes.Buffer
+		if err := writeReport(&text, format, s); err != nil {
 			return fmt.Errorf("report: %w", err)
 		}
-		if err := errors.Join(writeReport(file, format, s), file.Close()); err != nil {
+		if err := renameio.WriteFile(filepath.Join(dir, name), text.Bytes(), 0o600); err != nil {
 			return fmt.Errorf("report: %w", err)
 		}
 	}

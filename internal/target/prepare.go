@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/renameio/v2"
+
 	"bakeoff/internal/platform"
 	"bakeoff/internal/show"
 )
@@ -307,14 +309,5 @@ func writeDone(dir string, d done) error {
 	if err != nil {
 		return err
 	}
-	temp, err := os.CreateTemp(dir, doneFile+"-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temp.Name()) // gone already when all went well
-	_, err = temp.Write(append(data, '\n'))
-	if err := errors.Join(err, temp.Sync(), temp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(temp.Name(), filepath.Join(dir, doneFile))
+	return renameio.WriteFile(filepath.Join(dir, doneFile), append(data, '\n'), 0o600)
 }

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+
+	"github.com/google/renameio/v2"
 )
 
 // After an edit the leading steps whose inputs are unchanged are kept. A step
@@ -103,11 +105,7 @@ func (p *Prepared) noteStep(i int, s chained) error {
 	if err := os.MkdirAll(filepath.Join(p.Dir, stepsDir), 0o700); err != nil {
 		return err
 	}
-	temp := p.noteFile(i) + ".tmp"
-	if err := os.WriteFile(temp, data, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(temp, p.noteFile(i))
+	return renameio.WriteFile(p.noteFile(i), data, 0o600)
 }
 
 func (p *Prepared) note(i int) (noted, error) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -17,13 +16,12 @@ import (
 // Machine reads what figures depend on; what the machine does not say is "unknown".
 func (v *Venue) Machine() record.Machine {
 	m := record.Machine{
-		CPU: field("/proc/cpuinfo", "model name"), Cores: runtime.NumCPU(),
-		OS: osName(), Governor: firstLine("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-		Virtual: firstLine("/sys/class/dmi/id/product_name"),
+		Cores: runtime.NumCPU(), OS: osName(),
+		Governor: firstLine("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+		Virtual:  firstLine("/sys/class/dmi/id/product_name"),
 	}
+	m.CPU, m.MemoryBytes = hardware()
 	m.Hostname, _ = os.Hostname()
-	kib, _ := strconv.ParseInt(strings.TrimSuffix(field("/proc/meminfo", "MemTotal"), " kB"), 10, 64)
-	m.MemoryBytes = kib * 1024
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
 		m.Kernel = unix.ByteSliceToString(u.Release[:])
@@ -31,16 +29,6 @@ func (v *Venue) Machine() record.Machine {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s|%d|%d|%s|%s", m.CPU, m.Cores, m.MemoryBytes>>30, m.Kernel, m.OS))
 	m.Fingerprint = hex.EncodeToString(sum[:8])
 	return m
-}
-
-func field(file, name string) string {
-	data, _ := os.ReadFile(file)
-	for line := range strings.Lines(string(data)) {
-		if key, value, found := strings.Cut(line, ":"); found && strings.TrimSpace(key) == name {
-			return strings.TrimSpace(value)
-		}
-	}
-	return "unknown"
 }
 
 func firstLine(file string) string {
