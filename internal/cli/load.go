@@ -113,8 +113,11 @@ const loadExamples = `  # 1,000 requests a second for 30 s, after 5 s of warm-up
   bakeoff load --ramp 100:5000:1m --agents 4 --json --hlog ramp.hlog --allow-host staging.example.org https://staging.example.org/`
 
 // runLoad measures and prints.
-func runLoad(ctx context.Context, env Env, f *loadFlags, urls []string) error {
+func runLoad(ctx context.Context, env Env, f *loadFlags, urls []string) (err error) {
 	j, err := f.job(ctx, env, urls)
+	if f.forget != nil {
+		defer func() { err = errors.Join(err, f.forget()) }()
+	}
 	if err != nil {
 		return err
 	}

@@ -4,14 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/url"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
 
 	"bakeoff/internal/consent"
 	"bakeoff/internal/endpoint"
@@ -51,7 +52,8 @@ type loadFlags struct {
 	maxBody, requests                  int64
 	json                               bool
 	hlog, hgrm, windows                string
-	host                               string // of --header Host
+	host                               string       // of --header Host
+	forget                             func() error // removes what was put aside; nil: nothing was
 	seed                               uint64
 
 	given  func(flag string) bool
@@ -72,7 +74,7 @@ func (f *loadFlags) register(s *pflag.FlagSet) {
 	s.StringVarP(&f.method, "method", "X", "", "request `method` (default GET, with --body POST)")
 	s.StringArrayVarP(&f.headers, "header", "H", nil, "`K:V`, a request header, sent as it stands; repeatable")
 	s.StringVar(&f.body, "body", "", "request body: `TEXT`, @FILE, or @- for standard input; at most 64 MiB")
-	s.StringVar(&f.keys, "keys", "", "`file` of keys, one a line, for {key} in URLs; percent-encoded into place")
+	s.StringVar(&f.keys, "keys", "", "`file` of keys, one a line, for {key} in URLs, where they are percent-encoded; - is standard input")
 	s.StringVar(&f.expect, "expect-status", "2xx", "`statuses` of an ok answer, such as 2xx,304")
 	s.Int64Var(&f.maxBody, "max-body", 0, "`bytes` of an answer's body; a longer one is an error; 0: no limit")
 	s.BoolVar(&f.reconnect, "reconnect", false, "a connection per request instead of keep-alive")
@@ -126,7 +128,7 @@ func (f *loadFlags) job(ctx context.Context, env Env, urls []string) (*measure.J
 	if err := f.request(env, &j.Task); err != nil {
 		return nil, err
 	}
-	if err := f.aims(ctx, j, urls); err != nil {
+	if err := f.aims(ctx, env, j, urls); err != nil {
 		return nil, err
 	}
 	if err := j.Check(); err != nil {
@@ -238,10 +240,25 @@ func (f *loadFlags) checkAgents(p load.Phase) error {
 	if f.agents < 1 || f.agents > maxAgents {
 		return misused("one agent a core is plenty", "--agents %d is not from 1 to %d", f.agents, maxAgents)
 	}
+	if each := (p.Connections + f.agents - 1) / f.agents; p.Model == load.Closed && each > connectionsLimit() {
+		return misused("fewer --connections, more --agents, or a higher limit: ulimit -n", "%d connections of a process are more than the %d for which its descriptors suffice", each, connectionsLimit())
+	}
 	if f.agents > p.Connections {
 		return misused("fewer --agents, or more --connections", "%d agents cannot share %d connections", f.agents, p.Connections)
 	}
 	return nil
+}
+
+// ownDescriptors are those that a process needs besides its connections.
+const ownDescriptors = 16
+
+// connectionsLimit is how many connections a process may hold here.
+func connectionsLimit() int {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return math.MaxInt
+	}
+	return max(0, int(min(limit.Cur, 1<<31))-ownDescriptors)
 }
 
 // warmupOf is the phase before; a ramp is warmed up for at the rate it begins with.
@@ -258,7 +275,7 @@ func (f *loadFlags) warmupOf(p load.Phase) (load.Phase, error) {
 }
 
 // aims finds where the URLs lead, and makes the workload.
-func (f *loadFlags) aims(ctx context.Context, j *measure.Job, urls []string) error {
+func (f *loadFlags) aims(ctx context.Context, env Env, j *measure.Job, urls []string) error {
 	route, err := f.route()
 	if err != nil {
 		return err
@@ -281,7 +298,7 @@ func (f *loadFlags) aims(ctx context.Context, j *measure.Job, urls []string) err
 	if err := f.chooseEngine(&j.Task); err != nil {
 		return err
 	}
-	return f.workload(j, spec)
+	return f.workload(env, j, spec)
 }
 
 // aim adds an endpoint; apart tells that its URL has several.
@@ -336,7 +353,7 @@ func (f *loadFlags) chooseEngine(t *fleet.Task) error {
 }
 
 // workload makes the workload and its description for the agents.
-func (f *loadFlags) workload(j *measure.Job, spec endpoint.Spec) error {
+func (f *loadFlags) workload(env Env, j *measure.Job, spec endpoint.Spec) error {
 	wanted := slices.ContainsFunc(spec.Targets, func(t []string) bool { return len(t) > 1 })
 	switch {
 	case wanted && f.keys == "":
@@ -349,7 +366,7 @@ func (f *loadFlags) workload(j *measure.Job, spec endpoint.Spec) error {
 	}
 	var err error
 	if f.keys != "" {
-		if spec.Keys, err = filepath.Abs(f.keys); err == nil {
+		if spec.Keys, err = f.keysFile(env); err == nil {
 			_, spec.Digest, err = endpoint.ReadKeys(spec.Keys)
 		}
 		if err != nil {

@@ -476,13 +476,18 @@ func TestLoadInterruptedWarmup(t *testing.T) {
 // Too few descriptors are the generator's fault: the measurement is invalid.
 func TestLoadInvalid(t *testing.T) {
 	server, s := newLoadServer(t), newScene(t)
-	cmd := exec.Command("sh", "-c", `ulimit -n 40; exec "$0" "$@"`, s.self, "load", "--json", "--connections", "64", "--duration", "500ms", server.URL)
+	cmd := exec.Command("sh", "-c", `ulimit -n 40; exec "$0" "$@"`, s.self, "load", "--json", "--rate", "400", "--timeout", "1s", "--duration", "500ms", server.URL+"/hang")
 	cmd.Env = s.env
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	stdout, _ := cmd.Output()
 	if got := cmd.ProcessState.ExitCode(); got != 4 {
 		t.Fatalf("exit status %d, want 4: %s", got, &stderr)
+	}
+	refused := exec.Command("sh", "-c", `ulimit -n 40; exec "$0" "$@"`, s.self, "load", "--connections", "64", server.URL) // which is known before
+	refused.Env = s.env
+	if out, _ := refused.CombinedOutput(); refused.ProcessState.ExitCode() != 2 || !strings.Contains(string(out), "64 connections of a process are more than the 24") {
+		t.Errorf("64 connections with 40 descriptors: %s", out)
 	}
 	r := readLoad(t, string(stdout))
 	if *r.Valid || r.Errors["descriptors"] == 0 || !strings.Contains(r.Reasons[0], "lost for want of descriptors") {
@@ -675,4 +680,54 @@ func TestLoadLargeBody(t *testing.T) {
 			t.Fatalf("a body of %d bytes: %.60q", len(got), got)
 		}
 	}
+}
+
+// What is asked for is on the disk second by second, whatever ends the program; a hang-up ends it as an interruption does.
+func TestLoadFilesAsItGoes(t *testing.T) {
+	server, s := newLoadServer(t), newScene(t)
+	for _, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGHUP} {
+		e := s.start("load", "--json", "--rate", "200", "-d", "1m", "--hlog", "a.hlog", "--hgrm", "a.hgrm", "--window-json", "a.jsonl", server.URL)
+		lines := func(name string) []string {
+			text, _ := os.ReadFile(s.path(name))
+			return slices.Collect(strings.Lines(string(text)))
+		}
+		for deadline := time.Now().Add(time.Minute); len(lines("a.jsonl")) < 2 || len(lines("a.hlog")) < 6; time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%v: %d windows and %d lines of the log after a minute", sig, len(lines("a.jsonl")), len(lines("a.hlog")))
+			}
+		}
+		e.signal(sig)
+		<-e.done
+		for _, line := range lines("a.jsonl") {
+			if !json.Valid([]byte(line)) || !strings.HasSuffix(line, "\n") {
+				t.Errorf("%v: %q", sig, line)
+			}
+		}
+		if sig == syscall.SIGHUP {
+			r := readLoad(t, e.stdout.String())
+			if got := e.cmd.ProcessState.ExitCode(); got != 130 || !strings.HasPrefix(r.Reasons[0], "interrupted") {
+				t.Errorf("exit status %d, reasons %v", got, r.Reasons)
+			}
+			hgrm, _ := os.ReadFile(s.path("a.hgrm"))
+			wantAll(t, "hgrm", string(hgrm), "Total count")
+		}
+	}
+}
+
+// Keys come from a pipe, a device or standard input as well, for every agent; nothing of them is left.
+func TestLoadKeysFromAPipe(t *testing.T) {
+	s := newScene(t)
+	s.stdin = "\xef\xbb\xbfone\ntwo\n"
+	for _, c := range [][2]string{{"-", "1"}, {"/dev/stdin", "2"}} {
+		server := newLoadServer(t)
+		r := s.load("--rate", "100", "-d", "500ms", "--keys", c[0], "--agents", c[1], server.URL+"/{key}")
+		asked := map[string]bool{}
+		for _, request := range server.seen() {
+			asked[strings.Fields(request)[1]] = true
+		}
+		if r.OK == 0 || len(asked) != 2 || !asked["/one"] || !asked["/two"] {
+			t.Errorf("%v: %d ok, asked for %v", c, r.OK, asked)
+		}
+	}
+	s.noFiles()
 }

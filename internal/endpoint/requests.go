@@ -131,13 +131,14 @@ func (r *Requests) Length(uint64, uint64, int64) bool    { return true }
 func (r *Requests) Hit(uint64, uint64) (hit, known bool) { return false, false }
 
 var (
-	errNoKeys      = errors.New("keys: there are none, and a target has a place for one")
-	errEmptyKeys   = errors.New("keys: the file holds no key")
-	errTooManyKeys = errors.New("keys: the file is larger than 1 GiB")
+	errNoKeys    = errors.New("keys: there are none, and a target has a place for one")
+	errEmptyKeys = errors.New("keys: the file holds no key")
+	// ErrTooManyKeys is a file beyond KeysLimit.
+	ErrTooManyKeys = errors.New("keys: the file is larger than 1 GiB")
 )
 
-// keysLimit bounds the file of keys, in bytes.
-const keysLimit = 1 << 30
+// KeysLimit bounds the file of keys, in bytes.
+const KeysLimit = 1 << 30
 
 // ReadKeys reads one key a line, empty lines left out, and returns them percent-encoded.
 func ReadKeys(path string) (keys []string, digest string, err error) {
@@ -145,14 +146,14 @@ func ReadKeys(path string) (keys []string, digest string, err error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("keys: %w", err)
 	}
-	if info.Size() > keysLimit {
-		return nil, "", errTooManyKeys
+	if info.Size() > KeysLimit {
+		return nil, "", ErrTooManyKeys
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, "", fmt.Errorf("keys: %w", err)
 	}
-	for line := range bytes.Lines(data) {
+	for line := range bytes.Lines(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))) { // a byte order mark is no part of a key
 		if line = bytes.TrimRight(line, "\r\n"); len(line) > 0 {
 			keys = append(keys, escapeKey(line))
 		}

@@ -11,7 +11,7 @@ import (
 
 func TestTargetsAndKeys(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys")
-	if err := os.WriteFile(path, []byte("\na\r\nb c\n\n{key}"), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte("\xef\xbb\xbf\na\r\nb c\n\n{key}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	keys, digest, err := ReadKeys(path)

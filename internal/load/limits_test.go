@@ -74,6 +74,14 @@ func childCommand(t testing.TB, engine string, descriptors int, target string, j
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	if descriptors > 0 { // and one that was inherited with a number beyond the limit
+		null, err := os.Open(os.DevNull)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { null.Close() })
+		cmd.ExtraFiles = append(make([]*os.File, descriptors), null)
+	}
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s;%d;%s;%s", childEnv, engine, descriptors, target, spec))
 	cmd.Stderr = os.Stderr
 	return cmd
@@ -112,6 +120,9 @@ func TestTooFewDescriptors(t *testing.T) {
 				bounds(t, s, &sum)
 			}
 			n := sum.Outcomes[classDescriptors]
+			if most, limit := sum.Resources.Descriptors, sum.Resources.DescriptorLimit; most > limit || limit != 32 {
+				t.Errorf("%d of %d descriptors", most, limit)
+			}
 			if n == 0 || n != sum.Lost[classDescriptors] || n != sum.Books.Error || n != sum.Unwritten || sum.Books.OK == 0 {
 				t.Errorf("books %+v, outcomes %v, lost %v", sum.Books, sum.Outcomes, sum.Lost)
 			}

@@ -147,6 +147,7 @@ func (w *watch) gauges() stats.Resources {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil {
 		m.DescriptorLimit = int64(min(limit.Cur, 1<<62))
+		m.Descriptors = min(m.Descriptors, m.DescriptorLimit) // one that was inherited with a number beyond the limit takes no place
 	}
 	if b, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range"); err == nil {
 		_, _ = fmt.Sscan(string(b), &m.PortLow, &m.PortHigh)

@@ -81,6 +81,7 @@ func (l *Files) window(agent int, w stats.Window) {
 		Agent int `json:"agent"`
 		stats.Window
 	}{agent, w}))
+	l.fail(l.windows.Flush()) // whatever ends this process, what is measured by now is there
 }
 
 // second writes the times of one second of all agents, with two tags.
@@ -105,6 +106,7 @@ func (l *Files) second(m *Measurement, t *tally) {
 		h.SetEndTimeMs(l.start + t.End().Milliseconds())
 		l.fail(w.OutputIntervalHistogram(h))
 	}
+	l.fail(l.hlog.Flush())
 }
 
 // dense is a histogram as HDR libraries know it: censored samples stand at their bound.

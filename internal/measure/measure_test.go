@@ -216,3 +216,19 @@ func (f film) Run(ctx context.Context, _ load.Phase, sink func(int, stats.Window
 	began := time.Now()
 	return Ending{Began: began, Ended: began.Add(f.ended)}, ctx.Err()
 }
+
+// Waiting for a connection is the server's doing only where there were enough of them.
+func TestWhyQueued(t *testing.T) {
+	m := newMeasurement(load.Phase{Model: load.Open, Connections: 100, Duration: 10 * time.Second}, 1, nil)
+	m.passed = 10 * time.Second
+	for busy, want := range map[float64]string{90: "while the server paused", 499: "while the server paused", 501: "(--connections)", 1000: "(--connections)"} {
+		m.total.InFlight = &busy
+		if got := m.whyQueued(); !strings.Contains(got, want) {
+			t.Errorf("%v connections in use on average: %q, want %q", busy/10, got, want)
+		}
+	}
+	m.total.InFlight = nil
+	if got := m.whyQueued(); !strings.Contains(got, "(--connections)") {
+		t.Errorf("where it is not known: %q", got)
+	}
+}

@@ -19,7 +19,7 @@ func WriteText(w io.Writer, j *Job, m *Measurement, r Result) error {
 	var b strings.Builder
 	b.WriteString(j.headline())
 	writeReasons(&b, m, r.Reasons)
-	writeBooks(&b, r)
+	writeBooks(&b, m, r)
 	writeTimes(&b, m)
 	writeStatus(&b, j, m.total)
 	writeURLs(&b, j, m)
@@ -93,7 +93,7 @@ func writeCounts(b *strings.Builder, counts []count) {
 	b.WriteString(t.Text(0) + "\n")
 }
 
-func writeBooks(b *strings.Builder, r Result) {
+func writeBooks(b *strings.Builder, m *Measurement, r Result) {
 	counts := []count{
 		{"planned", r.Planned, perSecond(r.OfferedRate) + " offered"},
 		{"sent", r.Sent, perSecond(r.AchievedRate) + " achieved"},
@@ -105,7 +105,7 @@ func writeBooks(b *strings.Builder, r Result) {
 		{"error", r.Error, "failed in another way"},
 		{"dropped", r.Dropped, "never sent"},
 		{"late", r.Late, "taken up more than 1 ms after their time: this program's fault"},
-		{"queued", r.Queued, "had to wait for a free connection: the server's doing"},
+		{"queued", r.Queued, m.whyQueued()},
 	} {
 		if c.n == 0 {
 			c.note = ""
@@ -114,6 +114,16 @@ func writeBooks(b *strings.Builder, r Result) {
 	}
 	b.WriteString("\n")
 	writeCounts(b, counts)
+}
+
+// whyQueued says why arrivals found no free connection. Where most connections were free most of the time it was a pause of the
+// server's, in which more of them would have waited, too; else nobody can tell the server's limit from that of --connections.
+func (m *Measurement) whyQueued() string {
+	n := m.phase.Connections
+	if busy := m.total.InFlight; busy != nil && m.passed > 0 && *busy/m.passed.Seconds() < float64(n)/2 {
+		return fmt.Sprintf("had to wait for a free connection while the server paused: mostly less than half of the %s were in use", show.Count(n))
+	}
+	return fmt.Sprintf("had to wait for one of %s (--connections): more may help, unless the server can do no more", show.Plural(n, "connection"))
 }
 
 // column is one distribution of the table of times.
