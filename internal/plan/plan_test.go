@@ -96,7 +96,7 @@ func TestDemo(t *testing.T) {
 			{Name: "flask", Recipe: "flask"},
 			{Name: "fastapi", Recipe: "fastapi"},
 		},
-		Warmup: Duration(2 * time.Second), Pilot: Duration(3 * time.Second),
+		Warmup: Duration(2 * time.Second), Pilot: Duration(3 * time.Second), Turns: Turns(250 * time.Millisecond),
 		Phases: []Phase{phase("closed", "closed", 32), open},
 	}
 	if diff := cmp.Diff(want, p); diff != "" {

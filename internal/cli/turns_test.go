@@ -1,0 +1,89 @@
+package cli_test
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"bakeoff/internal/record"
+)
+
+// turnsText is a plan of two targets that take turns in both models.
+func turnsText(blocks int) string {
+	return strings.Replace(planText("go-nethttp, flask", blocks, "pilot: 500ms", "warmup: 500ms", "turns: 150ms"),
+		"duration: 1s}]", "duration: 1500ms}, {name: open, model: open, rate: 100, duration: 1500ms}]", 1)
+}
+
+// TestTurns takes two targets of different kinds through a whole run in which they take turns: what the database and each
+// balancer counted is what the agents sent, exactly, although the targets share the database.
+func TestTurns(t *testing.T) {
+	s := newScene(t)
+	s.write("p.yaml", turnsText(1))
+	e := s.run(0, "run", "p.yaml")
+	e.nothingLeft(time.Second)
+	s.noFiles()
+	wantAll(t, "stderr", e.stderr.String(), "closed: 4 connections for 1.5s, in turns with the others: 10 slices of 150ms")
+	measured := 0
+	for _, state := range s.open().Trials() {
+		trial, err := state.Trial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if trial.Block == 0 {
+			continue
+		}
+		sent, aside := map[int]int64{}, 0
+		for l, err := range state.Loads() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			sent[l.Phase] += l.Books.Sent
+			if l.Aside {
+				aside++
+			}
+		}
+		for _, p := range trial.Phases {
+			if p.Turns == nil || !p.Turns.Frozen || p.Witness.DatabaseReads != sent[p.Number] || p.Witness.BalancerTotal != sent[p.Number] || sent[p.Number] == 0 {
+				t.Errorf("%s, %s: %+v, %+v, sent %d", trial.Target, p.Name, p.Turns, p.Witness, sent[p.Number])
+			}
+			if share := p.Turns.IdleShare; share > 0.01 {
+				t.Errorf("%s, %s: a frozen target used %v of the machine", trial.Target, p.Name, share)
+			}
+			measured++
+		}
+		if trial.Status != record.Valid || aside == 0 {
+			t.Errorf("%s: %s, %+v, %d windows aside", trial.Target, trial.Status, trial.Reasons, aside)
+		}
+	}
+	if measured != 6 {
+		t.Errorf("%d phases were measured, want 3 of each target", measured)
+	}
+	wantAll(t, "report", s.run(0, "report", s.theRun()).stdout.String(), "go-nethttp", "flask")
+}
+
+// TestTurnsCutShort ends a run while one target has its turn and the other is frozen: nothing is left, frozen or not.
+func TestTurnsCutShort(t *testing.T) {
+	s := newScene(t)
+	s.write("p.yaml", strings.Replace(turnsText(1), "duration: 1500ms}, {", "duration: 60s}, {", 1))
+	for _, c := range []struct {
+		signal syscall.Signal
+		within time.Duration
+	}{{syscall.SIGINT, 15 * time.Second}, {syscall.SIGKILL, 0}} {
+		t.Run(c.signal.String(), func(t *testing.T) {
+			s := s.again(t)
+			e := s.start("run", "p.yaml")
+			e.await("closed: 4 connections for 1m0s, in turns", 1)
+			time.Sleep(700 * time.Millisecond)
+			e.signal(c.signal)
+			if c.within > 0 {
+				e.wantStatus(130, c.within)
+				e.nothingLeft(0)
+				s.noFiles()
+				return
+			}
+			<-e.done
+			e.nothingLeft(5 * time.Second)
+		})
+	}
+}
