@@ -129,7 +129,18 @@ func (s *recipes) outline() ([]string, error) {
 	for _, e := range entrants {
 		out = append(out, fmt.Sprintf("database connections of %s: %s", e.plan.Name, e.sum(s.o.Plan.InFlight())))
 	}
-	return out, nil
+	if s.o.inTurns() == nil {
+		out = append(out, fmt.Sprintf("the targets take turns of %v: all are up together, with %d database connections", s.o.Plan.Turns, s.o.connectionsNeeded(entrants)))
+	}
+	return append(out, s.o.noTurnsLine()...), nil
+}
+
+// noTurnsLine says why a plan that asks for turns has none.
+func (o *Options) noTurnsLine() []string {
+	if why := o.inTurns(); o.Plan.Turns > 0 && why != nil {
+		return []string{"the targets take no turns: " + why.Error()}
+	}
+	return nil
 }
 
 // sum shows where a target's number of connections comes from.

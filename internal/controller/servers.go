@@ -77,7 +77,11 @@ func (s *servers) outline() ([]string, error) {
 	if p.Agents.HTTP2 {
 		protocol = " in HTTP/2"
 	}
-	out = append(out, fmt.Sprintf("each in turn%s, by %d agents, at most %d requests at a time:", protocol, p.Agents.Count, p.InFlight()))
+	each := "one after another"
+	if s.o.inTurns() == nil {
+		each = fmt.Sprintf("in turns of %v", p.Turns)
+	}
+	out = append(out, fmt.Sprintf("%s%s, by %d agents, at most %d requests at a time:", each, protocol, p.Agents.Count, p.InFlight()))
 	for _, ph := range p.Phases {
 		out = append(out, fmt.Sprintf("  %s, %v: %s", ph.Name, ph.Duration, pace(ph)))
 	}

@@ -16,6 +16,7 @@ import (
 	"bakeoff/internal/load"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/record"
+	"bakeoff/internal/target"
 	"bakeoff/internal/venue"
 )
 
@@ -176,6 +177,9 @@ func TestTurnsRepeatTheBlock(t *testing.T) {
 				dir, _ := conducted(t, o, c.words...)
 				w.wantNoMistake(t)
 				wantList(t, "trials", attemptsOf(t, dir), c.trials...)
+				if rec := trialRecord(t, dir, 1, "fastapi"); rec.Status != record.Valid || len(rec.Phases) != 2 {
+					t.Errorf("fastapi: %s with %d phases", rec.Status, len(rec.Phases))
+				}
 				if starts, stops := len(w.happened("start ")), len(w.happened("stop ")); starts != stops {
 					t.Errorf("%d starts, %d stops", starts, stops)
 				}
@@ -238,7 +242,8 @@ func TestTurnsLeaveRoundsOut(t *testing.T) {
 			slices := 0
 			w.script["flask"] = []act{{phase: func(p *phaseFaked) {
 				if slices++; p.task.Phase.Number > 0 && slices <= 4+rounds {
-					p.missed = 20 * time.Millisecond
+					p.missed, p.books.Planned, p.books.Sent, p.books.OK = 20*time.Millisecond, 10, 10, 10
+					p.reads, p.requests = 10, 10
 				}
 			}}}
 			dir, _ := conducted(t, w.options(t, "blocks: 1\nturns: 250ms\n"+twoTargets+closedOnly))
@@ -253,7 +258,7 @@ func TestTurnsLeaveRoundsOut(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if p := trial.Phases[1].Turns; p.LeftOut != rounds || totals.Books.OK != 1000 || math.Abs(totals.Goodput()-25/0.2) > 1e-9 {
+					if p := trial.Phases[1].Turns; p.LeftOut != rounds || totals.Books.OK != int64(1000-15*rounds*boolean(name == "flask")) || math.Abs(totals.Goodput()-25/0.2) > 1e-9 {
 						t.Errorf("%s: %+v, %d answers, %v/s", name, p, totals.Books.OK, totals.Goodput())
 					}
 				}
@@ -284,6 +289,25 @@ func TestTurnsOfTheRestless(t *testing.T) {
 				t.Errorf("notes: %s", notes)
 			}
 		})
+	}
+}
+
+func boolean(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// A recipe can forbid that it is held still.
+func TestRecipesThatDoNotFreeze(t *testing.T) {
+	w := newWorld()
+	for freezes, want := range map[bool]error{true: nil, false: venue.ErrNoFreezing} {
+		d := &replicated{entrant: &entrant{recipe: &target.Recipe{Freezes: freezes}}, at: &running{world: w, name: "flask"}}
+		if err := d.freeze(t.Context()); !errors.Is(err, want) || w.frozen["flask"] != freezes {
+			t.Errorf("freezes %v: %v, frozen %v", freezes, err, w.frozen["flask"])
+		}
+		w.frozen["flask"] = false
 	}
 }
 
@@ -450,6 +474,13 @@ func TestTurnsOrNot(t *testing.T) {
 		}
 		if got := o.connectionsNeeded(entrants); got != need {
 			t.Errorf("turns: %s: %d connections, want %d", turns, got, need)
+		}
+		lines, err := o.Outline()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if said := strings.Contains(strings.Join(lines, "\n"), "the targets take turns of 250ms: all are up together, with 128 database connections"); said != (turns != "off") {
+			t.Errorf("turns: %s: %q", turns, lines)
 		}
 		o.Plan.Database.MaxConnections = need
 		wantError(t, o.budget(entrants))
