@@ -124,6 +124,18 @@ func TestThrottled(t *testing.T) {
 	}
 }
 
+// Without control groups nothing is known of quotas.
+func TestNoControlGroups(t *testing.T) {
+	m := newMachine(t)
+	k := m.open()
+	if err := os.RemoveAll(m.dir); err != nil {
+		t.Fatal(err)
+	}
+	if got, cores, ok := k.throttled(); ok || got != 0 || cores != 0 {
+		t.Errorf("%v, %v cores, %v", got, cores, ok)
+	}
+}
+
 // Processes outside our PID namespace are known to be possible.
 func TestContainer(t *testing.T) {
 	for _, inside := range []bool{false, true} {
@@ -141,6 +153,7 @@ func TestStrangersComeAndGo(t *testing.T) {
 	shell := m.add(500, 1, "make")
 	child := m.add(501, 500, "cc1")
 	child.used = 5 * time.Second
+	m.add(502, 500, "cc2").used = 700 * ms // lives on and does nothing
 	k := m.open()
 	before := k.crowd().strangers(100, nil)
 	m.gone(child)

@@ -121,7 +121,8 @@ func (m *machine) groups() {
 		}
 		m.file(fmt.Sprintf("%d\n", quota), "cgroup", "cpu,cpuacct", "ours", "cpu.cfs_quota_us")
 		m.file("100000\n", "cgroup", "cpu,cpuacct", "ours", "cpu.cfs_period_us")
-		m.file("4:cpu,cpuacct:/ours\n1:name=systemd:/\n", "proc", "100", "cgroup")
+		m.file("4:cpu,cpuacct:/ours\n5:cpuset:/other\n1:name=systemd:/\n", "proc", "100", "cgroup")
+		m.file("throttled_time 999999999999\n", "cgroup", "cpu,cpuacct", "other", "cpu.stat") // of no group of ours
 		m.file(fmt.Sprintf("nr_throttled 1\nthrottled_time %d\n", m.throttled), "cgroup", "cpu,cpuacct", "ours", "cpu.stat")
 		return
 	}

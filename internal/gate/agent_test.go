@@ -98,6 +98,7 @@ func TestCause(t *testing.T) {
 		"one too short to matter":    {windows(still(40 * ms)), "unknown: "},
 		"a quota":                    {windows(starved(600*ms, 550*ms)), "quota: its CPU quota (0.5 cores) held it back for 550 ms at second 0"},
 		"a quota, and others":        {windows(starved(900*ms, 100*ms)), "starved: it was ready to run and had no core for 900 ms at second 0; its CPU quota (0.5 cores) held it back for 100 ms at second 0"},
+		"others, and a quota":        {windows(starved(900*ms, 400*ms)), "starved: it was ready to run and had no core for 900 ms at second 0; its CPU quota (0.5 cores) held it back for 400 ms at second 0"},
 		"others":                     {windows(starved(600*ms, 0)), "starved: it was ready to run and had no core for 600 ms at second 0"},
 		"short waits":                {windows(all(stats.Window{Resources: &stats.Resources{LoopCPU: []int64{1e8}, LoopWait: []int64{2e8}}})...), "starved: it was ready to run and had no core for 2.00 s in 10 seconds"},
 		"the collector":              {windows(stats.Window{GCPause: 300 * ms}), "collector: its own collector paused it for 300 ms at second 0"},

@@ -38,6 +38,7 @@ func TestDisturbed(t *testing.T) {
 		{"a quota that others use up", record.Baseline{}, record.Disturbance{Throttled: 0.5, QuotaUsed: 0.89}, "a CPU quota held this control group back for 50.0 %", ""},
 		{"a little swap", record.Baseline{}, record.Disturbance{SwapIn: 255}, "", ""},
 		{"swap", record.Baseline{}, record.Disturbance{SwapIn: 257}, "257 pages a second were read back from swap", ""},
+		{"more swap than at rest", record.Baseline{Disturbance: record.Disturbance{SwapIn: 100}}, record.Disturbance{SwapIn: 400}, "400 pages a second were read back from swap (100 at rest)", ""},
 		{"memory", record.Baseline{}, record.Disturbance{Memory: 0.06}, "", "tasks waited for memory in 6.0 %"},
 		{"more memory", record.Baseline{}, record.Disturbance{Memory: 0.11}, "tasks waited for memory in 11.0 %", ""},
 		{"disk", record.Baseline{}, record.Disturbance{IO: 0.06}, "", "tasks waited for the disk in 6.0 %"},

@@ -134,6 +134,29 @@ func TestSteadyWords(t *testing.T) {
 	}
 }
 
+// In the open model the level is the median response time of the windows, as the agents saw it.
+func TestLevelsOfTheOpenModel(t *testing.T) {
+	l := NewLevels(record.Phase{Model: "open", DurationS: 6})
+	for i := range 6 {
+		for agent := range 2 {
+			w := stats.Window{Begin: time.Duration(i) * time.Second, Length: time.Second, Books: stats.Books{OK: 100}, Response: stats.NewHistogram()}
+			w.Response.RecordN(time.Duration(10+10*(i/3)+5*agent)*ms, 100)
+			l.Add(w)
+		}
+	}
+	if ratio, known := l.Drift(); !known || math.Abs(ratio-22.5/12.5) > 0.01 {
+		t.Errorf("%v, %v, want 1.8: 20 and 25 ms against 10 and 15 ms", ratio, known)
+	}
+	for values, want := range map[[4]float64]float64{{4, 1, 2, 3}: 2.5, {9, 1, 1, 1}: 1} {
+		if got := median(values[:]); got != want {
+			t.Errorf("median of %v: %v, want %v", values, got, want)
+		}
+	}
+	if got := median([]float64{5, 1, 3}); got != 3 {
+		t.Errorf("median of three: %v", got)
+	}
+}
+
 // Over all blocks a drift is found that no single trial shows, and of six steady trends at most 5 %
 // of runs call one unsteady, however noisy the windows.
 func TestTrends(t *testing.T) {
