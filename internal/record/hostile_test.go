@@ -85,7 +85,7 @@ func TestHostileFiles(t *testing.T) {
 	for kind, put := range plant {
 		for _, name := range []string{runFile, eventsFile, planFile, "trials/1-1-b/trial.json", "trials/1-1-b/load.jsonl", "trials/1-1-b/series.jsonl"} {
 			if kind == "huge" && name != runFile && name != eventsFile && name != "trials/1-1-b/load.jsonl" {
-				continue // 64 MiB of zeros take a while
+				continue // one of each kind of reading is enough
 			}
 			copyRun(t, whole, dir)
 			check(t, os.Remove(filepath.Join(dir, name)))

@@ -9,7 +9,7 @@ import (
 
 // maxContent bounds run.json, trial.json and one line of a framed file, in bytes: a hundred times what
 // the largest runs need, and little enough to hold in memory.
-const maxContent = 64 << 20
+const maxContent = 16 << 20
 
 // openRegular opens a file for reading. A run directory may come from anybody: a pipe would block
 // for ever, a device never end, a link lead elsewhere. They are refused.
@@ -43,8 +43,11 @@ func readRegular(path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close() // opened for reading
+	if info, err := f.Stat(); err == nil && info.Size() > limit {
+		return nil, fmt.Errorf("%s is longer than %d bytes", path, limit)
+	}
 	var b bytes.Buffer
-	n, err := b.ReadFrom(io.LimitReader(f, limit+1))
+	n, err := b.ReadFrom(io.LimitReader(f, limit+1)) // it may grow
 	if err == nil && n > limit {
 		err = fmt.Errorf("%s is longer than %d bytes", path, limit)
 	}
