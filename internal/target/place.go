@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"bakeoff/internal/platform"
 )
 
 // A name's folder in the cache holds numbered places, each with one prepared
@@ -184,25 +186,23 @@ func lockName(ctx context.Context, home string, say func(string)) (*os.File, err
 	if err != nil {
 		return nil, err
 	}
-	for said := false; ; said = true {
+	said := false
+	err = platform.Await(ctx, nil, func(context.Context) (bool, error) {
 		err := flock(file, syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return file, nil
-		}
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			file.Close()
-			return nil, fmt.Errorf("lock %s: %w", file.Name(), err)
+			return err == nil, err
 		}
 		if !said {
 			say("waiting for another preparation, which holds " + file.Name())
 		}
-		select {
-		case <-ctx.Done():
-			file.Close()
-			return nil, ctx.Err()
-		case <-time.After(100 * time.Millisecond):
-		}
+		said = true
+		return false, nil
+	})
+	if err != nil {
+		file.Close()
+		return nil, fmt.Errorf("lock %s: %w", file.Name(), err)
 	}
+	return file, nil
 }
 
 // Cleaned says what CleanCache did.
