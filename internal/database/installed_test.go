@@ -70,3 +70,18 @@ func TestFind(t *testing.T) {
 		t.Errorf("none: %v", err)
 	}
 }
+
+// TestServerOutOfReach wants said what to do where the account that runs the server cannot reach its program.
+func TestServerOutOfReach(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("the server runs as who runs the test, who can reach it")
+	}
+	root := fakeServers(t, map[string]string{"bin/mysqld": "echo 'mysqld  Ver 8.4.3 for Linux on x86_64'"})
+	if err := os.Chmod(root, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_, err := newPrivate(t.Context(), Options{Dir: t.TempDir(), Server: root + "/bin/mysqld"})
+	if err == nil || !strings.Contains(err.Error(), "cannot reach "+root+"/bin") || !strings.Contains(err.Error(), "chmod o+x") {
+		t.Errorf("%v", err)
+	}
+}
