@@ -63,8 +63,8 @@ the latency that users would see.
 
 A URL is asked for as it was typed: only bytes that no request may hold are
 percent-encoded, and the first line of the result says what was sent. Of several URLs
-each is asked as often as any other; those of one server share connections. {key} in a URL stands for
-a key of --keys; which request takes which key depends on --seed alone. A name is
+each is asked as often as any other; those of one server share connections. {key} stands for a key of
+--keys, in URLs percent-encoded, in headers and in the body as it is; which request takes which key depends on --seed alone. A name is
 looked up once and that address is dialled for the whole measurement; --all-addresses
 takes every one. --unix and --connect-to lead elsewhere and leave the request as it is.
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -74,7 +75,7 @@ func (f *loadFlags) register(s *pflag.FlagSet) {
 	s.StringVarP(&f.method, "method", "X", "", "request `method` (default GET, with --body POST)")
 	s.StringArrayVarP(&f.headers, "header", "H", nil, "`K:V`, a request header, sent as it stands; repeatable")
 	s.StringVar(&f.body, "body", "", "request body: `TEXT`, @FILE, or @- for standard input; at most 64 MiB")
-	s.StringVar(&f.keys, "keys", "", "`file` of keys, one a line, for {key} in URLs, where they are percent-encoded; - is standard input")
+	s.StringVar(&f.keys, "keys", "", "`file` of keys, one a line, for {key} in URLs, where they are percent-encoded, and in --header and --body; - is standard input")
 	s.StringVar(&f.expect, "expect-status", "2xx", "`statuses` of an ok answer, such as 2xx,304")
 	s.Int64Var(&f.maxBody, "max-body", 0, "`bytes` of an answer's body; a longer one is an error; 0: no limit")
 	s.BoolVar(&f.reconnect, "reconnect", false, "a connection per request instead of keep-alive")
@@ -355,12 +356,15 @@ func (f *loadFlags) chooseEngine(t *fleet.Task) error {
 // workload makes the workload and its description for the agents.
 func (f *loadFlags) workload(env Env, j *measure.Job, spec endpoint.Spec) error {
 	wanted := slices.ContainsFunc(spec.Targets, func(t []string) bool { return len(t) > 1 })
+	filledHeader := slices.ContainsFunc(j.Task.Header, func(h load.Field) bool { return strings.Contains(h.Value, "{key}") })
+	filledBody := bytes.Contains(j.Task.Body, []byte("{key}"))
 	switch {
 	case wanted && f.keys == "":
 		return misused("--keys FILE, one key a line", "a URL holds {key}, and there are no keys")
-	case !wanted && f.keys != "":
-		return misused("such as 'http://127.0.0.1:8080/demo?name={key}'", "--keys is given, and no URL holds {key}")
+	case !wanted && f.keys != "" && !filledHeader && !filledBody:
+		return misused("such as 'http://127.0.0.1:8080/demo?name={key}'", "--keys is given, and no URL, header or body holds {key}")
 	}
+	spec.Filled = f.keys != "" && (filledHeader || filledBody)
 	if err := endpoint.CheckStatus(f.expect); err != nil {
 		return misused("such as --expect-status 2xx,304", "--expect-status: %w", err)
 	}
@@ -368,6 +372,9 @@ func (f *loadFlags) workload(env Env, j *measure.Job, spec endpoint.Spec) error 
 	if f.keys != "" {
 		if spec.Keys, err = f.keysFile(env); err == nil {
 			_, spec.Digest, err = endpoint.ReadKeys(spec.Keys)
+		}
+		if err == nil && filledHeader {
+			err = endpoint.CheckPlain(spec.Keys)
 		}
 		if err != nil {
 			return misused("--keys is a file with one key a line", "%w", err)

@@ -720,10 +720,14 @@ func TestLoadKeysFromAPipe(t *testing.T) {
 	s.stdin = "\xef\xbb\xbfone\ntwo\n"
 	for _, c := range [][2]string{{"-", "1"}, {"/dev/stdin", "2"}} {
 		server := newLoadServer(t)
-		r := s.load("--rate", "100", "-d", "500ms", "--keys", c[0], "--agents", c[1], server.URL+"/{key}")
+		r := s.load("--rate", "100", "-d", "500ms", "--keys", c[0], "--agents", c[1], "-H", "X-Test: is {key}", "--body", "<{key}>", server.URL+"/{key}")
 		asked := map[string]bool{}
 		for _, request := range server.seen() {
-			asked[strings.Fields(request)[1]] = true
+			key := strings.Fields(request)[1][1:]
+			if !strings.HasSuffix(request, fmt.Sprintf(` "is %s" <%s>`, key, key)) {
+				t.Errorf("request %s", request)
+			}
+			asked["/"+key] = true
 		}
 		if r.OK == 0 || len(asked) != 2 || !asked["/one"] || !asked["/two"] {
 			t.Errorf("%v: %d ok, asked for %v", c, r.OK, asked)

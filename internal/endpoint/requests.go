@@ -31,6 +31,8 @@ type Spec struct {
 	Digest string `json:"digest,omitempty"`
 	Seed   uint64 `json:"seed"`
 	Status string `json:"status"` // right ones, such as "2xx,404"
+	// Filled tells that header or body have places for a key, {key}.
+	Filled bool `json:"filled,omitempty"`
 	// Body, where it is not empty, is a text that a right answer's body contains.
 	Body string `json:"body,omitempty"`
 }
@@ -40,6 +42,7 @@ type Requests struct {
 	spec  Spec
 	body  []byte
 	keys  []string // percent-encoded
+	plain [][]byte // as they are, where they are asked for so
 	right [1000]bool
 }
 
@@ -59,12 +62,28 @@ func NewRequests(raw json.RawMessage) (load.Workload, error) {
 		}
 		return r, nil
 	}
-	keys, digest, err := ReadKeys(r.spec.Keys)
+	lines, digest, err := readLines(r.spec.Keys)
 	if err == nil && digest != r.spec.Digest {
 		err = fmt.Errorf("keys: %s has changed since it was first read", r.spec.Keys)
 	}
-	r.keys = keys
+	r.keys = escaped(lines)
+	if r.spec.Filled {
+		r.plain = lines
+	}
 	return r, err
+}
+
+// KeyMark stands where a key goes in header and body; see load.ByKey.
+func (r *Requests) KeyMark() string {
+	if !r.spec.Filled {
+		return ""
+	}
+	return keyMark
+}
+
+// AppendKey appends the request's key as it is.
+func (r *Requests) AppendKey(dst []byte, stream, n uint64) []byte {
+	return append(dst, r.plain[r.pick(stream, n)]...)
 }
 
 // CheckStatus says what is wrong with a list of right statuses, or nil.
@@ -142,6 +161,31 @@ const KeysLimit = 1 << 30
 
 // ReadKeys reads one key a line, empty lines left out, and returns them percent-encoded.
 func ReadKeys(path string) (keys []string, digest string, err error) {
+	lines, digest, err := readLines(path)
+	return escaped(lines), digest, err
+}
+
+// CheckPlain says which key cannot stand in a header as it is, or nil.
+func CheckPlain(path string) error {
+	lines, _, err := readLines(path)
+	for i, line := range lines {
+		if bytes.ContainsFunc(line, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }) {
+			return fmt.Errorf("keys: key %d, %q, holds a control character and cannot stand in a header", i+1, line)
+		}
+	}
+	return err
+}
+
+func escaped(lines [][]byte) []string {
+	var keys []string
+	for _, line := range lines {
+		keys = append(keys, escapeKey(line))
+	}
+	return keys
+}
+
+// readLines reads one key a line, empty lines left out.
+func readLines(path string) (lines [][]byte, digest string, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, "", fmt.Errorf("keys: %w", err)
@@ -155,14 +199,14 @@ func ReadKeys(path string) (keys []string, digest string, err error) {
 	}
 	for line := range bytes.Lines(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))) { // a byte order mark is no part of a key
 		if line = bytes.TrimRight(line, "\r\n"); len(line) > 0 {
-			keys = append(keys, escapeKey(line))
+			lines = append(lines, line)
 		}
 	}
-	if len(keys) == 0 {
+	if len(lines) == 0 {
 		return nil, "", errEmptyKeys
 	}
 	sum := sha256.Sum256(data)
-	return keys, hex.EncodeToString(sum[:]), nil
+	return lines, hex.EncodeToString(sum[:]), nil
 }
 
 // escapeKey percent-encodes every byte that is not unreserved (RFC 3986,

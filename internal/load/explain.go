@@ -68,7 +68,8 @@ func bare(err error) string {
 func (j *Job) secrets(r *result) []string {
 	var out []string
 	for _, f := range j.Header {
-		out = append(append(out, f.Value), strings.Fields(f.Value)...)
+		value := j.filled(f.Value, r.stream, r.n)
+		out = append(append(out, value), strings.Fields(value)...)
 	}
 	if r.origin != nil {
 		target := j.appendTarget(nil, r.origin, r.stream, r.n)

@@ -109,7 +109,7 @@ func (c *conn) stream(r *result, deadline time.Time) (length int64, err error) {
 	}
 	var written, begun atomic.Bool
 	interim := 0
-	req, err := c.asRequest(&httptrace.ClientTrace{
+	req, err := c.asRequest(r, &httptrace.ClientTrace{
 		WroteRequest:         func(info httptrace.WroteRequestInfo) { written.Store(info.Err == nil) },
 		GotFirstResponseByte: func() { begun.Store(true) },
 		Got1xxResponse: func(status int, _ textproto.MIMEHeader) error {
@@ -170,7 +170,7 @@ func (c *conn) bodyOf(resp *http.Response, keep bool) (length int64, err error) 
 }
 
 // asRequest takes the text of the request apart for net/http.
-func (c *conn) asRequest(trace *httptrace.ClientTrace) (*http.Request, error) {
+func (c *conn) asRequest(r *result, trace *httptrace.ClientTrace) (*http.Request, error) {
 	line, _, _ := bytes.Cut(c.request, []byte(" HTTP/1.1\r\n"))
 	method, target, _ := strings.Cut(string(line), " ")
 	where := &url.URL{Scheme: "http", Host: c.origin.authority, Opaque: target}
@@ -190,11 +190,15 @@ func (c *conn) asRequest(trace *httptrace.ClientTrace) (*http.Request, error) {
 		req.URL.Scheme = "https"
 	}
 	for _, f := range c.job.Header {
-		req.Header.Add(f.Name, f.Value)
+		req.Header.Add(f.Name, c.job.filled(f.Value, r.stream, r.n))
+	}
+	body := c.job.Body
+	if c.job.byKey != nil {
+		body = []byte(c.job.filled(string(body), r.stream, r.n))
 	}
 	switch {
-	case len(c.job.Body) > 0:
-		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(c.job.Body)), int64(len(c.job.Body))
+	case len(body) > 0:
+		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	case c.job.hasBody():
 		req.Body = http.NoBody // a length of 0 is said
 	}

@@ -35,6 +35,7 @@ type origin struct {
 	secrets   *tls.Config // how TLS is agreed on; nil without it
 	prefix    string      // of the path, without a final slash
 	suffix    []byte      // what follows the request target
+	places    *places     // the same where the key stands in it; nil: it does not
 	index     int         // in the job's URLs
 	server    int         // which of the spread's
 	name      string      // of the replica in the books when the answer names none; empty with a single URL
@@ -80,6 +81,9 @@ func (j *Job) check() error {
 	}
 	j.byURL, _ = j.Workload.(ByURL)
 	j.byStatus, _ = j.Workload.(ByStatus)
+	if k, ok := j.Workload.(ByKey); ok && j.holds(k.KeyMark()) {
+		j.byKey = k
+	}
 	return nil
 }
 
@@ -162,6 +166,9 @@ func (j *Job) origins() ([]origin, error) {
 		if o.suffix, err = j.suffix(u.Host); err != nil {
 			return nil, err
 		}
+		if j.byKey != nil {
+			o.places = j.places(u.Host)
+		}
 		out = append(out, o)
 	}
 	return out, nil
@@ -192,7 +199,7 @@ func (j *Job) suffix(host string) ([]byte, error) {
 // large is the body that is written after the rest of a request, and not with it; nil: there is none. It is
 // not copied for each connection, and an answer to it may come before all of it is written.
 func (j *Job) large() []byte {
-	if len(j.Body) <= smallBody {
+	if len(j.Body) <= smallBody || j.byKey != nil {
 		return nil
 	}
 	return j.Body
@@ -256,6 +263,9 @@ func (j *Job) appendRequest(dst []byte, o *origin, stream, n uint64) ([]byte, er
 		if c <= ' ' || c >= 0x7f {
 			return dst, errRequest
 		}
+	}
+	if o.places != nil {
+		return o.places.append(dst, j.byKey, stream, n), nil
 	}
 	return append(dst, o.suffix...), nil
 }

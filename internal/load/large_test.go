@@ -4,10 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/sha256"
+	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -161,6 +164,87 @@ func TestBytes(t *testing.T) {
 		request := int64(len("GET /x HTTP/1.1\r\nHost: \r\n\r\n") + len(s.listener.Addr().String()))
 		if n := sum.Books.Sent; n == 0 || sum.Books.OK != n || sum.Received != n*int64(len(answer)) || sum.Written != n*request {
 			t.Errorf("%d received and %d written in %d requests of %d bytes and answers of %d", sum.Received, sum.Written, n, request, len(answer))
+		}
+	})
+}
+
+// keyed puts the request's number into its places.
+type keyed struct{ oneThing }
+
+func (keyed) KeyMark() string                          { return "{k}" }
+func (keyed) AppendKey(dst []byte, _, n uint64) []byte { return fmt.Appendf(dst, "key%d", n) }
+
+// Keys stand in header and body, whose length says so, over HTTP/1.1 and HTTP/2; the rest of the header is as it was given.
+func TestKeysInHeaderAndBody(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 20_000) + "{k}"
+	for _, two := range []bool{false, true} {
+		onPlain(t, func(t *testing.T, e Engine) {
+			if _, raw := e.(*HTTP); two && !raw {
+				return
+			}
+			for _, c := range []struct {
+				header []Field
+				body   string
+			}{{[]Field{{"x-A", "<{k}> {k}"}, {"x-a", "b"}}, ""}, {nil, "{k}, {k} and {k}"}, {[]Field{{"Q", "{k}"}}, long}, {[]Field{{"Q", "plain"}}, "plain"}} {
+				var mu sync.Mutex
+				seen := map[string]bool{}
+				server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+					body, _ := io.ReadAll(r.Body)
+					mu.Lock()
+					defer mu.Unlock()
+					seen[fmt.Sprintf("%q %q %s", r.Header["X-A"], r.Header["Q"], body)] = true
+					if r.ContentLength != int64(len(body)) {
+						t.Errorf("a length of %d for %d bytes", r.ContentLength, len(body))
+					}
+				}))
+				server.Config.Protocols = new(http.Protocols)
+				server.Config.Protocols.SetHTTP1(true)
+				server.Config.Protocols.SetUnencryptedHTTP2(true)
+				server.Start()
+				job := post(2, []byte(c.body), server.URL)
+				job.Phase.Model, job.Phase.Rate, job.Phase.Requests, job.Phase.HTTP2 = Open, 500, 12, two
+				job.Workload, job.Header = keyed{oneThing{target: "/"}}, c.header
+				sum := collect(t, e, job)
+				server.Close()
+				fill := func(text string, n int) string { return strings.ReplaceAll(text, "{k}", fmt.Sprintf("key%d", n)) }
+				want := map[string]bool{}
+				for n := range 12 {
+					var a, q []string
+					for _, f := range c.header {
+						if f.Name == "Q" {
+							q = append(q, fill(f.Value, n))
+						} else {
+							a = append(a, fill(f.Value, n))
+						}
+					}
+					want[fmt.Sprintf("%q %q %s", a, q, fill(c.body, n))] = true
+				}
+				if sum.Books.OK != 12 || !maps.Equal(seen, want) {
+					t.Errorf("HTTP/2 %v: books %+v, outcomes %v %v, seen %.300v", two, sum.Books, sum.Outcomes, sum.Examples, seen)
+				}
+			}
+		})
+	}
+}
+
+// Headers are sent as they are given: in their order, in their case, as often.
+func TestHeaderAsGiven(t *testing.T) {
+	onPlain(t, func(t *testing.T, e Engine) {
+		heads := make(chan string, 1000)
+		s := newHostile(t, &hostile{greet: func(_ *hostile, c peer) bool {
+			b := make([]byte, 4096)
+			n, _ := c.Read(b)
+			heads <- string(b[:n])
+			io.WriteString(c, okLine+"Connection: close\r\nContent-Length: 0\r\n\r\n")
+			return false
+		}})
+		job := closedJob(1, 20*ms, s.url())
+		job.Workload, job.Header = oneThing{target: "/"}, []Field{{"zZ-top", "1"}, {"accept", "a"}, {"zZ-top", "2"}, {"ACCEPT", "b,c"}}
+		collect(t, e, job)
+		want := "GET / HTTP/1.1\r\nHost: " + s.listener.Addr().String() + "\r\nzZ-top: 1\r\naccept: a\r\nzZ-top: 2\r\nACCEPT: b,c\r\n\r\n"
+		if got := <-heads; got != want {
+			t.Errorf("%q, want %q", got, want)
 		}
 	})
 }

@@ -104,6 +104,13 @@ type ByURL interface {
 	AppendTargetOf(dst []byte, url int, stream, n uint64) []byte
 }
 
+// A Workload that also has these methods fills places for a key: wherever a value of the header or the body
+// holds the mark, the request's key stands instead, as it is. An empty mark: there are no places.
+type ByKey interface {
+	KeyMark() string
+	AppendKey(dst []byte, stream, n uint64) []byte
+}
+
 // A Workload that also has this method says which status is right; for all
 // others that is 200 alone.
 type ByStatus interface {
@@ -141,6 +148,7 @@ type Job struct {
 
 	byURL    ByURL    // Workload, where it is one
 	byStatus ByStatus // likewise
+	byKey    ByKey    // likewise, with a mark that the header or the body holds
 }
 
 // Slice is one stretch of a phase's load. The phase's own time, in which all books are kept, stands still
