@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"golang.org/x/net/idna"
 )
 
 // Host tells whether a user who allows these hosts allows host, a name or an
@@ -18,6 +20,7 @@ import (
 // broadcast and unspecified addresses are refused whatever is allowed. It looks
 // nothing up: Lookup does, and checks every address found.
 func Host(host string, allowed []string) error {
+	host = Name(host)
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return checkAddress(addr, allowed)
 	}
@@ -27,7 +30,7 @@ func Host(host string, allowed []string) error {
 	if err := Allowable(host); err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(allowed, func(a string) bool { return strings.EqualFold(a, host) }) {
+	if !slices.ContainsFunc(allowed, func(a string) bool { return strings.EqualFold(Name(a), host) }) {
 		return notAllowed(host)
 	}
 	return nil
@@ -37,6 +40,7 @@ func Host(host string, allowed []string) error {
 // was allowed allows its addresses, except those that are never
 // allowed; localhost allows loopback addresses and those allowed themselves.
 func Address(host string, addr netip.Addr, allowed []string) error {
+	host = Name(host)
 	if err := Host(host, allowed); err != nil {
 		return err
 	}
@@ -97,11 +101,28 @@ func forbidden(addr netip.Addr) error {
 	return fmt.Errorf("%s is %s address: nothing is ever sent there", addr, kind)
 }
 
-// hostText is a host name whose last label is not a number (RFC 1123, RFC 3696).
-var hostText = regexp.MustCompile(`^([a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?\.)*[a-zA-Z]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?$`)
+// Name is a host as the Domain Name System knows it: without the dot at its end, and in ASCII where it is an internationalised
+// name (RFC 5891). What is no such name stays as it is.
+func Name(host string) string {
+	plain := strings.TrimSuffix(host, ".")
+	if strings.HasSuffix(plain, ".") {
+		return host
+	}
+	if strings.IndexFunc(plain, func(r rune) bool { return r >= 0x80 }) < 0 {
+		return plain
+	}
+	if ascii, err := idna.Lookup.ToASCII(plain); err == nil {
+		return ascii
+	}
+	return host
+}
+
+// hostText is a host name whose last label is not a number (RFC 1123, RFC 3696); names of services have underscores.
+var hostText = regexp.MustCompile(`^([a-zA-Z0-9_]([-_a-zA-Z0-9]{0,61}[a-zA-Z0-9_])?\.)*[a-zA-Z]([-_a-zA-Z0-9]{0,61}[a-zA-Z0-9])?$`)
 
 // Allowable says why a text cannot stand in a list of allowed hosts, or nil.
 func Allowable(host string) error {
+	host = Name(host)
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return forbidden(addr)
 	}

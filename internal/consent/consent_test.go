@@ -7,12 +7,12 @@ import (
 )
 
 func TestHost(t *testing.T) {
-	allowed := []string{"Shop.example", "10.0.0.5", "fd00::1", "::ffff:10.0.0.7"}
+	allowed := []string{"Shop.example", "Bücher.example", "_my.example", "my_service.example.", "10.0.0.5", "fd00::1", "::ffff:10.0.0.7"}
 	for host, want := range map[string]string{
 		// this machine
 		"127.0.0.1": "", "127.8.9.1": "", "::1": "", "localhost": "", "LOCALHOST": "", "::ffff:127.0.0.1": "",
 		// by name
-		"shop.example": "", "SHOP.EXAMPLE": "", "10.0.0.5": "", "::ffff:10.0.0.5": "", "fd00::1": "", "fd00:0:0::1": "", "10.0.0.7": "",
+		"shop.example": "", "SHOP.EXAMPLE": "", "shop.example.": "", "bücher.example": "", "BÜCHER.example.": "", "xn--bcher-kva.example": "", "my_service.example": "", "localhost.": "", "10.0.0.5": "", "::ffff:10.0.0.5": "", "fd00::1": "", "fd00:0:0::1": "", "10.0.0.7": "",
 		// not allowed; private ranges are no exception
 		"other.example": "allow_hosts", "10.0.0.6": "allow_hosts", "192.168.1.1": "allow_hosts", "8.8.8.8": "allow_hosts", "fd00::2": "allow_hosts",
 		"sub.shop.example": "allow_hosts", "a.localhost": "allow_hosts", "localhost.evil.example": "allow_hosts",
@@ -22,8 +22,8 @@ func TestHost(t *testing.T) {
 		"240.0.0.1": "reserved", "fd00:ec2::254": "metadata", "100.100.100.200": "metadata", "metadata.google.internal": "metadata", "METADATA": "metadata",
 		// other ways to write an address, which a resolver may take for one
 		"127.1": "neither", "0x7f000001": "neither", "2130706433": "neither", "010.0.0.1": "neither", "1.2.3": "neither", "0x7f.0.0.1": "neither",
-		"": "neither", "a b": "neither", "shop.example.": "neither", "-a.example": "neither", "a..b": "neither", "ex\x00ample": "neither", "http://shop.example": "neither",
-		"shop.example:80": "neither", "bücher.example": "neither",
+		"": "neither", ".": "neither", "a b": "neither", "shop.example..": "neither", "bücher..example": "neither", "b\u202ex.example": "neither", "-a.example": "neither", "a..b": "neither", "ex\x00ample": "neither", "http://shop.example": "neither",
+		"shop.example:80": "neither", "－１２７.1": "neither", "other_.example": "allow_hosts", "bücher2.example": "allow_hosts", "１６９.254.169.254": "link-local",
 	} {
 		switch err := Host(host, allowed); {
 		case want == "" && err != nil:

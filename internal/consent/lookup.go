@@ -36,6 +36,7 @@ func Lookup(ctx context.Context, r Resolver, host string, port uint16, allowed [
 
 // LookupAll is Lookup for whoever wants every address of a name, in the order of the look-up.
 func LookupAll(ctx context.Context, r Resolver, host string, allowed []string) ([]netip.Addr, error) {
+	host = Name(host)
 	if err := Host(host, allowed); err != nil {
 		return nil, &RefusedError{host, err}
 	}

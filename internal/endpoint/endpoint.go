@@ -64,6 +64,9 @@ func apart(raw string) (u *url.URL, port uint16, target string, err error) {
 		return nil, 0, "", &InvalidError{Err: err}
 	}
 	port, err = checkURL(u)
+	if err == nil {
+		u.Host = ascii(u)
+	}
 	if err == nil && strings.Contains(target, "#") {
 		err = errors.New("a fragment is never sent")
 	}
@@ -72,6 +75,15 @@ func apart(raw string) (u *url.URL, port uint16, target string, err error) {
 		return nil, 0, "", &InvalidError{u.String() + target, err}
 	}
 	return u, port, target, nil
+}
+
+// ascii is the URL's host and port, an internationalised name as servers and the Domain Name System know it.
+func ascii(u *url.URL) string {
+	host := u.Hostname()
+	if strings.IndexFunc(host, func(r rune) bool { return r >= 0x80 }) < 0 {
+		return u.Host
+	}
+	return consent.Name(host) + strings.TrimPrefix(u.Host, host)
 }
 
 // URL is what is asked for, {key} where a key goes.

@@ -51,6 +51,7 @@ func TestRoutes(t *testing.T) {
 		"elsewhere, another port":      {Route{To: redirect("far.example:80:127.0.0.1:8443")}, "https://far.example/", nil},
 		"elsewhere, any":               {Route{To: redirect(":::9"), Allowed: shop}, "http://127.0.0.1/", []string{"127.0.0.1:9"}},
 		"elsewhere, IPv6":              {Route{To: redirect("[::1]:80:[::1]:82")}, "http://[::1]/", []string{"[::1]:82"}},
+		"a dot at the end":             {Route{Allowed: shop}, "http://shop.example./", []string{"127.0.0.2:80"}},
 		"the first that fits":          {Route{To: redirect("a:1::2", ":80:127.0.0.1:3", "::127.0.0.1:4")}, "http://far.example/", []string{"127.0.0.1:3"}},
 		"consent is for where it goes": {Route{To: redirect("127.0.0.1:80:shop.example:80")}, "http://127.0.0.1/", nil},
 	} {
@@ -85,5 +86,16 @@ func TestCheckSocket(t *testing.T) {
 	defer l.Close()
 	if err := CheckSocket(path); err != nil {
 		t.Error(err)
+	}
+}
+
+// A name that is not ASCII is looked up, allowed and asked for as the Domain Name System knows it.
+func TestInternationalNames(t *testing.T) {
+	names := book{"xn--bcher-kva.example": {"127.0.0.3"}}
+	for _, url := range []string{"http://bücher.example:81/ä", "http://B\u00dcCHER.example:81/%C3%A4"} {
+		found, err := Route{Allowed: []string{"Bücher.example"}}.Find(t.Context(), names, url)
+		if err != nil || found[0].Base != "http://xn--bcher-kva.example:81" || found[0].Dial != "127.0.0.3:81" || found[0].Target[0] != "/%C3%A4" {
+			t.Errorf("%s: %+v, %v", url, found, err)
+		}
 	}
 }
