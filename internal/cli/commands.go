@@ -22,17 +22,30 @@ import (
 )
 
 func checkCommand(env Env) *cobra.Command {
-	var short bool
+	var f runFlags
+	var pilot bool
 	cmd := &cobra.Command{
 		Use:   "check PLAN",
 		Short: "say all that can be known about a plan before it runs",
 		Long: `check reads a plan and says what is wrong with it: unknown or wrong fields, a
 connection budget that does not hold, unfair differences between targets, hosts
-that load may not go to, and what this machine lacks. For a good plan it prints what will happen and how long it will take.`,
+that load may not go to, and what this machine lacks. For a good plan it prints what will happen and how long it will take.
+
+With --pilot it runs 4 short blocks of the primary phase, without a run directory, and prints how much the ratios of the targets
+spread, and for 6 to 20 blocks how likely they are to show a target that is 5 % better, or two that are equivalent, and how long
+each takes. The number of blocks is then yours to fix in the plan, before the run.`,
 		Args: exactly(1, "one plan"),
-		RunE: func(cmd *cobra.Command, args []string) error { return checkPlan(cmd.Context(), env, short, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkPlan(cmd.Context(), env, f.short, args[0]); err != nil || !pilot {
+				return err
+			}
+			f.platform, f.out = "local", "."
+			return pilotPlan(cmd.Context(), env, f, args[0])
+		},
 	}
-	cmd.Flags().BoolVar(&short, "short", false, "check the short form of the plan")
+	cmd.Flags().BoolVar(&f.short, "short", false, "check the short form of the plan")
+	cmd.Flags().BoolVar(&pilot, "pilot", false, "run a few short blocks to find out how many are needed")
+	cmd.Flags().BoolVar(&f.share, "share-machine", false, "with --pilot: run although another run is under way here; both are marked")
 	return cmd
 }
 

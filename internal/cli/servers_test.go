@@ -451,3 +451,18 @@ func deaf(t *testing.T, s *scene) (url string) {
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	return "https://localhost:" + port + "/"
 }
+
+// TestCheckPilot measures a few blocks, says what more would show, and leaves nothing.
+func TestCheckPilot(t *testing.T) {
+	s := newScene(t)
+	server := serve(t, s, "location /ping { return 200 'pong'; }")
+	s.write("p.yaml", serversText([][3]string{{"a", server.address + "/ping?x=1", ""}, {"b", server.address + "/ping?x=2", ""}}, shortClosed))
+	e := s.run(0, "check", "--pilot", "--share-machine", "p.yaml")
+	e.nothingLeft(time.Second)
+	s.noFiles()
+	wantAll(t, "stdout", e.stdout.String(), "expected duration", "pilot: 4 blocks, throughput", "a/b", "shows 5 % better", "shows 3 % equivalent", "\n    20 ")
+	if runs, _ := filepath.Glob(s.path("runs")); len(runs) > 0 {
+		t.Errorf("left: %v", runs)
+	}
+	wantAll(t, "stderr", s.run(2, "check", "--pilot", "--short", "p.yaml").stderr.String(), "not about its short form")
+}

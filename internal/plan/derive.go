@@ -12,6 +12,12 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
+// A plan cut down to its pilot has so many blocks of so long a phase.
+const (
+	pilotBlocks = 4
+	pilotPhase  = 4 * time.Second
+)
+
 // Digest is the SHA-256 of the resolved plan as JSON, in hexadecimal.
 func (p *Plan) Digest() string {
 	sum := sha256.Sum256(p.canonical())
@@ -125,6 +131,28 @@ func (p *Plan) Short() *Plan {
 	}
 	s.AllowHosts = slices.Clone(p.AllowHosts)
 	s.Database.Settings = maps.Clone(p.Database.Settings)
+	return &s
+}
+
+// Pilots is the plan cut down to find out how block values spread: 4 blocks of the phase that the primary metric is for, of at most 4 s. Short
+// phases spread more than long ones, so what they say of the plan is on the safe side.
+func (p *Plan) Pilots() *Plan {
+	s := *p
+	s.Blocks = pilotBlocks
+	model := "closed"
+	if p.Primary != "throughput" {
+		model = "open"
+	}
+	i := slices.IndexFunc(p.Phases, func(ph Phase) bool { return ph.Model == model }) // a plan has one
+	s.Phases = slices.Clone(p.Phases[i : i+1])
+	ph := &s.Phases[0]
+	if long := Duration(pilotPhase); ph.Duration > long {
+		ph.Ramp = Duration(float64(ph.Ramp) * float64(long) / float64(ph.Duration))
+		ph.Duration = long
+	}
+	if ph.RateOfPilot == 0 {
+		s.Pilot = 0
+	}
 	return &s
 }
 

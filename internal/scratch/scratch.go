@@ -18,7 +18,7 @@ import (
 const prefix = "bakeoff-"
 
 // uses are what folders are made for.
-func uses() []string { return []string{"verify", "data", "load", "database"} }
+func uses() []string { return []string{"verify", "data", "load", "database", "pilot"} }
 
 // New makes a folder for one of the uses "verify", "data", "load" and "database", which only this account may read. The
 // returned function removes it; calling it again does nothing.
