@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"net/url"
 	"regexp"
@@ -149,13 +150,40 @@ var ownVariables = map[string]string{
 	"init_file": "", "init_connect": "", "plugin_dir": "", "plugin_load": "", "plugin_load_add": "",
 }
 
+// ownVariable finds the variable of bakeoff's own that a server takes a name for: servers take any beginning of an option's
+// name that is clear, and put "loose", "skip", "enable", "disable" and "maximum" before it.
+func ownVariable(name string) (key, own string) {
+	bare := bareOption(name)
+	for _, known := range slices.Sorted(maps.Keys(ownVariables)) {
+		if name == known || strings.HasPrefix(bareOption(known), bare) || strings.HasPrefix(known, name) {
+			return ownVariables[known], known
+		}
+	}
+	return "", ""
+}
+
+// bareOption is an option's name without what servers allow before it.
+func bareOption(name string) string {
+	for again := true; again; {
+		again = false
+		for _, word := range []string{"loose_", "skip_", "enable_", "disable_", "maximum_"} {
+			if rest, ok := strings.CutPrefix(name, word); ok && rest != "" {
+				name, again = rest, true
+			}
+		}
+	}
+	return name
+}
+
 func (c *checker) variable(path, name, value string) {
-	switch key, own := ownVariables[name]; {
+	switch key, own := ownVariable(name); {
 	case !variableText.MatchString(name):
 		c.report(path, "", "%s is no name of a server variable (a-z, 0-9 and _)", strictyaml.Quote(name))
-	case own && key != "":
+	case own != "" && key != "":
 		c.report(path, "set "+key, "is set by a key of its own")
-	case own:
+	case own != "" && own != name:
+		c.report(path, "", "stands for %s, which is set by bakeoff itself", own)
+	case own != "":
 		c.report(path, "", "is set by bakeoff itself")
 	case strings.ContainsFunc(value, control) || len(value) > 1000:
 		c.report(path, "", "value has control characters or more than 1000 bytes")

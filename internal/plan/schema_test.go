@@ -95,7 +95,7 @@ var beyondSchema = map[string][]string{
 	"the size of a duration":                     {"duration-long", "duration-overflow", "duration-short", "duration-zero", "pilot-short", "timeout-long", "warmup-long"},
 	"how a value is written; YAML says the same": {"date-for-text", "exponent-for-integer", "float-for-integer", "hex", "octal", "underscore", "merge-key", "tag"},
 	"the size of a delta":                        {"delta-large", "delta-small", "delta-zero"},
-	"what a text holds":                          {"description-control", "dsn-inline", "dsn-nul", "dsn-upwards", "variable-value", "running-space", "running-control", "running-body-never", "recipe-folder-name"},
+	"what a text holds":                          {"description-control", "dsn-inline", "dsn-nul", "dsn-upwards", "variable-value", "running-space", "running-control", "running-body-never", "recipe-folder-name", "variable-prefix"},
 	"0 is allowed, 1 to 9 are not":               {"max-connections"},
 }
 

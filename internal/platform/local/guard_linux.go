@@ -33,6 +33,7 @@ type guard struct {
 	starts  chan func() // run on the one thread that forks
 	lock    *machineLock
 	null    *os.File
+	deputy  *os.File // a pipe that ends with this process
 
 	mu      sync.Mutex // over forking, reaping and what follows
 	state   state
@@ -63,6 +64,9 @@ type tree struct {
 // end of descriptor 3 until that ends, kills all its descendants and returns
 // the exit status. It takes no notice of SIGINT, SIGTERM and SIGHUP.
 func Guard() int {
+	if isDeputy() {
+		return deputy()
+	}
 	conn, err := guardConn()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bakeoff: error: guard is started by bakeoff itself:", err)
@@ -162,6 +166,11 @@ func (g *guard) setUp(h hello) error {
 	if err != nil {
 		removeState(h.StateDir, h.Token)
 		return err
+	}
+	if err := g.deputize(); err != nil {
+		g.lock.release()
+		removeState(h.StateDir, h.Token)
+		return fmt.Errorf("local: guard: deputy: %w", err)
 	}
 	return nil
 }
@@ -299,6 +308,7 @@ func (g *guard) spawn(spec platform.Spec) (*tree, error) {
 		Files: []uintptr{g.null.Fd(), uintptr(output), uintptr(output)},
 		Sys:   &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL, Credential: owner},
 	})
+	mark{token: g.hello.Token}.wear() // the guard's own again
 	unix.Close(output)
 	go log.run()
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -103,19 +104,160 @@ func TestGuardKilled(t *testing.T) {
 	}
 }
 
-// lose kills a controller and its guard at once, and waits until only what
+// deputies are the children of a guard that are guards themselves.
+func deputies(t *testing.T, guard int) (found []int) {
+	t.Helper()
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", guard, guard))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", guard))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range tasks {
+		more, _ := os.ReadFile(task) // a thread may have ended
+		data = append(data, more...)
+	}
+	for _, field := range strings.Fields(string(data)) {
+		pid, err := strconv.Atoi(field)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if command, _ := os.ReadFile("/proc/" + field + "/cmdline"); strings.HasSuffix(string(command), "\x00guard\x00") && !slices.Contains(found, pid) {
+			found = append(found, pid)
+		}
+	}
+	return found
+}
+
+// TestDeputy kills controller and guard at once: nobody else need come for everything to end.
+func TestDeputy(t *testing.T) {
+	for _, s := range []subject{subjects[0], subjects[2]} {
+		t.Run(s.name, func(t *testing.T) {
+			v := launch(t, s)
+			guard := v.guard()
+			v.awaitListeners(3)
+			if n := len(deputies(t, guard)); n != 1 {
+				t.Fatalf("%d deputies", n)
+			}
+			begin := time.Now()
+			if err := syscall.Kill(guard, syscall.SIGSTOP); err != nil { // so that it does not act meanwhile
+				t.Fatal(err)
+			}
+			v.kill()
+			if err := syscall.Kill(guard, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			v.clean(begin)
+			eventually(t, "no state is left", func() bool { return len(stateFiles(t, v.state)) == 0 })
+		})
+	}
+}
+
+// TestDeputyAlone kills the guard of a living controller, which does its work itself, and a deputy, which nobody misses.
+func TestDeputyAlone(t *testing.T) {
+	p := open(t)
+	found := deputies(t, p.GuardPID())
+	if len(found) != 1 {
+		t.Fatalf("deputies: %v", found)
+	}
+	if err := syscall.Kill(found[0], syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	c, _ := start(t, p, "daemon.py")
+	if err := c.Stop(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestSweepMarked finds what no state file knows, and leaves a living run alone.
+func TestSweepMarked(t *testing.T) {
+	v := lose(t, subjects[1])
+	files := stateFiles(t, v.state)
+	if len(files) != 1 {
+		t.Fatalf("state files: %v", files)
+	}
+	token := strings.TrimSuffix(filepath.Base(files[0]), ".json")
+	if err := os.Remove(files[0]); err != nil {
+		t.Fatal(err)
+	}
+	living := t.TempDir()
+	p := openWith(t, local.Options{StateDir: living})
+	c, _ := start(t, p, "daemon.py", "stay")
+	other := strings.TrimSuffix(filepath.Base(stateFiles(t, living)[0]), ".json")
+	swept, err := local.SweepMarkedOf(t.Context(), token, other)
+	if err != nil || len(swept.Runs) != 1 || !strings.Contains(swept.Runs[0], token) || len(swept.Processes) == 0 {
+		t.Errorf("swept %+v, %v", swept, err)
+	}
+	if n := inFolder(v.dir); n > 0 {
+		t.Errorf("seen %d times after the sweep", n)
+	}
+	if n := len(c.PIDs()); n != 2 {
+		t.Errorf("%d processes of the living run, not 2", n)
+	}
+}
+
+// TestChainOfForksWithoutGuard kills the guard and the deputy of a chain that is always in a new id.
+func TestChainOfForksWithoutGuard(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		p, dir := open(t), t.TempDir()
+		// The chain ends by itself, should the test be killed.
+		if _, err := p.Start(t.Context(), platform.Spec{Name: "chain", Dir: dir, Argv: []string{
+			python, "-c", "import os, time\nend = time.time() + 60\nwhile time.time() < end:\n if os.fork(): os._exit(0)\n os.setsid()",
+		}}); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the chain runs", func() bool { return inFolder(dir) > 0 })
+		for _, pid := range append(deputies(t, p.GuardPID()), p.GuardPID()) {
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := p.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if n := inFolder(dir); n > 0 {
+			t.Fatalf("seen %d times after the end", n)
+		}
+	}
+}
+
+// inFolder counts, in several looks, the processes that work in a folder.
+func inFolder(dir string) (n int) {
+	for range 8 {
+		folders, _ := filepath.Glob("/proc/[0-9]*/cwd")
+		for _, folder := range folders {
+			if to, _ := os.Readlink(folder); to == dir {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// lose kills a controller, its guard and the deputy at once, and waits until only what
 // nobody guards any more is left.
 func lose(t *testing.T, s subject) *victim {
 	t.Helper()
 	v := launch(t, s)
 	guard := v.guard()
 	v.awaitListeners(3) // the first two are up with all they fork
-	if err := syscall.Kill(guard, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
+	for _, pid := range append(deputies(t, guard), guard) {
+		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
 	}
+	stopped := deputies(t, guard)
 	v.kill()
-	if err := syscall.Kill(guard, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
+	for _, pid := range append(stopped, guard) {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
 	}
 	eventually(t, "the guard is gone", func() bool { return !platformtest.Alive(guard) })
 	time.Sleep(100 * time.Millisecond)
@@ -529,29 +671,18 @@ func TestChainOfForks(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	chains := func() (n int) {
-		for range 8 {
-			folders, _ := filepath.Glob("/proc/[0-9]*/cwd")
-			for _, folder := range folders {
-				if to, _ := os.Readlink(folder); to == dir {
-					n++
-				}
-			}
-		}
-		return n
-	}
 	for range 6 {
 		c, err := p.Start(t.Context(), platform.Spec{Name: "chain", Dir: dir, Argv: []string{
-			python, "-c", "import os\nwhile True:\n if os.fork(): os._exit(0)\n os.setsid()",
+			python, "-c", "import os, time\nend = time.time() + 60\nwhile time.time() < end:\n if os.fork(): os._exit(0)\n os.setsid()", // ends by itself, should the test be killed
 		}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the chain runs", func() bool { return chains() > 0 })
+		eventually(t, "the chain runs", func() bool { return inFolder(dir) > 0 })
 		if err := c.Stop(t.Context(), 0); err != nil {
 			t.Fatal(err)
 		}
-		if n := chains(); n > 0 {
+		if n := inFolder(dir); n > 0 {
 			t.Fatalf("seen %d times after the stop", n)
 		}
 	}

@@ -50,7 +50,7 @@ func (s subject) command() ([]string, error) {
 	tool, err := exec.LookPath(s.tool)
 	if err != nil {
 		cache, _ := os.UserCacheDir()
-		for _, pattern := range []string{"*/bin", "*/*/bin", "*/*/*/bin"} {
+		for _, pattern := range []string{"*/bin", "*/*/bin", "*/*/*/bin", "*/*/*/*/bin"} {
 			found, _ := filepath.Glob(filepath.Join(cache, "bakeoff", "targets", pattern, s.tool))
 			for _, path := range found {
 				if exec.Command(path, "--version").Run() == nil { // else it is not prepared to the end

@@ -8,8 +8,9 @@
 // ends, because the controller closed the platform or died in any way, the
 // guard kills all its descendants, reaps them and ends. When the guard itself
 // dies, the controller inherits and kills the descendants, and Start refuses
-// from then on. When both die at once, a state file per run names what was
-// left, and Sweep ends it at the next start or by `bakeoff clean`.
+// from then on. When both die at once, a third process, the deputy, ends what was
+// left. Should that be killed as well, a state file per run names what was
+// left, and Sweep ends it at the next start or by `bakeoff clean`, which also finds it by its mark.
 //
 // One run at a time may use the machine: the guard holds an abstract Unix
 // socket, which the kernel gives back when it dies, until nothing it started

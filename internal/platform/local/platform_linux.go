@@ -95,6 +95,7 @@ func (p *Platform) startGuard() error {
 	p.guard = exec.Command(p.options.Self[0], p.options.Self[1:]...)
 	p.guard.Dir = "/"
 	p.guard.Env = slices.DeleteFunc(os.Environ(), func(entry string) bool { return !wantedByGuard(entry) })
+	p.guard.Env = append(p.guard.Env, mark{token: p.token}.variable())
 	p.guard.ExtraFiles = []*os.File{theirs} // becomes guardSocket
 	p.guard.Stderr = logWriter{p.options.Log}
 	p.guard.WaitDelay = time.Second

@@ -69,11 +69,10 @@ func (r *remnant) end(ctx context.Context) error {
 				r.killed[p.Identity] = true
 			}
 		}
-		select {
-		case <-ctx.Done():
+		if ctx.Err() != nil {
 			return fmt.Errorf("local: processes %v do not end: %w", pids(left), ctx.Err())
-		case <-time.After(2 * time.Millisecond):
 		}
+		r.hunt(5 * time.Millisecond)
 	}
 	return nil
 }
