@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -73,7 +74,13 @@ func follows(t *testing.T, dir string) {
 func TestHostileFiles(t *testing.T) {
 	whole := smallRunIn(t, true)
 	plant := map[string]func(path string) error{
-		"pipe":   func(path string) error { return syscall.Mkfifo(path, 0o600) },
+		"pipe": func(path string) error { return syscall.Mkfifo(path, 0o600) },
+		"held pipe": func(path string) error { // somebody might write into it, so that whoever reads it waits
+			err := syscall.Mkfifo(path, 0o600)
+			f, oerr := os.OpenFile(path, os.O_RDWR, 0)
+			t.Cleanup(func() { f.Close() })
+			return errors.Join(err, oerr)
+		},
 		"device": func(path string) error { return os.Symlink("/dev/zero", path) },
 		"link":   func(path string) error { return os.Symlink(filepath.Join(whole, runFile), path) },
 		"folder": func(path string) error { return os.Mkdir(path, 0o700) },
@@ -123,5 +130,33 @@ func TestTrialElsewhere(t *testing.T) {
 			t.Errorf("%q: problems %v", folder, p)
 		}
 		follows(t, dir)
+	}
+}
+
+// A finished trial holds no file open, and a finished run none at all.
+func TestFinishClosesFiles(t *testing.T) {
+	dir := memory(t)
+	held := func() (names []string) {
+		fds, err := filepath.Glob("/proc/self/fd/*")
+		check(t, err)
+		for _, fd := range fds {
+			if name, err := os.Readlink(fd); err == nil && strings.HasPrefix(name, dir) {
+				names = append(names, filepath.Base(name))
+			}
+		}
+		return names
+	}
+	w, err := Create(dir, smallRun(), nil, nil, began)
+	check(t, err)
+	check(t, writeTrial(w, smallOrder()[0], 1, Valid))
+	begun, err := w.BeginTrial(1, 1, "b", 1)
+	check(t, err)
+	if got := held(); !slices.Equal(slices.Sorted(slices.Values(got)), []string{eventsFile, loadFile, seriesFile}) {
+		t.Errorf("held while one trial is under way: %v", got)
+	}
+	check(t, begun.Abandon("no reason"))
+	check(t, w.Finish(Complete, ""))
+	if got := held(); len(got) > 0 {
+		t.Errorf("held at the end: %v", got)
 	}
 }
