@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"bakeoff/internal/fleet"
@@ -115,9 +116,10 @@ func (b *block) failed() bool {
 
 // load runs every phase in turns with one sampler on.
 func (b *block) load(ctx context.Context) error {
-	b.shares = newShares(b.run, b.up)
+	b.shares = newShares(b.run, slices.Clone(b.up))
 	sampler := b.run.o.Venue.Sample(context.WithoutCancel(ctx), b.shares.sources(), b.run.stage.gauges(), b.shares.line)
-	for i, phase := range b.up[0].phases {
+	phases := b.up[0].phases
+	for i, phase := range phases {
 		if few := b.run.tooFew(phase); few != nil {
 			for _, t := range b.up {
 				t.refuse(record.CodeTooFewArrivals, few)
@@ -125,12 +127,16 @@ func (b *block) load(ctx context.Context) error {
 			break
 		}
 		began := time.Now()
-		err := b.phase(ctx, sampler, phase, i == len(b.up[0].phases)-1)
+		err := b.phase(ctx, sampler, phase, i == len(phases)-1)
 		for _, t := range b.up { // each has its share of the time
 			t.rec.Timeline = append(t.rec.Timeline, record.Step{Name: phase.Name, Seconds: time.Since(began).Seconds() / float64(len(b.up))})
 		}
-		if err != nil || b.failed() || ctx.Err() != nil {
+		if err != nil || b.failed() && !b.last || ctx.Err() != nil {
 			return errors.Join(err, sampler.Stop())
+		}
+		b.up = slices.DeleteFunc(b.up, func(t *trial) bool { return t.rec.Status != record.Valid })
+		if len(b.up) == 0 {
+			break
 		}
 	}
 	if err := sampler.Stop(); err != nil {
@@ -330,7 +336,7 @@ func (ts *turns) slice(ctx context.Context, under Turns, i int, length, runIn ti
 			return err
 		}
 	}
-	done, idle := ts.shares.turn(i), ts.idle[i].turn()
+	done, idle := ts.shares.turn(t), ts.idle[i].turn()
 	began := time.Now()
 	sliced, err := under.Slice(ctx, i, fleet.Slice{Begin: ts.at[i], Length: length, RunIn: min(runIn, length/2), Stall: ts.stall[i]})
 	ts.on[i] += time.Since(began)

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -57,7 +58,8 @@ func (s *shares) begin() {
 }
 
 // turn begins a trial's turn; the function returned ends it.
-func (s *shares) turn(i int) func() {
+func (s *shares) turn(of *trial) func() {
+	i := slices.Index(s.trials, of)
 	before := make([]time.Duration, len(s.tiers))
 	for at, t := range s.tiers {
 		before[at] = s.run.o.Venue.Clock(t.pids)

@@ -302,6 +302,7 @@ func boolean(b bool) int {
 // A recipe can forbid that it is held still.
 func TestRecipesThatDoNotFreeze(t *testing.T) {
 	w := newWorld()
+	w.at["flask"] = 1
 	for freezes, want := range map[bool]error{true: nil, false: venue.ErrNoFreezing} {
 		d := &replicated{entrant: &entrant{recipe: &target.Recipe{Freezes: freezes}}, at: &running{world: w, name: "flask"}}
 		if err := d.freeze(t.Context()); !errors.Is(err, want) || w.frozen["flask"] != freezes {
