@@ -64,7 +64,7 @@ func short(name string) string {
 	return show.Cut(name, screenName-3) + "..."
 }
 
-// headLine is the verdict in one sentence, with what it is about: plan, figure, blocks, machine, date.
+// headLine is the verdict in one sentence, with what it is about: plan, figure, blocks, machine, database, date.
 func headLine(s *figures.Summary) string {
 	claim := "no verdict: " + s.NoVerdict
 	if s.Verdict != nil && s.Verdict.Head != "" {
@@ -74,7 +74,15 @@ func headLine(s *figures.Summary) string {
 	if m := metric(s); m != "" {
 		about += ", " + m
 	}
-	return fmt.Sprintf("%s: %s; %s, %s, %s", about, claim, s.BlocksInWords(), where(s), s.Run.Started.UTC().Format("2006-01-02"))
+	return fmt.Sprintf("%s: %s; %s, %s%s, %s", about, claim, s.BlocksInWords(), where(s), server(s), s.Run.Started.UTC().Format("2006-01-02"))
+}
+
+// server names the database; nothing where there is none.
+func server(s *figures.Summary) string {
+	if s.Database.Vendor == "" {
+		return ""
+	}
+	return ", " + s.Database.Vendor + " " + s.Database.Version
 }
 
 // metric says what was compared: "answers per second on 32 connections".
