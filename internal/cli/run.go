@@ -66,7 +66,7 @@ enough valid trials; 5 a prerequisite is missing; 130 interrupted`,
 	flags.BoolVar(&f.short, "short", false, "20,000 rows, 2 blocks, 1 worker, short phases: a trial of the plan, not a measurement")
 	flags.BoolVar(&f.keep, "keep", false, "leave the first trial running until interrupted and print its commands")
 	flags.BoolVar(&f.share, "share-machine", false, "run although another run is under way here; both are marked")
-	flags.DurationVar(&f.maxTime, "max-time", 0, "end the run after this time (0: no bound)")
+	flags.DurationVar(&f.maxTime, "max-time", 0, "run as many blocks as fit into this time, by the pilot, and end the run after it (0: no bound)")
 	return cmd
 }
 

@@ -62,7 +62,7 @@ func (r *run) takeUp(left []record.Place) ([]plan.Trial, error) {
 		return nil, fmt.Errorf("%s was begun on another machine (%s, %d cores, kernel %s): figures of two machines are not one run",
 			r.writer.Dir(), rec.Machine.CPU, rec.Machine.Cores, rec.Machine.Kernel)
 	}
-	r.trials = len(rec.Order)
+	r.trials, r.planned = len(rec.Order), lastBlock(rec.Order)
 	if rec.Pilot != nil {
 		r.pilot, r.piloted = rec.Pilot, true
 	}

@@ -26,13 +26,15 @@ type run struct {
 	writer  *record.Writer
 	loader  Loader
 	pilot   *record.Pilot
-	number  int           // of the trial under way, from 1
-	attempt int           // of the trial under way, from 1
-	trials  int           // planned
-	noTurns error         // why targets take no turns any more
-	piloted bool          // what the pilot found is kept
-	tried   map[place]int // attempts that ended, valid or not
-	last    map[int]int   // block to the greatest position in use
+	number  int             // of the trial under way, from 1
+	attempt int             // of the trial under way, from 1
+	trials  int             // planned
+	planned int             // blocks
+	pilots  []time.Duration // that each valid trial of the pilot took
+	noTurns error           // why targets take no turns any more
+	piloted bool            // what the pilot found is kept
+	tried   map[place]int   // attempts that ended, valid or not
+	last    map[int]int     // block to the greatest position in use
 	started time.Time
 	valid   map[string]map[int]bool // target to blocks with a valid trial
 	// measured is the time spent in measured phases of blocks from 1.
@@ -62,7 +64,7 @@ func Run(ctx context.Context, o Options) (dir string, err error) {
 	}
 	r := &run{
 		o: &o, stage: on, started: time.Now(), valid: map[string]map[int]bool{},
-		pilot: &record.Pilot{Throughput: map[string]float64{}}, tried: map[place]int{}, last: map[int]int{},
+		planned: o.Plan.Blocks, pilot: &record.Pilot{Throughput: map[string]float64{}}, tried: map[place]int{}, last: map[int]int{},
 	}
 	remaining, err := r.openRecord()
 	if err != nil {
@@ -186,6 +188,12 @@ func (r *run) blocks(ctx context.Context, remaining []plan.Trial) error {
 				return err
 			}
 		}
+		if block > 0 && !r.begun() {
+			var err error
+			if remaining, err = r.fit(remaining); err != nil {
+				return err
+			}
+		}
 		conduct := r.block
 		if block > 0 && r.inTurns() == nil {
 			conduct = r.together
@@ -295,6 +303,9 @@ func (r *run) tellLasting(rec record.Trial, text string) {
 
 // remember notes an attempt, and that a target has a valid trial in a block.
 func (r *run) remember(rec record.Trial) {
+	if rec.Block == 0 && rec.Status == record.Valid {
+		r.pilots = append(r.pilots, rec.Ended.Sub(rec.Started))
+	}
 	r.starts.add(rec)
 	at := place{rec.Block, rec.Target}
 	r.tried[at] = max(r.tried[at], rec.Attempt)
@@ -339,13 +350,13 @@ func (r *run) enough() error {
 	var lacking []string
 	for _, t := range r.o.Plan.Targets {
 		missing := 0
-		for block := 1; block <= r.o.Plan.Blocks; block++ {
+		for block := 1; block <= r.planned; block++ {
 			if !r.valid[t.Name][block] {
 				missing++
 			}
 		}
 		if missing > 0 {
-			lacking = append(lacking, fmt.Sprintf("%s has none in %d of %s", t.Name, missing, show.Plural(r.o.Plan.Blocks, "block")))
+			lacking = append(lacking, fmt.Sprintf("%s has none in %d of %s", t.Name, missing, show.Plural(r.planned, "block")))
 		}
 	}
 	if len(lacking) > 0 {
@@ -383,7 +394,7 @@ func (r *run) describe() error {
 // event is something about the trial under way.
 func (r *run) event(block int, name, text string) record.Progress {
 	return record.Progress{
-		Block: block, Blocks: r.o.Plan.Blocks, Trial: r.number, Trials: r.trials, Attempt: r.attempt, Target: name,
+		Block: block, Blocks: r.planned, Trial: r.number, Trials: r.trials, Attempt: r.attempt, Target: name,
 		Text: text,
 	}
 }

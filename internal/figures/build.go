@@ -58,7 +58,11 @@ func facts(run record.Run, p planned) Facts {
 		Seed: run.Seed, PlanDigest: run.PlanDigest, Primary: p.Primary, AllowUnfair: p.AllowUnfair,
 		Started: run.Started, Ended: run.Ended, Blocks: p.Blocks, Short: run.Short, Shared: run.Shared,
 	}
+	if len(run.Order) > 0 {
+		f.Blocks = 0 // it may have fewer than its plan, to fit into a time
+	}
 	for _, place := range run.Order {
+		f.Blocks = max(f.Blocks, place.Block)
 		if place.Block > 0 {
 			f.Planned++
 		}

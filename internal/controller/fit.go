@@ -1,0 +1,68 @@
+package controller
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"bakeoff/internal/plan"
+	"bakeoff/internal/record"
+	"bakeoff/internal/show"
+)
+
+// begun tells whether a trial of a block was tried, the pilot's aside.
+func (r *run) begun() bool {
+	for at := range r.tried {
+		if at.block > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// fit cuts the run, before block 1, to as many blocks as fit into --max-time, and to one where none does. The number of blocks never
+// depends on what the blocks themselves show.
+func (r *run) fit(remaining []plan.Trial) ([]plan.Trial, error) {
+	if r.o.MaxTime == 0 {
+		return remaining, nil
+	}
+	left := r.o.MaxTime - time.Since(r.started) - r.stage.overhead().Setup/4
+	n := max(1, int(left/r.blockTakes()))
+	if n >= r.planned {
+		return remaining, nil
+	}
+	text := fmt.Sprintf("%d of %s fit into --max-time %v; the number was fixed before block 1", n, show.Plural(r.planned, "block"), r.o.MaxTime)
+	r.o.tell(record.Progress{Text: text, Lasting: true})
+	remaining = slices.DeleteFunc(remaining, func(t plan.Trial) bool { return t.Block > n })
+	r.planned = n
+	return remaining, r.writer.Update(func(rec *record.Run) {
+		rec.Order = slices.DeleteFunc(rec.Order, func(p record.Place) bool { return p.Block > n })
+		r.trials = len(rec.Order)
+		addNote(rec, text)
+	})
+}
+
+// blockTakes is how long a block takes: by the pilot's trials, and by what is usual where there were none.
+func (r *run) blockTakes() time.Duration {
+	p, usual := r.o.Plan, r.stage.overhead()
+	trial := usual.Trial + usual.Phase + time.Duration(p.Warmup)
+	if len(r.pilots) > 0 {
+		var sum time.Duration
+		for _, took := range r.pilots {
+			sum += took
+		}
+		trial = max(0, sum/time.Duration(len(r.pilots))-time.Duration(p.Pilot)-usual.Phase)
+	}
+	for _, phase := range p.Phases {
+		trial += time.Duration(phase.Duration) + usual.Phase
+	}
+	return max(time.Millisecond, trial*time.Duration(len(p.Targets)))
+}
+
+// lastBlock is how many blocks an order has.
+func lastBlock(order []record.Place) (n int) {
+	for _, p := range order {
+		n = max(n, p.Block)
+	}
+	return n
+}

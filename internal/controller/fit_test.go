@@ -1,0 +1,74 @@
+package controller
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"bakeoff/internal/figures"
+	"bakeoff/internal/record"
+)
+
+// As many blocks are run as fit into --max-time by the pilot, never more than the plan has, and the number is fixed before block 1.
+func TestBlocksThatFit(t *testing.T) {
+	for name, c := range map[string]struct {
+		max   time.Duration
+		pilot string
+		want  int
+	}{
+		"no bound":         {0, "pilot: 2s\n", 5},
+		"more than enough": {10 * time.Hour, "pilot: 2s\n", 5},
+		"three":            {120 * time.Second, "pilot: 2s\n", 3},
+		"by what is usual": {75 * time.Second, "", 2},
+		"one at least":     {55 * time.Second, "pilot: 2s\n", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				o := w.options(t, "blocks: 5\n"+c.pilot+twoTargets+closedOnly)
+				o.MaxTime = c.max
+				began := time.Now()
+				dir, _ := Run(t.Context(), o)
+				took := time.Since(began)
+				r, err := record.Open(dir)
+				if err != nil {
+					t.Fatal(err)
+				}
+				run := r.Run()
+				if got := lastBlock(run.Order); got != c.want || c.max > 0 && took > c.max {
+					t.Errorf("%d blocks in %v, want %d", got, took, c.want)
+				}
+				said := slices.ContainsFunc(run.Notes, func(n string) bool { return strings.Contains(n, "fit into --max-time") })
+				if said != (c.want < 5) {
+					t.Errorf("notes %q", run.Notes)
+				}
+				s, err := figures.Build(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if s.Run.Blocks != c.want || s.Run.Planned != 2*c.want {
+					t.Errorf("%d blocks and %d trials in the figures", s.Run.Blocks, s.Run.Planned)
+				}
+			})
+		})
+	}
+}
+
+// A run that was cut to fit and interrupted is gone on with to the same number of blocks.
+func TestResumeOfBlocksThatFit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		o := w.options(t, "blocks: 5\npilot: 2s\n"+twoTargets+closedOnly)
+		o.MaxTime = 120 * time.Second
+		w.script["flask"] = []act{{}, {}, {phase: func(p *phaseFaked) { p.err = errFaked }}}
+		dir, _ := conducted(t, o, "faked")
+		o.Resume, o.MaxTime = dir, 0
+		w.script["flask"] = nil
+		conducted(t, o)
+		if run := runOf(t, dir); lastBlock(run.Order) != 3 || run.Status != record.Complete {
+			t.Errorf("%d blocks, %s", lastBlock(run.Order), run.Status)
+		}
+	})
+}
