@@ -73,7 +73,7 @@ func TestMySQLPrivate(t *testing.T) {
 	if d := r.Run().Database; !d.FromCache || d.Counter != "handler_read_key" || d.CounterReason != "" {
 		t.Errorf("from the cache %t, counted by %s: %s", d.FromCache, d.Counter, d.CounterReason)
 	}
-	wantAll(t, "report", e.stdout.String(), "mysql "+r.Run().Database.Version)
+	wantAll(t, "report", strings.Join(strings.Fields(e.stdout.String()), " "), "mysql "+r.Run().Database.Version)
 }
 
 // onMySQL opens the run, which must be complete, on MySQL, each target with a trial that answered.
