@@ -9,12 +9,15 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
+
+	"bakeoff/internal/stats"
 )
 
 // eventsOf are all events of a run directory.
@@ -492,6 +495,43 @@ func rewriteEvents(t *testing.T, dir string, keep func(Event) bool) {
 		}
 	}
 	check(t, os.WriteFile(filepath.Join(dir, eventsFile), out, fileMode))
+}
+
+// However long a trial is, a reader keeps one line of it.
+func TestFollowMemory(t *testing.T) {
+	w, err := Create(memory(t), smallRun(), nil, nil, began)
+	check(t, err)
+	trial, err := w.BeginTrial(1, 1, "a", 1)
+	check(t, err)
+	const windows = 20_000
+	line := Load{Window: stats.Window{Outcomes: map[string]int64{strings.Repeat("x", 500): 1}}}
+	for range windows {
+		check(t, trial.Load(line))
+	}
+	check(t, trial.Finish(Trial{Status: Valid}))
+	check(t, w.Finish(Complete, ""))
+	live := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	n, early, late := 0, uint64(0), uint64(0)
+	for i, err := range Follow(t.Context(), w.Dir(), Position{}) {
+		check(t, err)
+		if i.Load == nil {
+			continue
+		}
+		switch n++; n {
+		case windows / 100:
+			early = live()
+		case windows:
+			late = live()
+		}
+	}
+	if n != windows || late > early+1<<20 {
+		t.Errorf("%d windows, %d bytes live after a hundredth, %d at the end", n, early, late)
+	}
 }
 
 // A run of format 1 is followed too: the windows are those that a reader of the whole run gets.

@@ -44,6 +44,11 @@ func main() {
 	flag.BoolVar(&o.short, "short", false, "run the tests with -short")
 	flag.BoolVar(&o.list, "list", false, "print the mutants and run nothing")
 	flag.Parse()
+	var err error
+	if o.root, err = filepath.Abs(o.root); err != nil {
+		fmt.Fprintf(os.Stderr, "mutants: error: %v\n", err)
+		os.Exit(1)
+	}
 	o.packages = strings.Split(packages, ",")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -61,7 +66,7 @@ func run(ctx context.Context, o options) error {
 	}
 	if o.list {
 		for _, m := range drawn[:min(o.n, len(drawn))] {
-			fmt.Println(m)
+			fmt.Println(m.below(o.root))
 		}
 		return nil
 	}
@@ -150,10 +155,7 @@ func (b *bench) one(ctx context.Context, m mutant) error {
 		fate = "caught"
 		b.caught++
 	}
-	if name, err := filepath.Rel(b.root, m.file); err == nil {
-		m.file = name
-	}
-	fmt.Printf("%-8s %5.1fs %v\n", fate, time.Since(began).Seconds(), m)
+	fmt.Printf("%-8s %5.1fs %v\n", fate, time.Since(began).Seconds(), m.below(b.root))
 	return nil
 }
 

@@ -38,6 +38,14 @@ func (m mutant) String() string {
 	return what
 }
 
+// below is the mutant with its file's name as it is in a folder, for people.
+func (m mutant) below(root string) mutant {
+	if name, err := filepath.Rel(root, m.file); err == nil {
+		m.file = name
+	}
+	return m
+}
+
 // apply returns the file's content with the change.
 func (m mutant) apply(source []byte) []byte {
 	return slices.Concat(source[:m.start], []byte(m.text), source[m.end:])
