@@ -227,6 +227,13 @@ func (l *liveRun) run() {
 			t.Fatalf("live %v (-written +followed)\n%s", live, diff)
 		}
 		l.inOrder(got)
+		under := map[string]bool{}
+		for _, t := range r.at.trials {
+			under[t.folder] = true
+		}
+		if diff := cmp.Diff(slices.Sorted(keysOf(l.trials)), slices.Sorted(keysOf(under))); diff != "" {
+			t.Fatalf("under way (-written +position %s)\n%s", r.at, diff)
+		}
 		l.want, l.fresh = nil, map[string]bool{}
 		if l.rng.IntN(5) == 0 {
 			l.moves["reconnect"]++
@@ -408,6 +415,43 @@ func (l *liveRun) die() {
 	l.did("kill", err)
 	l.w, l.trials, l.waiting = w, map[string]*TrialWriter{}, map[string][]string{}
 	l.want = append(l.want, fmt.Sprintf("%s %d", EventRun, before+1), fmt.Sprintf("%s %d", EventResumed, before+2))
+}
+
+// A trial that is begun again while a reader is about to open its files is not taken for the one before.
+func TestFollowBegunAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, err := Create(memory(t), smallRun(), nil, nil, began)
+		check(t, err)
+		defer w.Close()
+		check(t, w.Progress(Progress{Text: "before"}))
+		trial, err := w.BeginTrial(1, 1, "a", 1)
+		check(t, err)
+		check(t, trial.Load(Load{Agent: 1, Sequence: 1}))
+		r := read(t, w.Dir(), Position{})
+		defer r.stop()
+		for { // up to the event before, with the beginning known
+			i, err, _ := r.next()
+			check(t, err)
+			if i.Event != nil && i.Event.Kind == EventProgress {
+				break
+			}
+		}
+		check(t, trial.Abandon("again"))
+		trial, err = w.BeginTrial(1, 1, "a", 1)
+		check(t, err)
+		check(t, trial.Load(Load{Agent: 1, Sequence: 2}))
+		var got []string
+		for range 2 {
+			more, _ := r.untilPause()
+			if got = append(got, more...); slices.Contains(got, "1-1-a load 2 of agent 1") {
+				break
+			}
+		}
+		want := []string{EventBegun + " 1-1-a", EventAbandoned + " 1-1-a", EventBegun + " 1-1-a", "1-1-a load 2 of agent 1"}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+	})
 }
 
 // What is damaged is yielded as an error that names file and place, and the rest follows.
