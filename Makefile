@@ -32,14 +32,14 @@ lint: ## formatting, vet, staticcheck, unreached code
 	@scripts/lint
 
 test: test-deps lint ## everything, with few repeats and scaled sizes
-	$(GO) test -count=1 -timeout 18m -p 1 ./...
+	@GO=$(GO) scripts/gotest -timeout 18m ./...
 	$(GO) test -C tools -count=1 ./...
 
 mutants: test-deps ## 40 changes of the code drawn from SEED, the packages' own tests on each: at least 36 are caught (an hour or two)
 	scripts/mutants -seed $(SEED) -n 40 -least 36
 
 test-mysql: test-deps ## the database and all targets on a real MySQL server, fetched from Debian's unstable suite; SKIPPED where it cannot be
-	@scripts/test-mysql
+	@GO=$(GO) scripts/test-mysql
 
 # One subject's full counts each, at most 45 minutes on 2 cores.
 LONG = BAKEOFF_LONG=1 $(GO) test -count=1 -v -timeout 45m
