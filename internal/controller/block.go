@@ -117,7 +117,8 @@ func (b *block) failed() bool {
 // load runs every phase in turns with one sampler on.
 func (b *block) load(ctx context.Context) error {
 	b.shares = newShares(b.run, slices.Clone(b.up))
-	sampler := b.run.o.Venue.Sample(context.WithoutCancel(ctx), b.shares.sources(), b.run.stage.gauges(), b.shares.line)
+	every := time.Duration(len(b.up)) * sampleEvery // a second of each target's own time
+	sampler := b.run.o.Venue.Sample(context.WithoutCancel(ctx), every, b.shares.sources(), b.run.stage.gauges(), b.shares.line)
 	phases := b.up[0].phases
 	for i, phase := range phases {
 		if few := b.run.tooFew(phase); few != nil {

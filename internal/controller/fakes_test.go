@@ -48,6 +48,8 @@ type world struct {
 	requests map[string]int64 // that each target's balancer has taken
 	frozen   map[string]bool
 	lines    map[string]int64 // in each target's logs
+	pss      int64            // of each target, in two replicas
+	used     int64            // of the machine's memory
 	busy     float64          // cores that flask uses, whoever's turn it is
 	pending  int64            // statements that come with the next slice, whoever's it is
 	rows     *dataset.Dataset
@@ -184,7 +186,7 @@ func (w *world) Database(_ context.Context, s venue.Storage) (venue.Database, er
 	return &table{world: w}, nil
 }
 
-func (w *world) Sample(_ context.Context, sources []collect.Source, _ collect.Status, sink func(record.Series) error) venue.Sampler {
+func (w *world) Sample(_ context.Context, every time.Duration, sources []collect.Source, _ collect.Status, sink func(record.Series) error) venue.Sampler {
 	return &sampling{world: w, sources: sources, sink: sink, phase: -1}
 }
 
@@ -214,8 +216,13 @@ func (s *sampling) Phase(number int) {
 			s.err = errors.Join(s.err, s.sink(record.Series{At: time.Now(), Phase: s.phase, Tier: source.Tier, Name: source.Tier, WorkNS: source.Work()}))
 		}
 	}
+	for _, of := range []string{"1", "2"} {
+		if s.world.up != "" && s.world.pss > 0 {
+			s.err = errors.Join(s.err, s.sink(record.Series{At: time.Now(), Phase: s.phase, Tier: "target", Name: s.world.up + "-" + of, PSSBytes: s.world.pss / 2}))
+		}
+	}
 	foreign, stolen := since(s.world.foreign), since(s.world.stolen)
-	s.err = errors.Join(s.err, s.sink(record.Series{At: time.Now(), Phase: s.phase, Tier: "host", Name: "host", Values: map[string]float64{
+	s.err = errors.Join(s.err, s.sink(record.Series{At: time.Now(), Phase: s.phase, Tier: "host", Name: "host", RSSBytes: s.world.used, Values: map[string]float64{
 		"cpus": 1, "user_ns": foreign, "steal_ns": stolen, "idle_ns": float64(at) - foreign - stolen, "strangers_ns": 0,
 	}}))
 	if s.world.up == "" {

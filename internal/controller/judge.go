@@ -20,6 +20,8 @@ func (t *trial) series(s record.Series) error {
 	if t.watched != nil && t.watched.Number == s.Phase {
 		t.watched.Series(s)
 	}
+	t.run.memory.host(s)
+	t.memory.add(s)
 	t.mu.Unlock()
 	return t.writer.Series(s)
 }

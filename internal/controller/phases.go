@@ -114,6 +114,9 @@ func (r *run) pilotFound(name string, found stats.Totals) {
 // the pilot cannot be known, and the run ends.
 func (r *run) keepPilot() error {
 	r.piloted = true
+	if err := r.noMemory(); err != nil {
+		return err
+	}
 	for _, t := range r.o.Plan.Targets {
 		found, ok := r.pilot.Throughput[t.Name]
 		if !ok {

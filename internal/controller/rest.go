@@ -65,9 +65,10 @@ func (r *run) quietest(ctx context.Context, long time.Duration) (best *gate.Host
 // watchHost samples the machine for so long, while the run loads nothing.
 func (r *run) watchHost(ctx context.Context, d time.Duration) (*gate.Host, error) {
 	host := &gate.Host{}
-	sampler := r.o.Venue.Sample(context.WithoutCancel(ctx), r.sources(), nil, func(s record.Series) error {
+	sampler := r.o.Venue.Sample(context.WithoutCancel(ctx), sampleEvery, r.sources(), nil, func(s record.Series) error {
 		if s.Phase == restPhase {
 			host.Add(s)
+			r.memory.host(s)
 		}
 		return nil
 	})

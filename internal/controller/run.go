@@ -31,10 +31,11 @@ type run struct {
 	trials  int             // planned
 	planned int             // blocks
 	pilots  []time.Duration // that each valid trial of the pilot took
-	noTurns error           // why targets take no turns any more
-	piloted bool            // what the pilot found is kept
-	tried   map[place]int   // attempts that ended, valid or not
-	last    map[int]int     // block to the greatest position in use
+	memory  memory
+	noTurns error         // why targets take no turns any more
+	piloted bool          // what the pilot found is kept
+	tried   map[place]int // attempts that ended, valid or not
+	last    map[int]int   // block to the greatest position in use
 	started time.Time
 	valid   map[string]map[int]bool // target to blocks with a valid trial
 	// measured is the time spent in measured phases of blocks from 1.

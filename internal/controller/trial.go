@@ -28,6 +28,8 @@ type trial struct {
 	phases  []load.Phase
 	totals  map[int]stats.Totals // by number of the phase that ran
 
+	memory peak
+
 	mu      sync.Mutex  // guards the use of watched: samples come from a goroutine of their own
 	watched *gate.Phase // the phase under way or the last one; nil before the first
 }
@@ -106,6 +108,7 @@ func (t *trial) body(ctx context.Context) error {
 	}
 	if t.rec.Block == 0 && t.rec.Status == record.Valid {
 		t.run.pilotFound(t.rec.Target, t.totals[pilotPhase])
+		t.run.memory.need(t.memory.most)
 	}
 	return nil
 }
@@ -158,7 +161,7 @@ func (t *trial) check(ctx context.Context, when string) (bool, error) {
 // load runs every phase with the samplers on.
 func (t *trial) load(ctx context.Context) error {
 	sources := append(t.d.sources(), t.run.sources()...)
-	t.sampler = t.run.o.Venue.Sample(context.WithoutCancel(ctx), sources, t.run.stage.gauges(), t.series)
+	t.sampler = t.run.o.Venue.Sample(context.WithoutCancel(ctx), sampleEvery, sources, t.run.stage.gauges(), t.series)
 	for i, phase := range t.phases {
 		if few := t.run.tooFew(phase); few != nil {
 			t.refuse(record.CodeTooFewArrivals, few)

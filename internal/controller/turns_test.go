@@ -292,6 +292,21 @@ func TestTurnsOfTheRestless(t *testing.T) {
 	}
 }
 
+// Targets that do not fit into memory together, by what they took in the pilot, are measured one after another.
+func TestTurnsNeedMemory(t *testing.T) {
+	for pss, fits := range map[int64]bool{4e9: true, 5e9: false} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			w.machine.MemoryBytes, w.used, w.pss = 12e9, 1e9, pss
+			dir, _ := conducted(t, w.options(t, "blocks: 1\npilot: 5s\nturns: 250ms\n"+twoTargets+closedOnly))
+			notes := strings.Join(runOf(t, dir).Notes, "; ")
+			if turns := len(w.happened("turn ")) > 0; turns != fits || strings.Contains(notes, "together they need 12.0 GB of memory (1.2 x what they took in the pilot), and 11.0 GB are free") == fits {
+				t.Errorf("%d bytes each: turns %v, notes %s", pss, turns, notes)
+			}
+		})
+	}
+}
+
 func boolean(b bool) int {
 	if b {
 		return 1

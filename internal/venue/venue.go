@@ -44,9 +44,9 @@ type Venue interface {
 	Yardstick(ctx context.Context, file string) (collect.Source, error)
 	// Clock is the CPU time that the processes have used so far.
 	Clock(pids []int) time.Duration
-	// Sample begins to sample the processes of these sources and of the hosts every second; status
+	// Sample begins to sample the processes of these sources and of the hosts at this interval; status
 	// may be nil. sink is called from one goroutine.
-	Sample(ctx context.Context, sources []collect.Source, status collect.Status, sink func(record.Series) error) Sampler
+	Sample(ctx context.Context, every time.Duration, sources []collect.Source, status collect.Status, sink func(record.Series) error) Sampler
 }
 
 // Host is what is known of the machines under the processes.

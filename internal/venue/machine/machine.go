@@ -164,6 +164,6 @@ func (v *Venue) Yardstick(ctx context.Context, file string) (collect.Source, err
 func (v *Venue) Clock(pids []int) time.Duration { return collect.Clock(pids) }
 
 // Sample implements venue.Venue.
-func (v *Venue) Sample(ctx context.Context, sources []collect.Source, status collect.Status, sink func(record.Series) error) venue.Sampler {
-	return collect.Start(ctx, time.Second, sources, status, sink)
+func (v *Venue) Sample(ctx context.Context, every time.Duration, sources []collect.Source, status collect.Status, sink func(record.Series) error) venue.Sampler {
+	return collect.Start(ctx, every, sources, status, sink)
 }
