@@ -160,14 +160,7 @@ func (s *inspection) checkKeepAlive(ctx context.Context) error {
 	if s.idle == nil {
 		return nil
 	}
-	wait := time.Duration(0)
-	if s.Full {
-		wait = min(s.KeepAlive, idleMost)
-	}
-	if s.Full && s.Long {
-		wait = s.KeepAlive
-	}
-	checks, err := s.idle.Check(ctx, s.when, max(0, wait-idleMargin))
+	checks, err := s.idle.Check(ctx, s.when, s.idleFor())
 	if err != nil {
 		return err
 	}
@@ -182,6 +175,17 @@ func (s *inspection) checkKeepAlive(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// idleFor is how long a connection must have been idle when it is used again.
+func (c *Contract) idleFor() time.Duration {
+	switch {
+	case !c.Full:
+		return 0
+	case c.Long:
+		return max(0, c.KeepAlive-idleMargin)
+	}
+	return max(0, min(c.KeepAlive, idleMost)-idleMargin)
 }
 
 // idleMargin is how much before the declared end an idle connection is used again: servers look at their clocks once in a while.
