@@ -28,6 +28,7 @@ import (
 // a process: what each does is scripted, and what was asked of it is noted. Time passes only where it
 // would in truth: in the deployments, the loads and the waits of the controller.
 type world struct {
+	lost     error // of the venue
 	machine  record.Machine
 	room     int64
 	others   []string
@@ -136,6 +137,7 @@ func (w *world) Room(string) int64       { return w.room }
 func (w *world) Others() []string        { return w.others }
 func (w *world) Overhead() plan.Overhead { return plan.Overhead{} }
 func (w *world) Hidden() bool            { return false }
+func (w *world) Lost() error             { return w.lost }
 
 // Yardstick has one core, and one time for each sample of a phase.
 func (w *world) Yardstick(_ context.Context, file string) (collect.Source, error) {

@@ -215,6 +215,22 @@ func (s *recipes) sources() []collect.Source {
 	return []collect.Source{{Tier: "database", Process: s.db.Process()}}
 }
 
+// noticed is how long the end of a process may take to be told, after whoever asked it was refused.
+const noticed = 500 * time.Millisecond
+
+// ended says that the database's server has ended, if it has.
+func (s *recipes) ended() error {
+	if s.db == nil || s.db.Process() == nil {
+		return nil
+	}
+	select {
+	case <-s.db.Process().Done():
+		return fmt.Errorf("the database server ended under way: %s", s.db.Process().Exit())
+	case <-time.After(noticed):
+		return nil
+	}
+}
+
 // gauges asks the database for its own.
 func (s *recipes) gauges() collect.Status { return s.db.Status }
 

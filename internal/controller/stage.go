@@ -42,6 +42,8 @@ type stage interface {
 	// sources are the process trees that outlive trials; gauges may be nil.
 	sources() []collect.Source
 	gauges() collect.Status
+	// ended says which process of the stage itself has ended under way; nil: none.
+	ended() error
 	// end is the last look after all trials; update changes run.json.
 	end(ctx context.Context, update func(func(*record.Run)) error) error
 	close(ctx context.Context) error

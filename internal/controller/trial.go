@@ -64,6 +64,7 @@ func (r *run) begin(place plan.Trial, attempt, position int) (*trial, error) {
 
 // end stops the target and writes the trial; fatal is what ends the run.
 func (t *trial) end(ctx context.Context, fatal error) (record.Trial, error) {
+	fatal = t.blame(fatal)
 	if err := t.clear(ctx); err != nil {
 		t.refuse(record.CodeNotStopped, err)
 	}

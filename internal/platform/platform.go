@@ -8,6 +8,7 @@ package platform
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -41,6 +42,14 @@ type Exit struct {
 	Code   int       // exit status, or -1 when ended by a signal
 	Signal string    // such as "SIGKILL"; empty when it exited by itself
 	At     time.Time // when the end was seen
+}
+
+// String is the end in words.
+func (e Exit) String() string {
+	if e.Signal != "" {
+		return "ended by " + e.Signal
+	}
+	return fmt.Sprintf("exit status %d", e.Code)
 }
 
 // A Process is one started process with everything it forks, wherever its

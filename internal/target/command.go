@@ -37,7 +37,7 @@ func (p *Prepared) run(ctx context.Context, argv []string, what string) (err err
 	case err != nil:
 		return err
 	case ended.Code != 0:
-		return errors.New(exitText(ended))
+		return errors.New(ended.String())
 	}
 	return nil
 }

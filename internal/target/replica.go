@@ -188,7 +188,7 @@ func (r *Replica) Intact() error {
 	switch {
 	case err != nil:
 	case r.ended():
-		err = fmt.Errorf("ended under way: %s; its log ends with:\n%s", exitText(r.process.Exit()), platform.LogTail(r.spec.Log))
+		err = fmt.Errorf("ended under way: %s; its log ends with:\n%s", r.process.Exit(), platform.LogTail(r.spec.Log))
 	case len(workers) != want:
 		err = fmt.Errorf("%w: %d workers have introduced themselves, %d were asked for: one was replaced", ErrWorker, len(workers), want)
 	default:
@@ -207,13 +207,6 @@ func (r *Replica) ended() bool {
 	default:
 		return false
 	}
-}
-
-func exitText(e platform.Exit) string {
-	if e.Signal != "" {
-		return "ended by " + e.Signal
-	}
-	return fmt.Sprintf("exit status %d", e.Code)
 }
 
 func (r *Replica) checkWorkers(workers []record.Worker) error {

@@ -59,6 +59,8 @@ type Host interface {
 	Hidden() bool
 	// Room is how many bytes may still be written where dir is, or would be made; -1: not known.
 	Room(dir string) int64
+	// Lost says that the venue has lost the means to run and to end processes, and why; nil while it has them.
+	Lost() error
 	// Others names the other runs that have shared the venue with this one so far.
 	Others() []string
 	// Temporary makes a folder for work without a run directory ("verify", "data", "load"). It is known as ours while

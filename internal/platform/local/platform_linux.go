@@ -322,6 +322,18 @@ func (p *Platform) Others() []Holder {
 	return slices.Clone(p.others)
 }
 
+// Lost says that the guard has ended, and with it everything that was started, before Close was called.
+func (p *Platform) Lost() error {
+	p.mu.Lock()
+	gone := p.closed
+	p.mu.Unlock()
+	if !gone {
+		return nil
+	}
+	<-p.ended
+	return fmt.Errorf("local: the guard, process %d, ended under way (%s), and everything that the run had started with it", p.GuardPID(), p.guard.ProcessState)
+}
+
 // GuardPID is the process id of the guard.
 func (p *Platform) GuardPID() int { return p.guard.Process.Pid }
 

@@ -275,9 +275,16 @@ func (d *deployed) Stop(ctx context.Context, grace time.Duration) error {
 	return errors.Join(errs...)
 }
 
-// Intact tells whether every worker that was ready still lives.
+// Intact tells whether the balancer and every worker that was ready still live.
 func (d *deployed) Intact() error {
 	var errs []error
+	if d.nginx != nil {
+		select {
+		case <-d.nginx.Process().Done():
+			errs = append(errs, fmt.Errorf("balancer: nginx ended under way: %s", d.nginx.Process().Exit()))
+		default:
+		}
+	}
 	for _, r := range d.replicas {
 		errs = append(errs, r.Intact())
 	}

@@ -44,6 +44,14 @@ func (v *Venue) Others() []string {
 	return v.Shared()
 }
 
+// Lost implements venue.Host.
+func (v *Venue) Lost() error {
+	if p, ok := v.Platform.(interface{ Lost() error }); ok {
+		return p.Lost()
+	}
+	return nil
+}
+
 // Hidden implements venue.Host.
 func (v *Venue) Hidden() bool { return collect.Container() }
 

@@ -1,0 +1,65 @@
+package cli_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestTheCauseIsNamed kills parts of a run under load: what it says names the part, and not only who was refused by it.
+func TestTheCauseIsNamed(t *testing.T) {
+	s := newScene(t)
+	s.write("p.yaml", planText("go-nethttp", 2, "warmup: 0s"))
+	for command, cause := range map[string]string{
+		"mariadbd": "the database server ended under way: ended by SIGKILL",
+		"nginx":    "balancer: nginx ended under way: ended by SIGKILL",
+		"guard":    "ended under way (signal: killed)",
+	} {
+		t.Run(command, func(t *testing.T) {
+			s := s.again(t)
+			e := s.start("run", "--short", "p.yaml")
+			e.await("closed: 2 connections", 1)
+			time.Sleep(300 * time.Millisecond) // the load is under way
+			killBelow(t, e.cmd.Process.Pid, command)
+			select {
+			case <-e.done:
+			case <-time.After(2 * time.Minute):
+				t.Fatal("the run goes on")
+			}
+			wantAll(t, "stderr", e.stderr.String(), cause)
+			e.nothingLeft(5 * time.Second)
+		})
+	}
+}
+
+// killBelow kills the first process below another one whose command holds a word.
+func killBelow(t *testing.T, root int, word string) {
+	t.Helper()
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", root))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for queue := tasks; len(queue) > 0; queue = queue[1:] {
+		children, _ := os.ReadFile(queue[0]) // it may have ended
+		for _, pid := range strings.Fields(string(children)) {
+			command, _ := os.ReadFile("/proc/" + pid + "/cmdline")
+			if strings.Contains(string(command), word) {
+				var number int
+				if _, err := fmt.Sscan(pid, &number); err != nil {
+					t.Fatal(err)
+				}
+				if err := syscall.Kill(number, syscall.SIGKILL); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			more, _ := filepath.Glob("/proc/" + pid + "/task/*/children")
+			queue = append(queue, more...)
+		}
+	}
+	t.Fatalf("no %s below %d", word, root)
+}
