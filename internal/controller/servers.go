@@ -223,8 +223,8 @@ func (s *server) keptOpen() (record.Check, bool, error)                { return 
 func (s *server) seen(context.Context, []record.Check) ([]Seen, error) { return nil, nil }
 func (s *server) workers() int                                         { return 0 }
 func (s *server) countConnections() error                              { return nil }
-func (s *servers) ended() error { return nil }
+func (s *servers) ended() error                                        { return nil }
 
-func (s *server) intact() error                                        { return nil }
-func (s *server) byHand() []string                                     { return nil }
-func (s *server) stop(context.Context) error                           { return nil }
+func (s *server) intact() error              { return nil }
+func (s *server) byHand() []string           { return nil }
+func (s *server) stop(context.Context) error { return nil }
