@@ -37,6 +37,9 @@ func newAsked(t *testing.T) *asked {
 		a.paths[r.URL.Path]++
 		a.peers[r.RemoteAddr] = true
 		a.mu.Unlock()
+		if r.URL.Path == "/3" {
+			w.WriteHeader(http.StatusTeapot)
+		}
 		io.WriteString(w, "ok")
 	}))
 	t.Cleanup(a.Close)
@@ -55,7 +58,7 @@ func TestEveryURLIsAsked(t *testing.T) {
 					job := openJob(4, 400, 500*ms, slices.Repeat([]string{a.URL}, 10)...)
 					job.Phase.Model, job.Phase.Arrivals, job.Workload = model, Constant, paths{}
 					sum := collectAll(t, engines[engine](), agents, job)
-					if b := sum.Books; b.OK != b.Sent || b.OK < 20 || sum.Opened > 4 {
+					if b := sum.Books; b.OK+b.Bad != b.Sent || b.OK < 20 || sum.URLs[3].OK != 0 || sum.URLs[3].Bad != b.Bad || sum.URLs[4].Bad != 0 || sum.Opened > 4 {
 						t.Fatalf("%d opened, books %+v, outcomes %v", sum.Opened, b, sum.Outcomes)
 					}
 					// Open: every ten arrivals ask for all ten; a busy machine may drop some. Closed: each connection goes round.

@@ -103,6 +103,19 @@ func invariants(t testing.TB, job Job, s *total) {
 	if s.Lateness.Count() < b.Sent || s.Lateness.Count() > b.Planned || b.Late+b.Queued > b.Planned {
 		t.Errorf("%d lateness samples, books %+v", s.Lateness.Count(), b)
 	}
+	if s.BadService.Count() != b.Bad || s.BadResponse.Count() != b.Bad {
+		t.Errorf("%d and %d times of %d bad answers", s.BadService.Count(), s.BadResponse.Count(), b.Bad)
+	}
+	if _, counted := job.Workload.(ByURL); counted && len(job.URLs) > 1 {
+		var u stats.URL
+		var times int64
+		for _, one := range s.URLs {
+			u.OK, u.Bad, u.Timeout, u.Error, times = u.OK+one.OK, u.Bad+one.Bad, u.Timeout+one.Timeout, u.Error+one.Error, times+one.Service.Count()
+		}
+		if u.OK != b.OK || u.Bad != b.Bad || u.Timeout != b.Timeout || u.Error != b.Error || times != b.Answered()+b.Timeout {
+			t.Errorf("all URLs together: %+v with %d times, books %+v", u, times, b)
+		}
+	}
 	if s.Unwritten > b.Timeout+b.Error {
 		t.Errorf("%d unwritten of %d failed", s.Unwritten, b.Timeout+b.Error)
 	}
