@@ -7,14 +7,11 @@ import (
 	"slices"
 	"time"
 
-	"bakeoff/internal/fleet"
-	"bakeoff/internal/gate"
-	"bakeoff/internal/load"
 	"bakeoff/internal/record"
-	"bakeoff/internal/venue"
 )
 
-// block is one block whose targets take turns. They are up together; all but the one whose turn it is stand still.
+// block is one block whose targets take turns. They are up together; all but the one whose turn it is
+// stand still.
 type block struct {
 	run    *run
 	last   bool     // it is not tried again
@@ -56,15 +53,16 @@ func (b *block) spoil(ctx context.Context, fatal error) {
 		}
 		for _, t := range b.trials {
 			if t.rec.Status == record.Valid {
-				t.refuse(record.CodeBlock, fmt.Errorf("%s was refused in this block (%s), and its targets are measured together", bad.rec.Target, bad.rec.Reasons[0].Code))
+				t.refuse(record.CodeBlock, fmt.Errorf("%s was refused in this block (%s), and its targets are measured together",
+					bad.rec.Target, bad.rec.Reasons[0].Code))
 			}
 		}
 		return
 	}
 }
 
-// body is the block from the look at the table to the checks after the load. A target that fails before the load is
-// left out where the block is not tried again, and else ends it.
+// body is the block from the look at the table to the checks after the load. A target that fails before
+// the load is left out where the block is not tried again, and else ends it.
 func (b *block) body(ctx context.Context) error {
 	first := b.trials[0]
 	if err := first.own("table", "", func() error { return b.run.stage.look(ctx) }); err != nil {
@@ -118,7 +116,8 @@ func (b *block) failed() bool {
 func (b *block) load(ctx context.Context) error {
 	b.shares = newShares(b.run, slices.Clone(b.up))
 	every := time.Duration(len(b.up)) * sampleEvery // a second of each target's own time
-	sampler := b.run.o.Venue.Sample(context.WithoutCancel(ctx), every, b.shares.sources(), b.run.stage.gauges(), b.shares.line)
+	sampler := b.run.o.Venue.Sample(context.WithoutCancel(ctx), every, b.shares.sources(), b.run.stage.gauges(),
+		b.shares.line)
 	phases := b.up[0].phases
 	for i, phase := range phases {
 		if few := b.run.tooFew(phase); few != nil {
@@ -130,7 +129,8 @@ func (b *block) load(ctx context.Context) error {
 		began := time.Now()
 		err := b.phase(ctx, sampler, phase, i == len(phases)-1)
 		for _, t := range b.up { // each has its share of the time
-			t.rec.Timeline = append(t.rec.Timeline, record.Step{Name: phase.Name, Seconds: time.Since(began).Seconds() / float64(len(b.up))})
+			share := time.Since(began).Seconds() / float64(len(b.up))
+			t.rec.Timeline = append(t.rec.Timeline, record.Step{Name: phase.Name, Seconds: share})
 		}
 		if err != nil || b.failed() && !b.last || ctx.Err() != nil {
 			return errors.Join(err, sampler.Stop())
@@ -142,285 +142,6 @@ func (b *block) load(ctx context.Context) error {
 	}
 	if err := sampler.Stop(); err != nil {
 		return fmt.Errorf("controller: %w", err)
-	}
-	return nil
-}
-
-// turns is one phase of a block under way. What follows rec is by target, in the order of those that are up.
-type turns struct {
-	*block
-	phase    load.Phase
-	rec      record.PhaseTurns
-	accounts []account
-	watched  []*gate.Phase
-	stall    []time.Duration // from when on what is under way extends a slice
-	at       []time.Duration // up to where the phase is, in its own time
-	on       []time.Duration
-	slices   []int
-	frozen   []bool
-	idle     []idleClock
-
-	held     []heldWindow // of the round under way
-	rounds   int          // so far
-	spoilt   bool         // the one under way
-	cut      bool         // requests of the slice under way were cut short
-	writeErr error
-}
-
-// heldWindow waits for the end of its round.
-type heldWindow struct {
-	target int
-	fleet.Snapshot
-}
-
-// phase runs one phase in rounds of slices, between two idle points, and compares for each target what the agents, the
-// balancer and the database counted.
-func (b *block) phase(ctx context.Context, sampler venue.Sampler, phase load.Phase, last bool) error {
-	k := len(b.up)
-	ts := &turns{block: b, phase: phase, at: make([]time.Duration, k), on: make([]time.Duration, k), slices: make([]int, k), frozen: make([]bool, k)}
-	tasks, err := ts.begin(ctx)
-	if err != nil {
-		return err
-	}
-	n, length, runIn := b.run.pace(phase)
-	ts.rec.SliceS, ts.rec.RunInS = length.Seconds(), runIn.Seconds()
-	b.up[0].say(fmt.Sprintf("%s, in turns with the others: %d slices of %v", describe(phase), n, length.Round(time.Millisecond)), time.Duration(len(b.up))*phase.Duration)
-	if err := ts.freezeAll(ctx); err != nil {
-		return err
-	}
-	defer ts.thawAll(ctx)
-	sampler.Phase(phase.Number)
-	under, err := b.run.loader.Turns(ctx, tasks, ts.take)
-	if err != nil {
-		sampler.Phase(-1)
-		return fmt.Errorf("phase %s: %w", phase.Name, err)
-	}
-	roundsErr := ts.all(ctx, under, length, runIn, last)
-	ts.endRound(length)
-	reports, err := under.End(ctx)
-	sampler.Phase(-1)
-	if !errors.Is(roundsErr, fleet.ErrTurns) { // else the reports say why
-		err = errors.Join(roundsErr, err)
-	}
-	if ts.writeErr != nil {
-		return fmt.Errorf("controller: %w", ts.writeErr)
-	}
-	return ts.end(ctx, reports, err)
-}
-
-// begin makes the tasks, and begins what is counted and watched of each target.
-func (ts *turns) begin(ctx context.Context) (tasks []fleet.Task, err error) {
-	for _, t := range ts.up {
-		task, err := t.task(ts.phase)
-		if err != nil {
-			return nil, err
-		}
-		account, err := t.d.account(ctx)
-		if err != nil {
-			return nil, err
-		}
-		watched := gate.NewPhase(recordPhase(ts.phase, ts.run.isWarmup(ts.phase), fleet.Report{}))
-		watched.Declare(t.rec.Declared)
-		t.watch(watched)
-		tasks, ts.accounts, ts.watched = append(tasks, task), append(ts.accounts, account), append(ts.watched, watched)
-		ts.idle = append(ts.idle, ts.newIdleClock(t))
-		ts.stall = append(ts.stall, ts.run.stall(ts.phase, t.rec.Target))
-	}
-	ts.shares.begin()
-	return tasks, nil
-}
-
-// take keeps a window of one target until its round is over.
-func (ts *turns) take(i int, s fleet.Snapshot) {
-	ts.cut = ts.cut || s.Window.Books.Timeout+s.Window.Books.Error > 0
-	ts.held = append(ts.held, heldWindow{i, s})
-}
-
-// all gives each target one slice a round, in an order of its own, until each has had the whole phase.
-func (ts *turns) all(ctx context.Context, under Turns, length, runIn time.Duration, last bool) error {
-	targets := ts.run.o.Plan.Targets
-	for ts.left() {
-		ts.rounds++
-		for _, target := range ts.run.o.Plan.Round(ts.up[0].rec.Block, ts.phase.Number, ts.rounds) {
-			i := ts.upAs(targets[target].Name)
-			if i < 0 || ts.remains(i) == 0 {
-				continue
-			}
-			if err := ts.slice(ctx, under, i, min(length, ts.remains(i)), runIn); err != nil {
-				return err
-			}
-		}
-		if ts.endRound(length); last && ts.rounds == int(ts.phase.Duration/length+1)/2 {
-			ts.countConnections()
-		}
-	}
-	return nil
-}
-
-// remains is how much of the phase a target still has to have: not what rounding leaves.
-func (ts *turns) remains(i int) time.Duration {
-	if left := ts.phase.Duration - ts.at[i]; left > load.SliceRest {
-		return left
-	}
-	return 0
-}
-
-func (ts *turns) left() bool {
-	for i := range ts.up {
-		if ts.remains(i) > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// countConnections notes how many connections each worker holds in the middle of the phase.
-func (ts *turns) countConnections() {
-	for _, t := range ts.up {
-		if err := t.d.countConnections(); err != nil {
-			ts.run.o.tell(record.Progress{Text: "connections per worker not counted: " + err.Error()})
-		}
-	}
-}
-
-// spoiltBy is the share of a slice by which an agent may miss its start, or stand still in it, before the round is left out.
-const spoiltBy = 0.05
-
-// endRound writes the windows of a round. Where an agent was late or stood still, all are aside: what one target lost, all lose.
-func (ts *turns) endRound(length time.Duration) {
-	bound := int64(spoiltBy * float64(length))
-	for _, h := range ts.held {
-		if r := h.Window.Resources; r != nil && r.Stopped+r.Starved > bound {
-			ts.spoilt = true
-		}
-	}
-	if ts.spoilt {
-		ts.rec.LeftOut++
-	}
-	for _, h := range ts.held {
-		h.Window.Aside = h.Window.Aside || ts.spoilt
-		t := ts.up[h.target]
-		ts.watched[h.target].Load(h.Agent, h.Window)
-		if err := t.writer.Load(line(ts.phase.Number, h.Snapshot, t.d.names())); err != nil && ts.writeErr == nil {
-			ts.writeErr = err
-		}
-	}
-	ts.held, ts.spoilt = nil, false
-}
-
-// maxLeftOut is the share of rounds that may be left out; a single one always may.
-const maxLeftOut = 0.02
-
-// tooSpoilt says why a phase of which too much was left out must not be used.
-func (ts *turns) tooSpoilt() error {
-	if n := ts.rec.LeftOut; n > 1 && float64(n) > maxLeftOut*float64(ts.rounds) {
-		return fmt.Errorf("phase %s: in %d of %d rounds an agent was late or stood still, and they are left out; one may be, or %.0f %%", ts.phase.Name, n, ts.rounds, 100*maxLeftOut)
-	}
-	return nil
-}
-
-// upAs is the place of a target among those that are up, or -1.
-func (b *block) upAs(name string) int {
-	for i, t := range b.up {
-		if t.rec.Target == name {
-			return i
-		}
-	}
-	return -1
-}
-
-// slice is one target's turn.
-func (ts *turns) slice(ctx context.Context, under Turns, i int, length, runIn time.Duration) error {
-	t := ts.up[i]
-	if ts.frozen[i] {
-		if err := t.d.thaw(ctx); err != nil {
-			return err
-		}
-	}
-	done, idle := ts.shares.turn(t), ts.idle[i].turn()
-	began := time.Now()
-	sliced, err := under.Slice(ctx, i, fleet.Slice{Begin: ts.at[i], Length: length, RunIn: min(runIn, length/2), Stall: ts.stall[i]})
-	ts.on[i] += time.Since(began)
-	done()
-	idle()
-	ts.at[i] += sliced.Length
-	ts.slices[i]++
-	ts.rec.LateNS = max(ts.rec.LateNS, int64(sliced.Late))
-	ts.spoilt = ts.spoilt || float64(sliced.Late) > spoiltBy*float64(length)
-	if err != nil {
-		return err
-	}
-	cut := ts.cut
-	ts.cut = false
-	if err := ts.accounts[i].turn(ctx, cut); err != nil {
-		return err
-	}
-	if ts.frozen[i] {
-		return t.d.freeze(ctx)
-	}
-	return nil
-}
-
-// freezeAll has every target stand still of which that can be had.
-func (ts *turns) freezeAll(ctx context.Context) error {
-	for i, t := range ts.up {
-		err := t.d.freeze(ctx)
-		if errors.Is(err, venue.ErrNoFreezing) {
-			continue
-		}
-		if ts.frozen[i] = true; err != nil {
-			ts.thawAll(ctx)
-			return err
-		}
-	}
-	return nil
-}
-
-// thawAll lets every target go on; what fails here fails in the stop that follows, too.
-func (ts *turns) thawAll(ctx context.Context) {
-	ctx, cancel := teardown(ctx)
-	defer cancel()
-	for i, t := range ts.up {
-		if ts.frozen[i] {
-			_ = t.d.thaw(ctx)
-		}
-	}
-}
-
-// end judges the phase of each target. The error is for what ends the run.
-func (ts *turns) end(ctx context.Context, reports []fleet.Report, err error) error {
-	for i, t := range ts.up {
-		report := reports[i]
-		t.totals[ts.phase.Number] = ts.watched[i].Totals()
-		if err == nil {
-			ts.run.learn(t.rec.Target, t.totals[ts.phase.Number])
-		}
-		rec := recordPhase(ts.phase, ts.run.isWarmup(ts.phase), report)
-		spent := ts.rec
-		spent.OnS, spent.Slices, spent.Frozen, spent.IdleShare = ts.on[i].Seconds(), ts.slices[i], ts.frozen[i], ts.idle[i].share()
-		rec.Turns = &spent
-		if err == nil && len(report.Lost) == 0 {
-			rec.Witness, err = ts.accounts[i].total(ctx)
-		}
-		for _, lost := range report.Lost {
-			t.refuse(record.CodeAgentLost, fmt.Errorf("agent %d in phase %s: %s", lost.Agent, ts.phase.Name, lost.Why))
-		}
-		rec.Unjudged = ctx.Err() != nil || err != nil || len(report.Lost) > 0
-		t.rec.Phases = append(t.rec.Phases, rec)
-		if rec.Unjudged {
-			continue
-		}
-		t.judge(rec)
-		if spoilt := ts.tooSpoilt(); spoilt != nil {
-			t.refuse(record.CodeGeneratorLimited, spoilt)
-		}
-		ts.restless(t, spent)
-		if err := t.d.intact(); err != nil {
-			t.refuse(record.CodeWorkerGone, fmt.Errorf("phase %s: %w", ts.phase.Name, err))
-		}
-	}
-	if err != nil && ctx.Err() == nil {
-		return fmt.Errorf("phase %s: %w", ts.phase.Name, err)
 	}
 	return nil
 }

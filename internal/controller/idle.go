@@ -8,7 +8,8 @@ import (
 	"bakeoff/internal/venue"
 )
 
-// maxIdle is the share of the CPU time of all cores that a target which is not frozen may use while it is not its turn.
+// maxIdle is the share of the CPU time of all cores that a target which is not frozen may use while it is
+// not its turn.
 const maxIdle = 0.01
 
 // idleClock is the CPU time that a target uses while it is not its turn.
@@ -51,12 +52,14 @@ func (c idleClock) share() float64 {
 	return max(0, float64(c.venue.Clock(c.pids)-c.first-*c.used)/passed)
 }
 
-// restless refuses a target that is not frozen and works while it is not its turn, and ends the turns of the run.
+// restless refuses a target that is not frozen and works while it is not its turn, and ends the turns of
+// the run.
 func (b *block) restless(t *trial, spent record.PhaseTurns) {
 	if spent.Frozen || spent.IdleShare <= maxIdle {
 		return
 	}
-	why := fmt.Errorf("%s is not held still and used %.1f %% of the machine while it was not its turn", t.rec.Target, 100*spent.IdleShare)
+	why := fmt.Errorf("%s is not held still and used %.1f %% of the machine while it was not its turn",
+		t.rec.Target, 100*spent.IdleShare)
 	t.refuse(record.CodeBlock, why)
 	b.run.noTurns = why
 }

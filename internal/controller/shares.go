@@ -11,10 +11,10 @@ import (
 	"bakeoff/internal/record"
 )
 
-// shares gives each of the targets that take turns its share of what the tiers use that they have in common: what was
-// used while it was its turn. One sampler samples everything. Every trial gets the lines of its own processes as they
-// are, those of the common tiers with its share in place of the sum, and one line for the rest of the
-// run, so that what the run itself uses is whole in each trial's series.
+// shares gives each of the targets that take turns its share of what the tiers use that they have in
+// common: what was used while it was its turn. One sampler samples everything. Every trial gets the lines
+// of its own processes as they are, those of the common tiers with its share in place of the sum, and one
+// line for the rest of the run, so that what the run itself uses is whole in each trial's series.
 type shares struct {
 	run    *run
 	trials []*trial

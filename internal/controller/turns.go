@@ -69,7 +69,8 @@ func (r *run) learn(name string, found stats.Totals) {
 	}
 }
 
-// pace says how many slices a phase has, how long each is, and how much of it is booked aside: the same for all targets.
+// pace says how many slices a phase has, how long each is, and how much of it is booked aside: the same
+// for all targets.
 func (r *run) pace(p load.Phase) (n int, length, runIn time.Duration) {
 	var slowest time.Duration
 	for _, median := range r.pilot.MedianNS {
@@ -98,7 +99,8 @@ func (r *run) stall(p load.Phase, name string) time.Duration {
 	return max(leastStall, stallMedians*time.Duration(r.pilot.MedianNS[name]))
 }
 
-// together measures all targets of a block in turns, and again, all of them, where a trial of the block is not valid.
+// together measures all targets of a block in turns, and again, all of them, where a trial of the block is
+// not valid.
 func (r *run) together(ctx context.Context, places []plan.Trial) error {
 	for {
 		attempt := 1
@@ -123,7 +125,9 @@ func (r *run) apart(ctx context.Context, places []plan.Trial) error {
 	if err := r.noteTurns(); err != nil {
 		return err
 	}
-	left := slices.DeleteFunc(slices.Clone(places), func(p plan.Trial) bool { return r.tried[place{p.Block, p.Target}] >= r.attempts() })
+	left := slices.DeleteFunc(slices.Clone(places), func(p plan.Trial) bool {
+		return r.tried[place{p.Block, p.Target}] >= r.attempts()
+	})
 	if len(left) == 0 {
 		return nil
 	}

@@ -20,7 +20,8 @@ import (
 	"bakeoff/internal/venue"
 )
 
-// Blocks whose targets take turns, in virtual time on a fake venue and a fake loader, which note what is out of turn.
+// Blocks whose targets take turns, in virtual time on a fake venue and a fake loader, which note what is
+// out of turn.
 
 const threeTurns = "targets: [flask, fastapi, go-nethttp]\nwarmup: 1s\nturns: 250ms\n"
 
@@ -54,7 +55,8 @@ func TestTurnsInOrder(t *testing.T) {
 				}
 			}
 		}
-		// In a block all are started and checked, then the phases follow one another, then all are checked and stopped.
+		// In a block all are started and checked, then the phases follow one another, then all are checked
+		// and stopped.
 		second := w.notes[slices.Index(w.notes, "turn flask open"):]
 		second = second[slices.IndexFunc(second, func(n string) bool { return strings.HasPrefix(n, "start ") }):]
 		var steps []string
@@ -123,7 +125,8 @@ func TestRoundsAreBalanced(t *testing.T) {
 	}
 }
 
-// A slice is at least ten median response times of the slowest target long, its run-in two; slices fill a phase exactly.
+// A slice is at least ten median response times of the slowest target long, its run-in two; slices fill a
+// phase exactly.
 func TestPace(t *testing.T) {
 	const ms = time.Millisecond
 	for _, c := range []struct {
@@ -148,8 +151,8 @@ func TestPace(t *testing.T) {
 	}
 }
 
-// A block with an invalid trial is measured again as a whole, at most twice; what fails before the load of the last
-// attempt is left out of it.
+// A block with an invalid trial is measured again as a whole, at most twice; what fails before the load of
+// the last attempt is left out of it.
 func TestTurnsRepeatTheBlock(t *testing.T) {
 	bad := act{fails: before}
 	late := act{intact: errFaked}
@@ -231,7 +234,8 @@ func TestTurnsCatchLateStatements(t *testing.T) {
 	})
 }
 
-// A round in which an agent missed a start is left out of all targets' figures, together; too many are the phase's reason.
+// A round in which an agent missed a start is left out of all targets' figures, together; too many are the
+// phase's reason.
 func TestTurnsLeaveRoundsOut(t *testing.T) {
 	for rounds, trials := range map[int][]string{
 		1: {"1 fastapi", "1 flask"},
@@ -267,8 +271,8 @@ func TestTurnsLeaveRoundsOut(t *testing.T) {
 	}
 }
 
-// A target that cannot be held still takes turns all the same, unless it works while it is not its turn: then it is named, and all
-// are measured one after another from there on.
+// A target that cannot be held still takes turns all the same, unless it works while it is not its turn:
+// then it is named, and all are measured one after another from there on.
 func TestTurnsOfTheRestless(t *testing.T) {
 	for busy, trials := range map[float64][]string{
 		0.01: {"1 fastapi", "1 fastapi", "1 flask", "1 flask"},
@@ -292,7 +296,8 @@ func TestTurnsOfTheRestless(t *testing.T) {
 	}
 }
 
-// Targets that do not fit into memory together, by what they took in the pilot, are measured one after another.
+// Targets that do not fit into memory together, by what they took in the pilot, are measured one after
+// another.
 func TestTurnsNeedMemory(t *testing.T) {
 	for pss, fits := range map[int64]bool{4e9: true, 5e9: false} {
 		synctest.Test(t, func(t *testing.T) {
@@ -327,7 +332,8 @@ func TestRecipesThatDoNotFreeze(t *testing.T) {
 	}
 }
 
-// A stall extends a target's slice, and it has the fewer of them: each target is on for as long as the phase says.
+// A stall extends a target's slice, and it has the fewer of them: each target is on for as long as the
+// phase says.
 func TestTurnsExtended(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
@@ -424,8 +430,8 @@ func TestTurnsResume(t *testing.T) {
 	})
 }
 
-// Interrupted while the last target of a block stops, when the others are written already: the block is measured again as a
-// whole, so that what is compared was measured together.
+// Interrupted while the last target of a block stops, when the others are written already: the block is
+// measured again as a whole, so that what is compared was measured together.
 func TestTurnsResumeAWholeBlock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
@@ -472,8 +478,8 @@ func openRecord(t *testing.T, dir string) *record.Reader {
 	return r
 }
 
-// Where turns cannot be had that is said before the first block, and the connections of the database are those of one
-// target or of all.
+// Where turns cannot be had that is said before the first block, and the connections of the database are
+// those of one target or of all.
 func TestTurnsOrNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()

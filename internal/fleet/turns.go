@@ -21,8 +21,8 @@ type Turns struct {
 	phases []*phase // one per task
 }
 
-// Turns readies the tasks, which differ in their targets. It calls sink from the goroutine of Slice and End for
-// every window accepted. Where it returns no error the caller ends it.
+// Turns readies the tasks, which differ in their targets. It calls sink from the goroutine of Slice and
+// End for every window accepted. Where it returns no error the caller ends it.
 func (f *Fleet) Turns(ctx context.Context, tasks []Task, sink func(task int, s Snapshot)) (*Turns, error) {
 	f.busy.Lock()
 	t := &Turns{fleet: f}
@@ -57,8 +57,9 @@ func (t *Turns) broken() bool {
 // Slice is one target's turn, in the phase's own time; see load.Slice.
 type Slice struct {
 	Begin, Length, RunIn time.Duration
-	// Stall, when above 0: the slice goes on, with its arrivals, while a request has been in flight or an arrival has waited for
-	// so long, at most for the phase's time-out: so a stall is met by all that a phase at a stretch would have sent into it.
+	// Stall, when above 0: the slice goes on, with its arrivals, while a request has been in flight or an
+	// arrival has waited for so long, at most for the phase's time-out: so a stall is met by all that a phase
+	// at a stretch would have sent into it.
 	Stall time.Duration
 }
 
@@ -81,12 +82,15 @@ func (t *Turns) Slice(ctx context.Context, task int, s Slice) (Sliced, error) {
 	if p.report.Start.IsZero() {
 		p.report.Start = at
 	}
-	p.deadline, p.overdue, p.late = at.Add(s.Length+p.task.Phase.Timeout+finishWithin), "it did not finish a slice", 0
+	p.deadline, p.overdue = at.Add(s.Length+p.task.Phase.Timeout+finishWithin), "it did not finish a slice"
+	p.late = 0
 	p.until, p.most = s.Begin+s.Length, s.Begin+s.Length+p.task.Phase.Timeout
 	for _, m := range p.order {
 		m.sliced = false
 	}
-	p.tell(message{Slice: &slice{Run: p.number, At: at.UnixNano(), Begin: s.Begin, Length: s.Length, RunIn: s.RunIn, Stall: s.Stall}})
+	p.tell(message{Slice: &slice{
+		Run: p.number, At: at.UnixNano(), Begin: s.Begin, Length: s.Length, RunIn: s.RunIn, Stall: s.Stall,
+	}})
 	p.loop(ctx, p.allSliced)
 	out := Sliced{Late: p.late, Length: p.until - s.Begin}
 	if t.broken() {

@@ -24,8 +24,8 @@ func turnTasks(servers ...*witness) []Task {
 	return out
 }
 
-// The load of two agents goes from one server to another and back: each request is sent to the one whose turn it is, the books
-// of each are exact, and a phase at a stretch can follow.
+// The load of two agents goes from one server to another and back: each request is sent to the one whose
+// turn it is, the books of each are exact, and a phase at a stretch can follow.
 func TestTurns(t *testing.T) {
 	t.Parallel()
 	servers := []*witness{newWitness(t), newWitness(t)}
@@ -140,8 +140,8 @@ func TestTurnsEndEarly(t *testing.T) {
 	}
 }
 
-// A stall that one agent meets extends the slice of both, so that the arrivals of both go on into it; a slice without one
-// is not extended.
+// A stall that one agent meets extends the slice of both, so that the arrivals of both go on into it; a
+// slice without one is not extended.
 func TestTurnsMeetAStall(t *testing.T) {
 	t.Parallel()
 	server := newWitness(t)

@@ -63,7 +63,8 @@ func (s *httpSlices) Run(ctx context.Context, slice Slice, emit func(stats.Windo
 	return nil
 }
 
-// again makes everything ready for a slice: connections that have nothing else to wait for start one after another.
+// again makes everything ready for a slice: connections that have nothing else to wait for start one after
+// another.
 func (r *run) again(s Slice) {
 	r.start = monotonic(s.Start).Add(-s.Begin)
 	r.begin = int64(s.Begin)

@@ -67,8 +67,8 @@ func (b *book) extend(end time.Duration) {
 	counted.Length = end - counted.Begin
 }
 
-// over ends the slice and returns its windows: the one aside, where it holds anything, and the counted one. last unloads
-// the histograms whatever their age.
+// over ends the slice and returns its windows: the one aside, where it holds anything, and the counted
+// one. last unloads the histograms whatever their age.
 func (b *book) over(now int64, last bool) []stats.Window {
 	b.turnTo(now)
 	b.settle()

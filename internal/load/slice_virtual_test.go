@@ -12,7 +12,8 @@ import (
 	"bakeoff/internal/stats"
 )
 
-// queueing is a server in memory with so many places, each of which takes as long for a request as it is given.
+// queueing is a server in memory with so many places, each of which takes as long for a request as it is
+// given.
 func queueing(places int, takes func() time.Duration) *virtual {
 	free := make(chan struct{}, places)
 	return &virtual{handle: func(int) {
@@ -63,8 +64,8 @@ func inTurns(t *testing.T, phase Phase, length, runIn time.Duration, servers ...
 	return sums
 }
 
-// What slices say of a server is the truth: 32 connections keep 8 places busy, so that the throughput is 8 by the
-// service time, and of two servers the ratio of theirs.
+// What slices say of a server is the truth: 32 connections keep 8 places busy, so that the throughput is 8
+// by the service time, and of two servers the ratio of theirs.
 func TestSlicesSayTheTruth(t *testing.T) {
 	const ms = time.Millisecond
 	rounds := 21 // histograms are handed on every fourth or second slice, and after the last
@@ -115,7 +116,8 @@ func TestSlicesSayTheTruth(t *testing.T) {
 	}
 }
 
-// extending runs one slice to which time is added while a request is stuck, as an agent and its controller do.
+// extending runs one slice to which time is added while a request is stuck, as an agent and its controller
+// do.
 func extending(t *testing.T, s Slices, slice Slice, stall time.Duration, emit func(stats.Window)) (end time.Duration) {
 	t.Helper()
 	const ahead, step = 10 * ms, 50 * ms
@@ -144,8 +146,8 @@ func extending(t *testing.T, s Slices, slice Slice, stall time.Duration, emit fu
 	return end
 }
 
-// A stall in one slice is met by all arrivals that a phase at a stretch would have sent into it: the same requests wait
-// equally long, and not only those of the rest of the slice.
+// A stall in one slice is met by all arrivals that a phase at a stretch would have sent into it: the same
+// requests wait equally long, and not only those of the rest of the slice.
 func TestSlicesMeetAStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		phase := Phase{Model: Open, Connections: 500, Rate: 200, Duration: 10 * time.Second, Timeout: 10 * time.Second}

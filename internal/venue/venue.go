@@ -39,8 +39,8 @@ type Venue interface {
 	// Deploy starts a target and returns once it is ready and can be reached. What was
 	// started is in the deployed target also when it returns an error; the caller stops it.
 	Deploy(ctx context.Context, d Deployment) (Deployed, error)
-	// Yardstick begins to time a fixed piece of work on every core, through a file of that name, until its process
-	// is stopped. The source has no process where the venue has no yardstick.
+	// Yardstick begins to time a fixed piece of work on every core, through a file of that name, until its
+	// process is stopped. The source has no process where the venue has no yardstick.
 	Yardstick(ctx context.Context, file string) (collect.Source, error)
 	// Clock is the CPU time that the processes have used so far.
 	Clock(pids []int) time.Duration
@@ -55,7 +55,8 @@ type Host interface {
 	Name() string
 	// Machine is what figures depend on; its fingerprint tells two venues apart.
 	Machine() record.Machine
-	// Hidden tells that other processes may use the machines that samples cannot see: those outside a container.
+	// Hidden tells that other processes may use the machines that samples cannot see: those outside a
+	// container.
 	Hidden() bool
 	// Room is how many bytes may still be written where dir is, or would be made; -1: not known.
 	Room(dir string) int64
@@ -63,8 +64,8 @@ type Host interface {
 	Lost() error
 	// Others names the other runs that have shared the venue with this one so far.
 	Others() []string
-	// Temporary makes a folder for work without a run directory ("verify", "data", "load"). It is known as ours while
-	// this process lives, so that others do not sweep it away. remove removes it.
+	// Temporary makes a folder for work without a run directory ("verify", "data", "load"). It is known as
+	// ours while this process lives, so that others do not sweep it away. remove removes it.
 	Temporary(use string) (dir string, remove func() error, err error)
 }
 
