@@ -42,6 +42,7 @@ type world struct {
 	at       map[string]int   // deployments so far
 	up       string           // the target that was deployed last and runs
 	notes    []string         // what happened, in order
+	luck     []record.Luck    // of each deployment
 	events   []record.Progress
 	tasks    []fleet.Task
 	healed   int
@@ -248,6 +249,7 @@ func between(from, until time.Duration, share float64) func(time.Duration) time.
 func (w *world) Deploy(_ context.Context, d venue.Deployment) (venue.Deployed, error) {
 	name := d.Target.Name
 	w.at[name]++
+	w.luck = append(w.luck, d.Luck)
 	w.note("start %s", name)
 	time.Sleep(3 * time.Second)
 	w.up = name

@@ -24,6 +24,7 @@ type replicated struct {
 	stage   *recipes
 	entrant *entrant
 	nonce   string
+	luck    record.Luck
 	at      venue.Deployed
 	learned contract.Result           // of the check before the load
 	open    int                       // database connections after the start
@@ -31,13 +32,13 @@ type replicated struct {
 }
 
 // deploy has the venue start the target, and counts the database connections it has opened by then.
-func (s *recipes) deploy(ctx context.Context, name, logDir string) (deployment, error) {
-	d := &replicated{stage: s, entrant: s.entrantOf(name), nonce: newNonce()}
+func (s *recipes) deploy(ctx context.Context, name, logDir string, luck record.Luck) (deployment, error) {
+	d := &replicated{stage: s, entrant: s.entrantOf(name), nonce: newNonce(), luck: luck}
 	held, countErr := s.db.ConnectionCount(ctx)
 	var err error
 	d.at, err = s.o.Venue.Deploy(ctx, venue.Deployment{
 		Target: d.entrant.plan, Prepared: d.entrant.prepared, Deployment: d.entrant.Deployment,
-		Balancer: s.o.Plan.Balancer, InFlight: s.o.Plan.InFlight(), Nonce: d.nonce, Database: s.db.Access(), LogDir: logDir,
+		Balancer: s.o.Plan.Balancer, InFlight: s.o.Plan.InFlight(), Nonce: d.nonce, Database: s.db.Access(), Luck: luck, LogDir: logDir,
 	})
 	if err := errors.Join(err, countErr); err != nil {
 		return d, err
@@ -95,6 +96,7 @@ func (d *replicated) names() map[string]string {
 
 // describe fills in what was started.
 func (d *replicated) describe(rec *record.Trial) {
+	rec.Luck = &d.luck
 	rec.Nonce, rec.Replicas, rec.Commands = d.nonce, d.at.Replicas(), d.at.Commands()
 	rec.Declared = d.declared()
 }

@@ -138,7 +138,7 @@ func (s *servers) describe(rec *record.Run) {
 
 func (s *servers) look(context.Context) error { return nil }
 
-func (s *servers) deploy(_ context.Context, name, _ string) (deployment, error) {
+func (s *servers) deploy(_ context.Context, name, _ string, _ record.Luck) (deployment, error) {
 	for _, one := range s.all {
 		if one.plan.Name == name {
 			return one, nil

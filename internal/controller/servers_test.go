@@ -65,7 +65,7 @@ func TestServersAreLookedUp(t *testing.T) {
 			if err != nil {
 				return
 			}
-			d, err := s.deploy(t.Context(), "a", "")
+			d, err := s.deploy(t.Context(), "a", "", record.Luck{})
 			if err != nil {
 				t.Fatal(err)
 			}

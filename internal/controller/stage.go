@@ -38,7 +38,7 @@ type stage interface {
 	look(ctx context.Context) error
 	// deploy readies one target for a trial. What was started is in the deployment
 	// also when it returns an error; the caller stops it.
-	deploy(ctx context.Context, name, logDir string) (deployment, error)
+	deploy(ctx context.Context, name, logDir string, luck record.Luck) (deployment, error)
 	// sources are the process trees that outlive trials; gauges may be nil.
 	sources() []collect.Source
 	gauges() collect.Status

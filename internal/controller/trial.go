@@ -117,7 +117,9 @@ func (t *trial) body(ctx context.Context) error {
 func (t *trial) deploy(ctx context.Context) error {
 	err := t.own("start", "starting", func() error {
 		var err error
-		t.d, err = t.run.stage.deploy(ctx, t.rec.Target, t.writer.LogDir())
+		var luck record.Luck
+		luck.Padding, luck.Order = t.run.o.Plan.Luck(plan.Trial{Block: t.rec.Block, Target: t.rec.Target}, t.rec.Attempt)
+		t.d, err = t.run.stage.deploy(ctx, t.rec.Target, t.writer.LogDir(), luck)
 		return err
 	})
 	if t.d != nil {

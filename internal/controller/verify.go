@@ -84,7 +84,7 @@ func (o *Options) verify(ctx context.Context, s stage, t plan.Target, dir string
 	if s.owns() {
 		o.tell(record.Progress{Target: t.Name, Text: "starting"})
 	}
-	d, err := s.deploy(ctx, t.Name, dir)
+	d, err := s.deploy(ctx, t.Name, dir, record.Luck{})
 	defer func() { err = errors.Join(err, d.stop(ctx)) }()
 	if err != nil {
 		v.Error = err.Error()

@@ -36,6 +36,7 @@ const (
 	drawPilot  = 0 << 32 // the pilot's order
 	drawLabels = 1 << 32 // which target is which in the design, plus the number of the design
 	drawRows   = 2 << 32 // in which order its rows come, plus the number of the square
+	drawLuck   = 3 << 32 // of starts, plus block, target and attempt
 )
 
 // blockOrder is the order of the targets 0 to k-1 in a block; block 0 is the pilot.
@@ -65,6 +66,23 @@ func blockOrder(k int, seed uint64, block int) []int {
 func (p *Plan) Round(block, phase, round int) []int {
 	g := splitmix.Source{State: p.Seed ^ uint64(block)<<20 ^ uint64(phase)}
 	return blockOrder(len(p.Targets), g.Next(), round)
+}
+
+// mostPadding is the size of a page of memory: an environment that is longer by it has the stack where it would be without.
+const mostPadding = 4096
+
+// Luck is what a fresh start of a target would leave to chance, drawn for each attempt at a trial: by how many bytes the environment of its
+// replicas is longer, and in which order those are started, as numbers from 1.
+func (p *Plan) Luck(t Trial, attempt int) (padding int, order []int) {
+	i := slices.IndexFunc(p.Targets, func(other Target) bool { return other.Name == t.Target })
+	start := splitmix.Source{State: p.Seed}
+	g := splitmix.Source{State: start.Next() ^ (drawLuck + uint64(t.Block)<<16 + uint64(i)<<4 + uint64(attempt))}
+	padding = int(g.Below(mostPadding))
+	order = shuffled(p.Deployed(p.Targets[i]).Replicas, g.Next(), drawLuck)
+	for at := range order {
+		order[at]++
+	}
+	return padding, order
 }
 
 // zigzag is 0, 1, k-1, 2, k-2 and so on: with an even k its steps are all different, modulo k.

@@ -206,6 +206,7 @@ type Trial struct {
 	Started  time.Time  `json:"started"`
 	Ended    time.Time  `json:"ended"`
 	Nonce    string     `json:"nonce,omitempty"`
+	Luck     *Luck      `json:"luck,omitempty"` // nil where nothing is started
 	Replicas []Replica  `json:"replicas"`
 	Declared *Declared  `json:"declared,omitempty"` // of a target that was deployed
 	Phases   []Phase    `json:"phases"`
@@ -226,6 +227,13 @@ type Declared struct {
 
 // TargetConnections is the name of a value of the database's samples: the connections that targets have open.
 const TargetConnections = "target_connections"
+
+// Luck is what a fresh start would leave to chance, drawn from the plan's seed for each attempt at a trial: so that it varies
+// from block to block for every target, and is no advantage of one.
+type Luck struct {
+	Padding int   `json:"padding"` // bytes by which the environment of the replicas is longer, which moves their stacks
+	Order   []int `json:"order"`   // in which the replicas, numbered from 1, were started and stand before the balancer
+}
 
 // Step is a stretch of a trial's wall time.
 type Step struct {

@@ -43,6 +43,7 @@ type Launch struct {
 	AccessLog bool
 	Settings  map[string]string // of the plan, over the recipe's environment
 	Database  database.Access
+	Padding   int    // bytes by which the environment is longer
 	LogDir    string // the log is LogDir/<Name>.log
 }
 
@@ -104,6 +105,9 @@ func (r *Replica) newSpec() platform.Spec {
 	for name, value := range l.contractEnv() {
 		env[name] = value
 	}
+	if l.Padding > 0 {
+		env[paddingName] = strings.Repeat("0", l.Padding)
+	}
 	pairs := make([]string, 0, len(env))
 	for name, value := range env {
 		pairs = append(pairs, name+"="+value)
@@ -130,6 +134,9 @@ func (l Launch) contractEnv() map[string]string {
 		"BAKEOFF_NONCE": l.Nonce, "BAKEOFF_ACCESS_LOG": accessLog,
 	}
 }
+
+// paddingName is the variable that makes the environment longer; it holds zeros.
+const paddingName = "BAKEOFF_PADDING"
 
 // passwordName is the variable that holds the secret.
 const passwordName = "DATABASE_PASSWORD"
@@ -331,6 +338,10 @@ func (r *Replica) Command() string {
 		name, value, _ := strings.Cut(pair, "=")
 		if name == passwordName {
 			words = append(words, name+`="$(cat `+shell.Word(r.launch.Database.PasswordFile)+`)"`)
+			continue
+		}
+		if name == paddingName {
+			words = append(words, fmt.Sprintf(`%s="$(printf %%0%dd 0)"`, name, len(value)))
 			continue
 		}
 		words = append(words, name+"="+shell.Word(value))

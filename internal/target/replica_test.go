@@ -233,6 +233,7 @@ func TestCommandCanBePasted(t *testing.T) {
 	if err := os.WriteFile(l.Database.PasswordFile, []byte("canary"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	l.Padding = 3000
 	r := start(t, l)
 	line := r.Command()
 	if strings.Contains(line, "canary") {
@@ -251,7 +252,7 @@ func TestCommandCanBePasted(t *testing.T) {
 	got := strings.Split(strings.TrimSpace(string(out)), "\n")
 	for _, want := range []string{
 		"DATABASE_PASSWORD=canary", "BAKEOFF_NONCE=it's $HOME", "BAKEOFF_ACCESS_LOG=1", "LOGGING=1", "COUNT=1", "FAKE=exits",
-		"WORKERS=1", "DATABASE_POOL=8", "DATABASE_SOCKET=",
+		"WORKERS=1", "DATABASE_POOL=8", "DATABASE_SOCKET=", "BAKEOFF_PADDING=" + strings.Repeat("0", 3000),
 	} {
 		if !slices.Contains(got, want) {
 			t.Errorf("%s is not in the environment %q", want, got)

@@ -105,6 +105,7 @@ type Deployment struct {
 	InFlight int    // the most requests at a time
 	Nonce    string // that every replica answers with
 	Database database.Access
+	Luck     record.Luck // an empty order is that of the numbers
 	LogDir   string
 }
 

@@ -41,8 +41,8 @@ type deployed struct {
 func (v *Venue) Deploy(ctx context.Context, d venue.Deployment) (venue.Deployed, error) {
 	out := &deployed{platform: v.Platform}
 	began := time.Now()
-	for i := range d.Replicas {
-		r, err := v.start(ctx, d, i)
+	for _, number := range order(d) {
+		r, err := v.start(ctx, d, number-1)
 		if err != nil {
 			return out, err
 		}
@@ -54,6 +54,15 @@ func (v *Venue) Deploy(ctx context.Context, d venue.Deployment) (venue.Deployed,
 	return out, v.balance(ctx, d, out)
 }
 
+// order is that in which the replicas are started, as numbers from 1.
+func order(d venue.Deployment) []int {
+	out := slices.Clone(d.Luck.Order)
+	for i := len(out); i < d.Replicas; i++ {
+		out = append(out, i+1)
+	}
+	return out
+}
+
 func (v *Venue) start(ctx context.Context, d venue.Deployment, index int) (*target.Replica, error) {
 	port, err := v.port(ctx, d, index)
 	if err != nil {
@@ -62,7 +71,7 @@ func (v *Venue) start(ctx context.Context, d venue.Deployment, index int) (*targ
 	return target.Start(ctx, target.Launch{
 		Prepared: d.Prepared, Platform: v.Platform, Name: d.Target.Name + "-" + strconv.Itoa(index+1), Port: port,
 		Nonce: d.Nonce, Workers: d.Workers, Pool: d.Pool, AccessLog: d.AccessLog,
-		Settings: d.Target.Settings, Database: d.Database, LogDir: d.LogDir,
+		Settings: d.Target.Settings, Database: d.Database, Padding: d.Luck.Padding, LogDir: d.LogDir,
 	})
 }
 

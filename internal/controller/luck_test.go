@@ -1,0 +1,38 @@
+package controller
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+
+	"bakeoff/internal/record"
+)
+
+// What a fresh start leaves to chance is drawn for each trial, used, and in its record; a trial that is repeated draws again.
+func TestLuckIsRecorded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.script["flask"] = []act{{fails: before}}
+		dir, _ := conducted(t, w.options(t, "blocks: 2\ndeployment: {replicas: 3}\n"+twoTargets+closedOnly))
+		r, err := record.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		paddings := map[int]bool{}
+		for _, state := range r.Trials() {
+			trial, err := state.Trial()
+			if err != nil {
+				t.Fatal(err)
+			}
+			used := slices.ContainsFunc(w.luck, func(l record.Luck) bool { return trial.Luck != nil && l.Padding == trial.Luck.Padding && slices.Equal(l.Order, trial.Luck.Order) })
+			if !used || len(trial.Luck.Order) != 3 {
+				t.Errorf("%s in block %d: %+v is recorded, %+v were used", trial.Target, trial.Block, trial.Luck, w.luck)
+				continue
+			}
+			paddings[trial.Luck.Padding] = true
+		}
+		if len(w.luck) != 5 || len(paddings) != 5 {
+			t.Errorf("%d starts, %d different paddings, want 5: %+v", len(w.luck), len(paddings), w.luck)
+		}
+	})
+}
