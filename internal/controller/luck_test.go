@@ -24,7 +24,9 @@ func TestLuckIsRecorded(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			used := slices.ContainsFunc(w.luck, func(l record.Luck) bool { return trial.Luck != nil && l.Padding == trial.Luck.Padding && slices.Equal(l.Order, trial.Luck.Order) })
+			used := slices.ContainsFunc(w.luck, func(l record.Luck) bool {
+				return trial.Luck != nil && l.Padding == trial.Luck.Padding && slices.Equal(l.Order, trial.Luck.Order)
+			})
 			if !used || len(trial.Luck.Order) != 3 {
 				t.Errorf("%s in block %d: %+v is recorded, %+v were used", trial.Target, trial.Block, trial.Luck, w.luck)
 				continue
