@@ -149,7 +149,7 @@ func TestMovedAsideIsNoDamage(t *testing.T) {
 	check(t, err)
 	check(t, writeTrial(w, left[0], 1, TrialAborted))
 	check(t, w.Close())
-	w, left, err = Resume(dir, smallDigest, began)
+	w, _, err = Resume(dir, smallDigest, began)
 	check(t, err)
 	defer w.Close()
 	if p := mustOpen(t, dir).Problems(); len(p) > 0 {

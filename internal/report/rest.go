@@ -59,7 +59,8 @@ func speeds(s *figures.Summary) []section {
 	}
 	return []section{{title: "Speed of this machine", tables: []show.Table{t}, paras: []string{
 		"In " + show.Plural(s.Speed.Trials, "trial") + " " + speedInWords(s.Speed) + ". The yardstick is a fixed piece of work, done four times a second on every core and timed by the CPU " +
-			"clock of its thread: where it takes longer while the run's own share of the machine is the same, others use what the cores share. It corrects nothing and refuses nothing."}}}
+			"clock of its thread: where it takes longer while the run's own share of the machine is the same, others use what the cores share. It corrects nothing and refuses nothing.",
+	}}}
 }
 
 // accused shows what the agents had and lacked where they were the limit, or their machine was disturbed.
