@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -533,6 +534,33 @@ func TestBusy(t *testing.T) {
 		t.Fatal(err)
 	}
 	openWith(t, local.Options{StateDir: dir, Lock: lock}) // free as soon as Close returns
+}
+
+// TestAStrangerOnTheLock lets somebody sit on the lock's socket who accepts and says nothing: runs go
+// on, and still one at a time, also when the stranger leaves.
+func TestAStrangerOnTheLock(t *testing.T) {
+	lock := newLock()
+	silent, err := net.Listen("unix", "@"+lock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	first := openWith(t, local.Options{Lock: lock, Label: "first"})
+	busy := func(when string) {
+		t.Helper()
+		if _, err := local.Open(t.Context(), withSelf(t, local.Options{StateDir: t.TempDir(), Lock: lock})); !errors.Is(err, local.ErrBusy) || !strings.Contains(err.Error(), "first") {
+			t.Errorf("a second run %s: %v", when, err)
+		}
+	}
+	busy("beside a stranger")
+	if err := silent.Close(); err != nil {
+		t.Fatal(err)
+	}
+	busy("after the stranger has left")
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	openWith(t, local.Options{Lock: lock})
 }
 
 func TestShare(t *testing.T) {

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A machineLock is the abstract socket that only one guard can listen on. To
@@ -37,8 +39,80 @@ const (
 	maxLockTalk = 64 << 10
 )
 
-// takeLock listens, or says who does. A guard that is ending its processes is waited for.
+// lockNames is how many names the lock has: a later one counts where strangers, processes that are no guard
+// and do not answer, sit on those before it.
+const lockNames = 8
+
+// takeLock takes the first name that no stranger holds, having looked that no guard holds another one.
 func takeLock(name string, self Holder, share bool, onOther func(Holder)) (*machineLock, error) {
+	var strangers []error
+	for i := range lockNames {
+		l, err := takeName(lockName(name, i), self, share, onOther)
+		var stranger *strangerError
+		if errors.As(err, &stranger) {
+			strangers = append(strangers, err)
+			continue
+		}
+		if err != nil || share {
+			return l, err
+		}
+		if holder, held := guardOf(name, i); held {
+			l.release()
+			return nil, &BusyError{Holder: holder}
+		}
+		return l, nil
+	}
+	return nil, fmt.Errorf("local: lock of the machine: %w", errors.Join(strangers...))
+}
+
+func lockName(name string, i int) string {
+	if i == 0 {
+		return name
+	}
+	return fmt.Sprintf("%s-%d", name, i+1)
+}
+
+// guardOf is a guard that holds another name than number i.
+func guardOf(name string, i int) (Holder, bool) {
+	for other := range lockNames {
+		if other == i {
+			continue
+		}
+		if holders, err := introduce(lockName(name, other), introduction{}); err == nil && holders[0].Controller.alive() {
+			return holders[0], true
+		}
+	}
+	return Holder{}, false
+}
+
+// A strangerError is a process on the lock's socket that is no guard and does not answer as one.
+type strangerError struct{ what string }
+
+func (e *strangerError) Error() string { return e.what + " holds the lock's socket and is no bakeoff" }
+
+// stranger says who listens on a name, unless it is a guard.
+func stranger(name string) *strangerError {
+	conn, err := net.DialTimeout("unix", "@"+name, lockTalk)
+	if err != nil {
+		return nil
+	}
+	defer conn.Close()
+	raw, err := conn.(*net.UnixConn).SyscallConn()
+	if err != nil {
+		return nil
+	}
+	var peer *unix.Ucred
+	if err := raw.Control(func(fd uintptr) { peer, _ = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); err != nil || peer == nil {
+		return nil
+	}
+	if peer.Pid > 0 && isGuard(int(peer.Pid)) {
+		return nil
+	}
+	return &strangerError{describe(int(peer.Pid), peer.Uid)}
+}
+
+// takeName listens, or says who does. A guard that is ending its processes is waited for.
+func takeName(name string, self Holder, share bool, onOther func(Holder)) (*machineLock, error) {
 	l := &machineLock{name: name, self: self, onOther: onOther, stop: make(chan struct{})}
 	deadline := time.Now().Add(dyingWait)
 	for {
@@ -50,6 +124,11 @@ func takeLock(name string, self Holder, share bool, onOther func(Holder)) (*mach
 			return nil, fmt.Errorf("local: lock of the machine: %w", err)
 		}
 		others, err := introduce(name, introduction{share, self})
+		if err != nil {
+			if s := stranger(name); s != nil {
+				return nil, s
+			}
+		}
 		switch {
 		case err == nil && share:
 			for _, o := range others {
