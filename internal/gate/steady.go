@@ -47,9 +47,10 @@ type Levels struct {
 // NewLevels begins the levels of a phase.
 func NewLevels(p record.Phase) *Levels { return &Levels{phase: p} }
 
-// Add adds a window of an agent. One that does not lie wholly within the sending time says nothing of the level.
+// Add adds a window of an agent. One that does not lie wholly within the sending time says nothing of the level,
+// nor does what is aside of a slice.
 func (l *Levels) Add(w stats.Window) {
-	if w.Length <= 0 || w.End() > sending(l.phase) {
+	if w.Length <= 0 || w.End() > sending(l.phase) || w.Aside {
 		return
 	}
 	one := point{begin: w.Begin, answers: w.Books.OK, seconds: w.Length.Seconds()}

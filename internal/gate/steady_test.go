@@ -206,3 +206,24 @@ func TestTrends(t *testing.T) {
 		t.Errorf("%s\nwant %s", got, want)
 	}
 }
+
+// What is aside of a slice is no level: the run-ins, in which the connections only start, would hide a step
+// behind their own noise.
+func TestStepInSlices(t *testing.T) {
+	const ms = time.Millisecond
+	p := NewPhase(record.Phase{Name: "closed", Model: "closed", DurationS: 4})
+	for slice := range 16 {
+		begin, n := time.Duration(slice)*250*ms, int64(200)
+		if slice >= 8 {
+			n = 300
+		}
+		p.Load(1, stats.Window{Begin: begin, Length: 50 * ms, Aside: true, Books: stats.Books{Planned: 10, Sent: 10, OK: 10}})
+		p.Load(1, stats.Window{Begin: begin + 50*ms, Length: 200 * ms, Books: stats.Books{Planned: n, Sent: n, OK: n}})
+	}
+	if levels := p.levels.logs(); len(levels) != 16 {
+		t.Errorf("%d levels of 16 slices", len(levels))
+	}
+	if found := p.steady(); len(found) != 1 || found[0].Code != record.CodeNotSteady {
+		t.Errorf("a step by half: %+v", found)
+	}
+}
