@@ -44,7 +44,7 @@ func newRoot(env Env) *cobra.Command {
 behind a balancer, checks their answers, loads them from several agents, watches
 every tier, tears all of it down, and says what was measured.
 
-exit status: 0 done; 1 failed (not as it should be); 2 wrong usage or plan;
+exit status: 0 done; 1 failed (not as it should be); 2 wrong usage or plan; 3 a requirement is missed;
 4 finished, but a target lacks enough valid trials; 5 a prerequisite is missing;
 130 interrupted`,
 		SilenceErrors: true, SilenceUsage: true,
