@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"fmt"
 	"strings"
 	"syscall"
 	"testing"
@@ -85,5 +86,43 @@ func TestTurnsCutShort(t *testing.T) {
 			<-e.done
 			e.nothingLeft(5 * time.Second)
 		})
+	}
+}
+
+// TestLongTurns lets eight targets of the shipped kinds take turns: their servers and pools stand pauses of seven
+// slices, so that no connection is opened again in a measured phase and every answer is right.
+func TestLongTurns(t *testing.T) {
+	if !long() {
+		t.Skip("SKIPPED: BAKEOFF_LONG is not set")
+	}
+	const django = "{name: %s, recipe: django, settings: {DATABASE_BOUND: semaphore}}"
+	var targets []string
+	for i, recipe := range []string{"flask", "fastapi", "django", "flask", "fastapi", "django", "flask", "fastapi"} {
+		text, name := "{name: %s, recipe: "+recipe+"}", fmt.Sprintf("%s-%d", recipe, i)
+		if recipe == "django" {
+			text = django
+		}
+		targets = append(targets, fmt.Sprintf(text, name))
+	}
+	s := newScene(t)
+	s.write("p.yaml", planText(strings.Join(targets, ", "), 1, "warmup: 1s", "turns: 250ms"))
+	s.run(0, "run", "p.yaml")
+	for _, state := range s.open().Trials() {
+		trial, err := state.Trial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var opened int64
+		for l, err := range state.Loads() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if l.Phase > 0 {
+				opened += l.Opened
+			}
+		}
+		if trial.Status != record.Valid || opened > 4 {
+			t.Errorf("%s: %s, %+v, %d connections opened for 4", trial.Target, trial.Status, trial.Reasons, opened)
+		}
 	}
 }
