@@ -14,10 +14,10 @@ import (
 func attachCommand(env Env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "attach RUN",
-		Short: "show what a run under way is doing, and its report at the end",
-		Long: `attach follows a run directory, from another terminal or after the one of the run was
-lost: it shows what "bakeoff run" shows, from the beginning, and prints the report when
-the run has ended. Ctrl-C ends attach and leaves the run alone.
+		Short: "follow a run that is in progress, and print its report at the end",
+		Long: `attach follows a run directory from another terminal, or after the terminal of the run was
+lost. It shows what "bakeoff run" shows, from the beginning, and prints the report when
+the run has ended. Ctrl-C ends attach and does not touch the run.
 
 exit status: 0 the run is complete; 1 it was aborted, or its controller is gone;
 130 interrupted`,
@@ -42,7 +42,7 @@ func attach(ctx context.Context, env Env, dir string) error {
 	case record.Aborted:
 		err = errors.Join(err, fmt.Errorf("the run was aborted: %s", run.Reason))
 	case record.Incomplete:
-		err = errors.Join(err, fmt.Errorf("the run has not ended but nobody carries it out any more (go on with it: bakeoff run --resume %s)", dir))
+		err = errors.Join(err, fmt.Errorf("the run has not ended, but its controller is gone (resume it: bakeoff run --resume %s)", dir))
 	}
 	return err
 }

@@ -45,7 +45,7 @@ func carryOut(t *testing.T, w *record.Writer, screen *progress) {
 // attach shows, from the beginning, what the run showed, clock included, and ends as the run does.
 func TestAttachShowsWhatTheRunShows(t *testing.T) {
 	for status, want := range map[string]string{
-		record.Complete: "", record.Aborted: "the run was aborted: no reason", record.Incomplete: "nobody carries it out any more",
+		record.Complete: "", record.Aborted: "the run was aborted: no reason", record.Incomplete: "its controller is gone",
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var direct, followed, out bytes.Buffer

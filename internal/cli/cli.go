@@ -39,12 +39,12 @@ func Main(ctx context.Context, env Env) int {
 func newRoot(env Env) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "bakeoff",
-		Short: "run bake-offs of web frameworks, honestly",
+		Short: "compare web frameworks under load, with honest statistics",
 		Long: `bakeoff starts a database with a million rows, starts each framework in replicas
 behind a balancer, checks their answers, loads them from several agents, watches
-every tier, tears all of it down, and says what was measured.
+every tier, stops all of it, and reports what was measured.
 
-exit status: 0 done; 1 failed (not as it should be); 2 wrong usage or plan; 3 a requirement is missed;
+exit status: 0 done; 1 failed (or a check failed); 2 wrong usage or plan; 3 a requirement was missed;
 4 finished, but a target lacks enough valid trials; 5 a prerequisite is missing;
 130 interrupted`,
 		SilenceErrors: true, SilenceUsage: true,
@@ -152,7 +152,7 @@ func readPlan(env Env, path string) (name string, data []byte, err error) {
 	return path, data, err
 }
 
-func carriedHint(env Env) string { return "carried plans: " + strings.Join(carriedPlans(env), ", ") }
+func carriedHint(env Env) string { return "built-in plans: " + strings.Join(carriedPlans(env), ", ") }
 
 // carriedPlans are the names of the plans inside the program, sorted.
 func carriedPlans(env Env) []string {

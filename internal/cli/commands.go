@@ -26,14 +26,16 @@ func checkCommand(env Env) *cobra.Command {
 	var pilot bool
 	cmd := &cobra.Command{
 		Use:   "check PLAN",
-		Short: "say all that can be known about a plan before it runs",
-		Long: `check reads a plan and says what is wrong with it: unknown or wrong fields, a
-connection budget that does not hold, unfair differences between targets, hosts
-that load may not go to, and what this machine lacks. For a good plan it prints what will happen and how long it will take.
+		Short: "check a plan: mistakes, connection budget, fairness, duration",
+		Long: `check reads a plan and reports what is wrong with it: unknown or wrong fields, more
+connections than the database allows, unfair differences between targets, hosts that
+load must not go to, and what is missing on this machine. For a correct plan it prints
+what will happen and how long it will take.
 
-With --pilot it runs 4 short blocks of the primary phase, without a run directory, and prints how much the ratios of the targets
-spread, and for 6 to 20 blocks how likely they are to show a target that is 5 % better, or two that are equivalent, and how long
-each takes. The number of blocks is then yours to fix in the plan, before the run.`,
+With --pilot it also runs 4 short blocks of the primary phase, without a run directory. It
+prints how much the ratios of the targets vary and, for 6 to 20 blocks, how long they take
+and how likely they are to show a target that is 5 % better, or two that are equivalent.
+Choose the number of blocks from that, and write it into the plan before the run.`,
 		Args: exactly(1, "one plan"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkPlan(cmd.Context(), env, f.short, args[0]); err != nil || !pilot {
@@ -43,9 +45,9 @@ each takes. The number of blocks is then yours to fix in the plan, before the ru
 			return pilotPlan(cmd.Context(), env, f, args[0])
 		},
 	}
-	cmd.Flags().BoolVar(&f.short, "short", false, "check the short form of the plan")
+	cmd.Flags().BoolVar(&f.short, "short", false, "check the plan as run --short would run it")
 	cmd.Flags().BoolVar(&pilot, "pilot", false, "run a few short blocks to find out how many are needed")
-	cmd.Flags().BoolVar(&f.share, "share-machine", false, "with --pilot: run although another run is under way here; both are marked")
+	cmd.Flags().BoolVar(&f.share, "share-machine", false, "with --pilot: run even if another run is in progress on this machine; both are marked")
 	return cmd
 }
 
@@ -71,7 +73,7 @@ func checkPlan(ctx context.Context, env Env, short bool, path string) error {
 	for _, line := range outline {
 		fmt.Fprintln(env.Stdout, line)
 	}
-	fmt.Fprintf(env.Stdout, "expected duration: about %v, of which %v measured\n",
+	fmt.Fprintf(env.Stdout, "expected duration: about %v (%v of it measured)\n",
 		p.Expected(o.Overhead()).Round(time.Second), p.Measured())
 	return nil
 }
@@ -81,16 +83,16 @@ func verifyCommand(env Env) *cobra.Command {
 	var asJSON, long bool
 	cmd := &cobra.Command{
 		Use:   "verify PLAN | verify FOLDER",
-		Short: "start each target, check the whole contract, stop",
-		Long: `verify starts each target of the plan in turn, checks every line of the contract
-against it, with statements counted at the database, and stops it. No load is sent.
-A target that is a running server is asked a few times on several connections:
-does it give the answer that the plan expects?
-FOLDER is one target's: its recipe is checked as it stands, on 20,000 rows, without a plan.
+		Short: "start each target, check the whole contract, stop it",
+		Long: `verify starts the targets of the plan one after another, checks every line of the
+contract, counts the statements at the database, and stops the target. It sends no load.
+A target that is a running server gets a few requests on several connections; they must
+be answered as the plan expects. FOLDER is the folder of one target: its recipe is
+checked as it is, on 20,000 rows, without a plan.
 
-What a recipe declares (database connections, protocol, keep-alive, access log) is shown
-against what was seen. An idle connection must still be open after the declared keep-alive
-or 5 s, whichever is shorter; with --long after the whole of it.
+The result compares what a recipe declares (database connections, protocol, keep-alive,
+access log) with what was measured. An idle connection must still be open after the
+declared keep-alive or 5 s, whichever is shorter; with --long, after the full keep-alive.
 
 exit status: 0 every target keeps the contract; 1 one does not; 2 wrong plan;
 5 a prerequisite is missing; 130 interrupted`,
@@ -101,8 +103,8 @@ exit status: 0 every target keeps the contract; 1 one does not; 2 wrong plan;
 		},
 	}
 	cmd.Flags().BoolVar(&f.short, "short", false, "20,000 rows, 1 worker")
-	cmd.Flags().BoolVar(&long, "long", false, "wait for the whole of the declared keep-alive")
-	cmd.Flags().BoolVar(&f.share, "share-machine", false, "verify although a run is under way here")
+	cmd.Flags().BoolVar(&long, "long", false, "wait for the full declared keep-alive")
+	cmd.Flags().BoolVar(&f.share, "share-machine", false, "verify even if a run is in progress on this machine")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per target")
 	return cmd
 }
@@ -214,10 +216,10 @@ func schemaCommand(env Env) *cobra.Command {
 func cleanCommand(env Env) *cobra.Command {
 	var cached bool
 	cmd := &cobra.Command{
-		Use: "clean", Short: "end what killed runs left behind", Args: noArgs,
+		Use: "clean", Short: "end the processes and remove the folders that killed runs left behind", Args: noArgs,
 		Long: `clean ends the processes of runs that were killed together with their guard, and
 removes their temporary folders. With --cache it also removes prepared targets that no run
-uses, and filled tables; the next run makes them again.`,
+uses, and filled tables; the next run prepares them again.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cache, err := cacheDir(env)
 			if err != nil {
@@ -229,7 +231,7 @@ uses, and filled tables; the next run makes them again.`,
 			return cleanCache(env.Stdout, cache)
 		},
 	}
-	cmd.Flags().BoolVar(&cached, "cache", false, "remove prepared targets and filled tables, too")
+	cmd.Flags().BoolVar(&cached, "cache", false, "also remove prepared targets and filled tables")
 	return cmd
 }
 

@@ -17,7 +17,7 @@ import (
 
 func dataCommand(env Env) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "data", Short: "the rows of a plan alone: generate, load, digest",
+		Use: "data", Short: "the rows of a plan: generate, load, digest",
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(dataGenerate(env), dataDigest(env), dataLoad(env))
@@ -82,7 +82,7 @@ func dataDigest(env Env) *cobra.Command {
 func dataLoad(env Env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "load PLAN",
-		Short: "fill the plan's database: the external one, or the cache of private ones",
+		Short: "fill the database of the plan: the external one, or the cache of private ones",
 		Args:  exactly(1, "one plan"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return loadData(cmd.Context(), env, args[0])

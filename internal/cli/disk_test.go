@@ -41,7 +41,7 @@ func TestDiskFull(t *testing.T) {
 		filler := fill(t, disk)
 		needed := show.Megabytes(float64(record.Needs(record.Extent{Trials: 20, Seconds: 2, Agents: 2, Replicas: 1, Workers: 2})))
 		e := s.run(1, "run", "--out", disk, "p.yaml")
-		wantAll(t, "stderr", e.stderr.String(), disk+" has 0 MB free, the run needs about "+needed+" more", "bakeoff: hint: make room there, or name a folder on another disk with --out")
+		wantAll(t, "stderr", e.stderr.String(), disk+" has 0 MB free, the run needs about "+needed+" more", "bakeoff: hint: free some space there, or name a folder on another disk with --out")
 		if err := os.Remove(filler); err != nil {
 			t.Fatal(err)
 		}
@@ -57,7 +57,7 @@ func TestDiskFull(t *testing.T) {
 		e.wantStatus(1, time.Minute)
 		e.nothingLeft(0)
 		s.noFiles()
-		wantAll(t, "stderr", e.stderr.String(), "no space left on device", "the run needs about", "bakeoff: hint: make room there, then go on with: bakeoff run --resume "+disk)
+		wantAll(t, "stderr", e.stderr.String(), "no space left on device", "the run needs about", "bakeoff: hint: free some space there, then resume with: bakeoff run --resume "+disk)
 		if got := strings.Count(e.stderr.String(), "no space left on device"); got != 1 {
 			t.Errorf("the same said %d times:\n%s", got, e.stderr)
 		}

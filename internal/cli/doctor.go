@@ -17,9 +17,9 @@ func doctorCommand(env Env) *cobra.Command {
 	var packagesOnly bool
 	cmd := &cobra.Command{
 		Use:   "doctor [PLAN...]",
-		Short: "say what is missing on this machine, and the line that installs it",
-		Long: `doctor looks for everything that plans need: a database server, a balancer, and
-what each target's recipe asks for. Without a PLAN it looks at the demo plan. It installs nothing.
+		Short: "show what is missing on this machine, and the command that installs it",
+		Long: `doctor looks for everything that a plan needs: a database server, a balancer, and
+the tools that the recipes of its targets need. The default PLAN is demo. It installs nothing.
 
 exit status: 0 nothing is missing; 5 something is`,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -121,7 +121,7 @@ func withSignals(parent context.Context, stderr io.Writer) (context.Context, fun
 			if count == 1 {
 				os.Exit(exitInterrupted)
 			}
-			fmt.Fprintln(stderr, "bakeoff: interrupted, ending cleanly (once more leaves at once)")
+			fmt.Fprintln(stderr, "bakeoff: interrupted, ending cleanly (interrupt again to leave at once)")
 			cancel(controller.ErrInterrupted)
 		}
 	}()

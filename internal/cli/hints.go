@@ -19,11 +19,11 @@ func hintOf(err error) string {
 	case errors.As(err, &hinted):
 		return hinted.hint
 	case errors.As(err, &busy):
-		return "wait for it, or run beside it with --share-machine, which marks both"
+		return "wait for it, or run at the same time with --share-machine, which marks both"
 	case errors.As(err, &disk) && disk.Begun:
-		return "make room there, then go on with: bakeoff run --resume " + disk.Dir
+		return "free some space there, then resume with: bakeoff run --resume " + disk.Dir
 	case errors.As(err, &disk):
-		return "make room there, or name a folder on another disk with --out"
+		return "free some space there, or name a folder on another disk with --out"
 	}
 	return ""
 }

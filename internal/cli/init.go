@@ -17,7 +17,7 @@ import (
 
 func initCommand(env Env) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "init", Short: "begin a target or a plan of your own",
+		Use: "init", Short: "create a target or a plan of your own",
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(initTarget(env), initPlan(env))
@@ -28,13 +28,13 @@ func initTarget(env Env) *cobra.Command {
 	var from string
 	cmd := &cobra.Command{
 		Use:   "target NAME",
-		Short: "write a folder that keeps the contract, to be changed into another target",
-		Long: `init target writes the folder NAME in the working folder: a copy of a carried target,
+		Short: "create a target: a folder that keeps the contract, for you to change",
+		Long: `init target creates the folder NAME in the working folder: a copy of a built-in target,
 which passes verify as it is. NAME may be a path; its last part is the target's name.`,
 		Args: exactly(1, "one name"),
 		RunE: func(_ *cobra.Command, args []string) error { return beginTarget(env, args[0], from) },
 	}
-	cmd.Flags().StringVar(&from, "from", "flask", "the carried target to begin with")
+	cmd.Flags().StringVar(&from, "from", "flask", "the built-in target to copy")
 	return cmd
 }
 
@@ -66,13 +66,13 @@ func initPlan(env Env) *cobra.Command {
 	var from string
 	cmd := &cobra.Command{
 		Use:   "plan NAME",
-		Short: "write a plan to be changed",
-		Long: `init plan writes NAME.yaml in the working folder: a copy of a carried plan. NAME may be
+		Short: "create a plan for you to change",
+		Long: `init plan creates NAME.yaml in the working folder: a copy of a built-in plan. NAME may be
 a path; its last part is the plan's name.`,
 		Args: exactly(1, "one name"),
 		RunE: func(_ *cobra.Command, args []string) error { return beginPlan(env, trimYAML(args[0]), from) },
 	}
-	cmd.Flags().StringVar(&from, "from", "demo", "the carried plan to begin with")
+	cmd.Flags().StringVar(&from, "from", "demo", "the built-in plan to copy")
 	return cmd
 }
 
@@ -82,7 +82,7 @@ var nameLine = regexp.MustCompile(`(?m)^name:.*$`)
 func beginPlan(env Env, path, from string) error {
 	given, err := fs.ReadFile(env.Assets, "plans/"+trimYAML(from)+".yaml")
 	if err != nil {
-		return misused(carriedHint(env), "--from: no plan %q is carried", from)
+		return misused(carriedHint(env), "--from: there is no built-in plan %q", from)
 	}
 	file := path + ".yaml"
 	data := nameLine.ReplaceAllLiteral(given, []byte("name: "+filepath.Base(path)))

@@ -44,7 +44,7 @@ func TestInterrupt(t *testing.T) {
 			if got := finished(t, r); got[record.Valid] < m.finished || got[record.Valid] > m.finished+1 {
 				t.Errorf("finished trials: %v, want %d valid", got, m.finished)
 			}
-			wantAll(t, "stderr", e.stderr.String(), "bakeoff: interrupted, ending cleanly (once more leaves at once)", "bakeoff: error: interrupted\n")
+			wantAll(t, "stderr", e.stderr.String(), "bakeoff: interrupted, ending cleanly (interrupt again to leave at once)", "bakeoff: error: interrupted\n")
 			if got := strings.Count(e.stderr.String(), "bakeoff: error"); got != 1 {
 				t.Errorf("%d errors:\n%s", got, e.stderr)
 			}

@@ -26,7 +26,7 @@ func loadCommand(env Env) *cobra.Command {
 	f := loadFlags{lookup: net.DefaultResolver}
 	cmd := &cobra.Command{
 		Use:     "load URL...",
-		Short:   "put load on a server and say what it did: the engine alone",
+		Short:   "load a server and report how it answered: the load engine alone",
 		Long:    loadHelp,
 		Example: loadExamples,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -48,60 +48,62 @@ func loadCommand(env Env) *cobra.Command {
 	return cmd
 }
 
-const loadHelp = `load sends requests to one or more URLs, books every one of them, and prints how
-many were answered, how fast, and whether the figures may be believed.
+const loadHelp = `load sends requests to one or more URLs, counts every one of them, and prints how
+many were answered, how fast, and whether the figures can be trusted.
 
-With --rate it follows a schedule (open model): a request whose time has come
-waits for a free connection with its clock running, so that a server that stalls
-cannot hide it. The response time runs from the time the schedule asked for, the
-service time from the actual send, both to the last byte. A request still unsent
-one --timeout after its time is dropped, and counted.
+With --rate the requests follow a schedule (open model). A request that is due waits
+for a free connection while its clock runs, so a stall of the server cannot stay hidden.
+The response time starts when the request was due, the service time when it was actually
+sent; both end with the last byte. A request that is still unsent one --timeout after it
+was due is dropped and counted.
 
-Without --rate each of --connections sends when its last answer came (closed
-model). Such a client waits while the server stalls: its times say nothing about
-the latency that users would see.
+Without --rate each of the --connections sends its next request when its last answer has
+arrived (closed model). Such a client waits while the server stalls, so its times do not
+show the latency that users would see.
 
-A URL is asked for as it was typed: only bytes that no request may hold are
-percent-encoded, and the first line of the result says what was sent. Of several URLs
-each is asked as often as any other; those of one server share connections. {key} stands for a key of
---keys, in URLs percent-encoded, in headers and in the body as it is; which request takes which key depends on --seed alone. A name is
-looked up once and that address is dialled for the whole measurement; --all-addresses
-takes every one. --unix and --connect-to lead elsewhere and leave the request as it is.
+A URL is sent as it was typed: only bytes that a request must not contain are
+percent-encoded, and the first line of the result shows what was sent. Several URLs are
+requested equally often; URLs of one server share connections. {key} is replaced by a key
+of --keys, percent-encoded in URLs, as it is in headers and in the body; which request gets
+which key depends only on --seed. A name is looked up once, and the whole measurement uses
+that address; --all-addresses uses every address. --unix and --connect-to connect elsewhere
+and leave the request as it is.
 
-Each class of failures comes with one example in words; values of headers and queries
-are masked in it.
+The result has one example of each class of failures. Values of headers and queries are
+masked in it.
 
-An answer is ok when its status is one of --expect-status (2xx; a redirect is
-not followed, and is bad unless expected), bad otherwise. A request without a
-whole answer within --timeout is a timeout; one that failed in any other way is
-an error, counted by its class. planned = sent + dropped and sent = ok + bad +
-timeout + error hold exactly. late: taken up more than 1 ms after its time, which
-is this program's fault; queued: it had to wait for a free connection, which is
-the server's doing. Rates are per second of sending. The warm-up is outside all of this.
+An answer is ok when its status is in --expect-status (default 2xx; redirects are not
+followed, and are bad unless expected), and bad otherwise. A request without a whole
+answer within --timeout is a timeout. A request that failed in any other way is an error,
+counted by class. planned = sent + dropped and sent = ok + bad + timeout + error hold
+exactly. late: sent more than 1 ms after it was due, which is this program's fault;
+queued: it had to wait for a free connection, which is the server's fault. Rates are per
+second of sending. The warm-up is not part of any figure.
 
-Answers, time-outs and drops are in the distributions, the latter two as "longer
-than"; errors are not. A percentile is given when 100 samples lie beyond it, else
-"-" (null) with the samples it needs; one that falls among time-outs is a lower
-bound, marked ">" (named in "censored"). The same marks hold for mean, min and max. The
-files of --hlog and --hgrm know no such marks: time-outs and drops stand at their bound.
+Answers, time-outs and drops are in the distributions, time-outs and drops as "longer
+than"; errors are not. A percentile is printed when 100 samples lie beyond it; otherwise
+"-" (null) is printed with the number of samples it needs. A percentile that lies among
+time-outs is a lower bound, marked ">" (listed in "censored"). The same marks apply to
+mean, min and max. The files of --hlog and --hgrm have no such marks: time-outs and drops
+are counted at their bound.
 
-The measurement is invalid when an agent was itself the limit: more than 1 % of
-its requests lost for want of ports, descriptors or time, or, with --rate, a p99
-of its lateness above 1 ms and a tenth of the service time's p99. The reason names
-the cause: what was lacking, with its limit, or what kept the agent: that it was
-stopped, held back by a CPU quota, without a core, busy all the time, and when.
+The measurement is invalid when an agent was itself the limit: it lost more than 1 % of
+its requests because it had no ports, descriptors or time left, or, with --rate, the p99
+of its lateness is above 1 ms and above a tenth of the service time's p99. The reason
+names the cause and the time: what ran out and its limit, or that the agent was stopped,
+held back by a CPU quota, without a core, or busy all the time.
 
-Load goes to this machine only, unless --allow-host names the host: also in
-private networks. Link-local, metadata, multicast and broadcast addresses are
-always refused.
+Load goes to this machine only, unless --allow-host names another host; this holds in
+private networks too. Link-local, metadata, multicast and broadcast addresses are always
+refused.
 
---require holds a figure against a bound: p50, p99.9 and so on, mean, min or max of the
-response time (closed model: of the service time; "service p99" names one), errors (all
-that was planned and not answered as expected), ok, bad, timeouts, dropped, late or queued,
-as a count or in %, rate or goodput. A figure that too few samples allow is missed.
+--require compares a figure with a bound: p50, p99.9 and so on, mean, min or max of the
+response time (closed model: of the service time; "service p99" selects it), errors (every
+planned request that was not answered as expected), ok, bad, timeouts, dropped, late or
+queued, as a count or in %, rate or goodput. A figure with too few samples counts as missed.
 
-exit status: 0 measured, whatever the server answered; 1 failed; 2 wrong usage; 3 valid, and a
-requirement is missed; 4 invalid; 130 interrupted (once: what was measured so far is printed; twice: at once)`
+exit status: 0 measured, whatever the server answered; 1 failed; 2 wrong usage; 3 valid, but a
+requirement was missed; 4 invalid; 130 interrupted (once: prints what was measured so far; twice: ends at once)`
 
 const loadExamples = `  # 1,000 requests a second for 30 s, after 5 s of warm-up
   bakeoff load --rate 1000 --duration 30s --warmup 5s http://127.0.0.1:8080/ping

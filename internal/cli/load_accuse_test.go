@@ -90,8 +90,8 @@ var kinds = []kind{
 			pause([]int{b.nginx.Process.Pid}, 300*time.Millisecond)
 		}
 		return b.measure(t, []string{"prlimit", "--nofile=64"}, stall, "--connections", strconv.Itoa(100*b.agents))
-	}, `[0-9,]+ of [0-9,]+ requests lost for want of descriptors \(limit 64, 6\d open\)`},
-	{"ports", ports, `[0-9,]+ of [0-9,]+ requests lost for want of local ports \(2 of range 40000 to 40001; [0-2] held, `},
+	}, `[0-9,]+ of [0-9,]+ requests lost because no descriptors were left \(limit 64, 6\d open\)`},
+	{"ports", ports, `[0-9,]+ of [0-9,]+ requests lost because no local ports were left \(2 of range 40000 to 40001; [0-2] held, `},
 }
 
 // quota gives the program half of the CPU time that it used undisturbed.

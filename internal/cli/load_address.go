@@ -9,7 +9,7 @@ import (
 	"bakeoff/internal/endpoint"
 )
 
-const urlHint = "a URL is such as http://127.0.0.1:8080/path?query, and {key} in it takes keys of --keys"
+const urlHint = "example: http://127.0.0.1:8080/path?query; {key} in it is replaced by keys of --keys"
 
 // aimAt checks a URL and finds where its connections are made to.
 func aimAt(ctx context.Context, r consent.Resolver, raw string, route endpoint.Route) ([]endpoint.Endpoint, error) {
@@ -42,7 +42,7 @@ func (f *loadFlags) route() (endpoint.Route, error) {
 		return r, nil
 	}
 	if r.All || len(r.To) > 0 {
-		return r, misused("leave --connect-to and --all-addresses out", "--unix leads all connections to one socket")
+		return r, misused("leave --connect-to and --all-addresses out", "--unix connects everything to one socket")
 	}
 	path, err := filepath.Abs(f.unix)
 	if err == nil {
@@ -59,7 +59,7 @@ func (f *loadFlags) route() (endpoint.Route, error) {
 // be given, or always.
 func refused(host string, err error, allowed []string) error {
 	if consent.Host(host, append(allowed[:len(allowed):len(allowed)], host)) == nil && consent.Host(host, allowed) != nil {
-		return misused("add --allow-host "+host+" if the server is yours to load", "%s is not on this machine: nothing is sent there unasked", host)
+		return misused("add --allow-host "+host+" if you may load that server", "refusing to send load to %s: it is not this machine", host)
 	}
 	return misused("no flag changes this", "%s: %w", host, err)
 }

@@ -39,7 +39,7 @@ func startAgents(ctx context.Context, env Env, count int) (*loadAgents, error) {
 		return nil, err
 	}
 	for _, other := range p.Others() {
-		fmt.Fprintf(env.Stderr, "bakeoff: warning: run %s (process %d) is under way on this machine: the two disturb each other\n", other.Run, other.Controller.PID)
+		fmt.Fprintf(env.Stderr, "bakeoff: warning: run %s (process %d) is in progress on this machine: the two disturb each other\n", other.Run, other.Controller.PID)
 	}
 	dir, forget, err := scratch.New("load")
 	if err != nil {

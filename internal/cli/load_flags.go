@@ -66,35 +66,35 @@ func (f *loadFlags) register(s *pflag.FlagSet) {
 	s.Float64Var(&f.rate, "rate", 0, "send `R` requests per second, by a schedule (open model)")
 	s.StringVar(&f.ramp, "ramp", "", "`FROM:TO:DURATION`: a rate that changes linearly, and stays at TO")
 	s.StringVar(&f.arrivals, "arrivals", load.Constant, "`gaps` of the schedule: constant or poisson")
-	s.IntVarP(&f.connections, "connections", "c", 0, "connections in all; with a schedule the greatest number in use (default 64, with a schedule 256)")
-	s.DurationVarP(&f.duration, "duration", "d", 10*time.Second, "how long to send; with --ramp the ramp's own by default")
-	s.Int64VarP(&f.requests, "requests", "n", 0, "send so many requests and no more; then --duration only bounds how long that may take (by default nothing does)")
-	s.DurationVar(&f.warmup, "warmup", 0, "send for so long before, without measuring")
-	s.DurationVar(&f.timeout, "timeout", 10*time.Second, "for one answer, from the send")
+	s.IntVarP(&f.connections, "connections", "c", 0, "connections in total; with a schedule, the largest number in use (default 64, with a schedule 256)")
+	s.DurationVarP(&f.duration, "duration", "d", 10*time.Second, "how long to send; with --ramp the default is the length of the ramp")
+	s.Int64VarP(&f.requests, "requests", "n", 0, "number of requests to send; --duration then only limits how long that may take (default: no limit)")
+	s.DurationVar(&f.warmup, "warmup", 0, "how long to send before the measurement")
+	s.DurationVar(&f.timeout, "timeout", 10*time.Second, "longest wait for an answer, from the send")
 	s.IntVar(&f.agents, "agents", 1, "processes that share the load")
 	s.StringVarP(&f.method, "method", "X", "", "request `method` (default GET, with --body POST)")
-	s.StringArrayVarP(&f.headers, "header", "H", nil, "`K:V`, a request header, sent as it stands; repeatable")
+	s.StringArrayVarP(&f.headers, "header", "H", nil, "`K:V`, a request header, sent as it is; repeatable")
 	s.StringVar(&f.body, "body", "", "request body: `TEXT`, @FILE, or @- for standard input; at most 64 MiB")
 	s.StringVar(&f.keys, "keys", "", "`file` of keys, one a line, for {key} in URLs, where they are percent-encoded, and in --header and --body; - is standard input")
 	s.StringVar(&f.expect, "expect-status", "2xx", "`statuses` of an ok answer, such as 2xx,304")
 	s.Int64Var(&f.maxBody, "max-body", 0, "`bytes` of an answer's body; a longer one is an error; 0: no limit")
 	s.BoolVar(&f.reconnect, "reconnect", false, "a connection per request instead of keep-alive")
 	s.BoolVar(&f.http2, "http2", false, "speak HTTP/2, one request at a time on each connection; engine http")
-	s.DurationVar(&f.rampUp, "ramp-up", 0, "closed model: start the connections one after the other within this time")
+	s.DurationVar(&f.rampUp, "ramp-up", 0, "closed model: start the connections one after another within this time")
 	s.DurationVar(&f.think, "think", 0, "closed model: pause after an answer")
-	s.BoolVar(&f.tls.Insecure, "insecure", false, "https: any certificate of the server will do")
+	s.BoolVar(&f.tls.Insecure, "insecure", false, "https: accept any certificate of the server")
 	s.StringVar(&f.tls.CAFile, "cacert", "", "https: `file` of authorities to trust, in PEM, instead of the system's")
 	s.StringVar(&f.tls.CertFile, "cert", "", "https: `file` of the certificate to show, in PEM; with --key")
 	s.StringVar(&f.tls.KeyFile, "key", "", "https: `file` of its key")
-	s.StringVar(&f.tls.ServerName, "server-name", "", "https: `name` to ask for and to verify, instead of the host's (of --header Host, or the URL)")
-	s.StringArrayVar(&f.allow, "allow-host", nil, "a `host` beside this machine that load may go to; repeatable")
-	s.StringVar(&f.unix, "unix", "", "connect to the socket at this `path`; the URL only says what is asked for")
+	s.StringVar(&f.tls.ServerName, "server-name", "", "https: server `name` to request and verify, instead of the host in --header Host or the URL")
+	s.StringArrayVar(&f.allow, "allow-host", nil, "another `host` that load may go to, in addition to this machine; repeatable")
+	s.StringVar(&f.unix, "unix", "", "connect to the socket at this `path`; the URL only selects what is requested")
 	s.StringArrayVar(&f.connectTo, "connect-to", nil, "`HOST:PORT:ADDR:PORT`: connect to ADDR:PORT instead of HOST:PORT; repeatable")
-	s.BoolVar(&f.allAddresses, "all-addresses", false, "spread over all addresses of a name, each counted apart, instead of using one")
-	s.StringVar(&f.engine, "engine", "", "load `engine`: "+strings.Join(engineNames(), " or ")+" (by default the first that speaks the URLs' scheme)")
+	s.BoolVar(&f.allAddresses, "all-addresses", false, "spread the load over all addresses of a name, each counted separately, instead of using one")
+	s.StringVar(&f.engine, "engine", "", "load `engine`: "+strings.Join(engineNames(), " or ")+" (default: the first one that supports the URLs' scheme)")
 	s.Uint64Var(&f.seed, "seed", 1, "of arrivals and keys")
 	s.BoolVar(&f.json, "json", false, "print JSON")
-	s.StringArrayVar(&f.require, "require", nil, "`WHAT`, such as 'p99 < 50ms' or 'errors < 0.1%'; exit status 3 where it is missed; repeatable")
+	s.StringArrayVar(&f.require, "require", nil, "`WHAT`, such as 'p99 < 50ms' or 'errors < 0.1%'; exit status 3 when it is missed; repeatable")
 	s.StringVar(&f.hlog, "hlog", "", "write the times of each second to this `file`, as an HdrHistogram log")
 	s.StringVar(&f.hgrm, "hgrm", "", "write the response time's distribution to this `file`, as HdrHistogram's percentile table")
 	s.StringVar(&f.windows, "window-json", "", "write everything to this `file`, one JSON line per agent and second")
@@ -162,7 +162,7 @@ func (f *loadFlags) phase() (load.Phase, error) {
 	}
 	switch {
 	case rated && ramped:
-		return p, misused("--ramp holds the rates itself: leave --rate out", "--rate and --ramp exclude each other")
+		return p, misused("--ramp sets the rates itself: leave --rate out", "--rate and --ramp exclude each other")
 	case rated && !(f.rate >= leastRate && f.rate <= maxRate):
 		return p, misused("such as --rate 1000", "--rate %v is not from %v to %.0f", f.rate, leastRate, maxRate)
 	case rated:
@@ -191,9 +191,9 @@ func (f *loadFlags) checkPhase(p load.Phase) error {
 	case p.Timeout <= 0 || p.Timeout > longestTimeout:
 		return misused("such as --timeout 5s", "--timeout %v is not above 0 and at most %v", p.Timeout, longestTimeout)
 	case f.warmup < 0 || p.Ramp < 0 || p.Think < 0:
-		return misused("a time is such as 500ms, 30s or 2m", "--warmup, --ramp-up and --think must not be negative")
+		return misused("examples of a time: 500ms, 30s, 2m", "--warmup, --ramp-up and --think must not be negative")
 	case max(p.Duration, f.warmup, p.Ramp, p.Think) > maxTime:
-		return misused("a time is such as 500ms, 30s or 2m", "--duration, --warmup, --ramp-up and --think are at most %v", maxTime)
+		return misused("examples of a time: 500ms, 30s, 2m", "--duration, --warmup, --ramp-up and --think are at most %v", maxTime)
 	case f.given("requests") && p.Requests < 1:
 		return misused("such as -n 10000", "--requests %d is below 1", p.Requests)
 	case f.maxBody < 0:
@@ -219,13 +219,13 @@ func (f *loadFlags) setRamp(p *load.Phase) error {
 	for i := range rates {
 		r, err := strconv.ParseFloat(parts[i], 64)
 		if err != nil || !(r >= 0 && r <= maxRate) {
-			return misused(hint, "--ramp %q: %q is no rate", f.ramp, parts[i])
+			return misused(hint, "--ramp %q: %q is not a rate", f.ramp, parts[i])
 		}
 		rates[i] = r
 	}
 	within, err := time.ParseDuration(parts[2])
 	if err != nil || within <= 0 || within > maxTime {
-		return misused(hint, "--ramp %q: %q is no time above 0 and at most %v", f.ramp, parts[2], maxTime)
+		return misused(hint, "--ramp %q: %q is not a time above 0 and at most %v", f.ramp, parts[2], maxTime)
 	}
 	if max(rates[0], rates[1]) < leastRate {
 		return misused(hint, "--ramp %q asks for nothing: neither rate is at least %v", f.ramp, leastRate)
@@ -239,10 +239,10 @@ func (f *loadFlags) setRamp(p *load.Phase) error {
 
 func (f *loadFlags) checkAgents(p load.Phase) error {
 	if f.agents < 1 || f.agents > maxAgents {
-		return misused("one agent a core is plenty", "--agents %d is not from 1 to %d", f.agents, maxAgents)
+		return misused("one agent per core is enough", "--agents %d is not from 1 to %d", f.agents, maxAgents)
 	}
 	if each := (p.Connections + f.agents - 1) / f.agents; p.Model == load.Closed && each > connectionsLimit() {
-		return misused("fewer --connections, more --agents, or a higher limit: ulimit -n", "%d connections of a process are more than the %d for which its descriptors suffice", each, connectionsLimit())
+		return misused("fewer --connections, more --agents, or a higher limit: ulimit -n", "%d connections of a process are too many: its descriptors allow %d", each, connectionsLimit())
 	}
 	if f.agents > p.Connections {
 		return misused("fewer --agents, or more --connections", "%d agents cannot share %d connections", f.agents, p.Connections)
@@ -269,7 +269,7 @@ func (f *loadFlags) warmupOf(p load.Phase) (load.Phase, error) {
 	if len(p.Profile) > 0 {
 		p.Rate, p.Profile = p.Profile[0].Rate, nil
 		if p.Duration > 0 && p.Rate == 0 {
-			return p, misused("begin the ramp above 0, or leave --warmup out", "--warmup sends at the rate the ramp begins with, and that is 0")
+			return p, misused("start the ramp above 0, or leave --warmup out", "--warmup sends at the first rate of the ramp, which is 0")
 		}
 	}
 	return p, nil
@@ -283,7 +283,7 @@ func (f *loadFlags) aims(ctx context.Context, env Env, j *measure.Job, urls []st
 	}
 	spec := endpoint.Spec{Seed: f.seed, Status: f.expect}
 	if len(urls) > maxURLs {
-		return misused("several measurements, one after the other", "%d URLs are more than %d", len(urls), maxURLs)
+		return misused("run several measurements, one after another", "%d URLs are more than %d", len(urls), maxURLs)
 	}
 	for _, raw := range urls {
 		found, err := aimAt(ctx, f.lookup, raw, route)
@@ -326,7 +326,7 @@ func named(a endpoint.Endpoint, host string) (string, error) {
 	scheme, _, _ := strings.Cut(a.Base, "://")
 	base := scheme + "://" + host
 	if u, err := url.Parse(base); err != nil || u.Host != host || u.Hostname() == "" {
-		return "", misused("such as --header 'Host: www.example.org'", "--header Host: %q is no host", host)
+		return "", misused("such as --header 'Host: www.example.org'", "--header Host: %q is not a host", host)
 	}
 	return base, nil
 }
@@ -360,9 +360,9 @@ func (f *loadFlags) workload(env Env, j *measure.Job, spec endpoint.Spec) error 
 	filledBody := bytes.Contains(j.Task.Body, []byte("{key}"))
 	switch {
 	case wanted && f.keys == "":
-		return misused("--keys FILE, one key a line", "a URL holds {key}, and there are no keys")
+		return misused("--keys FILE, one key a line", "a URL contains {key}, but there are no keys")
 	case !wanted && f.keys != "" && !filledHeader && !filledBody:
-		return misused("such as 'http://127.0.0.1:8080/demo?name={key}'", "--keys is given, and no URL, header or body holds {key}")
+		return misused("such as 'http://127.0.0.1:8080/demo?name={key}'", "--keys is given, but no URL, header or body contains {key}")
 	}
 	spec.Filled = f.keys != "" && (filledHeader || filledBody)
 	if err := endpoint.CheckStatus(f.expect); err != nil {

@@ -53,14 +53,14 @@ func (f *loadFlags) header(t *fleet.Task) error {
 		switch http.CanonicalHeaderKey(name) {
 		case "Host":
 			if f.host != "" {
-				return misused("one Host is what HTTP/1.1 knows", "--header Host is given twice")
+				return misused("HTTP/1.1 allows one Host", "--header Host is given twice")
 			}
 			f.host = field.Value
 			continue
 		case "Connection":
-			return misused("--reconnect opens a connection for each request, and says Connection: close", "--header %q: connections belong to the engine", h)
+			return misused("--reconnect opens a connection for each request, and says Connection: close", "--header %q: the engine manages connections", h)
 		case "Content-Length", "Transfer-Encoding":
-			return misused("--body says how long it is", "--header %q: lengths belong to the engine", h)
+			return misused("the length is that of --body", "--header %q: the engine sets lengths", h)
 		}
 		if err := field.Check(); err != nil {
 			return misused(headerHint, "--header %q: %w", h, errors.Unwrap(err))

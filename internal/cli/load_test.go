@@ -324,7 +324,7 @@ func TestLoadErrors(t *testing.T) {
 		t.Errorf("refusals: %+v", r.loadJSON)
 	}
 	text := s.run(0, "load", "--connections", "4", "--duration", "300ms", refusing.URL).stdout.String()
-	wantAll(t, "text", text, "failures, and whose they are", "the server's", "the connection was refused")
+	wantAll(t, "text", text, "failures, and whose fault they are", "the server's", "the connection was refused")
 }
 
 func TestLoadStatus(t *testing.T) {
@@ -460,7 +460,7 @@ func TestLoadInvalid(t *testing.T) {
 		t.Errorf("64 connections with 40 descriptors: %s", out)
 	}
 	r := readLoad(t, string(stdout))
-	if *r.Valid || r.Errors["descriptors"] == 0 || !strings.Contains(r.Reasons[0], "lost for want of descriptors") {
+	if *r.Valid || r.Errors["descriptors"] == 0 || !strings.Contains(r.Reasons[0], "lost because no descriptors were left") {
 		t.Errorf("result: %+v", r)
 	}
 	wantAll(t, "stderr", stderr.String(), "bakeoff: error: the measurement is invalid: generator-limited: ")

@@ -37,7 +37,7 @@ func TestMissing(t *testing.T) {
 		{[]string{"run", "flask.yaml"}, []string{"missing on this machine: ", "apt-get install -y --no-install-recommends "}},
 		{[]string{"verify", "flask.yaml"}, []string{"apt-get install -y --no-install-recommends "}},
 		{[]string{"data", "load", "go.yaml"}, []string{"the database server /nowhere/mysqld"}},
-		{[]string{"check", "go.yaml"}, []string{"missing on this machine: the database server /nowhere/mysqld: ", "is no program"}},
+		{[]string{"check", "go.yaml"}, []string{"missing on this machine: the database server /nowhere/mysqld: ", "is not a program"}},
 	} {
 		cmd := exec.Command(self, c.args...)
 		cmd.Dir = dir

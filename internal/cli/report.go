@@ -28,14 +28,14 @@ func reportCommand(env Env) *cobra.Command {
 	var f reportFlags
 	cmd := &cobra.Command{
 		Use:   "report RUN",
-		Short: "print what a run may claim on one screen; with --full everything, also as Markdown, a picture or JSON",
+		Short: "print the result of a run on one screen; --full prints everything, also as Markdown, SVG or JSON",
 		Args:  exactly(1, "one run directory"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if f.json {
 				f.format = "json"
 			}
 			if f.full && f.format != "text" {
-				return usageError{fmt.Errorf("--full is for text: %s is always everything", f.format)}
+				return usageError{fmt.Errorf("--full is for text: %s always has everything", f.format)}
 			}
 			reader, err := record.Open(args[0])
 			if err != nil {

@@ -37,12 +37,11 @@ func runCommand(env Env) *cobra.Command {
 	var f runFlags
 	cmd := &cobra.Command{
 		Use:   "run PLAN | run --resume RUN [PLAN]",
-		Short: "execute a plan and report what was measured",
-		Long: `run executes a plan: it prepares the targets, starts and fills a database, takes
-every trial through fresh start, check, warm-up, measurement, check and stop, and
-prints a report. PLAN is a file, or the name of a plan the program carries. Of a
-plan whose targets are running servers nothing is started: they are checked and loaded
-as they are.
+		Short: "run a plan and report what was measured",
+		Long: `run prepares the targets of a plan, starts and fills a database, runs every trial
+(fresh start, check, warm-up, measurement, check, stop), and prints a report. PLAN is a
+file, or the name of a built-in plan. When the targets are running servers, nothing is
+started: they are checked and loaded as they are.
 
 exit status: 0 done; 1 failed; 2 wrong plan; 4 finished, but a target lacks
 enough valid trials; 5 a prerequisite is missing; 130 interrupted`,
@@ -60,13 +59,13 @@ enough valid trials; 5 a prerequisite is missing; 130 interrupted`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.out, "out", "runs", "folder in which the run directory is made")
-	flags.StringVar(&f.resume, "resume", "", "go on with this run directory instead of beginning one")
-	flags.StringVar(&f.platform, "platform", "local", "where processes live: local")
-	flags.BoolVar(&f.short, "short", false, "20,000 rows, 2 blocks, 1 worker, short phases: a trial of the plan, not a measurement")
+	flags.StringVar(&f.out, "out", "runs", "folder in which to create the run directory")
+	flags.StringVar(&f.resume, "resume", "", "resume the run in this directory instead of starting a new one")
+	flags.StringVar(&f.platform, "platform", "local", "where processes run: local")
+	flags.BoolVar(&f.short, "short", false, "20,000 rows, 2 blocks, 1 worker, short phases: to try out the plan, not to measure")
 	flags.BoolVar(&f.keep, "keep", false, "leave the first trial running until interrupted and print its commands")
-	flags.BoolVar(&f.share, "share-machine", false, "run although another run is under way here; both are marked")
-	flags.DurationVar(&f.maxTime, "max-time", 0, "run as many blocks as fit into this time, by the pilot, and end the run after it (0: no bound)")
+	flags.BoolVar(&f.share, "share-machine", false, "run even if another run is in progress on this machine; both are marked")
+	flags.DurationVar(&f.maxTime, "max-time", 0, "run as many blocks as fit into this time, by the pilot, and end the run after it (0: no limit)")
 	return cmd
 }
 
@@ -81,7 +80,7 @@ func runPlan(ctx context.Context, env Env, f runFlags, path string) error {
 	err = errors.Join(err, closePlatform())
 	progress.close()
 	if errors.Is(err, record.ErrComplete) {
-		fmt.Fprintf(env.Stderr, "bakeoff: %s is complete, nothing is left to do\n", f.resume)
+		fmt.Fprintf(env.Stderr, "bakeoff: %s is complete: nothing to do\n", f.resume)
 		dir, err = o.Resume, nil
 	}
 	if dir == "" {
@@ -168,7 +167,7 @@ func options(env Env, f *runFlags, path string) (controller.Options, *machine.Ve
 func (f *runFlags) sane() error {
 	switch {
 	case f.maxTime < 0:
-		return misused("such as --max-time 30m; 0 is no bound", "--max-time %v is negative", f.maxTime)
+		return misused("such as --max-time 30m; 0: no limit", "--max-time %v is negative", f.maxTime)
 	case f.out == "":
 		return misused("such as --out runs", "--out is empty")
 	}

@@ -22,7 +22,7 @@ func TestSecondRun(t *testing.T) {
 
 	refused := s.run(1, "run", "--out", "two", "second.yaml")
 	wantAll(t, "stderr", refused.stderr.String(), "another run holds this machine: run first, process "+fmt.Sprint(first.cmd.Process.Pid),
-		"bakeoff: hint: wait for it, or run beside it with --share-machine, which marks both")
+		"bakeoff: hint: wait for it, or run at the same time with --share-machine, which marks both")
 	if found, _ := filepath.Glob(s.path("two", "*")); len(found) > 0 || refused.stdout.String() != "" {
 		t.Errorf("a refused run made %v and printed %q", found, refused.stdout)
 	}

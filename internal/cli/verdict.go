@@ -27,7 +27,7 @@ func verdictCommand(env Env) *cobra.Command {
 	var f verdictFlags
 	cmd := &cobra.Command{
 		Use:     "verdict FILE.csv",
-		Short:   "say what anyone's figures may claim: the statistics alone",
+		Short:   "judge a CSV file of measurements: which target is better, and by how much",
 		Long:    verdictHelp,
 		Example: verdictExamples,
 		Args:    exactly(1, "one file, or - for standard input"),
@@ -41,31 +41,31 @@ func verdictCommand(env Env) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&f.better, "better", string(verdict.Higher), "which values are better: higher or lower")
 	cmd.Flags().StringVar(&f.delta, "delta", "3%", "the smallest difference that matters")
-	cmd.Flags().Uint64Var(&f.seed, "seed", 1, "of the sign flips that are drawn where a pair has more than 20 blocks")
+	cmd.Flags().Uint64Var(&f.seed, "seed", 1, "seed of the sign flips that are drawn when a pair has more than 20 blocks")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
 	return cmd
 }
 
-const verdictHelp = `verdict reads one value per block and target, and says for each pair of targets
-whether one is better, both are equivalent, or neither is shown; and the ranks that each may have.
+const verdictHelp = `verdict reads one value per block and target. For each pair of targets it says whether
+one is better, both are equivalent, or neither is shown, and it gives each target its range of ranks.
 
-The file is CSV; its first line names the columns block, target and value, in any
-order. A block is one stretch of time in which every target was measured once,
-in random order; a value is above 0: a rate, a time, a size. Only blocks that have a
-value of both targets count for a pair. With a column position, the place of the
-target in its block from 1 on, the effect of the position is estimated too.
+The file is CSV. Its first line names the columns block, target and value, in any order. A
+block is one stretch of time in which every target was measured once, in random order. A
+value is above 0: a rate, a time, a size. A block counts for a pair only when it has values
+of both targets. With a column position (the place of the target in its block, from 1), the
+effect of the position is estimated too.
 
-Ratios are compared, within blocks: Student's paired t-test on their logarithms,
-adjusted over all pairs by Holm's method. "better" also takes an estimate above
---delta, and what is claimed is the end of the interval nearest to no difference, never
-the estimate. "within 3 %, a tie" is shown by two one-sided tests. All else is "not told apart",
-with the number of blocks that would tell --delta. Percentages are of the smaller
-value. docs/method.md has every rule with its reason.
+Ratios are compared within blocks, by Student's paired t-test on their logarithms, adjusted
+over all pairs by Holm's method. "better" also needs an estimate above --delta. What is
+claimed is the end of the interval nearest to no difference, never the estimate. "within
+3 %, a tie" is shown by two one-sided tests. Everything else is "not told apart", with the
+number of blocks that would show --delta. Percentages refer to the smaller value.
+docs/method.md has every rule with its reason.
 
-A verdict speaks of what varied between the blocks. Blocks of one day on one
-machine say nothing of other days and machines.
+A verdict covers what varied between the blocks. Blocks of one day on one machine say
+nothing about other days and machines.
 
-exit status: 0 judged, whatever the verdict; 2 a file or flag that is not as it should be`
+exit status: 0 judged, whatever the verdict; 2 a wrong file or flag`
 
 const verdictExamples = `  bakeoff verdict throughput.csv
   bakeoff verdict --better lower --delta 5% --json p99.csv

@@ -67,7 +67,7 @@ func checkAddress(addr netip.Addr, allowed []string) error {
 }
 
 func notAllowed(host string) error {
-	return fmt.Errorf("%.40q is not on this machine: name it in allow_hosts if load may go there", host)
+	return fmt.Errorf("refusing to send load to %.40q: it is not this machine (add it to allow_hosts)", host)
 }
 
 // metadata are addresses at which clouds answer with credentials, in addition to the link-local one.

@@ -24,7 +24,7 @@ const (
 
 // Errors that stand for the answer of an endpoint that is asked no more.
 var (
-	errGivenUp = errors.New("not asked: the requests before had no answer")
+	errGivenUp = errors.New("not asked: the earlier requests had no answer")
 	errTooLong = errors.New("not asked: the check takes too long")
 )
 

@@ -346,7 +346,7 @@ func cheats() []cheat {
 		{"draws keys of other characters", func(f *fake, _ *bench) {
 			f.draw = func() string { return "no-" + drawName()[:1] + fmt.Sprint(time.Now().UnixNano()) }
 		}, []string{"drawn by the target"}, false},
-		{"finds what is no text", func(f *fake, _ *bench) {
+		{"finds what is not text", func(f *fake, _ *bench) {
 			f.around = func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
 				if strings.HasPrefix(r.URL.RawQuery, "name=%FF") {
 					writeAnswer(w, "%FF", 4)

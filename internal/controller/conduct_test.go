@@ -551,13 +551,13 @@ func TestResumeRefuses(t *testing.T) {
 		words  []string
 	}{
 		"another machine": {
-			func(w *world, _ *Options) { w.machine.Fingerprint = "there" }, []string{"was begun on another machine (fake, 2 cores, kernel 6)"},
+			func(w *world, _ *Options) { w.machine.Fingerprint = "there" }, []string{"was started on another machine (fake, 2 cores, kernel 6)"},
 		},
 		"a changed recipe": {
 			func(w *world, _ *Options) { w.digest = "fedcba9876543210" }, []string{"the recipe of flask has changed since the run began: digest fedcba987654, was 0123456789ab"},
 		},
 		"another database": {
-			func(w *world, _ *Options) { w.info.Version = "11" }, []string{"the run was begun with mariadb 10, this is mariadb 11"},
+			func(w *world, _ *Options) { w.info.Version = "11" }, []string{"the run was started with mariadb 10, this is mariadb 11"},
 		},
 		"a full disk": {
 			func(w *world, _ *Options) { w.room = 1000 }, []string{"has 0.001 MB free, the run needs about"},

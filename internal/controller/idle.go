@@ -58,7 +58,7 @@ func (b *block) restless(t *trial, spent record.PhaseTurns) {
 	if spent.Frozen || spent.IdleShare <= maxIdle {
 		return
 	}
-	why := fmt.Errorf("%s is not held still and used %.1f %% of the machine while it was not its turn",
+	why := fmt.Errorf("%s is not frozen and used %.1f %% of the machine while it was not its turn",
 		t.rec.Target, 100*spent.IdleShare)
 	t.refuse(record.CodeBlock, why)
 	b.run.noTurns = why

@@ -264,7 +264,7 @@ func (s *recipes) describe(rec *record.Run) {
 // same refuses another database server and recipes that have changed.
 func (s *recipes) same(rec record.Run) error {
 	if was, is := rec.Database, s.dbInfo; was.Version != "" && (was.Vendor != is.Vendor || was.Version != is.Version) {
-		return fmt.Errorf("the run was begun with %s %s, this is %s %s", was.Vendor, was.Version, is.Vendor, is.Version)
+		return fmt.Errorf("the run was started with %s %s, this is %s %s", was.Vendor, was.Version, is.Vendor, is.Version)
 	}
 	for _, was := range rec.Targets {
 		if is := s.entrantOf(was.Name).prepared; is.Digest != was.Digest {

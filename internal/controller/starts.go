@@ -44,7 +44,7 @@ func (s *starts) note(rec *record.Run) {
 	if s.phases == 0 {
 		return
 	}
-	text := fmt.Sprintf("%s%v of each other over %d phases (at most %v are meant", startsNote, s.worst.Round(time.Microsecond), s.phases, fleet.StartWithin)
+	text := fmt.Sprintf("%s%v of each other over %d phases (target: at most %v", startsNote, s.worst.Round(time.Microsecond), s.phases, fleet.StartWithin)
 	if s.worst > fleet.StartWithin {
 		text += ", exceeded; the worst: " + s.where
 	}

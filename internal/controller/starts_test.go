@@ -44,10 +44,10 @@ func TestNoteOfStarts(t *testing.T) {
 		"one agent": {"local", []record.Trial{phase("open", 0, two[:1])}, []string{startsNote + "9 s", "other"}},
 		"no phase":  {"local", nil, []string{startsNote + "9 s", "other"}},
 		"in time": {"local", []record.Trial{phase("closed", 900*time.Microsecond, two), phase("open", 400*time.Microsecond, two)}, []string{
-			"other", "agents began each phase within 900µs of each other over 2 phases (at most 20ms are meant)",
+			"other", "agents began each phase within 900µs of each other over 2 phases (target: at most 20ms)",
 		}},
 		"too late, elsewhere": {"cluster", []record.Trial{phase("closed", time.Millisecond, two), phase("open", 21*time.Millisecond, two)}, []string{
-			"other", "agents began each phase within 21ms of each other over 2 phases (at most 20ms are meant, exceeded; the worst: block 2, flask, attempt 1, phase open; each start is known to +-3ms)",
+			"other", "agents began each phase within 21ms of each other over 2 phases (target: at most 20ms, exceeded; the worst: block 2, flask, attempt 1, phase open; each start is known to +-3ms)",
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

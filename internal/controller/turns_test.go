@@ -289,7 +289,7 @@ func TestTurnsOfTheRestless(t *testing.T) {
 			if turns := rec.Phases[0].Turns; (turns == nil) != (busy == 0.05) {
 				t.Errorf("flask with %v cores: the last trial has turns %+v", busy, turns)
 			}
-			if notes := strings.Join(runOf(t, dir).Notes, "; "); strings.Contains(notes, "the targets take no turns: flask is not held still and used 2.5 % of the machine") != (busy == 0.05) {
+			if notes := strings.Join(runOf(t, dir).Notes, "; "); strings.Contains(notes, "the targets take no turns: flask is not frozen and used 2.5 % of the machine") != (busy == 0.05) {
 				t.Errorf("notes: %s", notes)
 			}
 		})

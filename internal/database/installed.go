@@ -35,7 +35,7 @@ func Installed(ctx context.Context, server string) error {
 func find(ctx context.Context, server string) (binary, error) {
 	if filepath.IsAbs(server) {
 		if !runnable(server) {
-			return binary{}, fmt.Errorf("database: %s is no program", server)
+			return binary{}, fmt.Errorf("database: %s is not a program", server)
 		}
 		return askVersion(ctx, server)
 	}

@@ -47,8 +47,8 @@ func TestFind(t *testing.T) {
 		{"both", MySQL, "both/mysqld", ""},
 		{"broken my", MySQL, "my/mysqld", ""},
 		{"maria", root + "/my/mysqld", "my/mysqld", ""},
-		{"maria", root + "/none", "", "is no program"},
-		{"maria", root + "/my", "", "is no program"},
+		{"maria", root + "/none", "", "is not a program"},
+		{"maria", root + "/my", "", "is not a program"},
 		{"maria", root + "/broken/mysqld", "", "exit status 1"},
 	} {
 		var dirs []string

@@ -172,7 +172,7 @@ func newPrivate(ctx context.Context, o Options) (*private, error) {
 		o.BufferPool = "512M"
 	}
 	if !settingValue.MatchString(o.BufferPool) {
-		return nil, fmt.Errorf("database: buffer pool %q is no size", o.BufferPool)
+		return nil, fmt.Errorf("database: buffer pool %q is not a size", o.BufferPool)
 	}
 	p := &private{options: o, admin: rand.Text(), target: rand.Text()}
 	var err error

@@ -115,7 +115,7 @@ func checkURL(u *url.URL) (port uint16, err error) {
 	case u.Hostname() == "":
 		return 0, fmt.Errorf("there is no host")
 	case u.User != nil:
-		return 0, fmt.Errorf("credentials belong into --header 'Authorization: ...'")
+		return 0, fmt.Errorf("credentials belong in --header 'Authorization: ...'")
 	}
 	text := u.Port()
 	if text == "" {
@@ -123,7 +123,7 @@ func checkURL(u *url.URL) (port uint16, err error) {
 	}
 	n, err := strconv.ParseUint(text, 10, 16)
 	if err != nil || n == 0 {
-		return 0, fmt.Errorf("the port is no number from 1 to 65535")
+		return 0, fmt.Errorf("the port is not a number from 1 to 65535")
 	}
 	return uint16(n), nil
 }

@@ -53,7 +53,7 @@ func ParseRedirect(text string) (Redirect, error) {
 	}
 	for _, port := range []string{parts[1], parts[3]} {
 		if n, err := strconv.ParseUint(port, 10, 16); port != "" && (err != nil || n == 0) {
-			return Redirect{}, fmt.Errorf("%q: %q is no port", text, port)
+			return Redirect{}, fmt.Errorf("%q: %q is not a port", text, port)
 		}
 	}
 	bare := func(host string) string { return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]") }
@@ -123,7 +123,7 @@ func CheckSocket(path string) error {
 		return err
 	}
 	if info.Mode().Type() != os.ModeSocket {
-		return errors.New(path + " is no socket")
+		return errors.New(path + " is not a socket")
 	}
 	return nil
 }

@@ -77,7 +77,7 @@ func TestRoutes(t *testing.T) {
 func TestCheckSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	if CheckSocket(path) == nil || CheckSocket(filepath.Dir(path)) == nil || CheckSocket("/"+strings.Repeat("x", 200)) == nil {
-		t.Error("what is no socket is taken for one")
+		t.Error("what is not a socket is taken for one")
 	}
 	l, err := net.Listen("unix", path)
 	if err != nil {

@@ -75,7 +75,7 @@ func (s *Summary) mark(live bool) {
 		add("SHORT: scaled down to see that everything works; nothing may be claimed from these figures")
 	}
 	if s.Run.Shared {
-		add("SHARED MACHINE: another run was allowed beside this one; both disturb each other")
+		add("SHARED MACHINE: another run was allowed at the same time; the two disturb each other")
 	}
 	switch {
 	case live:

@@ -124,7 +124,7 @@ func benchFleet(t *testing.T, count int) {
 		float64(loadtest.LiveHeap()-empty)/1024/float64(count), float64(usageOf(t, os.Getpid()).resident)/(1<<20))
 	t.Logf("%d agents: each took %.0f us of CPU per second at 10 requests a second, %.1f MiB resident", count,
 		float64(agentCPU.Microseconds())/seconds, float64(resident)/float64(count)/(1<<20))
-	t.Logf("%d agents: started within %v of each other (at most %v are meant), clocks known to +-%v", count, report.Skew, StartWithin, report.ClockError)
+	t.Logf("%d agents: started within %v of each other (target: at most %v), clocks known to +-%v", count, report.Skew, StartWithin, report.ClockError)
 	if report.Skew > StartWithin {
 		t.Errorf("the agents started within %v of each other, not within %v", report.Skew, StartWithin)
 	}

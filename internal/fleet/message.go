@@ -203,7 +203,7 @@ func (r *lineReader) read() (message, error) {
 func decode(line []byte) (message, error) {
 	var m message
 	if err := json.Unmarshal(line, &m); err != nil {
-		return message{}, fmt.Errorf("line is no message: %w", err)
+		return message{}, fmt.Errorf("line is not a message: %w", err)
 	}
 	return m, nil
 }

@@ -309,7 +309,7 @@ func TestAgentThatDoesNotStopIsReplaced(t *testing.T) {
 func TestUnreadableLines(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct{ line, want string }{
-		"no JSON":  {"hello?\n", "line is no message"},
+		"no JSON":  {"hello?\n", "line is not a message"},
 		"too long": {strings.Repeat("x", lineLimit) + "\n", "line too long"},
 		"torn":     {`{"beat":`, "it closed its connection"},
 	}

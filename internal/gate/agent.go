@@ -84,10 +84,10 @@ func (h Health) losing(what string) Limit {
 	s := h.Strain
 	switch what {
 	case record.CauseDescriptors:
-		return Limit{what, fmt.Sprintf("%s lost for want of descriptors (limit %s, %s open)",
+		return Limit{what, fmt.Sprintf("%s lost because no descriptors were left (limit %s, %s open)",
 			n, show.Count(s.most.DescriptorLimit), show.Count(s.most.Descriptors)), false}
 	case record.CausePorts:
-		return Limit{what, fmt.Sprintf("%s lost for want of local ports (%s of range %d to %d; %s held, %s connections of this machine in TIME_WAIT)",
+		return Limit{what, fmt.Sprintf("%s lost because no local ports were left (%s of range %d to %d; %s held, %s connections of this machine in TIME_WAIT)",
 			n, show.Count(s.most.PortRange()), s.most.PortLow, s.most.PortHigh, show.Count(s.most.Ports), show.Count(s.most.TimeWait)), false}
 	case record.CauseMemory:
 		return Limit{what, n + " lost because the kernel had no memory for their connections", false}
@@ -180,7 +180,7 @@ func (s Strain) cause() (string, string) {
 		{record.CauseStopped, s.stopped, "it stood still for", ""},
 		{record.CauseQuota, s.throttled, fmt.Sprintf("its CPU quota (%s cores) held it back for", show.Decimal(s.most.Cores)), ""},
 		{record.CauseStarved, coreless, "it was ready to run and had no core for", ""},
-		{record.CauseCollector, s.paused, "its own collector paused it for", ""},
+		{record.CauseCollector, s.paused, "its garbage collector paused it for", ""},
 		{record.CauseHost, s.stolen, "the host took this machine's cores away for", ""},
 	}
 	found = slices.DeleteFunc(found, func(e explanation) bool { return e.delay.sum == 0 || e.delay.sum < over })
@@ -189,7 +189,7 @@ func (s Strain) cause() (string, string) {
 		found = append(found, explanation{record.CauseLoop, s.hot, "its loop was busy all the time for", "; more agents or a lower rate would help"})
 	}
 	if len(found) == 0 {
-		return record.CauseUnknown, "what kept it is not known: it was not stopped, had a core, and was not busy all the time"
+		return record.CauseUnknown, "the cause is not known: it was not stopped, had a core, and was not busy all the time"
 	}
 	var words []string
 	for _, e := range found {

@@ -185,7 +185,7 @@ func (p *Phase) limited() []record.Reason {
 		for _, l := range health.Limited() {
 			reason := record.Reason{Code: record.CodeGeneratorLimited, Text: fmt.Sprintf("agent %d: %s", number, l.Text), Cause: l.Cause}
 			if l.InTime {
-				reason.Text += fmt.Sprintf(" (the host took %s of this machine's time away meanwhile)", show.Percent(steal))
+				reason.Text += fmt.Sprintf(" (the host took %s of this machine's time away during that)", show.Percent(steal))
 				if steal > maxSteal {
 					reason.Code = record.CodeDisturbedHost
 				}

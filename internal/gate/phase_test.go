@@ -168,7 +168,7 @@ func TestJudgeNamesTheCause(t *testing.T) {
 	lacking := windowOf(good)
 	lacking.Lost = map[string]int64{"descriptors": 500}
 	lacking.Resources = &stats.Resources{Descriptors: 64, DescriptorLimit: 64}
-	const open = "500 of 1,000 requests lost for want of descriptors (limit 64, 64 open)"
+	const open = "500 of 1,000 requests lost because no descriptors were left (limit 64, 64 open)"
 	for name, c := range map[string]struct {
 		w             stats.Window
 		others, steal float64

@@ -13,13 +13,13 @@ type Settling int
 const (
 	TooShort  Settling = iota // there are fewer windows than the test needs
 	Unsettled                 // the level still changes
-	Noisy                     // windows vary so much that a change of 10 % could not be told from noise
+	Noisy                     // windows vary so much that a change of 10 % could not be distinguished from noise
 	Settled                   // no change is seen
 )
 
 // String is what may be said of a warm-up that ends there.
 func (s Settling) String() string {
-	return [...]string{"too few windows to say", "no steady state", "a trend could not be told from noise", "steady"}[s]
+	return [...]string{"too few windows to say", "no steady state", "a trend could not be distinguished from noise", "steady"}[s]
 }
 
 const (

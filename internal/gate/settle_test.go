@@ -108,7 +108,7 @@ func TestSettlingLooksAtTheLastWindows(t *testing.T) {
 			t.Errorf("%d windows: %v, want %v", n, got, want)
 		}
 	}
-	if got := Noisy.String(); got != "a trend could not be told from noise" {
+	if got := Noisy.String(); got != "a trend could not be distinguished from noise" {
 		t.Error(got)
 	}
 }

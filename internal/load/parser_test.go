@@ -153,7 +153,7 @@ var framings = []struct{ name, text, raw, nethttp string }{
 	{"trailer that is no field", okLine + "Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nnonsense\r\n\r\n", "protocol", ""},
 	{"trailer too long", okLine + "Transfer-Encoding: chunked\r\n\r\n0\r\nX: " + strings.Repeat("a", 5000) + "\r\n\r\n", "header too long", "protocol"},
 	{"trailer never ends", okLine + "Transfer-Encoding: chunked\r\n\r\n0\r\n" + strings.Repeat("X: a\r\n", 2000), "header too long", "protocol"},
-	{"chunk size is no number", okLine + "Transfer-Encoding: chunked\r\n\r\nxx\r\nhi\r\n0\r\n\r\n", "protocol", ""},
+	{"chunk size is not a number", okLine + "Transfer-Encoding: chunked\r\n\r\nxx\r\nhi\r\n0\r\n\r\n", "protocol", ""},
 	{"chunk size with 0x", okLine + "Transfer-Encoding: chunked\r\n\r\n0x2\r\nhi\r\n0\r\n\r\n", "protocol", ""},
 	{"chunk size with sign", okLine + "Transfer-Encoding: chunked\r\n\r\n+2\r\nhi\r\n0\r\n\r\n", "protocol", ""},
 	{"chunk size below 0", okLine + "Transfer-Encoding: chunked\r\n\r\n-2\r\nhi\r\n0\r\n\r\n", "protocol", ""},

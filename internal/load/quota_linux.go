@@ -55,7 +55,7 @@ func quotaV1(dir string) float64 {
 	return ratio(firstLine(dir, "cpu.cfs_quota_us"), firstLine(dir, "cpu.cfs_period_us"))
 }
 
-// ratio is 0 where one of the two is no number above 0.
+// ratio is 0 where one of the two is not a number above 0.
 func ratio(quota, period string) float64 {
 	q, err := strconv.ParseFloat(quota, 64)
 	if err != nil || q <= 0 {

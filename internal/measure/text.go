@@ -175,8 +175,8 @@ func writeTimes(b *strings.Builder, m *Measurement) {
 		b.WriteString("  > is a lower bound: it depends on requests that timed out or were dropped\n")
 	}
 	if m.phase.Model == load.Closed {
-		b.WriteString("  from the send to the last byte; a client that waits while the server stalls cannot\n" +
-			"  tell the latency of users who do not: for that, use --rate\n")
+		b.WriteString("  from the send to the last byte; a client that waits while the server stalls does\n" +
+			"  not show the latency that users would see: for that, use --rate\n")
 	}
 }
 
@@ -222,7 +222,7 @@ func writeFailures(b *strings.Builder, j *Job, t *tally) {
 	if len(counts) == 0 {
 		return
 	}
-	b.WriteString("\nfailures, and whose they are\n")
+	b.WriteString("\nfailures, and whose fault they are\n")
 	writeCounts(b, counts)
 	if examples := t.examples(); len(examples) > 0 {
 		b.WriteString("  an example of each\n")
@@ -231,7 +231,7 @@ func writeFailures(b *strings.Builder, j *Job, t *tally) {
 		}
 	}
 	if t.Unwritten > 0 {
-		fmt.Fprintf(b, "  of %s the request was not fully written\n", show.Count(t.Unwritten))
+		fmt.Fprintf(b, "  %s of these requests were not fully written\n", show.Count(t.Unwritten))
 	}
 }
 
@@ -280,7 +280,7 @@ func writeHealth(b *strings.Builder, m *Measurement) {
 	if m.spread != nil {
 		fmt.Fprintf(b, ", agents started within %s of each other", show.Duration(*m.spread))
 		if *m.spread > fleet.StartWithin {
-			fmt.Fprintf(b, " (at most %s is meant)", show.Duration(fleet.StartWithin))
+			fmt.Fprintf(b, " (target: at most %s)", show.Duration(fleet.StartWithin))
 		}
 	}
 	b.WriteString("\n")

@@ -124,7 +124,7 @@ func (c *checker) database() {
 		c.integer("database.max_connections", d.MaxConnections, 10, 100_000)
 	}
 	if c.has("database.buffer_pool") && !sizeText.MatchString(d.BufferPool) {
-		c.report("database.buffer_pool", "such as 512M", "%s is no size", strictyaml.Quote(d.BufferPool))
+		c.report("database.buffer_pool", "such as 512M", "%s is not a size", strictyaml.Quote(d.BufferPool))
 	}
 	for _, key := range sortedKeys(d.Settings) {
 		c.variable(strictyaml.Join("database.settings", key), key, d.Settings[key])
@@ -178,7 +178,7 @@ func bareOption(name string) string {
 func (c *checker) variable(path, name, value string) {
 	switch key, own := ownVariable(name); {
 	case !variableText.MatchString(name):
-		c.report(path, "", "%s is no name of a server variable (a-z, 0-9 and _)", strictyaml.Quote(name))
+		c.report(path, "", "%s is not the name of a server variable (a-z, 0-9 and _)", strictyaml.Quote(name))
 	case own != "" && key != "":
 		c.report(path, "set "+key, "is set by a key of its own")
 	case own != "" && own != name:
@@ -234,7 +234,7 @@ func (c *checker) url(path, text string) bool {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || strings.ContainsFunc(text, control):
-		c.report(path, "such as http://127.0.0.1:8080", "is no URL") // not quoted: it may hold a password
+		c.report(path, "such as http://127.0.0.1:8080", "is not a URL") // not quoted: it may hold a password
 	case u.Scheme != "http" && u.Scheme != "https":
 		c.report(path, "such as http://127.0.0.1:8080", "must begin with http:// or https://")
 	case u.Hostname() == "":
@@ -314,7 +314,7 @@ func (c *checker) recipe(path string, t Target) {
 		c.report(path+".recipe", "", "path has control characters or more than 4096 bytes")
 		return
 	case !c.has(path+".name") && !nameText.MatchString(t.Name):
-		c.report(path+".recipe", "add a name to the target", "the folder's name %s is no name of a target", strictyaml.Quote(t.Name))
+		c.report(path+".recipe", "add a name to the target", "the folder's name %s is not the name of a target", strictyaml.Quote(t.Name))
 	}
 	if c.has(path + ".name") {
 		c.name(path+".name", t.Name)
@@ -324,7 +324,7 @@ func (c *checker) recipe(path string, t Target) {
 func (c *checker) setting(path, name, value string) {
 	switch key, own := settingsOfContract[name]; {
 	case !settingText.MatchString(name):
-		c.report(path, "", "%s is no name of a setting (A-Z, 0-9 and _)", strictyaml.Quote(name))
+		c.report(path, "", "%s is not the name of a setting (A-Z, 0-9 and _)", strictyaml.Quote(name))
 	case own && key != "":
 		c.report(path, "set the target's "+key, "is set by a key of its own")
 	case own || strings.HasPrefix(name, "BAKEOFF_"):
@@ -476,7 +476,7 @@ func (c *checker) name(path, name string) {
 	case name == "" && !c.has(path):
 		c.report(path, "", "is missing")
 	case !nameText.MatchString(name):
-		c.report(path, suggestName(name), "%s is no name: 1 to 63 characters of a-z, 0-9 and -", strictyaml.Quote(name))
+		c.report(path, suggestName(name), "%s is not a name: 1 to 63 characters of a-z, 0-9 and -", strictyaml.Quote(name))
 	}
 }
 

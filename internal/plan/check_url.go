@@ -94,7 +94,7 @@ func (c *checker) tls(path string, t Target) {
 		c.report(path, "", "a cert_file needs its key_file, and a key_file its cert_file")
 	}
 	if name := t.TLS.ServerName; c.has(path+".server_name") && (name == "" || len(name) > 253 || strings.ContainsFunc(name, odd)) {
-		c.report(path+".server_name", "such as www.example.org", "%s is no name of a server", strictyaml.Quote(name))
+		c.report(path+".server_name", "such as www.example.org", "%s is not the name of a server", strictyaml.Quote(name))
 	}
 }
 

@@ -36,7 +36,7 @@ func (d *Delta) UnmarshalText(text []byte) error {
 	case bareNumber.MatchString(word):
 		return &textError{strconv.Quote(word) + " has no unit", "write " + word + "%"}
 	}
-	return &textError{show.Quote(word, 40) + " is no percentage above 0% and below 100%", "such as 3%"}
+	return &textError{show.Quote(word, 40) + " is not a percentage above 0% and below 100%", "such as 3%"}
 }
 
 var bareNumber = regexp.MustCompile(`^[0-9]*\.?[0-9]+$`)

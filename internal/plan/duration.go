@@ -59,7 +59,7 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	}
 	x, err := time.ParseDuration(word)
 	if err != nil {
-		return &textError{show.Quote(word, 40) + " is no duration", guessDuration(word)}
+		return &textError{show.Quote(word, 40) + " is not a duration", guessDuration(word)}
 	}
 	*d = Duration(x)
 	return nil
@@ -79,7 +79,7 @@ var units = map[string]string{
 	"us": "us", "ns": "ns",
 }
 
-// guessDuration is a hint for a text that is no duration.
+// guessDuration is a hint for a text that is not a duration.
 func guessDuration(word string) string {
 	m := loose.FindStringSubmatch(word)
 	if m == nil {

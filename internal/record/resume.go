@@ -29,7 +29,7 @@ type OldRunError struct {
 }
 
 func (e *OldRunError) Error() string {
-	return fmt.Sprintf("%s is of format %d and this bakeoff writes format %d: it can be read and reported, but not gone on with; begin a new run", e.Dir, e.Has, FormatVersion)
+	return fmt.Sprintf("%s is of format %d and this bakeoff writes format %d: it can be read and reported, but not resumed; start a new run", e.Dir, e.Has, FormatVersion)
 }
 
 // ErrComplete is returned by Resume for a run that has nothing left to do.

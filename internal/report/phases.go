@@ -201,7 +201,7 @@ func tierTable(p figures.Phase, tiers ...string) show.Table {
 func memoryTable(p figures.Phase, tiers ...string) show.Table {
 	g := show.Table{
 		Left: 1, Head: []string{"target"},
-		Caption: "Memory in the meantime: the greatest sum of the phase, median and range over blocks, PSS where readable, else RSS.",
+		Caption: "Peak memory during the phase: median and range over blocks, PSS where readable, else RSS.",
 	}
 	g.Head = append(g.Head, tiers...)
 	for _, t := range p.Targets {
@@ -220,7 +220,7 @@ func replicaTable(p figures.Phase) show.Table {
 	g := show.Table{
 		Left: 1,
 		Caption: "Replicas as the agents saw them: share of the answers, median and range over blocks; service time, pooled (- where too few requests support it); answers that were not ok. " +
-			"Imbalance, the greatest share over the mean share (1 is even): " + imbalances(p) + ".",
+			"Imbalance, the largest share divided by the mean share (1 is even): " + imbalances(p) + ".",
 		Head: []string{"replica", "share", "p50", "p99", "not ok"},
 	}
 	for _, t := range p.Targets {

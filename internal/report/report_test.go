@@ -231,7 +231,7 @@ func TestReportShowsWhatAgentsHad(t *testing.T) {
 		s.Trial(t, w, p.Block, p.Position, p.Target, 1, func(tr *record.Trial) {
 			if p.Block == 1 && p.Target == "flask" {
 				tr.Status = record.Invalid
-				tr.Reasons = []record.Reason{{Code: "generator-limited", Text: "4,812 of 25,000 requests lost for want of descriptors", Cause: "descriptors"}}
+				tr.Reasons = []record.Reason{{Code: "generator-limited", Text: "4,812 of 25,000 requests lost because no descriptors were left", Cause: "descriptors"}}
 			}
 		})
 	}

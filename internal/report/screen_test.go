@@ -106,7 +106,7 @@ func world(t *testing.T, targets, blocks int, step, noise float64, model string)
 	s := &figures.Summary{
 		Run:     figures.Facts{Name: "a-plan-with-a-long-name", Platform: "local", Primary: "throughput", Blocks: blocks, Started: recordtest.Epoch()},
 		Machine: record.Machine{Cores: 128, CPU: "Intel(R) Xeon(R) Platinum 8488C CPU @ 2.40GHz"},
-		Caveats: []string{"SHARED MACHINE: another run was allowed beside this one; both disturb each other"},
+		Caveats: []string{"SHARED MACHINE: another run was allowed at the same time; the two disturb each other"},
 	}
 	phase := figures.Phase{Name: "closed", Model: model, Connections: 1000, Rate: 12345.6, DurationS: 30}
 	var table verdict.Table

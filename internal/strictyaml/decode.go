@@ -150,11 +150,11 @@ func (d *Document) eachKey(n *yaml.Node, path string, f func(key, value *yaml.No
 	for i := 0; i+1 < len(n.Content) && !d.full(); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		if key.Kind != yaml.ScalarNode || key.ShortTag() != "!!str" {
-			d.add(placeOf(key), path, "put it in quotes if it is meant as a name", "this key is no text")
+			d.add(placeOf(key), path, "put it in quotes if it is a name", "this key is not text")
 			continue
 		}
 		if line, seen := first[key.Value]; seen {
-			d.mistake(key, Join(path, key.Value), "", "doubled key, first on line %d", line)
+			d.mistake(key, Join(path, key.Value), "", "duplicate key, first on line %d", line)
 			continue
 		}
 		first[key.Value] = key.Line

@@ -36,7 +36,7 @@ func Read(name string, r io.Reader) ([]byte, error) { return read(name, r) }
 func readable(name string, info fs.FileInfo) error {
 	switch {
 	case !info.Mode().IsRegular():
-		return Problems{{File: name, Message: "is no regular file"}}
+		return Problems{{File: name, Message: "is not a regular file"}}
 	case info.Size() > MaxBytes:
 		return Problems{{File: name, Message: fmt.Sprintf("is larger than %s (%d bytes), not read", limitText, info.Size())}}
 	}

@@ -164,12 +164,12 @@ func TestRefused(t *testing.T) {
 		{`inner: {number: 3}`, `1:9: inner.number: unknown key here (it belongs to number)`},
 		{`Hidden: x`, `1:1: Hidden: unknown key (known are title, on, number, small, ratio, level, items, names, sizes, inner)`},
 		{`"a b": x`, `1:1: ["a b"]: unknown key (known are title, on, number, small, ratio, level, items, names, sizes, inner)`},
-		{`{title: a, title: b}`, `1:12: title: doubled key, first on line 1`},
-		{`sizes: {x: 1, x: 2}`, `1:15: sizes.x: doubled key, first on line 1`},
-		{`3: x`, `1:1: this key is no text (put it in quotes if it is meant as a name)`},
-		{`sizes: {true: 1}`, `1:9: sizes: this key is no text (put it in quotes if it is meant as a name)`},
-		{`[a, b]: x`, `1:1: this key is no text (put it in quotes if it is meant as a name)`},
-		{`? {a: b} : x`, `1:3: this key is no text (put it in quotes if it is meant as a name)`},
+		{`{title: a, title: b}`, `1:12: title: duplicate key, first on line 1`},
+		{`sizes: {x: 1, x: 2}`, `1:15: sizes.x: duplicate key, first on line 1`},
+		{`3: x`, `1:1: this key is not text (put it in quotes if it is a name)`},
+		{`sizes: {true: 1}`, `1:9: sizes: this key is not text (put it in quotes if it is a name)`},
+		{`[a, b]: x`, `1:1: this key is not text (put it in quotes if it is a name)`},
+		{`? {a: b} : x`, `1:3: this key is not text (put it in quotes if it is a name)`},
 		// YAML that is not wanted
 		{`names: [&a x, *a]`, `1:9: names[0]: anchor &a: anchors are not allowed (write the value out)`},
 		{`sizes: {<<: {x: 1}}`, `1:9: sizes: merge keys are not allowed (write the keys out)`},
@@ -334,7 +334,7 @@ func TestBombs(t *testing.T) {
 		"deep mappings": {strings.Repeat("{a: ", 50_000), "max depth"},
 		"deep block":    {strings.Repeat("- ", 100_000) + "x", "max depth"},
 		"long key":      {strings.Repeat("k", 1_000_000) + ": x", "unknown key"},
-		"many keys":     {strings.Repeat("titel: x\n", 20_000), "doubled key"},
+		"many keys":     {strings.Repeat("titel: x\n", 20_000), "duplicate key"},
 		"one long line": {"names: [" + strings.Repeat("1,", 100_000) + "]", "must be text"},
 		"deep and long": {"sizes: {" + strings.Repeat("k", 500_000) + ": [" + strings.Repeat("&a x,", 20_000) + "]}", "anchors are not allowed"},
 	} {
@@ -399,7 +399,7 @@ func TestUnread(t *testing.T) {
 		t.Errorf("1 TiB: %v", err)
 	}
 	for _, other := range []string{t.TempDir(), "/dev/zero"} {
-		if _, err := readFile(other); err == nil || !strings.Contains(err.Error(), "no regular file") {
+		if _, err := readFile(other); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 			t.Errorf("%s: %v", other, err)
 		}
 	}

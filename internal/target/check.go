@@ -138,7 +138,7 @@ func (c *checker) env(path string, env map[string]string, names []string) {
 		at := path + "." + name
 		switch {
 		case !envRule.MatchString(name):
-			c.doc.Errorf(at, "", "is no name of an environment variable")
+			c.doc.Errorf(at, "", "is not the name of an environment variable")
 		case slices.Contains(contractNames(), name):
 			c.doc.Errorf(at, "take it out", "bakeoff sets %s itself", name)
 		}
@@ -230,7 +230,7 @@ func (c *checker) settings(path string, settings []settingSpec, env map[string]s
 		c.required(at+".source", s.Source)
 		c.placeholders(at+".value", s.Value, names)
 		if seen[s.Name] {
-			c.doc.Errorf(at+".name", "", "%q stands here twice", s.Name)
+			c.doc.Errorf(at+".name", "", "%q is listed twice", s.Name)
 		}
 		seen[s.Name] = true
 	}
@@ -285,12 +285,12 @@ func (c *checker) tool(at string, n need) {
 func (c *checker) prepare(p prepareSpec) {
 	for i, name := range p.Inherit {
 		if !envRule.MatchString(strings.TrimSuffix(name, "*")) {
-			c.doc.Errorf(fmt.Sprintf("prepare.inherit[%d]", i), "", "%q is no name of an environment variable", name)
+			c.doc.Errorf(fmt.Sprintf("prepare.inherit[%d]", i), "", "%q is not the name of an environment variable", name)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Env)) {
 		if !envRule.MatchString(name) {
-			c.doc.Errorf("prepare.env."+name, "", "is no name of an environment variable")
+			c.doc.Errorf("prepare.env."+name, "", "is not the name of an environment variable")
 		}
 		c.placeholders("prepare.env."+name, p.Env[name], prepareNames())
 	}
@@ -306,7 +306,7 @@ func (c *checker) prepare(p prepareSpec) {
 		}
 		for key, tool := range map[string]string{"if": s.If, "unless": s.Unless} {
 			if tool != "" && !slices.Contains(c.optional, tool) {
-				c.doc.Errorf(at+"."+key, strictyaml.Suggest(tool, c.optional), "%q is no optional tool of needs", tool)
+				c.doc.Errorf(at+"."+key, strictyaml.Suggest(tool, c.optional), "%q is not an optional tool of needs", tool)
 			}
 		}
 	}
@@ -315,7 +315,7 @@ func (c *checker) prepare(p prepareSpec) {
 // input wants a pattern that names something.
 func (c *checker) input(at, pattern string) {
 	if _, err := path.Match(pattern, ""); err != nil {
-		c.doc.Errorf(at, "", "%q is no pattern", pattern)
+		c.doc.Errorf(at, "", "%q is not a pattern", pattern)
 		return
 	}
 	for name := range c.files {

@@ -12,7 +12,7 @@ import (
 // target of another name, and reads it back.
 func (r *Recipe) CopyAs(dir, name string) (*Recipe, error) {
 	if !nameRule.MatchString(name) {
-		return nil, fmt.Errorf("target: %q is no name of a target (small letters, digits and -, at most 63)", name)
+		return nil, fmt.Errorf("target: %q is not the name of a target (small letters, digits and -, at most 63)", name)
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return nil, fmt.Errorf("target: %w", err)

@@ -24,7 +24,7 @@ func eachFile(fsys fs.FS, f func(name string, data []byte) error) error {
 		case hidden || entry.IsDir():
 			return nil
 		case !entry.Type().IsRegular():
-			return fmt.Errorf("%s: is no regular file", name)
+			return fmt.Errorf("%s: is not a regular file", name)
 		}
 		data, err := fs.ReadFile(fsys, name)
 		if err != nil {

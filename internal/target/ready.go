@@ -101,7 +101,7 @@ func (r *Replica) notReady(ctx context.Context, workers []record.Worker, want in
 		}
 	}
 	if gone > 0 {
-		known = append(known, fmt.Sprintf("at least %s of it ended meanwhile", show.Plural(gone, "process")))
+		known = append(known, fmt.Sprintf("at least %s of it ended before that", show.Plural(gone, "process")))
 	}
 	return fmt.Errorf("%w (%w): %s; the log ends with:\n%s", ErrNotReady, cause, strings.Join(known, "; "), platform.LogTail(r.spec.Log))
 }

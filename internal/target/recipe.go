@@ -154,7 +154,7 @@ func List(fsys fs.FS) ([]string, error) {
 // strictyaml.Problems with everything that is wrong in it.
 func Load(fsys fs.FS, name, variant string) (*Recipe, error) {
 	if !nameRule.MatchString(name) {
-		return nil, fmt.Errorf("target: %q is no name of a target (small letters, digits and -, at most 63)", name)
+		return nil, fmt.Errorf("target: %q is not the name of a target (small letters, digits and -, at most 63)", name)
 	}
 	sub, err := fs.Sub(fsys, name)
 	if err != nil {

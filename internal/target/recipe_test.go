@@ -82,7 +82,7 @@ func TestRecipeMistakes(t *testing.T) {
 		{"title: Tiny\n", "", "title", "is missing"},
 		{"language: sh", "langauge: sh", "langauge", "did you mean"},
 		{"language: sh", "language: 3", "language", "must be text"},
-		{"language: sh", "language: sh\nlanguage: sh", "language", "doubled key"},
+		{"language: sh", "language: sh\nlanguage: sh", "language", "duplicate key"},
 		{"{tool: maker, optional: true}", "{tool: maker}", "needs[1].package", "is missing"},
 		{"{tool: maker, optional: true}", "{tool: sh, optional: true}", "needs[1].tool", "is taken"},
 		{"{tool: maker, optional: true}", "{tool: port, optional: true}", "needs[1].tool", "is taken"},
@@ -244,7 +244,7 @@ func TestWithPlanSettings(t *testing.T) {
 		t.Errorf("settings given before are lost: keep-alive %v, %v", idle, err)
 	}
 	if _, err := plain.With(map[string]string{"IDLE": "long"}); err == nil {
-		t.Error("a keep-alive that is no duration is taken")
+		t.Error("a keep-alive that is not a duration is taken")
 	}
 	if _, err := plain.With(map[string]string{"SPED": "1"}); err == nil || !strings.Contains(err.Error(), "SPEED") {
 		t.Errorf("got %v, want SPEED suggested", err)

@@ -221,7 +221,7 @@ func (r *Replica) checkWorkers(workers []record.Worker) error {
 	for _, w := range workers {
 		switch {
 		case !slices.Contains(tree, w.PID):
-			return fmt.Errorf("%w: process %d said ready and is no living process of the replica", ErrWorker, w.PID)
+			return fmt.Errorf("%w: process %d said ready and is not a living process of the replica", ErrWorker, w.PID)
 		case w.Protocol != r.recipe.Protocol:
 			return fmt.Errorf("%w: process %d uses the protocol %q, the recipe says %q", ErrWorker, w.PID, w.Protocol, r.recipe.Protocol)
 		case w.Pool != r.poolPerProcess():

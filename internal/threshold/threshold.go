@@ -87,15 +87,15 @@ func (t *Threshold) figure(name string) error {
 	if digits, ok := strings.CutPrefix(name, "p"); ok {
 		p, err := strconv.ParseFloat(digits, 64)
 		if err != nil || !(p > 0 && p < 100) {
-			return fmt.Errorf("%q is no percentile above 0 and below 100", name)
+			return fmt.Errorf("%q is not a percentile above 0 and below 100", name)
 		}
 		t.name, t.p = "p", p
 	}
 	if t.of != "" && !t.isTime() {
-		return fmt.Errorf("%q is no time", name)
+		return fmt.Errorf("%q is not a time", name)
 	}
 	if !t.isTime() && !t.isRate() && !contains(counts(), t.name) {
-		return fmt.Errorf("%q is no figure: there are p50, p99 and so on, mean, min, max, %s, rate, goodput", name, strings.Join(counts(), ", "))
+		return fmt.Errorf("%q is not a figure: there are p50, p99 and so on, mean, min, max, %s, rate, goodput", name, strings.Join(counts(), ", "))
 	}
 	return nil
 }
@@ -118,7 +118,7 @@ func (t *Threshold) value(text string) (err error) {
 	case t.isTime():
 		var d time.Duration
 		if d, err = time.ParseDuration(text); err != nil || d < 0 {
-			return fmt.Errorf("%q is no time such as 50ms", text)
+			return fmt.Errorf("%q is not a time such as 50ms", text)
 		}
 		t.bound = d.Seconds()
 		return nil
@@ -131,7 +131,7 @@ func (t *Threshold) value(text string) (err error) {
 	}
 	t.bound, err = strconv.ParseFloat(text, 64)
 	if err != nil || !(t.bound >= 0) || math.IsInf(t.bound, 0) {
-		return fmt.Errorf("%q is no number of 0 or more", text)
+		return fmt.Errorf("%q is not a number of 0 or more", text)
 	}
 	return nil
 }

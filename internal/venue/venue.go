@@ -134,7 +134,7 @@ type Deployed interface {
 }
 
 // ErrNoFreezing is returned by Freeze and Thaw where processes cannot be held still.
-var ErrNoFreezing = errors.New("processes cannot be held still here")
+var ErrNoFreezing = errors.New("processes cannot be frozen here")
 
 // Sampler samples until it is stopped.
 type Sampler interface {

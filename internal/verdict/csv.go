@@ -82,7 +82,7 @@ func places(header []string) ([]int, error) {
 		case at < 0:
 			return nil, fmt.Errorf("unknown column %q (there are: %s)", field, strings.Join(columns, ", "))
 		case out[at] >= 0:
-			return nil, fmt.Errorf("column %q stands there twice", field)
+			return nil, fmt.Errorf("column %q is given twice", field)
 		}
 		out[at] = i
 	}

@@ -51,7 +51,7 @@ func TestReadCSVRefuses(t *testing.T) {
 		{"block,target,value,host\n", `x.csv:1: unknown column "host"`},
 		{"Block,target,value\n", `x.csv:1: unknown column "Block"`},
 		{"block,target\n", `x.csv:1: there is no column "value"`},
-		{"block,block,target,value\n", `x.csv:1: column "block" stands there twice`},
+		{"block,block,target,value\n", `x.csv:1: column "block" is given twice`},
 		{"block;target;value\n1;a;10\n", `x.csv:1: the columns are separated by ';'`},
 		{"\n\nblock,value\n", `x.csv:3: there is no column "target"`},
 		{"block\ttarget\tvalue\n", `x.csv:1: the columns are separated by '\t'`},

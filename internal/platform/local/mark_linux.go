@@ -39,7 +39,7 @@ func (t token) String() string { return fmt.Sprintf("%012x", uint64(t)) }
 func parseToken(s string) (token, error) {
 	v, err := strconv.ParseUint(s, 16, 64)
 	if err != nil || len(s) != 12 || v >= 1<<tokenBits {
-		return 0, fmt.Errorf("local: %q is no token", s)
+		return 0, fmt.Errorf("local: %q is not a token", s)
 	}
 	return token(v), nil
 }
