@@ -93,7 +93,6 @@ type phaseFaked struct {
 	lines    int64 // written to the log
 	lost     []fleet.Lost
 	err      error
-	cancel   func() // the user interrupts
 }
 
 func newWorld() *world {

@@ -13,7 +13,7 @@ import (
 //	better: at least 4.1 % (estimate 6.3 %)
 //	better, by an amount this run does not bound
 //	within 3 %, a tie
-//	not told apart; about 14 blocks would show 3 %
+//	not told apart; about 14 blocks would tell 3 %
 //
 // Percentages are of the smaller of both figures, so that they are the same for a and for b.
 func (r Result) Words(c Comparison) string {
@@ -54,11 +54,11 @@ func (r Result) outlook(c Comparison) string {
 	case c.BlocksNeeded == 0:
 		return fmt.Sprintf("no verdict takes fewer than %d blocks", r.FewestBlocks)
 	case c.BlocksNeeded >= mostBlocks:
-		return fmt.Sprintf("not even %s blocks would show %s", thousands(strconv.Itoa(mostBlocks)), r.delta())
+		return fmt.Sprintf("not even %s blocks would tell %s", thousands(strconv.Itoa(mostBlocks)), r.delta())
 	case int(c.BlocksNeeded) <= c.Blocks:
 		return "they may be just about " + r.delta() + " apart"
 	}
-	return fmt.Sprintf("about %s blocks would show %s", thousands(strconv.Itoa(int(c.BlocksNeeded))), r.delta())
+	return fmt.Sprintf("about %s blocks would tell %s", thousands(strconv.Itoa(int(c.BlocksNeeded))), r.delta())
 }
 
 func (r Result) delta() string { return Margin(r.Delta) }
