@@ -3,7 +3,10 @@ package cli_test
 import (
 	"context"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -13,6 +16,10 @@ import (
 
 // TestMain lets the test binary be the program itself, roles included.
 func TestMain(m *testing.M) {
+	// Under nohup the hang-up signal is ignored, and children would inherit that. What is handled they do not inherit.
+	if strings.HasSuffix(os.Args[0], ".test") && signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	}
 	testscript.Main(m, map[string]func(){"bakeoff": func() {
 		os.Exit(cli.Main(context.Background(), cli.Env{
 			Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,

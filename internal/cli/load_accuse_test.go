@@ -80,9 +80,9 @@ var kinds = []kind{
 			}
 			pause(agents[:1], 200*time.Millisecond)
 		})
-	}, `lateness p99 is .*it stood still for (1[5-9]\d|[2-9]\d\d)ms `},
+	}, `lateness p99 is .*it stood still for (1[5-9]\d|[2-9]\d\d) ms `},
 	{"quota", quota, `lateness p99 is .*its CPU quota \(0\.\d+ cores\) held it back for `},
-	{"duty", duty, `lateness p99 is .*it stood still for [0-9.]+m?s in \d+ seconds`},
+	{"duty", duty, `lateness p99 is .*it stood still for [0-9.]+ m?s in \d+ seconds`},
 	{"descriptors", func(t *testing.T, b *bench) accused {
 		// More connections than there are descriptors for are needed only while the server stands still.
 		stall := func(*exec.Cmd) {

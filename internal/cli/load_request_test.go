@@ -23,7 +23,7 @@ func TestLoadRequest(t *testing.T) {
 	s.load(append(once, "--body", "@"+body, "--method", "PUT", "--reconnect", server.URL+"/put")...)
 	s.load(append(once, "--body", "", server.URL+"/empty")...)
 	host := strings.TrimPrefix(server.URL, "http://")
-	want := []string{`POST /post? www.example.org "a: b" x=1`, `PUT /put ` + host + ` "" from a file`, `POST /empty ` + host + ` "" `}
+	want := []string{`POST /empty ` + host + ` "" `, `POST /post? www.example.org "a: b" x=1`, `PUT /put ` + host + ` "" from a file`}
 	if got := server.seen(); !slices.Equal(got, want) {
 		t.Errorf("requests: %q, want %q", got, want)
 	}

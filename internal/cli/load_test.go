@@ -288,7 +288,7 @@ func TestLoadClosed(t *testing.T) {
 		}
 	}
 	text := s.run(0, "load", "--connections", "8", "--duration", "500ms", server.URL).stdout.String()
-	wantAll(t, "text", text, "closed model: 8 connections for 500ms", "cannot", "service time", "answers by status", "generator: ")
+	wantAll(t, "text", text, "closed model: 8 connections for 500ms", "users would see", "service time", "answers by status", "generator: ")
 	if strings.Contains(text, "response time") {
 		t.Errorf("the closed model claims response times:\n%s", text)
 	}
@@ -456,7 +456,7 @@ func TestLoadInvalid(t *testing.T) {
 	}
 	refused := exec.Command("sh", "-c", `ulimit -n 40; exec "$0" "$@"`, s.self, "load", "--connections", "64", server.URL) // which is known before
 	refused.Env = s.env
-	if out, _ := refused.CombinedOutput(); refused.ProcessState.ExitCode() != 2 || !strings.Contains(string(out), "64 connections of a process are more than the 24") {
+	if out, _ := refused.CombinedOutput(); refused.ProcessState.ExitCode() != 2 || !strings.Contains(string(out), "64 connections of a process are too many: its descriptors allow 24") {
 		t.Errorf("64 connections with 40 descriptors: %s", out)
 	}
 	r := readLoad(t, string(stdout))

@@ -98,7 +98,7 @@ func readers(t *testing.T, s *scene) {
 		t.Errorf("report.md: %v", err)
 	}
 	again := s.run(0, "run", "--resume", dir)
-	wantAll(t, "resume", again.stderr.String(), "is complete, nothing is left to do")
+	wantAll(t, "resume", again.stderr.String(), "is complete: nothing to do")
 	wantAll(t, "resume", again.stdout.String(), "e2e, answers per second")
 }
 

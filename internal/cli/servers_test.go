@@ -182,7 +182,7 @@ func TestServers(t *testing.T) {
 		t.Errorf("run.json holds what there was not: %v\n%s", err, data)
 	}
 	again := s.run(0, "run", "--resume", s.theRun())
-	wantAll(t, "resume", again.stderr.String(), "is complete, nothing is left to do")
+	wantAll(t, "resume", again.stderr.String(), "is complete: nothing to do")
 	wantAll(t, "markdown", s.run(0, "report", "--format", "markdown", s.theRun()).stdout.String(), "2 running servers")
 }
 
