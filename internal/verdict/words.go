@@ -48,7 +48,7 @@ func (r Result) amount(c Comparison) string {
 	return fmt.Sprintf("at least %s (estimate %s)", percentDown(float64(c.AtLeast)), percent(estimate))
 }
 
-// outlook says how many blocks would show delta.
+// outlook says how many blocks would tell delta.
 func (r Result) outlook(c Comparison) string {
 	switch {
 	case c.BlocksNeeded == 0:

@@ -26,8 +26,8 @@ func TestWords(t *testing.T) {
 		{unbound, "better, by an amount this run does not bound", "a is better than b, by an amount this run does not bound"},
 		{unbound.Mirror(), "worse, by an amount this run does not bound", "a is better than b, by an amount this run does not bound"},
 		{equal, "within 3 %, a tie", "a and b: within 3 %, a tie"},
-		{open(7, 14), "not told apart; about 14 blocks would tell 3 %", "a and b are not told apart; about 14 blocks would show 3 %"},
-		{open(7, 1234), "not told apart; about 1,234 blocks would tell 3 %", "a and b are not told apart; about 1,234 blocks would show 3 %"},
+		{open(7, 14), "not told apart; about 14 blocks would tell 3 %", "a and b are not told apart; about 14 blocks would tell 3 %"},
+		{open(7, 1234), "not told apart; about 1,234 blocks would tell 3 %", "a and b are not told apart; about 1,234 blocks would tell 3 %"},
 		{
 			open(7, mostBlocks), "not told apart; not even 1,000,000 blocks would tell 3 %",
 			"a and b are not told apart; not even 1,000,000 blocks would tell 3 %",
