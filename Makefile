@@ -4,7 +4,7 @@ SHELL := /bin/bash
 GO ?= go
 BIN := bin/bakeoff
 SEED := 1
-# What tests need beside what a run needs.
+# What tests need in addition to what a run needs.
 TEST_PACKAGES := mariadb-server nginx-light libmariadb-dev pkg-config python3-venv python3-dev gcc
 
 .PHONY: help build demo test test-mysql mutants lint deps test-deps clean race bench-data bench-engine bench-stall bench-fleet fuzz \
@@ -28,7 +28,7 @@ demo: deps ## prepare, run plans/demo.yaml, print the result
 test-deps: $(BIN) ## install the Debian packages that the tests need and this machine lacks
 	@scripts/install-missing $$(scripts/missing-packages $(TEST_PACKAGES))
 
-lint: ## formatting, vet, staticcheck, unreached code
+lint: ## formatting, vet, staticcheck, unreached code, plain English
 	@scripts/lint
 
 test: test-deps lint ## everything, with few repeats and scaled sizes
@@ -84,7 +84,7 @@ bench-data: test-deps ## a million rows against the database's own client, and f
 PEERS := wrk hey nghttp2-client
 BENCH = BAKEOFF_BENCH=1 $(GO) test -count=1 -v -timeout 45m
 
-bench-engine: test-deps ## cost beside wrk, h2load and other generators on the same nginx; pacing; idle connections; into docs/engine.md
+bench-engine: test-deps ## cost compared with wrk, h2load and other generators on the same nginx; pacing; idle connections; into docs/engine.md
 	@scripts/install-missing $$(scripts/missing-packages $(PEERS))
 	$(BENCH) -run 'TestBench(Engine|Paced|Connections)|TestRawRequestAllocatesNothing' -bench RawRequest ./internal/load
 	$(BENCH) -run 'TestBench(Peers|Pacing)' ./internal/cli

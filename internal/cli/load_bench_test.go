@@ -64,7 +64,7 @@ func (s *scene) ourselves(name string, more ...string) loadtest.Peer {
 				return loadtest.Said{}, fmt.Errorf("%d requests are too few for a p99", r.Planned)
 			}
 			said := loadtest.Said{Requests: r.OK, Dropped: r.Dropped, P50: time.Duration(*r.Response["p50"]), P99: time.Duration(*r.Response["p99"])}
-			said.Note = fmt.Sprintf("says that %d had to wait for a connection and gives the service time's p99, %s, beside it",
+			said.Note = fmt.Sprintf("says that %d had to wait for a connection and gives the service time's p99, %s, next to it",
 				r.Queued, loadtest.Milliseconds(time.Duration(*r.Service["p99"])))
 			if !*r.Valid {
 				said.Note += "; calls itself invalid: " + strings.Join(r.Reasons, "; ")

@@ -165,12 +165,12 @@ func ReadKeys(path string) (keys []string, digest string, err error) {
 	return escaped(lines), digest, err
 }
 
-// CheckPlain says which key cannot stand in a header as it is, or nil.
+// CheckPlain says which key cannot be part of a header as it is, or nil.
 func CheckPlain(path string) error {
 	lines, _, err := readLines(path)
 	for i, line := range lines {
 		if bytes.ContainsFunc(line, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }) {
-			return fmt.Errorf("keys: key %d, %q, holds a control character and cannot stand in a header", i+1, line)
+			return fmt.Errorf("keys: key %d, %q, holds a control character and cannot be part of a header", i+1, line)
 		}
 	}
 	return err

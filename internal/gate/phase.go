@@ -150,7 +150,7 @@ func answered(sum stats.Totals) []record.Reason {
 		return nil
 	}
 	if b.Planned == 0 {
-		return []record.Reason{{Code: record.CodeWrongAnswers, Text: "no request was due in the whole phase"}}
+		return []record.Reason{{Code: record.CodeWrongAnswers, Text: "no request was due during the phase"}}
 	}
 	text := fmt.Sprintf("%.2f %% of %d requests were not answered correctly (at most %.1f %%): bad %d, timeout %d, error %d, dropped %d",
 		100*share, b.Planned, 100*maxWrong, b.Bad, b.Timeout, b.Error, b.Dropped)

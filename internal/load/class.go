@@ -15,7 +15,7 @@ import (
 // Whose fault a failed request is.
 const (
 	Ours   = "ours"   // the generator's: it lacked something
-	Theirs = "theirs" // the server's, or that of what stands before it
+	Theirs = "theirs" // the server's, or of a proxy in front of it
 	Nobody = "nobody"
 )
 

@@ -38,7 +38,7 @@ func TestDocumentedFramings(t *testing.T) {
 func classesTable() string {
 	var b strings.Builder
 	b.WriteString("| class | whose fault | means |\n|---|---|---|\n")
-	whose := map[string]string{Ours: "the generator's", Theirs: "the server's, or that of what stands before it", Nobody: "nobody's"}
+	whose := map[string]string{Ours: "the generator's", Theirs: "the server's, or of a proxy in front of it", Nobody: "nobody's"}
 	for _, c := range Classes() {
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", c.Name, whose[c.Fault], c.Means)
 	}

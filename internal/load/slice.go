@@ -13,7 +13,7 @@ const unloadEvery = time.Second
 // checkSlices refuses what only a phase in one piece can do.
 func (j *Job) checkSlices() error {
 	if j.Phase.Requests > 0 {
-		return errors.New("load: a phase of so many requests is not carried out slice by slice")
+		return errors.New("load: a phase with a number of requests cannot run slice by slice")
 	}
 	return nil
 }

@@ -64,7 +64,7 @@ func (c *checker) agents() {
 	switch {
 	case !a.HTTP2:
 	case !c.plan.Running():
-		c.report("agents.http2", "", "is for kind: url; what stands before recipes speaks HTTP/1.1")
+		c.report("agents.http2", "", "is for kind: url; the balancer of recipes speaks HTTP/1.1")
 	case a.Engine == "native" && !c.bad("agents.engine"):
 		c.report("agents.http2", "add engine: http", "HTTP/2 needs agents.engine http: the native engine speaks HTTP/1.1")
 	}
@@ -182,7 +182,7 @@ func (c *checker) variable(path, name, value string) {
 	case own != "" && key != "":
 		c.report(path, "set "+key, "is set by a key of its own")
 	case own != "" && own != name:
-		c.report(path, "", "stands for %s, which is set by bakeoff itself", own)
+		c.report(path, "", "means %s, which bakeoff itself sets", own)
 	case own != "":
 		c.report(path, "", "is set by bakeoff itself")
 	case strings.ContainsFunc(value, control) || len(value) > 1000:

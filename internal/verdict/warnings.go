@@ -16,7 +16,7 @@ func (r *Result) warn(t *Table, blocks, names []string, all []pair) {
 	}
 	r.warnFew(all)
 	if r.Positions != nil && r.Positions.P <= positionAlpha {
-		r.add(WarnPosition, "figures depend on the position in the block (p = %s): where every target stands in every position equally often that cancels, elsewhere it favours some",
+		r.add(WarnPosition, "figures depend on the position in the block (p = %s): where every target is in every position equally often that cancels, elsewhere it favours some",
 			pValue(r.Positions.P))
 	}
 	for _, p := range all {

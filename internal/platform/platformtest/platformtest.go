@@ -56,7 +56,7 @@ func Run(t *testing.T, open Open) {
 		{"log", log},
 		{"log limit", logLimit},
 		{"log of the orphans", logOfOrphans},
-		{"log is written anew", logTruncated},
+		{"log is truncated and written again", logTruncated},
 		{"stop with grace", stopWithGrace},
 		{"grace is for the whole tree", graceForTree},
 		{"stop kills who ignores SIGTERM", stopIgnored},
