@@ -16,7 +16,7 @@ var levels = [][]string{
 	{"load", "record", "database", "balancer", "platform/local", "platform/platformtest", "load/loadtest"},
 	{"fleet", "collect", "target", "contract", "endpoint", "gate", "record/recordtest"},
 	{"venue", "figures", "measure"},
-	{"controller", "venue/machine", "report"},
+	{"controller", "venue/machine", "report", "export"},
 	{"cli"},
 }
 
@@ -32,6 +32,7 @@ var exceptions = map[[2]string]string{
 var forbidden = map[string][]string{
 	"figures":    {"load", "fleet", "controller", "platform", "platform/local", "database", "balancer", "target", "plan"},
 	"report":     {"load", "fleet", "controller", "platform", "platform/local", "database", "balancer", "target", "plan"},
+	"export":     {"load", "fleet", "controller", "platform", "platform/local", "database", "balancer", "target"},
 	"load":       {"dataset", "plan", "record", "platform"},
 	"record":     {"load", "dataset"},
 	"controller": {"balancer", "platform/local", "venue/machine"},

@@ -56,7 +56,7 @@ exit status: 0 done; 1 failed (or a check failed); 2 wrong usage or plan; 3 a re
 	root.SetErr(env.Stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
-		runCommand(env), attachCommand(env), checkCommand(env), verifyCommand(env), reportCommand(env), listCommand(env),
+		runCommand(env), attachCommand(env), checkCommand(env), verifyCommand(env), reportCommand(env), listCommand(env), exportCommand(env),
 		dataCommand(env), schemaCommand(env), initCommand(env), doctorCommand(env), cleanCommand(env), versionCommand(env),
 		guardCommand(env), agentCommand(env), yardstickCommand(env), loadCommand(env), verdictCommand(env),
 	)
