@@ -11,7 +11,7 @@ import (
 // says how each process can be started by hand.
 func (t *trial) hold(ctx context.Context) {
 	lines := []string{fmt.Sprintf("block %d, %s is left running until you interrupt; its logs are in %s", t.rec.Block, t.rec.Target, t.writer.LogDir())}
-	lines = append(lines, t.d.byHand()...)
+	lines = append(lines, t.d.manualCommands()...)
 	for _, line := range lines {
 		t.run.o.tell(record.Progress{Text: line, Lasting: true, Verbatim: true})
 	}

@@ -196,8 +196,8 @@ func (d *replicated) workers() int {
 	return n
 }
 
-// byHand are the address that is loaded and the command of every process, the database's too.
-func (d *replicated) byHand() []string {
+// manualCommands are the address that is loaded and the command of every process, the database's too.
+func (d *replicated) manualCommands() []string {
 	var out []string
 	if urls := d.at.URLs(); len(urls) > 0 {
 		out = append(out, "loaded at "+strings.Join(urls, ", "))

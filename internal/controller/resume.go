@@ -94,7 +94,7 @@ func (r *run) wholeBlocks(order, left []record.Place) map[int]bool {
 
 // again tells whether a place was tried, but neither with success nor often enough.
 func (r *run) again(p record.Place) bool {
-	tried := r.tried[place{p.Block, p.Target}]
+	tried := r.tried[trialKey{p.Block, p.Target}]
 	return tried > 0 && tried < r.attempts() && !r.valid[p.Target][p.Block] && (p.Block > 0 || !r.piloted)
 }
 

@@ -32,10 +32,10 @@ type run struct {
 	planned int             // blocks
 	pilots  []time.Duration // that each valid trial of the pilot took
 	memory  memory
-	noTurns error         // why targets take no turns any more
-	piloted bool          // what the pilot found is kept
-	tried   map[place]int // attempts that ended, valid or not
-	last    map[int]int   // block to the greatest position in use
+	noTurns error            // why targets take no turns any more
+	piloted bool             // what the pilot found is kept
+	tried   map[trialKey]int // attempts that ended, valid or not
+	last    map[int]int      // block to the greatest position in use
 	started time.Time
 	valid   map[string]map[int]bool // target to blocks with a valid trial
 	// measured is the time spent in measured phases of blocks from 1.
@@ -45,8 +45,8 @@ type run struct {
 	speed    collect.Source   // the yardstick; it has no process where the venue has none
 }
 
-// place is one target in one block.
-type place struct {
+// trialKey is one target in one block.
+type trialKey struct {
 	block  int
 	target string
 }
@@ -65,7 +65,7 @@ func Run(ctx context.Context, o Options) (dir string, err error) {
 	}
 	r := &run{
 		o: &o, stage: on, started: time.Now(), valid: map[string]map[int]bool{},
-		planned: o.Plan.Blocks, pilot: &record.Pilot{Throughput: map[string]float64{}}, tried: map[place]int{}, last: map[int]int{},
+		planned: o.Plan.Blocks, pilot: &record.Pilot{Throughput: map[string]float64{}}, tried: map[trialKey]int{}, last: map[int]int{},
 	}
 	remaining, err := r.openRecord()
 	if err != nil {
@@ -210,7 +210,7 @@ func (r *run) blocks(ctx context.Context, remaining []plan.Trial) error {
 // block tries each place once, in order, and those without a valid trial again
 // after that. On resuming some have been tried before.
 func (r *run) block(ctx context.Context, places []plan.Trial) error {
-	tried := func(t plan.Trial) int { return r.tried[place{t.Block, t.Target}] }
+	tried := func(t plan.Trial) int { return r.tried[trialKey{t.Block, t.Target}] }
 	slices.SortStableFunc(places, func(a, b plan.Trial) int { return cmp.Compare(tried(a), tried(b)) })
 	for len(places) > 0 {
 		var again []plan.Trial
@@ -308,7 +308,7 @@ func (r *run) remember(rec record.Trial) {
 		r.pilots = append(r.pilots, rec.Ended.Sub(rec.Started))
 	}
 	r.starts.add(rec)
-	at := place{rec.Block, rec.Target}
+	at := trialKey{rec.Block, rec.Target}
 	r.tried[at] = max(r.tried[at], rec.Attempt)
 	if slices.ContainsFunc(rec.Reasons, func(reason record.Reason) bool { return reason.Code == record.CodeTooFewArrivals }) {
 		r.tried[at] = r.attempts() // it would be so again

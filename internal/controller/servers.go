@@ -197,7 +197,7 @@ func tlsOf(t plan.TLS) load.TLS {
 }
 
 // count counts nothing.
-func (s *server) count(context.Context) (tally, error) {
+func (s *server) count(context.Context) (witnessCount, error) {
 	return func(context.Context, int64) (record.Witness, error) {
 		return record.Witness{DatabaseReads: gate.NotCounted, BalancerTotal: gate.NotCounted, Connections: gate.NotCounted}, nil
 	}, nil
@@ -226,5 +226,5 @@ func (s *server) countConnections() error                              { return 
 func (s *servers) ended() error                                        { return nil }
 
 func (s *server) intact() error              { return nil }
-func (s *server) byHand() []string           { return nil }
+func (s *server) manualCommands() []string   { return nil }
 func (s *server) stop(context.Context) error { return nil }

@@ -49,7 +49,7 @@ type stage interface {
 	close(ctx context.Context) error
 }
 
-// A deployment is one target ready to be asked. Only count's tally and
+// A deployment is one target ready to be asked. Only count's witnessCount and
 // countConnections may be called while another method runs.
 type deployment interface {
 	// describe fills in what trial.json says of what was started.
@@ -64,7 +64,7 @@ type deployment interface {
 	// task is where requests go and what is asked; the phase, seed and engine are left to the caller.
 	task(phase load.Phase) (fleet.Task, error)
 	// count begins to count the requests, once nothing is under way; account does where targets take turns.
-	count(ctx context.Context) (tally, error)
+	count(ctx context.Context) (witnessCount, error)
 	account(ctx context.Context) (account, error)
 	// freeze holds the target still until thaw; venue.ErrNoFreezing where that cannot be had.
 	freeze(ctx context.Context) error
@@ -77,8 +77,8 @@ type deployment interface {
 	workers() int
 	countConnections() error
 	intact() error
-	// byHand are lines that tell a user how to reach and start it.
-	byHand() []string
+	// manualCommands are lines that tell a user how to reach and start it.
+	manualCommands() []string
 	stop(ctx context.Context) error
 }
 
@@ -96,7 +96,7 @@ type findings struct {
 
 // A tally tells what others than the agents have counted since it was begun;
 // so many requests were sent meanwhile.
-type tally func(ctx context.Context, sent int64) (record.Witness, error)
+type witnessCount func(ctx context.Context, sent int64) (record.Witness, error)
 
 // An account is what others than the agents have counted of one target while several take turns. A count that
 // comes late is another target's: then neither agrees with its agents.

@@ -105,7 +105,7 @@ func (r *run) together(ctx context.Context, places []plan.Trial) error {
 	for {
 		attempt := 1
 		for _, p := range places {
-			attempt = max(attempt, r.tried[place{p.Block, p.Target}]+1)
+			attempt = max(attempt, r.tried[trialKey{p.Block, p.Target}]+1)
 		}
 		if attempt > r.attempts() {
 			return nil
@@ -126,7 +126,7 @@ func (r *run) apart(ctx context.Context, places []plan.Trial) error {
 		return err
 	}
 	left := slices.DeleteFunc(slices.Clone(places), func(p plan.Trial) bool {
-		return r.tried[place{p.Block, p.Target}] >= r.attempts()
+		return r.tried[trialKey{p.Block, p.Target}] >= r.attempts()
 	})
 	if len(left) == 0 {
 		return nil

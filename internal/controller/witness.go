@@ -33,7 +33,7 @@ func (d *replicated) witness(ctx context.Context) (count, error) {
 }
 
 // count begins to count once the database stands still.
-func (d *replicated) count(ctx context.Context) (tally, error) {
+func (d *replicated) count(ctx context.Context) (witnessCount, error) {
 	if _, _, err := contract.Idle(ctx, d.stage.db); err != nil {
 		return nil, fmt.Errorf("database counters: %w", err)
 	}

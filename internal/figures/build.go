@@ -129,14 +129,14 @@ func why(state record.TrialState, err error) string {
 // choose picks for each block and target the trial that counts: the last
 // valid one. The others are filed as unusable.
 func (b *builder) choose() {
-	type place struct {
+	type trialKey struct {
 		block  int
 		target string
 	}
-	chosen := map[place]int{}
-	finished := map[place]bool{}
+	chosen := map[trialKey]int{}
+	finished := map[trialKey]bool{}
 	for i, t := range b.s.Trials {
-		k := place{t.Block, t.Target}
+		k := trialKey{t.Block, t.Target}
 		if t.Status != record.TrialAborted {
 			finished[k] = true
 		}
@@ -154,7 +154,7 @@ func (b *builder) choose() {
 	}
 	for i, u := range b.s.Unusable {
 		b.s.Unusable[i].Repeated = "not repeated"
-		if c, ok := chosen[place{u.Block, u.Target}]; ok {
+		if c, ok := chosen[trialKey{u.Block, u.Target}]; ok {
 			b.s.Unusable[i].Repeated = fmt.Sprintf("valid in attempt %d", b.s.Trials[c].Attempt)
 		} else if b.attempts(u.Block, u.Target) > u.Attempt {
 			b.s.Unusable[i].Repeated = "repeated, not valid either"

@@ -208,7 +208,7 @@ func (s *session) serve(in *lineReader) {
 	writer.Go(s.write)
 	s.end(s.read(in))
 	writer.Wait()
-	s.fleet.bury(s)
+	s.fleet.markLost(s)
 }
 
 // read handles lines until one fails, and says why it did.
@@ -354,9 +354,9 @@ func (s *session) lost() Lost {
 	return Lost{Agent: s.index, Epoch: s.epoch, Why: s.why, LastSign: s.last}
 }
 
-// bury marks the agent of an ended session as lost, tells the phase under
+// markLost marks the agent of an ended session as lost, tells the phase under
 // way, and kills the process: it has no right to send any more.
-func (f *Fleet) bury(s *session) {
+func (f *Fleet) markLost(s *session) {
 	process := f.mark(s)
 	f.inbox.put(event{session: s}, false)
 	if process == nil || f.closed() {

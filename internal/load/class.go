@@ -15,7 +15,7 @@ import (
 // Whose fault a failed request is.
 const (
 	Ours   = "ours"   // the generator's: it lacked something
-	Theirs = "theirs" // the server's, or of a proxy in front of it
+	Theirs = "theirs" // the server's or that of a proxy in front of it
 	Nobody = "nobody"
 )
 
@@ -54,7 +54,7 @@ const (
 	lostPermit = "permit" // the controller had gone silent
 )
 
-// Classes is the fixed set of ways to fail beside those of whole answers
+// Classes is the fixed set of ways to fail, in addition to those of whole answers
 // ("status N", "wrong length" and what the check says).
 func Classes() []Class {
 	return []Class{
@@ -62,21 +62,21 @@ func Classes() []Class {
 		{classRefused, Theirs, "the connection was refused"},
 		{classReset, Theirs, "the connection was reset"},
 		{classClosedBefore, Theirs, "the connection was closed before the first byte of an answer"},
-		{classClosedEarly, Theirs, "the connection was closed within an answer"},
-		{classProtocol, Theirs, "what came is not an HTTP/1.1 answer, or not one of HTTP/2 where that was asked for"},
-		{classExtra, Theirs, "more bytes than the answer has"},
-		{classEarly, Theirs, "an answer that came before the request was sent"},
-		{classHeader, Theirs, "a header of more than 64 KiB, or more than 8 interim answers"},
-		{classBody, Theirs, "a body above the limit"},
-		{classTLS, Theirs, "TLS could not be agreed on"},
-		{classCertificate, Ours, "nobody trusted here has signed the server's certificate, or it asks for one that was not given"},
-		{classUnreachable, Nobody, "no way to the address"},
+		{classClosedEarly, Theirs, "the connection was closed in the middle of an answer"},
+		{classProtocol, Theirs, "the bytes received are not an HTTP/1.1 answer, or not HTTP/2 where that was requested"},
+		{classExtra, Theirs, "the server sent more bytes than the answer has"},
+		{classEarly, Theirs, "the answer arrived before the request was sent"},
+		{classHeader, Theirs, "the header is longer than 64 KiB, or there were more than 8 interim answers"},
+		{classBody, Theirs, "the body is longer than the limit"},
+		{classTLS, Theirs, "the TLS handshake failed"},
+		{classCertificate, Ours, "the server's certificate is not trusted here, or the server wants a certificate that was not given"},
+		{classUnreachable, Nobody, "there is no route to the address"},
 		{classPorts, Ours, "no local port was left"},
 		{classDescriptors, Ours, "no file descriptor was left"},
 		{classMemory, Ours, "the kernel had no memory for the connection"},
 		{classRequest, Ours, "the request could not be written as HTTP"},
 		{classPermit, Ours, "the permission to send ended while the connection was being opened"},
-		{classInterrupted, Ours, "cut off because the run was ended"},
+		{classInterrupted, Ours, "cut off because the run ended"},
 		{classOther, Nobody, "anything else"},
 	}
 }

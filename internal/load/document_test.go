@@ -37,8 +37,8 @@ func TestDocumentedFramings(t *testing.T) {
 
 func classesTable() string {
 	var b strings.Builder
-	b.WriteString("| class | whose fault | means |\n|---|---|---|\n")
-	whose := map[string]string{Ours: "the generator's", Theirs: "the server's, or of a proxy in front of it", Nobody: "nobody's"}
+	b.WriteString("| class | whose fault | meaning |\n|---|---|---|\n")
+	whose := map[string]string{Ours: "the generator's", Theirs: "the server's or a proxy's", Nobody: "unknown"}
 	for _, c := range Classes() {
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", c.Name, whose[c.Fault], c.Means)
 	}
@@ -47,12 +47,15 @@ func classesTable() string {
 
 func framingsDocument() string {
 	var b strings.Builder
-	b.WriteString("# What the engines make of an answer\n\n" +
-		"Written by `go test ./internal/load -run Documented -update` from the tables that the tests run: `make test` fails where it is not so.\n\n" +
+	b.WriteString("# How the engines read an answer\n\n" +
+		"This file is written by `go test ./internal/load -run Documented -update` from the tables that the tests run.\n" +
+		"`make test` fails when the two differ.\n\n" +
 		"## Framings\n\n" +
-		"What comes over the wire, fed in pieces of 1, 2, 3, 7, 61 and more bytes. A verdict is a status with the body that was read, or a class of\n" +
-		"errors; \"closes\": the connection is not used again; \"extra\": bytes are left over, which makes the request an error as well. HEAD: in\n" +
-		"answer to such a request. Where the engines differ the native one refuses what Go's parser repairs, or refuses it sooner.\n\n" +
+		"Each case is sent to both engines in pieces of 1, 2, 3, 7, 61 and more bytes. The last two columns show what the\n" +
+		"engine makes of it: the status and the body that it read, or a class of errors. \"closes\" means that the\n" +
+		"connection is not used again. \"extra\" means that bytes are left over, which makes the request an error too. A\n" +
+		"case marked HEAD is the answer to a HEAD request. Where the engines differ, the native engine refuses what Go's\n" +
+		"parser repairs, or refuses it earlier.\n\n" +
 		"| case | on the wire | native | http |\n|---|---|---|---|\n")
 	for _, f := range framings {
 		http := f.nethttp
@@ -66,7 +69,8 @@ func framingsDocument() string {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", cell(f.name), wire(text), cell(f.raw), cell(http))
 	}
 	b.WriteString("\n## What a server may do to a request\n\n" +
-		"Both engines, both models, with TLS and without. Where two ends act at the same moment, either class may be booked.\n\n| what it does | booked as |\n|---|---|\n")
+		"The same for both engines and both models, with and without TLS. When client and server act at the same moment,\n" +
+		"more than one class is possible.\n\n| what the server does | counted as |\n|---|---|\n")
 	for _, f := range fates {
 		class := f.class
 		if class == "" {

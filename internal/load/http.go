@@ -30,8 +30,8 @@ func NewHTTP() Engine {
 	return &HTTP{dial: d.DialContext, waker: newWaker}
 }
 
-// run is one phase in progress.
-type run struct {
+// httpRun is one phase in progress.
+type httpRun struct {
 	job      Job
 	spread   *spread
 	ctx      context.Context // ends dialling
@@ -68,7 +68,7 @@ type queue struct {
 // worker is one connection and the goroutine that drives it.
 type worker struct {
 	conn
-	run    *run
+	run    *httpRun
 	number int // in the whole
 	server int // which of the spread's
 	stream uint64
@@ -126,7 +126,7 @@ func (h *HTTP) Run(ctx context.Context, job Job, emit func(stats.Window)) error 
 }
 
 // prepare checks the job and builds everything but the connections themselves.
-func (h *HTTP) prepare(job *Job) (*run, error) {
+func (h *HTTP) prepare(job *Job) (*httpRun, error) {
 	if err := job.check(); err != nil {
 		return nil, err
 	}
@@ -137,7 +137,7 @@ func (h *HTTP) prepare(job *Job) (*run, error) {
 	if err := job.secure(spread.origins); err != nil {
 		return nil, err
 	}
-	r := &run{job: *job, spread: spread, waiting: make([]queue, len(spread.servers)), done: make(chan struct{})}
+	r := &httpRun{job: *job, spread: spread, waiting: make([]queue, len(spread.servers)), done: make(chan struct{})}
 	r.end.Store(int64(job.Phase.Duration))
 	if r.waker, err = h.waker(); err != nil {
 		return nil, err
@@ -161,7 +161,7 @@ func (h *HTTP) prepare(job *Job) (*run, error) {
 }
 
 // launch starts all goroutines of the phase.
-func (r *run) launch(all *sync.WaitGroup) error {
+func (r *httpRun) launch(all *sync.WaitGroup) error {
 	if r.job.Phase.Model == Closed {
 		for _, w := range r.conns {
 			all.Go(w.closed)
@@ -187,10 +187,10 @@ func (r *run) launch(all *sync.WaitGroup) error {
 }
 
 // now is the time since the phase's start.
-func (r *run) now() int64 { return int64(time.Since(r.start)) }
+func (r *httpRun) now() int64 { return int64(time.Since(r.start)) }
 
 // cut ends the phase at once.
-func (r *run) cut() {
+func (r *httpRun) cut() {
 	r.stopped.Store(true)
 	r.finish()
 	for _, w := range r.conns {
@@ -199,7 +199,7 @@ func (r *run) cut() {
 }
 
 // finish ends all sending; waits for anything but answers end.
-func (r *run) finish() {
+func (r *httpRun) finish() {
 	if r.over.CompareAndSwap(false, true) {
 		close(r.done)
 		r.waker.kick()
@@ -207,7 +207,7 @@ func (r *run) finish() {
 }
 
 // permitted asks for the permission to send; once refused it stays so.
-func (r *run) permitted() bool {
+func (r *httpRun) permitted() bool {
 	if r.barred.Load() {
 		return false
 	}
@@ -220,7 +220,7 @@ func (r *run) permitted() bool {
 }
 
 // take takes one of the requests that may yet be sent; when it is the last, nothing is sent any more after it.
-func (r *run) take() bool {
+func (r *httpRun) take() bool {
 	if r.job.Phase.Requests == 0 {
 		return true
 	}
@@ -232,7 +232,7 @@ func (r *run) take() bool {
 }
 
 // atLeast is up to when there are windows at least: the end of sending, unless it was cut short.
-func (r *run) atLeast() int64 {
+func (r *httpRun) atLeast() int64 {
 	switch {
 	case r.now() >= r.end.Load():
 		return r.end.Load()
@@ -245,7 +245,7 @@ func (r *run) atLeast() int64 {
 }
 
 // held counts the connections that are open, or were at the end.
-func (r *run) held() int {
+func (r *httpRun) held() int {
 	n := int(r.kept.Load())
 	for _, w := range r.conns {
 		if w.holdsPort() {

@@ -11,7 +11,7 @@ import (
 
 // httpSlices is a phase under way, slice by slice.
 type httpSlices struct {
-	*run
+	*httpRun
 	engine *HTTP
 	cancel context.CancelFunc
 }
@@ -29,12 +29,12 @@ func (h *HTTP) Slices(ctx context.Context, job Job) (Slices, error) {
 	var cancel context.CancelFunc
 	r.ctx, cancel = context.WithCancel(ctx)
 	restCollector()
-	return &httpSlices{run: r, engine: h, cancel: cancel}, nil
+	return &httpSlices{httpRun: r, engine: h, cancel: cancel}, nil
 }
 
 // Run carries out one slice; see Slices.
 func (s *httpSlices) Run(ctx context.Context, slice Slice, emit func(stats.Window)) error {
-	r := s.run
+	r := s.httpRun
 	r.again(slice)
 	var watch *watch
 	if !s.engine.alone {
@@ -65,7 +65,7 @@ func (s *httpSlices) Run(ctx context.Context, slice Slice, emit func(stats.Windo
 
 // again makes everything ready for a slice: connections that have nothing else to wait for start one after
 // another.
-func (r *run) again(s Slice) {
+func (r *httpRun) again(s Slice) {
 	r.start = monotonic(s.Start).Add(-s.Begin)
 	r.begin = int64(s.Begin)
 	r.end.Store(int64(s.Begin + s.Length))

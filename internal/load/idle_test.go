@@ -167,7 +167,7 @@ func onTheWire(t *testing.T, url string, head bool) string {
 	}
 	r := result{checked: true}
 	length, err := c.exchange(&r, deadline)
-	v := verdict{status: r.status}
+	v := reading{status: r.status}
 	switch {
 	case err == nil:
 		v.body, v.closes = string(c.body[:length]), c.nc == nil

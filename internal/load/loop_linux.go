@@ -18,21 +18,21 @@ const readFirst = 32
 
 // loop drives its share of the arrivals and connections of a phase, on one thread.
 type loop struct {
-	run    *rawRun
-	ledger *ledger // locked while events are handled, not while waiting
-	poll   *poll
-	conns  []*rawConn
-	places []place // by server
-	buf    []byte  // what was read last
-	out    []byte  // the request being written
-	names  map[string]string
-	memo   memo
-	shy    bool  // a server closed connections unannounced: look before each request
-	clock  int64 // when now was last asked
-	broken error
-	thread atomic.Int64 // that it runs on; 0 until then
-	kept   int          // connections that were open at its end
-	watch  *watch       // looks out for absences on this thread; nil: another does
+	run          *rawRun
+	ledger       *ledger // locked while events are handled, not while waiting
+	poll         *poll
+	conns        []*rawConn
+	destinations []destination // by server
+	buf          []byte        // what was read last
+	out          []byte        // the request being written
+	names        map[string]string
+	memo         memo
+	checkFirst   bool  // a server closed connections unannounced: look before each request
+	clock        int64 // when now was last asked
+	broken       error
+	thread       atomic.Int64 // that it runs on; 0 until then
+	kept         int          // connections that were open at its end
+	watch        *watch       // looks out for absences on this thread; nil: another does
 
 	// Open model.
 	schedule *Schedule
@@ -84,10 +84,10 @@ func (r *rawRun) newLoop(share Share, first bool) (*loop, error) {
 		names: map[string]string{}, closed: r.job.Phase.Model == Closed,
 		ledger: newLedger(&r.job, first),
 	}
-	for _, p := range r.places {
-		l.places = append(l.places, p.own())
+	for _, p := range r.destinations {
+		l.destinations = append(l.destinations, p.own())
 	}
-	l.queues = make([]rawQueue, len(l.places))
+	l.queues = make([]rawQueue, len(l.destinations))
 	if r.job.Phase.Requests > 0 {
 		l.left = share.part(r.job.Phase.Requests)
 		l.spent = l.closed && l.left == 0
@@ -110,7 +110,7 @@ func (r *rawRun) newLoop(share Share, first bool) (*loop, error) {
 			loop: l, index: len(l.conns), number: number, fd: -1, stream: r.job.stream(-1),
 			server: r.spread.serverOf(number, r.job.Phase.Model, share),
 		}
-		c.place, c.parser.memo = &l.places[c.server], &l.memo
+		c.destination, c.parser.memo = &l.destinations[c.server], &l.memo
 		if l.closed {
 			c.stream = r.job.stream(number)
 		}
@@ -148,9 +148,9 @@ func (l *loop) work() {
 	} else {
 		defer l.closeAll()
 	}
-	var out *lookout
+	var out *sampler
 	if l.watch != nil {
-		out = l.watch.lookout()
+		out = l.watch.sampler()
 		defer out.close()
 	}
 	var events []unix.EpollEvent
@@ -183,7 +183,7 @@ func (l *loop) work() {
 }
 
 // lock takes the ledger. Waiting for another goroutine to give it back is no absence.
-func (l *loop) lock(out *lookout) {
+func (l *loop) lock(out *sampler) {
 	if l.ledger.mu.TryLock() {
 		return
 	}
@@ -454,7 +454,7 @@ func (l *loop) closeAll() {
 	l.ledger.mu.Lock()
 	defer l.ledger.mu.Unlock()
 	for _, c := range l.conns {
-		if c.fd >= 0 && c.place.family != unix.AF_UNIX {
+		if c.fd >= 0 && c.destination.family != unix.AF_UNIX {
 			l.kept++
 		}
 		c.close()

@@ -66,7 +66,7 @@ func (w *worker) open() {
 }
 
 // maySend tells whether an arrival may be sent now, and else which fault of ours prevents it.
-func (r *run) maySend(a arrival) (lost string, ok bool) {
+func (r *httpRun) maySend(a arrival) (lost string, ok bool) {
 	now := r.now()
 	switch {
 	case r.stopped.Load():
@@ -81,7 +81,7 @@ func (r *run) maySend(a arrival) (lost string, ok bool) {
 
 // another returns the arrival that has waited longest, or puts the free
 // connection back and returns false.
-func (r *run) another(w *worker) (arrival, bool) {
+func (r *httpRun) another(w *worker) (arrival, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.expire(r.now())
@@ -103,7 +103,7 @@ func (r *run) another(w *worker) (arrival, bool) {
 
 // expire drops what has waited for the whole time-out, and returns when the next of the rest will have; the
 // latest time of all where none waits. The caller holds the lock.
-func (r *run) expire(now int64) (next int64) {
+func (r *httpRun) expire(now int64) (next int64) {
 	next = math.MaxInt64
 	for i := range r.waiting {
 		backlog := &r.waiting[i].backlog
@@ -118,7 +118,7 @@ func (r *run) expire(now int64) (next int64) {
 }
 
 // pace walks the schedule: each arrival goes to a free connection or waits for one.
-func (r *run) pace() {
+func (r *httpRun) pace() {
 	last := r.end.Load() + int64(endGrace)
 	if r.sliced {
 		last = math.MaxInt64 // what waits is sent before the slice is over
@@ -157,16 +157,16 @@ func (r *run) pace() {
 }
 
 // upcoming takes the schedule's next arrival.
-func (r *run) upcoming() {
+func (r *httpRun) upcoming() {
 	n, at, more := r.schedule.Next()
 	r.next, r.more = arrival{n: n, intended: int64(at), url: r.spread.open(n)}, more
 }
 
 // pending tells whether another arrival is to be taken up before the sending ends.
-func (r *run) pending() bool { return r.more && r.next.intended < r.end.Load() }
+func (r *httpRun) pending() bool { return r.more && r.next.intended < r.end.Load() }
 
 // takeUp books an arrival as planned and hands it out, or lets it wait.
-func (r *run) takeUp(a arrival) {
+func (r *httpRun) takeUp(a arrival) {
 	now := r.now()
 	r.ledger.planned(now)
 	r.mu.Lock()
@@ -184,7 +184,7 @@ func (r *run) takeUp(a arrival) {
 
 // leave ends the phase's sending: what still waits is dropped, and so is, where the
 // permission to send is gone, all that the schedule had yet to ask for.
-func (r *run) leave() {
+func (r *httpRun) leave() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ended = true

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// verdict is what a reader makes of all a server sends before it closes.
-type verdict struct {
+// reading is what a reader makes of all a server sends before it closes.
+type reading struct {
 	class  string // empty: an answer
 	status int
 	body   string
@@ -22,7 +22,7 @@ type verdict struct {
 	replica string
 }
 
-func (v verdict) String() string {
+func (v reading) String() string {
 	if v.class != "" {
 		return v.class
 	}
@@ -39,10 +39,10 @@ func (v verdict) String() string {
 const testBodyLimit = 1 << 20
 
 // byParser reads with the strict parser, fed in pieces of the given size.
-func byParser(text string, head bool, piece int) verdict { return byMemo(nil, text, head, piece) }
+func byParser(text string, head bool, piece int) reading { return byMemo(nil, text, head, piece) }
 
 // byMemo reads with what is remembered of other answers.
-func byMemo(m *memo, text string, head bool, piece int) verdict {
+func byMemo(m *memo, text string, head bool, piece int) reading {
 	p := parser{memo: m}
 	p.reset(head, true, testBodyLimit)
 	rest := []byte(text)
@@ -50,20 +50,20 @@ func byMemo(m *memo, text string, head bool, piece int) verdict {
 		n := min(piece, len(rest))
 		took, err := p.feed(rest[:n])
 		if err != nil {
-			return verdict{class: classify(err)}
+			return reading{class: classify(err)}
 		}
 		rest = rest[took:]
 	}
 	if !p.done() {
 		if err := p.eof(); err != nil {
-			return verdict{class: classify(err)}
+			return reading{class: classify(err)}
 		}
 	}
-	return verdict{status: p.status, body: string(p.body), closes: p.closes, extra: len(rest) > 0, replica: string(p.replica)}
+	return reading{status: p.status, body: string(p.body), closes: p.closes, extra: len(rest) > 0, replica: string(p.replica)}
 }
 
 // byHTTP reads as the net/http engine does.
-func byHTTP(text string, head bool) verdict {
+func byHTTP(text string, head bool) reading {
 	c := conn{stopped: new(atomic.Bool), job: &Job{Phase: Phase{BodyLimit: testBodyLimit}}}
 	c.head.Method = http.MethodGet
 	if head {
@@ -77,10 +77,10 @@ func byHTTP(text string, head bool) verdict {
 		_, err = c.readBody(resp, true)
 	}
 	if err != nil {
-		return verdict{class: classify(c.failed(err))}
+		return reading{class: classify(c.failed(err))}
 	}
 	rest, _ := io.ReadAll(c.br)
-	return verdict{status: resp.StatusCode, body: string(c.body), closes: resp.Close, extra: len(rest) > 0}
+	return reading{status: resp.StatusCode, body: string(c.body), closes: resp.Close, extra: len(rest) > 0}
 }
 
 const okLine = "HTTP/1.1 200 OK\r\n"

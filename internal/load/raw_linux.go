@@ -29,16 +29,16 @@ type Raw struct {
 // NewRaw returns the engine with that many loops; 0 means one. It holds no connection between runs.
 func NewRaw(loops int) Engine { return &Raw{loops: max(loops, 1)} }
 
-// place is a server that connections go to. A loop has its own: connecting writes into the address.
-type place struct {
+// destination is a server that connections go to. A loop has its own: connecting writes into the address.
+type destination struct {
 	to      netip.AddrPort
 	path    string // of a socket of this machine, instead
 	family  int
 	address unix.Sockaddr
 }
 
-// own returns the place with an address of its own.
-func (p place) own() place {
+// own returns the destination with an address of its own.
+func (p destination) own() destination {
 	if p.path != "" {
 		p.family, p.address = unix.AF_UNIX, &unix.SockaddrUnix{Name: p.path}
 		return p
@@ -54,17 +54,17 @@ func (p place) own() place {
 
 // rawRun is one phase in progress, over all loops.
 type rawRun struct {
-	job     Job
-	start   time.Time
-	begin   int64 // of the slice; 0 without slices
-	end     int64
-	sliced  bool
-	spread  *spread
-	places  []place // by server
-	prepare func(fd int) error
-	loops   []*loop
-	stopped atomic.Bool // ctx ended: send nothing, wait for nothing
-	barred  atomic.Bool // the permission to send is gone
+	job          Job
+	start        time.Time
+	begin        int64 // of the slice; 0 without slices
+	end          int64
+	sliced       bool
+	spread       *spread
+	destinations []destination // by server
+	prepare      func(fd int) error
+	loops        []*loop
+	stopped      atomic.Bool // ctx ended: send nothing, wait for nothing
+	barred       atomic.Bool // the permission to send is gone
 }
 
 // Run carries out the job; see Engine.
@@ -235,7 +235,7 @@ func (e *Raw) newRun(ctx context.Context, job *Job) (*rawRun, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.places = append(r.places, p)
+		r.destinations = append(r.destinations, p)
 	}
 	r.start = monotonic(job.Start)
 	loops := max(1, min(e.loops, len(job.connections())/len(spread.servers))) // each reaches every server
@@ -278,7 +278,7 @@ func (r *rawRun) held() int {
 		l.ledger.mu.Lock()
 		n += l.kept
 		for _, c := range l.conns {
-			if c.fd >= 0 && c.place.family != unix.AF_UNIX {
+			if c.fd >= 0 && c.destination.family != unix.AF_UNIX {
 				n++
 			}
 		}
@@ -299,7 +299,7 @@ func (r *rawRun) threads() []int {
 }
 
 // resolve finds the one address that all connections to an origin use.
-func resolve(ctx context.Context, o *origin) (p place, err error) {
+func resolve(ctx context.Context, o *origin) (p destination, err error) {
 	if o.tls {
 		return p, errors.New("load: the raw engine speaks no TLS")
 	}

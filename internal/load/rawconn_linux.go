@@ -19,24 +19,24 @@ const (
 // rawConn is one connection of the whole: opened when first needed and again
 // whenever it was closed.
 type rawConn struct {
-	loop       *loop
-	place      *place
-	origin     *origin // of the request
-	server     int     // which of the spread's
-	index      int     // in the loop
-	number     int     // in the whole
-	fd         int     // -1: none
-	generation int32
-	state      uint8
-	reused     bool // the request did not open the connection
-	busy       bool // a request is in flight
-	stream     uint64
-	n          uint64 // closed model: of the next request
-	res        result
-	parser     parser
-	rest       []byte // of the request, not yet written
-	tail       []byte // of a large body, not yet written
-	wrote      error  // why no more could be written; what the server said before may still be read
+	loop        *loop
+	destination *destination
+	origin      *origin // of the request
+	server      int     // which of the spread's
+	index       int     // in the loop
+	number      int     // in the whole
+	fd          int     // -1: none
+	generation  int32
+	state       uint8
+	reused      bool // the request did not open the connection
+	busy        bool // a request is in flight
+	stream      uint64
+	n           uint64 // closed model: of the next request
+	res         result
+	parser      parser
+	rest        []byte // of the request, not yet written
+	tail        []byte // of a large body, not yet written
+	wrote       error  // why no more could be written; what the server said before may still be read
 
 	before, after *rawConn // in flight, in order of sending
 }
@@ -56,7 +56,7 @@ func (c *rawConn) begin(a arrival, now int64) {
 	c.res.checked = l.run.job.checks(c.stream, a.n)
 	c.tail, c.wrote = l.run.job.large(), nil
 	c.parser.reset(l.run.job.Method == "HEAD", c.res.checked, l.run.job.Phase.BodyLimit)
-	if c.fd >= 0 && l.shy && !quiet(c.fd) {
+	if c.fd >= 0 && l.checkFirst && !quiet(c.fd) {
 		c.close()
 	}
 	if c.reused = c.fd >= 0; c.reused {
@@ -71,13 +71,13 @@ func (c *rawConn) begin(a arrival, now int64) {
 
 // open begins to connect.
 func (c *rawConn) open() error {
-	fd, err := unix.Socket(c.place.family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(c.destination.family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return os.NewSyscallError("socket", err)
 	}
 	c.fd, c.state = fd, isConnecting
 	c.generation++
-	if c.place.family != unix.AF_UNIX {
+	if c.destination.family != unix.AF_UNIX {
 		if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
 			return os.NewSyscallError("setsockopt", err)
 		}
@@ -90,7 +90,7 @@ func (c *rawConn) open() error {
 			return err
 		}
 	}
-	if err := unix.Connect(fd, c.place.address); err != nil && err != unix.EINPROGRESS {
+	if err := unix.Connect(fd, c.destination.address); err != nil && err != unix.EINPROGRESS {
 		return os.NewSyscallError("connect", err)
 	}
 	return c.loop.poll.add(fd, c.index, c.generation)
@@ -217,7 +217,7 @@ func (c *rawConn) read(ends bool) {
 		case errno == unix.EINTR:
 			continue
 		case !c.busy: // closed, or spoken on, between requests
-			l.shy = true
+			l.checkFirst = true
 			c.close()
 			return
 		case errno != 0:
@@ -263,7 +263,7 @@ func (c *rawConn) endOfStream() {
 // and nothing of an answer came, the server may have closed it unannounced.
 func (c *rawConn) lost(err error) {
 	if c.reused && !c.parser.begun {
-		c.loop.shy = true
+		c.loop.checkFirst = true
 	}
 	c.fail(err)
 }

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// lookEvery is the age from which on a lookout reads its thread's counters anew.
+	// lookEvery is the age from which on a sampler reads its thread's counters anew.
 	lookEvery = 20 * time.Millisecond
 	// sleepAtMost is how long a thread that looks out sleeps at a time: an absence within a sleep is not seen. Each
 	// wake-up costs as much as two requests.

@@ -24,7 +24,7 @@ func (w *watch) sleep() {
 	defer runtime.UnlockOSThread()
 	moreProcessors(1) // it keeps one while it sleeps
 	defer moreProcessors(-1)
-	o := w.lookout()
+	o := w.sampler()
 	defer o.close()
 	spec := unix.NsecToTimespec(int64(lookEvery))
 	for {
@@ -39,12 +39,12 @@ func (w *watch) sleep() {
 	}
 }
 
-// A lookout sees the absences of the thread that made it, and no other may
+// A sampler sees the absences of the thread that made it, and no other may
 // use it. While it sleeps, an absence is what it sleeps longer than it meant to; while it is awake, what
 // is neither its own processor time nor idle. The kernel says for how long it was ready and had
 // no core; an absence without that is one in which it was stopped, if the whole
 // process used no processor time meanwhile.
-type lookout struct {
+type sampler struct {
 	watch   *watch
 	stat    *os.File // kept open: later there may be no descriptor left
 	woken   int64    // when it last woke, ns since the start
@@ -56,8 +56,8 @@ type lookout struct {
 	counted int64         // when the open descriptors were counted
 }
 
-func (w *watch) lookout() *lookout {
-	o := &lookout{watch: w, woken: int64(time.Since(w.start))}
+func (w *watch) sampler() *sampler {
+	o := &sampler{watch: w, woken: int64(time.Since(w.start))}
 	if stat, err := os.Open("/proc/thread-self/schedstat"); err == nil {
 		o.stat = stat
 	}
@@ -65,14 +65,14 @@ func (w *watch) lookout() *lookout {
 	return o
 }
 
-func (o *lookout) close() {
+func (o *sampler) close() {
 	if o.stat != nil {
 		o.stat.Close()
 	}
 }
 
 // woke is told that the thread is awake now, since when it had slept, and for how long it meant to.
-func (o *lookout) woke(now, slept, meant int64) {
+func (o *sampler) woke(now, slept, meant int64) {
 	awake, over := time.Duration(slept-o.woken), time.Duration(now-slept-max(meant, 0))
 	from := o.woken
 	o.woken = now

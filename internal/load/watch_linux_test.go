@@ -23,13 +23,13 @@ func TestSchedstat(t *testing.T) {
 	}
 }
 
-// A lookout tells an absence from work, from sleep that was meant, and from waiting for another goroutine.
+// A sampler tells an absence from work, from sleep that was meant, and from waiting for another goroutine.
 // It runs beside no other test: what else the process does would be a reason for the absence.
 func TestLookout(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	w := newWatch(time.Now(), func() int { return 0 }, func() []int { return nil })
-	o := w.lookout()
+	o := w.sampler()
 	defer o.close()
 	now := func() int64 { return int64(time.Since(w.start)) }
 	sleep := func(d time.Duration) { // in the kernel: the process stands still

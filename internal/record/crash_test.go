@@ -33,7 +33,7 @@ func (c *cut) disk() *disk {
 	return &disk{before: c.before}
 }
 
-func (c *cut) before(s step) (int, error) {
+func (c *cut) before(s operation) (int, error) {
 	c.n++
 	if c.k == 0 || c.n <= c.k {
 		c.steps = append(c.steps, s.kind)
@@ -51,7 +51,7 @@ func (c *cut) before(s step) (int, error) {
 }
 
 // note keeps what a power cut would undo.
-func (c *cut) note(s step) {
+func (c *cut) note(s operation) {
 	switch s.kind {
 	case "create":
 		c.written[s.path], c.durable[s.path] = 0, 0

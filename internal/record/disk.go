@@ -17,9 +17,9 @@ const (
 	fileMode   = 0o600
 )
 
-// A step is one file operation about to happen; size is the number of bytes
+// An operation is one file operation about to happen; size is the number of bytes
 // of a write.
-type step struct {
+type operation struct {
 	kind string // mkdir, create, append, write, sync, close, rename, remove, truncate, allocate, syncdir
 	path string
 	size int
@@ -29,9 +29,9 @@ type step struct {
 // can count them and stop between any two, or inside a write. The zero value
 // is the real thing.
 type disk struct {
-	// before, when set, is asked before each step. An error stops the step; of a
+	// before, when set, is asked before each operation. An error stops it; of a
 	// write, the first allow bytes are still written.
-	before func(step) (allow int, err error)
+	before func(operation) (allow int, err error)
 }
 
 // ask tells how many bytes of a write may happen, and why not all of it.
@@ -39,7 +39,7 @@ func (d *disk) ask(kind, path string, size int) (int, error) {
 	if d.before == nil {
 		return size, nil
 	}
-	return d.before(step{kind, path, size})
+	return d.before(operation{kind, path, size})
 }
 
 func (d *disk) mkdir(path string) error {
@@ -175,7 +175,7 @@ func (f *file) allocate(size int64) error {
 	return err
 }
 
-// close releases the descriptor even where the step is stopped: a killed
+// close releases the descriptor even where the operation is stopped: a killed
 // process holds none either.
 func (f *file) close() error {
 	_, err := f.disk.ask("close", f.os.Name(), 0)

@@ -35,7 +35,7 @@ func (d *Document) decode(n *yaml.Node, path string, v reflect.Value) {
 	if d.full() {
 		return
 	}
-	d.places[path] = placeOf(n)
+	d.locations[path] = locationOf(n)
 	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" {
 		d.mistake(n, path, "give it a value or remove the key", "has no value")
 		return
@@ -150,7 +150,7 @@ func (d *Document) eachKey(n *yaml.Node, path string, f func(key, value *yaml.No
 	for i := 0; i+1 < len(n.Content) && !d.full(); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		if key.Kind != yaml.ScalarNode || key.ShortTag() != "!!str" {
-			d.add(placeOf(key), path, "put it in quotes if it is a name", "this key is not text")
+			d.add(locationOf(key), path, "put it in quotes if it is a name", "this key is not text")
 			continue
 		}
 		if line, seen := first[key.Value]; seen {

@@ -86,8 +86,8 @@ const (
 	longestWord  = 40  // characters of a word that a message shows
 )
 
-// excerpt draws the line of a place and a caret below its column.
-func (d *Document) excerpt(at place) string {
+// excerpt draws the line of a location and a caret below its column.
+func (d *Document) excerpt(at location) string {
 	text := d.shown(at.line)
 	if len(text) == 0 {
 		return ""

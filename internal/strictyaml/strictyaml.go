@@ -37,32 +37,32 @@ const mostNested = 100
 // Document is one parsed YAML document with the problems found in it so far.
 // It is not safe for concurrent use.
 type Document struct {
-	file     string
-	lines    []string
-	redacted map[int][]rune // lines as they were shown
-	root     *yaml.Node
-	places   map[string]place  // of every path that Decode met
-	bad      map[string]bool   // paths of values that could not be decoded
-	homes    map[string]string // where a key belongs, when it stands elsewhere
-	problems Problems
+	file      string
+	lines     []string
+	redacted  map[int][]rune // lines as they were shown
+	root      *yaml.Node
+	locations map[string]location // of every path that Decode met
+	bad       map[string]bool     // paths of values that could not be decoded
+	homes     map[string]string   // where a key belongs, when it stands elsewhere
+	problems  Problems
 }
 
-// place is where a path stands in the file.
-type place struct{ line, column int }
+// location is where a path stands in the file.
+type location struct{ line, column int }
 
 // Parse reads data, which must hold exactly one YAML document of at most
 // MaxBytes in UTF-8, free of anchors, aliases and tags. The name is used in
 // messages only. Every error is a Problems.
 func Parse(name string, data []byte) (*Document, error) {
-	d := &Document{file: name, places: map[string]place{}, bad: map[string]bool{}, redacted: map[int][]rune{}}
+	d := &Document{file: name, locations: map[string]location{}, bad: map[string]bool{}, redacted: map[int][]rune{}}
 	if len(data) > MaxBytes {
-		d.add(place{}, "", "", fmt.Sprintf("is larger than %s", limitText))
+		d.add(location{}, "", "", fmt.Sprintf("is larger than %s", limitText))
 		return nil, d.Err()
 	}
 	if at, what := firstInvalid(data); at >= 0 {
 		d.lines = splitLines(string(data[:at]))
 		last := d.lines[len(d.lines)-1]
-		d.add(place{len(d.lines), utf8.RuneCountInString(last) + 1}, "", "", "here is "+what)
+		d.add(location{len(d.lines), utf8.RuneCountInString(last) + 1}, "", "", "here is "+what)
 		return nil, d.Err()
 	}
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
@@ -70,7 +70,7 @@ func Parse(name string, data []byte) (*Document, error) {
 	if err := d.parse(data); err != nil {
 		return nil, err
 	}
-	d.places[""] = placeOf(d.root)
+	d.locations[""] = locationOf(d.root)
 	d.refuse(d.root, nil)
 	if err := d.Err(); err != nil {
 		return nil, err
@@ -87,7 +87,7 @@ func (d *Document) parse(data []byte) error {
 	var doc, more yaml.Node
 	switch err := loader.Load(&doc); {
 	case errors.Is(err, io.EOF) || err == nil && len(doc.Content) == 0:
-		d.add(place{line: 1, column: 1}, "", "", "holds no document")
+		d.add(location{line: 1, column: 1}, "", "", "holds no document")
 		return d.Err()
 	case err != nil:
 		d.syntax(err)
@@ -99,7 +99,7 @@ func (d *Document) parse(data []byte) error {
 	case err != nil:
 		d.syntax(err)
 	default:
-		d.add(placeOf(&more), "", "one file, one document", "a second document begins here")
+		d.add(locationOf(&more), "", "one file, one document", "a second document begins here")
 	}
 	return d.Err()
 }
@@ -118,7 +118,7 @@ func (d *Document) syntax(err error) {
 		d.syntaxAt(one)
 		return
 	}
-	d.add(place{}, "", "", "is not YAML: "+err.Error())
+	d.add(location{}, "", "", "is not YAML: "+err.Error())
 }
 
 func (d *Document) syntaxAt(err *yaml.LoadError) {
@@ -126,44 +126,44 @@ func (d *Document) syntaxAt(err *yaml.LoadError) {
 	if at := err.Mark.Line; at >= 1 && at <= len(d.lines) && strings.HasPrefix(strings.TrimLeft(d.lines[at-1], " "), "\t") {
 		hint = "indent with spaces, not tabs"
 	}
-	d.add(place{err.Mark.Line, err.Mark.Column}, "", hint, "is not YAML: "+err.Message)
+	d.add(location{err.Mark.Line, err.Mark.Column}, "", hint, "is not YAML: "+err.Message)
 }
 
 // refuse adds a problem for each anchor, alias, merge key and tag.
-func (d *Document) refuse(n *yaml.Node, at *step) {
+func (d *Document) refuse(n *yaml.Node, at *pathPart) {
 	switch {
 	case d.full():
 		return
 	case n.Kind == yaml.AliasNode:
-		d.add(placeOf(n), at.path(), "write the value out", fmt.Sprintf("alias *%s: aliases are not allowed", clip(n.Value)))
+		d.add(locationOf(n), at.path(), "write the value out", fmt.Sprintf("alias *%s: aliases are not allowed", clip(n.Value)))
 		return
 	case n.Anchor != "":
-		d.add(placeOf(n), at.path(), "write the value out", fmt.Sprintf("anchor &%s: anchors are not allowed", clip(n.Anchor)))
+		d.add(locationOf(n), at.path(), "write the value out", fmt.Sprintf("anchor &%s: anchors are not allowed", clip(n.Anchor)))
 	case n.Style&yaml.TaggedStyle != 0:
-		d.add(placeOf(n), at.path(), "leave the tag out", fmt.Sprintf("tag %s: tags are not allowed", clip(n.Tag)))
+		d.add(locationOf(n), at.path(), "leave the tag out", fmt.Sprintf("tag %s: tags are not allowed", clip(n.Tag)))
 	case n.ShortTag() == "!!merge":
-		d.add(placeOf(n), at.path(), "write the keys out", "merge keys are not allowed")
+		d.add(locationOf(n), at.path(), "write the keys out", "merge keys are not allowed")
 	}
 	for i, child := range n.Content {
 		switch {
 		case n.Kind == yaml.SequenceNode:
-			d.refuse(child, &step{up: at, index: i})
+			d.refuse(child, &pathPart{up: at, index: i})
 		case i%2 == 0:
 			d.refuse(child, at)
 		default:
-			d.refuse(child, &step{up: at, key: n.Content[i-1]})
+			d.refuse(child, &pathPart{up: at, key: n.Content[i-1]})
 		}
 	}
 }
 
-// step is the last step of a path; the text is made only when it is shown.
-type step struct {
-	up    *step
+// pathPart is the last part of a path; the text is made only when it is shown.
+type pathPart struct {
+	up    *pathPart
 	key   *yaml.Node // nil in a list
 	index int
 }
 
-func (s *step) path() string {
+func (s *pathPart) path() string {
 	switch {
 	case s == nil:
 		return ""
@@ -176,7 +176,7 @@ func (s *step) path() string {
 // Has tells whether the document gives a value at path, such as
 // "phases[1].timeout", right or wrong. It is valid after Decode.
 func (d *Document) Has(path string) bool {
-	_, ok := d.places[path]
+	_, ok := d.locations[path]
 	return ok
 }
 
@@ -192,13 +192,13 @@ func (d *Document) Bad(path string) bool {
 }
 
 // Errorf adds a problem at path; where the document does not hold the path,
-// the place of its nearest parent is shown. The hint may be empty. Where the path is Bad its
+// the location of its nearest parent is shown. The hint may be empty. Where the path is Bad its
 // problem is known already, and nothing is added.
 func (d *Document) Errorf(path, hint, format string, args ...any) {
 	if d.Bad(path) {
 		return
 	}
-	d.add(d.placeOfPath(path), path, hint, fmt.Sprintf(format, args...))
+	d.add(d.locationOfPath(path), path, hint, fmt.Sprintf(format, args...))
 }
 
 // Err returns every problem found so far in the order of the file, as
@@ -218,10 +218,10 @@ func (d *Document) full() bool { return len(d.problems) >= mostProblems }
 // mistake adds a problem with the value at path itself.
 func (d *Document) mistake(n *yaml.Node, path, hint, format string, args ...any) {
 	d.bad[path] = true
-	d.add(placeOf(n), path, hint, fmt.Sprintf(format, args...))
+	d.add(locationOf(n), path, hint, fmt.Sprintf(format, args...))
 }
 
-func (d *Document) add(at place, path, hint, message string) {
+func (d *Document) add(at location, path, hint, message string) {
 	if d.full() {
 		return
 	}
@@ -231,22 +231,22 @@ func (d *Document) add(at place, path, hint, message string) {
 	})
 }
 
-// placeOfPath is the place of path or of its nearest parent in the document.
-func (d *Document) placeOfPath(path string) place {
+// locationOfPath is the location of path or of its nearest parent in the document.
+func (d *Document) locationOfPath(path string) location {
 	for ; path != ""; path = parent(path) {
-		if at, ok := d.places[path]; ok {
+		if at, ok := d.locations[path]; ok {
 			return at
 		}
 	}
-	return d.places[""]
+	return d.locations[""]
 }
 
-// parent is the path without its last step; "" at the top.
+// parent is the path without its last part; "" at the top.
 func parent(path string) string {
 	return path[:max(0, strings.LastIndexAny(path, ".["))]
 }
 
-func placeOf(n *yaml.Node) place { return place{n.Line, n.Column} }
+func locationOf(n *yaml.Node) location { return location{n.Line, n.Column} }
 
 // Join is the path of a mapping's key: "a.b", or a["b c"] where the key has
 // other characters than letters, digits, - and _, or more than 64 of them.

@@ -85,11 +85,11 @@ type need struct {
 type prepareSpec struct {
 	Inherit []string          `yaml:"inherit"` // the user's variables to pass on; a trailing * matches the rest
 	Env     map[string]string `yaml:"env"`
-	Steps   []step            `yaml:"steps"`
+	Steps   []prepareStep     `yaml:"steps"`
 }
 
-// step is one command of the preparation, run in the copy of the folder.
-type step struct {
+// prepareStep is one command of the preparation, run in the copy of the folder.
+type prepareStep struct {
 	Run    []string `yaml:"run"`
 	If     string   `yaml:"if"`     // only when this optional tool is there
 	Unless string   `yaml:"unless"` // only when it is not

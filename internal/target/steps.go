@@ -50,7 +50,7 @@ func (p *Prepared) steps() []chained {
 	return out
 }
 
-func (p *Prepared) stepKey(before string, s step, inputs []string) string {
+func (p *Prepared) stepKey(before string, s prepareStep, inputs []string) string {
 	contents := map[string]string{}
 	for _, name := range inputs {
 		contents[name] = p.Recipe.contents[name]
@@ -64,7 +64,7 @@ func (p *Prepared) stepKey(before string, s step, inputs []string) string {
 }
 
 // inputsOf are the files that a step may read.
-func (r *Recipe) inputsOf(s step) []string {
+func (r *Recipe) inputsOf(s prepareStep) []string {
 	if s.Inputs == nil {
 		return r.Files()
 	}

@@ -152,7 +152,7 @@ func (g *guard) setUp(h hello) error {
 		return fmt.Errorf("local: guard: child subreaper: %w", err)
 	}
 	syscall.Umask(0o077)
-	mark{token: h.Token}.wear()
+	mark{token: h.Token}.set()
 	if g.null, err = os.Open(os.DevNull); err != nil {
 		return fmt.Errorf("local: guard: %w", err)
 	}
@@ -298,7 +298,7 @@ func (g *guard) spawn(spec platform.Spec) (*tree, error) {
 		return nil, err
 	}
 	m := mark{g.hello.Token, g.nextNumber()}
-	m.wear()
+	m.set()
 	env := slices.DeleteFunc(slices.Clone(spec.Env), func(entry string) bool {
 		return strings.HasPrefix(entry, markVariable+"=")
 	})
@@ -308,7 +308,7 @@ func (g *guard) spawn(spec platform.Spec) (*tree, error) {
 		Files: []uintptr{g.null.Fd(), uintptr(output), uintptr(output)},
 		Sys:   &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL, Credential: owner},
 	})
-	mark{token: g.hello.Token}.wear() // the guard's own again
+	mark{token: g.hello.Token}.set() // the guard's own again
 	unix.Close(output)
 	go log.run()
 	if err != nil {
@@ -394,7 +394,7 @@ func (g *guard) collect() (none bool) {
 		}
 		found = true
 		g.stale.Store(true)
-		g.bury(pid, status)
+		g.noteEnd(pid, status)
 	}
 	if found {
 		close(g.changed)
@@ -403,8 +403,8 @@ func (g *guard) collect() (none bool) {
 	return none
 }
 
-// bury notes the end of a child; g.mu is held.
-func (g *guard) bury(pid int, status syscall.WaitStatus) {
+// noteEnd notes the end of a child; g.mu is held.
+func (g *guard) noteEnd(pid int, status syscall.WaitStatus) {
 	for _, t := range g.trees {
 		if t.first.PID == pid && !t.ended {
 			t.ended = true

@@ -56,9 +56,9 @@ func (m mark) limit() uint64 {
 
 func (m mark) variable() string { return fmt.Sprintf("%s=%v.%d", markVariable, m.token, m.number) }
 
-// wear makes what this process forks from now on carry m. A machine whose
+// set makes what this process forks from now on carry m. A machine whose
 // hard limit forbids it is left with the environment variable.
-func (m mark) wear() {
+func (m mark) set() {
 	var old unix.Rlimit
 	if unix.Prlimit(0, markLimit, nil, &old) == nil {
 		_ = unix.Prlimit(0, markLimit, &unix.Rlimit{Cur: m.limit(), Max: old.Max}, nil)
