@@ -173,14 +173,20 @@ func (s *scene) run(status int, args ...string) *execution {
 	return e
 }
 
-// wantStatus waits for the end.
-func (e *execution) wantStatus(status int, within time.Duration) {
+// wantEnd waits for the end, which may have any status.
+func (e *execution) wantEnd(within time.Duration) {
 	e.scene.t.Helper()
 	select {
 	case <-e.done:
 	case <-time.After(within):
 		e.scene.t.Fatalf("%v has not ended after %v\nstderr:\n%s", e.cmd.Args[1:], within, e.stderr)
 	}
+}
+
+// wantStatus waits for the end.
+func (e *execution) wantStatus(status int, within time.Duration) {
+	e.scene.t.Helper()
+	e.wantEnd(within)
 	if got := e.cmd.ProcessState.ExitCode(); got != status {
 		e.scene.t.Fatalf("%v: exit status %d, want %d\nstderr:\n%s", e.cmd.Args[1:], got, status, e.stderr)
 	}

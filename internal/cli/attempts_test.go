@@ -1,0 +1,107 @@
+package cli_test
+
+import (
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"bakeoff/internal/record"
+)
+
+// A busy machine may have any trial of a real run refused. The program says so and tries again, as it should: so
+// tests judge the last attempt of each trial, and take earlier ones for what they are.
+
+// machineCodes are the reasons that a busy machine gives, whatever is tested.
+var machineCodes = []string{record.CodeGeneratorLimited, record.CodeDisturbedHost, record.CodeNotSteady, record.CodeBlock}
+
+// notMachine are the reasons of a trial that a busy machine does not explain.
+func notMachine(reasons []record.Reason) []record.Reason {
+	return slices.DeleteFunc(slices.Clone(reasons), func(r record.Reason) bool { return slices.Contains(machineCodes, r.Code) })
+}
+
+// busy tells whether a trial was refused for what the machine did, and for nothing else.
+func busy(trial record.Trial) bool {
+	return trial.Status == record.Invalid && len(trial.Reasons) > 0 && len(notMachine(trial.Reasons)) == 0
+}
+
+// attempt is one trial that was ended, as its folder has it.
+type attempt struct {
+	record.TrialState
+	said record.Trial
+}
+
+// lastAttempts are the last attempts of all trials in their order, without those that were cut short. Earlier ones
+// must have been refused for what the machine did.
+func lastAttempts(t *testing.T, r *record.Reader) []attempt {
+	t.Helper()
+	type place struct {
+		block  int
+		target string
+	}
+	var out []attempt
+	at := map[place]int{}
+	for _, state := range r.Trials() {
+		if state.State != record.Finished {
+			continue
+		}
+		trial, err := state.Trial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if trial.Status == record.Aborted {
+			continue
+		}
+		here := place{trial.Block, trial.Target}
+		i, tried := at[here]
+		if !tried {
+			at[here] = len(out)
+			out = append(out, attempt{state, trial})
+			continue
+		}
+		earlier, later := out[i], attempt{state, trial}
+		if earlier.said.Attempt > later.said.Attempt {
+			earlier, later = later, earlier
+		}
+		if !busy(earlier.said) {
+			t.Errorf("%s was tried again after %s, %v", earlier.Folder, earlier.said.Status, earlier.said.Reasons)
+		}
+		out[i] = later
+	}
+	return out
+}
+
+// ofBlocks are the attempts at trials of blocks, without those of the pilot.
+func ofBlocks(all []attempt) []attempt {
+	return slices.DeleteFunc(slices.Clone(all), func(a attempt) bool { return a.said.Block == 0 })
+}
+
+// measured runs the program on a plan whose targets are all as they should be, until a run has a valid trial in
+// every place. It must end with status 0; where the machine was too busy for that it runs again.
+func (s *scene) measured(args ...string) (*execution, *record.Reader, []attempt) {
+	s.t.Helper()
+	for range 3 {
+		e := s.start(args...)
+		e.wantEnd(4 * time.Minute)
+		r := s.open()
+		last := lastAttempts(s.t, r)
+		crowded := 0
+		for _, a := range last {
+			if busy(a.said) {
+				crowded++
+			} else if a.said.Status != record.Valid {
+				s.t.Fatalf("%s: %s, %+v\nstderr:\n%s", a.Folder, a.said.Status, a.said.Reasons, e.stderr)
+			}
+		}
+		if crowded == 0 {
+			e.wantStatus(0, time.Second)
+			return e, r, last
+		}
+		s.t.Logf("the machine was too busy for %d of %d trials: once more", crowded, len(last))
+		if err := os.RemoveAll(s.path("runs")); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	s.t.Fatal("the machine was too busy for a run three times")
+	return nil, nil, nil
+}
