@@ -16,7 +16,7 @@ help: ## list the targets
 
 build: $(BIN) ## build the program
 
-$(BIN): $(shell find . -name '*.go' -o -path './targets/*' -type f -o -path './plans/*' -type f -o -name '*.tmpl' | sed 's/ /\\ /g') go.mod go.sum
+$(BIN): $(shell find . -name '*.go' -o -path './targets/*' -type f -o -path './plans/*' -type f -o -path './internal/report/page/*' -type f -o -name '*.tmpl' | sed 's/ /\\ /g') go.mod go.sum
 	$(GO) build -o $@ .
 
 deps: $(BIN) ## install the Debian packages that the demo needs and this machine lacks

@@ -37,7 +37,7 @@ func attach(ctx context.Context, env Env, dir string) error {
 	if err != nil {
 		return err
 	}
-	_, err = writeScreen(env.Stdout, reader)
+	_, _, err = writeScreen(env.Stdout, reader)
 	switch run := reader.Run(); run.Status {
 	case record.Aborted:
 		err = errors.Join(err, fmt.Errorf("the run was aborted: %s", run.Reason))

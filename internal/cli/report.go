@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -22,63 +23,96 @@ type reportFlags struct {
 	format string
 	full   bool
 	json   bool
+	html   bool
 }
 
 func reportCommand(env Env) *cobra.Command {
 	var f reportFlags
 	cmd := &cobra.Command{
 		Use:   "report RUN",
-		Short: "print the result of a run on one screen; --full prints everything, also as Markdown, SVG or JSON",
+		Short: "print the result of a run on one screen; --full prints everything, --html writes the page to share",
 		Args:  exactly(1, "one run directory"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if f.json {
-				f.format = "json"
-			}
-			if f.full && f.format != "text" {
-				return usageError{fmt.Errorf("--full is for text: %s always has everything", f.format)}
+			if err := f.resolve(); err != nil {
+				return err
 			}
 			reader, err := record.Open(args[0])
 			if err != nil {
 				return err
 			}
-			if f.format == "text" && !f.full {
-				_, err := writeScreen(env.Stdout, reader)
-				return err
-			}
-			summary, err := figures.Build(reader)
-			if err != nil {
-				return err
-			}
-			return writeReport(env.Stdout, f.format, summary)
+			return f.report(env, reader)
 		},
 	}
-	cmd.Flags().StringVar(&f.format, "format", "text", "text, markdown, svg or json")
+	cmd.Flags().StringVar(&f.format, "format", "text", "text, markdown, html, svg or json")
 	cmd.Flags().BoolVar(&f.full, "full", false, "print everything, not one screen")
 	cmd.Flags().BoolVar(&f.json, "json", false, "the same as --format json")
+	cmd.Flags().BoolVar(&f.html, "html", false, "write report.html into the run directory, and print its path")
 	return cmd
 }
 
-// writeScreen prints the end of a run, and returns its figures.
-func writeScreen(w io.Writer, r *record.Reader) (*figures.Summary, error) {
+// resolve takes the short forms for what they stand for, and refuses what does not go together.
+func (f *reportFlags) resolve() error {
+	if f.json {
+		f.format = "json"
+	}
+	if f.full && f.format != "text" {
+		return usageError{fmt.Errorf("--full is for text: %s always has everything", f.format)}
+	}
+	if f.html && (f.full || f.format != "text") {
+		return usageError{errors.New("--html writes a file and prints nothing else: leave out the other flags, or use --format html for stdout")}
+	}
+	return nil
+}
+
+// report prints a run as the flags say.
+func (f *reportFlags) report(env Env, reader *record.Reader) error {
+	if f.format == "text" && !f.full && !f.html {
+		_, _, err := writeScreen(env.Stdout, reader)
+		return err
+	}
+	summary, err := figures.Build(reader)
+	if err != nil {
+		return err
+	}
+	var others figures.Others
+	if f.html || f.format == "html" {
+		if others, err = figures.OtherRuns(reader, summary); err != nil {
+			return err
+		}
+	}
+	if !f.html {
+		return writeReport(env.Stdout, f.format, summary, others)
+	}
+	if err := keep(reader.Dir(), "report.html", "html", summary, others); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(env.Stdout, filepath.Join(reader.Dir(), "report.html"))
+	return err
+}
+
+// writeScreen prints the end of a run, and returns its figures and those of other runs.
+func writeScreen(w io.Writer, r *record.Reader) (*figures.Summary, figures.Others, error) {
 	summary, err := figures.Build(r)
 	if err != nil {
-		return nil, err
+		return nil, figures.Others{}, err
 	}
 	others, err := figures.OtherRuns(r, summary)
 	if err != nil {
-		return nil, err
+		return nil, others, err
 	}
 	full := shell.Line([]string{"bakeoff", "report", r.Dir(), "--full"})
-	return summary, report.WriteScreen(w, summary, others, full, show.Columns(w))
+	return summary, others, report.WriteScreen(w, summary, others, full, show.Columns(w))
 }
 
 // writeReport prints everything.
-func writeReport(w io.Writer, format string, s *figures.Summary) error {
+func writeReport(w io.Writer, format string, s *figures.Summary, others figures.Others) error {
 	switch format {
 	case "text":
 		return report.WriteText(w, s, show.Columns(w))
 	case "markdown":
 		return report.WriteMarkdown(w, s)
+	case "html":
+		return report.WriteHTML(w, s, others)
 	case "svg":
 		return report.WriteSVG(w, s)
 	case "json":
@@ -86,7 +120,7 @@ func writeReport(w io.Writer, format string, s *figures.Summary) error {
 		enc.SetIndent("", "  ")
 		return enc.Encode(s)
 	}
-	return usageError{fmt.Errorf("unknown format %q (there are: text, markdown, svg, json)", format)}
+	return usageError{fmt.Errorf("unknown format %q (there are: text, markdown, html, svg, json)", format)}
 }
 
 // printResult prints the end of a run, and keeps the whole report in the run directory.
@@ -95,23 +129,26 @@ func printResult(env Env, dir string) error {
 	if err != nil {
 		return err
 	}
-	summary, err := writeScreen(env.Stdout, reader)
+	summary, others, err := writeScreen(env.Stdout, reader)
 	if err != nil {
 		return err
 	}
-	return keepReport(dir, summary)
+	for name, format := range map[string]string{"summary.json": "json", "report.md": "markdown", "report.html": "html"} {
+		if err := keep(dir, name, format, summary, others); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// keepReport writes summary.json and report.md into the run directory, each whole or not at all.
-func keepReport(dir string, s *figures.Summary) error {
-	for name, format := range map[string]string{"summary.json": "json", "report.md": "markdown"} {
-		var text bytes.Buffer
-		if err := writeReport(&text, format, s); err != nil {
-			return fmt.Errorf("report: %w", err)
-		}
-		if err := renameio.WriteFile(filepath.Join(dir, name), text.Bytes(), 0o600); err != nil {
-			return fmt.Errorf("report: %w", err)
-		}
+// keep writes the whole report into the run directory, whole or not at all.
+func keep(dir, name, format string, s *figures.Summary, others figures.Others) error {
+	var text bytes.Buffer
+	if err := writeReport(&text, format, s, others); err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	if err := renameio.WriteFile(filepath.Join(dir, name), text.Bytes(), 0o600); err != nil {
+		return fmt.Errorf("report: %w", err)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -97,6 +98,18 @@ func readers(t *testing.T, s *scene) {
 	if err != nil || !strings.Contains(string(markdown), "# e2e") {
 		t.Errorf("report.md: %v", err)
 	}
+	path := filepath.Join(dir, "report.html")
+	page, err := os.ReadFile(path)
+	if err != nil || !strings.Contains(string(page), "e2e, answers per second") {
+		t.Errorf("report.html: %v", err)
+	}
+	if out := s.run(0, "report", "--html", dir).stdout.String(); out != path+"\n" {
+		t.Errorf("report --html prints %q, want the path of the page", out)
+	}
+	if again, err := os.ReadFile(path); err != nil || !bytes.Equal(page, again) || string(page) != s.run(0, "report", "--format", "html", dir).stdout.String() {
+		t.Errorf("the page written at the end of the run, by --html and by --format html differ: %v", err)
+	}
+	s.run(2, "report", "--html", "--json", dir)
 	again := s.run(0, "run", "--resume", dir)
 	wantAll(t, "resume", again.stderr.String(), "is complete: nothing to do")
 	wantAll(t, "resume", again.stdout.String(), "e2e, answers per second")

@@ -8,12 +8,14 @@ import (
 	"bakeoff/internal/show"
 )
 
-// section is a heading with paragraphs, points, and tables.
+// section is a heading with paragraphs, points, and tables; on a page with figures, too.
 type section struct {
-	title  string
-	paras  []string
-	points []string
-	tables []show.Table
+	title   string
+	paras   []string
+	points  []string
+	figures []figure
+	tables  []show.Table
+	folded  bool // on a page the tables wait under a line that opens them
 }
 
 // writeText draws sections for a page of so many columns.

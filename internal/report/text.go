@@ -57,11 +57,7 @@ func sections(s *figures.Summary) []section {
 func head(s *figures.Summary) section {
 	out := section{title: s.Run.Name + ": " + s.Headline}
 	out.points = append(out.points, s.Marks...)
-	facts := fmt.Sprintf("%s; seed %d; bakeoff %s; begun %s.", setting(s), s.Run.Seed, s.Run.Bakeoff, s.Run.Started.UTC().Format("2006-01-02 15:04 MST"))
-	if s.Time.WallS > 0 {
-		facts += fmt.Sprintf(" Useful time: %s measured of %s, %s.", show.Span(round(s.Time.MeasuredS)), show.Span(round(s.Time.WallS)), show.Percent(s.Time.Useful))
-	}
-	out.paras = []string{headLine(s) + ".", facts}
+	out.paras = []string{headLine(s) + ".", facts(s)}
 	return out
 }
 

@@ -131,7 +131,7 @@ func (t Table) configs(columns int) []table.ColumnConfig {
 	out := make([]table.ColumnConfig, len(widths))
 	for i := range out {
 		c := table.ColumnConfig{Number: i + 1, Align: text.AlignRight, AlignHeader: text.AlignRight}
-		if i < t.Left || i >= len(out)-t.Words {
+		if t.HoldsWords(i) {
 			c.Align, c.AlignHeader = text.AlignLeft, text.AlignLeft
 		}
 		out[i] = c
@@ -145,6 +145,15 @@ func (t Table) configs(columns int) []table.ColumnConfig {
 		}
 	}
 	return out
+}
+
+// HoldsWords tells whether a column, counted from 0, holds words rather than figures.
+func (t Table) HoldsWords(column int) bool {
+	columns := len(t.Head)
+	for _, r := range t.Rows {
+		columns = max(columns, len(r))
+	}
+	return column < t.Left || column >= columns-t.Words
 }
 
 // widths are those of the columns when no cell is broken.
