@@ -2,8 +2,10 @@ package main_test
 
 import (
 	"encoding/json"
+	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -79,6 +81,31 @@ func TestImportsPointDown(t *testing.T) {
 	for pair := range exceptions {
 		if !used[pair] {
 			t.Errorf("the exception %s -> %s is not needed any more", pair[0], pair[1])
+		}
+	}
+}
+
+// CONTRIBUTING.md draws the table, the highest level first.
+func TestContributingDrawsTheLevels(t *testing.T) {
+	text, err := os.ReadFile("CONTRIBUTING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, drawing, _ := strings.Cut(string(text), "## Where things live")
+	_, drawing, _ = strings.Cut(drawing, "```\n")
+	drawing, _, _ = strings.Cut(drawing, "```")
+	drawn := make([][]string, len(levels))
+	at := -1
+	for _, name := range strings.Fields(drawing) {
+		if n, err := strconv.Atoi(name); err == nil {
+			at = n
+		} else if at >= 0 && at < len(levels) {
+			drawn[at] = append(drawn[at], name)
+		}
+	}
+	for at, names := range levels {
+		if !slices.Equal(slices.Sorted(slices.Values(drawn[at])), slices.Sorted(slices.Values(names))) {
+			t.Errorf("level %d: CONTRIBUTING.md draws %v, the table has %v", at, drawn[at], names)
 		}
 	}
 }

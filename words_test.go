@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // words are those that a reader of a manual does not expect, and what to write instead. A blank stands for
@@ -119,7 +120,7 @@ func TestPlainEnglish(t *testing.T) {
 			t.Errorf("%s:%d: %q: write %s", name, f.line, f.word, f.instead)
 		}
 	}
-	for _, pattern := range []string{"CHANGELOG.md", "docs/framings.md", "plans/*.yaml", "targets/*/target.yaml", "Makefile"} {
+	for _, pattern := range []string{"*.md", "docs/framings.md", "plans/*.yaml", "targets/*/target.yaml", "Makefile"} {
 		names, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
@@ -130,6 +131,11 @@ func TestPlainEnglish(t *testing.T) {
 				t.Fatal(err)
 			}
 			report(name, findings(unreleased(name, string(text)), 1))
+			if strings.HasSuffix(name, ".md") {
+				for _, line := range tooLong(string(text)) {
+					t.Errorf("%s:%d: longer than %d characters", name, line, longest)
+				}
+			}
 		}
 	}
 	err := filepath.WalkDir("internal", func(name string, _ fs.DirEntry, err error) error {
@@ -146,6 +152,22 @@ func TestPlainEnglish(t *testing.T) {
 	if read < 200 {
 		t.Errorf("only %d files were read", read)
 	}
+}
+
+const longest = 110
+
+// tooLong are the numbers of lines of a document that are too long, those of tables and code left out.
+func tooLong(text string) (lines []int) {
+	code := false
+	for i, line := range strings.Split(text, "\n") {
+		if strings.HasPrefix(line, "```") {
+			code = !code
+		}
+		if !code && !strings.HasPrefix(line, "|") && utf8.RuneCountInString(line) > longest {
+			lines = append(lines, i+1)
+		}
+	}
+	return lines
 }
 
 // unreleased cuts what CHANGELOG.md says of versions that are out.
@@ -174,6 +196,10 @@ func TestWordsAreFound(t *testing.T) {
 	got, err := literals("x.go", source)
 	if err != nil || !slices.Equal(got, want[:1]) {
 		t.Errorf("got %v, %v", got, err)
+	}
+	long := strings.Repeat("x", longest+1)
+	if lines := tooLong("a\n```\n" + long + "\n```\n|" + long + "\n" + long); !slices.Equal(lines, []int{6}) {
+		t.Errorf("too long: %v", lines)
 	}
 	if text := unreleased("CHANGELOG.md", "# Changes\n\n## Unreleased\n\nnew\n\n## 1\n\nold\n"); !strings.Contains(text, "new") || strings.Contains(text, "old") {
 		t.Errorf("unreleased: %q", text)

@@ -51,11 +51,11 @@ func framingsDocument() string {
 		"This file is written by `go test ./internal/load -run Documented -update` from the tables that the tests run.\n" +
 		"`make test` fails when the two differ.\n\n" +
 		"## Framings\n\n" +
-		"Each case is sent to both engines in pieces of 1, 2, 3, 7, 61 and more bytes. The last two columns show what the\n" +
-		"engine makes of it: the status and the body that it read, or a class of errors. \"closes\" means that the\n" +
-		"connection is not used again. \"extra\" means that bytes are left over, which makes the request an error too. A\n" +
-		"case marked HEAD is the answer to a HEAD request. Where the engines differ, the native engine refuses what Go's\n" +
-		"parser repairs, or refuses it earlier.\n\n" +
+		"Each case is sent to both engines in pieces of 1, 2, 3, 7, 61 and more bytes. The last two columns show what\n" +
+		"the engine makes of it: the status and the body that it read, or a class of errors. \"closes\" means that the\n" +
+		"connection is not used again. \"extra\" means that bytes are left over, which makes the request an error too.\n" +
+		"A case marked HEAD is the answer to a HEAD request. Where the engines differ, the native engine refuses what\n" +
+		"Go's parser repairs, or refuses it earlier.\n\n" +
 		"| case | on the wire | native | http |\n|---|---|---|---|\n")
 	for _, f := range framings {
 		http := f.nethttp
@@ -69,8 +69,8 @@ func framingsDocument() string {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", cell(f.name), wire(text), cell(f.raw), cell(http))
 	}
 	b.WriteString("\n## What a server may do to a request\n\n" +
-		"The same for both engines and both models, with and without TLS. When client and server act at the same moment,\n" +
-		"more than one class is possible.\n\n| what the server does | counted as |\n|---|---|\n")
+		"The same for both engines and both models, with and without TLS. When client and server act at the same\n" +
+		"moment, more than one class is possible.\n\n| what the server does | counted as |\n|---|---|\n")
 	for _, f := range fates {
 		class := f.class
 		if class == "" {
