@@ -180,7 +180,7 @@ func machineWas(rows []stallRow) string {
 			waited = append(waited, float64(r.waited))
 		}
 	}
-	return fmt.Sprintf("Measured on %d processors. A thread that only sleeps was left waiting for at most %s in the median row and %s in the worst; by so much a figure may be off.\n",
+	return fmt.Sprintf("Measured on %d processors. A thread that only sleeps had to wait for a core for at most %s in the median\nrow and %s in the worst row; a figure may be off by that much.\n",
 		runtime.NumCPU(), loadtest.Milliseconds(time.Duration(stats.Median(waited))), loadtest.Milliseconds(time.Duration(slices.Max(waited))))
 }
 
