@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -49,6 +50,7 @@ type world struct {
 	counters database.Counters
 	requests map[string]int64 // that each target's balancer has taken
 	frozen   map[string]bool
+	redraws  sync.Mutex       // guards notes while targets are redrawn side by side
 	lines    map[string]int64 // in each target's logs
 	pss      int64            // of each target, in two replicas
 	used     int64            // of the machine's memory
@@ -302,6 +304,12 @@ func (r *running) Sources() []collect.Source {
 }
 func (r *running) Freeze(context.Context) error { return r.hold(true) }
 func (r *running) Thaw(context.Context) error   { return r.hold(false) }
+func (r *running) Redraw(context.Context) error {
+	r.world.redraws.Lock()
+	defer r.world.redraws.Unlock()
+	r.world.note("redraw %s", r.name)
+	return nil
+}
 func (r *running) hold(still bool) error {
 	err := r.world.act(r.name).still
 	if err == nil {
@@ -432,6 +440,9 @@ func (t *taking) Slice(ctx context.Context, i int, s fleet.Slice) (fleet.Sliced,
 	w, task := t.world, t.tasks[i]
 	name := strings.TrimPrefix(task.URLs[0], "http://")
 	w.note("turn %s %s", name, task.Phase.Name)
+	if s.Fresh {
+		w.note("fresh %s", name)
+	}
 	for _, other := range t.tasks {
 		if is := strings.TrimPrefix(other.URLs[0], "http://"); w.act(is).still == nil && w.frozen[is] != (is != name) {
 			w.note("MISTAKE: in the turn of %s, %s is frozen: %v", name, is, w.frozen[is])

@@ -216,7 +216,8 @@ func (d *replicated) freeze(ctx context.Context) error {
 	return d.at.Freeze(ctx)
 }
 
-func (d *replicated) thaw(ctx context.Context) error { return d.at.Thaw(ctx) }
+func (d *replicated) thaw(ctx context.Context) error   { return d.at.Thaw(ctx) }
+func (d *replicated) redraw(ctx context.Context) error { return d.at.Redraw(ctx) }
 
 // stop ends everything the venue started.
 func (d *replicated) stop(ctx context.Context) error {

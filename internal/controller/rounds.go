@@ -25,12 +25,14 @@ type turns struct {
 	on       []time.Duration
 	slices   []int
 	frozen   []bool
+	fresh    []bool // the next slice begins with fresh connections
 	idle     []idleClock
 
 	held     []heldWindow // of the round under way
 	rounds   int          // so far
 	spoilt   bool         // the one under way
 	cut      bool         // requests of the slice under way were cut short
+	kept     bool         // connections are not redrawn
 	writeErr error
 }
 
@@ -46,7 +48,7 @@ func (b *block) phase(ctx context.Context, sampler venue.Sampler, phase load.Pha
 	k := len(b.up)
 	ts := &turns{
 		block: b, phase: phase, at: make([]time.Duration, k), on: make([]time.Duration, k),
-		slices: make([]int, k), frozen: make([]bool, k),
+		slices: make([]int, k), frozen: make([]bool, k), fresh: make([]bool, k),
 	}
 	tasks, err := ts.begin(ctx)
 	if err != nil {
@@ -123,6 +125,9 @@ func (ts *turns) all(ctx context.Context, under Turns, length, runIn time.Durati
 		}
 		if ts.endRound(length); last && ts.rounds == int(ts.phase.Duration/length+1)/2 {
 			ts.countConnections()
+		}
+		if err := ts.redraw(ctx, length); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -214,8 +219,9 @@ func (ts *turns) slice(ctx context.Context, under Turns, i int, length, runIn ti
 	done, idle := ts.shares.turn(t), ts.idle[i].turn()
 	began := time.Now()
 	sliced, err := under.Slice(ctx, i, fleet.Slice{
-		Begin: ts.at[i], Length: length, RunIn: min(runIn, length/2), Stall: ts.stall[i],
+		Begin: ts.at[i], Length: length, RunIn: min(runIn, length/2), Stall: ts.stall[i], Fresh: ts.fresh[i],
 	})
+	ts.fresh[i] = false
 	ts.on[i] += time.Since(began)
 	done()
 	idle()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"bakeoff/internal/collect"
@@ -215,6 +216,14 @@ func (noAccount) total(context.Context) (record.Witness, error) {
 
 func (s *server) freeze(context.Context) error { return venue.ErrNoFreezing }
 func (s *server) thaw(context.Context) error   { return venue.ErrNoFreezing }
+
+// redraw has nothing to do but where the agents' new connections would need handshakes of TLS.
+func (s *server) redraw(context.Context) error {
+	if strings.HasPrefix(s.plan.URL, "https:") {
+		return errNoRedraw
+	}
+	return nil
+}
 
 func (s *server) describe(*record.Trial)                               {}
 func (s *server) sources() []collect.Source                            { return nil }

@@ -69,6 +69,9 @@ type deployment interface {
 	// freeze holds the target still until thaw; venue.ErrNoFreezing where that cannot be had.
 	freeze(ctx context.Context) error
 	thaw(ctx context.Context) error
+	// redraw closes the connections to the replicas behind whatever stands before them; errNoRedraw where new ones cost
+	// more than a run-in hides.
+	redraw(ctx context.Context) error
 	// sources are the processes that were started; names those of replicas by address.
 	sources() []collect.Source
 	names() map[string]string

@@ -107,6 +107,7 @@ type slice struct {
 	Begin  time.Duration `json:"begin_ns"`
 	Length time.Duration `json:"length_ns"`
 	RunIn  time.Duration `json:"run_in_ns,omitempty"`
+	Fresh  bool          `json:"fresh,omitempty"`    // on connections of its own
 	Stall  time.Duration `json:"stall_ns,omitempty"` // 0: the agent says nothing of what is stuck
 }
 

@@ -57,6 +57,7 @@ func (t *Turns) broken() bool {
 // Slice is one target's turn, in the phase's own time; see load.Slice.
 type Slice struct {
 	Begin, Length, RunIn time.Duration
+	Fresh                bool // on connections opened in it
 	// Stall, when above 0: the slice goes on, with its arrivals, while a request has been in flight or an
 	// arrival has waited for so long, at most for the phase's time-out: so a stall is met by all that a phase
 	// at a stretch would have sent into it.
@@ -89,7 +90,7 @@ func (t *Turns) Slice(ctx context.Context, task int, s Slice) (Sliced, error) {
 		m.sliced = false
 	}
 	p.tell(message{Slice: &slice{
-		Run: p.number, At: at.UnixNano(), Begin: s.Begin, Length: s.Length, RunIn: s.RunIn, Stall: s.Stall,
+		Run: p.number, At: at.UnixNano(), Begin: s.Begin, Length: s.Length, RunIn: s.RunIn, Stall: s.Stall, Fresh: s.Fresh,
 	}})
 	p.loop(ctx, p.allSliced)
 	out := Sliced{Late: p.late, Length: p.until - s.Begin}

@@ -76,6 +76,9 @@ func (r *httpRun) again(s Slice) {
 		r.done = make(chan struct{})
 	}
 	for _, w := range r.conns {
+		if s.Fresh {
+			w.close()
+		}
 		w.wake = make(chan arrival, 1)
 		if due := s.startOf(w.number, r.job.Phase.Connections); r.job.Phase.Think == 0 || w.due < due {
 			w.due = max(due, int64(closedStart(r.job.Phase, w.number)))

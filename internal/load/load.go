@@ -160,6 +160,8 @@ type Slice struct {
 	// RunIn, closed model: what happens in so much of the beginning is booked aside. In the first half of it the
 	// connections start one after another: all at once they would stay in step with a server that takes equally long for each.
 	RunIn time.Duration `json:"run_in_ns"`
+	// Fresh: the connections of the slices before are closed first, and new ones are opened as they are needed.
+	Fresh bool `json:"fresh,omitempty"`
 }
 
 // A Slicer is an Engine that also carries out a phase slice by slice.
@@ -169,7 +171,7 @@ type Slicer interface {
 	Slices(ctx context.Context, job Job) (Slices, error)
 }
 
-// Slices are a phase under way. Connections stay open between two slices.
+// Slices are a phase under way. Connections stay open between two slices, unless the second is to have fresh ones.
 type Slices interface {
 	// Run carries out one slice, which begins where the one before ended, and hands its windows to emit, that of the counted time last. Histograms
 	// are handed on with the last window of about a second. It returns when the last answer or time-out

@@ -464,6 +464,11 @@ func (l *loop) closeAll() {
 // again makes the loop ready for a slice: connections that have nothing else to wait for start one after another.
 func (l *loop) again(s Slice) {
 	l.ledger.begin(s)
+	if s.Fresh {
+		for _, c := range l.conns {
+			c.close()
+		}
+	}
 	l.over, l.done = false, false
 	l.slice = s
 	left := l.starting

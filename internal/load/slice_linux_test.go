@@ -148,6 +148,45 @@ func openAgain(t *testing.T, e Slicer) {
 	}
 }
 
+// A slice that is to have fresh connections opens each anew, and books nothing but that; the next one keeps them.
+func TestSlicesRedrawConnections(t *testing.T) {
+	for _, e := range []Slicer{NewRaw(2).(Slicer), NewHTTP().(Slicer)} {
+		t.Run(fmt.Sprintf("%T", e), func(t *testing.T) {
+			s := newTurnServer(t, time.Millisecond)
+			slices, err := e.Slices(t.Context(), Job{
+				URLs: []string{s.URL}, Share: Share{Of: 1}, Workload: plainWork{},
+				Phase: Phase{Model: Closed, Connections: 4, Duration: time.Second, Timeout: time.Second},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer slices.Close()
+			const length = 100 * time.Millisecond
+			var all stats.Totals
+			for i, fresh := range []bool{false, false, true, false, true} {
+				one := Slice{
+					Start: time.Now().Add(2 * time.Millisecond), Begin: time.Duration(i) * length, Length: length, RunIn: length / 2, Fresh: fresh,
+				}
+				err := slices.Run(t.Context(), one, func(w stats.Window) {
+					want := int64(0)
+					if i == 0 || fresh {
+						want = 4
+					}
+					if all.Add(w); w.Aside && w.Opened != want || !w.Aside && w.Opened > 0 {
+						t.Errorf("slice %d, aside %v: %d connections opened, want %d in the run-in and none behind it", i, w.Aside, w.Opened, want)
+					}
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if b := all.Books; b.OK != b.Sent || b.OK != s.asked.Load() || all.Exact() != nil {
+				t.Errorf("books %+v, asked %d", b, s.asked.Load())
+			}
+		})
+	}
+}
+
 // A slice that is interrupted ends at once with what was in flight booked.
 func TestSliceInterrupted(t *testing.T) {
 	s := newTurnServer(t, time.Second)

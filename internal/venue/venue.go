@@ -125,6 +125,9 @@ type Deployed interface {
 	// Freeze holds every process of the replicas still until Thaw; ErrNoFreezing where that cannot be had.
 	Freeze(ctx context.Context) error
 	Thaw(ctx context.Context) error
+	// Redraw has the balancer close its connections to the replicas, and those of clients to it. It is to be called while
+	// nothing is under way, and returns when new ones are opened instead.
+	Redraw(ctx context.Context) error
 	// Intact fails when a process that was ready is not there any more.
 	Intact() error
 	Sources() []collect.Source

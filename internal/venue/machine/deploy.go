@@ -228,6 +228,14 @@ func (d *deployed) Thaw(ctx context.Context) error {
 	return freezer.Thaw(ctx, d.processes()...)
 }
 
+// Redraw implements venue.Deployed. Where there is no balancer of ours clients do all of it themselves.
+func (d *deployed) Redraw(ctx context.Context) error {
+	if d.nginx == nil {
+		return nil
+	}
+	return d.nginx.Redraw(ctx)
+}
+
 func (d *deployed) processes() []platform.Process {
 	out := make([]platform.Process, len(d.replicas))
 	for i, r := range d.replicas {

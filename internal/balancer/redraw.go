@@ -1,0 +1,57 @@
+package balancer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"syscall"
+	"time"
+)
+
+const (
+	// redrawWithin is how long nginx may take to replace its worker.
+	redrawWithin = 5 * time.Second
+	// redrawLook is how often it is looked whether it has.
+	redrawLook = 2 * time.Millisecond
+)
+
+// Redraw has nginx close all of its connections, those of clients and those to the replicas: it replaces its
+// worker process by a new one, and the old one ends. Its counts go on. Nothing may be under way; what comes
+// after Redraw has returned goes over new connections, whose ends in the replicas are drawn anew.
+func (n *Nginx) Redraw(ctx context.Context) error {
+	n.client.CloseIdleConnections()
+	before := n.workers()
+	master, err := os.FindProcess(n.process.PID())
+	if err == nil {
+		err = master.Signal(syscall.SIGHUP)
+	}
+	if err != nil {
+		return fmt.Errorf("balancer: redraw: %w", err)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, redrawWithin, errors.New("nginx does not replace its worker"))
+	defer cancel()
+	look := time.NewTicker(redrawLook)
+	defer look.Stop()
+	for !replaced(before, n.workers()) {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("balancer: redraw: %w", context.Cause(ctx))
+		case <-n.process.Done():
+			return fmt.Errorf("balancer: redraw: nginx ended with %+v", n.process.Exit())
+		case <-look.C:
+		}
+	}
+	return nil
+}
+
+// workers are the processes of nginx but the first.
+func (n *Nginx) workers() []int {
+	return slices.DeleteFunc(n.process.PIDs(), func(pid int) bool { return pid == n.process.PID() })
+}
+
+// replaced tells whether there is a worker, and none of those before.
+func replaced(before, now []int) bool {
+	return len(now) > 0 && !slices.ContainsFunc(now, func(pid int) bool { return slices.Contains(before, pid) })
+}

@@ -1,0 +1,58 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"bakeoff/internal/load"
+)
+
+const (
+	// redrawEvery is how much of a phase's time passes at least before the connections are drawn anew.
+	redrawEvery = time.Second
+	// mostRedraws bounds how often that is in one phase.
+	mostRedraws = 7
+)
+
+// errNoRedraw is returned where the cost of new connections would not be over with the run-in.
+var errNoRedraw = errors.New("connections are not redrawn")
+
+// roundsPerDraw is after how many rounds of slices of this length the connections of all targets are drawn anew: which
+// worker of a replica holds which of them is left to luck. Only the closed model has a run-in that hides what
+// opening them costs. 0: never.
+func roundsPerDraw(p load.Phase, length time.Duration) int {
+	if p.Model != load.Closed || p.Reconnect {
+		return 0
+	}
+	every := max(redrawEvery, p.Duration/(mostRedraws+1))
+	return max(1, int((every+length-1)/length))
+}
+
+// redraw draws the connections of all targets anew where that is due behind a round, and has each target's next
+// slice begin with fresh ones. Nothing is under way.
+func (ts *turns) redraw(ctx context.Context, length time.Duration) error {
+	every := roundsPerDraw(ts.phase, length)
+	if every == 0 || ts.kept || ts.rounds%every != 0 || !ts.left() {
+		return nil
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, t := range ts.up {
+		group.Go(func() error { return t.d.redraw(ctx) })
+	}
+	err := group.Wait()
+	if errors.Is(err, errNoRedraw) {
+		ts.kept = true
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	ts.rec.Redraws++
+	for i := range ts.fresh {
+		ts.fresh[i] = true
+	}
+	return nil
+}
