@@ -171,8 +171,9 @@ type PhaseFigures struct {
 	Witness   Witness    `json:"witness"`
 	Resources []Resource `json:"resources"`
 
-	totals stats.Totals
-	levels *gate.Levels
+	totals    stats.Totals
+	levels    *gate.Levels
+	stretches stretches
 }
 
 // Witness is what the database and the balancer counted, per request sent.

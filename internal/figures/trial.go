@@ -46,7 +46,7 @@ func readTrial(state record.TrialState) (Trial, record.Trial, error) {
 func newFigures(p record.Phase) PhaseFigures {
 	return PhaseFigures{
 		Number: p.Number, Name: p.Name, Model: p.Model, DurationS: p.DurationS, Witness: Witness{Witness: p.Witness},
-		totals: stats.Totals{Sending: time.Duration(p.DurationS * float64(time.Second))}, levels: gate.NewLevels(p),
+		totals: stats.Totals{Sending: time.Duration(p.DurationS * float64(time.Second))}, levels: gate.NewLevels(p), stretches: stretches{},
 	}
 }
 
@@ -61,6 +61,7 @@ func (t *Trial) addLoads(state record.TrialState) error {
 		if i >= 0 { // else it belongs to the warm-up
 			t.Phases[i].totals.Add(l.Window)
 			t.Phases[i].levels.Add(l.Window)
+			t.Phases[i].stretches.add(l.Window, t.Phases[i].totals.Sending)
 		}
 	}
 	return nil

@@ -28,6 +28,8 @@ type Verdict struct {
 	Unit   string  `json:"unit"`   // of values and means: UnitAnswers, or UnitSeconds
 	Head   string  `json:"head"`   // the verdict on all targets in one sentence
 	Values []Value `json:"values"` // one a block and target, of valid trials
+	// Splits are what the spread of each pair is made of; none unless targets took turns.
+	Splits []Split `json:"splits,omitempty"`
 	verdict.Result
 }
 
@@ -94,6 +96,7 @@ func (s *Summary) verdict(phase Phase, margin float64) (*Verdict, error) {
 	}
 	v.Warnings = append(v.Warnings, unusable...)
 	v.Head = v.Result.Head()
+	v.Splits = s.splits(v, phase)
 	return v, nil
 }
 

@@ -195,7 +195,7 @@ func verdictSection(s *figures.Summary) []section {
 	if words := claims(v, math.MaxInt); len(words.Rows) > 0 {
 		tables = append(tables, words)
 	}
-	out := section{title: "Verdict", tables: append(tables, deciding(v))}
+	out := section{title: "Verdict", tables: append(tables, append([]show.Table{deciding(v)}, spreads(v)...)...)}
 	if v.Positions != nil {
 		out.paras = []string{"Effect of the " + v.Positions.Words() + "."}
 	}
