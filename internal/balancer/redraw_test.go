@@ -34,8 +34,12 @@ func TestRedraw(t *testing.T) {
 			t.Errorf("round %d: %d connections to the replica were opened, want one a round", round, opened.Load())
 		}
 		http.DefaultClient.CloseIdleConnections()
+		before := n.Process().PIDs()
 		if err := n.Redraw(t.Context()); err != nil {
 			t.Fatal(err)
+		}
+		if now := n.Process().PIDs(); len(now) != 2 || len(before) != 2 || now[1] == before[1] {
+			t.Errorf("round %d: processes %v, and %v as soon as the connections are redrawn", round, before, now)
 		}
 		for end := time.Now().Add(10 * time.Second); closed.Load() < round && time.Now().Before(end); {
 			time.Sleep(time.Millisecond) // until the replica has seen it

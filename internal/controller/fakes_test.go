@@ -310,6 +310,7 @@ func (r *running) Redraw(context.Context) error {
 	r.world.note("redraw %s", r.name)
 	return nil
 }
+
 func (r *running) hold(still bool) error {
 	err := r.world.act(r.name).still
 	if err == nil {
