@@ -341,7 +341,7 @@ func recordPhase(p load.Phase, warmup bool, report fleet.Report) record.Phase {
 // line is a window as it stands in load.jsonl; names are the replicas' by address, for those that
 // answered without a balancer.
 func line(phase int, s fleet.Snapshot, names map[string]string) record.Load {
-	out := record.Load{Agent: s.Agent, Epoch: s.Epoch, Sequence: s.Sequence, Phase: phase, Window: s.Window}
+	out := record.Load{Agent: s.Agent, Epoch: s.Epoch, Sequence: s.Sequence, Phase: phase, At: s.At.UTC(), Window: s.Window}
 	out.Replicas = make(map[string]stats.Replica, len(s.Window.Replicas))
 	for name, r := range s.Window.Replicas {
 		if named := names[name]; named != "" {

@@ -88,6 +88,9 @@ func windowsOf(state record.TrialState, yield func(Window, error) bool) bool {
 // begunAt is when a window began: as its line says, or, where that is of before lines said it, by the start of
 // its phase. Targets in turns had the phase's time stand still, and nothing else says when.
 func begunAt(line record.Load, p record.Phase) time.Time {
+	if !line.At.IsZero() {
+		return line.At
+	}
 	if p.Started.IsZero() || p.Turns != nil {
 		return time.Time{}
 	}

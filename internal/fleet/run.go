@@ -71,6 +71,7 @@ type Snapshot struct {
 	Agent    int
 	Epoch    int64
 	Sequence int64
+	At       time.Time // of the window's begin, by the controller's clock: as the schedule of the phase has it
 	Window   stats.Window
 }
 
@@ -145,6 +146,7 @@ type phase struct {
 	turns    *Turns    // that it takes part in; nil: it is carried out at a stretch
 	late     time.Duration
 	until    time.Duration // when the slice under way ends, of the phase's own time
+	zero     time.Time     // when the phase would have begun if it had not stood still before the slice under way
 	most     time.Duration // how late it may
 }
 
@@ -333,8 +335,17 @@ func (p *phase) onWindow(m *member, w *window) error {
 		return errors.New("it sent a window out of turn")
 	}
 	m.report.Totals.Add(w.Window)
-	p.sink(Snapshot{Agent: m.report.Agent, Epoch: w.Epoch, Sequence: w.Sequence, Window: w.Window})
+	at := p.origin().Add(w.Window.Begin)
+	p.sink(Snapshot{Agent: m.report.Agent, Epoch: w.Epoch, Sequence: w.Sequence, At: at, Window: w.Window})
 	return nil
+}
+
+// origin is when the phase's own time was 0, seen from what is under way.
+func (p *phase) origin() time.Time {
+	if p.turns != nil {
+		return p.zero
+	}
+	return p.report.Start
 }
 
 func (p *phase) onDone(m *member, d *done) error {

@@ -84,7 +84,7 @@ func (t *Turns) Slice(ctx context.Context, task int, s Slice) (Sliced, error) {
 		p.report.Start = at
 	}
 	p.deadline, p.overdue = at.Add(s.Length+p.task.Phase.Timeout+finishWithin), "it did not finish a slice"
-	p.late = 0
+	p.late, p.zero = 0, at.Add(-s.Begin)
 	p.until, p.most = s.Begin+s.Length, s.Begin+s.Length+p.task.Phase.Timeout
 	for _, m := range p.order {
 		m.sliced = false

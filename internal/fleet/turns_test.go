@@ -32,9 +32,13 @@ func TestTurns(t *testing.T) {
 	f := startFleet(t, 2, func(o *Options) { o.Silence = 20 * time.Second })
 	sums := make([]stats.Totals, 2)
 	agents := map[int]bool{}
+	var began time.Time // the slice under way
 	turns, err := f.Turns(t.Context(), turnTasks(servers...), func(task int, s Snapshot) {
 		sums[task].Add(s.Window)
 		agents[s.Agent] = true
+		if s.At.Before(began) || s.At.After(time.Now()) {
+			t.Errorf("a window of the slice of %v is said to have begun %v after it", began, s.At.Sub(began))
+		}
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -44,6 +48,7 @@ func TestTurns(t *testing.T) {
 		for i, s := range servers {
 			before, _ := s.seen()
 			idle, _ := servers[1-i].seen()
+			began = time.Now()
 			if _, err := turns.Slice(t.Context(), i, Slice{Begin: time.Duration(round) * length, Length: length, RunIn: 10 * time.Millisecond}); err != nil {
 				t.Fatal(err)
 			}
@@ -67,7 +72,11 @@ func TestTurns(t *testing.T) {
 	if len(agents) != 2 {
 		t.Errorf("windows of the agents %v", agents)
 	}
-	report, err := f.Run(t.Context(), turnTasks(servers[0])[0], func(Snapshot) {})
+	begins := map[time.Time]bool{}
+	report, err := f.Run(t.Context(), turnTasks(servers[0])[0], func(s Snapshot) { begins[s.At.Add(-s.Window.Begin)] = true })
+	if len(begins) != 1 || !begins[report.Start] {
+		t.Errorf("windows of a phase that began at %v say it began at %v", report.Start, begins)
+	}
 	if err != nil || report.Totals().Books.OK == 0 {
 		t.Errorf("a phase afterwards: %v, %+v", err, report)
 	}

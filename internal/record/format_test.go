@@ -73,7 +73,7 @@ func exampleTrial() Trial {
 
 func exampleLoad() Load {
 	l := Load{
-		Agent: 0, Epoch: 1, Sequence: 4, Phase: 1,
+		Agent: 0, Epoch: 1, Sequence: 4, Phase: 1, At: began.Add(71 * time.Second),
 	}
 	l.Window = stats.Window{
 		Begin: 3 * time.Second, Length: time.Second, Books: stats.Books{Planned: 3, Sent: 3, OK: 2, Timeout: 1},

@@ -354,6 +354,8 @@ type Load struct {
 	Epoch    int64 `json:"epoch"`
 	Sequence int64 `json:"sequence"`
 	Phase    int   `json:"phase"`
+	// At is when the window began, by the controller's clock; zero in runs from before lines said it.
+	At time.Time `json:"at,omitzero"`
 	stats.Window
 }
 

@@ -199,7 +199,7 @@ func (r *Run) phase(t *testing.T, tw *record.TrialWriter, tr *record.Trial, rng 
 // Window is one second of one agent: n answers, the replicas in turn.
 func Window(rng *rand.Rand, p record.Phase, second, agent, n int, replicas []record.Replica) record.Load {
 	l := record.Load{
-		Agent: agent, Epoch: 1, Sequence: int64(second + 1), Phase: p.Number,
+		Agent: agent, Epoch: 1, Sequence: int64(second + 1), Phase: p.Number, At: p.Started.Add(time.Duration(second) * time.Second),
 	}
 	l.Window = stats.Window{
 		Begin: time.Duration(second) * time.Second, Length: time.Second,
