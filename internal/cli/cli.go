@@ -44,7 +44,8 @@ func newRoot(env Env) *cobra.Command {
 behind a balancer, checks their answers, loads them from several agents, watches
 every tier, stops all of it, and reports what was measured.
 
-exit status: 0 done; 1 failed (or a check failed); 2 wrong usage or plan; 3 a requirement was missed;
+exit status: 0 done; 1 failed (or a check failed); 2 wrong usage or plan; 3 a requirement was missed,
+or a regression found;
 4 finished, but a target lacks enough valid trials; 5 a prerequisite is missing;
 130 interrupted`,
 		SilenceErrors: true, SilenceUsage: true,
@@ -58,7 +59,7 @@ exit status: 0 done; 1 failed (or a check failed); 2 wrong usage or plan; 3 a re
 	root.AddCommand(
 		runCommand(env), attachCommand(env), checkCommand(env), verifyCommand(env), reportCommand(env), listCommand(env), exportCommand(env),
 		dataCommand(env), schemaCommand(env), initCommand(env), doctorCommand(env), cleanCommand(env), versionCommand(env),
-		guardCommand(env), agentCommand(env), yardstickCommand(env), loadCommand(env), verdictCommand(env),
+		guardCommand(env), agentCommand(env), yardstickCommand(env), loadCommand(env), verdictCommand(env), abCommand(env),
 	)
 	return root
 }

@@ -68,9 +68,9 @@ func exitStatus(err error) int {
 		return exitUsage
 	case errors.As(err, &missing):
 		return exitPrerequisite
-	case errors.Is(err, controller.ErrTooFewValid), errors.Is(err, errInvalidLoad):
+	case errors.Is(err, controller.ErrTooFewValid), errors.Is(err, errInvalidLoad), errors.Is(err, errInconclusive):
 		return exitTooFew
-	case errors.Is(err, errMissed):
+	case errors.Is(err, errMissed), errors.Is(err, errWorse):
 		return exitMissed
 	default:
 		return exitFailed

@@ -96,12 +96,18 @@ func writeScreen(w io.Writer, r *record.Reader) (*figures.Summary, figures.Other
 	if err != nil {
 		return nil, figures.Others{}, err
 	}
-	others, err := figures.OtherRuns(r, summary)
+	others, err := writeSummary(w, r, summary)
+	return summary, others, err
+}
+
+// writeSummary prints the end of a run whose figures are s, and returns those of other runs.
+func writeSummary(w io.Writer, r *record.Reader, s *figures.Summary) (figures.Others, error) {
+	others, err := figures.OtherRuns(r, s)
 	if err != nil {
-		return nil, others, err
+		return others, err
 	}
 	full := shell.Line([]string{"bakeoff", "report", r.Dir(), "--full"})
-	return summary, others, report.WriteScreen(w, summary, others, full, show.Columns(w))
+	return others, report.WriteScreen(w, s, others, full, show.Columns(w))
 }
 
 // writeReport prints everything.
@@ -133,6 +139,11 @@ func printResult(env Env, dir string) error {
 	if err != nil {
 		return err
 	}
+	return keepReports(dir, summary, others)
+}
+
+// keepReports writes every form of the report into the run directory.
+func keepReports(dir string, summary *figures.Summary, others figures.Others) error {
 	for name, format := range map[string]string{"summary.json": "json", "report.md": "markdown", "report.html": "html"} {
 		if err := keep(dir, name, format, summary, others); err != nil {
 			return err

@@ -91,7 +91,16 @@ func runPlan(ctx context.Context, env Env, f runFlags, path string) error {
 
 // prepare turns flags and a plan file into the options of a run, with the platform open.
 func prepare(ctx context.Context, env Env, f runFlags, path string) (controller.Options, func() error, error) {
-	o, here, err := options(env, &f, path)
+	p, err := f.plan(env, path)
+	if err != nil {
+		return controller.Options{}, nil, err
+	}
+	return openPlan(ctx, env, f, p)
+}
+
+// openPlan turns flags and a plan into the options of a run, with the platform open.
+func openPlan(ctx context.Context, env Env, f runFlags, of planFile) (controller.Options, func() error, error) {
+	o, here, err := f.options(env, of)
 	if err != nil {
 		return o, nil, err
 	}
@@ -144,6 +153,10 @@ func options(env Env, f *runFlags, path string) (controller.Options, *machine.Ve
 	if err != nil {
 		return controller.Options{}, nil, err
 	}
+	return f.options(env, p)
+}
+
+func (f *runFlags) options(env Env, p planFile) (controller.Options, *machine.Venue, error) {
 	cache, err := cacheDir(env)
 	if err != nil {
 		return controller.Options{}, nil, err

@@ -27,6 +27,9 @@ var ErrInterrupted = errors.New("interrupted")
 // trial in some block.
 var ErrTooFewValid = errors.New("a target lacks enough valid trials")
 
+// ErrMaxTime is the cause of a run that was cut short because it took too long; it is marked aborted.
+var ErrMaxTime = errors.New("the run took longer than --max-time")
+
 // ErrContract is returned when a target does not keep the contract.
 var ErrContract = errors.New("a target does not keep the contract")
 
@@ -58,12 +61,14 @@ type Options struct {
 	Shared        bool
 	MaxTime       time.Duration // 0: no bound
 	Version       string
+	Revisions     *record.Revisions // that a run compares of one target; nil: it compares targets
 	// Progress is called with what happens, which a run also writes into its record; nil shows nobody. It is called
 	// from one goroutine at a time.
 	Progress func(record.Progress)
 
-	// checked makes the contract's check in place of the contract itself; nil but in tests.
-	checked func(ctx context.Context, c *contract.Contract, when string, replicas []contract.Endpoint, front string) (contract.Result, error)
+	// Checked makes the contract's check in place of the contract itself, for a venue whose targets answer no requests; nil
+	// for every other.
+	Checked func(ctx context.Context, c *contract.Contract, when string, replicas []contract.Endpoint, front string) (contract.Result, error)
 }
 
 // Turns is a phase under way on several targets. *fleet.Turns is one.

@@ -123,7 +123,7 @@ func (w *world) options(t *testing.T, lines string) Options {
 			return &loading{w}, nil
 		},
 		Progress: func(e record.Progress) { w.events = append(w.events, e) },
-		checked:  w.check,
+		Checked:  w.check,
 	}
 }
 

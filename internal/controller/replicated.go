@@ -140,7 +140,7 @@ func (d *replicated) check(ctx context.Context, when string, full bool) (finding
 	result.Checks = append(kept, result.Checks...)
 	if when == before {
 		d.learned = result
-		if d.stage.o.checked == nil && !full && asked.KeepAlive > 0 {
+		if d.stage.o.Checked == nil && !full && asked.KeepAlive > 0 {
 			d.idle = contract.OpenIdle(ctx, d.endpoints(), asked.KeepAlive)
 		}
 	}
@@ -164,8 +164,8 @@ func (s *recipes) contract() *contract.Contract {
 
 // ask makes the check.
 func (o *Options) ask(ctx context.Context, c *contract.Contract, when string, replicas []contract.Endpoint, front string) (contract.Result, error) {
-	if o.checked != nil {
-		return o.checked(ctx, c, when, replicas, front)
+	if o.Checked != nil {
+		return o.Checked(ctx, c, when, replicas, front)
 	}
 	return c.Check(ctx, when, replicas, front)
 }

@@ -56,7 +56,7 @@ type trialKey struct {
 func Run(ctx context.Context, o Options) (dir string, err error) {
 	if o.MaxTime > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, o.MaxTime, fmt.Errorf("the run took longer than --max-time %v", o.MaxTime))
+		ctx, cancel = context.WithTimeoutCause(ctx, o.MaxTime, fmt.Errorf("%w %v", ErrMaxTime, o.MaxTime))
 		defer cancel()
 	}
 	on := o.stage()
@@ -91,7 +91,7 @@ func (r *run) openRecord() ([]plan.Trial, error) {
 	rec := record.Run{
 		Format: record.FormatVersion, Bakeoff: o.Version, Name: o.Plan.Name, PlanDigest: o.Plan.Digest(), Seed: o.Plan.Seed,
 		Status: record.Incomplete, Started: r.started, Short: o.Short, Shared: o.Shared, Platform: o.Venue.Name(),
-		Machine: o.Venue.Machine(), Plan: resolved,
+		Machine: o.Venue.Machine(), Plan: resolved, Revisions: o.Revisions,
 	}
 	if slices.ContainsFunc(o.Plan.Targets, func(t plan.Target) bool { return t.Folder() && !filepath.IsAbs(t.Recipe) }) {
 		rec.PlanDir = o.PlanDir

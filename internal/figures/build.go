@@ -47,6 +47,7 @@ func Build(r *record.Reader) (*Summary, error) {
 	if err := s.judge(float64(p.Delta), r.Live()); err != nil {
 		return nil, err
 	}
+	s.compare(run.Revisions)
 	s.mark(r.Live())
 	s.Headline = headline(s)
 	return s, nil

@@ -33,6 +33,7 @@ type Summary struct {
 	// Verdict is what may be claimed about the primary metric; where nothing may, NoVerdict says why.
 	Verdict   *Verdict `json:"verdict,omitempty"`
 	NoVerdict string   `json:"no_verdict,omitempty"`
+	AB        *AB      `json:"ab,omitempty"`     // nil: not a run of two versions of one target
 	Limits    []Limit  `json:"limits,omitempty"` // by target, in the primary phase
 	Attempts  Attempts `json:"attempts"`
 	Run       Facts    `json:"run"`

@@ -56,8 +56,32 @@ type Run struct {
 	Order      []Place         `json:"order"`               // every trial planned, in order; block 0 is the pilot
 	Baselines  []Baseline      `json:"baselines,omitempty"` // of the machine at rest: one, and another each time the run was resumed
 	Notes      []string        `json:"notes,omitempty"`
-	Measured   float64         `json:"measured_s"` // seconds of measured phases
+	Revisions  *Revisions      `json:"revisions,omitempty"` // nil: not a comparison of two versions of one target
+	Measured   float64         `json:"measured_s"`          // seconds of measured phases
 	Wall       float64         `json:"wall_s"`
+}
+
+// Revisions are the two versions that a run compares of one target. Base and Head are the names of its targets.
+type Revisions struct {
+	Base Revision `json:"base"`
+	Head Revision `json:"head"`
+}
+
+// Names of the targets of a run that compares two versions.
+const (
+	Base = "base"
+	Head = "head"
+)
+
+// Revision is where one version of a target came from.
+type Revision struct {
+	Given  string `json:"given"`            // a folder, or what named a commit
+	Folder string `json:"folder,omitempty"` // of the target, within its repository; empty: it is in none
+	Commit string `json:"commit,omitempty"` // in hexadecimal; empty: no commit is known
+	// Dirty: the working tree has changes of the target that are in no commit. Of a folder they were measured, of a commit
+	// they were not.
+	Dirty bool `json:"dirty,omitempty"`
+	Tree  bool `json:"working_tree,omitempty"` // the files of the working tree were measured, not those of the commit
 }
 
 // Place is one planned trial.

@@ -18,9 +18,9 @@ import (
 const prefix = "bakeoff-"
 
 // uses are what folders are made for.
-func uses() []string { return []string{"verify", "data", "load", "database", "pilot"} }
+func uses() []string { return []string{"verify", "data", "load", "database", "pilot", "ab"} }
 
-// New makes a folder for one of the uses "verify", "data", "load" and "database", which only this account may read. The
+// New makes a folder for one of the uses, which only this account may read. The
 // returned function removes it; calling it again does nothing.
 func New(use string) (dir string, remove func() error, err error) {
 	if !slices.Contains(uses(), use) {

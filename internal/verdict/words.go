@@ -42,6 +42,22 @@ func (r Result) Sentence(c Comparison) string {
 	return c.A + " and " + c.B + " are " + r.Words(c)
 }
 
+// Subject is the verdict on a, with both names, a first whatever it is:
+//
+//	head is worse than base: at least 4.1 % (estimate 6.3 %)
+//	head is better than base, by an amount this run does not bound
+//	head is equivalent to base: within 3 %, a tie
+//	inconclusive: head and base are not told apart; about 14 blocks would tell 3 %
+func (r Result) Subject(c Comparison) string {
+	switch c.Verdict {
+	case Equivalent:
+		return c.A + " is equivalent to " + c.B + ": " + r.Words(c)
+	case Inconclusive:
+		return string(Inconclusive) + ": " + r.Sentence(c)
+	}
+	return c.A + " is " + string(c.Verdict) + " than " + c.B + strings.TrimPrefix(r.Words(c), string(c.Verdict))
+}
+
 // amount is "at least 4.1 % (estimate 6.3 %)".
 func (r Result) amount(c Comparison) string {
 	estimate := math.Expm1(math.Abs(math.Log(float64(c.Ratio))))

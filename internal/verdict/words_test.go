@@ -47,6 +47,25 @@ func TestWords(t *testing.T) {
 	}
 }
 
+// The verdict on one target, whichever it is: what is compared stands first.
+func TestSubject(t *testing.T) {
+	c := Comparison{A: "base", B: "head", Ratio: 1.0634, AtLeast: 0.0418, Verdict: Better, Blocks: 7, BlocksNeeded: 14}
+	r := Result{Delta: 0.03, FewestBlocks: 6}
+	unbound, equal, open := c, c, c
+	unbound.AtLeast, equal.Verdict, open.Verdict = unknown, Equivalent, Inconclusive
+	for want, of := range map[string]Comparison{
+		"head is worse than base: at least 4.1 % (estimate 6.3 %)":                       c.Mirror(),
+		"base is better than head: at least 4.1 % (estimate 6.3 %)":                      c,
+		"head is worse than base, by an amount this run does not bound":                  unbound.Mirror(),
+		"head is equivalent to base: within 3 %, a tie":                                  equal.Mirror(),
+		"inconclusive: head and base are not told apart; about 14 blocks would tell 3 %": open.Mirror(),
+	} {
+		if got := r.Subject(of); got != want {
+			t.Errorf("%q, not %q", got, want)
+		}
+	}
+}
+
 // What the sign flips say: of one pair, of more that they confirm or do not, of none.
 func TestSignFlipWords(t *testing.T) {
 	pair := Comparison{A: "a", B: "b", P: 0.0103, PSignFlip: 0.0098, PSignFlipLeast: 2. / 1024, Verdict: Better, Blocks: 10}

@@ -1,0 +1,196 @@
+package cli
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/google/renameio/v2"
+	"github.com/spf13/cobra"
+
+	"bakeoff/internal/controller"
+	"bakeoff/internal/figures"
+	"bakeoff/internal/record"
+	"bakeoff/internal/report"
+	"bakeoff/internal/scratch"
+	"bakeoff/internal/verdict"
+)
+
+// abFlags are the flags of bakeoff ab.
+type abFlags struct {
+	target, plan, delta  string
+	out, markdown, junit string
+	maxTime              time.Duration
+	json, strict, share  bool
+}
+
+const abHelp = `ab compares two versions of one target: it prepares both, runs them in turns against the same
+database, and says whether HEAD is better than BASE, worse, equivalent to it, or neither is shown.
+
+BASE and HEAD are folders of a target, or, with --target, names of commits of the git repository
+that holds that folder. The files of a commit are written into a temporary folder: the working
+tree is not touched, nothing is fetched, and uncommitted changes are not measured (they are, when
+HEAD is the folder itself).
+
+Without --plan, 10 blocks of 4 s are run on 20,000 rows, with one replica behind nginx. Fewer are
+run when they do not fit into --max-time; their number is fixed before the first one. A run that
+takes longer all the same, because blocks had to be repeated, is ended and judged by the blocks it
+has. A plan for ab has one target: its variant, settings and numbers are those of both versions.
+
+exit status: 0 HEAD is not shown to be worse; 1 failed; 2 wrong usage or plan; 3 HEAD is worse;
+4 too few valid trials (with --fail-on-inconclusive: or nothing is shown); 5 a prerequisite is
+missing; 130 interrupted`
+
+const abExamples = `  bakeoff ab app-old app-new
+  bakeoff ab main HEAD --target bench/app
+  bakeoff ab origin/main bench/app --target bench/app --markdown comment.md --junit bakeoff.xml`
+
+func abCommand(env Env) *cobra.Command {
+	var f abFlags
+	cmd := &cobra.Command{
+		Use: "ab BASE HEAD", Short: "compare two versions of one target: is the new one slower?",
+		Long: abHelp, Example: abExamples, Args: exactly(2, "two versions, BASE and HEAD"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return compareVersions(cmd.Context(), env, f, args, openPlan)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.target, "target", "", "folder of the target in a git repository: BASE and HEAD name commits of it")
+	flags.StringVar(&f.plan, "plan", "", "plan of one target, in whose place both versions are run")
+	flags.StringVar(&f.delta, "delta", "", "the smallest difference that matters (default 3%, or the plan's)")
+	flags.StringVar(&f.out, "out", "runs", "folder in which to create the run directory")
+	flags.DurationVar(&f.maxTime, "max-time", 5*time.Minute, "run as many blocks as fit into this time, and end the run after it (0: no limit)")
+	flags.StringVar(&f.markdown, "markdown", "", "write Markdown for a comment on a pull request into this file")
+	flags.StringVar(&f.junit, "junit", "", "write a JUnit report into this file")
+	flags.BoolVar(&f.json, "json", false, "print JSON")
+	flags.BoolVar(&f.strict, "fail-on-inconclusive", false, "exit with 4 when nothing is shown")
+	flags.BoolVar(&f.share, "share-machine", false, "run even if another run is in progress on this machine; both are marked")
+	return cmd
+}
+
+// opener opens the platform for a plan; openPlan is the one of this machine.
+type opener func(context.Context, Env, runFlags, planFile) (controller.Options, func() error, error)
+
+// compareVersions is bakeoff ab.
+func compareVersions(ctx context.Context, env Env, f abFlags, args []string, open opener) (err error) {
+	run := runFlags{out: f.out, platform: "local", share: f.share, maxTime: f.maxTime}
+	if err := run.sane(); err != nil {
+		return err
+	}
+	p, err := f.template(env)
+	if err != nil {
+		return err
+	}
+	dir, remove, err := scratch.New("ab")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	found, err := findVersions(ctx, f.target, args, dir)
+	if err != nil {
+		return err
+	}
+	if p, err = p.withVersions(found, dir); err != nil {
+		return err
+	}
+	o, closePlatform, err := open(ctx, env, run, p)
+	if err != nil {
+		return err
+	}
+	o.Revisions = found.revisions()
+	progress := newProgress(env.Stderr, time.Now)
+	o.Progress = progress.show
+	at, err := controller.Run(ctx, o)
+	err = errors.Join(err, closePlatform())
+	progress.close()
+	if at == "" {
+		return explain(err)
+	}
+	return f.conclude(env, at, err)
+}
+
+// conclude prints and writes what a run that ended with err says, and returns the error that gives the exit status.
+func (f *abFlags) conclude(env Env, dir string, err error) error {
+	reader, openErr := record.Open(dir)
+	if openErr != nil {
+		return errors.Join(err, openErr)
+	}
+	s, buildErr := figures.Build(reader)
+	if buildErr != nil {
+		return errors.Join(err, buildErr)
+	}
+	others, printErr := f.print(env.Stdout, reader, s)
+	if err := errors.Join(printErr, keepReports(dir, s, others), f.write(s)); err != nil {
+		return err
+	}
+	if err != nil && !errors.Is(err, controller.ErrTooFewValid) && !errors.Is(err, controller.ErrMaxTime) {
+		return err // else the blocks that there are decide
+	}
+	switch claim := s.AB.Claim(); {
+	case claim == verdict.Worse:
+		return fmt.Errorf("%w: %s", errWorse, s.AB.Line)
+	case claim == "":
+		return fmt.Errorf("%w: %s", controller.ErrTooFewValid, s.AB.TooFew)
+	case claim == verdict.Inconclusive && f.strict:
+		return fmt.Errorf("%w: %s", errInconclusive, s.AB.Line)
+	}
+	return nil
+}
+
+// errWorse is returned when the new version is shown to be worse, errInconclusive when nothing is shown and that is not enough.
+var (
+	errWorse        = errors.New("regression")
+	errInconclusive = errors.New("--fail-on-inconclusive")
+)
+
+// print writes the outcome to stdout, and returns the figures of other runs.
+func (f *abFlags) print(w io.Writer, r *record.Reader, s *figures.Summary) (figures.Others, error) {
+	if !f.json {
+		return writeSummary(w, r, s)
+	}
+	out := abJSON{Run: r.Dir(), Verdict: string(cmp.Or(s.AB.Claim(), "too few valid trials")), AB: *s.AB, Unit: "", Status: s.Run.Status}
+	if s.Verdict != nil {
+		out.Metric, out.Unit, out.Delta, out.Values = s.Verdict.Metric, s.Verdict.Unit, s.Verdict.Delta, s.Verdict.Values
+	}
+	others, err := figures.OtherRuns(r, s)
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return others, errors.Join(err, enc.Encode(out))
+}
+
+// abJSON is what --json prints.
+type abJSON struct {
+	Run     string  `json:"run"`     // directory
+	Status  string  `json:"status"`  // of the run
+	Verdict string  `json:"verdict"` // on head: better, worse, equivalent, inconclusive or "too few valid trials"
+	Metric  string  `json:"metric"`
+	Unit    string  `json:"unit"`
+	Delta   float64 `json:"delta"`
+	figures.AB
+	Values []figures.Value `json:"values"`
+}
+
+// write writes the files that are asked for, each whole or not at all.
+func (f *abFlags) write(s *figures.Summary) error {
+	var markdown, junit bytes.Buffer
+	if err := errors.Join(report.WriteABMarkdown(&markdown, s), report.WriteABJUnit(&junit, s, f.strict)); err != nil {
+		return err
+	}
+	for _, file := range []struct {
+		flag, path string
+		text       []byte
+	}{{"--markdown", f.markdown, markdown.Bytes()}, {"--junit", f.junit, junit.Bytes()}} {
+		if file.path == "" {
+			continue
+		}
+		if err := renameio.WriteFile(file.path, file.text, 0o644); err != nil {
+			return fmt.Errorf("%s: %w", file.flag, err)
+		}
+	}
+	return nil
+}
