@@ -102,8 +102,8 @@ func costsOf(pilot *plan.Plan, s *figures.Summary, usual plan.Overhead) plan.Ove
 	}
 	n = len(s.Trials) + len(s.Pilot)
 	seconds := func(s float64) time.Duration { return max(0, time.Duration(s*float64(time.Second))) }
-	load := pilot.Measured() + time.Duration(len(s.Trials))*(usual.Phase*time.Duration(1+len(pilot.Phases))+time.Duration(pilot.Warmup))
-	load += time.Duration(len(s.Pilot)) * (time.Duration(pilot.Warmup) + time.Duration(pilot.Pilot) + 2*usual.Phase)
+	load := pilot.Measured() + time.Duration(len(s.Trials))*(usual.Phase*time.Duration(1+len(pilot.Phases))+time.Duration(pilot.Warmup.Most))
+	load += time.Duration(len(s.Pilot)) * (time.Duration(pilot.Warmup.Most) + time.Duration(pilot.Pilot) + 2*usual.Phase)
 	return plan.Overhead{
 		Setup: seconds(s.Time.WallS-trials) - min(pilot.Rest(), seconds(s.Time.WallS-trials)),
 		Trial: max(0, seconds(trials)-load) / time.Duration(max(n, 1)), Phase: usual.Phase,

@@ -18,6 +18,7 @@ type block struct {
 	trials []*trial // in the order of the block
 	up     []*trial // those that are measured
 	shares *shares
+	alone  bool // one target by itself, whose warm-up ends when it is steady
 }
 
 // conduct takes all targets through the block and writes their trials. The error is for what ends the run.

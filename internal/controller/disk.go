@@ -35,7 +35,7 @@ const accessLogRate = 10_000 * 100
 // extent is what the size of a run directory with so many trials of the plan depends on.
 func (o *Options) extent(trials int) record.Extent {
 	p := o.Plan
-	e := record.Extent{Trials: trials, Agents: p.Agents.Count, Seconds: time.Duration(p.Warmup).Seconds()}
+	e := record.Extent{Trials: trials, Agents: p.Agents.Count, Seconds: time.Duration(p.Warmup.Most).Seconds()}
 	for _, phase := range p.Phases {
 		e.Seconds += time.Duration(phase.Duration).Seconds() + 1 // until the last answer is in
 	}

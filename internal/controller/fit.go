@@ -45,7 +45,7 @@ func (r *run) fit(remaining []plan.Trial) ([]plan.Trial, error) {
 // blockTakes is how long a block takes: by the pilot's trials, and by what is usual where there were none.
 func (r *run) blockTakes() time.Duration {
 	p, usual := r.o.Plan, r.stage.overhead()
-	trial := usual.Trial + usual.Phase + time.Duration(p.Warmup)
+	trial := usual.Trial + usual.Phase + time.Duration(p.Warmup.Most)
 	if len(r.pilots) > 0 {
 		var sum time.Duration
 		for _, took := range r.pilots {

@@ -26,9 +26,9 @@ func (r *run) phasesOf(block int) []load.Phase {
 	first := p.Phases[0]
 	out := []load.Phase{{
 		Number: warmupPhase, Name: "warmup", Model: load.Closed, Connections: first.Connections,
-		Duration: time.Duration(p.Warmup), Timeout: time.Duration(first.Timeout), CheckShare: first.CheckShare, HTTP2: p.Agents.HTTP2,
+		Duration: time.Duration(p.Warmup.Most), Timeout: time.Duration(first.Timeout), CheckShare: first.CheckShare, HTTP2: p.Agents.HTTP2,
 	}}
-	if p.Warmup == 0 {
+	if p.Warmup.Most == 0 {
 		out = nil
 	}
 	if block == 0 {

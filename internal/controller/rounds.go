@@ -56,8 +56,7 @@ func (b *block) phase(ctx context.Context, sampler venue.Sampler, phase load.Pha
 	}
 	n, length, runIn := b.run.pace(phase)
 	ts.rec.SliceS, ts.rec.RunInS = length.Seconds(), runIn.Seconds()
-	b.up[0].say(fmt.Sprintf("%s, in turns with the others: %d slices of %v", describe(phase), n,
-		length.Round(time.Millisecond)), time.Duration(k)*phase.Duration)
+	b.up[0].say(ts.announce(n, length), time.Duration(k)*phase.Duration)
 	if err := ts.freezeAll(ctx); err != nil {
 		return err
 	}
@@ -79,6 +78,20 @@ func (b *block) phase(ctx context.Context, sampler venue.Sampler, phase load.Pha
 		return fmt.Errorf("controller: %w", ts.writeErr)
 	}
 	return ts.end(ctx, reports, err)
+}
+
+// announce says what begins.
+func (ts *turns) announce(n int, length time.Duration) string {
+	slices := fmt.Sprintf("%d slices of %v", n, length.Round(time.Millisecond))
+	text := describe(ts.phase)
+	if ts.run.settles(ts.phase) {
+		text = fmt.Sprintf("%s: %d connections until steady, at most %v", ts.phase.Name, ts.phase.Connections, ts.phase.Duration)
+		slices = "slices of " + length.Round(time.Millisecond).String()
+	}
+	if ts.alone {
+		return text
+	}
+	return text + ", in turns with the others: " + slices
 }
 
 // begin makes the tasks, and begins what is counted and watched of each target.
@@ -112,7 +125,7 @@ func (ts *turns) take(i int, s fleet.Snapshot) {
 // all gives each target one slice a round, in an order of its own, until each has had the whole phase.
 func (ts *turns) all(ctx context.Context, under Turns, length, runIn time.Duration, last bool) error {
 	targets := ts.run.o.Plan.Targets
-	for ts.left() {
+	for ts.left() && !ts.steady() {
 		ts.rounds++
 		for _, target := range ts.run.o.Plan.Round(ts.up[0].rec.Block, ts.phase.Number, ts.rounds) {
 			i := ts.upAs(targets[target].Name)
@@ -191,7 +204,7 @@ const maxLeftOut = 0.02
 
 // tooSpoilt says why a phase of which too much was left out must not be used.
 func (ts *turns) tooSpoilt() error {
-	if n := ts.rec.LeftOut; n > 1 && float64(n) > maxLeftOut*float64(ts.rounds) {
+	if n := ts.rec.LeftOut; !ts.run.isWarmup(ts.phase) && n > 1 && float64(n) > maxLeftOut*float64(ts.rounds) {
 		return fmt.Errorf("phase %s: in %d of %d rounds an agent was late or stood still, and they are left out; one may be, or %.0f %%",
 			ts.phase.Name, n, ts.rounds, 100*maxLeftOut)
 	}
@@ -245,6 +258,9 @@ func (ts *turns) slice(ctx context.Context, under Turns, i int, length, runIn ti
 
 // freezeAll has every target stand still of which that can be had.
 func (ts *turns) freezeAll(ctx context.Context) error {
+	if ts.alone {
+		return nil
+	}
 	for i, t := range ts.up {
 		err := t.d.freeze(ctx)
 		if errors.Is(err, venue.ErrNoFreezing) {
@@ -278,6 +294,7 @@ func (ts *turns) end(ctx context.Context, reports []fleet.Report, err error) err
 			ts.run.learn(t.rec.Target, t.totals[ts.phase.Number])
 		}
 		rec := recordPhase(ts.phase, ts.run.isWarmup(ts.phase), report)
+		ts.settled(i, &rec)
 		spent := ts.rec
 		spent.OnS, spent.Slices = ts.on[i].Seconds(), ts.slices[i]
 		spent.Frozen, spent.IdleShare = ts.frozen[i], ts.idle[i].share()
@@ -297,7 +314,9 @@ func (ts *turns) end(ctx context.Context, reports []fleet.Report, err error) err
 		if spoilt := ts.tooSpoilt(); spoilt != nil {
 			t.refuse(record.CodeGeneratorLimited, spoilt)
 		}
-		ts.restless(t, spent)
+		if !ts.alone {
+			ts.restless(t, spent)
+		}
 		if err := t.d.intact(); err != nil {
 			t.refuse(record.CodeWorkerGone, fmt.Errorf("phase %s: %w", ts.phase.Name, err))
 		}

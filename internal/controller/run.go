@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"bakeoff/internal/collect"
-	"bakeoff/internal/load"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/record"
 	"bakeoff/internal/show"
@@ -41,6 +40,7 @@ type run struct {
 	// measured is the time spent in measured phases of blocks from 1.
 	measured time.Duration
 	starts   starts
+	warmups  warmups
 	rest     *record.Baseline // of the machine, measured before the first trial; nil until then
 	speed    collect.Source   // the yardstick; it has no process where the venue has none
 }
@@ -65,7 +65,7 @@ func Run(ctx context.Context, o Options) (dir string, err error) {
 	}
 	r := &run{
 		o: &o, stage: on, started: time.Now(), valid: map[string]map[int]bool{},
-		planned: o.Plan.Blocks, pilot: &record.Pilot{Throughput: map[string]float64{}}, tried: map[trialKey]int{}, last: map[int]int{},
+		planned: o.Plan.Blocks, pilot: &record.Pilot{Throughput: map[string]float64{}}, tried: map[trialKey]int{}, last: map[int]int{}, warmups: warmups{},
 	}
 	remaining, err := r.openRecord()
 	if err != nil {
@@ -134,13 +134,19 @@ func (r *run) all(ctx context.Context, remaining []plan.Trial) (err error) {
 		return err
 	}
 	err = r.blocks(ctx, remaining)
-	if noteErr := r.writer.Update(r.starts.note); err == nil {
+	if noteErr := r.writer.Update(r.noteSoFar); err == nil {
 		err = noteErr
 	}
 	if err != nil {
 		return err
 	}
 	return r.stage.end(ctx, r.writer.Update)
+}
+
+// noteSoFar notes what all trials so far came to.
+func (r *run) noteSoFar(rec *record.Run) {
+	r.starts.note(rec)
+	r.warmups.note(rec)
 }
 
 func (r *run) startLoader(ctx context.Context) (err error) {
@@ -308,6 +314,7 @@ func (r *run) remember(rec record.Trial) {
 		r.pilots = append(r.pilots, rec.Ended.Sub(rec.Started))
 	}
 	r.starts.add(rec)
+	r.warmups.add(rec)
 	at := trialKey{rec.Block, rec.Target}
 	r.tried[at] = max(r.tried[at], rec.Attempt)
 	if slices.ContainsFunc(rec.Reasons, func(reason record.Reason) bool { return reason.Code == record.CodeTooFewArrivals }) {
@@ -399,6 +406,3 @@ func (r *run) event(block int, name, text string) record.Progress {
 		Text: text,
 	}
 }
-
-// isWarmup tells the phase that is measured but not used.
-func (r *run) isWarmup(p load.Phase) bool { return p.Number == 0 }

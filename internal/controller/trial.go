@@ -170,7 +170,12 @@ func (t *trial) load(ctx context.Context) error {
 			t.refuse(record.CodeTooFewArrivals, few)
 			break
 		}
-		err := t.step(phase.Name, func() error { return t.phase(ctx, phase, i == len(t.phases)-1) })
+		err := t.step(phase.Name, func() error {
+			if t.run.settles(phase) {
+				return t.warmUp(ctx, phase)
+			}
+			return t.phase(ctx, phase, i == len(t.phases)-1)
+		})
 		if err != nil || t.rec.Status != record.Valid || ctx.Err() != nil {
 			return errors.Join(err, t.sampler.Stop())
 		}

@@ -69,13 +69,22 @@ func (r *run) learn(name string, found stats.Totals) {
 	}
 }
 
-// pace says how many slices a phase has, how long each is, and how much of it is booked aside: the same
-// for all targets.
-func (r *run) pace(p load.Phase) (n int, length, runIn time.Duration) {
-	var slowest time.Duration
+// slowest is the greatest median response time of a target.
+func (r *run) slowest() (slowest time.Duration) {
 	for _, median := range r.pilot.MedianNS {
 		slowest = max(slowest, time.Duration(median))
 	}
+	return slowest
+}
+
+// pace says how many slices a phase has, how long each is, and how much of it is booked aside: the same
+// for all targets.
+func (r *run) pace(p load.Phase) (n int, length, runIn time.Duration) {
+	if r.settles(p) {
+		length = min(r.window(), p.Duration)
+		return int(p.Duration / length), length, 0
+	}
+	slowest := r.slowest()
 	if p.Model == load.Closed {
 		runIn = max(leastRunIn, runInMedians*slowest)
 	}

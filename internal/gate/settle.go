@@ -34,16 +34,41 @@ const (
 	// noise 7 % pass the first and 2 % the second; simulated, see TestSettling.
 	mostScan   = 2.75
 	mostSpread = 1.25
+	// endScan and endSpread are those of the rule that ends a warm-up: wider, as it asks settlingLooks times in a row, each
+	// lookEvery windows after the last, so that a whole warm-up of many looks errs as seldom as one look. See TestWarmupEnds.
+	endScan       = 3.2
+	endSpread     = 1.3
+	lookEvery     = 10
+	settlingLooks = 2
+	// EndingWindows is how many windows a warm-up needs before it can end.
+	EndingWindows = SettlingWindows + (settlingLooks-1)*lookEvery
 )
 
 // Settle tests whether the level of the last windows is steady; levels are their natural logarithms, as
-// those of rates. A warm-up ends when it is Settled. Where it is Noisy it cannot be, and ends at its
-// greatest length, and the run goes on.
+// those of rates. Where they are Noisy a warm-up ends at its greatest length, and the run goes on.
 //
 // The noise is that from one window to the next, which slow changes hardly enter (von Neumann, 1941). The level
 // changes where two levels, split anywhere, differ by more than that noise explains (drifts and
 // steps), or where the windows vary among each other by more than neighbours do (what goes up and down).
-func Settle(levels []float64) Settling {
+func Settle(levels []float64) Settling { return settle(levels, mostScan, mostSpread) }
+
+// Ends tells whether a warm-up of these levels so far may end: whether it was once seen to be steady.
+func Ends(levels []float64) bool { return endOf(levels) > 0 }
+
+// endOf is after how many windows a warm-up may end; 0: not yet.
+func endOf(levels []float64) int {
+	steady := 0
+	for n := SettlingWindows; n <= len(levels); n += lookEvery {
+		if settle(levels[:n], endScan, endSpread) != Settled {
+			steady = 0
+		} else if steady++; steady == settlingLooks {
+			return n
+		}
+	}
+	return 0
+}
+
+func settle(levels []float64, scanBound, spreadBound float64) Settling {
 	if len(levels) < SettlingWindows {
 		return TooShort
 	}
@@ -55,7 +80,7 @@ func Settle(levels []float64) Settling {
 		return Noisy
 	}
 	noise := neighbours(last, 0)
-	if scan(last) > mostScan*noise || deviation(last) > mostSpread*noise {
+	if scan(last) > scanBound*noise || deviation(last) > spreadBound*noise {
 		return Unsettled
 	}
 	return Settled

@@ -131,9 +131,21 @@ func (p *Phase) steady() []record.Reason {
 		p.metric(), manyTimes(ratio), direction(p.Model, ratio))}}
 }
 
+// Ready tells whether a warm-up may end.
+func (p *Phase) Ready() bool { return Ends(p.levels.logs()) }
+
+// Settling is how a warm-up ended.
+func (p *Phase) Settling() Settling {
+	levels := p.levels.logs()
+	if p.Phase.Settling != nil && Ends(levels) {
+		return Settled
+	}
+	return Settle(levels)
+}
+
 // settled warns of a warm-up that ended while the level still changed.
 func (p *Phase) settled() []record.Reason {
-	if !p.Warmup || Settle(p.levels.logs()) != Unsettled {
+	if !p.Warmup || p.Settling() != Unsettled {
 		return nil
 	}
 	return []record.Reason{{Code: record.CodeNotSteady, Text: fmt.Sprintf("%v in its last %d windows: a longer warm-up is needed", Unsettled, SettlingWindows)}}

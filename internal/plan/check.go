@@ -45,7 +45,7 @@ func (c *checker) check() {
 	c.around()
 	c.agents()
 	c.targets()
-	c.duration("warmup", p.Warmup, 0, time.Hour)
+	c.warmup()
 	c.pilot()
 	c.turns()
 	c.phases()
@@ -67,6 +67,26 @@ func (c *checker) agents() {
 		c.report("agents.http2", "", "is for kind: url; the balancer of recipes speaks HTTP/1.1")
 	case a.Engine == "native" && !c.bad("agents.engine"):
 		c.report("agents.http2", "add engine: http", "HTTP/2 needs agents.engine http: the native engine speaks HTTP/1.1")
+	}
+}
+
+// leastSettling is the shortest warm-up that can end when it is steady: its windows would be too short else.
+const leastSettling = 1500 * time.Millisecond
+
+func (c *checker) warmup() {
+	w := c.plan.Warmup
+	if w.Least == w.Most {
+		c.duration("warmup", w.Least, 0, time.Hour)
+		return
+	}
+	c.duration("warmup", w.Least, leastSettling, time.Hour)
+	c.duration("warmup", w.Most, leastSettling, time.Hour)
+	switch {
+	case c.bad("warmup"):
+	case w.Most < w.Least:
+		c.report("warmup", fmt.Sprintf("write %s to %s", w.Most, w.Least), "ends before it begins: %s", w)
+	case c.plan.Agents.Engine != "native" && !c.bad("agents.engine"):
+		c.report("warmup", "write one duration, or agents.engine: native", "ends when steady, which needs agents.engine native: the http engine cannot pause a phase")
 	}
 }
 

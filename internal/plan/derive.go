@@ -96,9 +96,10 @@ type Overhead struct {
 	Phase time.Duration // per phase, warm-up and pilot included: common start, last answers, counting
 }
 
-// Expected is how long a run of the plan takes, with the caller's overheads.
+// Expected is how long a run of the plan takes, with the caller's overheads; a warm-up that ends when it is steady counts
+// with the most it may take.
 func (p *Plan) Expected(o Overhead) time.Duration {
-	warmup, phases := time.Duration(p.Warmup), len(p.Phases)
+	warmup, phases := time.Duration(p.Warmup.Most), len(p.Phases)
 	if warmup > 0 {
 		warmup += o.Phase
 	}
@@ -119,7 +120,7 @@ func (p *Plan) Short() *Plan {
 	s.Dataset.Rows = min(p.Dataset.Rows, 20_000)
 	s.Blocks = min(p.Blocks, 2)
 	s.Deployment.Workers = min(p.Deployment.Workers, 1)
-	s.Warmup = min(p.Warmup, Duration(second))
+	s.Warmup = FixedWarmup(min(p.Warmup.Least, Duration(second)))
 	s.Pilot = min(p.Pilot, Duration(second))
 	for i := range s.Targets {
 		t := &s.Targets[i]

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"regexp"
 	"strconv"
 	"strings"
@@ -46,6 +47,38 @@ func (t *Turns) UnmarshalText(text []byte) error {
 		return nil
 	}
 	return (*Duration)(t).UnmarshalText(text)
+}
+
+// Warmup is how long a warm-up lasts: Least, or where Most is more, until every target is steady.
+type Warmup struct{ Least, Most Duration }
+
+// FixedWarmup always lasts so long.
+func FixedWarmup(d Duration) Warmup { return Warmup{d, d} }
+
+// Settles tells whether the warm-up ends when every target is steady.
+func (w Warmup) Settles() bool { return w.Most > w.Least }
+
+// toMost is between both bounds of a warm-up that ends when it is steady.
+const toMost = " to "
+
+// String is a duration, or the least and the most.
+func (w Warmup) String() string {
+	if w.Least == w.Most {
+		return w.Least.String()
+	}
+	return w.Least.String() + toMost + w.Most.String()
+}
+
+// MarshalText writes what String gives.
+func (w Warmup) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
+
+// UnmarshalText reads a duration, or two: "2s to 20s".
+func (w *Warmup) UnmarshalText(text []byte) error {
+	least, most, two := strings.Cut(string(text), toMost)
+	if !two {
+		most = least
+	}
+	return cmp.Or(w.Least.UnmarshalText([]byte(least)), w.Most.UnmarshalText([]byte(most)))
 }
 
 // MarshalText writes what String gives.

@@ -64,7 +64,7 @@ func defaults() *Plan {
 		Balancer:   Balancer{Kind: "nginx"},
 		Agents:     Agents{Count: 2, Engine: "native"},
 		Deployment: Deployment{Replicas: 1, Workers: 2, Pool: 8},
-		Warmup:     Duration(2 * second),
+		Warmup:     FixedWarmup(Duration(2 * second)),
 	}
 }
 

@@ -25,8 +25,8 @@ type Plan struct {
 	Deployment Deployment `json:"deployment,omitzero" yaml:"deployment,omitempty"`
 	// Targets are what is compared, all of one kind; one recipe may stand here several times under several names.
 	Targets []Target `json:"targets" yaml:"targets" jsonschema:"required,minItems=1,maxItems=100"`
-	// Warmup is load before the phases that is not measured: closed model, the connections of the first phase; 0s: none.
-	Warmup Duration `json:"warmup" yaml:"warmup" jsonschema:"default=2s"`
+	// Warmup is load before the phases that is not measured: closed model, the connections of the first phase; 0s: none; "2s to 20s": until steady, at least and at most so long.
+	Warmup Warmup `json:"warmup" yaml:"warmup" jsonschema:"default=2s"`
 	// Pilot is the length of one closed trial per target before block 1; 0s: no pilot. A rate_of_pilot needs it.
 	Pilot Duration `json:"pilot" yaml:"pilot" jsonschema:"default=0s"`
 	// Turns: the targets of a block are up together and the load goes from one to the next, for so long at a time; off: one target after another.

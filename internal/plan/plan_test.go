@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"encoding"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -66,7 +67,7 @@ func TestTags(t *testing.T) {
 			if inner.Kind() == reflect.Slice {
 				inner = inner.Elem()
 			}
-			if inner.Kind() == reflect.Struct {
+			if _, text := reflect.New(inner).Interface().(encoding.TextUnmarshaler); inner.Kind() == reflect.Struct && !text {
 				walk(inner)
 			}
 		}
@@ -96,7 +97,7 @@ func TestDemo(t *testing.T) {
 			{Name: "flask", Recipe: "flask"},
 			{Name: "fastapi", Recipe: "fastapi"},
 		},
-		Warmup: Duration(2 * time.Second), Pilot: Duration(3 * time.Second), Turns: Turns(250 * time.Millisecond),
+		Warmup: FixedWarmup(Duration(2 * time.Second)), Pilot: Duration(3 * time.Second), Turns: Turns(250 * time.Millisecond),
 		Phases: []Phase{phase("closed", "closed", 32), open},
 	}
 	if diff := cmp.Diff(want, p); diff != "" {

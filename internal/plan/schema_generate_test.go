@@ -62,6 +62,14 @@ func (Duration) JSONSchema() *jsonschema.Schema {
 	}
 }
 
+// JSONSchema of a warm-up: one duration or two.
+func (Warmup) JSONSchema() *jsonschema.Schema {
+	s := Duration(0).JSONSchema()
+	one := strings.TrimSuffix(strings.TrimPrefix(s.Pattern, "^"), "$")
+	s.Pattern = "^" + one + "( to " + one + ")?$"
+	return s
+}
+
 // JSONSchema of turns: a duration or off.
 func (Turns) JSONSchema() *jsonschema.Schema {
 	s := Duration(0).JSONSchema()

@@ -317,8 +317,17 @@ type Phase struct {
 	// Turns, where the targets took turns, says of how many slices the phase consists and how long they were
 	// together, each with the wait for its last answers; nil: it ran at a stretch.
 	Turns *PhaseTurns `json:"turns,omitempty"`
+	// Settling, of a warm-up that ends when every target is steady, says how it ended; nil: its length was fixed.
+	Settling *Settling `json:"settling,omitempty"`
 	// Unjudged tells that the phase was cut short, so that its numbers were not judged.
 	Unjudged bool `json:"unjudged,omitempty"`
+}
+
+// Settling is how a warm-up ended that ends when it is steady.
+type Settling struct {
+	LeastS float64 `json:"least_s"`
+	MostS  float64 `json:"most_s"`
+	State  string  `json:"state"` // "steady", or what is to be said at the greatest length
 }
 
 // PhaseTurns is what became of a phase in which the targets took turns.

@@ -1,0 +1,176 @@
+package controller
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"bakeoff/internal/record"
+	"bakeoff/internal/stats"
+)
+
+// Whole runs whose warm-ups end when they are steady, in virtual time.
+
+// warming has a target answer in its warm-up as a level of each slice says, the logarithm of a rate around 10,000/s.
+func warming(level func(i int, rng *rand.Rand) float64) act {
+	i, rng := 0, rand.New(rand.NewPCG(1, 2))
+	return act{phase: func(p *phaseFaked) {
+		if p.task.Phase.Number != warmupPhase {
+			return
+		}
+		n := int64(10_000 * math.Exp(level(i, rng)))
+		i++
+		p.books, p.reads, p.requests = stats.Books{Planned: n, Sent: n, OK: n}, n, n
+	}}
+}
+
+// quiet is noise of 2 %, and what comes over it.
+func quiet(over func(i int) float64) act {
+	return warming(func(i int, rng *rand.Rand) float64 { return over(i) + 0.02*rng.NormFloat64() })
+}
+
+func level(int) float64 { return 0 }
+
+const untilSteady = "warmup: 3s to 12s\n" // 30 windows of 100 ms at least, 120 at most
+
+// A target alone is warmed up until it is steady, and at most as long as the plan says; then the run goes on.
+func TestWarmupEndsWhenSteady(t *testing.T) {
+	for name, c := range map[string]struct {
+		act         act
+		least, most float64 // seconds of the warm-up
+		state       string
+		warning     string
+	}{
+		"steady": {quiet(level), 3, 3, "steady", ""},
+		"gets faster for 5 s": {
+			quiet(func(i int) float64 { return -0.01 * float64(max(0, 50-i)) }), 6, 9, "steady", "",
+		},
+		"a step after 2 s": {quiet(func(i int) float64 { return map[bool]float64{true: 0.1}[i >= 20] }), 5, 7, "steady", ""},
+		"goes up and down": {
+			quiet(func(i int) float64 { return 0.2*float64(i%10)/9 - 0.1 }), 12, 12, "no steady state",
+			"phase warmup: no steady state in its last 20 windows: a longer warm-up is needed",
+		},
+		"a rented machine": {
+			warming(func(_ int, rng *rand.Rand) float64 { return 0.15 * rng.NormFloat64() }), 12, 12,
+			"a trend could not be distinguished from noise", "",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				w.script["flask"] = []act{c.act}
+				dir, _ := conducted(t, w.options(t, "blocks: 1\ntargets: [flask]\n"+untilSteady+closedOnly))
+				w.wantNoMistake(t)
+				wantList(t, "trials", trialsOf(t, dir), "1-1-flask valid")
+				rec := trialRecord(t, dir, 1, "flask")
+				p := rec.Phases[0]
+				if p.DurationS < c.least-0.01 || p.DurationS > c.most+0.01 || p.Settling == nil || *p.Settling != (record.Settling{LeastS: 3, MostS: 12, State: c.state}) {
+					t.Errorf("a warm-up of %v s, want %v to %v: %+v", p.DurationS, c.least, c.most, p.Settling)
+				}
+				var warnings []string
+				for _, warning := range rec.Warnings {
+					warnings = append(warnings, warning.Text)
+				}
+				if strings.Join(warnings, "\n") != c.warning {
+					t.Errorf("warnings %q, want %q", warnings, c.warning)
+				}
+				if len(rec.Phases) != 2 || rec.Phases[1].DurationS != 10 || rec.Phases[1].Settling != nil {
+					t.Errorf("%+v", rec.Phases)
+				}
+				if note := "warm-ups that end when steady: 1 " + c.state; !slices.Contains(runOf(t, dir).Notes, note) {
+					t.Errorf("no note %q in %q", note, runOf(t, dir).Notes)
+				}
+			})
+		})
+	}
+}
+
+// In turns all targets of a block are warmed up until the last of them is steady, equally long.
+func TestWarmupInTurnsWaitsForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.script["flask"] = []act{quiet(level), quiet(level)}
+		w.script["fastapi"] = []act{quiet(func(i int) float64 { return -0.01 * float64(max(0, 50-i)) }), quiet(level)}
+		w.script["go-nethttp"] = []act{quiet(level), quiet(level)}
+		dir, _ := conducted(t, w.options(t, "blocks: 2\ntargets: [flask, fastapi, go-nethttp]\nturns: 250ms\n"+untilSteady+closedOnly))
+		w.wantNoMistake(t)
+		long := map[int]float64{}
+		for _, name := range []string{"flask", "fastapi", "go-nethttp"} {
+			for block := range 2 {
+				p := trialRecord(t, dir, block+1, name).Phases[0]
+				if p.Settling == nil || p.Settling.State != "steady" || !p.Turns.Frozen {
+					t.Errorf("block %d, %s: %+v %+v", block+1, name, p.Settling, p.Turns)
+				}
+				if long[block] == 0 {
+					long[block] = p.DurationS
+				}
+				if math.Abs(p.DurationS-long[block]) > 0.01 || math.Abs(float64(p.Turns.Slices)*p.Turns.SliceS-p.DurationS) > 0.01 {
+					t.Errorf("block %d, %s: %v s in %d slices, others %v s", block+1, name, p.DurationS, p.Turns.Slices, long[block])
+				}
+			}
+		}
+		if long[0] < 6 || long[0] > 9 || long[1] < 3 || long[1] > 5 {
+			t.Errorf("warm-ups of %v s", long)
+		}
+		if note := "warm-ups that end when steady: 6 steady"; !slices.Contains(runOf(t, dir).Notes, note) {
+			t.Errorf("notes %q", runOf(t, dir).Notes)
+		}
+	})
+}
+
+// A warm-up that ended steady excuses no step in the phase that follows: that is judged on its own windows.
+func TestPhaseIsJudgedOnItsOwnWindows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		good := quiet(level)
+		slices := 0
+		w.script["flask"] = []act{{phase: func(p *phaseFaked) {
+			if good.phase(p); p.task.Phase.Number != warmupPhase {
+				if slices++; slices > 20 {
+					n := 2 * p.books.OK
+					p.books, p.reads, p.requests = stats.Books{Planned: n, Sent: n, OK: n}, n, n
+				}
+			}
+		}}}
+		w.script["fastapi"] = []act{quiet(level)}
+		dir, _ := conducted(t, w.options(t, "blocks: 1\nturns: 250ms\ntargets: [flask, fastapi]\n"+untilSteady+closedOnly))
+		wantList(t, "trials", attemptsOf(t, dir), "1 fastapi block", "1 flask not-steady", "2 fastapi", "2 flask")
+	})
+}
+
+// A short run warms up for a fixed time.
+func TestShortWarmupIsFixed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		o := w.options(t, "blocks: 1\n"+"targets: [flask]\n"+untilSteady+closedOnly)
+		o.Plan, o.Short = o.Plan.Short(), true
+		dir, _ := conducted(t, o)
+		p := trialRecord(t, dir, 1, "flask").Phases[0]
+		if p.Settling != nil || p.DurationS != 1 || p.Turns != nil || !runOf(t, dir).Short {
+			t.Errorf("%+v", p)
+		}
+	})
+}
+
+// So many slices as the end of a warm-up needs fit into its least length, where answers come fast enough.
+func TestWindowsOfWarmup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newWorld().options(t, "targets: [flask]\n"+untilSteady+closedOnly)
+		r := &run{o: &o, pilot: &record.Pilot{MedianNS: map[string]int64{"flask": int64(20 * time.Millisecond)}}}
+		phase := r.phasesOf(1)[0]
+		if n, length, runIn := r.pace(phase); n != 120 || length != 100*time.Millisecond || runIn != 0 {
+			t.Errorf("%d slices of %v, %v aside", n, length, runIn)
+		}
+		r.pilot.MedianNS["flask"] = int64(time.Second)
+		if n, length, _ := r.pace(phase); n != 6 || length != 2*time.Second {
+			t.Errorf("%d slices of %v", n, length)
+		}
+		if r.settles(r.phasesOf(1)[1]) {
+			t.Error("a measured phase settles")
+		}
+	})
+}
