@@ -48,7 +48,7 @@ func (b *block) phase(ctx context.Context, sampler venue.Sampler, phase load.Pha
 	k := len(b.up)
 	ts := &turns{
 		block: b, phase: phase, at: make([]time.Duration, k), on: make([]time.Duration, k),
-		slices: make([]int, k), frozen: make([]bool, k), fresh: make([]bool, k),
+		slices: make([]int, k), frozen: make([]bool, k), kept: b.run.settles(phase), fresh: make([]bool, k),
 	}
 	tasks, err := ts.begin(ctx)
 	if err != nil {
