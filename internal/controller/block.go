@@ -28,10 +28,17 @@ func (b *block) conduct(ctx context.Context) ([]record.Trial, error) {
 		b.trials[0].hold(ctx)
 	}
 	b.spoil(ctx, fatal)
+	blamed := make([]error, len(b.trials))
+	for i, t := range b.trials { // before anything is stopped
+		blamed[i] = t.blame(fatal)
+	}
+	for _, t := range b.trials {
+		t.stop(ctx)
+	}
 	var out []record.Trial
 	var errs []error
-	for _, t := range b.trials {
-		rec, err := t.end(ctx, fatal)
+	for i, t := range b.trials {
+		rec, err := t.finish(ctx, blamed[i])
 		if err != nil && !errors.Is(err, fatal) && ctx.Err() == nil {
 			errs = append(errs, err)
 		}
@@ -69,13 +76,9 @@ func (b *block) body(ctx context.Context) error {
 	if err := first.own("table", "", func() error { return b.run.stage.look(ctx) }); err != nil {
 		return fmt.Errorf("before block %d: %w", first.rec.Block, err)
 	}
-	for _, t := range b.trials {
-		if err := t.deploy(ctx); err != nil {
-			t.refuse(reasonOf(err), err)
-			if ctx.Err() != nil || !b.last {
-				return nil
-			}
-		}
+	b.deploy(ctx)
+	if ctx.Err() != nil || failed(b.trials) && !b.last {
+		return nil
 	}
 	for _, t := range b.trials {
 		if t.rec.Status != record.Valid {
@@ -89,10 +92,10 @@ func (b *block) body(ctx context.Context) error {
 			b.up = append(b.up, t)
 		}
 	}
-	if len(b.up) == 0 {
+	if b.drop(ctx); len(b.up) == 0 {
 		return nil
 	}
-	if err := b.load(ctx); err != nil || ctx.Err() != nil || b.failed() && !b.last {
+	if err := b.load(ctx); err != nil || ctx.Err() != nil || failed(b.up) && !b.last {
 		return err
 	}
 	for _, t := range b.up {
@@ -103,14 +106,44 @@ func (b *block) body(ctx context.Context) error {
 	return nil
 }
 
-// failed tells whether a target that was measured is refused.
-func (b *block) failed() bool {
-	for _, t := range b.up {
-		if t.rec.Status != record.Valid {
-			return true
+// deploy starts all targets side by side: nothing is measured yet. Each has its share of the time.
+func (b *block) deploy(ctx context.Context) {
+	owns := b.run.stage.owns()
+	launches := make([]launch, len(b.trials))
+	for i, t := range b.trials {
+		if launches[i] = t.launch(); owns {
+			t.say("starting", 0)
 		}
 	}
-	return false
+	began := time.Now()
+	all := b.run.stage.deploy(ctx, launches...)
+	share := time.Since(began).Seconds() / float64(len(all))
+	for i, t := range b.trials {
+		if owns {
+			t.rec.Timeline = append(t.rec.Timeline, record.Step{Name: "start", Seconds: share})
+		}
+		if err := t.deployed(all[i]); err != nil {
+			t.refuse(reasonOf(err), err)
+		}
+	}
+}
+
+// drop stops the targets that are refused, while others are still to be measured: unfrozen they would work in others' turns.
+func (b *block) drop(ctx context.Context) {
+	for _, t := range b.trials {
+		if t.rec.Status == record.Valid {
+			continue
+		}
+		if err := t.clear(ctx); err != nil {
+			t.refuse(record.CodeNotStopped, err)
+		}
+	}
+	b.up = slices.DeleteFunc(b.up, func(t *trial) bool { return t.rec.Status != record.Valid })
+}
+
+// failed tells whether a trial is refused.
+func failed(trials []*trial) bool {
+	return slices.ContainsFunc(trials, func(t *trial) bool { return t.rec.Status != record.Valid })
 }
 
 // load runs every phase in turns with one sampler on.
@@ -133,11 +166,10 @@ func (b *block) load(ctx context.Context) error {
 			share := time.Since(began).Seconds() / float64(len(b.up))
 			t.rec.Timeline = append(t.rec.Timeline, record.Step{Name: phase.Name, Seconds: share})
 		}
-		if err != nil || b.failed() && !b.last || ctx.Err() != nil {
+		if err != nil || failed(b.up) && !b.last || ctx.Err() != nil {
 			return errors.Join(err, sampler.Stop())
 		}
-		b.up = slices.DeleteFunc(b.up, func(t *trial) bool { return t.rec.Status != record.Valid })
-		if len(b.up) == 0 {
+		if b.drop(ctx); len(b.up) == 0 {
 			break
 		}
 	}

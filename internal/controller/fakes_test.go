@@ -38,6 +38,7 @@ type world struct {
 	foreign  func(at time.Duration) time.Duration // likewise, used by others
 	work     func(at time.Duration) int64         // CPU time of the yardstick's work, in nanoseconds; nil: there is none
 	began    time.Time
+	mu       sync.Mutex       // guards notes and deployments: targets are started, redrawn and stopped side by side
 	digest   string           // of the recipes
 	script   map[string][]act // by target, for each of its deployments; those beyond are good
 	at       map[string]int   // deployments so far
@@ -50,7 +51,6 @@ type world struct {
 	counters database.Counters
 	requests map[string]int64 // that each target's balancer has taken
 	frozen   map[string]bool
-	redraws  sync.Mutex       // guards notes while targets are redrawn side by side
 	lines    map[string]int64 // in each target's logs
 	pss      int64            // of each target, in two replicas
 	used     int64            // of the machine's memory
@@ -66,16 +66,17 @@ type world struct {
 
 // act is what goes wrong with one deployment; the zero value is a good one.
 type act struct {
-	deploy error
-	open   int               // database connections after the start
-	drops  bool              // it closes every connection after its answer
-	held   int               // database connections under load
-	fails  string            // the contract check that fails: before or after
-	check  error             // a check that cannot be made
-	phase  func(*phaseFaked) // changes what a phase comes to
-	intact error
-	stop   error
-	still  error // of Freeze and Thaw
+	deploy   error
+	open     int               // database connections after the start
+	drops    bool              // it closes every connection after its answer
+	held     int               // database connections under load
+	fails    string            // the contract check that fails: before or after
+	check    error             // a check that cannot be made
+	phase    func(*phaseFaked) // changes what a phase comes to
+	intact   error
+	stop     error
+	stopping func() // called in each stop
+	still    error  // of Freeze and Thaw
 }
 
 // phaseFaked is what one phase comes to.
@@ -106,6 +107,8 @@ func newWorld() *world {
 }
 
 func (w *world) note(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.notes = append(w.notes, fmt.Sprintf(format, args...))
 }
 
@@ -249,16 +252,22 @@ func between(from, until time.Duration, share float64) func(time.Duration) time.
 // Deploy takes 3 s.
 func (w *world) Deploy(_ context.Context, d venue.Deployment) (venue.Deployed, error) {
 	name := d.Target.Name
+	w.mu.Lock()
 	w.at[name]++
 	w.luck = append(w.luck, d.Luck)
+	w.mu.Unlock()
 	w.note("start %s", name)
 	time.Sleep(3 * time.Second)
+	w.mu.Lock()
 	w.up = name
+	w.mu.Unlock()
 	return &running{world: w, name: name}, w.act(name).deploy
 }
 
 // act is what the target's present deployment does.
 func (w *world) act(name string) act {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if n := w.at[name] - 1; n < len(w.script[name]) {
 		return w.script[name][n]
 	}
@@ -305,8 +314,6 @@ func (r *running) Sources() []collect.Source {
 func (r *running) Freeze(context.Context) error { return r.hold(true) }
 func (r *running) Thaw(context.Context) error   { return r.hold(false) }
 func (r *running) Redraw(context.Context) error {
-	r.world.redraws.Lock()
-	defer r.world.redraws.Unlock()
 	r.world.note("redraw %s", r.name)
 	return nil
 }
@@ -324,8 +331,14 @@ func (r *running) Stop(_ context.Context, grace time.Duration) error {
 		r.world.note("MISTAKE: %s is frozen", r.name)
 	}
 	r.world.note("stop %s within %v", r.name, grace)
+	r.world.mu.Lock()
 	r.world.up = ""
-	return r.world.act(r.name).stop
+	r.world.mu.Unlock()
+	act := r.world.act(r.name)
+	if act.stopping != nil {
+		act.stopping()
+	}
+	return act.stop
 }
 
 // check is the contract's.

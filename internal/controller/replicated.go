@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"bakeoff/internal/collect"
 	"bakeoff/internal/contract"
 	"bakeoff/internal/dataset"
@@ -31,19 +33,41 @@ type replicated struct {
 	idle    *contract.IdleConnections // from the check before the load to that after it
 }
 
-// deploy has the venue start the target, and counts the database connections it has opened by then.
-func (s *recipes) deploy(ctx context.Context, name, logDir string, luck record.Luck) (deployment, error) {
-	d := &replicated{stage: s, entrant: s.entrantOf(name), nonce: newNonce(), luck: luck}
-	held, countErr := s.db.ConnectionCount(ctx)
-	var err error
-	d.at, err = s.o.Venue.Deploy(ctx, venue.Deployment{
-		Target: d.entrant.plan, Prepared: d.entrant.prepared, Deployment: d.entrant.Deployment,
-		Balancer: s.o.Plan.Balancer, InFlight: s.o.Plan.InFlight(), Nonce: d.nonce, Database: s.db.Access(), Luck: luck, LogDir: logDir,
-	})
-	if err := errors.Join(err, countErr); err != nil {
-		return d, err
+// deploy has the venue start the targets, and counts the database connections they have opened by then.
+func (s *recipes) deploy(ctx context.Context, launches ...launch) []launched {
+	held, err := s.db.ConnectionCount(ctx)
+	out, started := make([]launched, len(launches)), make([]*replicated, len(launches))
+	group := errgroup.Group{}
+	group.SetLimit(max(atOnce, s.o.Venue.Machine().Cores))
+	for i, l := range launches {
+		started[i] = &replicated{stage: s, entrant: s.entrantOf(l.name), nonce: newNonce(), luck: l.luck}
+		group.Go(func() error {
+			out[i] = launched{started[i], started[i].start(ctx, l.logDir)}
+			return nil
+		})
 	}
-	return d, d.withinBudget(ctx, held)
+	_ = group.Wait() // each has its own error
+	if err == nil {
+		err = s.withinBudget(ctx, held, started)
+	}
+	for i := range out {
+		if out[i].err == nil {
+			out[i].err = err
+		}
+	}
+	return out
+}
+
+// atOnce is how many targets start at the same time at least, on a machine of fewer cores: a start also waits.
+const atOnce = 2
+
+func (d *replicated) start(ctx context.Context, logDir string) (err error) {
+	d.at, err = d.stage.o.Venue.Deploy(ctx, venue.Deployment{
+		Target: d.entrant.plan, Prepared: d.entrant.prepared, Deployment: d.entrant.Deployment,
+		Balancer: d.stage.o.Plan.Balancer, InFlight: d.stage.o.Plan.InFlight(), Nonce: d.nonce, Database: d.stage.db.Access(),
+		Luck: d.luck, LogDir: logDir,
+	})
+	return err
 }
 
 // errConnections is why a target that opened too many database connections is refused.
@@ -52,20 +76,29 @@ var errConnections = errors.New("more database connections than declared")
 // closingWithin is how long connections that a target opened while it started may take to close.
 const closingWithin = time.Second
 
-// withinBudget refuses a target that has opened more database connections than the plan gives it; held are those of
-// targets that were up before.
-func (d *replicated) withinBudget(ctx context.Context, held int) error {
+// withinBudget refuses targets that have opened more database connections than the plan gives them, together where they
+// started side by side; held were open before. In the pilot each starts alone.
+func (s *recipes) withinBudget(ctx context.Context, held int, started []*replicated) error {
+	inFlight, budget := s.o.Plan.InFlight(), 0
+	var sums []string
+	for _, d := range started {
+		budget += d.entrant.connections(inFlight)
+		sums = append(sums, d.entrant.sum(inFlight))
+	}
 	for end := time.Now().Add(closingWithin); ; {
-		open, err := d.stage.db.ConnectionCount(ctx)
+		open, err := s.db.ConnectionCount(ctx)
 		if err != nil {
 			return err
 		}
-		d.open = max(0, open-held)
-		if d.open <= d.entrant.connections(d.stage.o.Plan.InFlight()) {
+		open = max(0, open-held)
+		if len(started) == 1 {
+			started[0].open = open
+		}
+		if open <= budget {
 			return nil
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf("%w: %d are open after the start, the plan gives it %s", errConnections, d.open, d.entrant.sum(d.stage.o.Plan.InFlight()))
+			return fmt.Errorf("%w: %d are open after the start, the plan gives %s", errConnections, open, givenTo(sums))
 		}
 		select {
 		case <-ctx.Done():
@@ -73,6 +106,14 @@ func (d *replicated) withinBudget(ctx context.Context, held int) error {
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+}
+
+// givenTo names who is given so many connections.
+func givenTo(sums []string) string {
+	if len(sums) == 1 {
+		return "it " + sums[0]
+	}
+	return "all that started together " + strings.Join(sums, " and ")
 }
 
 // endpoints are the replicas as the contract check sees them.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -139,13 +140,13 @@ func (s *servers) describe(rec *record.Run) {
 
 func (s *servers) look(context.Context) error { return nil }
 
-func (s *servers) deploy(_ context.Context, name, _ string, _ record.Luck) (deployment, error) {
-	for _, one := range s.all {
-		if one.plan.Name == name {
-			return one, nil
-		}
+func (s *servers) deploy(_ context.Context, launches ...launch) []launched {
+	out := make([]launched, len(launches))
+	for i, l := range launches {
+		at := slices.IndexFunc(s.all, func(one *server) bool { return one.plan.Name == l.name })
+		out[i].deployment = s.all[at] // the names come from the plan that these are from
 	}
-	panic("controller: no target " + name + " in the plan it came from")
+	return out
 }
 
 func (s *servers) sources() []collect.Source                                { return nil }

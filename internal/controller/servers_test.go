@@ -65,9 +65,9 @@ func TestServersAreLookedUp(t *testing.T) {
 			if err != nil {
 				return
 			}
-			d, err := s.deploy(t.Context(), "a", "", record.Luck{})
-			if err != nil {
-				t.Fatal(err)
+			d := s.deploy(t.Context(), launch{name: "a"})[0]
+			if d.err != nil {
+				t.Fatal(d.err)
 			}
 			task, err := d.task(load.Phase{})
 			if err != nil || task.URLs[0] != "http://a.example:81" || task.Dial[0] != "127.0.0.2:81" {

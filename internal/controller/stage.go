@@ -36,9 +36,9 @@ type stage interface {
 	describe(rec *record.Run)
 	// look fails where the stage is not any more as it was opened, which ends the run.
 	look(ctx context.Context) error
-	// deploy readies one target for a trial. What was started is in the deployment
-	// also when it returns an error; the caller stops it.
-	deploy(ctx context.Context, name, logDir string, luck record.Luck) (deployment, error)
+	// deploy readies targets, side by side: one for a trial, or those of a block that take turns. What was started is in
+	// the launched also where that has an error; the caller stops it.
+	deploy(ctx context.Context, launches ...launch) []launched
 	// sources are the process trees that outlive trials; gauges may be nil.
 	sources() []collect.Source
 	gauges() collect.Status
@@ -83,6 +83,18 @@ type deployment interface {
 	// manualCommands are lines that tell a user how to reach and start it.
 	manualCommands() []string
 	stop(ctx context.Context) error
+}
+
+// launch is a target to be readied.
+type launch struct {
+	name, logDir string
+	luck         record.Luck
+}
+
+// launched is what became of a launch.
+type launched struct {
+	deployment
+	err error
 }
 
 // When a check is made.

@@ -28,6 +28,9 @@ type trial struct {
 	phases  []load.Phase
 	totals  map[int]stats.Totals // by number of the phase that ran
 
+	stopping chan error // nil until the target is told to stop
+	cleared  bool       // and waited for
+
 	memory peak
 
 	mu      sync.Mutex  // guards the use of watched: samples come from a goroutine of their own
@@ -64,7 +67,10 @@ func (r *run) begin(place plan.Trial, attempt, position int) (*trial, error) {
 
 // end stops the target and writes the trial; fatal is what ends the run.
 func (t *trial) end(ctx context.Context, fatal error) (record.Trial, error) {
-	fatal = t.blame(fatal)
+	return t.finish(ctx, t.blame(fatal))
+}
+
+func (t *trial) finish(ctx context.Context, fatal error) (record.Trial, error) {
 	if err := t.clear(ctx); err != nil {
 		t.refuse(record.CodeNotStopped, err)
 	}
@@ -114,18 +120,28 @@ func (t *trial) body(ctx context.Context) error {
 	return nil
 }
 
+// deploy starts the target of a trial that is measured alone.
 func (t *trial) deploy(ctx context.Context) error {
-	err := t.own("start", "starting", func() error {
-		var err error
-		var luck record.Luck
-		luck.Padding, luck.Order = t.run.o.Plan.Luck(plan.Trial{Block: t.rec.Block, Target: t.rec.Target}, t.rec.Attempt)
-		t.d, err = t.run.stage.deploy(ctx, t.rec.Target, t.writer.LogDir(), luck)
-		return err
+	var out launched
+	_ = t.own("start", "starting", func() error {
+		out = t.run.stage.deploy(ctx, t.launch())[0]
+		return nil
 	})
-	if t.d != nil {
+	return t.deployed(out)
+}
+
+func (t *trial) launch() launch {
+	l := launch{name: t.rec.Target, logDir: t.writer.LogDir()}
+	l.luck.Padding, l.luck.Order = t.run.o.Plan.Luck(plan.Trial{Block: t.rec.Block, Target: t.rec.Target}, t.rec.Attempt)
+	return l
+}
+
+// deployed keeps what was started.
+func (t *trial) deployed(out launched) error {
+	if t.d = out.deployment; t.d != nil {
 		t.d.describe(&t.rec)
 	}
-	return err
+	return out.err
 }
 
 // reasonOf names why a target could not be started.
@@ -277,12 +293,26 @@ func (t *trial) countHalfway(ctx context.Context, phase load.Phase, last bool) f
 	}
 }
 
-// clear stops what the trial started.
+// clear stops what the trial started, or waits for the stop under way.
 func (t *trial) clear(ctx context.Context) error {
-	if t.d == nil {
+	if t.d == nil || t.cleared {
 		return nil
 	}
-	return t.own("stop", "stopping", func() error { return t.d.stop(ctx) })
+	t.cleared = true
+	t.stop(ctx)
+	return t.own("stop", "", func() error { return <-t.stopping })
+}
+
+// stop begins to stop what the trial started.
+func (t *trial) stop(ctx context.Context) {
+	if t.d == nil || t.stopping != nil {
+		return
+	}
+	if t.run.stage.owns() {
+		t.say("stopping", 0)
+	}
+	t.stopping = make(chan error, 1)
+	go func() { t.stopping <- t.d.stop(ctx) }()
 }
 
 // refuse makes the trial invalid for a reason.

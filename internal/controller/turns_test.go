@@ -396,7 +396,7 @@ func TestTurnsEndEarly(t *testing.T) {
 			[]string{"1 fastapi run-ended", "1 flask run-ended"},
 			[]string{"phase closed: faked"},
 		},
-		"the time is over": {act{}, 30 * time.Second, []string{"1 fastapi interrupted", "1 flask interrupted"}, []string{"--max-time 30s"}},
+		"the time is over": {act{}, 20 * time.Second, []string{"1 fastapi interrupted", "1 flask interrupted"}, []string{"--max-time 20s"}},
 		"freezing fails":   {act{still: errFaked}, 0, []string{"1 fastapi run-ended", "1 flask run-ended"}, []string{"faked"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -443,14 +443,11 @@ func TestTurnsResumeAWholeBlock(t *testing.T) {
 		w := newWorld()
 		o := w.options(t, "blocks: 1\nturns: 250ms\n"+twoTargets+closedOnly)
 		ctx, cancel := context.WithCancelCause(t.Context())
-		stops := 0
-		o.Progress = func(e record.Progress) {
-			if e.Text == "stopping" {
-				if stops++; stops == 2 {
-					cancel(ErrInterrupted)
-				}
-			}
-		}
+		last := o.Plan.Trials()[1].Target
+		w.script[last] = []act{{stopping: func() {
+			time.Sleep(time.Second)
+			cancel(ErrInterrupted)
+		}}}
 		dir, err := Run(ctx, o)
 		if !errors.Is(err, ErrInterrupted) {
 			t.Fatal(err)
@@ -458,7 +455,7 @@ func TestTurnsResumeAWholeBlock(t *testing.T) {
 		if before := attemptsOf(t, dir); len(before) != 2 || strings.Count(strings.Join(before, " "), "interrupted") != 1 {
 			t.Fatalf("before: %q", before)
 		}
-		w.notes, o.Resume, o.Progress = nil, dir, nil
+		w.notes, o.Resume = nil, dir
 		conducted(t, o)
 		if got := len(w.happened("start ")); got != 2 {
 			t.Errorf("%d starts, want both", got)

@@ -84,10 +84,10 @@ func (o *Options) verify(ctx context.Context, s stage, t plan.Target, dir string
 	if s.owns() {
 		o.tell(record.Progress{Target: t.Name, Text: "starting"})
 	}
-	d, err := s.deploy(ctx, t.Name, dir, record.Luck{})
+	d := s.deploy(ctx, launch{name: t.Name, logDir: dir})[0]
 	defer func() { err = errors.Join(err, d.stop(ctx)) }()
-	if err != nil {
-		v.Error = err.Error()
+	if d.err != nil {
+		v.Error = d.err.Error()
 		return v, nil
 	}
 	v.Workers = d.workers()

@@ -1,0 +1,106 @@
+package controller
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"bakeoff/internal/record"
+)
+
+// The targets of a block are started side by side and stopped side by side, each with its share of the time.
+func TestBlocksStartSideBySide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		for _, name := range []string{"flask", "fastapi"} {
+			w.script[name] = []act{{stopping: func() { time.Sleep(4 * time.Second) }}}
+		}
+		o := w.options(t, "blocks: 1\nturns: 250ms\n"+twoTargets+closedOnly)
+		dir, _ := conducted(t, o)
+		for name, want := range map[string]float64{"start": 3, "stop": 4} { // seconds that one takes alone
+			sum := 0.0
+			for _, target := range []string{"flask", "fastapi"} {
+				for _, step := range trialRecord(t, dir, 1, target).Timeline {
+					if step.Name == name {
+						sum += step.Seconds
+					}
+				}
+			}
+			if sum < want || sum > 1.01*want {
+				t.Errorf("%s of both targets: %v s, want %v", name, sum, want)
+			}
+		}
+		first := slices.IndexFunc(w.notes, func(n string) bool { return strings.HasPrefix(n, "check ") })
+		if got := len(w.happened("start ")); got != 2 || slices.ContainsFunc(w.notes[first:], func(n string) bool { return strings.HasPrefix(n, "start ") }) {
+			t.Errorf("%d starts, one of them behind a check: %q", got, w.notes)
+		}
+	})
+}
+
+// A target that is refused in the last attempt of a block is stopped before the others are loaded, or loaded on: it would work in their turns.
+func TestDroppedTargetsAreStopped(t *testing.T) {
+	gone := func(after string) act { // it loses a worker in that phase
+		var a act
+		a.phase = func(p *phaseFaked) {
+			if p.task.Phase.Name == after {
+				p.books.OK, p.books.Error = 0, p.books.Sent
+				p.outcomes = map[string]int64{"reset": p.books.Sent}
+			}
+		}
+		return a
+	}
+	for name, c := range map[string]struct {
+		act  act
+		next string // what of the other target must come behind the stop
+	}{
+		"before the load": {act{fails: before}, "turn fastapi warmup"},
+		"not started":     {act{deploy: errFaked}, "turn fastapi warmup"},
+		"in a phase":      {gone("warmup"), "turn fastapi closed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				w.script["flask"] = []act{c.act}
+				o := w.options(t, "blocks: 1\nturns: 250ms\n"+twoTargets+closedOnly)
+				o.Short = true // one attempt
+				dir, _ := conducted(t, o)
+				w.wantNoMistake(t)
+				stop := slices.IndexFunc(w.notes, func(n string) bool { return strings.HasPrefix(n, "stop flask") })
+				if next := slices.Index(w.notes, c.next); stop < 0 || next < 0 || stop > next {
+					t.Errorf("stop at %d, %s at %d: %q", stop, c.next, next, w.notes)
+				}
+				if rec := trialRecord(t, dir, 1, "fastapi"); rec.Status != record.Valid || len(rec.Phases) != 2 {
+					t.Errorf("fastapi: %s with %d phases", rec.Status, len(rec.Phases))
+				}
+				if got := len(w.happened("stop flask")); got != 1 {
+					t.Errorf("%d stops of flask", got)
+				}
+			})
+		})
+	}
+}
+
+// Targets that start side by side are held against what the plan gives all of them.
+func TestBlocksCountConnectionsTogether(t *testing.T) {
+	for open, refused := range map[int]bool{96: false, 97: true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			w.script["flask"] = slices.Repeat([]act{{open: open}}, 3)
+			w.script["fastapi"] = w.script["flask"]
+			o := w.options(t, "blocks: 1\nturns: 250ms\ndeployment: {replicas: 3, workers: 2, pool: 8}\n"+twoTargets+closedOnly)
+			o.Short = true
+			dir, _ := conducted(t, o)
+			got := trialsOf(t, dir)
+			if bad := strings.Contains(strings.Join(got, " "), record.CodeConnections); bad != refused {
+				t.Errorf("%d connections after the start: %q", open, got)
+			}
+			for _, reason := range reasonsOf(t, dir) {
+				if want := "97 are open after the start, the plan gives all that started together "; !strings.Contains(reason.Text, want) {
+					t.Errorf("reason %+v", reason)
+				}
+			}
+		})
+	}
+}
