@@ -30,6 +30,7 @@ type replicated struct {
 	at      venue.Deployed
 	learned contract.Result           // of the check before the load
 	open    int                       // database connections after the start
+	stood   bool                      // still, for some time
 	idle    *contract.IdleConnections // from the check before the load to that after it
 }
 
@@ -170,6 +171,11 @@ func (d *replicated) check(ctx context.Context, when string, full bool) (finding
 	asked := d.stage.contract()
 	asked.Full, asked.Long = full, d.stage.o.LongKeepAlive
 	asked.Protocol, asked.KeepAlive = d.entrant.recipe.Protocol, d.keepAlive()
+	if d.stood && when == after && d.stage.o.checked == nil {
+		if err := contract.Awake(ctx, d.endpoints(), d.entrant.Workers); err != nil {
+			return findings{}, err
+		}
+	}
 	kept, err := d.kept(ctx, when)
 	if err != nil {
 		return findings{}, err
@@ -254,6 +260,7 @@ func (d *replicated) freeze(ctx context.Context) error {
 	if !d.entrant.recipe.Freezes {
 		return venue.ErrNoFreezing
 	}
+	d.stood = true
 	return d.at.Freeze(ctx)
 }
 
