@@ -171,7 +171,7 @@ func (d *replicated) check(ctx context.Context, when string, full bool) (finding
 	asked := d.stage.contract()
 	asked.Full, asked.Long = full, d.stage.o.LongKeepAlive
 	asked.Protocol, asked.KeepAlive = d.entrant.recipe.Protocol, d.keepAlive()
-	if d.stood && when == after && d.stage.o.checked == nil {
+	if d.stood && when == after && d.stage.o.Checked == nil {
 		if err := contract.Awake(ctx, d.endpoints(), d.entrant.Workers); err != nil {
 			return findings{}, err
 		}
