@@ -206,6 +206,7 @@ func (b *builder) finish(run record.Run) {
 	if s.Time.WallS > 0 {
 		s.Time.Useful = s.Time.MeasuredS / s.Time.WallS
 	}
+	s.Time.Shares = s.shares()
 	for _, name := range b.names {
 		s.Time.Steps = append(s.Time.Steps, record.Step{Name: name, Seconds: b.steps[name]})
 	}

@@ -104,6 +104,7 @@ type Time struct {
 	WallS     float64       `json:"wall_s"`
 	Useful    float64       `json:"useful"` // measured / wall
 	Steps     []record.Step `json:"steps"`  // sums over all finished trials, the pilot's included
+	Shares    []Share       `json:"shares"` // of what is not useful, the greatest first
 }
 
 // Unusable is a trial that is in no statistic.
@@ -132,7 +133,8 @@ type Trial struct {
 	WorkS float64 `json:"yardstick_s,omitempty"`
 	Speed float64 `json:"speed,omitempty"`
 
-	turns bool // the targets of the block took turns
+	turns    bool // the targets of the block took turns
+	timeline []record.Step
 }
 
 // PhaseFigures is one measured phase of one trial.

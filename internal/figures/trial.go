@@ -21,6 +21,7 @@ func readTrial(state record.TrialState) (Trial, record.Trial, error) {
 	out := Trial{
 		Block: raw.Block, Position: raw.Position, Target: raw.Target, Attempt: raw.Attempt,
 		Status: raw.Status, Reasons: raw.Reasons, Warnings: raw.Warnings,
+		timeline: raw.Timeline,
 	}
 	for _, p := range raw.Phases {
 		if !p.Warmup {

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"bakeoff/internal/figures"
-	"bakeoff/internal/show"
 )
 
 // WriteHTML writes the page that people share: everything of a run in one file that needs no network and no script.
@@ -80,8 +79,8 @@ func allBooks(s *figures.Summary) []section {
 // facts are the setting of a run in one line.
 func facts(s *figures.Summary) string {
 	out := fmt.Sprintf("%s; seed %d; bakeoff %s; begun %s.", setting(s), s.Run.Seed, s.Run.Bakeoff, s.Run.Started.UTC().Format("2006-01-02 15:04 MST"))
-	if s.Time.WallS > 0 {
-		out += fmt.Sprintf(" Useful time: %s measured of %s, %s.", show.Span(round(s.Time.MeasuredS)), show.Span(round(s.Time.WallS)), show.Percent(s.Time.Useful))
+	if text := usefulTime(s.Time); text != "" {
+		out += " " + upper(text) + "."
 	}
 	return out
 }

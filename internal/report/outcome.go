@@ -16,6 +16,9 @@ func outcome(s *figures.Summary, others figures.Others) show.Table {
 	if s.Speed.Varied() {
 		t.Rows = append(t.Rows, []string{"machine", speedInWords(s.Speed) + ", by a fixed piece of work timed in every trial"})
 	}
+	if text := usefulTime(s.Time); text != "" {
+		t.Rows = append(t.Rows, []string{"time", text})
+	}
 	if text := otherRuns(others); text != "" {
 		t.Rows = append(t.Rows, []string{"other runs", text})
 	}

@@ -155,7 +155,7 @@ func (r *Run) Trial(t *testing.T, w *record.Writer, block, position int, target 
 	if block > 0 && r.OpenS > 0 {
 		r.phase(t, tw, &tr, rng, record.Phase{Number: 2, Name: "open", Model: "open", Connections: 256, Rate: float64(r.OpenHz), Arrivals: "poisson", DurationS: float64(r.OpenS), TimeoutS: 10}, r.OpenHz)
 	}
-	tr.Timeline = []record.Step{{Name: "start", Seconds: 1.5}, {Name: "verify", Seconds: 0.5}, {Name: "warmup", Seconds: 1}, {Name: "closed", Seconds: float64(closedS)}, {Name: "stop", Seconds: 0.7}}
+	tr.Timeline = []record.Step{{Name: "start", Seconds: 1.5}, {Name: "verify-before", Seconds: 0.5}, {Name: "warmup", Seconds: 1}, {Name: "closed", Seconds: float64(closedS)}, {Name: "stop", Seconds: 0.7}}
 	for _, alter := range []func(*record.Trial){r.Change, change} {
 		if alter != nil {
 			alter(&tr)

@@ -1,0 +1,45 @@
+package figures
+
+import (
+	"math"
+	"testing"
+
+	"bakeoff/internal/record"
+)
+
+// The time of a run is taken apart whole: what is useful, and what each kind of step took of the rest.
+func TestShares(t *testing.T) {
+	steps := func(list ...any) (out []record.Step) {
+		for i := 0; i < len(list); i += 2 {
+			out = append(out, record.Step{Name: list[i].(string), Seconds: list[i+1].(float64)})
+		}
+		return out
+	}
+	phases := []PhaseFigures{{Name: "closed", DurationS: 4}, {Name: "open", DurationS: 6}}
+	s := &Summary{Time: Time{MeasuredS: 10, WallS: 40}}
+	s.Pilot = []Trial{{timeline: steps("start", 1.0, "pilot", 3.0)}}
+	s.Trials = []Trial{
+		{Block: 1, timeline: steps("start", 2.0, "closed", 4.0), Phases: phases[:1]}, // not used
+		{Block: 1, Used: true, Phases: phases, timeline: steps(
+			"table", 0.25, "start", 1.5, "verify-before", 1.0, "warmup", 2.0, "closed", 4.5, "open", 6.25, "verify-after", 0.75, "stop", 0.5)},
+	}
+	want := []Share{
+		{Name: timeSetUp, Seconds: 40 - 10 - 4 - 6 - 1.5 - 2 - 2 - 0.75 - 0.5}, {Name: timeRepeats, Seconds: 6}, {Name: timePilot, Seconds: 4}, {Name: timeChecks, Seconds: 2},
+		{Name: timeWarmup, Seconds: 2}, {Name: timeStarts, Seconds: 1.5}, {Name: timePauses, Seconds: 0.75}, {Name: timeStops, Seconds: 0.5},
+	}
+	got := s.shares()
+	sum := s.Time.MeasuredS
+	for i, one := range got {
+		sum += one.Seconds
+		if i >= len(want) || one.Name != want[i].Name || math.Abs(one.Seconds-want[i].Seconds) > 1e-9 || math.Abs(one.Share-one.Seconds/40) > 1e-9 {
+			t.Errorf("%d: %+v, want %+v", i, one, want)
+		}
+	}
+	if len(got) != len(want) || math.Abs(sum-40) > 1e-9 {
+		t.Errorf("%d kinds, %v s in all", len(got), sum)
+	}
+	s.Time.WallS = 0
+	if got := s.shares(); got != nil {
+		t.Errorf("a run without an end: %+v", got)
+	}
+}
