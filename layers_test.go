@@ -17,7 +17,7 @@ var levels = [][]string{
 	{"chart", "plan", "dataset", "stats", "platform", "strictyaml", "consent", "shell", "yardstick", "scratch", "threshold", "checkout"},
 	{"load", "record", "database", "balancer", "platform/local", "platform/platformtest", "load/loadtest"},
 	{"fleet", "collect", "target", "contract", "endpoint", "gate", "record/recordtest"},
-	{"venue", "figures", "measure"},
+	{"venue", "figures", "measure", "jmeter"},
 	{"controller", "venue/machine", "report", "export"},
 	{"cli"},
 }
@@ -43,6 +43,7 @@ var forbidden = map[string][]string{
 	"contract":   {"platform", "platform/local", "balancer", "target", "load", "fleet"},
 	"target":     {"contract", "load", "fleet"},
 	"gate":       {"load", "database", "platform", "balancer", "plan"},
+	"jmeter":     {"dataset", "plan", "record", "venue", "figures", "measure", "platform/local"},
 	"measure":    {"controller", "platform", "platform/local", "plan", "dataset"},
 }
 

@@ -38,6 +38,10 @@ func doctor(ctx context.Context, env Env, plans []string, packagesOnly bool) err
 	if err != nil {
 		return fmt.Errorf("targets: %w", err)
 	}
+	cache, err := cacheDir(env)
+	if err != nil {
+		return err
+	}
 	found := &controller.MissingError{}
 	for _, path := range plans {
 		p, err := loadPlan(env, path)
@@ -45,7 +49,7 @@ func doctor(ctx context.Context, env Env, plans []string, packagesOnly bool) err
 			return err
 		}
 		missing, err := controller.Missing(ctx, controller.Options{
-			Plan: p.Plan, PlanGiven: p.given, PlanName: p.name, PlanDir: p.dir, Recipes: recipes, Venue: &machine.Venue{},
+			Plan: p.Plan, PlanGiven: p.given, PlanName: p.name, PlanDir: p.dir, Recipes: recipes, Venue: &machine.Venue{}, Needs: needsOf(env, cache),
 		})
 		if err != nil {
 			return explain(err)

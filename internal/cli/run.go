@@ -16,6 +16,7 @@ import (
 
 	"bakeoff/internal/controller"
 	"bakeoff/internal/fleet"
+	"bakeoff/internal/jmeter"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/platform/local"
 	"bakeoff/internal/record"
@@ -136,12 +137,11 @@ func openPlan(ctx context.Context, env Env, f runFlags, of planFile) (controller
 		}
 		return out
 	}
-	o.Load = func(ctx context.Context, logDir string) (controller.Loader, error) {
-		f, err := fleet.Start(ctx, fleet.Options{
+	o.Load = func(ctx context.Context, logDir string, tell func(string)) (controller.Loader, error) {
+		return startLoaders(ctx, o.Plan, fleet.Options{
 			Platform: p, Self: []string{self}, Count: o.Plan.Agents.Count, LogDir: logDir,
 			Version: o.Version, PlanDigest: o.Plan.Digest(), Env: passedOn(env),
-		})
-		return agents{f}, err
+		}, jmeter.Preparation{CacheDir: here.CacheDir, Platform: p, Getenv: env.Getenv, Progress: tell})
 	}
 	return o, p.Close, nil
 }
@@ -172,7 +172,7 @@ func (f *runFlags) options(env Env, p planFile) (controller.Options, *machine.Ve
 	here := &machine.Venue{CacheDir: cache}
 	return controller.Options{
 		Plan: p.Plan, PlanGiven: p.given, PlanName: p.name, PlanDir: p.dir, Recipes: recipes, Venue: here,
-		Out: out, Resume: resume, Keep: f.keep, Short: f.short, MaxTime: f.maxTime, Version: version(),
+		Needs: needsOf(env, cache), Out: out, Resume: resume, Keep: f.keep, Short: f.short, MaxTime: f.maxTime, Version: version(),
 	}, here, nil
 }
 
@@ -316,12 +316,4 @@ func installLine(packages []string) string {
 		line = "sudo " + line
 	}
 	return line
-}
-
-// agents are a fleet as the controller takes it.
-type agents struct{ *fleet.Fleet }
-
-// Turns implements controller.Loader.
-func (a agents) Turns(ctx context.Context, tasks []fleet.Task, sink func(int, fleet.Snapshot)) (controller.Turns, error) {
-	return a.Fleet.Turns(ctx, tasks, sink)
 }

@@ -463,7 +463,7 @@ func TestRunEnds(t *testing.T) {
 		},
 		"no agents": {
 			func(_ *world, o *Options) {
-				o.Load = func(context.Context, string) (Loader, error) { return nil, errFaked }
+				o.Load = func(context.Context, string, func(string)) (Loader, error) { return nil, errFaked }
 			}, nil, "agents: faked", errFaked,
 		},
 		"it takes too long": {

@@ -16,6 +16,7 @@ import (
 	"bakeoff/internal/plan"
 	"bakeoff/internal/platform"
 	"bakeoff/internal/record"
+	"bakeoff/internal/target"
 	"bakeoff/internal/venue"
 )
 
@@ -51,8 +52,10 @@ type Options struct {
 	PlanDir   string      // of that file: what paths of recipes are relative to
 	Recipes   fs.FS       // the folder targets/
 	Venue     venue.Venue // where things live
-	// Load starts who loads, with a folder for its logs.
-	Load          func(ctx context.Context, logDir string) (Loader, error)
+	// Load starts who loads, with a folder for its logs; tell shows what takes its time.
+	Load func(ctx context.Context, logDir string, tell func(text string)) (Loader, error)
+	// Needs is what the machine lacks for who loads; nil: nothing can be missing.
+	Needs         func(ctx context.Context, p *plan.Plan) []target.Need
 	Out           string // folder of runs
 	Resume        string // an existing run directory to go on with
 	LongKeepAlive bool   // Verify waits for the whole of the declared keep-alive, not 5 s at most

@@ -121,7 +121,7 @@ func (w *world) options(t *testing.T, lines string) Options {
 	}
 	return Options{
 		Plan: p, PlanGiven: []byte(lines), Recipes: os.DirFS("../../targets"), Venue: w, Out: t.TempDir(), Version: "1",
-		Load: func(context.Context, string) (Loader, error) {
+		Load: func(context.Context, string, func(string)) (Loader, error) {
 			w.note("agents start")
 			return &loading{w}, nil
 		},

@@ -33,7 +33,7 @@ func (r *run) phasesOf(block int) []load.Phase {
 	}
 	if block == 0 {
 		return append(out, load.Phase{
-			Number: pilotPhase, Name: "pilot", Model: load.Closed, Connections: r.pilotConnections(),
+			Number: pilotPhase, Name: "pilot", Model: load.Closed, Connections: r.pilotOf().Connections,
 			Duration: time.Duration(p.Pilot), Timeout: time.Duration(first.Timeout), CheckShare: first.CheckShare, HTTP2: p.Agents.HTTP2,
 		})
 	}
@@ -82,15 +82,28 @@ func (r *run) tooFew(p load.Phase) error {
 		p.Name, p.Rate, from, p.Duration, expected, fewestArrivals)
 }
 
-// pilotConnections is the number of connections of the plan's first closed
-// phase, else of its first phase.
-func (r *run) pilotConnections() int {
+// pilotOf is the phase whose connections and engine the pilot has: the plan's first closed one, else its first.
+func (r *run) pilotOf() plan.Phase {
 	for _, p := range r.o.Plan.Phases {
 		if p.Model == load.Closed {
-			return p.Connections
+			return p
 		}
 	}
-	return r.o.Plan.Phases[0].Connections
+	return r.o.Plan.Phases[0]
+}
+
+// engineOf is the engine that carries out a phase: for the warm-up that of the phase it is for.
+func (r *run) engineOf(phase load.Phase) string {
+	p := r.o.Plan
+	for i, planned := range p.Phases {
+		if phase.Number == i+1 {
+			return p.EngineOf(planned)
+		}
+	}
+	if phase.Number == pilotPhase {
+		return p.EngineOf(r.pilotOf())
+	}
+	return p.EngineOf(p.Phases[0])
 }
 
 // lookupsOf tells who draws the keys in a phase.

@@ -50,7 +50,16 @@ func (s *recipes) missing(ctx context.Context) ([]target.Need, error) {
 		}
 		all = append(all, e.recipe)
 	}
-	return s.o.Venue.Missing(ctx, s.o.Plan, all)
+	missing, err := s.o.Venue.Missing(ctx, s.o.Plan, all)
+	return append(missing, s.o.needs(ctx)...), err
+}
+
+// needs is what the machine lacks for who loads.
+func (o *Options) needs(ctx context.Context) []target.Need {
+	if o.Needs == nil {
+		return nil
+	}
+	return o.Needs(ctx, o.Plan)
 }
 
 // preflight finds unknown recipes, a connection budget that does not hold,

@@ -105,7 +105,7 @@ func (ts *turns) begin(ctx context.Context) (tasks []fleet.Task, err error) {
 		if err != nil {
 			return nil, err
 		}
-		watched := gate.NewPhase(recordPhase(ts.phase, ts.run.isWarmup(ts.phase), fleet.Report{}))
+		watched := gate.NewPhase(ts.run.recordPhase(ts.phase, fleet.Report{}))
 		watched.Declare(t.rec.Declared)
 		t.watch(watched)
 		tasks, ts.accounts, ts.watched = append(tasks, task), append(ts.accounts, account), append(ts.watched, watched)
@@ -293,7 +293,7 @@ func (ts *turns) end(ctx context.Context, reports []fleet.Report, err error) err
 		if err == nil {
 			ts.run.learn(t.rec.Target, t.totals[ts.phase.Number])
 		}
-		rec := recordPhase(ts.phase, ts.run.isWarmup(ts.phase), report)
+		rec := ts.run.recordPhase(ts.phase, report)
 		ts.settled(i, &rec)
 		spent := ts.rec
 		spent.OnS, spent.Slices = ts.on[i].Seconds(), ts.slices[i]

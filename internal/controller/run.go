@@ -154,7 +154,7 @@ func (r *run) startLoader(ctx context.Context) (err error) {
 	if err := os.MkdirAll(logs, 0o700); err != nil {
 		return fmt.Errorf("agents: %w", err)
 	}
-	if r.loader, err = r.o.Load(ctx, logs); err != nil {
+	if r.loader, err = r.o.Load(ctx, logs, func(text string) { r.o.tell(record.Progress{Text: text}) }); err != nil {
 		return fmt.Errorf("agents: %w", err)
 	}
 	return r.writer.Update(func(rec *record.Run) { rec.Notes = append(rec.Notes, r.loader.Notes()...) })

@@ -63,10 +63,16 @@ func (s *servers) preflight(ctx context.Context) error {
 	if _, refused := errors.AsType[*consent.RefusedError](err); refused {
 		return &PlanError{err}
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	if missing := s.o.needs(ctx); len(missing) > 0 {
+		return &MissingError{missing}
+	}
+	return nil
 }
 
-func (s *servers) missing(context.Context) ([]target.Need, error) { return nil, nil }
+func (s *servers) missing(ctx context.Context) ([]target.Need, error) { return s.o.needs(ctx), nil }
 
 // outline says what each server is asked, and how hard.
 func (s *servers) outline() ([]string, error) {

@@ -220,7 +220,7 @@ func (t *trial) phase(ctx context.Context, phase load.Phase, last bool) error {
 	if writeErr != nil {
 		return fmt.Errorf("controller: %w", writeErr)
 	}
-	rec := recordPhase(phase, t.run.isWarmup(phase), report)
+	rec := t.run.recordPhase(phase, report)
 	if err == nil && len(report.Lost) == 0 {
 		rec.Witness, err = witness(ctx, t.totals[phase.Number].Books.Sent)
 	}
@@ -247,7 +247,7 @@ func (t *trial) phase(ctx context.Context, phase load.Phase, last bool) error {
 // measure has the agents run the task, and writes what they see. The errors are that of writing and that of running.
 func (t *trial) measure(ctx context.Context, task fleet.Task) (report fleet.Report, writeErr, err error) {
 	number, names := task.Phase.Number, t.d.names()
-	watched := gate.NewPhase(recordPhase(task.Phase, t.run.isWarmup(task.Phase), report))
+	watched := gate.NewPhase(t.run.recordPhase(task.Phase, report))
 	watched.Declare(t.rec.Declared)
 	t.watch(watched)
 	t.sampler.Phase(number)
@@ -265,7 +265,7 @@ func (t *trial) measure(ctx context.Context, task fleet.Task) (report fleet.Repo
 // task is the phase as the agents need it.
 func (t *trial) task(phase load.Phase) (fleet.Task, error) {
 	task, err := t.d.task(phase)
-	task.Phase, task.Seed, task.Engine = phase, t.run.o.Plan.Seed, t.run.o.Plan.Agents.Engine
+	task.Phase, task.Seed, task.Engine = phase, t.run.o.Plan.Seed, t.run.engineOf(phase)
 	return task, err
 }
 
@@ -354,6 +354,15 @@ func describe(p load.Phase) string {
 		return fmt.Sprintf("%s: %.0f/s for %v", p.Name, p.Rate, p.Duration)
 	}
 	return fmt.Sprintf("%s: %d connections for %v", p.Name, p.Connections, p.Duration)
+}
+
+// recordPhase is a phase as it stands in the record.
+func (r *run) recordPhase(p load.Phase, report fleet.Report) record.Phase {
+	out := recordPhase(p, r.isWarmup(p), report)
+	if r.engineOf(p) == plan.JMeter {
+		out.Engine = plan.JMeter
+	}
+	return out
 }
 
 func recordPhase(p load.Phase, warmup bool, report fleet.Report) record.Phase {

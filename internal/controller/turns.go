@@ -31,6 +31,8 @@ func (o *Options) inTurns() error {
 	switch {
 	case p.Turns == 0:
 		return errNoTurns
+	case p.Uses(plan.JMeter):
+		return errors.New("a JVM cannot change its target several times a second, and JMeter drives a phase")
 	case len(p.Targets) < 2:
 		return errors.New("there is one target alone")
 	case len(p.Balancer.ReplicaPorts) > 0:

@@ -50,6 +50,7 @@ func (c *checker) check() {
 	c.turns()
 	c.phases()
 	c.primary()
+	c.jmeters()
 	c.consent()
 	c.prose("allow_unfair", p.AllowUnfair)
 	if c.has("allow_unfair") && utf8.RuneCountInString(strings.TrimSpace(p.AllowUnfair)) < 10 {
@@ -59,14 +60,14 @@ func (c *checker) check() {
 
 func (c *checker) agents() {
 	a := c.plan.Agents
-	c.word("agents.engine", a.Engine, "native", "http")
+	c.word("agents.engine", a.Engine, Native, HTTP, JMeter)
 	c.integer("agents.count", a.Count, 1, mostAgents)
 	switch {
 	case !a.HTTP2:
 	case !c.plan.Running():
 		c.report("agents.http2", "", "is for kind: url; the balancer of recipes speaks HTTP/1.1")
-	case a.Engine == "native" && !c.bad("agents.engine"):
-		c.report("agents.http2", "add engine: http", "HTTP/2 needs agents.engine http: the native engine speaks HTTP/1.1")
+	case a.Engine != HTTP && !c.bad("agents.engine"):
+		c.report("agents.http2", "add engine: http", "HTTP/2 needs agents.engine http: the %s engine speaks HTTP/1.1", a.Engine)
 	}
 }
 
@@ -97,7 +98,7 @@ func (c *checker) turns() {
 		return
 	}
 	c.duration("turns", Duration(t), 100*time.Millisecond, 10*time.Second)
-	if c.plan.Agents.Engine == "http" {
+	if c.plan.Uses(HTTP) {
 		c.report("turns", "leave it out, or agents.engine: native", "needs agents.engine native: the http engine cannot pause a phase")
 	}
 }
@@ -407,6 +408,12 @@ func (c *checker) phase(path string, ph Phase) {
 		c.absent(path+".lookups", "is for kind: recipe; a running server is asked one URL")
 	} else if c.has(path + ".lookups") {
 		c.word(path+".lookups", ph.Lookups, "client", "server")
+	}
+	if c.has(path + ".engine") {
+		c.word(path+".engine", ph.Engine, Native, HTTP, JMeter)
+	}
+	if c.plan.EngineOf(ph) == JMeter {
+		c.jmeter(path, ph)
 	}
 	switch ph.Model {
 	case "open":

@@ -126,8 +126,14 @@ func (c *checker) asked(path, text string) {
 
 // secure looks whether the engine speaks https.
 func (c *checker) secure(path string) {
-	if c.plan.Agents.Engine == "native" && !c.bad("agents.engine") {
-		c.report(path, "add agents: {engine: http}", "https needs agents.engine http: the native engine speaks no TLS")
+	if c.bad("agents.engine") {
+		return
+	}
+	for _, engine := range []string{Native, JMeter} {
+		if c.plan.Agents.Engine == engine || c.plan.Uses(engine) {
+			c.report(path, "add agents: {engine: http}", "https needs agents.engine http: the %s engine speaks no TLS", engine)
+			return
+		}
 	}
 }
 

@@ -48,6 +48,26 @@ func (p *Plan) Running() bool {
 	return len(p.Targets) > 0 && !slices.ContainsFunc(p.Targets, func(t Target) bool { return t.Kind != KindURL })
 }
 
+// Engines that carry out phases.
+const (
+	Native = "native"
+	HTTP   = "http"
+	JMeter = "jmeter"
+)
+
+// EngineOf is the engine that carries out a phase.
+func (p *Plan) EngineOf(ph Phase) string {
+	if ph.Engine != "" {
+		return ph.Engine
+	}
+	return p.Agents.Engine
+}
+
+// Uses tells whether an engine carries out any phase; the warm-up and the pilot have that of the first phase.
+func (p *Plan) Uses(engine string) bool {
+	return slices.ContainsFunc(p.Phases, func(ph Phase) bool { return p.EngineOf(ph) == engine })
+}
+
 // Deployed is how a target of this plan is deployed: the deployment with the
 // target's own numbers over it.
 func (p *Plan) Deployed(t Target) Deployment {

@@ -89,8 +89,8 @@ type Balancer struct {
 // Agents generate the load.
 type Agents struct {
 	Count int `json:"count" yaml:"count" jsonschema:"minimum=1,maximum=64,default=2"`
-	// Engine: native runs its own event loop on Linux, http is built on Go's net/http.
-	Engine string `json:"engine" yaml:"engine" jsonschema:"enum=native,enum=http,default=native"`
+	// Engine: native runs its own event loop on Linux, http is built on Go's net/http, jmeter is a JMeter master with one server per agent.
+	Engine string `json:"engine" yaml:"engine" jsonschema:"enum=native,enum=http,enum=jmeter,default=native"`
 	// HTTP2, for running servers and engine http: HTTP/2, one request at a time on each connection.
 	HTTP2 bool `json:"http2,omitempty" yaml:"http2,omitempty" jsonschema:"default=false"`
 }
@@ -175,6 +175,8 @@ type Phase struct {
 	Rate float64 `json:"rate,omitempty" yaml:"rate,omitempty" jsonschema:"minimum=0.001,maximum=10000000"`
 	// RateOfPilot, open: the rate as a share of the slowest target's pilot throughput.
 	RateOfPilot float64 `json:"rate_of_pilot,omitempty" yaml:"rate_of_pilot,omitempty" jsonschema:"minimum=0.001,maximum=10"`
+	// Engine of this phase; that of the agents by default.
+	Engine string `json:"engine,omitempty" yaml:"engine,omitempty" jsonschema:"enum=native,enum=http,enum=jmeter"`
 	// Arrivals, open: poisson by default.
 	Arrivals string `json:"arrivals,omitempty" yaml:"arrivals,omitempty" jsonschema:"enum=poisson,enum=constant"`
 	// Timeout runs from the actual send.

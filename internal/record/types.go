@@ -302,6 +302,7 @@ type Phase struct {
 	Number      int       `json:"number"`
 	Name        string    `json:"name"`
 	Model       string    `json:"model"`
+	Engine      string    `json:"engine,omitempty"` // that drove it; empty: one of bakeoff's own
 	Connections int       `json:"connections"`
 	Rate        float64   `json:"rate,omitempty"`
 	Arrivals    string    `json:"arrivals,omitempty"`

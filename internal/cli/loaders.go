@@ -1,0 +1,129 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"bakeoff/internal/controller"
+	"bakeoff/internal/fleet"
+	"bakeoff/internal/jmeter"
+	"bakeoff/internal/plan"
+	"bakeoff/internal/platform"
+	"bakeoff/internal/target"
+)
+
+// jvmWarmUp is how long fresh JMeter servers are loaded before anything is measured.
+const jvmWarmUp = 15 * time.Second
+
+// loaders are those of a plan's engines; nil where no phase needs them.
+type loaders struct {
+	fleet  *fleet.Fleet
+	jmeter *jmeter.Loader
+}
+
+// startLoaders starts what the plan's phases need. When it fails nothing is left running.
+func startLoaders(ctx context.Context, p *plan.Plan, agents fleet.Options, home jmeter.Preparation) (_ controller.Loader, err error) {
+	l := &loaders{}
+	if p.Uses(plan.Native) || p.Uses(plan.HTTP) {
+		if l.fleet, err = fleet.Start(ctx, agents); err != nil {
+			return nil, err
+		}
+	}
+	if !p.Uses(plan.JMeter) {
+		return l, nil
+	}
+	if l.jmeter, err = startJMeter(ctx, agents, home); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+func startJMeter(ctx context.Context, agents fleet.Options, home jmeter.Preparation) (*jmeter.Loader, error) {
+	java, err := jmeter.FindJava(ctx, home.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	at, err := jmeter.Prepare(ctx, home)
+	if err != nil {
+		return nil, err
+	}
+	return jmeter.Start(ctx, jmeter.Options{
+		Platform: agents.Platform, Home: at, Java: java, Count: agents.Count, LogDir: agents.LogDir, Workloads: workloads(),
+		WarmUp: jvmWarmUp, Progress: home.Progress,
+	})
+}
+
+// needsOf tells what the machine lacks for the engines of a plan.
+func needsOf(env Env, cache string) func(context.Context, *plan.Plan) []target.Need {
+	return func(ctx context.Context, p *plan.Plan) []target.Need {
+		if !p.Uses(plan.JMeter) {
+			return nil
+		}
+		return jmeter.Missing(ctx, cache, env.Getenv)
+	}
+}
+
+// Run implements controller.Loader; so do the others.
+func (l *loaders) Run(ctx context.Context, t fleet.Task, sink func(fleet.Snapshot)) (fleet.Report, error) {
+	if t.Engine == plan.JMeter {
+		return l.jmeter.Run(ctx, t, sink)
+	}
+	return l.fleet.Run(ctx, t, sink)
+}
+
+// Turns are the fleet's alone.
+func (l *loaders) Turns(ctx context.Context, tasks []fleet.Task, sink func(int, fleet.Snapshot)) (controller.Turns, error) {
+	if l.fleet == nil {
+		return nil, fmt.Errorf("engine %s takes no turns", plan.JMeter)
+	}
+	return l.fleet.Turns(ctx, tasks, sink)
+}
+
+// Heal replaces what either has lost.
+func (l *loaders) Heal(ctx context.Context) error {
+	if l.fleet != nil {
+		if err := l.fleet.Heal(ctx); err != nil {
+			return err
+		}
+	}
+	if l.jmeter != nil {
+		return l.jmeter.Heal(ctx)
+	}
+	return nil
+}
+
+// Processes are those of both.
+func (l *loaders) Processes() (out []platform.Process) {
+	if l.fleet != nil {
+		out = append(out, l.fleet.Processes()...)
+	}
+	if l.jmeter != nil {
+		out = append(out, l.jmeter.Processes()...)
+	}
+	return out
+}
+
+// Notes are those of both.
+func (l *loaders) Notes() (out []string) {
+	if l.fleet != nil {
+		out = append(out, l.fleet.Notes()...)
+	}
+	if l.jmeter != nil {
+		out = append(out, l.jmeter.Notes()...)
+	}
+	return out
+}
+
+// Close ends both.
+func (l *loaders) Close() error {
+	var errs []error
+	if l.fleet != nil {
+		errs = append(errs, l.fleet.Close())
+	}
+	if l.jmeter != nil {
+		errs = append(errs, l.jmeter.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,145 @@
+package jmeter
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"bakeoff/internal/platform"
+)
+
+const (
+	// serverWithin is how long a server may take until it takes orders.
+	serverWithin = 90 * time.Second
+	// answerWithin is how long a living server may take to begin a TLS handshake. Kept above the longest
+	// pause of a garbage collection.
+	answerWithin = 3 * time.Second
+)
+
+// server is one jmeter-server. Its folder is its own.
+type server struct {
+	index   int
+	epoch   int64
+	port    int
+	address string
+	log     string
+	process platform.Process
+}
+
+// startServer starts the process; await waits for it.
+func (l *Loader) startServer(ctx context.Context, index int, epoch int64) (*server, error) {
+	port, err := l.o.Platform.Port(ctx)
+	if err != nil {
+		return nil, err
+	}
+	dir := l.serverDir(index)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	name := fmt.Sprintf("jmeter-server-%d", index)
+	if epoch > 1 {
+		name = fmt.Sprintf("%s-%d", name, epoch)
+	}
+	s := &server{
+		index: index, epoch: epoch, port: port, address: net.JoinHostPort(l.o.Platform.Host(), strconv.Itoa(port)),
+		log: filepath.Join(l.o.LogDir, name+".log"),
+	}
+	argv := append(l.java(l.o.serverFlags()), "-s", "-j", filepath.Join(l.o.LogDir, name+"-jmeter.log"),
+		"-q", l.properties, "-Dserver_port="+strconv.Itoa(port), "-Jbakeoff.server="+strconv.Itoa(index))
+	s.process, err = l.o.Platform.Start(ctx, platform.Spec{Name: name, Argv: argv, Env: l.environment(), Dir: dir, Log: s.log})
+	return s, err
+}
+
+// serverDir holds a server's keys.
+func (l *Loader) serverDir(index int) string {
+	return filepath.Join(l.dir, fmt.Sprintf("server-%d", index))
+}
+
+// java is the command of a JVM up to JMeter's own arguments.
+func (l *Loader) java(flags []string) []string {
+	argv := append([]string{l.o.Java.Path}, flags...)
+	return append(argv, "-Djava.awt.headless=true", "-Djava.rmi.server.hostname="+l.o.Platform.Host(),
+		"-Djava.util.prefs.userRoot="+l.dir, "-jar", l.o.Home.Jar())
+}
+
+// environment is that of every JVM: nothing of the user's.
+func (l *Loader) environment() []string {
+	return []string{"LC_ALL=C.UTF-8", "HOME=" + l.dir, "PATH=/usr/bin:/bin"}
+}
+
+// await waits until the server takes orders.
+func (s *server) await(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, serverWithin, fmt.Errorf("it took no orders within %s", serverWithin))
+	defer cancel()
+	err := platform.Await(ctx, s.process, func(context.Context) (bool, error) {
+		text, err := os.ReadFile(s.log)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return false, err
+		}
+		return strings.Contains(string(text), "Created remote object"), s.refusal(string(text))
+	})
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, platform.ErrEnded):
+		return fmt.Errorf("jmeter: server %d ended (%s) before it took orders: %s", s.index, s.process.Exit(), platform.LogTail(s.log))
+	case ctx.Err() != nil:
+		return fmt.Errorf("jmeter: server %d: %w: %s", s.index, context.Cause(ctx), platform.LogTail(s.log))
+	}
+	return fmt.Errorf("jmeter: server %d: %w", s.index, err)
+}
+
+// refusal is what a server says where it cannot listen.
+func (s *server) refusal(log string) error {
+	if strings.Contains(log, "Port already in use") || strings.Contains(log, "Address already in use") {
+		return fmt.Errorf("its port %d is taken by another process", s.port)
+	}
+	return nil
+}
+
+// ended tells whether the process is gone, and how.
+func (s *server) ended() (string, bool) {
+	select {
+	case <-s.process.Done():
+		return fmt.Sprintf("its JVM is gone: %s", s.process.Exit()), true
+	default:
+		return "", false
+	}
+}
+
+// answers tells whether the JVM moves: it begins a TLS handshake. A frozen one does not, though its port takes connections.
+func (s *server) answers(ctx context.Context) error {
+	dialer := &net.Dialer{Timeout: answerWithin}
+	conn, err := dialer.DialContext(ctx, "tcp", s.address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(answerWithin))
+	heard := &hearing{Conn: conn}
+	// Nothing is sent to it or believed of it: that it says anything is enough, even that it wants a certificate.
+	err = tls.Client(heard, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}).HandshakeContext(ctx)
+	if heard.bytes > 0 {
+		return nil
+	}
+	return err
+}
+
+// hearing counts what is read from a connection.
+type hearing struct {
+	net.Conn
+	bytes int
+}
+
+func (h *hearing) Read(p []byte) (int, error) {
+	n, err := h.Conn.Read(p)
+	h.bytes += n
+	return n, err
+}

@@ -1,0 +1,81 @@
+package jmeter
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"bakeoff/internal/fleet"
+	"bakeoff/internal/load"
+	"bakeoff/internal/show"
+)
+
+// warmConnections are those of each server in the warm-up.
+const warmConnections = 16
+
+// warmUp loads an own server, so that no target pays for JVMs that are not compiled yet, and notes what JMeter can do here.
+func (l *Loader) warmUp(ctx context.Context) error {
+	if l.o.Progress != nil {
+		l.o.Progress(fmt.Sprintf("warming up JMeter on a server of its own for %v", l.o.WarmUp))
+	}
+	listener, err := net.Listen("tcp", net.JoinHostPort(l.o.Platform.Host(), "0"))
+	if err != nil {
+		return err
+	}
+	own := &http.Server{Handler: http.HandlerFunc(constant), ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = own.Serve(listener) }() // ends with Close
+	defer own.Close()
+	task := fleet.Task{URLs: []string{"http://" + listener.Addr().String()}, Phase: load.Phase{
+		Name: "warm-up", Model: load.Closed, Connections: warmConnections * l.o.Count, Duration: l.o.WarmUp, Timeout: 5 * time.Second, CheckShare: 0.1,
+	}}
+	var last []float64
+	report, err := l.perform(ctx, task, always{}, func(s fleet.Snapshot) {
+		if w := s.Window; w.Length == time.Second && w.End() <= l.o.WarmUp && w.End() > l.o.WarmUp*2/3 {
+			last = append(last, float64(w.Books.OK))
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if len(report.Lost) > 0 {
+		return fmt.Errorf("warm-up: server %d: %s", report.Lost[0].Agent, report.Lost[0].Why)
+	}
+	var sum float64
+	for _, n := range last {
+		sum += n
+	}
+	rate := sum / max(1, float64(len(last))/float64(l.o.Count))
+	l.warm = fmt.Sprintf("JMeter on this machine, warmed up for %v on a server of bakeoff's own: %s requests/s in the last third, with nothing to wait for", l.o.WarmUp, show.Count(int64(rate)))
+	return nil
+}
+
+// constant answers every request alike.
+func constant(w http.ResponseWriter, _ *http.Request) {
+	const body = `{"name": "warm", "exists": true, "id": 1}`
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	_, _ = w.Write([]byte(body))
+}
+
+// always asks for the same, with the same work for JMeter as a target makes.
+type always struct{}
+
+func (always) AppendTarget(dst []byte, _, _ uint64) []byte { return append(dst, "/demo?name=warm"...) }
+func (always) Length(_, _ uint64, _ int64) bool            { return true }
+func (always) Check(_, _ uint64, _ int, _ []byte) string   { return "" }
+func (always) Hit(_, _ uint64) (hit, known bool)           { return true, true }
+func (always) Patterns(_, _ uint64) []string {
+	return []string{`"name"\s*:\s*"warm"`, `"id"\s*:\s*1\s*[,}]`}
+}
+func (always) Captures() [][2]string {
+	return [][2]string{{"key", `"name"\s*:\s*"([^"]*)"`}, {"id", `"id"\s*:\s*(\d+|null)`}}
+}
+func (always) Judge(_, _ uint64, captures []string) (why string) {
+	if captures[0] != "warm" || captures[1] != "1" {
+		return "wrong answer"
+	}
+	return ""
+}
