@@ -214,9 +214,7 @@ func (t *trial) phase(ctx context.Context, phase load.Phase, last bool) error {
 		return err
 	}
 	t.say(describe(phase), phase.Duration)
-	stopCounting := t.countHalfway(ctx, phase, last)
-	report, writeErr, err := t.measure(ctx, task)
-	stopCounting()
+	report, writeErr, err := t.measure(ctx, task, last)
 	if writeErr != nil {
 		return fmt.Errorf("controller: %w", writeErr)
 	}
@@ -244,19 +242,28 @@ func (t *trial) phase(ctx context.Context, phase load.Phase, last bool) error {
 	return nil
 }
 
-// measure has the agents run the task, and writes what they see. The errors are that of writing and that of running.
-func (t *trial) measure(ctx context.Context, task fleet.Task) (report fleet.Report, writeErr, err error) {
+// measure has the agents run the task, and writes what they see. The errors are that of writing and that of running. Samples belong to
+// the phase from when requests are sent.
+func (t *trial) measure(ctx context.Context, task fleet.Task, last bool) (report fleet.Report, writeErr, err error) {
 	number, names := task.Phase.Number, t.d.names()
 	watched := gate.NewPhase(t.run.recordPhase(task.Phase, report))
 	watched.Declare(t.rec.Declared)
 	t.watch(watched)
-	t.sampler.Phase(number)
+	stopCounting := func() {}
+	begin := sync.OnceFunc(func() {
+		t.sampler.Phase(number)
+		stopCounting = t.countHalfway(ctx, task.Phase, last)
+	})
+	if task.Begun = begin; task.Engine != plan.JMeter { // whose JVMs take seconds
+		begin()
+	}
 	report, err = t.run.loader.Run(ctx, task, func(s fleet.Snapshot) {
 		watched.Load(s.Agent, s.Window)
 		if err := t.writer.Load(line(number, s, names)); err != nil && writeErr == nil {
 			writeErr = err
 		}
 	})
+	stopCounting()
 	t.sampler.Phase(-1)
 	t.totals[number] = watched.Totals()
 	return report, writeErr, err

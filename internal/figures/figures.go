@@ -237,6 +237,7 @@ type Phase struct {
 	Number      int           `json:"number"`
 	Name        string        `json:"name"`
 	Model       string        `json:"model"`
+	Engine      string        `json:"engine,omitempty"` // that drove it; empty: one of bakeoff's own
 	Connections int           `json:"connections"`
 	Rate        float64       `json:"rate,omitempty"`
 	Arrivals    string        `json:"arrivals,omitempty"`
@@ -244,6 +245,10 @@ type Phase struct {
 	TimeoutS    float64       `json:"timeout_s"`
 	Targets     []PhaseTarget `json:"targets"`
 }
+
+// ByService tells that the times of the phase are service times: in the closed model, and of an engine that does
+// not tell when a request was meant to be sent.
+func (p Phase) ByService() bool { return p.Model == "closed" || p.Engine != "" }
 
 // PhaseTarget is one target in one phase: medians and ranges over its valid blocks.
 type PhaseTarget struct {

@@ -42,6 +42,9 @@ type Task struct {
 	Engine   string          // a name in AgentOptions.Engines
 	Contract string          // a name in AgentOptions.Workloads
 	Workload json.RawMessage // what that constructor gets
+	// Begun, where a loader takes its time until it sends anything, is called when it begins to, from the goroutine
+	// of Run. A fleet begins at once and never calls it.
+	Begun func()
 }
 
 // File is a file that agents of this machine read; one that has changed is refused.

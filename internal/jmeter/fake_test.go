@@ -50,7 +50,7 @@ func fakeServer(behaviour string) int {
 	return 0
 }
 
-const fakeHeader = "timeStamp,elapsed,label,responseCode,responseMessage,threadName,success,bytes,sentBytes,SampleCount,\"n\",\"key\",\"id\""
+const fakeHeader = "timeStamp,elapsed,label,responseCode,responseMessage,threadName,success,bytes,sentBytes,SampleCount,\"n\",\"key\",\"id\",\"replica\""
 
 func fakeMaster(behaviour, jtl string, servers []string) int {
 	out, err := os.OpenFile(jtl, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
@@ -79,14 +79,14 @@ func fakeMaster(behaviour, jtl string, servers []string) int {
 			continue
 		}
 		for n := range 2 {
-			fmt.Fprintf(out, "%d,3,request,200,OK,%s-load 1-%d,true,160,136,%d,%d,warm,1\n", begin+int64(n), server, n, samples, n)
+			fmt.Fprintf(out, "%d,3,request,200,OK,%s-load 1-%d,true,160,136,%d,%d,warm,1,flask-1\n", begin+int64(n), server, n, samples, n)
 		}
 	}
 	switch behaviour {
 	case "appended":
 		fmt.Fprintln(out, fakeHeader)
 	case "stranger":
-		fmt.Fprintf(out, "%d,3,request,200,OK,10.0.0.1:1-load 1-1,true,160,136,1,0,warm,1\n", begin)
+		fmt.Fprintf(out, "%d,3,request,200,OK,10.0.0.1:1-load 1-1,true,160,136,1,0,warm,1,flask-1\n", begin)
 	case "killed":
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	case "exits early":

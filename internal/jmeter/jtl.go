@@ -26,6 +26,7 @@ type row struct {
 	number   uint64 // of the request in its stream
 	numbered bool
 	captures []string
+	replica  string // that answered; "-": it is not told
 }
 
 // numberColumn is the sample variable that says which request a row is of.
@@ -143,7 +144,7 @@ func (j *jtl) header(fields []string) error {
 	for i, name := range fields {
 		columns[strings.Trim(name, `"`)] = i
 	}
-	need := append([]string{"timeStamp", "elapsed", "responseCode", "responseMessage", "threadName", "success", "bytes", "sentBytes", "SampleCount", numberColumn}, j.captures...)
+	need := append([]string{"timeStamp", "elapsed", "responseCode", "responseMessage", "threadName", "success", "bytes", "sentBytes", "SampleCount", numberColumn, replicaColumn}, j.captures...)
 	for _, name := range need {
 		if _, ok := columns[name]; !ok {
 			return fmt.Errorf("%s has no column %s", j.path, name)
@@ -170,6 +171,7 @@ func (j *jtl) row(fields []string) (r row, err error) {
 		code: strings.Clone(field("responseCode")), message: strings.Clone(field("responseMessage")), ok: field("success") == "true",
 		received: integer("bytes"), written: integer("sentBytes"), samples: integer("SampleCount"),
 	}
+	r.replica = strings.Clone(field(replicaColumn))
 	r.server = serverOf(field("threadName"))
 	if n, wrong := strconv.ParseUint(field(numberColumn), 10, 64); wrong == nil {
 		r.number, r.numbered = n, true

@@ -61,6 +61,7 @@ type Loader struct {
 	runs       int
 	sequences  []int64
 	captures   []string // that the servers were started with
+	result     string   // file of the last phase
 	warm       string   // what the warm-up showed
 	current    masters
 
@@ -154,6 +155,14 @@ func (l *Loader) Processes() []platform.Process {
 		if s != nil {
 			out = append(out, s.process)
 		}
+	}
+	return out
+}
+
+// pids are those of all JVMs.
+func (l *Loader) pids() (out []int) {
+	for _, p := range l.Processes() {
+		out = append(out, p.PIDs()...)
 	}
 	return out
 }

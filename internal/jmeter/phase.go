@@ -85,6 +85,7 @@ func (l *Loader) begin(ctx context.Context, t fleet.Task, asked Asked, sink func
 	}
 	name := fmt.Sprintf("jmeter-%03d-%s", l.runs, t.Phase.Name)
 	p.jtl = &jtl{path: filepath.Join(l.o.LogDir, name+".jtl"), captures: l.captures}
+	l.result = p.jtl.path
 	if err := p.jtl.fresh(); err != nil {
 		return nil, err
 	}
@@ -164,6 +165,9 @@ func (p *phase) look(ctx context.Context) (over bool, err error) {
 // begins notes which servers the master has started; one that it has not is lost.
 func (p *phase) begins(now said) {
 	p.begun = time.Now()
+	if p.task.Begun != nil {
+		p.task.Begun()
+	}
 	t := p.task.Phase
 	p.deadline = p.begun.Add(t.Duration + 2*t.Timeout + endWithin)
 	for name, a := range p.byName {

@@ -17,7 +17,7 @@ const (
 
 // properties are those of master and servers alike, in the order of the file. Whatever JMETER_HOME says of them, these hold.
 func properties(keystore, password string, captures []string) []pair {
-	variables := append([]string{numberColumn}, captures...)
+	variables := append(append([]string{numberColumn}, captures...), replicaColumn)
 	out := []pair{
 		{"server.rmi.ssl.disable", "false"},
 		{"server.rmi.ssl.keystore.file", keystore},

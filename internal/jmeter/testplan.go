@@ -37,13 +37,22 @@ type testPlan struct {
 	Reconnect  bool
 	TimeoutMS  int64
 	ThinkMS    int64
-	Captures   []pair
+	Captures   []capture
 	Status     string // regular expression
 	Expects    []string
 	global     []string // arguments of the master, for the servers
 }
 
 type pair struct{ Name, Value string }
+
+// capture is a part of an answer that stands in the result file: the group of a regular expression.
+type capture struct {
+	pair
+	Header bool // of the answer's header, not of its body
+}
+
+// replicaColumn is the capture that names the replica that answered.
+const replicaColumn = "replica"
 
 // write writes the plan as XML.
 func (p testPlan) write(w io.Writer) error {
@@ -115,8 +124,9 @@ func planOf(t fleet.Task, servers int, w Asked, keys string) (testPlan, error) {
 		TimeoutMS: p.Timeout.Milliseconds(), ThinkMS: p.Think.Milliseconds(), Status: statuses(w), Expects: []string{"${expect1}", "${expect2}"},
 	}
 	for _, c := range w.Captures() {
-		out.Captures = append(out.Captures, pair{c[0], c[1]})
+		out.Captures = append(out.Captures, capture{pair{c[0], c[1]}, false})
 	}
+	out.Captures = append(out.Captures, capture{pair{replicaColumn, `(?i)X-Bakeoff-Replica: *([^\r\n]*)`}, true})
 	if p.Model == load.Open {
 		out.Open = true
 		out.Schedule = schedule(p, servers)

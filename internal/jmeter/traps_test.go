@@ -53,7 +53,7 @@ func TestTrapsAreNamed(t *testing.T) {
 			if len(report.Lost) != c.lost || c.lost > 0 && !strings.Contains(report.Lost[0].Why, c.says) {
 				t.Errorf("lost %+v, want %d: %q", report.Lost, c.lost, c.says)
 			}
-			if c.lost == 0 && (sum.Books != stats.Books{Planned: 4, Sent: 4, OK: 4} || sum.Checked != 4 || sum.Hits != 4) {
+			if c.lost == 0 && (sum.Books != stats.Books{Planned: 4, Sent: 4, OK: 4} || sum.Checked != 4 || sum.Hits != 4 || sum.Replicas["flask-1"].Answers != 4) {
 				t.Errorf("books %+v, %d checked, %d hits", sum.Books, sum.Checked, sum.Hits)
 			}
 			if c.lost == 0 && (sum.Response != nil || sum.Lateness != nil || sum.InFlight != nil || sum.Resources != nil || sum.Service.Count() != 4) {

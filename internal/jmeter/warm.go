@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"time"
 
+	"bakeoff/internal/collect"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
 	"bakeoff/internal/show"
@@ -31,10 +33,13 @@ func (l *Loader) warmUp(ctx context.Context) error {
 	task := fleet.Task{URLs: []string{"http://" + listener.Addr().String()}, Phase: load.Phase{
 		Name: "warm-up", Model: load.Closed, Connections: warmConnections * l.o.Count, Duration: l.o.WarmUp, Timeout: 5 * time.Second, CheckShare: 0.1,
 	}}
-	var last []float64
+	third := l.o.WarmUp / 3
+	var clock costs
+	task.Begun = func() { clock.watch(l.pids, l.o.WarmUp-third, l.o.WarmUp) }
+	var answered int64
 	report, err := l.perform(ctx, task, always{}, func(s fleet.Snapshot) {
-		if w := s.Window; w.Length == time.Second && w.End() <= l.o.WarmUp && w.End() > l.o.WarmUp*2/3 {
-			last = append(last, float64(w.Books.OK))
+		if w := s.Window; w.Begin >= l.o.WarmUp-third && w.End() <= l.o.WarmUp {
+			answered += w.Books.OK
 		}
 	})
 	if err != nil {
@@ -43,13 +48,33 @@ func (l *Loader) warmUp(ctx context.Context) error {
 	if len(report.Lost) > 0 {
 		return fmt.Errorf("warm-up: server %d: %s", report.Lost[0].Agent, report.Lost[0].Why)
 	}
-	var sum float64
-	for _, n := range last {
-		sum += n
+	if err := os.Remove(l.result); err != nil {
+		return err
 	}
-	rate := sum / max(1, float64(len(last))/float64(l.o.Count))
-	l.warm = fmt.Sprintf("JMeter on this machine, warmed up for %v on a server of bakeoff's own: %s requests/s in the last third, with nothing to wait for", l.o.WarmUp, show.Count(int64(rate)))
+	l.warm = fmt.Sprintf("JMeter on this machine, in the last third of a warm-up of %v on a server of bakeoff's own that answers at once: %s requests/s",
+		l.o.WarmUp, show.Count(int64(float64(answered)/third.Seconds())))
+	if used, known := clock.took(); known && answered > 0 {
+		l.warm += fmt.Sprintf(", with %s of CPU time of its JVMs for each", show.Duration(used/time.Duration(answered)))
+	}
 	return nil
+}
+
+// costs is the CPU time that processes use between two moments.
+type costs struct{ from, to chan time.Duration }
+
+// watch reads the clocks of the processes so long from now.
+func (c *costs) watch(pids func() []int, from, to time.Duration) {
+	c.from, c.to = make(chan time.Duration, 1), make(chan time.Duration, 1)
+	time.AfterFunc(from, func() { c.from <- collect.Clock(pids()) })
+	time.AfterFunc(to, func() { c.to <- collect.Clock(pids()) })
+}
+
+// took is that time, where both moments have passed.
+func (c *costs) took() (time.Duration, bool) {
+	if len(c.from) == 0 || len(c.to) == 0 {
+		return 0, false
+	}
+	return <-c.to - <-c.from, true
 }
 
 // constant answers every request alike.
@@ -70,9 +95,11 @@ func (always) Hit(_, _ uint64) (hit, known bool)           { return true, true }
 func (always) Patterns(_, _ uint64) []string {
 	return []string{`"name"\s*:\s*"warm"`, `"id"\s*:\s*1\s*[,}]`}
 }
+
 func (always) Captures() [][2]string {
 	return [][2]string{{"key", `"name"\s*:\s*"([^"]*)"`}, {"id", `"id"\s*:\s*(\d+|null)`}}
 }
+
 func (always) Judge(_, _ uint64, captures []string) (why string) {
 	if captures[0] != "warm" || captures[1] != "1" {
 		return "wrong answer"

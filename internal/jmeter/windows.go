@@ -85,6 +85,7 @@ func (a *agent) outcome(w *stats.Window, r row) {
 		}
 	}
 	class := a.judge(s, status, r)
+	answeredBy(w, r, class == "")
 	if r.numbered && checks(a.phase, s, r.number) {
 		w.Checked++
 	}
@@ -99,6 +100,29 @@ func (a *agent) outcome(w *stats.Window, r row) {
 		w.BadService = stats.NewHistogram()
 	}
 	w.BadService.Record(r.elapsed)
+}
+
+// answeredBy counts the answer with its replica, where it named one.
+func answeredBy(w *stats.Window, r row, ok bool) {
+	if r.replica == "" || r.replica == "-" {
+		return
+	}
+	if w.Replicas == nil {
+		w.Replicas = map[string]stats.Replica{}
+	}
+	one, seen := w.Replicas[r.replica]
+	if !seen {
+		if len(w.Replicas) >= stats.MaxNames {
+			return
+		}
+		one.Service = stats.NewHistogram()
+	}
+	one.Answers++
+	if !ok {
+		one.Errors++
+	}
+	one.Service.Record(r.elapsed)
+	w.Replicas[r.replica] = one
 }
 
 // judge says why an answer is not right; "": it is.

@@ -86,8 +86,8 @@ func (c *checker) warmup() {
 	case c.bad("warmup"):
 	case w.Most < w.Least:
 		c.report("warmup", fmt.Sprintf("write %s to %s", w.Most, w.Least), "ends before it begins: %s", w)
-	case c.plan.Agents.Engine != "native" && !c.bad("agents.engine"):
-		c.report("warmup", "write one duration, or agents.engine: native", "ends when steady, which needs agents.engine native: the http engine cannot pause a phase")
+	case len(c.plan.Phases) > 0 && c.plan.EngineOf(c.plan.Phases[0]) != Native && !c.bad("agents.engine"):
+		c.report("warmup", "write one duration, or agents.engine: native", "ends when steady, which needs agents.engine native: the %s engine cannot pause a phase", c.plan.EngineOf(c.plan.Phases[0]))
 	}
 }
 

@@ -29,7 +29,7 @@ func (c *checker) jmeters() {
 	if p.Balancer.Kind == "direct" {
 		c.report("balancer.kind", "nginx", "JMeter's servers ask one address each: engine jmeter needs a balancer")
 	}
-	c.whole("warmup", "such as 3s", p.Warmup)
+	c.whole("warmup", "such as 3s", p.Warmup.Most)
 	c.whole("pilot", "such as 3s", p.Pilot)
 	open := func(ph Phase) bool { return ph.Model == "open" && p.EngineOf(ph) != JMeter }
 	if p.Primary == P99AtRate && !slices.ContainsFunc(p.Phases, open) {

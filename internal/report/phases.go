@@ -10,8 +10,15 @@ import (
 
 // phaseTitle says what a phase is: "closed: 32 connections, 4 s".
 func phaseTitle(p figures.Phase) string {
-	if p.Model == "closed" {
-		return fmt.Sprintf("Phase %s: closed model, %s, %s", p.Name, show.Plural(p.Connections, "connection"), show.Span(p.DurationS))
+	by := ""
+	if p.Engine != "" {
+		by = ", driven by " + p.Engine
+	}
+	switch {
+	case p.Model == "closed":
+		return fmt.Sprintf("Phase %s: closed model, %s, %s%s", p.Name, show.Plural(p.Connections, "connection"), show.Span(p.DurationS), by)
+	case p.Engine != "": // which knows no bound on connections
+		return fmt.Sprintf("Phase %s: open model, %s/s %s, %s%s", p.Name, show.Decimal(p.Rate), p.Arrivals, show.Span(p.DurationS), by)
 	}
 	return fmt.Sprintf("Phase %s: open model, %s/s %s, up to %s, %s", p.Name, show.Decimal(p.Rate), p.Arrivals, show.Plural(p.Connections, "connection"), show.Span(p.DurationS))
 }
@@ -84,8 +91,14 @@ func bookCells(f figures.PhaseFigures) []string {
 // times are the percentiles per target and block, and the pooled ones.
 func times(s *figures.Summary, p figures.Phase) []show.Table {
 	what := "Response time, from the intended time to the last byte."
-	if p.Model == "closed" {
+	switch {
+	case p.Model == "closed":
 		what = "Service time, closed model: no claim about latency."
+	case p.ByService():
+		what = "Service time, from the actual send: " + p.Engine + " does not tell when a request was meant to be sent."
+	}
+	if p.Engine != "" {
+		what += " Whole milliseconds, rounded down: 0 is less than 1 ms."
 	}
 	var blocks, pooled percentileTable
 	for i, t := range s.Targets {
@@ -95,7 +108,7 @@ func times(s *figures.Summary, p figures.Phase) []show.Table {
 			}
 		}
 		of := p.Targets[i]
-		if p.Model == "closed" {
+		if p.ByService() {
 			pooled.add([]string{t.Name}, of.PooledService)
 		} else {
 			pooled.add([]string{t.Name}, of.PooledResponse)
@@ -124,7 +137,7 @@ func (t *percentileTable) addTrial(o figures.Trial, p figures.Phase) {
 	for _, f := range o.Phases {
 		switch {
 		case f.Number != p.Number:
-		case p.Model == "closed":
+		case p.ByService():
 			t.add([]string{o.Target, fmt.Sprint(o.Block)}, f.Service)
 		default:
 			t.add([]string{o.Target, fmt.Sprint(o.Block)}, f.Response)

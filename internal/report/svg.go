@@ -66,6 +66,9 @@ func plots(s *figures.Summary) []dotPlot {
 	var out []dotPlot
 	for _, p := range s.Phases {
 		var c dotPlot
+		if p.Model != "closed" && p.ByService() {
+			continue // there is no response time to show
+		}
 		if p.Model == "closed" {
 			c = dotPlot{title: fmt.Sprintf("%s: right answers per second, %d connections (more is better)", p.Name, p.Connections), unit: "/s"}
 			for _, t := range p.Targets {

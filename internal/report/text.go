@@ -132,7 +132,7 @@ func (t *spreadTable) addPercentile(p figures.Phase, prefix string, i int) {
 	figure := fmt.Sprintf("%s%s p%v", prefix, timeName(p), figures.Percents()[i])
 	for _, o := range p.Targets {
 		s := o.Response[i]
-		if p.Model == "closed" {
+		if p.ByService() {
 			s = o.Service[i]
 		}
 		switch {
@@ -171,7 +171,7 @@ func (t *spreadTable) grid(s *figures.Summary) show.Table {
 
 // timeName is what the times of a phase are.
 func timeName(p figures.Phase) string {
-	if p.Model == "closed" {
+	if p.ByService() {
 		return "service time"
 	}
 	return "response time"
@@ -181,7 +181,13 @@ func timeName(p figures.Phase) string {
 func highest(p figures.Phase) int {
 	best := 0 // the median, even where too few requests support it
 	for i := range figures.Percents() {
-		if slices.ContainsFunc(p.Targets, func(t figures.PhaseTarget) bool { return t.Blocks > 0 && t.Response[i].Needs > 0 }) {
+		of := func(t figures.PhaseTarget) figures.PercentileSpread {
+			if p.ByService() {
+				return t.Service[i]
+			}
+			return t.Response[i]
+		}
+		if slices.ContainsFunc(p.Targets, func(t figures.PhaseTarget) bool { return t.Blocks > 0 && of(t).Needs > 0 }) {
 			break
 		}
 		best = i
