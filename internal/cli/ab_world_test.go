@@ -55,7 +55,7 @@ func newABWorld(seed uint64, head float64) *abWorld {
 func (w *abWorld) open(_ context.Context, _ Env, f runFlags, p planFile) (controller.Options, func() error, error) {
 	return controller.Options{
 		Plan: p.Plan, PlanGiven: p.given, PlanName: p.name, PlanDir: p.dir, Venue: w, Out: f.out, MaxTime: f.maxTime, Version: "1",
-		Load:    func(context.Context, string) (controller.Loader, error) { return abLoader{w}, nil },
+		Load:    func(context.Context, string, func(string)) (controller.Loader, error) { return abLoader{w}, nil },
 		Checked: w.check,
 	}, func() error { return nil }, nil
 }

@@ -176,7 +176,7 @@ func (l *Loader) Notes() []string {
 	out := []string{
 		fmt.Sprintf("JMeter %s, %s (SHA-256 of its jars %s), on Java %s; %d servers with %s, a master for each phase with %s",
 			Version, from, l.o.Home.Digest, l.o.Java.Version, l.o.Count, strings.Join(l.o.serverFlags(), " "), strings.Join(l.o.masterFlags(), " ")),
-		"JMeter tells neither when a request was meant to be sent nor fractions of a millisecond: phases that it drove have no response time and no lateness, " +
+		"JMeter reports neither the intended time of a request nor fractions of a millisecond: phases that it drove have no response time and no lateness, " +
 			"and their service times are whole milliseconds, rounded down; with JMeter the targets take no turns",
 	}
 	if l.warm != "" {

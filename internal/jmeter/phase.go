@@ -43,7 +43,7 @@ type phase struct {
 func (l *Loader) perform(ctx context.Context, t fleet.Task, asked Asked, sink func(fleet.Snapshot)) (fleet.Report, error) {
 	p, err := l.begin(ctx, t, asked, sink)
 	if err != nil {
-		return fleet.Report{}, fmt.Errorf("jmeter: %w", err)
+		return fleet.Report{}, errors.Join(fmt.Errorf("jmeter: %w", err), l.stopServers())
 	}
 	err = p.loop(ctx)
 	if stopErr := p.master.process.Stop(context.WithoutCancel(ctx), 0); err == nil {
@@ -98,7 +98,7 @@ func (l *Loader) begin(ctx context.Context, t fleet.Task, asked Asked, sink func
 func (p *phase) window(k int, w stats.Window) {
 	l := p.loader
 	l.sequences[k]++
-	p.sink(fleet.Snapshot{Agent: k, Epoch: l.servers[k].epoch, Sequence: l.sequences[k], Window: w})
+	p.sink(fleet.Snapshot{Agent: k, Epoch: l.servers[k].epoch, Sequence: l.sequences[k], At: p.agents[k].began.Add(w.Begin), Window: w})
 }
 
 // row books a row with its server.

@@ -142,7 +142,7 @@ func TestInterrupted(t *testing.T) {
 	go func() { // as soon as the servers have begun
 		_ = platform.Await(t.Context(), nil, func(context.Context) (bool, error) {
 			text, _ := os.ReadFile(filepath.Join(l.o.LogDir, "jmeter-001-interrupted.log"))
-			return strings.Contains(string(text), "Remote engines"), nil
+			return l.current.PID() != 0 && strings.Contains(string(text), "Remote engines"), nil
 		})
 		cancel(cause)
 	}()

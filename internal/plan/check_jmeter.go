@@ -33,6 +33,6 @@ func (c *checker) jmeters() {
 	c.whole("pilot", "such as 3s", p.Pilot)
 	open := func(ph Phase) bool { return ph.Model == "open" && p.EngineOf(ph) != JMeter }
 	if p.Primary == P99AtRate && !slices.ContainsFunc(p.Phases, open) {
-		c.report("primary", "", "%q needs an open phase of another engine: JMeter does not tell when a request was meant to be sent", P99AtRate)
+		c.report("primary", "", "%q needs an open phase of another engine: JMeter does not report the intended time of a request", P99AtRate)
 	}
 }

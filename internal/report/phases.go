@@ -95,7 +95,7 @@ func times(s *figures.Summary, p figures.Phase) []show.Table {
 	case p.Model == "closed":
 		what = "Service time, closed model: no claim about latency."
 	case p.ByService():
-		what = "Service time, from the actual send: " + p.Engine + " does not tell when a request was meant to be sent."
+		what = "Service time, from the actual send: " + p.Engine + " does not report the intended time of a request."
 	}
 	if p.Engine != "" {
 		what += " Whole milliseconds, rounded down: 0 is less than 1 ms."
