@@ -16,7 +16,7 @@ func over[T any](of []T, figure func(T) float64) Spread {
 }
 
 // overBlocks joins one target's blocks.
-func overBlocks(target string, blocks []PhaseFigures) PhaseTarget {
+func overBlocks(target, model string, blocks []PhaseFigures) PhaseTarget {
 	counted := slices.DeleteFunc(slices.Clone(blocks), func(f PhaseFigures) bool { return f.Witness.DatabaseReads < 0 })
 	out := PhaseTarget{
 		Target: target, Blocks: len(blocks),
@@ -40,6 +40,10 @@ func overBlocks(target string, blocks []PhaseFigures) PhaseTarget {
 	}
 	out.Response, out.Service = spreadPercentiles(responses), spreadPercentiles(services)
 	out.PooledResponse, out.PooledService, out.PooledLateness = distributions(pooled)
+	out.Curve = curve(pooled.Response)
+	if model == "closed" {
+		out.Curve = curve(pooled.Service)
+	}
 	if out.Books.Planned > 0 {
 		out.Late = float64(out.Books.Late) / float64(out.Books.Planned)
 	}

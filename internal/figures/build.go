@@ -41,7 +41,7 @@ func Build(r *record.Reader) (*Summary, error) {
 	b.finish(run)
 	s.Speed = speed(s.Trials)
 	if primary, found := s.Primary(); found {
-		s.Limits = limits(primary, s.cores())
+		s.Limits = limits(primary, s.Cores())
 	}
 	s.Attempts = s.attempts()
 	if err := s.judge(float64(p.Delta), r.Live()); err != nil {
@@ -192,6 +192,7 @@ func (b *builder) finish(run record.Run) {
 		s.Phases = append(s.Phases, b.phase(p))
 	}
 	s.Trends = trends(s)
+	s.Timelines = timelines(s)
 	for _, t := range s.Trials {
 		for _, f := range t.Phases {
 			if t.Used {
@@ -237,7 +238,7 @@ func (b *builder) phase(p record.Phase) Phase {
 		Arrivals: p.Arrivals, DurationS: p.DurationS, TimeoutS: p.TimeoutS,
 	}
 	for _, target := range b.s.Targets {
-		out.Targets = append(out.Targets, overBlocks(target.Name, b.used(target.Name, p.Number)))
+		out.Targets = append(out.Targets, overBlocks(target.Name, p.Model, b.used(target.Name, p.Number)))
 	}
 	return out
 }

@@ -49,8 +49,9 @@ type Summary struct {
 	Trials    []Trial             `json:"trials"`  // of blocks from 1, in order; invalid ones among them
 	Pilot     []Trial             `json:"pilot,omitempty"`
 	Found     *record.Pilot       `json:"pilot_found,omitempty"` // what the controller took from it
-	Trends    []gate.Trend        `json:"trends,omitempty"`      // how the phases of each target change while they last, over all valid blocks
-	Unusable  []Unusable          `json:"unusable,omitempty"`    // trials that are in no statistic, and why
+	Timelines []Timeline          `json:"timelines,omitempty"`
+	Trends    []gate.Trend        `json:"trends,omitempty"`   // how the phases of each target change while they last, over all valid blocks
+	Unusable  []Unusable          `json:"unusable,omitempty"` // trials that are in no statistic, and why
 	Time      Time                `json:"time"`
 	Notes     []string            `json:"notes,omitempty"`
 	Problems  []record.Problem    `json:"problems,omitempty"` // damage of the run directory
@@ -133,7 +134,8 @@ type Trial struct {
 	WorkS float64 `json:"yardstick_s,omitempty"`
 	Speed float64 `json:"speed,omitempty"`
 
-	turns    bool // the targets of the block took turns
+	turns    bool     // the targets of the block took turns
+	times    []*times // of all phases, the warm-up too
 	timeline []record.Step
 }
 
@@ -264,22 +266,24 @@ type PhaseTarget struct {
 	Service  []PercentileSpread `json:"service"`
 	// PooledResponse and PooledService are percentiles of the histograms
 	// merged over all valid blocks. They are never used for a verdict: blocks differ, and pooling hides that.
-	PooledResponse []Percentile      `json:"pooled_response"`
-	PooledService  []Percentile      `json:"pooled_service"`
-	PooledLateness []Percentile      `json:"pooled_lateness"`
-	Books          stats.Books       `json:"books"` // sums over valid blocks
-	Outcomes       map[string]int64  `json:"outcomes,omitempty"`
-	Opened         int64             `json:"connections_opened"`
-	Checked        int64             `json:"checked"`
-	Hits           int64             `json:"hits"`
-	Misses         int64             `json:"misses"`
-	Reads          Spread            `json:"reads_per_request"`
-	ReadsTotal     int64             `json:"reads"`
-	Others         map[string]Spread `json:"others_per_request,omitempty"`
-	DBConnections  Spread            `json:"database_connections_opened"`
-	Tiers          []Tier            `json:"tiers"`
-	Replicas       []PhaseReplica    `json:"replicas,omitempty"`
-	Warnings       []string          `json:"warnings,omitempty"` // what limits the use of the medians
+	PooledResponse []Percentile `json:"pooled_response"`
+	PooledService  []Percentile `json:"pooled_service"`
+	PooledLateness []Percentile `json:"pooled_lateness"`
+	// Curve is the pooled distribution of response times point by point, in the closed model of service times.
+	Curve         []CurvePoint      `json:"curve,omitempty"`
+	Books         stats.Books       `json:"books"` // sums over valid blocks
+	Outcomes      map[string]int64  `json:"outcomes,omitempty"`
+	Opened        int64             `json:"connections_opened"`
+	Checked       int64             `json:"checked"`
+	Hits          int64             `json:"hits"`
+	Misses        int64             `json:"misses"`
+	Reads         Spread            `json:"reads_per_request"`
+	ReadsTotal    int64             `json:"reads"`
+	Others        map[string]Spread `json:"others_per_request,omitempty"`
+	DBConnections Spread            `json:"database_connections_opened"`
+	Tiers         []Tier            `json:"tiers"`
+	Replicas      []PhaseReplica    `json:"replicas,omitempty"`
+	Warnings      []string          `json:"warnings,omitempty"` // what limits the use of the medians
 }
 
 // PercentileSpread is a percentile over the valid blocks.

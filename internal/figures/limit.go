@@ -62,8 +62,8 @@ func limit(t PhaseTarget, cores float64) Limit {
 	return l
 }
 
-// cores is how many the run may use: as seen at rest, else as the machine was described.
-func (s *Summary) cores() float64 {
+// Cores is how many the run may use: as seen at rest, else as the machine was described.
+func (s *Summary) Cores() float64 {
 	for _, rest := range s.Baselines {
 		if rest.Cores > 0 {
 			return rest.Cores

@@ -24,6 +24,7 @@ func readTrial(state record.TrialState) (Trial, record.Trial, error) {
 		timeline: raw.Timeline,
 	}
 	for _, p := range raw.Phases {
+		out.times = append(out.times, newTimes(p))
 		if !p.Warmup {
 			out.Phases = append(out.Phases, newFigures(p))
 			out.turns = out.turns || p.Turns != nil
@@ -57,6 +58,11 @@ func (t *Trial) addLoads(state record.TrialState) error {
 	for l, err := range state.Loads() {
 		if err != nil {
 			return fmt.Errorf("figures: %w", err)
+		}
+		for _, one := range t.times {
+			if one.phase.Number == l.Phase {
+				one.add(l.Window)
+			}
 		}
 		i := slices.IndexFunc(t.Phases, func(f PhaseFigures) bool { return f.Number == l.Phase })
 		if i >= 0 { // else it belongs to the warm-up

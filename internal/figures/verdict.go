@@ -177,3 +177,29 @@ func (p Percentile) comparable() (value float64, why string) {
 	}
 	return p.Seconds, ""
 }
+
+// Ahead is in how many blocks the first of the ranking has the best value, of those in which it and another target have one.
+func (v *Verdict) Ahead() (blocks, of int) {
+	first := v.Targets[0].Name
+	own, best := map[int]float64{}, map[int]float64{}
+	for _, one := range v.Values {
+		value := one.Value
+		if v.Unit == UnitSeconds {
+			value = -value
+		}
+		if one.Target == first {
+			own[one.Block] = value
+		} else if old, seen := best[one.Block]; !seen || value > old {
+			best[one.Block] = value
+		}
+	}
+	for block, value := range own {
+		if other, seen := best[block]; seen {
+			of++
+			if value > other {
+				blocks++
+			}
+		}
+	}
+	return blocks, of
+}
