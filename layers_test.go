@@ -146,7 +146,7 @@ func packages(t *testing.T) []goPackage {
 }
 
 // heavy are packages that tests may use and the program must not carry.
-var heavy = []string{"go/parser", "go/ast", "testing", "github.com/invopop/jsonschema", "pgregory.net/rapid", "github.com/google/go-cmp/cmp"}
+var heavy = []string{"go/parser", "go/ast", "testing", "github.com/chromedp/chromedp", "github.com/invopop/jsonschema", "pgregory.net/rapid", "github.com/google/go-cmp/cmp"}
 
 func TestProgramCarriesNoTools(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", ".").Output()

@@ -16,7 +16,7 @@ func over[T any](of []T, figure func(T) float64) Spread {
 }
 
 // overBlocks joins one target's blocks.
-func overBlocks(target, model string, blocks []PhaseFigures) PhaseTarget {
+func overBlocks(target string, byService bool, blocks []PhaseFigures) PhaseTarget {
 	counted := slices.DeleteFunc(slices.Clone(blocks), func(f PhaseFigures) bool { return f.Witness.DatabaseReads < 0 })
 	out := PhaseTarget{
 		Target: target, Blocks: len(blocks),
@@ -41,7 +41,7 @@ func overBlocks(target, model string, blocks []PhaseFigures) PhaseTarget {
 	out.Response, out.Service = spreadPercentiles(responses), spreadPercentiles(services)
 	out.PooledResponse, out.PooledService, out.PooledLateness = distributions(pooled)
 	out.Curve = curve(pooled.Response)
-	if model == "closed" {
+	if byService {
 		out.Curve = curve(pooled.Service)
 	}
 	if out.Books.Planned > 0 {

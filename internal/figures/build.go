@@ -238,7 +238,7 @@ func (b *builder) phase(p record.Phase) Phase {
 		Arrivals: p.Arrivals, DurationS: p.DurationS, TimeoutS: p.TimeoutS,
 	}
 	for _, target := range b.s.Targets {
-		out.Targets = append(out.Targets, overBlocks(target.Name, p.Model, b.used(target.Name, p.Number)))
+		out.Targets = append(out.Targets, overBlocks(target.Name, out.ByService(), b.used(target.Name, p.Number)))
 	}
 	return out
 }

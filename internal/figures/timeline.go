@@ -108,7 +108,7 @@ func (t *times) add(w stats.Window) {
 		one.length = max(one.length, w.Length)
 	}
 	h := w.Response
-	if t.phase.Model == "closed" {
+	if t.phase.Model == "closed" || t.phase.Engine != "" {
 		h = w.Service
 	}
 	if h == nil || sending <= 0 {

@@ -13,6 +13,7 @@ type section struct {
 	title   string
 	paras   []string
 	points  []string
+	lead    []show.Table // before the figures of a page
 	figures []figure
 	tables  []show.Table
 	folded  bool // on a page the tables wait under a line that opens them

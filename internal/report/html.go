@@ -3,16 +3,19 @@ package report
 import (
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 
 	"bakeoff/internal/figures"
+	"bakeoff/internal/show"
 )
 
 // WriteHTML writes the page that people share: everything of a run in one file that needs no network and no script.
 func WriteHTML(w io.Writer, s *figures.Summary, others figures.Others) error {
+	claim, basis := headParts(s)
 	return writePage(w, page{
-		title: s.Run.Name + ", " + s.Run.Started.UTC().Format("2006-01-02"), head: headLine(s), marks: s.Marks, facts: facts(s),
+		title: s.Run.Name + ", " + s.Run.Started.UTC().Format("2006-01-02"), head: claim, basis: basis, marks: s.Marks, facts: facts(s),
 		sections: pageSections(s, others),
 	})
 }
@@ -20,55 +23,109 @@ func WriteHTML(w io.Writer, s *figures.Summary, others figures.Others) error {
 // pageSections is the order of the page: what may be claimed first, then what it rests on, then what was around it.
 func pageSections(s *figures.Summary, others figures.Others) []section {
 	out := []section{rankingSection(s, others)}
-	if len(s.Phases) > 0 {
-		out = append(out, overview(s))
+	for _, one := range []section{blocksSection(s), timesSection(s), {title: "While the load ran", figures: overTime(s)}, tiersSection(s), balanceSection(s)} {
+		if len(one.figures)+len(one.tables) > 0 {
+			out = append(out, one)
+		}
 	}
-	for _, p := range s.Phases {
-		out = append(out, section{title: phaseTitle(p), tables: times(s, p)}, section{title: "Phase " + p.Name + ": who did what", tables: whoDidWhat(s, p)})
-	}
-	out = append(out, allBooks(s)...)
+	out = append(out, booksSection(s)...)
 	out = append(out, notUsed(s)...)
 	out = append(out, warned(s)...)
-	out = append(out, speeds(s)...)
 	out = append(out, pilot(s)...)
 	if s.Running() {
 		out = append(out, asked(s))
 	} else {
 		out = append(out, settings(s)...)
 	}
+	out = append(out, speeds(s)...)
 	return append(out, around(s), notShown(s))
 }
 
 // rankingSection is what may be claimed, and what limits it.
 func rankingSection(s *figures.Summary, others figures.Others) section {
 	out := section{title: "Ranking"}
+	for _, row := range outcome(s, others).Rows {
+		out.points = append(out.points, upper(row[0])+": "+row[1]+".")
+	}
 	if t := ranks(s, 0); len(t.Rows) > 0 {
-		out.tables = append(out.tables, t)
+		t.Caption = "The ranking: " + metric(s) + "."
+		out.lead = append(out.lead, t)
 	}
 	v := s.Verdict
-	if v != nil && len(v.Targets) > 1 {
-		if words := claims(v, 1<<20); len(words.Rows) > 0 {
-			out.tables = append(out.tables, words)
-		}
-		out.tables = append(out.tables, deciding(v))
-		if v.Positions != nil {
-			out.paras = append(out.paras, "Effect of the "+v.Positions.Words()+".")
-		}
+	if v == nil || len(v.Targets) < 2 {
+		return out
 	}
-	about := outcome(s, others)
-	for _, row := range about.Rows {
-		out.points = append(out.points, upper(row[0])+": "+row[1]+".")
+	out.figures = intervalFigure(v)
+	if words := claims(v, math.MaxInt); len(words.Rows) > 0 {
+		words.Caption = "Every pair in words."
+		out.tables = append(out.tables, words)
+	}
+	out.tables = append(out.tables, deciding(v))
+	if v.Positions != nil {
+		out.paras = append(out.paras, "Effect of the "+v.Positions.Words()+".")
 	}
 	return out
 }
 
-// allBooks are the books of every phase and the values of every block.
-func allBooks(s *figures.Summary) []section {
-	out := section{title: "Books", folded: len(s.Trials) > 12}
+// blocksSection is what was measured, block by block.
+func blocksSection(s *figures.Summary) section {
+	out := section{title: "Block values"}
 	for _, p := range s.Phases {
-		t := books(s, p)
-		t.Caption = "Phase " + p.Name + ". " + t.Caption
-		out.tables = append(out.tables, t)
+		out.figures = append(out.figures, blockValues(s, p)...)
+	}
+	if len(s.Phases) > 0 {
+		all := overview(s)
+		out.paras, out.tables = all.paras, all.tables
+		out.tables[0].Caption = "Medians over valid blocks, and their range."
+	}
+	return out
+}
+
+// timesSection is how long answers took.
+func timesSection(s *figures.Summary) section {
+	out := section{title: "Response times", folded: true}
+	for _, p := range s.Phases {
+		out.figures = append(out.figures, curveFigure(p)...)
+		for _, t := range times(s, p)[:2] { // the third, pooled, stands under the curve
+			t.Caption = "Phase " + p.Name + ". " + t.Caption
+			out.tables = append(out.tables, t)
+		}
+	}
+	return out
+}
+
+// tiersSection is who used the machine.
+func tiersSection(s *figures.Summary) section {
+	out := section{title: "CPU and memory of each tier"}
+	for _, p := range s.Phases {
+		out.figures = append(out.figures, tierFigures(s, p)...)
+	}
+	return out
+}
+
+// balanceSection is how the load was spread.
+func balanceSection(s *figures.Summary) section {
+	out := section{title: "Balance over replicas and workers"}
+	for _, p := range s.Phases {
+		out.figures = append(out.figures, balanceFigures(p)...)
+	}
+	return out
+}
+
+// booksSection is what was counted in every phase, by the agents and by others.
+func booksSection(s *figures.Summary) []section {
+	out := section{title: "Books", folded: true}
+	for _, p := range s.Phases {
+		tables := []show.Table{books(s, p), failures(p)}
+		if s.Running() {
+			tables = append(tables, answers(s, p))
+		} else {
+			tables = append(tables, statements(p))
+		}
+		for _, t := range tables {
+			t.Caption = "Phase " + p.Name + ". " + t.Caption
+			out.tables = append(out.tables, t)
+		}
 	}
 	if len(out.tables) == 0 {
 		return nil

@@ -59,15 +59,13 @@ func TestPageHoldsItsTables(t *testing.T) {
 	s := build(t, recordtest.Demo().Write(t))
 	var want []show.Table
 	for _, section := range pageSections(s, figures.Others{}) {
+		want = append(want, section.lead...)
 		for _, f := range section.figures {
 			want = append(want, f.numbers)
 		}
 		want = append(want, section.tables...)
 	}
-	var got []*html.Node
-	for _, n := range all(asPage(t, s), "table") {
-		got = append(got, n)
-	}
+	got := all(asPage(t, s), "table")
 	if len(got) != len(want) || len(want) < 10 {
 		t.Fatalf("%d tables on the page, want %d", len(got), len(want))
 	}

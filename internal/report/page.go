@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"bakeoff/internal/chart"
 	"bakeoff/internal/show"
 )
 
@@ -23,7 +24,8 @@ var pageFiles embed.FS
 // everything on it can be read without its script.
 type page struct {
 	title    string // of the document
-	head     string // what may be quoted
+	head     string // what is claimed
+	basis    string // what it rests on
 	marks    []string
 	facts    string // a line under the head line
 	sections []section
@@ -45,17 +47,18 @@ type picture struct {
 
 // pageView is a page as its template sees it.
 type pageView struct {
-	Title, Head, Facts, Policy string
-	Marks                      []string
-	Sections                   []sectionView
-	CSS                        template.CSS
-	JS                         template.JS
+	Title, Head, Basis, Facts, Policy string
+	Marks                             []string
+	Sections                          []sectionView
+	CSS                               template.CSS
+	JS                                template.JS
 }
 
 type sectionView struct {
 	ID, Title string
 	Paras     []string
 	Points    []string
+	Lead      []tableView
 	Figures   []figureView
 	Tables    []tableView
 }
@@ -73,8 +76,8 @@ type pictureView struct {
 
 type tableView struct {
 	Caption string
-	Folded  bool // under a line that opens it
-	Sorts   bool // by a click on a column's head
+	Summary string // the line that opens it; empty: it is open
+	Sorts   bool   // by a click on a column's head
 	Head    []cellView
 	Rows    [][]cellView
 	Notes   []string
@@ -83,8 +86,12 @@ type tableView struct {
 type cellView struct {
 	Text   string
 	Words  bool // words stand left, figures right
+	Long   bool // may be broken
 	Header bool // names the row
 }
+
+// longCell is how many columns a figure has at most on one line.
+const longCell = 24
 
 // writePage writes the page as one HTML file.
 func writePage(w io.Writer, p page) error {
@@ -107,12 +114,13 @@ func (p page) view() (pageView, error) {
 	if err != nil {
 		return pageView{}, fmt.Errorf("report: looks of the page: %w", err)
 	}
+	css = append(css, chart.CSS()...)
 	js, err := pageFiles.ReadFile("page/page.js")
 	if err != nil {
 		return pageView{}, fmt.Errorf("report: script of the page: %w", err)
 	}
 	v := pageView{
-		Title: show.Inert(p.title), Head: show.Inert(p.head), Facts: show.Inert(p.facts), Marks: inert(p.marks),
+		Title: show.Inert(p.title), Head: show.Inert(p.head), Basis: show.Inert(p.basis), Facts: show.Inert(p.facts), Marks: inert(p.marks),
 		CSS: template.CSS(css), JS: template.JS(js), Policy: policy(css, js),
 	}
 	ids := map[string]bool{}
@@ -133,17 +141,24 @@ func policy(css, js []byte) string {
 
 func viewOf(s section, ids map[string]bool) sectionView {
 	v := sectionView{ID: unique(s.title, ids), Title: show.Inert(s.title), Paras: inert(s.paras), Points: inert(s.points)}
+	for _, t := range s.lead {
+		v.Lead = append(v.Lead, tableOf(t, s.title, ""))
+	}
 	for _, f := range s.figures {
 		v.Figures = append(v.Figures, f.view(ids))
 	}
 	for _, t := range s.tables {
-		v.Tables = append(v.Tables, tableOf(t, s.title, s.folded))
+		summary := ""
+		if s.folded {
+			summary, _, _ = strings.Cut(t.Caption, ":")
+		}
+		v.Tables = append(v.Tables, tableOf(t, s.title, summary))
 	}
 	return v
 }
 
 func (f figure) view(ids map[string]bool) figureView {
-	v := figureView{ID: unique(f.title, ids), Title: show.Inert(f.title), How: show.Inert(f.how), Numbers: tableOf(f.numbers, "Numbers of this figure", true)}
+	v := figureView{ID: unique(f.title, ids), Title: show.Inert(f.title), How: show.Inert(f.how), Numbers: tableOf(f.numbers, "Numbers of this figure.", "Numbers of this figure")}
 	for i, p := range f.pictures {
 		v.Pictures = append(v.Pictures, pictureView{
 			ID: fmt.Sprintf("%s-%d", v.ID, i+1), Label: p.label, Wide: template.HTML(p.wide), Narrow: template.HTML(p.narrow), // chart escapes what it draws
@@ -152,9 +167,9 @@ func (f figure) view(ids map[string]bool) figureView {
 	return v
 }
 
-// tableOf makes every cell inert; title is the caption of a table that has none.
-func tableOf(t show.Table, title string, folded bool) tableView {
-	v := tableView{Caption: show.Inert(t.Caption), Folded: folded, Notes: inert(t.Notes)}
+// tableOf makes every cell inert; title is the caption of a table that has none, summary the line that opens one that is folded.
+func tableOf(t show.Table, title, summary string) tableView {
+	v := tableView{Caption: show.Inert(t.Caption), Summary: show.Inert(summary), Notes: inert(t.Notes)}
 	if v.Caption == "" {
 		v.Caption = show.Inert(title)
 	}
@@ -165,7 +180,7 @@ func tableOf(t show.Table, title string, folded bool) tableView {
 	for _, row := range t.Rows {
 		var cells []cellView
 		for i, text := range row {
-			cells = append(cells, cellView{Text: show.Inert(text), Words: t.HoldsWords(i), Header: i == 0})
+			cells = append(cells, cellView{Text: show.Inert(text), Words: t.HoldsWords(i), Long: show.Width(text) > longCell, Header: i == 0})
 		}
 		v.Rows = append(v.Rows, cells)
 		v.Sorts = v.Sorts && row[0] != "" // else the row belongs to the one above it

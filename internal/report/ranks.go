@@ -18,25 +18,32 @@ type column struct {
 }
 
 // ranks is the ranking with its intervals; without a verdict it is the targets in plan order with their
-// medians. What is least needed, the range, makes room on a narrow page; 0 columns are as many as it takes.
+// medians. What is least needed, the range, makes room on a narrow page; 0 columns are as many as it takes, for all targets
+// with their whole names.
 func ranks(s *figures.Summary, columns int) show.Table {
 	p, found := s.Primary()
 	if !found {
 		return show.Table{}
 	}
-	t := rankTable(s, p, true)
-	if columns > 0 && t.Width() > columns {
-		return rankTable(s, p, false)
+	if columns == 0 {
+		return rankTable(s, p, true, whole, len(s.Targets))
+	}
+	t := rankTable(s, p, true, short, screenTargets)
+	if t.Width() > columns {
+		return rankTable(s, p, false, short, screenTargets)
 	}
 	return t
 }
 
-func rankTable(s *figures.Summary, p figures.Phase, ranges bool) show.Table {
+// whole is a name in full, where short is one for a screen.
+func whole(name string) string { return name }
+
+func rankTable(s *figures.Summary, p figures.Phase, ranges bool, name func(string) string, most int) show.Table {
 	names := rankedNames(s)
-	shown := names[:min(len(names), screenTargets)]
+	shown := names[:min(len(names), most)]
 	t := show.Table{Left: 1, Rows: make([][]string, len(shown))}
 	var notes show.Footnotes
-	for _, c := range rankColumns(s, p, ranges, &notes) {
+	for _, c := range rankColumns(s, p, ranges, name, &notes) {
 		if c.head == "rank" {
 			t.Left = 2
 		}
@@ -49,12 +56,12 @@ func rankTable(s *figures.Summary, p figures.Phase, ranges bool) show.Table {
 	return t
 }
 
-func rankColumns(s *figures.Summary, p figures.Phase, ranges bool, notes *show.Footnotes) []column {
+func rankColumns(s *figures.Summary, p figures.Phase, ranges bool, name func(string) string, notes *show.Footnotes) []column {
 	var out []column
 	if s.Verdict != nil {
 		out = append(out, column{"rank", func(target string) string { return rankRange(judged(s.Verdict, target)) }})
 	}
-	out = append(out, column{"target", short})
+	out = append(out, column{"target", name})
 	out = append(out, measured(s, p, ranges, notes)...)
 	if s.Verdict != nil && len(s.Verdict.Targets) > 1 {
 		out = append(out, compared(s.Verdict)...)

@@ -66,6 +66,12 @@ func short(name string) string {
 
 // headLine is the verdict in one sentence, with what it is about: plan, figure, blocks, machine, database, date.
 func headLine(s *figures.Summary) string {
+	claim, basis := headParts(s)
+	return claim + "; " + basis
+}
+
+// headParts are what is claimed, of what, and what it rests on.
+func headParts(s *figures.Summary) (claimed, basis string) {
 	claim := "no verdict: " + s.NoVerdict
 	if s.Verdict != nil && s.Verdict.Head != "" {
 		claim = s.Verdict.Head
@@ -74,7 +80,7 @@ func headLine(s *figures.Summary) string {
 	if m := metric(s); m != "" {
 		about += ", " + m
 	}
-	return fmt.Sprintf("%s: %s; %s, %s%s, %s", about, claim, s.BlocksInWords(), where(s), server(s), s.Run.Started.UTC().Format("2006-01-02"))
+	return about + ": " + claim, fmt.Sprintf("%s, %s%s, %s", s.BlocksInWords(), where(s), server(s), s.Run.Started.UTC().Format("2006-01-02"))
 }
 
 // server names the database; nothing where there is none.

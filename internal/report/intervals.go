@@ -1,0 +1,79 @@
+package report
+
+import (
+	"bakeoff/internal/chart"
+	"bakeoff/internal/figures"
+	"bakeoff/internal/show"
+	"bakeoff/internal/verdict"
+)
+
+// intervalFigure shows the first of the ranking against each other target.
+func intervalFigure(v *figures.Verdict) []figure {
+	if v == nil || len(v.Targets) < 2 {
+		return nil
+	}
+	first := v.Targets[0].Name
+	known := drawablePairs(v)
+	table := show.Table{Left: 1, Words: 1, Head: []string{"compared with", "ratio", "low", "high", short(first) + " is"}}
+	for _, t := range v.Targets[1:] {
+		c, found := v.Pair(first, t.Name)
+		if !found {
+			continue
+		}
+		table.Rows = append(table.Rows, []string{t.Name, ratio(c.Ratio), ratio(c.Low), ratio(c.High), v.Words(c)})
+	}
+	f := figure{
+		title: "How " + short(first) + " compares with each other target",
+		how: "A mark is the estimated ratio of " + short(first) + "'s figure to the other's, the line its interval; " + intervals(v.Result) + ". The band is the margin within which differences do not matter (" +
+			verdict.Margin(v.Delta) + "). Beyond 1 as a whole, with its mark beyond the band: a difference. Wholly within the band: a tie. Else not told apart. What decides are the tests in the table below.",
+		numbers: table,
+	}
+	if v.Unit == figures.UnitSeconds {
+		f.how += " Times are compared, so left of 1 is better."
+	}
+	if len(known) == 0 {
+		f.how = "No interval can be drawn: there are too few blocks."
+	} else {
+		f.pictures = []picture{drawn("", intervalStrips(known, v.Delta).canvas)}
+	}
+	return []figure{f}
+}
+
+// drawablePairs are those of the first target whose interval has two ends.
+func drawablePairs(v *figures.Verdict) []verdict.Comparison {
+	var out []verdict.Comparison
+	for _, t := range v.Targets[1:] {
+		if c, found := v.Pair(v.Targets[0].Name, t.Name); found && c.Ratio.Known() && c.Low.Known() && c.High.Known() {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func intervalStrips(pairs []verdict.Comparison, delta float64) strips {
+	all := []float64{1 / (1 + delta), 1 + delta}
+	for _, c := range pairs {
+		all = append(all, float64(c.Low), float64(c.High))
+	}
+	out := strips{
+		title: "intervals of ratios", below: "ratio; 1: no difference", names: ratioOf,
+		x: func(from, to float64) chart.Scale { return chart.Between(all, from, to) },
+	}
+	for _, c := range pairs {
+		low, high := ratio(c.Low), ratio(c.High)
+		out.rows = append(out.rows, strip{
+			name: "with " + c.B, figure: ratio(c.Ratio) + " [" + low + ", " + high + "]", height: 22,
+			y:     oneLine,
+			names: func(float64) string { return "" },
+			draw: func(cv *chart.Canvas, x, y chart.Scale) {
+				from, to, at := x.At(1/(1+delta)), x.At(1+delta), y.At(1)
+				cv.Area([]chart.Point{{X: from, Y: at - 11}, {X: to, Y: at - 11}, {X: to, Y: at + 11}, {X: from, Y: at + 11}}, 5)
+				cv.Line(x.At(1), at-11, x.At(1), at+11, chart.Limit)
+				title := c.A + " / " + c.B + ": " + ratio(c.Ratio) + " [" + low + ", " + high + "]"
+				cv.Range(x.At(float64(c.Low)), at, x.At(float64(c.High)), at, 0, title)
+				cv.Mark(chart.Point{X: x.At(float64(c.Ratio)), Y: at}, 3, title)
+			},
+		})
+	}
+	return out
+}
