@@ -109,7 +109,7 @@ func idleConnections(inFlight int) int { return max(64, inFlight) }
 // Start writes the configuration, in which no path stands but relative to the prefix, so that any name of a folder will do, starts nginx and waits until it answers.
 func Start(ctx context.Context, o Options) (*Nginx, error) {
 	if len(o.Backends) == 0 {
-		return nil, errors.New("balancer: no replicas to put it before")
+		return nil, errors.New("balancer: no replicas")
 	}
 	path, err := Find()
 	if err != nil {

@@ -15,9 +15,9 @@ func TestTheCauseIsNamed(t *testing.T) {
 	s := newScene(t)
 	s.write("p.yaml", planText("go-nethttp", 2, "warmup: 0s"))
 	for command, cause := range map[string]string{
-		"mariadbd": "the database server ended under way: ended by SIGKILL",
-		"nginx":    "balancer: nginx ended under way: ended by SIGKILL",
-		"guard":    "ended under way (signal: killed)",
+		"mariadbd": "the database server ended during the run: ended by SIGKILL",
+		"nginx":    "balancer: nginx ended during the trial: ended by SIGKILL",
+		"guard":    "ended during the run (signal: killed)",
 	} {
 		t.Run(command, func(t *testing.T) {
 			s := s.again(t)

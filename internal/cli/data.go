@@ -42,7 +42,7 @@ func rowsOf(env Env, path string) (*plan.Plan, *dataset.Dataset, error) {
 func dataGenerate(env Env) *cobra.Command {
 	var out string
 	cmd := &cobra.Command{
-		Use: "generate PLAN", Short: "write the rows as id TAB name lines", Args: exactly(1, "one plan"),
+		Use: "generate PLAN", Short: "write the rows, one a line: id, tab, name", Args: exactly(1, "one plan"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			_, rows, err := rowsOf(env, args[0])
 			if err != nil {

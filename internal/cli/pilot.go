@@ -34,7 +34,7 @@ func pilotPlan(ctx context.Context, env Env, f runFlags, path string) (err error
 	}
 	defer func() { err = errors.Join(err, closePlatform()) }()
 	if len(o.Plan.Targets) < 2 {
-		return usageError{errors.New("--pilot compares targets, and the plan has one alone")}
+		return usageError{errors.New("--pilot compares targets, but the plan has only one")}
 	}
 	dir, remove, err := o.Venue.Temporary("pilot")
 	if err != nil {
@@ -88,7 +88,7 @@ func printPilot(w io.Writer, whole, pilot *plan.Plan, s *figures.Summary, usual 
 			fmt.Sprint(one.Blocks), fmt.Sprintf("%.0f %%", 100*one.Better), fmt.Sprintf("%.0f %%", 100*one.Equivalent), p.Expected(costs).Round(time.Second).String(),
 		})
 	}
-	_, err := fmt.Fprintf(w, "pilot: %s, %s\n\n%s\n\nof runs, by the greatest upper bound of the spread:\n\n%s\n",
+	_, err := fmt.Fprintf(w, "pilot: %s, %s\n\n%s\n\nshare of runs, by the largest upper bound of the spread:\n\n%s\n",
 		show.Plural(pilot.Blocks, "block"), s.Run.Primary, spreads.Text(0), outlook.Text(0))
 	return err
 }

@@ -147,7 +147,7 @@ func TestServers(t *testing.T) {
 	wantAll(t, "stdout", e.stdout.String(), "no verdict: a short run", "near", "far")
 	whole := s.run(0, "report", "--full", s.theRun()).stdout.String()
 	wantAll(t, "whole report", whole, "1 block of 1.5 s of 2 running servers on ", "shared core", ": near and far (short)",
-		"all counts are the agents'\nown (no second witness)", "Servers as asked", "pong at 1", "bodies checked")
+		"all counts are the agents' own (no\nsecond witness)", "Servers as requested", "pong at 1", "bodies checked")
 	for _, no := range []string{"rows", "hit ratio", "fill of the table", "Database", "balancer", "Replica", "CPU per answer", "Versions"} {
 		if text := e.stdout.String() + whole; strings.Contains(text, no) {
 			t.Errorf("the report of running servers speaks of %q:\n%s", no, text)

@@ -21,9 +21,9 @@ func (s *inspection) checkProtocol(context.Context) error {
 	case s.reads == 0:
 		return nil
 	case s.Protocol == "prepared" && executed != s.reads:
-		problem = fmt.Sprintf("prepared is declared, and %d of %d reads were executions of prepared statements", executed, s.reads)
+		problem = fmt.Sprintf("prepared is declared, but %d of %d reads were executions of prepared statements", executed, s.reads)
 	case s.Protocol == "text" && executed > 0:
-		problem = fmt.Sprintf("text is declared, and %d prepared statements were executed for %d reads", executed, s.reads)
+		problem = fmt.Sprintf("text is declared, but %d prepared statements were executed for %d reads", executed, s.reads)
 	}
 	if s.Protocol != "" {
 		s.findings.enter("protocol", Endpoint{}, problem)
@@ -123,12 +123,12 @@ func (c *idleConnection) check(when string, declared time.Duration) record.Check
 	out := record.Check{When: when, Name: "keep-alive", Replica: c.at.Name, OK: true}
 	switch {
 	case c.err == nil && idle >= declared:
-		out.Detail = fmt.Sprintf("%v is declared; not looked at after %v", declared, idle.Round(time.Second))
+		out.Detail = fmt.Sprintf("%v is declared; not checked after %v", declared, idle.Round(time.Second))
 		return out
 	case c.err == nil:
 		c.err = c.ask()
 	}
-	out.Detail = fmt.Sprintf("%v is declared; there after %v", declared, idle.Round(10*time.Millisecond))
+	out.Detail = fmt.Sprintf("%v is declared; still open after %v", declared, idle.Round(10*time.Millisecond))
 	if c.err != nil {
 		out.OK = false
 		out.Detail = fmt.Sprintf("%v is declared; after %v idle: %v", declared, idle.Round(10*time.Millisecond), c.err)

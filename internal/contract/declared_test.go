@@ -62,10 +62,10 @@ func TestKeepAlive(t *testing.T) {
 		around         http.HandlerFunc
 		want           string // in the detail; "ok" first where it holds
 	}{
-		{"kept", 0, time.Minute, nil, "ok 1m0s is declared; there after"},
+		{"kept", 0, time.Minute, nil, "ok 1m0s is declared; still open after"},
 		{"closed too soon", 20 * time.Millisecond, time.Minute, nil, "the connection was closed"},
 		{"closes each", 0, time.Minute, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Connection", "close") }, "the answer says Connection: close"},
-		{"declared no longer", 20 * time.Millisecond, 50 * time.Millisecond, nil, "ok 50ms is declared; not looked at after"},
+		{"declared no longer", 20 * time.Millisecond, 50 * time.Millisecond, nil, "ok 50ms is declared; not checked after"},
 	} {
 		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if c.around != nil {

@@ -100,7 +100,7 @@ func (s *inspection) checkDates(ctx context.Context) error {
 			s.request(ctx, http.MethodGet, at, "/ping")
 		}
 		if passed := span.lastAt.Sub(span.firstAt); passed >= dateAdvance && !span.last.After(span.first) {
-			s.findings.enter("date", at, fmt.Sprintf("expected Date to go on, got the same after %s", passed.Round(time.Millisecond)))
+			s.findings.enter("date", at, fmt.Sprintf("expected Date to advance, got the same after %s", passed.Round(time.Millisecond)))
 		}
 	}
 	return nil

@@ -143,8 +143,8 @@ func TestReasonsOfTrials(t *testing.T) {
 			p.books.OK, p.books.Bad, p.outcomes = p.books.OK-2, 2, map[string]int64{"wrong id": 2}
 		}), record.CodeWrongAnswers, "bad 2, timeout 0, error 0, dropped 0 (wrong id 2)"},
 		{"twice its pool under load", act{held: 32}, record.CodeDeclared, "phase closed: database connections: 32 were open, 16 are declared"},
-		{"another protocol", phases(func(p *phaseFaked) { p.executed = p.reads }), record.CodeDeclared, "protocol: text is declared, and 1000 prepared statements were executed"},
-		{"an access log", phases(func(p *phaseFaked) { p.lines = p.reads }), record.CodeDeclared, "access log: off is declared, and 1000 lines were written for 1000 answers"},
+		{"another protocol", phases(func(p *phaseFaked) { p.executed = p.reads }), record.CodeDeclared, "protocol: text is declared, but 1000 prepared statements were executed"},
+		{"an access log", phases(func(p *phaseFaked) { p.lines = p.reads }), record.CodeDeclared, "access log: off is declared, but 1000 lines were written for 1000 answers"},
 		{"late", phases(func(p *phaseFaked) { p.late = 5 * time.Millisecond }), record.CodeGeneratorLimited, "agent 0"},
 		{"answers that become slow", phases(func(p *phaseFaked) { p.slower = 2 }), record.CodeNotSteady, "2.00 times that of the first"},
 		{"requests in flight that were not recorded", phases(func(p *phaseFaked) { p.inFlight = 1.1 }), record.CodeLittlesLaw, "9.1 % apart"},

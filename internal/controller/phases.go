@@ -142,7 +142,7 @@ func (r *run) keepPilot() error {
 	}
 	if r.pilot.Slowest == "" {
 		if slices.ContainsFunc(r.o.Plan.Phases, func(p plan.Phase) bool { return p.RateOfPilot > 0 }) {
-			return errors.New("the pilot found no throughput of any target, and a rate of the plan is a share of it")
+			return errors.New("the pilot found no throughput of any target, but a rate of the plan is a share of it")
 		}
 		return nil
 	}

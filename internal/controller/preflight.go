@@ -147,7 +147,7 @@ func (s *recipes) outline() ([]string, error) {
 // noTurnsLine says why a plan that asks for turns has none.
 func (o *Options) noTurnsLine() []string {
 	if why := o.inTurns(); o.Plan.Turns > 0 && why != nil {
-		return []string{"the targets take no turns: " + why.Error()}
+		return []string{"the targets do not take turns: " + why.Error()}
 	}
 	return nil
 }

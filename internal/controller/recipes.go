@@ -225,7 +225,7 @@ func (s *recipes) ended() error {
 	}
 	select {
 	case <-s.db.Process().Done():
-		return fmt.Errorf("the database server ended under way: %s", s.db.Process().Exit())
+		return fmt.Errorf("the database server ended during the run: %s", s.db.Process().Exit())
 	case <-time.After(noticed):
 		return nil
 	}

@@ -35,7 +35,7 @@ func (r *run) measureRest(ctx context.Context) error {
 		}
 		rest.Seconds, rest.Cores, rest.Disturbance = host.Seconds(), host.Cores(), host.Disturbance()
 		if text := gate.Restless(record.Baseline{Container: rest.Container}, rest.Disturbance); text != "" {
-			r.o.tell(record.Progress{Text: "before anything is loaded, " + text, Lasting: true})
+			r.o.tell(record.Progress{Text: "before any load, " + text, Lasting: true})
 		}
 	}
 	rest.At = time.Now()

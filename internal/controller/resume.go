@@ -59,7 +59,7 @@ func (r *run) resume() ([]plan.Trial, error) {
 func (r *run) takeUp(left []record.Place) ([]plan.Trial, error) {
 	rec := r.writer.Run()
 	if here := r.o.Venue.Machine(); here.Fingerprint != rec.Machine.Fingerprint {
-		return nil, fmt.Errorf("%s was started on another machine (%s, %d cores, kernel %s): figures of two machines are not one run",
+		return nil, fmt.Errorf("%s was started on another machine (%s, %d cores, kernel %s): a run cannot be resumed on another machine",
 			r.writer.Dir(), rec.Machine.CPU, rec.Machine.Cores, rec.Machine.Kernel)
 	}
 	r.trials, r.planned = len(rec.Order), lastBlock(rec.Order)

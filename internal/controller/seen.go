@@ -27,7 +27,7 @@ func (d *replicated) keptOpen() (record.Check, bool, error) {
 		out.OK = out.OK && n > 0
 		counts = append(counts, fmt.Sprintf("%d to %s", n, r.Name))
 	}
-	out.Detail = fmt.Sprintf("%s are declared to stay open; %s are", d.keepAlive(), strings.Join(counts, ", "))
+	out.Detail = fmt.Sprintf("declared to stay open for %s; open: %s", d.keepAlive(), strings.Join(counts, ", "))
 	return out, true, nil
 }
 

@@ -42,7 +42,7 @@ type server struct {
 // preflight finds the one address of each server; a name may lead to one that nothing is sent to.
 func (s *servers) preflight(ctx context.Context) error {
 	if s.o.Keep {
-		return &PlanError{errors.New("--keep leaves the first trial's processes running, and of running servers none is started")}
+		return &PlanError{errors.New("--keep leaves the processes of the first trial running, but a plan of running servers starts none")}
 	}
 	s.all = nil
 	var errs []error
@@ -79,7 +79,7 @@ func (s *servers) outline() ([]string, error) {
 	p := s.o.Plan
 	var out []string
 	for _, t := range p.Targets {
-		out = append(out, fmt.Sprintf("%s is asked for %s; right is %s", t.Name, t.URL, rightOf(t.Expect)))
+		out = append(out, fmt.Sprintf("%s: requests %s; a right answer has %s", t.Name, t.URL, rightOf(t.Expect)))
 	}
 	protocol := ""
 	if p.Agents.HTTP2 {

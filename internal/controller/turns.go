@@ -34,7 +34,7 @@ func (o *Options) inTurns() error {
 	case p.Uses(plan.JMeter):
 		return errors.New("a JVM cannot change its target several times a second, and JMeter drives a phase")
 	case len(p.Targets) < 2:
-		return errors.New("there is one target alone")
+		return errors.New("there is only one target")
 	case len(p.Balancer.ReplicaPorts) > 0:
 		return errors.New("an external balancer expects the replicas of each target at the same ports")
 	}
@@ -55,7 +55,7 @@ func (r *run) noteTurns() error {
 	if why == nil || errors.Is(why, errNoTurns) {
 		return nil
 	}
-	text := "the targets take no turns: " + why.Error()
+	text := "the targets do not take turns: " + why.Error()
 	r.o.tell(record.Progress{Text: text, Lasting: true})
 	return r.writer.Update(func(rec *record.Run) { addNote(rec, text) })
 }

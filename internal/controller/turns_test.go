@@ -295,7 +295,7 @@ func TestTurnsOfTheRestless(t *testing.T) {
 			if turns := rec.Phases[0].Turns; (turns == nil) != (busy == 0.05) {
 				t.Errorf("flask with %v cores: the last trial has turns %+v", busy, turns)
 			}
-			if notes := strings.Join(runOf(t, dir).Notes, "; "); strings.Contains(notes, "the targets take no turns: flask is not frozen and used 2.5 % of the machine") != (busy == 0.05) {
+			if notes := strings.Join(runOf(t, dir).Notes, "; "); strings.Contains(notes, "the targets do not take turns: flask is not frozen and used 2.5 % of the machine") != (busy == 0.05) {
 				t.Errorf("notes: %s", notes)
 			}
 		})
@@ -311,7 +311,7 @@ func TestTurnsNeedMemory(t *testing.T) {
 			w.machine.MemoryBytes, w.used, w.pss = 12e9, 1e9, pss
 			dir, _ := conducted(t, w.options(t, "blocks: 1\npilot: 5s\nturns: 250ms\n"+twoTargets+closedOnly))
 			notes := strings.Join(runOf(t, dir).Notes, "; ")
-			if turns := len(w.happened("turn ")) > 0; turns != fits || strings.Contains(notes, "together they need 12.0 GB of memory (1.2 x what they took in the pilot), and 11.0 GB are free") == fits {
+			if turns := len(w.happened("turn ")) > 0; turns != fits || strings.Contains(notes, "together they need 12.0 GB of memory (1.2 x what they took in the pilot), but only 11.0 GB are free") == fits {
 				t.Errorf("%d bytes each: turns %v, notes %s", pss, turns, notes)
 			}
 		})
@@ -487,7 +487,7 @@ func TestTurnsOrNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		dir, _ := conducted(t, w.options(t, "blocks: 1\nturns: 250ms\n"+oneTarget+closedOnly))
-		if rec := runOf(t, dir); !slices.Contains(rec.Notes, "the targets take no turns: there is one target alone") || len(w.happened("turn")) > 0 {
+		if rec := runOf(t, dir); !slices.Contains(rec.Notes, "the targets do not take turns: there is only one target") || len(w.happened("turn")) > 0 {
 			t.Errorf("notes %q", rec.Notes)
 		}
 	})

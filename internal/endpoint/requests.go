@@ -150,8 +150,8 @@ func (r *Requests) Length(uint64, uint64, int64) bool    { return true }
 func (r *Requests) Hit(uint64, uint64) (hit, known bool) { return false, false }
 
 var (
-	errNoKeys    = errors.New("keys: there are none, and a target has a place for one")
-	errEmptyKeys = errors.New("keys: the file holds no key")
+	errNoKeys    = errors.New("keys: there are none, but a target contains {key}")
+	errEmptyKeys = errors.New("keys: the file contains no key")
 	// ErrTooManyKeys is a file beyond KeysLimit.
 	ErrTooManyKeys = errors.New("keys: the file is larger than 1 GiB")
 )

@@ -96,7 +96,7 @@ func TestTargetIsAsTyped(t *testing.T) {
 
 // A target with a place for a key, and no keys, is refused instead of being asked for.
 func TestPlaceWithoutKeys(t *testing.T) {
-	if _, err := NewRequests([]byte(`{"targets": [["/", ""]], "status": "2xx"}`)); err == nil || !strings.Contains(err.Error(), "place for one") {
+	if _, err := NewRequests([]byte(`{"targets": [["/", ""]], "status": "2xx"}`)); err == nil || !strings.Contains(err.Error(), "a target contains {key}") {
 		t.Errorf("%v", err)
 	}
 }

@@ -77,7 +77,7 @@ func (p *Phase) otherwise(sum stats.Totals) []record.Reason {
 		say("%s", text)
 	}
 	if lines := p.Witness.LogLines; lines != nil && !d.AccessLog && *lines > max(fewLines, sum.Books.Answered()/lineShare) {
-		say("access log: off is declared, and %d lines were written for %d answers", *lines, sum.Books.Answered())
+		say("access log: off is declared, but %d lines were written for %d answers", *lines, sum.Books.Answered())
 	}
 	return out
 }
@@ -87,9 +87,9 @@ func (p *Phase) otherwise(sum stats.Totals) []record.Reason {
 func protocol(declared string, reads, executed int64) string {
 	switch {
 	case declared == preparedProtocol && reads > 0 && executed != reads:
-		return fmt.Sprintf("protocol: prepared is declared, and %d of %d reads were executions of prepared statements", executed, reads)
+		return fmt.Sprintf("protocol: prepared is declared, but %d of %d reads were executions of prepared statements", executed, reads)
 	case declared == textProtocol && executed > 0:
-		return fmt.Sprintf("protocol: text is declared, and %d prepared statements were executed for %d reads", executed, reads)
+		return fmt.Sprintf("protocol: text is declared, but %d prepared statements were executed for %d reads", executed, reads)
 	}
 	return ""
 }

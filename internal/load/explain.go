@@ -18,10 +18,10 @@ const exampleBytes = 240
 // Stages of a request, for whoever wants to know where it ended.
 const (
 	stageOpening   = "while connecting"
-	stageAgreeing  = "while TLS was agreed on"
+	stageAgreeing  = "during the TLS handshake"
 	stageWriting   = "while the request was written"
 	stageWaiting   = "before the first byte of an answer"
-	stageAnswering = "within an answer"
+	stageAnswering = "in the middle of an answer"
 )
 
 // explain says in words why a request failed: what, where, and at which stage. What a

@@ -146,7 +146,7 @@ func (j *Job) origins() ([]origin, error) {
 			return nil, fmt.Errorf("load: %w", err)
 		}
 		if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.User != nil {
-			return nil, fmt.Errorf("load: %q is no base URL such as http://127.0.0.1:8080", raw)
+			return nil, fmt.Errorf("load: %q is not a base URL such as http://127.0.0.1:8080", raw)
 		}
 		o := origin{index: i, host: u.Hostname(), authority: u.Host, tls: u.Scheme == "https", prefix: strings.TrimSuffix(u.EscapedPath(), "/")}
 		port := u.Port()

@@ -112,7 +112,7 @@ type piece struct {
 	until      float64 // integral up to to
 }
 
-var errNoRate = errors.New("load: the rate is zero all along")
+var errNoRate = errors.New("load: the rate is always zero")
 
 // newCurve checks the phase's rates and integrates them.
 func newCurve(phase Phase) (curve, error) {

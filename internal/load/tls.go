@@ -35,7 +35,7 @@ func (t TLS) config(protocols []string) (*tls.Config, error) {
 		}
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("load: authorities: %s holds no certificate in PEM", t.CAFile)
+			return nil, fmt.Errorf("load: authorities: %s contains no certificate in PEM", t.CAFile)
 		}
 	}
 	if (t.CertFile == "") != (t.KeyFile == "") {

@@ -117,7 +117,7 @@ func times(s *figures.Summary, p figures.Phase) []show.Table {
 	first := blocks.grid([]string{"target", "block", "requests"}, 2)
 	first.Caption = what + " A percentile is given when 100 requests lie beyond it."
 	second := pooled.grid([]string{"target", "requests"}, 1)
-	second.Caption = "The same, pooled: histograms merged over all valid blocks of a target. Never used for a verdict, for blocks differ."
+	second.Caption = "The same, pooled: histograms merged over all valid blocks of a target. Never used for a verdict, because blocks differ."
 	third := spreadTable{}
 	for i := range figures.Percents() {
 		third.addPercentile(p, "", i)

@@ -12,16 +12,16 @@ import (
 // What a report of running servers says instead of what one of deployed targets does.
 
 // noWitness is what must be known of every count of such a run.
-const noWitness = "Servers that ran already, asked as they are: nothing was deployed, and all counts are the agents' own (no second witness)"
+const noWitness = "Running servers, loaded as they are: nothing was deployed, and all counts are the agents' own (no second witness)"
 
 // asked shows what each server was asked.
 func asked(s *figures.Summary) section {
-	g := show.Table{Left: 1, Words: 4, Head: []string{"target", "URL", "address", "right status", "body holds"}}
+	g := show.Table{Left: 1, Words: 4, Head: []string{"target", "URL", "address", "right status", "body contains"}}
 	for _, t := range s.Targets {
 		e := expected(t)
 		g.Rows = append(g.Rows, []string{t.Name, t.URL, t.Address, fmt.Sprint(e.Status), cmp.Or(e.Body, "anything")})
 	}
-	return section{title: "Servers as asked", tables: []show.Table{g}}
+	return section{title: "Servers as requested", tables: []show.Table{g}}
 }
 
 func expected(t figures.Target) record.Expect {

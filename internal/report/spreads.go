@@ -16,9 +16,9 @@ func spreads(v *figures.Verdict) []show.Table {
 	}
 	t := show.Table{
 		Left: 2, Words: 1,
-		Caption: "What the spread between blocks is made of. starts: what is the same for the whole of a block and another in the next, such as what a fresh start " +
-			"leaves to luck; within: what varies within a block, in parts of a second. The interval is about as wide as these give, and in twice the time, spent on " +
-			"twice the blocks or on blocks that many times as long.",
+		Caption: "The parts of the spread between blocks. starts: what is constant within a block but differs from block to block, such as what a " +
+			"fresh start leaves to chance; within: what varies within a block, from second to second. The two give about the interval now, and its " +
+			"width in twice the time, spent on twice the blocks or on longer blocks.",
 		Head: []string{"target", "compared with", "starts", "within", "interval now", "more blocks", "longer blocks", "what helps"},
 	}
 	for _, s := range v.Splits {

@@ -87,7 +87,7 @@ func (d *Document) parse(data []byte) error {
 	var doc, more yaml.Node
 	switch err := loader.Load(&doc); {
 	case errors.Is(err, io.EOF) || err == nil && len(doc.Content) == 0:
-		d.add(location{line: 1, column: 1}, "", "", "holds no document")
+		d.add(location{line: 1, column: 1}, "", "", "contains no document")
 		return d.Err()
 	case err != nil:
 		d.syntax(err)

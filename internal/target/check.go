@@ -208,7 +208,7 @@ func (c *checker) ready(s *spec) {
 		c.oneOf("ready", s.Ready, readyLine, readyProbe)
 	}
 	if s.Ready == readyProbe && s.Overlap == "required" {
-		c.doc.Errorf("ready", "", "overlap: required needs the ready line, in which the proof stands")
+		c.doc.Errorf("ready", "", "overlap: required needs the ready line, which contains the proof")
 	}
 	if within, err := time.ParseDuration(s.ReadyWithin); c.doc.Has("ready_within") && (err != nil || within < time.Second || within > time.Hour) {
 		c.doc.Errorf("ready_within", "such as 5m", "must be from 1s to 1h, but is %q", s.ReadyWithin)
@@ -323,5 +323,5 @@ func (c *checker) input(at, pattern string) {
 			return
 		}
 	}
-	c.doc.Errorf(at, strictyaml.Suggest(pattern, slices.Sorted(maps.Keys(c.files))), "the folder holds nothing of the name %q", pattern)
+	c.doc.Errorf(at, strictyaml.Suggest(pattern, slices.Sorted(maps.Keys(c.files))), "the folder contains nothing named %q", pattern)
 }

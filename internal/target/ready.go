@@ -28,7 +28,7 @@ func (r *Replica) await(ctx context.Context) (workers []record.Worker, err error
 		case r.ended():
 			return false, fmt.Errorf("%w: %s; its log ends with:\n%s", ErrExited, r.process.Exit(), platform.LogTail(r.spec.Log))
 		case len(workers) > want && !r.recipe.Probed():
-			return false, fmt.Errorf("%w: %d processes said ready, %d were asked for", ErrWorker, len(workers), want)
+			return false, fmt.Errorf("%w: %d processes said they are ready, expected %d", ErrWorker, len(workers), want)
 		}
 		if time.Since(listed) > treeEvery {
 			listed = time.Now()

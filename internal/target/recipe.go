@@ -175,7 +175,7 @@ func Load(fsys fs.FS, name, variant string) (*Recipe, error) {
 func LoadFolder(dir, variant string) (*Recipe, error) {
 	r, err := read(os.DirFS(dir), dir, "", variant)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("target: %s holds no %s: %w", dir, recipeFile, err)
+		return nil, fmt.Errorf("target: %s contains no %s: %w", dir, recipeFile, err)
 	}
 	return r, err
 }
@@ -374,7 +374,7 @@ func (r *Recipe) Settings(workers, pool int) []record.Setting {
 	out := make([]record.Setting, 0, len(r.spec.Settings)+len(r.changed)+1)
 	if r.Probed() {
 		out = append(out, record.Setting{
-			Name: "readiness", Value: "by probe alone: processes, pool and protocol are declared and not shown",
+			Name: "readiness", Value: "by probe only: processes, pool and protocol are declared, not verified",
 			Default: "a line of each serving process", Source: "the recipe: the program cannot print it",
 		})
 	}

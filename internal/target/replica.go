@@ -28,7 +28,7 @@ var (
 	ErrNotReady  = errors.New("not ready in time")
 	ErrNoOverlap = errors.New("no proof that two statements run at once in a worker")
 	ErrNonce     = errors.New("answer does not carry this start's nonce")
-	ErrWorker    = errors.New("worker is not what was asked for")
+	ErrWorker    = errors.New("worker is not as expected")
 )
 
 // Launch says how to start one replica.
@@ -195,9 +195,9 @@ func (r *Replica) Intact() error {
 	switch {
 	case err != nil:
 	case r.ended():
-		err = fmt.Errorf("ended under way: %s; its log ends with:\n%s", r.process.Exit(), platform.LogTail(r.spec.Log))
+		err = fmt.Errorf("ended during the trial: %s; its log ends with:\n%s", r.process.Exit(), platform.LogTail(r.spec.Log))
 	case len(workers) != want:
-		err = fmt.Errorf("%w: %d workers have introduced themselves, %d were asked for: one was replaced", ErrWorker, len(workers), want)
+		err = fmt.Errorf("%w: %d workers have said they are ready, expected %d: one was replaced", ErrWorker, len(workers), want)
 	default:
 		err = r.checkWorkers(workers)
 	}
@@ -221,11 +221,11 @@ func (r *Replica) checkWorkers(workers []record.Worker) error {
 	for _, w := range workers {
 		switch {
 		case !slices.Contains(tree, w.PID):
-			return fmt.Errorf("%w: process %d said ready and is not a living process of the replica", ErrWorker, w.PID)
+			return fmt.Errorf("%w: process %d said it is ready, but is not a living process of the replica", ErrWorker, w.PID)
 		case w.Protocol != r.recipe.Protocol:
 			return fmt.Errorf("%w: process %d uses the protocol %q, the recipe says %q", ErrWorker, w.PID, w.Protocol, r.recipe.Protocol)
 		case w.Pool != r.poolPerProcess():
-			return fmt.Errorf("%w: process %d has a pool of %d, asked for were %d", ErrWorker, w.PID, w.Pool, r.poolPerProcess())
+			return fmt.Errorf("%w: process %d has a pool of %d, expected %d", ErrWorker, w.PID, w.Pool, r.poolPerProcess())
 		case r.recipe.OverlapRequired && !w.Overlap.Proven():
 			return fmt.Errorf("%w: process %d: %s", ErrNoOverlap, w.PID, overlapText(w.Overlap))
 		}

@@ -53,7 +53,7 @@ func TestReadyByProbe(t *testing.T) {
 	if recipe.ReadyWithin() != 5*time.Minute || fakeRecipe(t).ReadyWithin() != 2*time.Minute {
 		t.Errorf("ready within %v, by default %v", recipe.ReadyWithin(), fakeRecipe(t).ReadyWithin())
 	}
-	if shown := recipe.Settings(1, 8)[0]; shown.Name != "readiness" || !strings.Contains(shown.Value, "by probe alone") {
+	if shown := recipe.Settings(1, 8)[0]; shown.Name != "readiness" || !strings.Contains(shown.Value, "by probe only") {
 		t.Errorf("settings begin with %+v", shown)
 	}
 	prepared, err := target.Prepare(t.Context(), recipe, target.Preparation{CacheDir: t.TempDir(), Platform: p})
@@ -103,9 +103,9 @@ func TestReadySaysWhatIsWrong(t *testing.T) {
 		{"children end", target.ErrNotReady, "of it ended before that"},
 		{"wrong nonce", target.ErrNonce, `"another"`},
 		{"error text", target.ErrNonce, "status 418"},
-		{"foreign pid", target.ErrWorker, "process 1 said ready and is not a living process"},
-		{"too many", target.ErrWorker, "2 processes said ready, 1 were asked for"},
-		{"other pool", target.ErrWorker, "pool of 77, asked for were 8"},
+		{"foreign pid", target.ErrWorker, "process 1 said it is ready, but is not a living process"},
+		{"too many", target.ErrWorker, "2 processes said they are ready, expected 1"},
+		{"other pool", target.ErrWorker, "pool of 77, expected 8"},
 		{"other protocol", target.ErrWorker, `"prepared"`},
 		{"no json", target.ErrWorker, `"now"`},
 		{"no overlap", target.ErrNoOverlap, "the second from 1.200 s"},

@@ -88,7 +88,7 @@ func guardOf(name string, i int) (Holder, bool) {
 // A strangerError is a process on the lock's socket that is no guard and does not answer as one.
 type strangerError struct{ what string }
 
-func (e *strangerError) Error() string { return e.what + " holds the lock's socket and is no bakeoff" }
+func (e *strangerError) Error() string { return e.what + " holds the lock's socket and is not bakeoff" }
 
 // stranger says who listens on a name, unless it is a guard.
 func stranger(name string) *strangerError {

@@ -331,7 +331,7 @@ func (p *Platform) Lost() error {
 		return nil
 	}
 	<-p.ended
-	return fmt.Errorf("local: the guard, process %d, ended under way (%s), and everything that the run had started with it", p.GuardPID(), p.guard.ProcessState)
+	return fmt.Errorf("local: the guard (process %d) ended during the run (%s), and with it everything that the run had started", p.GuardPID(), p.guard.ProcessState)
 }
 
 // GuardPID is the process id of the guard.

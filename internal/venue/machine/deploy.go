@@ -298,7 +298,7 @@ func (d *deployed) Intact() error {
 	if d.nginx != nil {
 		select {
 		case <-d.nginx.Process().Done():
-			errs = append(errs, fmt.Errorf("balancer: nginx ended under way: %s", d.nginx.Process().Exit()))
+			errs = append(errs, fmt.Errorf("balancer: nginx ended during the trial: %s", d.nginx.Process().Exit()))
 		default:
 		}
 	}
