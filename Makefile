@@ -9,7 +9,7 @@ TEST_PACKAGES := mariadb-server nginx-light libmariadb-dev pkg-config python3-ve
 
 .PHONY: help build demo test test-mysql mutants lint deps test-deps clean race bench-data bench-engine bench-stall bench-fleet fuzz \
 	test-long-stall test-long-kill test-long-data test-long-record test-long-contract test-long-engine test-long-accuse test-long-accuse-2 \
-	test-long-fleet test-long-program
+	test-long-fleet test-long-ab test-long-program
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
@@ -74,8 +74,11 @@ test-long-fleet: ## lost, frozen and cut off agents 50 times each; memory over 1
 	$(LONG) -run Memory ./internal/load ./internal/measure ./internal/controller
 	$(LONG) -count=50 -run 'Frozen|Freeze|Killed|Partition|Flap|Cut|Gone|Zombie|Another|End|BadWay' ./internal/fleet
 
+test-long-ab: test-deps ## two versions of one target: 3 real comparisons with a fifth more work, 3 with the same
+	$(LONG) -run LongAB ./internal/cli
+
 test-long-program: test-deps ## the program as users run it
-	$(LONG) -skip 'LoadStall|LongAccuse' ./internal/cli
+	$(LONG) -skip 'LoadStall|LongAccuse|LongAB' ./internal/cli
 
 bench-data: test-deps ## a million rows against the database's own client, and from the cache
 	BAKEOFF_BENCH=1 $(GO) test -count=1 -v -timeout 45m -run Bench ./internal/database
