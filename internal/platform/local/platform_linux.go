@@ -322,12 +322,15 @@ func (p *Platform) Others() []Holder {
 	return slices.Clone(p.others)
 }
 
+// answerWithin is how long a living guard may take to answer: a frozen one does not.
+const answerWithin = 2 * time.Second
+
 // Lost says that the guard has ended, and with it everything that was started, before Close was called.
 func (p *Platform) Lost() error {
-	p.mu.Lock()
-	gone := p.closed
-	p.mu.Unlock()
-	if !gone {
+	// That it died may not have been heard yet, though what died with it has been: it must answer.
+	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
+	defer cancel()
+	if _, err := p.call(ctx, request{Op: opAlive}); !errors.Is(err, platform.ErrClosed) {
 		return nil
 	}
 	<-p.ended

@@ -31,6 +31,7 @@ const (
 	opLabel
 	opFreeze
 	opThaw
+	opAlive
 	opClose
 )
 
