@@ -41,10 +41,10 @@ func TestAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	e = s.run(0, "run", "p.yaml")
+	e, r, last := s.measured("run", "p.yaml")
 	e.nothingLeft(0)
 	s.noFiles()
-	s.open()
+	yardstick(t, r.Run().Machine.Cores, last)
 	private(t, s.theRun())
 	if logs, _ := exec.Command("find", s.path("cache"), "-name", "prepare-*.log").Output(); strings.TrimSpace(string(logs)) != "" {
 		t.Errorf("left behind: %s", logs)

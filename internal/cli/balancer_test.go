@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"bakeoff/internal/record"
 )
 
 // TestExternalBalancer runs behind a balancer that is there before and after the run, a
@@ -21,13 +19,15 @@ func TestExternalBalancer(t *testing.T) {
 	const two = "deployment: {replicas: 2, workers: 1, pool: 4}"
 	text := strings.Replace(planText("go-nethttp", 1, "warmup: 0s"), "deployment: {replicas: 1, workers: 2, pool: 4}", two, 1)
 	s.write("p.yaml", text+fmt.Sprintf("balancer: {kind: external, url: %q, replica_ports: [%d, %d]}\n", front, ports[1], ports[2]))
-	e := s.run(0, "run", "p.yaml")
+	e, r, last := s.measured("run", "p.yaml")
 	e.nothingLeft(time.Second)
-	r := s.open()
 	if info := r.Run().Balancer; info.Kind != "external" {
 		t.Errorf("balancer %+v", info)
 	}
-	trial := onlyTrial(t, r)
+	if len(last) != 1 {
+		t.Fatalf("%d trials", len(last))
+	}
+	trial := last[0].said
 	witness := trial.Phases[len(trial.Phases)-1].Witness
 	if witness.BalancerTotal >= 0 || witness.DatabaseReads == 0 {
 		t.Errorf("witness %+v: nobody counts at a foreign balancer, the database does", witness)
@@ -45,9 +45,10 @@ func TestExternalBalancer(t *testing.T) {
 
 	direct := s.again(t)
 	direct.write("p.yaml", text+"balancer: {kind: direct}\n")
-	direct.run(0, "run", "p.yaml").nothingLeft(time.Second)
+	e, _, last = direct.measured("run", "p.yaml")
+	e.nothingLeft(time.Second)
 	answers := map[string]int64{}
-	for _, state := range direct.open().Trials() {
+	for _, state := range last {
 		for line, err := range state.Loads() {
 			if err != nil {
 				t.Fatal(err)
@@ -60,20 +61,6 @@ func TestExternalBalancer(t *testing.T) {
 	if len(answers) != 2 || answers["go-nethttp-1"] == 0 || answers["go-nethttp-2"] == 0 {
 		t.Errorf("answers by replica without a balancer: %v", answers)
 	}
-}
-
-// onlyTrial is the one trial of a run, which must be valid.
-func onlyTrial(t *testing.T, r *record.Reader) record.Trial {
-	t.Helper()
-	states := r.Trials()
-	if len(states) != 1 {
-		t.Fatalf("%d trials", len(states))
-	}
-	trial, err := states[0].Trial()
-	if err != nil || trial.Status != record.Valid {
-		t.Fatalf("trial %s, %v: %v", trial.Status, trial.Reasons, err)
-	}
-	return trial
 }
 
 // freePorts are ports nobody listens on.

@@ -13,7 +13,7 @@ import (
 // TestTheCauseIsNamed kills parts of a run under load: what it says names the part, and not only who was refused by it.
 func TestTheCauseIsNamed(t *testing.T) {
 	s := newScene(t)
-	s.write("p.yaml", planText("go-nethttp", 2, "warmup: 0s"))
+	s.write("p.yaml", strings.Replace(planText("go-nethttp", 1, "warmup: 0s"), "duration: 1s", "duration: 4s", 1))
 	for command, cause := range map[string]string{
 		"mariadbd": "the database server ended during the run: ended by SIGKILL",
 		"nginx":    "balancer: nginx ended during the trial: ended by SIGKILL",
@@ -21,15 +21,10 @@ func TestTheCauseIsNamed(t *testing.T) {
 	} {
 		t.Run(command, func(t *testing.T) {
 			s := s.again(t)
-			e := s.start("run", "--short", "p.yaml")
-			e.await("closed: 2 connections", 1)
-			time.Sleep(300 * time.Millisecond) // the load is under way
+			e := s.start("run", "p.yaml")
+			e.awaitLoad(1)
 			killBelow(t, e.cmd.Process.Pid, command)
-			select {
-			case <-e.done:
-			case <-time.After(2 * time.Minute):
-				t.Fatal("the run goes on")
-			}
+			e.wantEnd(2 * time.Minute)
 			wantAll(t, "stderr", e.stderr.String(), cause)
 			e.nothingLeft(5 * time.Second)
 		})

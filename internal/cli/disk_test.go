@@ -69,8 +69,8 @@ func TestDiskFull(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := finished(t, r); got[record.Valid] < 1 || r.Run().Status != record.Aborted {
-			t.Errorf("run %s, finished trials %v", r.Run().Status, got)
+		if n := ended(t, r); n < 1 || r.Run().Status != record.Aborted {
+			t.Errorf("run %s, %d trials ended", r.Run().Status, n)
 		}
 		if err := os.Remove(filler); err != nil {
 			t.Fatal(err)

@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"fmt"
 	"strings"
 	"syscall"
 	"testing"
@@ -9,26 +10,28 @@ import (
 	"bakeoff/internal/record"
 )
 
-// TestInterrupt sends Ctrl-C, and what means the same, at several moments of a run: it ends cleanly within seconds.
+// TestInterrupt sends Ctrl-C, and what means the same, at several moments of a run that each time goes on from there:
+// it ends cleanly within seconds, and keeps what was finished. At last it is interrupted twice, and leaves at once.
 func TestInterrupt(t *testing.T) {
 	moments := []struct {
 		name, text string
 		times      int // text was seen this often when the signal is sent
 		delay      time.Duration
-		finished   int // valid trials by then
+		ended      int // trials by then, since the run went on; one more may come before the end
 		signal     syscall.Signal
 	}{
 		{"database", "starting a private database", 1, 500 * time.Millisecond, 0, syscall.SIGINT},
 		{"start", "starting", 3, 100 * time.Millisecond, 1, syscall.SIGTERM}, // "starting a private database" is the first
-		{"load", "closed: 4 connections", 2, 300 * time.Millisecond, 1, syscall.SIGHUP},
-		{"stop", "stopping", 2, 50 * time.Millisecond, 1, syscall.SIGINT},
+		{"load", "closed: 4 connections", 1, 300 * time.Millisecond, 0, syscall.SIGHUP},
+		{"stop", "stopping", 1, 50 * time.Millisecond, 0, syscall.SIGINT},
 	}
 	s := newScene(t)
-	s.write("p.yaml", planText("flask", 3, "warmup: 0s"))
+	s.write("p.yaml", planText("flask", 6, "warmup: 0s"))
+	args, before := []string{"run", "p.yaml"}, 0
 	for _, m := range moments {
 		t.Run(m.name, func(t *testing.T) {
-			s := s.again(t)
-			e := s.start("run", "p.yaml")
+			s := s.in(t)
+			e := s.start(args...)
 			e.await(m.text, m.times)
 			time.Sleep(m.delay)
 			at := time.Now()
@@ -37,37 +40,38 @@ func TestInterrupt(t *testing.T) {
 			t.Logf("ended %v after the signal", time.Since(at).Round(10*time.Millisecond))
 			e.nothingLeft(0)
 			s.noFiles()
-			r := s.open()
-			if run := r.Run(); run.Status != record.Aborted || run.Reason != "interrupted" {
-				t.Errorf("run: %s, %q", run.Status, run.Reason)
-			}
-			if got := finished(t, r); got[record.Valid] < m.finished || got[record.Valid] > m.finished+1 {
-				t.Errorf("finished trials: %v, want %d valid", got, m.finished)
-			}
 			wantAll(t, "stderr", e.stderr.String(), "bakeoff: interrupted, ending cleanly (interrupt again to leave at once)", "bakeoff: error: interrupted\n")
 			if got := strings.Count(e.stderr.String(), "bakeoff: error"); got != 1 {
 				t.Errorf("%d errors:\n%s", got, e.stderr)
 			}
 			wantAll(t, "stdout", e.stdout.String(), "ABORTED: interrupted", " --full\n")
+			r := s.open()
+			if run := r.Run(); run.Status != record.Aborted || run.Reason != "interrupted" {
+				t.Errorf("run: %s, %q", run.Status, run.Reason)
+			}
+			n := ended(t, r) - before
+			if n < m.ended || n > m.ended+1 {
+				t.Errorf("%d trials ended, want %d", n, m.ended)
+			}
+			before += n
 		})
+		args = []string{"run", "--resume", s.theRun()}
 	}
+	t.Run("twice", func(t *testing.T) { interruptTwice(t, s.in(t), args, before) })
 }
 
-// TestInterruptTwice leaves at once.
-func TestInterruptTwice(t *testing.T) {
-	s := newScene(t)
-	s.write("p.yaml", planText("flask", 3, "warmup: 0s"))
-	e := s.start("run", "p.yaml")
-	e.await("closed: 4 connections", 2)
+func interruptTwice(t *testing.T, s *scene, args []string, before int) {
+	e := s.start(args...)
+	e.await("closed: 4 connections", 1)
 	e.signal(syscall.SIGINT)
 	e.await("bakeoff: interrupted", 1)
 	e.signal(syscall.SIGINT)
 	e.wantStatus(130, 2*time.Second)
 	e.nothingLeft(5 * time.Second)
 	r := s.open()
-	if got := finished(t, r); got[record.Valid] != 1 {
-		t.Errorf("finished trials: %v", got)
+	if n := ended(t, r); n != before {
+		t.Errorf("%d trials ended, before it were %d", n, before)
 	}
 	lines := s.run(0, "report", s.theRun()).stdout.String() // folded to the screen
-	wantAll(t, "report", strings.Join(strings.Fields(lines), " "), "1 of 3 blocks")
+	wantAll(t, "report", strings.Join(strings.Fields(lines), " "), fmt.Sprintf("%d of 6 blocks", finished(t, r)[record.Valid]))
 }

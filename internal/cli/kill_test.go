@@ -11,8 +11,8 @@ import (
 	"bakeoff/internal/record"
 )
 
-// TestLongKill kills the controller at random moments, goes on with the run,
-// kills it again, and lets it complete at last.
+// TestLongKill kills the controller at random moments, goes on with the run, kills it again, and lets it complete at
+// last. Without full counts the target is one process; TestTurnsCutShort kills those of the other kinds.
 func TestLongKill(t *testing.T) {
 	kills, blocks := 1, 1
 	if long() {
@@ -26,6 +26,9 @@ func TestLongKill(t *testing.T) {
 		{"uvicorn", "fastapi", "{replicas: 1, workers: 7, pool: 2}", 12 * time.Second},
 		{"compiled", "go-nethttp", "{replicas: 2, workers: 2, pool: 4}", 4 * time.Second},
 	} {
+		if !long() && kind.name != "compiled" {
+			continue
+		}
 		t.Run(kind.name, func(t *testing.T) {
 			s := newScene(t)
 			text := strings.Replace(planText(kind.targets, blocks, "pilot: 500ms", "warmup: 0s"),
@@ -51,7 +54,7 @@ func killAndResume(t *testing.T, s *scene, kills, blocks int, within time.Durati
 		select {
 		case <-time.After(moment):
 		case <-e.done: // it was faster: then there is nothing to go on with
-			e.wantStatus(0, time.Second)
+			e.wantDone(time.Second)
 			t.Logf("kill %d: complete before %v", k+1, moment)
 			return
 		}
@@ -73,21 +76,22 @@ func killAndResume(t *testing.T, s *scene, kills, blocks int, within time.Durati
 		args = []string{"run", "--resume", s.theRun()}
 	}
 	refuseChanged(t, s, blocks)
-	e := s.run(0, args...)
+	e := s.start(args...)
+	last, crowded := e.wantDone(4 * time.Minute)
 	e.nothingLeft(0)
 	s.noFiles()
 	if piloted && strings.Contains(e.stderr.String(), "pilot, ") {
 		t.Errorf("the pilot was repeated:\n%s", e.stderr)
 	}
 	r := s.open()
-	if run := r.Run(); run.Status != record.Complete || run.Pilot == nil || run.Pilot.Slowest == "" {
+	if run := r.Run(); run.Status != record.Complete || run.Pilot == nil || run.Pilot.Slowest == "" && crowded == 0 {
 		t.Errorf("run: %s, pilot %v", run.Status, run.Pilot)
 	}
-	if left := r.Remaining(); len(left) > 0 {
+	if left := r.Remaining(); len(left) > crowded {
 		t.Errorf("remaining: %v", left)
 	}
-	if got := finished(t, r); got[record.Valid] != 1+blocks {
-		t.Errorf("trials: %v, want one for the pilot and one for each of %d blocks", got, blocks)
+	if got := finished(t, r); len(last) != 1+blocks || got[record.Valid] != len(last)-crowded {
+		t.Errorf("trials: %v, want one for the pilot and one for each of %d blocks, of which %d are too busy", got, blocks, crowded)
 	}
 }
 

@@ -55,7 +55,7 @@ func TestLoadTLS(t *testing.T) {
 	if r.Error != r.Sent || r.Errors["certificate"] != r.Error || r.Error == 0 || !strings.Contains(r.Examples["certificate"], "x509: certificate signed by unknown authority") {
 		t.Errorf("an unknown authority: %+v", r.loadJSON)
 	}
-	text := s.run(0, "load", "-c", "1", "-d", "200ms", server.URL).stdout.String()
+	text := s.loadText("-c", "1", "-d", "200ms", server.URL)
 	wantAll(t, "text", text, "this program's", "(--cacert, --insecure; --cert and --key)", "    certificate: ", "x509: certificate signed by unknown authority")
 	for _, trust := range [][]string{{"--cacert", "ca.pem"}, {"--insecure", "--agents", "2"}, {"--cacert", "ca.pem", "--agents", "2"}} {
 		if r = s.load(append(trust, "-c", "2", "-d", "200ms", server.URL)...); r.OK != r.Sent || r.OK == 0 {

@@ -23,11 +23,11 @@ type programStall struct {
 // arrivals, enough for a p99.9.
 func programStalls() []programStall {
 	stall, duration, rate := 500*time.Millisecond, 15*time.Second, 700
-	shares := [][2]int{{10, 1}, {1000, 4}}
-	if long() {
-		stall, duration, rate = 2*time.Second, time.Minute, 1700
-		shares = [][2]int{{10, 1}, {10, 4}, {100, 1}, {100, 4}, {1000, 1}, {1000, 4}}
+	if !long() {
+		return []programStall{{stall, duration, rate, 1000, 4, "native"}, {stall, duration, rate, 10, 1, "http"}}
 	}
+	stall, duration, rate = 2*time.Second, time.Minute, 1700
+	shares := [][2]int{{10, 1}, {10, 4}, {100, 1}, {100, 4}, {1000, 1}, {1000, 4}}
 	var out []programStall
 	for _, engine := range []string{"native", "http"} {
 		for _, s := range shares {

@@ -97,6 +97,13 @@ func (s *scene) again(t *testing.T) *scene {
 	return &out
 }
 
+// in is the scene with its runs, in a subtest.
+func (s *scene) in(t *testing.T) *scene {
+	out := *s
+	out.t = t
+	return &out
+}
+
 func (s *scene) path(parts ...string) string {
 	return filepath.Join(append([]string{s.dir}, parts...)...)
 }
@@ -204,6 +211,27 @@ func (e *execution) await(text string, n int) {
 		}
 		if time.Now().After(deadline) {
 			e.scene.t.Fatalf("%v did not say %q in time\nstderr:\n%s", e.cmd.Args[1:], text, e.stderr)
+		}
+	}
+}
+
+// awaitLoad waits until the record in runs/ holds a second of load of so many trials.
+func (e *execution) awaitLoad(trials int) {
+	e.scene.t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		found, err := filepath.Glob(e.scene.path("runs", "*", "trials", "*", "load.jsonl"))
+		if err != nil {
+			e.scene.t.Fatal(err)
+		}
+		loaded := slices.DeleteFunc(found, func(path string) bool {
+			info, err := os.Stat(path)
+			return err != nil || info.Size() == 0
+		})
+		if len(loaded) >= trials {
+			return
+		}
+		if time.Now().After(deadline) {
+			e.scene.t.Fatalf("%d trials were loaded in time, want %d\nstderr:\n%s", len(loaded), trials, e.stderr)
 		}
 	}
 }

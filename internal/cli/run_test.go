@@ -12,41 +12,37 @@ import (
 	"bakeoff/internal/record"
 )
 
-// TestRun takes one target of each kind through a whole run.
+// TestRun takes one target of each kind through a whole run in which they take turns, and reads what it left.
 func TestRun(t *testing.T) {
 	s := newScene(t)
-	s.write("p.yaml", planText("flask, fastapi, go-nethttp", 1, "pilot: 500ms", "warmup: 500ms"))
-	e := s.run(0, "run", "p.yaml")
+	s.write("p.yaml", turnsText("flask, fastapi, go-nethttp"))
+	e, r, last := s.measured("run", "p.yaml")
 	e.nothingLeft(time.Second)
 	s.noFiles()
 	if processes, sockets := e.watcher.counts(); processes < 12 || sockets < 6 {
 		t.Errorf("the watcher saw %d processes and %d listening sockets: too few to prove anything", processes, sockets)
 	}
 	wantAll(t, "stdout", e.stdout.String(), "e2e, answers per second on 4 connections: ", "flask", "fastapi", "go-nethttp", "3 planned, ", "bakeoff report "+s.theRun()+" --full\n")
-	wantAll(t, "stderr", e.stderr.String(), "pilot", "block 1 of 1, flask", "closed: 4 connections for 1s")
+	wantAll(t, "stderr", e.stderr.String(), "pilot", "block 1 of 1, flask", "closed: 4 connections for 1.5s, in turns with the others: ", " slices of ")
 	if strings.Contains(e.stderr.String(), "bakeoff: ") {
 		t.Errorf("a good run complains:\n%s", e.stderr)
 	}
-	r := s.open()
 	if run := r.Run(); run.Status != record.Complete || !run.Shared || len(run.Baselines) != 1 || run.Pilot == nil || len(run.Pilot.Throughput) != 3 {
 		t.Errorf("run.json: status %s, shared %v, pilot %v, baselines %+v", run.Status, run.Shared, run.Pilot, run.Baselines)
 	}
-	if got := finished(t, r); got[record.Valid] != 6 {
-		t.Errorf("trials: %v", got)
+	if len(last) != 6 {
+		t.Errorf("%d trials, want one of the pilot and one of the block for each of 3 targets", len(last))
 	}
 	private(t, s.theRun())
-	yardstick(t, r)
-	readers(t, s)
+	t.Run("turns", func(t *testing.T) { turnsCounted(t, ofBlocks(last)) })
+	t.Run("readers", func(t *testing.T) { readers(t, s.in(t)) })
 }
 
 // yardstick checks that every measured second of a trial has four times of the yardstick's work of each core, but for
 // one more or less at either end. A slow machine is measured less often.
-func yardstick(t *testing.T, r *record.Reader) {
+func yardstick(t *testing.T, cores int, all []attempt) {
 	t.Helper()
-	for _, state := range r.Trials() {
-		if state.Block == 0 {
-			continue // its phase has another number
-		}
+	for _, state := range all {
 		var lines []record.Series
 		for s, err := range state.Series() {
 			if err != nil {
@@ -67,7 +63,7 @@ func yardstick(t *testing.T, r *record.Reader) {
 			}
 		}
 		passed := lines[len(lines)-1].At.Sub(lines[0].At).Seconds()
-		for core := range r.Run().Machine.Cores {
+		for core := range cores {
 			if n, want := float64(times[core]), 4*passed; n > want+2 || n < want/2-2 {
 				t.Errorf("%s in block %d: core %d has %.0f times in %.2f s", state.Target, state.Block, core, n, passed)
 			}
@@ -127,26 +123,16 @@ func wantAll(t *testing.T, what, text string, parts ...string) {
 // TestInvalidTarget runs a target whose workers serve one statement at a time.
 func TestInvalidTarget(t *testing.T) {
 	s := newScene(t)
-	s.write("p.yaml", planText("go-nethttp, {recipe: flask, variant: no-greenify, name: blocked}", 1, "warmup: 0s"))
-	e := s.run(4, "run", "p.yaml")
+	s.write("p.yaml", planText("{recipe: flask, variant: no-greenify, name: blocked}", 1, "warmup: 0s"))
+	e := s.run(0, "run", "--short", "p.yaml")
 	e.nothingLeft(time.Second)
-	wantAll(t, "stderr", e.stderr.String(), "bakeoff: error: a target lacks enough valid trials: blocked has none in 1 of 1 block")
-	attempts := 0
-	for _, state := range s.open().Trials() {
-		trial, err := state.Trial()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if trial.Target != "blocked" {
-			continue
-		}
-		attempts++
-		if trial.Status != record.Invalid || len(trial.Reasons) == 0 || trial.Reasons[0].Code != "no-overlap" {
-			t.Errorf("attempt %d: %s, %v", trial.Attempt, trial.Status, trial.Reasons)
-		}
+	last := lastAttempts(t, s.open())
+	if len(last) != 1 {
+		t.Fatalf("%d trials, want 1", len(last))
 	}
-	if attempts != 3 {
-		t.Errorf("%d attempts, want 3", attempts)
+	if trial := last[0].said; trial.Status != record.Invalid || len(trial.Reasons) == 0 || trial.Reasons[0].Code != "no-overlap" {
+		t.Errorf("%s, %v", trial.Status, trial.Reasons)
 	}
-	wantAll(t, "report", e.stdout.String(), "invalid: no-overlap", "blocked", "0 of 1")
+	wantAll(t, "report", e.stdout.String(), "invalid: no-overlap", "0 of 1")
+	wantAll(t, "whole report", s.run(0, "report", "--full", s.theRun()).stdout.String(), "blocked has a valid trial in 0 of 1 block")
 }

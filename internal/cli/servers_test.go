@@ -115,7 +115,7 @@ func serversText(targets [][3]string, more ...string) string {
 
 const shortClosed = "phases: [{name: closed, model: closed, connections: 4, duration: 500ms}]"
 
-// reasonsOf are the reasons of all trials, by target.
+// reasonsOf are the reasons of all trials, by target, without those that a busy machine gives.
 func reasonsOf(t *testing.T, r *record.Reader) map[string][]record.Reason {
 	t.Helper()
 	out := map[string][]record.Reason{}
@@ -124,7 +124,7 @@ func reasonsOf(t *testing.T, r *record.Reader) map[string][]record.Reason {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out[trial.Target] = append(out[trial.Target], trial.Reasons...)
+		out[trial.Target] = append(out[trial.Target], notMachine(trial.Reasons)...)
 	}
 	return out
 }
@@ -141,7 +141,7 @@ func TestServers(t *testing.T) {
 	}, "pilot: 500ms", `phases:
   - {name: closed, model: closed, connections: 4, duration: 1s}
   - {name: open, model: open, rate_of_pilot: 0.3, connections: 8, duration: 500ms, reconnect: true, check_share: 1}`))
-	e := s.run(0, "run", "--short", "p.yaml")
+	e, r, last := s.measured("run", "--short", "p.yaml")
 	e.nothingLeft(time.Second)
 	s.noFiles()
 	wantAll(t, "stdout", e.stdout.String(), "no verdict: a short run", "near", "far")
@@ -157,7 +157,6 @@ func TestServers(t *testing.T) {
 		t.Errorf("something was started, or it complains:\n%s", text)
 	}
 	private(t, s.theRun())
-	r := s.open()
 	run := r.Run()
 	if run.Status != record.Complete || run.Pilot == nil || run.Database.Kind != "" || run.Balancer.Kind != "" {
 		t.Errorf("run.json: %s, pilot %v, database %v, balancer %v", run.Status, run.Pilot, run.Database, run.Balancer)
@@ -168,14 +167,7 @@ func TestServers(t *testing.T) {
 	if near := run.Targets[0]; near.Kind != record.KindURL || near.Address != fast.address || near.Expect.Status != 200 || near.Pool != nil {
 		t.Errorf("target %+v", near)
 	}
-	if got := reasonsOf(t, r); len(got["near"])+len(got["far"]) > 0 {
-		for _, reason := range append(got["near"], got["far"]...) {
-			if reason.Code != "generator-limited" && reason.Code != "disturbed-host" {
-				t.Errorf("%s: %s", reason.Code, reason.Text)
-			}
-		}
-	}
-	servers(t, r, run.Pilot.Slowest == "far") // else the machine was too busy to tell them apart
+	servers(t, last, run.Pilot.Slowest == "far") // else the machine was too busy to tell them apart
 	var raw map[string]map[string]any
 	data, err := os.ReadFile(filepath.Join(s.theRun(), "run.json"))
 	if json.Unmarshal(data, &raw); err != nil || raw["run"]["database"] != nil || raw["run"]["balancer"] != nil || raw["run"]["targets"].([]any)[0].(map[string]any)["replicas"] != nil {
@@ -187,14 +179,11 @@ func TestServers(t *testing.T) {
 }
 
 // servers checks what the trials of running servers hold, and that the near one answered more, where that can be seen.
-func servers(t *testing.T, r *record.Reader, quiet bool) {
+func servers(t *testing.T, all []attempt, quiet bool) {
 	t.Helper()
 	ok := map[string]int64{}
-	for _, state := range r.Trials() {
-		trial, err := state.Trial()
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, state := range all {
+		trial := state.said
 		if len(trial.Replicas)+len(trial.Commands) > 0 || trial.Nonce != "" || len(trial.Checks) != 6 {
 			t.Errorf("%s: replicas %v, commands %v, nonce %q, checks %v", state.Folder, trial.Replicas, trial.Commands, trial.Nonce, trial.Checks)
 		}
@@ -279,7 +268,7 @@ func TestServerDown(t *testing.T) {
 	good := serve(t, s, "location / { return 200 pong; }")
 	s.write("p.yaml", serversText([][3]string{{"good", good.address, ""}, {"down", freeAddress(t), ""}}, shortClosed))
 	e := s.run(4, "run", "p.yaml")
-	wantAll(t, "stderr", e.stderr.String(), "bakeoff: error: a target lacks enough valid trials: down has none in 1 of 1 block\n")
+	wantAll(t, "stderr", e.stderr.String(), "bakeoff: error: a target lacks enough valid trials: ", "down has none in 1 of 1 block\n")
 	if got := reasonsOf(t, s.open())["down"]; len(got) != 3 || got[2].Code != "no-answer" {
 		t.Errorf("down: %v", got)
 	}
@@ -289,12 +278,11 @@ func TestServerDown(t *testing.T) {
 func TestServerKilled(t *testing.T) {
 	s := newScene(t)
 	dying := serve(t, s, "location / { return 200 pong; }")
-	s.write("p.yaml", serversText([][3]string{{"dying", dying.address, ""}}, strings.Replace(shortClosed, "500ms", "2s", 1)))
-	e := s.start("run", "--short", "p.yaml")
-	e.await("closed: 4 connections for 2s", 1)
-	time.Sleep(time.Second)
+	s.write("p.yaml", serversText([][3]string{{"dying", dying.address, ""}}, strings.Replace(shortClosed, "500ms", "4s", 1)))
+	e := s.start("run", "p.yaml")
+	e.awaitLoad(1)
 	dying.kill()
-	e.wantStatus(0, time.Minute)
+	e.wantStatus(4, time.Minute)
 	e.nothingLeft(time.Second)
 	reasons := reasonsOf(t, s.open())["dying"]
 	var text []string
@@ -308,21 +296,21 @@ func TestServerKilled(t *testing.T) {
 func TestServersInterrupted(t *testing.T) {
 	s := newScene(t)
 	web := serve(t, s, "location / { return 200 pong; }")
-	s.write("p.yaml", serversText([][3]string{{"a", web.address, ""}, {"b", web.address, ""}}, shortClosed))
+	s.write("p.yaml", serversText([][3]string{{"a", web.address, ""}, {"b", web.address, ""}}, strings.Replace(shortClosed, "500ms", "2s", 1)))
 	e := s.start("run", "--short", "p.yaml")
-	e.await("closed: 4 connections", 2)
+	e.await("closed: 4 connections for 2s", 2)
 	e.signal(syscall.SIGINT)
 	e.wantStatus(130, 15*time.Second)
 	e.nothingLeft(0)
 	s.noFiles()
 	wantAll(t, "stdout", e.stdout.String(), "ABORTED: interrupted")
-	if got := finished(t, s.open()); got[record.Valid] != 1 {
-		t.Errorf("finished trials: %v", got)
+	if n := ended(t, s.open()); n != 1 {
+		t.Errorf("%d trials ended", n)
 	}
 	s.run(0, "run", "--resume", s.theRun())
 	r := s.open()
-	if got := finished(t, r); r.Run().Status != record.Complete || got[record.Valid] != 2 {
-		t.Errorf("after --resume: %s, %v", r.Run().Status, got)
+	if n := ended(t, r); r.Run().Status != record.Complete || n != 2 {
+		t.Errorf("after --resume: %s, %d trials ended", r.Run().Status, n)
 	}
 	if web.cmd.ProcessState != nil {
 		t.Error("the server was ended")
@@ -340,10 +328,7 @@ func TestServersTLS(t *testing.T) {
 	wantAll(t, "stdout", s.run(1, "verify", "p.yaml").stdout.String(), "certificate")
 	trusting := strings.Replace(text, "expect:", "tls: {ca_file: cert}, expect:", 1)
 	s.write("q.yaml", strings.ReplaceAll(trusting, "http://", "https://"))
-	s.run(0, "run", "--short", "q.yaml")
-	if got := finished(t, s.open()); got[record.Valid] != 1 {
-		t.Errorf("trials: %v, %v", got, reasonsOf(t, s.open()))
-	}
+	s.measured("run", "--short", "q.yaml")
 	wantAll(t, "stderr", s.run(2, "verify", s.write("r.yaml", strings.ReplaceAll(strings.ReplaceAll(trusting, "ca_file: cert", "ca_file: missing"), "http://", "https://"))).stderr.String(), "target a: load: authorities: open", "missing: no such file")
 	s.env = append(s.env, "SSL_CERT_FILE="+s.path("cert"))
 	s.run(0, "verify", "p.yaml")
@@ -420,10 +405,7 @@ func TestServersHTTP2(t *testing.T) {
 	for _, url := range []string{plain, secure} {
 		plan(url, ", engine: http")
 		wantAll(t, "stdout", s.run(0, "check", "p.yaml").stdout.String(), "in HTTP/2")
-		s.run(0, "run", "--short", "p.yaml")
-		if got := finished(t, s.open()); got[record.Valid] != 1 {
-			t.Errorf("%s: trials: %v, %v", url, got, reasonsOf(t, s.open()))
-		}
+		s.measured("run", "--short", "p.yaml")
 		if err := os.RemoveAll(filepath.Join(s.dir, "runs")); err != nil {
 			t.Fatal(err)
 		}
@@ -457,9 +439,17 @@ func TestCheckPilot(t *testing.T) {
 	s := newScene(t)
 	server := serve(t, s, "location /ping { return 200 'pong'; }")
 	s.write("p.yaml", serversText([][3]string{{"a", server.address + "/ping?x=1", ""}, {"b", server.address + "/ping?x=2", ""}}, shortClosed))
-	e := s.run(0, "check", "--pilot", "--share-machine", "p.yaml")
-	e.nothingLeft(time.Second)
-	s.noFiles()
+	var e *execution
+	for range 3 { // a busy machine may refuse a target's trials of a block
+		e = s.start("check", "--pilot", "--share-machine", "p.yaml")
+		e.wantEnd(4 * time.Minute)
+		e.nothingLeft(time.Second)
+		s.noFiles()
+		if e.cmd.ProcessState.ExitCode() != 4 {
+			break
+		}
+	}
+	e.wantStatus(0, time.Second)
 	wantAll(t, "stdout", e.stdout.String(), "expected duration", "pilot: 4 blocks, throughput", "a/b", "shows 5 % better", "shows 3 % equivalent", "\n    20 ")
 	if runs, _ := filepath.Glob(s.path("runs")); len(runs) > 0 {
 		t.Errorf("left: %v", runs)

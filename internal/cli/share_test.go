@@ -27,7 +27,11 @@ func TestSecondRun(t *testing.T) {
 		t.Errorf("a refused run made %v and printed %q", found, refused.stdout)
 	}
 
-	second := s.run(0, "run", "--share-machine", "--out", "two", "second.yaml")
+	second := s.start("run", "--share-machine", "--out", "two", "second.yaml")
+	second.wantEnd(4 * time.Minute)
+	if status := second.cmd.ProcessState.ExitCode(); status != 0 && status != 4 { // the first is in its way
+		t.Fatalf("exit status %d\nstderr:\n%s", status, second.stderr)
+	}
 	wantAll(t, "report of the second", second.stdout.String(), "SHARED MACHINE")
 	second.nothingLeft(0)
 	first.signal(syscall.SIGINT)
@@ -43,6 +47,7 @@ func TestSecondRun(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		lastAttempts(t, r)
 		if !r.Run().Shared {
 			t.Errorf("run %s is not marked as shared", r.Run().Name)
 		}

@@ -8,23 +8,17 @@ import (
 	"time"
 )
 
-// turnsText is a plan of two targets that take turns in both models.
-func turnsText(blocks int) string {
-	return strings.Replace(planText("go-nethttp, flask", blocks, "pilot: 500ms", "warmup: 500ms", "turns: 150ms"),
+// turnsText is a plan of targets that take turns in both models.
+func turnsText(targets string) string {
+	return strings.Replace(planText(targets, 1, "pilot: 500ms", "warmup: 500ms", "turns: 150ms"),
 		"duration: 1s}]", "duration: 1500ms}, {name: open, model: open, rate: 100, duration: 1500ms}]", 1)
 }
 
-// TestTurns takes two targets of different kinds through a whole run in which they take turns: what the database and each
-// balancer counted is what the agents sent, exactly, although the targets share the database.
-func TestTurns(t *testing.T) {
-	s := newScene(t)
-	s.write("p.yaml", turnsText(1))
-	e, _, last := s.measured("run", "p.yaml")
-	e.nothingLeft(time.Second)
-	s.noFiles()
-	wantAll(t, "stderr", e.stderr.String(), "closed: 4 connections for 1.5s, in turns with the others: 10 slices of 150ms")
+// turnsCounted checks the trials of a block in turns: what the database and each balancer counted is what the agents
+// sent, exactly, although the targets share the database.
+func turnsCounted(t *testing.T, trials []attempt) {
 	measured := 0
-	for _, a := range ofBlocks(last) {
+	for _, a := range trials {
 		trial := a.said
 		sent, aside := map[int]int64{}, 0
 		for l, err := range a.Loads() {
@@ -49,16 +43,16 @@ func TestTurns(t *testing.T) {
 			t.Errorf("%s: no window is aside", trial.Target)
 		}
 	}
-	if measured != 6 {
-		t.Errorf("%d phases were measured, want 3 of each target", measured)
+	if measured != 3*len(trials) {
+		t.Errorf("%d phases were measured, want 3 of each of %d targets", measured, len(trials))
 	}
-	wantAll(t, "report", s.run(0, "report", s.theRun()).stdout.String(), "go-nethttp", "flask")
 }
 
 // TestTurnsCutShort ends a run while one target has its turn and the other is frozen: nothing is left, frozen or not.
+// One has gunicorn and the other uvicorn as the parent of its workers.
 func TestTurnsCutShort(t *testing.T) {
 	s := newScene(t)
-	s.write("p.yaml", strings.Replace(turnsText(1), "duration: 1500ms}, {", "duration: 60s}, {", 1))
+	s.write("p.yaml", strings.Replace(planText("flask, fastapi", 1, "warmup: 0s", "turns: 150ms"), "duration: 1s", "duration: 12s", 1))
 	for _, c := range []struct {
 		signal syscall.Signal
 		within time.Duration
@@ -66,7 +60,7 @@ func TestTurnsCutShort(t *testing.T) {
 		t.Run(c.signal.String(), func(t *testing.T) {
 			s := s.again(t)
 			e := s.start("run", "p.yaml")
-			e.await("closed: 4 connections for 1m0s, in turns", 1)
+			e.await("closed: 4 connections for 12s, in turns", 1)
 			time.Sleep(700 * time.Millisecond)
 			e.signal(c.signal)
 			if c.within > 0 {

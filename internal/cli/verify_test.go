@@ -44,9 +44,9 @@ func TestVerify(t *testing.T) {
 	if verdict.Target != "liar" || failed == 0 || failed == len(verdict.Checks) {
 		t.Errorf("%s: %d of %d checks failed", verdict.Target, failed, len(verdict.Checks))
 	}
-	run := s.run(0, "run", s.write("new.yaml", planText("./folders/newcomer", 1, "warmup: 0s")))
+	run, r, _ := s.measured("run", s.write("new.yaml", planText("./folders/newcomer", 1, "warmup: 0s")))
 	wantAll(t, "report", run.stdout.String(), "newcomer")
-	if where, err := filepath.EvalSymlinks(s.open().Run().PlanDir); err != nil || where != s.dir {
+	if where, err := filepath.EvalSymlinks(r.Run().PlanDir); err != nil || where != s.dir {
 		t.Errorf("paths of recipes are relative to %q (%v), want %q", where, err, s.dir)
 	}
 }

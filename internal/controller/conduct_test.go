@@ -231,6 +231,7 @@ func TestDisturbedHost(t *testing.T) {
 		"others, warm-up":   {between(start, phase, 0.5), nil, nil, false, false, []string{"1-1-flask valid"}, 0, ""},
 		"others, always":    {between(0, time.Hour, 0.5), nil, nil, false, false, []string{"1-1-flask valid"}, 0.5, ""},
 		"others, at first":  {between(0, 1500*time.Millisecond, 0.5), nil, nil, false, false, []string{"1-1-flask valid"}, 0, ""},
+		"others, sharing":   {between(0, 1500*time.Millisecond, 0.5), nil, nil, true, false, []string{"1-1-flask valid"}, 0.5, ""},
 		"others, a little":  {between(phase, time.Hour, 0.08), nil, nil, false, false, []string{"1-1-flask valid"}, 0, "phase closed: other programs used 8.0 %"},
 		"others, allowed":   {between(phase, time.Hour, 0.5), nil, nil, true, false, []string{"1-1-flask valid"}, 0, "phase closed: other programs used 50.0 %"},
 		"others, short run": {between(0, time.Hour, 0.5), nil, nil, false, true, []string{"1-1-flask valid"}, 0, "phase closed: other programs used 50.0 %"},

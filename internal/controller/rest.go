@@ -45,9 +45,14 @@ func (r *run) measureRest(ctx context.Context) error {
 
 // quietest is the look at the machine in which others used the least of it, of those up to the first that finds it
 // at rest, and of restLooks at most: a program that happens to run just then is not what the machine is like at
-// rest, and would excuse whatever comes later.
+// rest, and would excuse whatever comes later. Where the user agreed to share the machine nothing needs an excuse,
+// and one look is enough.
 func (r *run) quietest(ctx context.Context, long time.Duration) (best *gate.Host, err error) {
-	for range restLooks {
+	looks := restLooks
+	if r.o.Shared {
+		looks = 1
+	}
+	for range looks {
 		host, err := r.watchHost(ctx, long)
 		if err != nil {
 			return nil, err
