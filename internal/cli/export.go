@@ -31,6 +31,7 @@ warning on standard error.`,
 	for _, f := range export.Formats() {
 		cmd.AddCommand(exportFormat(env, f))
 	}
+	cmd.AddCommand(exportInflux(env))
 	return cmd
 }
 

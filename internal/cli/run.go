@@ -77,9 +77,18 @@ func runPlan(ctx context.Context, env Env, f runFlags, path string) error {
 	}
 	progress := newProgress(env.Stderr, time.Now)
 	o.Progress = progress.show
+	collecting, err := newCollector(env, o.Plan, progress.show)
+	if err != nil {
+		progress.close()
+		return errors.Join(err, closePlatform())
+	}
+	if collecting != nil {
+		o.Opened = func(dir string) { collecting.opened(ctx, dir) }
+	}
 	dir, err := controller.Run(ctx, o)
 	err = errors.Join(err, closePlatform())
 	progress.close()
+	collecting.close()
 	if errors.Is(err, record.ErrComplete) {
 		fmt.Fprintf(env.Stderr, "bakeoff: %s is complete: nothing to do\n", f.resume)
 		dir, err = o.Resume, nil

@@ -69,6 +69,9 @@ type Options struct {
 	// from one goroutine at a time.
 	Progress func(record.Progress)
 
+	// Opened is called with the run directory once it is there, before anything is in it; nil: nobody follows. It must not block.
+	Opened func(dir string)
+
 	// Checked makes the contract's check in place of the contract itself, for a venue whose targets answer no requests; nil
 	// for every other.
 	Checked func(ctx context.Context, c *contract.Contract, when string, replicas []contract.Endpoint, front string) (contract.Result, error)

@@ -72,6 +72,9 @@ func Run(ctx context.Context, o Options) (dir string, err error) {
 		return "", err
 	}
 	dir = r.writer.Dir()
+	if o.Opened != nil {
+		o.Opened(dir)
+	}
 	o.Progress = alsoRecorded(r.writer, o.Progress)
 	err = r.all(ctx, remaining)
 	return dir, r.finish(ctx, err)

@@ -51,6 +51,7 @@ func (c *checker) check() {
 	c.phases()
 	c.primary()
 	c.jmeters()
+	c.collect()
 	c.consent()
 	c.prose("allow_unfair", p.AllowUnfair)
 	if c.has("allow_unfair") && utf8.RuneCountInString(strings.TrimSpace(p.AllowUnfair)) < 10 {

@@ -43,11 +43,20 @@ func drawPlan(t *rapid.T) *Plan {
 	for i := range rapid.IntRange(1, 4).Draw(t, "phases") {
 		p.Phases = append(p.Phases, drawPhase(t, i, max(agents, p.reach())))
 	}
+	p.Collect = drawCollect(t)
 	p.Primary = map[string]string{"closed": Throughput, "open": P99AtRate}[p.Phases[0].Model]
 	if rapid.Bool().Draw(t, "running") {
 		makeRunning(t, p)
 	}
 	return p
+}
+
+func drawCollect(t *rapid.T) Collect {
+	schema := rapid.SampledFrom([]string{"bakeoff", "jmeter", "both"}).Draw(t, "schema")
+	return Collect{InfluxDB: rapid.SampledFrom([]InfluxDB{
+		{}, {URL: "http://127.0.0.1:8086", Database: "1e3", Schema: schema, User: "~", PasswordFile: "p"},
+		{URL: "https://[::1]/influx", Bucket: "a b", Org: "on", Schema: schema, TokenFile: "t", CAFile: "null"},
+	}).Draw(t, "influxdb")}
 }
 
 // makeRunning turns a plan of recipes into one of running servers.

@@ -77,6 +77,9 @@ func (p *Plan) fill(has func(path string) bool) {
 	if p.Running() {
 		p.Dataset, p.Database, p.Balancer, p.Deployment = Dataset{}, Database{}, Balancer{}, Deployment{}
 	}
+	if has("collect.influxdb") && !has("collect.influxdb.schema") {
+		p.Collect.InfluxDB.Schema = "bakeoff"
+	}
 	for i := range p.Phases {
 		p.Phases[i].fill(fmt.Sprintf("phases[%d].", i), has, p.Dataset.Lookups)
 	}

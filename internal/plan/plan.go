@@ -33,6 +33,8 @@ type Plan struct {
 	Turns Turns `json:"turns,omitempty" yaml:"turns,omitempty" jsonschema:"default=off"`
 	// Phases are the measured stretches of a trial, in order.
 	Phases []Phase `json:"phases" yaml:"phases" jsonschema:"required,minItems=1,maxItems=100"`
+	// Collect says where else the run is written while it lasts; nobody needs it, and nothing waits for it.
+	Collect Collect `json:"collect,omitzero" yaml:"collect,omitempty"`
 	// AllowHosts are the non-loopback host names or addresses this plan may
 	// send anything to: consent, given by name.
 	AllowHosts []string `json:"allow_hosts,omitempty" yaml:"allow_hosts,omitempty"`
@@ -104,6 +106,32 @@ type Deployment struct {
 	Pool int `json:"pool" yaml:"pool" jsonschema:"minimum=1,maximum=10000,default=8"`
 	// AccessLog is the same for all targets.
 	AccessLog bool `json:"access_log" yaml:"access_log" jsonschema:"default=false"`
+}
+
+// Collect says which collectors a run is written to; the run directory has everything all the same.
+type Collect struct {
+	InfluxDB InfluxDB `json:"influxdb,omitzero" yaml:"influxdb,omitempty"`
+}
+
+// InfluxDB is a server of any version that speaks its line protocol. Passwords and tokens are in files or in the environment, never in the plan.
+type InfluxDB struct {
+	// URL of the server, such as http://127.0.0.1:8086.
+	URL string `json:"url,omitempty" yaml:"url,omitempty" jsonschema:"required,pattern=^https?://[^?#@]+$"`
+	// Database, of version 1 and whatever takes its writes; it is made where it is missing.
+	Database string `json:"database,omitempty" yaml:"database,omitempty" jsonschema:"minLength=1,maxLength=64"`
+	// Bucket and Org, of version 2, in place of a database; the bucket has to exist.
+	Bucket string `json:"bucket,omitempty" yaml:"bucket,omitempty" jsonschema:"minLength=1,maxLength=64"`
+	Org    string `json:"org,omitempty" yaml:"org,omitempty" jsonschema:"minLength=1,maxLength=64"`
+	// Schema: bakeoff writes every figure, jmeter what JMeter's own listener writes, for dashboards that exist; or both.
+	Schema string `json:"schema,omitempty" yaml:"schema,omitempty" jsonschema:"enum=bakeoff,enum=jmeter,enum=both,default=bakeoff"`
+	// User of version 1; the password is in password_file, or in BAKEOFF_INFLUXDB_PASSWORD.
+	User string `json:"user,omitempty" yaml:"user,omitempty" jsonschema:"minLength=1,maxLength=255"`
+	// PasswordFile is a file of mode 0600.
+	PasswordFile string `json:"password_file,omitempty" yaml:"password_file,omitempty" jsonschema:"minLength=1,maxLength=4096"`
+	// TokenFile is a file of mode 0600 with a token, which may also be in BAKEOFF_INFLUXDB_TOKEN.
+	TokenFile string `json:"token_file,omitempty" yaml:"token_file,omitempty" jsonschema:"minLength=1,maxLength=4096"`
+	// CAFile holds the authorities to trust, instead of the system's.
+	CAFile string `json:"ca_file,omitempty" yaml:"ca_file,omitempty" jsonschema:"minLength=1,maxLength=4096"`
 }
 
 // Kinds of targets.

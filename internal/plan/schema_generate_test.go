@@ -153,6 +153,26 @@ func (Balancer) JSONSchemaExtend(s *jsonschema.Schema) {
 	s.AllOf = []*jsonschema.Schema{whenElse("kind", "external", &jsonschema.Schema{Required: keys}, &jsonschema.Schema{Not: anyOf(keys...)})}
 }
 
+// JSONSchemaExtend wants at least one collector.
+func (Collect) JSONSchemaExtend(s *jsonschema.Schema) { s.Required = []string{"influxdb"} }
+
+// JSONSchemaExtend wants a database, or a bucket with its organisation.
+func (InfluxDB) JSONSchemaExtend(s *jsonschema.Schema) {
+	s.OneOf = []*jsonschema.Schema{
+		{Required: []string{"database"}, Not: anyOf("bucket", "org")},
+		{Required: []string{"bucket", "org"}, Not: anyOf("database")},
+	}
+	for _, key := range []string{"database", "bucket", "org"} {
+		name, _ := s.Properties.Get(key)
+		name.Pattern = bucketText.String()
+	}
+	s.AllOf = []*jsonschema.Schema{
+		{If: &jsonschema.Schema{Required: []string{"password_file"}}, Then: &jsonschema.Schema{Required: []string{"user"}}},
+		{Not: &jsonschema.Schema{Required: []string{"user", "token_file"}}},
+		{If: &jsonschema.Schema{Required: []string{"ca_file"}}, Then: property("url", &jsonschema.Schema{Pattern: "^https:"})},
+	}
+}
+
 // when is: if the key has the value, then the schema holds.
 func when(key, value string, then *jsonschema.Schema) *jsonschema.Schema {
 	return whenElse(key, value, then, nil)

@@ -322,6 +322,19 @@ func (t *TrialState) read(content []byte) {
 	}
 }
 
+// OpenTrial proves one finished trial of a run directory, as Open does all of them. Damage is no error.
+func OpenTrial(dir string, p Proof) (TrialState, error) {
+	if err := p.check(); err != nil {
+		return TrialState{}, fmt.Errorf("record: %w", err)
+	}
+	r, err := openRun(dir)
+	if err != nil {
+		return TrialState{}, err
+	}
+	place := Place{Block: p.Block, Position: p.Position, Target: p.Target}
+	return r.trialState(place, p.Attempt, p.Folder).prove(p), nil
+}
+
 // Dir is the trial's folder.
 func (t TrialState) Dir() string { return t.dir }
 

@@ -1,0 +1,422 @@
+package export
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"bakeoff/internal/figures"
+	"bakeoff/internal/record"
+)
+
+// Bounds of what waits to be sent.
+const (
+	mostLines   = 5000                   // of a batch
+	mostBytes   = 512 << 10              // likewise
+	mostBatches = 8                      // that wait: with one being filled and one being sent at most 5 MiB
+	gatherFor   = time.Second            // for which a batch is filled while a run lasts
+	liveEvery   = 200 * time.Millisecond // between two batches while a run lasts: what is left of an outage must not be a load of its own
+	// flushWithin is for how long what remains is sent once a run has ended; countWithin for how long what then is left
+	// is counted.
+	flushWithin = 8 * time.Second
+	countWithin = 1500 * time.Millisecond
+	leastWait   = 500 * time.Millisecond // before another attempt, doubled with each
+	mostWait    = 30 * time.Second
+	// mostSingles is how many points are looked for one by one that a server will not take: then whatever it refuses
+	// is given up as it is.
+	mostSingles = 20
+)
+
+// batch is some lines of one request.
+type batch struct {
+	lines  []byte
+	points int
+}
+
+// Counts say what became of a run's points.
+type Counts struct {
+	Written int64  // points that the server has taken
+	Refused int64  // points that it will never take
+	Left    int64  // points that were not sent before the time was up
+	More    bool   // there was no time to count all of those
+	Retries int64  // attempts that failed
+	Cause   string // the last failure, in words
+}
+
+// Whole tells that the server has every point.
+func (c Counts) Whole() bool { return c.Refused == 0 && c.Left == 0 && !c.More }
+
+// Feed writes a run to an InfluxDB while it lasts. The record is its buffer: while the server is slow or away it
+// reads no further, so its memory is bounded and nothing waits for it.
+type Feed struct {
+	stop   context.CancelCauseFunc // of reading, once the run has ended
+	cancel context.CancelFunc      // of everything
+	done   chan struct{}
+
+	mu     sync.Mutex
+	counts Counts
+	err    error
+}
+
+// Causes for which a feed ends.
+var (
+	errEnded = errors.New("the run has ended")
+	errLate  = errors.New("there was no time to count what is left")
+)
+
+// Start begins to follow a run from its beginning: what was written before is written again, and is the same. tell is
+// called from another goroutine when the server fails and when it is back.
+func Start(ctx context.Context, dir string, to Influx, schema string, tell func(string)) (*Feed, error) {
+	s, err := to.connect()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	reading, stop := context.WithCancelCause(ctx)
+	f := &Feed{stop: stop, cancel: cancel, done: make(chan struct{})}
+	go f.run(ctx, &sender{server: s, tell: tell, every: liveEvery, feed: f}, source{dir: dir, schema: schema, live: true, ended: reading})
+	return f, nil
+}
+
+// Finish has the feed send what remains, for 10 s at most, and says what became of all points.
+func (f *Feed) Finish() (Counts, error) {
+	f.stop(errEnded)
+	<-f.done
+	f.cancel()
+	return f.counts, f.err
+}
+
+// Backfill writes a whole run, or what there is of it.
+func Backfill(ctx context.Context, dir string, to Influx, schema string, tell func(string)) (Counts, error) {
+	s, err := to.connect()
+	if err != nil {
+		return Counts{}, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	f := &Feed{stop: func(error) {}, cancel: cancel, done: make(chan struct{})}
+	f.run(ctx, &sender{server: s, tell: tell, feed: f, attempts: 8}, source{dir: dir, schema: schema, ended: context.Background()})
+	return f.counts, f.err
+}
+
+// run reads in this goroutine and sends in another.
+func (f *Feed) run(ctx context.Context, to *sender, from source) {
+	defer close(f.done)
+	queue := make(chan batch, mostBatches)
+	sent := make(chan error, 1)
+	sending, halt := context.WithCancel(ctx)
+	defer halt()
+	reading, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	defer context.AfterFunc(from.ended, func() {
+		time.AfterFunc(flushWithin, halt)
+		time.AfterFunc(flushWithin+countWithin, func() { stop(errLate) })
+	})()
+	to.hurry = from.ended.Done()
+	go func() { sent <- to.all(sending, queue) }()
+	err := from.read(reading, func(b batch) error {
+		select {
+		case queue <- b:
+		case <-sending.Done():
+			f.count(func(c *Counts) { c.Left += int64(b.points) })
+		}
+		return nil
+	})
+	close(queue)
+	if errors.Is(err, errLate) {
+		f.count(func(c *Counts) { c.More = true })
+		err = nil
+	}
+	f.err = errors.Join(err, <-sent)
+}
+
+func (f *Feed) count(change func(*Counts)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change(&f.counts)
+}
+
+// source is the run that is read.
+type source struct {
+	dir, schema string
+	live        bool            // the run goes on: whatever comes is waited for until ended
+	ended       context.Context // ends when the run has
+}
+
+// read hands over the whole run in batches.
+func (s source) read(ctx context.Context, hand func(batch) error) error {
+	p := &packer{hand: hand}
+	dir, err := filepath.Abs(s.dir)
+	if err != nil {
+		return err
+	}
+	var shape *shaper
+	over := false // the run had ended before the last look began
+	for item, err := range record.Follow(ctx, dir, record.Position{}) {
+		switch {
+		case err != nil && tolerable(err) != nil:
+			return err
+		case err != nil:
+			continue
+		case item.Pause != nil && (!item.Pause.Live && !s.live || over):
+			return finish(shape, p)
+		case item.Pause != nil:
+			over = s.ended.Err() != nil
+			p.age(time.Now())
+		case item.Event != nil && item.Event.Kind == record.EventRun && shape == nil:
+			if shape, err = s.shaper(dir, *item.Event, p.add); err != nil {
+				return err
+			}
+		}
+		if shape != nil {
+			if err := shape.take(item); err != nil {
+				return fmt.Errorf("export: %w", err)
+			}
+		}
+		if p.err != nil {
+			return p.err
+		}
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return finish(shape, p)
+}
+
+func finish(s *shaper, p *packer) error {
+	if s != nil {
+		s.finish()
+	}
+	p.flush()
+	return p.err
+}
+
+// shaper makes the one for a run, of its first event.
+func (s source) shaper(dir string, e record.Event, emit func(Point)) (*shaper, error) {
+	var head struct{ Run record.Run }
+	if err := json.Unmarshal(e.Fields, &head); err != nil {
+		return nil, fmt.Errorf("export: %w", err)
+	}
+	name := filepath.Base(dir)
+	out := newShaper(name, head.Run, s.schema, emit)
+	out.figures = func(p record.Proof) ([]Point, error) { return summary(dir, name, p) }
+	out.starts = func() map[string]map[int]time.Time { return startsOf(dir) }
+	return out, nil
+}
+
+// summary are the points of a finished trial; of a damaged one there are none.
+func summary(dir, name string, p record.Proof) ([]Point, error) {
+	state, err := record.OpenTrial(dir, p)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := state.Trial()
+	if err != nil {
+		return nil, nil // what of it can be read was written window by window
+	}
+	t, err := figures.OfTrial(state)
+	if err != nil {
+		return nil, nil // likewise
+	}
+	ends := map[int]time.Time{}
+	for _, phase := range raw.Phases {
+		ends[phase.Number] = phase.Ended
+	}
+	return summaryPoints(name, t, raw.Ended, ends), nil
+}
+
+// startsOf are the starts of the phases of finished trials, for lines from before they had a time of their own.
+func startsOf(dir string) map[string]map[int]time.Time {
+	out := map[string]map[int]time.Time{}
+	r, err := record.Open(dir)
+	if err != nil {
+		return out
+	}
+	for _, state := range r.Trials() {
+		trial, err := state.Trial()
+		if err != nil {
+			continue
+		}
+		out[state.Folder] = map[int]time.Time{}
+		for _, p := range trial.Phases {
+			if p.Turns == nil {
+				out[state.Folder][p.Number] = p.Started
+			}
+		}
+	}
+	return out
+}
+
+// packer puts points into batches.
+type packer struct {
+	hand  func(batch) error
+	under batch
+	began time.Time // when the first point of the batch under way came
+	err   error
+}
+
+func (p *packer) add(point Point) {
+	before := len(p.under.lines)
+	p.under.lines = point.line(p.under.lines)
+	if len(p.under.lines) == before {
+		return
+	}
+	if p.under.points++; p.under.points == 1 {
+		p.began = time.Now()
+	}
+	if p.under.points >= mostLines || len(p.under.lines) >= mostBytes {
+		p.flush()
+	}
+}
+
+// age hands over a batch that was filled for long enough.
+func (p *packer) age(now time.Time) {
+	if now.Sub(p.began) >= gatherFor {
+		p.flush()
+	}
+}
+
+func (p *packer) flush() {
+	if p.under.points == 0 || p.err != nil {
+		return
+	}
+	p.err = p.hand(p.under)
+	p.under = batch{}
+}
+
+// sender sends batches one after another.
+type sender struct {
+	*server
+	tell     func(string)
+	feed     *Feed
+	every    time.Duration // between two batches, until hurry is closed
+	hurry    <-chan struct{}
+	attempts int  // at one batch; 0: until there is no more time
+	failing  bool // and it was said
+	begun    bool
+	singles  int // points refused one by one since the server last took something
+}
+
+// all sends what comes until there is no more, or no more time: then what is left is counted.
+func (s *sender) all(ctx context.Context, queue <-chan batch) error {
+	var failed error
+	for b := range queue {
+		if failed != nil || ctx.Err() != nil {
+			s.feed.count(func(c *Counts) { c.Left += int64(b.points) })
+			continue
+		}
+		failed = s.send(ctx, b)
+		select {
+		case <-s.hurry:
+		case <-time.After(s.every):
+		}
+	}
+	return failed
+}
+
+// send sends a batch until it is taken or refused, or there is no more time.
+func (s *sender) send(ctx context.Context, b batch) error {
+	for attempt, wait := 1, leastWait; ; attempt, wait = attempt+1, min(2*wait, mostWait) {
+		err := s.try(ctx, b)
+		var no *refusal
+		switch {
+		case err == nil:
+			s.well()
+			s.feed.count(func(c *Counts) { c.Written += int64(b.points) })
+			return nil
+		case errors.As(err, &no):
+			return s.refused(ctx, b, no)
+		}
+		s.ill(err)
+		if ctx.Err() != nil {
+			s.feed.count(func(c *Counts) { c.Left += int64(b.points) })
+			return nil
+		}
+		if s.attempts > 0 && attempt >= s.attempts {
+			s.feed.count(func(c *Counts) { c.Left += int64(b.points) })
+			return fmt.Errorf("influxdb: given up after %d attempts: %w", attempt, err)
+		}
+		var later *trouble
+		if errors.As(err, &later) && later.after > 0 {
+			s.pause(ctx, later.after)
+			continue
+		}
+		s.pause(ctx, wait/2+rand.N(wait))
+	}
+}
+
+// try sends a batch once; before the first one it asks what the server is.
+func (s *sender) try(ctx context.Context, b batch) error {
+	if !s.begun {
+		if err := s.begin(ctx); err != nil {
+			return err
+		}
+		s.begun = true
+		if s.three {
+			if err := s.post(ctx, everyTag(time.Unix(0, 0)).line(nil)); err != nil {
+				return err
+			}
+		}
+	}
+	return s.post(ctx, b.lines)
+}
+
+// refused halves a batch that the server will not take as a whole, down to the single point that it will not take.
+func (s *sender) refused(ctx context.Context, b batch, no *refusal) error {
+	if no.dropped >= 0 || b.points == 1 || s.singles >= mostSingles {
+		lost := b.points
+		if no.dropped >= 0 {
+			lost = min(no.dropped, b.points)
+		}
+		s.singles++
+		s.feed.count(func(c *Counts) {
+			c.Refused += int64(lost)
+			c.Written += int64(b.points - lost)
+			c.Cause = no.Error()
+		})
+		return nil
+	}
+	at := bytes.IndexByte(b.lines[len(b.lines)/2:], '\n') + len(b.lines)/2 + 1
+	if at >= len(b.lines) {
+		at = bytes.IndexByte(b.lines, '\n') + 1
+	}
+	n := bytes.Count(b.lines[:at], []byte("\n"))
+	if err := s.send(ctx, batch{b.lines[:at], n}); err != nil {
+		s.feed.count(func(c *Counts) { c.Left += int64(b.points - n) })
+		return err
+	}
+	return s.send(ctx, batch{b.lines[at:], b.points - n})
+}
+
+// ill counts a failure and says the first of several.
+func (s *sender) ill(err error) {
+	s.feed.count(func(c *Counts) { c.Retries++; c.Cause = err.Error() })
+	if !s.failing {
+		s.failing = true
+		s.tell(fmt.Sprintf("influxdb at %s: %v; it is tried again, the run does not wait for it", s.URL, err))
+	}
+}
+
+func (s *sender) well() {
+	s.singles = 0
+	if s.failing {
+		s.failing = false
+		s.tell(fmt.Sprintf("influxdb at %s takes points again", s.URL))
+	}
+}
+
+func (s *sender) pause(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}

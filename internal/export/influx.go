@@ -1,0 +1,237 @@
+package export
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"bakeoff/internal/consent"
+)
+
+// Influx says where an InfluxDB is, of any version, or what speaks its protocol. A database is v1's, bucket and
+// org are v2's.
+type Influx struct {
+	URL            string // of the server, such as http://127.0.0.1:8086
+	Database       string
+	Bucket, Org    string
+	User, Password string
+	Token          string
+	CAFile         string        // PEM; empty: the system's authorities
+	AllowHosts     []string      // that may be sent to besides this machine
+	Timeout        time.Duration // of one request; 0: 10 s
+}
+
+// server is an Influx being written to.
+type server struct {
+	Influx
+	client *http.Client
+	three  bool // InfluxDB 3, which fixes a table's tags at its first point
+}
+
+// refusal is an answer that says no to what was sent: sent again it would be refused again.
+type refusal struct {
+	status  int
+	dropped int // points, where the server says how many; -1: it does not
+	text    string
+}
+
+func (r *refusal) Error() string { return fmt.Sprintf("status %d: %s", r.status, r.text) }
+
+// trouble is an answer that may be another one later.
+type trouble struct {
+	status int
+	after  time.Duration // that the server asks for; 0: it does not
+	text   string
+}
+
+func (t *trouble) Error() string { return fmt.Sprintf("status %d: %s", t.status, t.text) }
+
+// most is what is read of an answer.
+const mostAnswer = 64 << 10
+
+// connect makes what writes to a server. It sends nothing.
+func (i Influx) connect() (*server, error) {
+	if i.Timeout == 0 {
+		i.Timeout = 10 * time.Second
+	}
+	roots := &tls.Config{MinVersion: tls.VersionTLS12}
+	if i.CAFile != "" {
+		pem, err := os.ReadFile(i.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("influxdb: ca_file: %w", err)
+		}
+		roots.RootCAs = x509.NewCertPool()
+		if !roots.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("influxdb: ca_file %s holds no certificate", i.CAFile)
+		}
+	}
+	dialer := &net.Dialer{Timeout: i.Timeout}
+	transport := &http.Transport{
+		TLSClientConfig: roots, MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute, ResponseHeaderTimeout: i.Timeout,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			return i.dial(ctx, dialer, network, address)
+		},
+	}
+	return &server{Influx: i, client: &http.Client{
+		Transport: transport, Timeout: i.Timeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}, nil
+}
+
+// dial connects to an address of the host that may be sent to.
+func (i Influx) dial(ctx context.Context, d *net.Dialer, network, address string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	if err := consent.Host(host, i.AllowHosts); err != nil {
+		return nil, err
+	}
+	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, addr := range found {
+		if err := consent.Address(host, addr.Unmap(), i.AllowHosts); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		conn, err := d.DialContext(ctx, network, net.JoinHostPort(addr.Unmap().String(), port))
+		if err == nil {
+			return conn, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, errors.Join(errs...)
+}
+
+// begin finds out what the server is, and makes the database of a v1 that has none of that name.
+func (s *server) begin(ctx context.Context) error {
+	res, _, err := s.ask(ctx, http.MethodGet, "/ping", nil, nil)
+	if err != nil {
+		return err
+	}
+	s.three = strings.HasPrefix(strings.TrimPrefix(res.Header.Get("X-Influxdb-Version"), "v"), "3")
+	if s.Database == "" || s.three || res.Header.Get("X-Influxdb-Version") == "" {
+		return nil
+	}
+	return s.create(ctx)
+}
+
+// create makes the database; one that exists stays as it is.
+func (s *server) create(ctx context.Context) error {
+	text := `CREATE DATABASE "` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s.Database) + `"`
+	res, body, err := s.ask(ctx, http.MethodPost, "/query?"+url.Values{"q": {text}}.Encode(), nil, nil)
+	if err != nil {
+		return err
+	}
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("create database %q: %w", s.Database, answered(res, body))
+	}
+	return nil
+}
+
+// post writes lines with their times in nanoseconds.
+func (s *server) post(ctx context.Context, lines []byte) error {
+	var packed bytes.Buffer
+	zip, _ := gzip.NewWriterLevel(&packed, gzip.BestSpeed) // the level is one that there is
+	if _, err := zip.Write(lines); err != nil {
+		return err
+	}
+	if err := zip.Close(); err != nil {
+		return err
+	}
+	path := "/write?" + url.Values{"db": {s.Database}, "precision": {"ns"}}.Encode()
+	if s.Bucket != "" {
+		path = "/api/v2/write?" + url.Values{"bucket": {s.Bucket}, "org": {s.Org}, "precision": {"ns"}}.Encode()
+	}
+	res, body, err := s.ask(ctx, http.MethodPost, path, packed.Bytes(), http.Header{
+		"Content-Type": {"text/plain; charset=utf-8"}, "Content-Encoding": {"gzip"},
+	})
+	if err != nil {
+		return err
+	}
+	if res.StatusCode/100 == 2 {
+		return nil
+	}
+	err = answered(res, body)
+	var t *trouble
+	if errors.As(err, &t) && t.status == http.StatusNotFound && s.Database != "" {
+		return errors.Join(err, s.create(ctx)) // it was dropped meanwhile; the next attempt finds it
+	}
+	return err
+}
+
+// ask sends one request and reads its answer.
+func (s *server) ask(ctx context.Context, method, path string, body []byte, header http.Header) (*http.Response, []byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(s.URL, "/")+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, nil, err
+	}
+	for key, values := range header {
+		req.Header[key] = values
+	}
+	req.Header.Set("User-Agent", "bakeoff")
+	switch {
+	case s.Token != "":
+		req.Header.Set("Authorization", "Token "+s.Token)
+	case s.User != "":
+		req.SetBasicAuth(s.User, s.Password)
+	}
+	res, err := s.client.Do(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(res.Body, mostAnswer))
+	if err != nil {
+		return nil, nil, fmt.Errorf("the answer broke off: %w", err)
+	}
+	return res, text, nil
+}
+
+// refused are answers that another attempt does not change: what was sent is at fault.
+func refused(status int) bool {
+	return status == http.StatusBadRequest || status == http.StatusRequestEntityTooLarge || status == http.StatusUnprocessableEntity
+}
+
+var droppedText = regexp.MustCompile(`dropped=(\d+)`)
+
+// answered is what an answer means that is no success.
+func answered(res *http.Response, body []byte) error {
+	text := strings.TrimSpace(string(body))
+	var said struct{ Error, Message string }
+	if json.Unmarshal(body, &said) == nil && said.Error+said.Message != "" {
+		text = said.Error + said.Message
+	}
+	if len(text) > 200 {
+		text = text[:200] + "..."
+	}
+	if !refused(res.StatusCode) {
+		t := &trouble{status: res.StatusCode, text: text}
+		if seconds, err := strconv.Atoi(res.Header.Get("Retry-After")); err == nil && seconds > 0 {
+			t.after = min(time.Duration(seconds)*time.Second, time.Minute)
+		}
+		return t
+	}
+	r := &refusal{status: res.StatusCode, dropped: -1, text: text}
+	if m := droppedText.FindStringSubmatch(text); m != nil {
+		r.dropped, _ = strconv.Atoi(m[1]) // digits
+	}
+	return r
+}

@@ -1,0 +1,375 @@
+package export
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"bakeoff/internal/record"
+	"bakeoff/internal/stats"
+)
+
+// Schemas say which measurements are written.
+const (
+	SchemaBakeoff = "bakeoff" // every figure of the record, see docs/collectors.md
+	SchemaJMeter  = "jmeter"  // what JMeter's own listener writes
+	SchemaBoth    = "both"
+)
+
+const (
+	// settled is by how much a target's windows must have gone on before what was of an earlier time is written: its
+	// agents send a second's windows within a second of each other.
+	settled = 2 * time.Second
+	// held is for how long what was written is kept, to be written again with whatever comes late.
+	held = 30 * time.Second
+	// mostNames is how many names that a server can choose become values of a tag; the rest are stats.Other.
+	mostNames = 64
+)
+
+// shaper turns what is followed of a run into points. What it makes of a record depends on the record alone, and
+// not on when it was seen: a run that is written while it lasts and again afterwards gives the same points.
+type shaper struct {
+	run     string // name of the run directory
+	plan    []planPhase
+	labels  map[string]string // target to what is asked, such as "GET /demo"
+	bakeoff bool
+	jmeter  bool
+	figures func(record.Proof) ([]Point, error) // summary of a finished trial
+	starts  func() map[string]map[int]time.Time // by folder and phase, for lines without a time
+	emit    func(Point)
+
+	old     map[string]map[int]time.Time // what starts has given
+	trials  map[string]*shaped           // by folder, while they are under way
+	jmeters map[string]*buckets          // by target
+	names   map[string]map[string]bool   // values of tags that a server chose, by kind
+	last    map[[2]string]record.Series  // by target, and tier and name: its last sample
+}
+
+// planPhase is what a point says of a phase while its trial is under way.
+type planPhase struct {
+	Name        string `json:"name"`
+	Model       string `json:"model"`
+	Connections int    `json:"connections"`
+}
+
+// shaped is one trial under way.
+type shaped struct {
+	record.Begun
+	phases map[int]*buckets
+	seen   []mark // of the points of its windows
+}
+
+// mark is what identifies a point of the measurement of windows.
+type mark struct {
+	tags []Tag
+	at   time.Time
+}
+
+// Numbers of the phases that no plan names.
+const (
+	warmupPhase = 0
+	pilotPhase  = 1000
+)
+
+// newShaper makes one for a run directory's name and its head.
+func newShaper(name string, run record.Run, schema string, emit func(Point)) *shaper {
+	var plan struct {
+		Phases  []planPhase `json:"phases"`
+		Targets []struct {
+			Name string `json:"name"`
+			URL  string `json:"url"`
+		} `json:"targets"`
+	}
+	_ = json.Unmarshal(run.Plan, &plan) // a plan of other times has phases without names
+	s := &shaper{
+		run: name, plan: plan.Phases, labels: map[string]string{}, bakeoff: schema != SchemaJMeter, jmeter: schema != SchemaBakeoff, emit: emit,
+		trials: map[string]*shaped{}, jmeters: map[string]*buckets{}, names: map[string]map[string]bool{}, last: map[[2]string]record.Series{},
+	}
+	for _, t := range plan.Targets {
+		if t.URL != "" {
+			s.labels[t.Name] = "GET " + pathOf(t.URL)
+		}
+	}
+	return s
+}
+
+// take shapes one item.
+func (s *shaper) take(item record.Item) error {
+	switch {
+	case item.Event != nil:
+		return s.event(*item.Event)
+	case item.Load != nil:
+		if t := s.trials[item.Trial]; t != nil {
+			s.load(t, item.Load)
+		}
+	case item.Series != nil:
+		if t := s.trials[item.Trial]; t != nil && s.bakeoff {
+			s.series(t, *item.Series)
+		}
+	}
+	return nil
+}
+
+func (s *shaper) event(e record.Event) error {
+	switch e.Kind {
+	case record.EventBegun:
+		var b record.Begun
+		if err := json.Unmarshal(e.Fields, &b); err != nil {
+			return err
+		}
+		s.trials[b.Folder] = &shaped{Begun: b, phases: map[int]*buckets{}}
+	case record.EventTrial:
+		var p record.Proof
+		if err := json.Unmarshal(e.Fields, &p); err != nil {
+			return err
+		}
+		return s.ended(p)
+	case record.EventAbandoned:
+		var a record.Abandoned
+		if err := json.Unmarshal(e.Fields, &a); err != nil {
+			return err
+		}
+		if t := s.trials[a.Folder]; t != nil {
+			s.flush(t)
+			delete(s.trials, a.Folder)
+		}
+	}
+	return nil
+}
+
+// ended writes what is known of a trial once it has ended: whether it counts, and its exact figures.
+func (s *shaper) ended(p record.Proof) error {
+	t := s.trials[p.Folder]
+	if t == nil {
+		return nil
+	}
+	s.flush(t)
+	delete(s.trials, p.Folder)
+	if !s.bakeoff {
+		return nil
+	}
+	valid := int64(0)
+	if p.Status == record.Valid {
+		valid = 1
+	}
+	for _, m := range t.seen {
+		s.emit(Point{measureWindows, m.tags, []Field{{"valid", valid}}, m.at})
+	}
+	if s.figures == nil {
+		return nil
+	}
+	points, err := s.figures(p)
+	for _, point := range points {
+		s.emit(point)
+	}
+	return err
+}
+
+// flush writes all of a trial that has not been written.
+func (s *shaper) flush(t *shaped) {
+	for _, number := range slices.Sorted(maps.Keys(t.phases)) {
+		t.phases[number].write(always)
+	}
+	if b := s.jmeters[t.Target]; b != nil {
+		b.write(always)
+	}
+}
+
+// finish writes all that has not been written.
+func (s *shaper) finish() {
+	for _, folder := range slices.Sorted(maps.Keys(s.trials)) {
+		s.flush(s.trials[folder])
+	}
+}
+
+// load adds a window to what it belongs to.
+func (s *shaper) load(t *shaped, l *record.Load) {
+	if l.At.IsZero() && !s.timed(t, l) {
+		return
+	}
+	b := t.phases[l.Phase]
+	if b == nil {
+		b = s.begin(t, l)
+		t.phases[l.Phase] = b
+	}
+	b.add(l)
+	if !s.jmeter {
+		return
+	}
+	if s.jmeters[t.Target] == nil {
+		s.jmeters[t.Target] = &buckets{length: jmeterEvery, written: func(b *bucket) { s.jmeterPoints(t.Target, b) }}
+	}
+	s.jmeters[t.Target].connections = s.phase(l.Phase).Connections
+	s.jmeters[t.Target].add(l)
+}
+
+// timed gives a line of earlier versions its time by the start of its phase; false where nothing says it.
+func (s *shaper) timed(t *shaped, l *record.Load) bool {
+	if s.old == nil && s.starts != nil {
+		s.old = s.starts()
+	}
+	start := s.old[t.Folder][l.Phase]
+	l.At = start.Add(l.Begin)
+	return !start.IsZero()
+}
+
+// begin makes the buckets of a phase, and says that it begins.
+func (s *shaper) begin(t *shaped, l *record.Load) *buckets {
+	at, name := l.At.Add(-l.Begin), s.phase(l.Phase).Name
+	tags := s.tags(t, l.Phase)
+	if s.jmeter {
+		s.annotate(t, at, name+" started")
+	}
+	if !s.bakeoff {
+		return &buckets{length: time.Second, written: func(*bucket) {}}
+	}
+	s.emit(Point{measureEvents, with([]Tag{{"run", s.run}, {"target", t.Target}}, Tag{"kind", "phase"}), []Field{
+		{"title", name}, {"text", "block " + strconv.Itoa(t.Block) + ", " + t.Target + ": " + name}, {"block_number", int64(t.Block)},
+	}, at})
+	return &buckets{length: time.Second, written: func(b *bucket) {
+		if !b.marked {
+			b.marked = true
+			t.seen = append(t.seen, mark{tags, b.at})
+		}
+		s.windowPoints(t, tags, b)
+	}}
+}
+
+// tags are those of a trial's phase.
+func (s *shaper) tags(t *shaped, phase int) []Tag {
+	return phaseTags(s.run, t.Begun, s.phase(phase).Name, kindOf(phase))
+}
+
+func phaseTags(run string, t record.Begun, phase, kind string) []Tag {
+	return []Tag{
+		{"attempt", strconv.Itoa(t.Attempt)}, {"block", strconv.Itoa(t.Block)}, {"kind", kind}, {"phase", phase}, {"run", run}, {"target", t.Target},
+	}
+}
+
+// kindOf says what a phase is for.
+func kindOf(number int) string {
+	switch {
+	case number == warmupPhase:
+		return "warmup"
+	case number >= pilotPhase:
+		return "pilot"
+	}
+	return "measured"
+}
+
+// phase is what the plan says of a phase; the warm-up has the connections of the first one, the pilot those of
+// the first closed one.
+func (s *shaper) phase(number int) planPhase {
+	kind := kindOf(number)
+	switch {
+	case kind == "measured" && number <= len(s.plan) && s.plan[number-1].Name != "":
+		return s.plan[number-1]
+	case kind == "measured":
+		return planPhase{Name: "phase " + strconv.Itoa(number)}
+	}
+	out := planPhase{Name: kind}
+	if len(s.plan) > 0 {
+		out.Connections = s.plan[0].Connections
+	}
+	if i := slices.IndexFunc(s.plan, func(p planPhase) bool { return p.Model == "closed" }); kind == "pilot" && i >= 0 {
+		out.Connections = s.plan[i].Connections
+	}
+	return out
+}
+
+// few is a name that a server chose, or stats.Other where there are too many of its kind already.
+func (s *shaper) few(kind, name string) string {
+	known := s.names[kind]
+	if known == nil {
+		known = map[string]bool{}
+		s.names[kind] = known
+	}
+	if !known[name] && len(known) >= mostNames {
+		return stats.Other
+	}
+	known[name] = true
+	return name
+}
+
+// buckets gather the windows of one thing by the time at which they began.
+type buckets struct {
+	length      time.Duration
+	written     func(*bucket) // writes one, and again when something came late
+	connections int           // of the phase under way
+	newest      time.Time     // begin of the latest window
+	open        []*bucket     // ascending
+}
+
+// bucket is one stretch of time.
+type bucket struct {
+	at          time.Time // its begin
+	all         stats.Totals
+	counted     stats.Books           // without what is aside
+	on          map[int]time.Duration // by agent: time in counted
+	connections int                   // the most of any phase in it
+	dirty       bool                  // has what was not written
+	marked      bool
+}
+
+// add adds a window. One that is later than all that is held is added to the earliest one held, so that sums stay exact.
+func (b *buckets) add(l *record.Load) {
+	at := l.At.Truncate(b.length)
+	i, found := slices.BinarySearchFunc(b.open, at, func(x *bucket, at time.Time) int { return x.at.Compare(at) })
+	if n := len(b.open); !found && n > 0 && at.Before(b.open[n-1].at.Add(-held)) {
+		i, found = 0, true
+	}
+	if !found {
+		b.open = slices.Insert(b.open, i, &bucket{at: at, on: map[int]time.Duration{}})
+	}
+	x := b.open[i]
+	x.all.Add(l.Window)
+	x.dirty = true
+	x.connections = max(x.connections, b.connections)
+	if !l.Aside {
+		x.counted.Add(l.Books)
+		x.on[l.Agent] += l.Length
+	}
+	if l.At.After(b.newest) {
+		b.newest = l.At
+	}
+	b.write(func(x *bucket) bool { return !x.at.Add(b.length + settled).After(b.newest) })
+	last := b.open[len(b.open)-1].at
+	b.open = slices.DeleteFunc(b.open, func(x *bucket) bool { return x.at.Before(last.Add(-held)) })
+}
+
+// write writes those that have what was not written, and are ready.
+func (b *buckets) write(ready func(*bucket) bool) {
+	for _, x := range b.open {
+		if x.dirty && ready(x) {
+			x.dirty = false
+			b.written(x)
+		}
+	}
+}
+
+func always(*bucket) bool { return true }
+
+// span is the time in which its counted windows were: the longest of any agent.
+func (x *bucket) span() time.Duration {
+	var out time.Duration
+	for _, d := range x.on {
+		out = max(out, d)
+	}
+	return out
+}
+
+// sorted is what is in a map, by key.
+func sorted[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
+
+// tolerable is nil for an error of one line, which others need not suffer from.
+func tolerable(err error) error {
+	var line *record.LineError
+	if errors.As(err, &line) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,112 @@
+// Package influxd is a private InfluxDB 1 server as a process: where its program is, how it is configured so
+// that it keeps everything in one folder and talks to this machine alone, and when it is ready. It starts nothing itself.
+package influxd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+// Package is the Debian package that brings the program.
+const Package = "influxdb"
+
+// ErrMissing says that no server is installed.
+var ErrMissing = errors.New("influxd is not installed")
+
+// Program is the path of the server's program.
+func Program() (string, error) {
+	path, err := exec.LookPath("influxd")
+	if err != nil {
+		return "", ErrMissing
+	}
+	return path, nil
+}
+
+// Config is a server's configuration.
+type Config struct {
+	Dir  string // of its data; absolute
+	Addr string // of HTTP, host and port
+	RPC  string // of its own port for backups, likewise
+}
+
+// Addresses finds two free ports of this machine.
+func Addresses() (http, rpc string, err error) {
+	var out [2]string
+	for i := range out {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return "", "", fmt.Errorf("influxd: %w", err)
+		}
+		defer l.Close()
+		out[i] = l.Addr().String()
+	}
+	return out[0], out[1], nil
+}
+
+// Write makes the folder and the configuration file in it, and returns the arguments of the program.
+func (c Config) Write() ([]string, error) {
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("influxd: %w", err)
+	}
+	text := fmt.Sprintf(`reporting-disabled = true
+bind-address = %q
+
+[meta]
+dir = %q
+
+[data]
+dir = %q
+wal-dir = %q
+# Runs of any age and any number of targets fit.
+max-series-per-database = 0
+query-log-enabled = false
+
+[monitor]
+store-enabled = false
+
+[subscriber]
+enabled = false
+
+[http]
+bind-address = %q
+log-enabled = false
+`, c.RPC, filepath.Join(c.Dir, "meta"), filepath.Join(c.Dir, "data"), filepath.Join(c.Dir, "wal"), c.Addr)
+	path := filepath.Join(c.Dir, "influxd.conf")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		return nil, fmt.Errorf("influxd: %w", err)
+	}
+	return []string{"-config", path}, nil
+}
+
+// URL is where clients reach it.
+func (c Config) URL() string { return "http://" + c.Addr }
+
+// Await waits until the server answers; ended is closed when its process has.
+func (c Config) Await(ctx context.Context, ended <-chan struct{}) error {
+	client := &http.Client{Timeout: time.Second}
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.URL()+"/ping", nil)
+		if err != nil {
+			return fmt.Errorf("influxd: %w", err)
+		}
+		res, err := client.Do(req)
+		if err == nil {
+			res.Body.Close()
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("influxd does not answer at %s: %w", c.URL(), context.Cause(ctx))
+		case <-ended:
+			return errors.New("influxd has ended")
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}

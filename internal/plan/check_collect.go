@@ -1,0 +1,152 @@
+package plan
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"bakeoff/internal/consent"
+	"bakeoff/internal/strictyaml"
+)
+
+// bucketText is a name of a database, a bucket or an organisation that needs no thought anywhere.
+var bucketText = regexp.MustCompile(`^[A-Za-z0-9_. -]{1,64}$`)
+
+// collect looks at where a run is written to besides its directory.
+func (c *checker) collect() {
+	if !c.has("collect") {
+		return
+	}
+	if !c.has("collect.influxdb") {
+		c.report("collect", "add influxdb: {url: \"http://127.0.0.1:8086\", database: bakeoff}", "names no collector")
+		return
+	}
+	const at = "collect.influxdb"
+	if c.bad(at) {
+		return
+	}
+	i := c.plan.Collect.InfluxDB
+	c.word(at+".schema", i.Schema, "bakeoff", "jmeter", "both")
+	c.collector(at+".url", i.URL)
+	c.destination(at, i)
+	switch {
+	case i.PasswordFile != "" && i.User == "":
+		c.report(at+".password_file", "add user", "is for a user, and there is none")
+	case i.TokenFile != "" && i.User != "":
+		c.report(at+".token_file", "remove one", "user and token_file exclude each other")
+	}
+	if len(i.User) > 255 || strings.ContainsFunc(i.User, control) || strings.Contains(i.User, ":") {
+		c.report(at+".user", "", "%s is not a user: at most 255 characters without a colon", strictyaml.Quote(i.User))
+	}
+	for _, file := range []struct{ key, name string }{{".password_file", i.PasswordFile}, {".token_file", i.TokenFile}, {".ca_file", i.CAFile}} {
+		if c.has(at+file.key) && file.name == "" {
+			c.report(at+file.key, "leave it out", "names no file")
+		}
+		c.path(at+file.key, file.name)
+	}
+	if i.CAFile != "" && !strings.HasPrefix(i.URL, "https:") {
+		c.report(at+".ca_file", "", "is for https")
+	}
+}
+
+// destination wants a database, or a bucket and its organisation.
+func (c *checker) destination(at string, i InfluxDB) {
+	for _, name := range []struct{ key, text string }{{".database", i.Database}, {".bucket", i.Bucket}, {".org", i.Org}} {
+		if c.has(at+name.key) && !bucketText.MatchString(name.text) {
+			c.report(at+name.key, "", "%s is not a name: 1 to 64 letters, digits, spaces, dots, - and _", strictyaml.Quote(name.text))
+		}
+	}
+	switch {
+	case i.Database != "" && i.Bucket+i.Org != "":
+		c.report(at+".database", "remove one", "a database is of version 1, bucket and org are of version 2")
+	case i.Database == "" && i.Bucket == "" && i.Org == "":
+		c.report(at, "add database, or bucket and org", "says no place on the server")
+	case (i.Bucket == "") != (i.Org == ""):
+		c.report(at, "", "a bucket needs its org, and an org a bucket")
+	}
+}
+
+// collector checks the URL of a collector, and that the plan's user allows its host.
+func (c *checker) collector(at, text string) {
+	if text == "" {
+		c.report(at, "such as http://127.0.0.1:8086", "is missing")
+		return
+	}
+	if !c.url(at, text) {
+		return
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return // c.url has said so
+	}
+	if err := consent.Host(u.Hostname(), c.plan.AllowHosts); err != nil {
+		c.report(at, "", "%v", err)
+	}
+}
+
+// Destination is where a recorded run is written to, and which hosts that may be.
+type Destination struct {
+	InfluxDB   InfluxDB
+	AllowHosts []string
+}
+
+// CollectOf is the destination that a recorded plan names, or another one where one is given: then hosts are those
+// besides this machine that may be sent to. It is checked as one of a plan.
+func CollectOf(recorded []byte, given InfluxDB, hosts []string) (Destination, error) {
+	var known struct {
+		Collect    Collect  `json:"collect"`
+		AllowHosts []string `json:"allow_hosts"`
+	}
+	if err := json.Unmarshal(recorded, &known); err != nil {
+		return Destination{}, fmt.Errorf("plan: the recorded one: %w", err)
+	}
+	d := Destination{known.Collect.InfluxDB, append(known.AllowHosts, hosts...)}
+	switch {
+	case given.URL != "":
+		d = Destination{given, hosts}
+	case given != (InfluxDB{Schema: given.Schema}):
+		return d, errors.New("flags of another server need its --url")
+	case d.InfluxDB.URL == "":
+		return d, errors.New("the run's plan names no InfluxDB: name one with --url and --database, or --bucket and --org")
+	}
+	if given.Schema != "" {
+		d.InfluxDB.Schema = given.Schema
+	}
+	if d.InfluxDB.Schema == "" {
+		d.InfluxDB.Schema = "bakeoff"
+	}
+	return d, d.check()
+}
+
+// check refuses what a plan would be refused for; the error names the key.
+func (d Destination) check() error {
+	var wrong error
+	c := checker{
+		plan: &Plan{Collect: Collect{d.InfluxDB}, AllowHosts: d.AllowHosts},
+		bad:  func(string) bool { return false },
+		has: func(path string) bool {
+			return path == "collect" || path == "collect.influxdb" || d.given()[strings.TrimPrefix(path, "collect.influxdb.")]
+		},
+		report: func(path, hint, format string, args ...any) {
+			if wrong != nil {
+				return
+			}
+			text := fmt.Sprintf(format, args...)
+			if hint != "" {
+				text += " (" + hint + ")"
+			}
+			wrong = fmt.Errorf("%s: %s", strings.TrimPrefix(path, "collect."), text)
+		},
+	}
+	c.collect()
+	return wrong
+}
+
+// given are the keys that have a value.
+func (d Destination) given() map[string]bool {
+	i := d.InfluxDB
+	return map[string]bool{"database": i.Database != "", "bucket": i.Bucket != "", "org": i.Org != ""}
+}
