@@ -19,7 +19,7 @@ const (
 
 // Redraw has nginx close all of its connections, those of clients and those to the replicas: it replaces its
 // worker process by a new one, and the old one ends. Its counts go on. Nothing may be under way; what comes
-// after Redraw has returned goes over new connections, whose ends in the replicas are drawn anew.
+// after Redraw has returned goes over new connections, whose ends in the replicas are drawn again.
 func (n *Nginx) Redraw(ctx context.Context) error {
 	n.client.CloseIdleConnections()
 	before := n.workers()
@@ -51,7 +51,7 @@ func (n *Nginx) workers() []int {
 	return slices.DeleteFunc(n.process.PIDs(), func(pid int) bool { return pid == n.process.PID() })
 }
 
-// replaced tells whether there is a worker, and none of those before.
+// replaced reports whether there is a worker, and none of those before.
 func replaced(before, now []int) bool {
 	return len(now) > 0 && !slices.ContainsFunc(now, func(pid int) bool { return slices.Contains(before, pid) })
 }

@@ -97,7 +97,7 @@ func emOf(r rune) float64 {
 	return max(0.66, 0.6*float64(show.Width(string(r))))
 }
 
-// fit shortens a text to so many pixels, with an ellipsis.
+// fit shortens a text to that many pixels, with an ellipsis.
 func fit(text string, most float64, s Style) string {
 	if TextWidth(text, s) <= most {
 		return text

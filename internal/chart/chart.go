@@ -84,7 +84,7 @@ func (c *Canvas) Text(x, y float64, text string, s Style) {
 	fmt.Fprintf(&c.marks, `<text x="%s" y="%s" %s>%s</text>`+"\n", px(x), px(y), s.attributes(), escape(text))
 }
 
-// Label is Text shortened to so many pixels, then with the whole of it as its title.
+// Label is Text shortened to that many pixels, then with the whole of it as its title.
 func (c *Canvas) Label(x, y float64, text string, most float64, s Style) {
 	text = show.Inert(text)
 	short := fit(text, most, s)

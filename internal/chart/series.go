@@ -31,7 +31,7 @@ func (s Series) dash() int   { return (int(s) + int(s)/shapes) % len(dashes()) }
 // dashes are the lengths of strokes and gaps.
 func dashes() []string { return []string{"none", "7 3", "2 3", "10 3 2 3"} }
 
-// shape is the outline of a mark of so many pixels from its middle.
+// shape is the outline of a mark of that many pixels from its middle.
 func (s Series) shape(at Point, r float64) string {
 	x, y := at.X, at.Y
 	polygon := func(p ...float64) string {

@@ -80,7 +80,7 @@ func (f Folder) Commit(ctx context.Context, name string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// Dirty tells whether the working tree has changes in the folder that are in no commit, new files that are not ignored among
+// Dirty reports whether the working tree has changes in the folder that are in no commit, new files that are not ignored among
 // them.
 func (f Folder) Dirty(ctx context.Context) (bool, error) {
 	out, err := run(ctx, f.root, nil, nil, "status", "--porcelain", "--untracked-files=all", "--", f.path)
@@ -94,7 +94,7 @@ func (f Folder) Write(ctx context.Context, commit, at string) error {
 		return fmt.Errorf("checkout: %w", err)
 	}
 	index := at + ".index"
-	defer os.Remove(index) //nolint:errcheck // whoever owns the folder around it removes it too
+	defer os.Remove(index) //nolint:errcheck // the owner of the folder around it removes it too
 	env := []string{"GIT_INDEX_FILE=" + index}
 	if _, err := run(ctx, f.root, env, nil, "read-tree", commit); err != nil {
 		return err

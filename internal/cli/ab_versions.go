@@ -122,7 +122,7 @@ func findVersion(ctx context.Context, target, given, name, dir string) (abVersio
 	return v, nil
 }
 
-// changedBeside tells whether a commit is the one that is checked out and the working tree has changes of the folder.
+// changedBeside reports whether a commit is the one that is checked out and the working tree has changes of the folder.
 func changedBeside(ctx context.Context, folder checkout.Folder, commit string) (bool, error) {
 	head, err := folder.Commit(ctx, "HEAD")
 	if err != nil || head != commit {
@@ -154,7 +154,7 @@ func ofFolder(ctx context.Context, given string) (abVersion, error) {
 	return v, err
 }
 
-// ignoring is err, but for those that do not matter.
+// ignoring is err, except for those that do not matter.
 func ignoring(err error, those ...error) error {
 	if slices.ContainsFunc(those, func(one error) bool { return errors.Is(err, one) }) {
 		return nil

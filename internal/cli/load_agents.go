@@ -74,7 +74,7 @@ func (a *loadAgents) close() error {
 // inMessage is how large a body may be that agents get in a message.
 const inMessage = 1 << 20
 
-// spool puts a body that is too large for a message into a file beside the agents' logs.
+// spool puts a body that is too large for a message into a file next to the agents' logs.
 func (a *loadAgents) spool(t *fleet.Task) error {
 	if len(t.Body) <= inMessage {
 		return nil

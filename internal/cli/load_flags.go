@@ -302,7 +302,7 @@ func (f *loadFlags) aims(ctx context.Context, env Env, j *measure.Job, urls []st
 	return f.workload(env, j, spec)
 }
 
-// aim adds an endpoint; apart tells that its URL has several.
+// aim adds an endpoint; apart says that its URL has several.
 func (f *loadFlags) aim(j *measure.Job, spec *endpoint.Spec, a endpoint.Endpoint, apart bool) error {
 	shown := a.URL()
 	if apart {

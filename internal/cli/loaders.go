@@ -55,7 +55,7 @@ func startJMeter(ctx context.Context, agents fleet.Options, home jmeter.Preparat
 	})
 }
 
-// needsOf tells what the machine lacks for the engines of a plan.
+// needsOf says what the machine lacks for the engines of a plan.
 func needsOf(env Env, cache string) func(context.Context, *plan.Plan) []target.Need {
 	return func(ctx context.Context, p *plan.Plan) []target.Need {
 		if !p.Uses(plan.JMeter) {

@@ -93,7 +93,7 @@ func printPilot(w io.Writer, whole, pilot *plan.Plan, s *figures.Summary, usual 
 	return err
 }
 
-// costsOf are the costs of a run beside its load, as the run of the pilot plan had them.
+// costsOf are the costs of a run in addition to its load, as the run of the pilot plan had them.
 func costsOf(pilot *plan.Plan, s *figures.Summary, usual plan.Overhead) plan.Overhead {
 	var trials float64 // seconds
 	n := 0

@@ -23,7 +23,7 @@ type Source struct {
 	// Process is nil for a database that is somebody else's: only its status
 	// is asked then.
 	Process platform.Process
-	// Workers are the processes sampled one by one beside the whole tree.
+	// Workers are the processes sampled one by one in addition to the whole tree.
 	Workers []int
 	// Sink takes this source's lines in place of the sampler's; nil: the sampler's does.
 	Sink func(record.Series) error
@@ -45,7 +45,7 @@ type Sampler struct {
 	cancel  context.CancelFunc
 	stopped chan struct{}
 	err     error
-	earlier crowd // the strangers at the begin of the phase under way
+	earlier crowd // the strangers at the start of the phase under way
 }
 
 // look asks for a sample at once.
@@ -211,7 +211,7 @@ func (s *Sampler) addTree(line *record.Series, source Source, put func(record.Se
 	}
 }
 
-// Container tells that processes outside this one's PID namespace may exist and cannot be seen.
+// Container says that processes outside this one's PID namespace may exist and cannot be seen.
 func Container() bool {
 	machine, err := thisMachine()
 	return err == nil && machine.container()

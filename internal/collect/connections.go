@@ -18,7 +18,7 @@ func Connections(port int, pids []int, watcher int) (map[int]int, error) {
 	for _, pid := range pids {
 		open := links(pid)
 		if open == nil {
-			continue // ended meanwhile: it holds none
+			continue // ended since: it holds none
 		}
 		out[pid] = 0
 		for _, link := range open {

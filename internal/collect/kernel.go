@@ -251,7 +251,7 @@ func throttledIn(dir string) (time.Duration, bool) {
 // initialNamespace is the number of the PID namespace that holds all others (include/linux/proc_ns.h).
 const initialNamespace = "pid:[4026531836]"
 
-// container tells that processes outside this one's PID namespace may exist and cannot be seen.
+// container says that processes outside this one's PID namespace may exist and cannot be seen.
 func (k kernel) container() bool {
 	link, err := os.Readlink(filepath.Join(k.proc, strconv.Itoa(k.self), "ns", "pid"))
 	return err == nil && link != initialNamespace

@@ -50,7 +50,7 @@ func (c crowd) strangers(controller int, own map[int]bool) crowd {
 	return out
 }
 
-// descends tells whether p is the process of that id or one below it.
+// descends reports whether p is the process of that id or one below it.
 func (c crowd) descends(p process, from int) bool {
 	for range len(c) {
 		if p.pid == from {

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// Host tells whether a user who allows these hosts allows host, a name or an
+// Host reports whether a user who allows these hosts allows host, a name or an
 // address without a port: nil, or why not. Loopback
 // addresses and the name localhost need no consent; link-local, metadata, multicast,
 // broadcast and unspecified addresses are refused whatever is allowed. It looks

@@ -34,7 +34,7 @@ func Lookup(ctx context.Context, r Resolver, host string, port uint16, allowed [
 	return answering(ctx, addresses, port), nil
 }
 
-// LookupAll is Lookup for whoever wants every address of a name, in the order of the look-up.
+// LookupAll is Lookup for anyone who wants every address of a name, in the order of the look-up.
 func LookupAll(ctx context.Context, r Resolver, host string, allowed []string) ([]netip.Addr, error) {
 	host = Name(host)
 	if err := Host(host, allowed); err != nil {

@@ -48,7 +48,7 @@ func Awake(ctx context.Context, replicas []Endpoint, workers int) error {
 	return nil
 }
 
-// old tells whether the Date of an answer is from before it was asked for, by more than servers usually are.
+// old reports whether the Date of an answer is from before it was asked for, by more than servers usually are.
 func old(a answer) bool {
 	date, err := http.ParseTime(a.header.Get("Date"))
 	return err == nil && date.Before(a.asked.Add(-awakeAge))

@@ -37,7 +37,7 @@ type Fixture interface {
 }
 
 // Contract is what every target must keep, and what it is checked against.
-// Checks of one database take turns: whoever else asks it meanwhile is counted too.
+// Checks of one database take turns: statements of anybody else are counted too.
 type Contract struct {
 	Dataset   *dataset.Dataset
 	Database  Fixture
@@ -54,7 +54,7 @@ type Contract struct {
 // Result is what a check found.
 type Result struct {
 	Checks []record.Check
-	// LengthPresent and LengthAbsent are the bytes of a body beside the key
+	// LengthPresent and LengthAbsent are the bytes of a body in addition to the key
 	// and the digits of the id, of a key that exists and of one that does
 	// not; -1 where they are not constant or no right answer was seen.
 	LengthPresent int
@@ -90,7 +90,7 @@ func (r Result) Reasons() []record.Reason {
 
 // Check asks the replicas of one target directly, and all of them through the
 // balancer (its base URL; empty where there is none). when is "before" or
-// "after" the load. Nothing else may use the target or the table meanwhile.
+// "after" the load. Nothing else may use the target or the table during that time.
 //
 // A target that fails is no error; an error means that the check itself could not be made.
 func (c *Contract) Check(ctx context.Context, when string, replicas []Endpoint, balancer string) (Result, error) {

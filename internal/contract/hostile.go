@@ -76,7 +76,7 @@ func (h hostile) class() string {
 	return "hostile"
 }
 
-// limit tells whether a key can be no name: refusing it is right too.
+// limit reports whether a key can be no name: refusing it is right too.
 func (h hostile) limit() bool {
 	return h.key == "" || utf8.RuneCountInString(h.key) > dataset.MaxLength
 }

@@ -14,7 +14,7 @@ import (
 
 const (
 	// dateTolerance is how far a Date may be from the time of its answer,
-	// beside the second it is cut to: servers renew it once a second, and late on a busy machine.
+	// in addition to the second it is cut to: servers renew it once a second, and late on a busy machine.
 	dateTolerance = 3 * time.Second
 	// dateAdvance is the time after which an endpoint must say another Date.
 	dateAdvance = dateTolerance + time.Second

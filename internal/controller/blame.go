@@ -2,7 +2,7 @@ package controller
 
 import "fmt"
 
-// blame puts before an error that ends the run what has ended under way: whoever asks a process that is gone only hears that
+// blame puts before an error that ends the run what has ended under way: anyone who asks a process that is gone only hears that
 // the connection was refused.
 func (t *trial) blame(fatal error) error {
 	if fatal == nil {

@@ -141,7 +141,7 @@ func (b *block) drop(ctx context.Context) {
 	b.up = slices.DeleteFunc(b.up, func(t *trial) bool { return t.rec.Status != record.Valid })
 }
 
-// failed tells whether a trial is refused.
+// failed reports whether a trial is refused.
 func failed(trials []*trial) bool {
 	return slices.ContainsFunc(trials, func(t *trial) bool { return t.rec.Status != record.Valid })
 }

@@ -12,7 +12,7 @@ import (
 // A DiskError says that the disk of the run directory has no room for the run.
 type DiskError struct {
 	Dir    string // the run directory, or the folder it would be made in
-	Begun  bool   // Dir is a run directory: finished trials are in it, and it can be gone on with
+	Begun  bool   // Dir is a run directory: finished trials are in it, and it can be resumed
 	Free   int64  // bytes
 	Needed int64  // bytes, about
 	err    error  // of the operating system; nil when it was seen beforehand
@@ -32,7 +32,7 @@ func (e *DiskError) Unwrap() error { return e.err }
 // accessLogRate is what access logs are taken to grow by, in bytes a second: 10,000 lines of 100 bytes.
 const accessLogRate = 10_000 * 100
 
-// extent is what the size of a run directory with so many trials of the plan depends on.
+// extent is what the size of a run directory with that many trials of the plan depends on.
 func (o *Options) extent(trials int) record.Extent {
 	p := o.Plan
 	e := record.Extent{Trials: trials, Agents: p.Agents.Count, Seconds: time.Duration(p.Warmup.Most).Seconds()}
@@ -52,7 +52,7 @@ func (o *Options) extent(trials int) record.Extent {
 	return e
 }
 
-// room refuses to begin or to go on where the disk has no room for so many trials.
+// room refuses to begin or to go on where the disk has no room for that many trials.
 func (o *Options) room(dir string, trials int) error {
 	needed, free := record.Needs(o.extent(trials)), o.Venue.Room(dir)
 	if free >= 0 && free < needed {

@@ -10,7 +10,7 @@ import (
 	"bakeoff/internal/show"
 )
 
-// begun tells whether a trial of a block was tried, the pilot's aside.
+// begun reports whether a trial of a block was tried, the pilot's aside.
 func (r *run) begun() bool {
 	for at := range r.tried {
 		if at.block > 0 {

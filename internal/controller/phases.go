@@ -106,7 +106,7 @@ func (r *run) engineOf(phase load.Phase) string {
 	return p.EngineOf(p.Phases[0])
 }
 
-// lookupsOf tells who draws the keys in a phase.
+// lookupsOf says who draws the keys in a phase.
 func lookupsOf(p *plan.Plan, phase load.Phase) string {
 	for i, planned := range p.Phases {
 		if phase.Number == i+1 && planned.Lookups != "" {

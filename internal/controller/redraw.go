@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// redrawEvery is how much of a phase's time passes at least before the connections are drawn anew.
+	// redrawEvery is how much of a phase's time passes at least before the connections are drawn again.
 	redrawEvery = time.Second
 	// mostRedraws bounds how often that is in one phase.
 	mostRedraws = 7
@@ -20,7 +20,7 @@ const (
 // errNoRedraw is returned where the cost of new connections would not be over with the run-in.
 var errNoRedraw = errors.New("connections are not redrawn")
 
-// roundsPerDraw is after how many rounds of slices of this length the connections of all targets are drawn anew: which
+// roundsPerDraw is after how many rounds of slices of this length the connections of all targets are drawn again: which
 // worker of a replica holds which of them is left to luck. Only the closed model has a run-in that hides what
 // opening them costs. 0: never.
 func roundsPerDraw(p load.Phase, length time.Duration) int {

@@ -109,7 +109,7 @@ func (s *recipes) withinBudget(ctx context.Context, held int, started []*replica
 	}
 }
 
-// givenTo names who is given so many connections.
+// givenTo names who is given that many connections.
 func givenTo(sums []string) string {
 	if len(sums) == 1 {
 		return "it " + sums[0]

@@ -108,7 +108,7 @@ func (r *run) awaitQuiet(ctx context.Context) {
 	}
 }
 
-// mixed tells whether servers under test may run on this machine that the run did not start.
+// mixed reports whether servers under test may run on this machine that the run did not start.
 func (r *run) mixed() bool {
 	rec := r.writer.Run()
 	for _, t := range rec.Targets {
@@ -119,7 +119,7 @@ func (r *run) mixed() bool {
 	return rec.Database.Kind == "external" || rec.Balancer.Kind == "external"
 }
 
-// onThisMachine tells whether an address, with its port, is one of this machine's.
+// onThisMachine reports whether an address, with its port, is one of this machine's.
 func onThisMachine(address string) bool {
 	at, err := netip.ParseAddrPort(address)
 	if err != nil {

@@ -92,7 +92,7 @@ func (r *run) wholeBlocks(order, left []record.Place) map[int]bool {
 	return whole
 }
 
-// again tells whether a place was tried, but neither with success nor often enough.
+// again reports whether a place was tried, but neither with success nor often enough.
 func (r *run) again(p record.Place) bool {
 	tried := r.tried[trialKey{p.Block, p.Target}]
 	return tried > 0 && tried < r.attempts() && !r.valid[p.Target][p.Block] && (p.Block > 0 || !r.piloted)

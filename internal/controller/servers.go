@@ -190,7 +190,7 @@ func (s *server) task(load.Phase) (fleet.Task, error) {
 	return fleet.Task{URLs: []string{s.Base}, Dial: []string{s.Dial}, TLS: tlsOf(s.plan.TLS), Contract: endpoint.Contract, Workload: spec}, nil
 }
 
-// tlsOf is what a plan says of TLS, for whoever works in another folder.
+// tlsOf is what a plan says of TLS, for anyone who works in another folder.
 func tlsOf(t plan.TLS) load.TLS {
 	whole := func(path string) string {
 		if path == "" {

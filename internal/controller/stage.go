@@ -22,15 +22,15 @@ type stage interface {
 	missing(ctx context.Context) ([]target.Need, error)
 	// outline says in a few lines what is deployed, or asked of whom.
 	outline() ([]string, error)
-	// overhead is what a run costs beside its phases; it only serves to tell the user beforehand.
+	// overhead is what a run costs in addition to its phases; it only serves to tell the user beforehand.
 	overhead() plan.Overhead
-	// owns tells whether targets are started and stopped here.
+	// owns reports whether targets are started and stopped here.
 	owns() bool
 
 	// open readies the targets and what they share, in the folder of a run. The
 	// caller closes the stage, also after an error.
 	open(ctx context.Context, dir string) error
-	// same refuses to go on with a run that was begun on another stage.
+	// same refuses to resume a run that was begun on another stage.
 	same(rec record.Run) error
 	// describe fills in what run.json says of the stage.
 	describe(rec *record.Run)
@@ -109,14 +109,14 @@ type findings struct {
 	reasons []record.Reason
 }
 
-// A tally tells what others than the agents have counted since it was begun;
-// so many requests were sent meanwhile.
+// A tally says what others than the agents have counted since it was begun;
+// that many requests were sent during that time.
 type witnessCount func(ctx context.Context, sent int64) (record.Witness, error)
 
 // An account is what others than the agents have counted of one target while several take turns. A count that
 // comes late is another target's: then neither agrees with its agents.
 type account interface {
-	// turn gives the target all that was counted since anybody's last turn ended; cut tells that
+	// turn gives the target all that was counted since anybody's last turn ended; cut says that
 	// requests were cut short, so that statements may still be under way.
 	turn(ctx context.Context, cut bool) error
 	// total is what the target was given.
@@ -141,5 +141,5 @@ func Missing(ctx context.Context, o Options) ([]target.Need, error) { return o.s
 // Outline says in a few lines what a run of the plan deploys, or asks of whom.
 func (o Options) Outline() ([]string, error) { return o.stage().outline() }
 
-// Overhead is what a run of the plan costs beside its phases.
+// Overhead is what a run of the plan costs in addition to its phases.
 func (o Options) Overhead() plan.Overhead { return o.stage().overhead() }

@@ -30,7 +30,7 @@ type Seen struct {
 	Seen     string `json:"seen"`
 }
 
-// OK tells whether every check holds.
+// OK reports whether every check holds.
 func (f Findings) OK() bool {
 	for _, c := range f.Checks {
 		if !c.OK {

@@ -42,7 +42,7 @@ func (t *trial) warmUp(ctx context.Context, phase load.Phase) error {
 	return b.phase(ctx, t.sampler, phase, false)
 }
 
-// steady tells whether a warm-up may end: it has lasted for its least length, and every target is steady.
+// steady reports whether a warm-up may end: it has lasted for its least length, and every target is steady.
 func (ts *turns) steady() bool {
 	if !ts.run.settles(ts.phase) {
 		return false

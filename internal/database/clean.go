@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 )
 
-// CleanCache removes every filled table in a cache folder and returns how many bytes that were. Whoever is
+// CleanCache removes every filled table in a cache folder and returns how many bytes that were. Anyone who is
 // just copying one finds it gone and fills the table itself.
 func CleanCache(dir string) (bytes int64, err error) {
 	entries, err := os.ReadDir(dir)
@@ -36,7 +36,7 @@ func CleanCache(dir string) (bytes int64, err error) {
 func sizeOf(path string) (bytes int64) {
 	_ = filepath.WalkDir(path, func(_ string, entry fs.DirEntry, err error) error {
 		if err != nil {
-			return nil // removed meanwhile
+			return nil // removed since
 		}
 		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() {
 			bytes += info.Size()

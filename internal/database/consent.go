@@ -6,7 +6,7 @@ import (
 	"bakeoff/internal/consent"
 )
 
-// Consented reads a DSN file and tells whether its server may be talked to: nil, or why
+// Consented reads a DSN file and reports whether its server may be talked to: nil, or why
 // not, wrapping a consent.RefusedError. It sends nothing and looks no name up, so
 // that a plan can be refused before anything is started; Open asks again.
 func Consented(dsnFile string, allowHosts []string) error {

@@ -206,7 +206,7 @@ func (s *Server) unreadable(ctx context.Context, err error) (why string, _ error
 	return fmt.Sprintf("statement digests cannot be read: %s (a remedy: GRANT SELECT ON performance_schema.* to this account)", refused.Message), nil
 }
 
-// explainCounter notes why not the first way was taken, and what spoils the one that was.
+// explainCounter notes why not the first way was taken, and what distorts the one that was.
 func (s *Server) explainCounter(ctx context.Context, way string, refused []string, zone string) error {
 	if way == ByDigest {
 		refused = append(refused, "statement digests lose some counts when connections work at the same time")

@@ -322,7 +322,7 @@ func (s *Server) streams(ctx context.Context, d *dataset.Dataset, done *atomic.I
 	return group.Wait()
 }
 
-// bulk tells whether one statement into an empty table is loaded without undo log: MariaDB since
+// bulk reports whether one statement into an empty table is loaded without undo log: MariaDB since
 // 10.7 does so for a connection that checks neither uniqueness nor foreign keys. One such
 // connection is faster than two that insert row by row.
 func (s *Server) bulk() bool {
@@ -369,7 +369,7 @@ func stream(ctx context.Context, c *sql.Conn, d *dataset.Dataset, first, last in
 	return nil
 }
 
-// refusesLocal tells whether the server does not take LOAD DATA LOCAL:
+// refusesLocal reports whether the server does not take LOAD DATA LOCAL:
 // ER_NOT_ALLOWED_COMMAND (also MariaDB's text for local_infile off),
 // ER_LOAD_INFILE_CAPABILITY_DISABLED and ER_CLIENT_LOCAL_FILES_DISABLED.
 func refusesLocal(err error) bool {

@@ -37,7 +37,7 @@ func makeBase(dir string, a account) (base string, remove func() error, err erro
 	return base, remove, nil
 }
 
-// reachable tells whether an account may pass through every folder of an
+// reachable reports whether an account may pass through every folder of an
 // absolute path; that of the caller always may.
 func reachable(dir string, a account) bool {
 	if a.name == "" {

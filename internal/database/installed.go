@@ -60,7 +60,7 @@ func find(ctx context.Context, server string) (binary, error) {
 	return binary{}, fmt.Errorf("database: %w: %s in PATH", ErrNoServer, what)
 }
 
-// runnable tells whether a path is a program.
+// runnable reports whether a path is a program.
 func runnable(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0

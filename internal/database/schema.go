@@ -208,7 +208,7 @@ func nameCollation(ctx context.Context, c *sql.Conn) (string, error) {
 	return name, err
 }
 
-// isBroken tells whether an error is the connection's, not a statement's.
+// isBroken reports whether an error is the connection's, not a statement's.
 func isBroken(err error) bool {
 	if err == nil || errors.Is(err, sql.ErrNoRows) {
 		return false

@@ -38,7 +38,7 @@ type Info struct {
 	Settings       map[string]string // as the server reports them
 	Collation      string            // of demo_data.name; empty before the fill
 	Counter        string            // how statements are counted: ByHandler or ByDigest
-	CounterReason  string            // why not by ByHandler, and what spoils the count; empty: nothing
+	CounterReason  string            // why not by ByHandler, and what distorts the count; empty: nothing
 	Command        string            // private: the command that started it, as a shell line
 	Config         string            // private: the configuration file it was started with
 }
@@ -63,7 +63,7 @@ type Server struct {
 	base    map[string]int64 // status of our sessions that ended
 	last    map[string]int64 // status of the session, as last seen
 	counter string
-	// counterReason says why counter is not the first choice, and what spoils it; empty: nothing.
+	// counterReason says why counter is not the first choice, and what distorts it; empty: nothing.
 	counterReason string
 	table         *dataset.Dataset // whose rows are in place; nil before the fill
 }

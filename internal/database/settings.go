@@ -65,7 +65,7 @@ var pinned = []setting{
 }
 
 // filling are the settings that differ while a private server is filled; a
-// crash then loses the table, which is made anew.
+// crash then loses the table, which is made again.
 var filling = []setting{
 	{"innodb-flush-log-at-trx-commit", "0", "", "no sync per commit"},
 	{"innodb-doublewrite", "OFF", "", "a torn page means a new fill"},
@@ -76,7 +76,7 @@ var filling = []setting{
 	{"innodb-autoinc-lock-mode", "2", "", "streams do not wait for each other"},
 }
 
-// reported are the variables that Info shows beside the pinned ones.
+// reported are the variables that Info shows in addition to the pinned ones.
 var reported = []string{
 	"version", "version_comment", "max_connections", "innodb_buffer_pool_size", "innodb_log_file_size",
 	"innodb_redo_log_capacity", "innodb_flush_method", "innodb_page_size", "innodb_io_capacity", "thread_handling",

@@ -40,7 +40,7 @@ const (
 	wrongFields = "wrong fields"
 )
 
-// named tells whether the answer's name is key.
+// named reports whether the answer's name is key.
 func (a answer) named(key []byte) bool {
 	if bytes.IndexByte(a.name, '\\') < 0 {
 		return bytes.Equal(a.name, key)

@@ -4,7 +4,7 @@
 // every machine. It opens no file and no connection.
 //
 // Names are ASCII letters and digits: two of them are equal in any
-// case-insensitive utf8mb4 collation exactly when they are equal but for the
+// case-insensitive utf8mb4 collation exactly when they are equal except for the
 // case of letters. Names of rows have an even sum of (lower case) character
 // values and keys that must not exist have an odd one, so a key's absence is
 // known without a search. The package refuses specifications it cannot answer
@@ -132,7 +132,7 @@ func (d *Dataset) Prove() error {
 	return err
 }
 
-// Plain tells whether a name consists of 1 to 255 ASCII letters and digits.
+// Plain reports whether a name consists of 1 to 255 ASCII letters and digits.
 func Plain(name string) bool {
 	if name == "" || len(name) > MaxLength {
 		return false

@@ -43,7 +43,7 @@ func (k *Keys) AppendMiss(dst []byte, stream, n uint64) []byte {
 	return k.appendMiss(dst, k.state(stream, n))
 }
 
-// Hit tells whether key n of a stream exists.
+// Hit reports whether key n of a stream exists.
 func (k *Keys) Hit(stream, n uint64) bool { return k.hit(k.state(stream, n)) }
 
 // state mixes the stream and the number one after the other, so that (1, 2)

@@ -92,7 +92,7 @@ func (w *Workload) AppendTarget(dst []byte, stream, n uint64) []byte {
 	return dst
 }
 
-// Length tells whether a body of this length can be the right answer; true
+// Length reports whether a body of this length can be the right answer; true
 // when that is unknown.
 func (w *Workload) Length(stream, n uint64, length int64) bool {
 	if w.spec.Lookups == Server {
@@ -107,7 +107,7 @@ func (w *Workload) Length(stream, n uint64, length int64) bool {
 	return want < 0 || length == int64(want+len(key)+digits(id))
 }
 
-// Hit tells whether the key exists; known is false where the target draws it.
+// Hit reports whether the key exists; known is false where the target draws it.
 func (w *Workload) Hit(stream, n uint64) (hit, known bool) {
 	if w.spec.Lookups == Server {
 		return false, false

@@ -30,7 +30,7 @@ type Probe struct {
 	TLS    load.TLS
 	Status int
 	Body   string // what the body of a right answer contains; empty: any
-	// On each of so many connections, side by side, so many requests are sent one after the other.
+	// On each of that many connections, side by side, that many requests are sent one after the other.
 	Connections, Each int
 }
 

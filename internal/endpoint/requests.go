@@ -26,12 +26,12 @@ type Spec struct {
 	// Targets are the request targets by URL, cut where a key goes.
 	Targets [][]string `json:"targets"`
 	// Keys is the absolute path of the file of keys, empty where there is none;
-	// Digest is its SHA-256 in hex: a file that changes meanwhile is refused.
+	// Digest is its SHA-256 in hex: a file that changes during that time is refused.
 	Keys   string `json:"keys,omitempty"`
 	Digest string `json:"digest,omitempty"`
 	Seed   uint64 `json:"seed"`
 	Status string `json:"status"` // right ones, such as "2xx,404"
-	// Filled tells that header or body have places for a key, {key}.
+	// Filled says that header or body have places for a key, {key}.
 	Filled bool `json:"filled,omitempty"`
 	// Body, where it is not empty, is a text that a right answer's body contains.
 	Body string `json:"body,omitempty"`
@@ -133,7 +133,7 @@ func (r *Requests) pick(stream, n uint64) uint64 {
 	return index
 }
 
-// RightStatus tells whether an answer of that status is ok.
+// RightStatus reports whether an answer of that status is ok.
 func (r *Requests) RightStatus(status int) bool {
 	return status >= 0 && status < len(r.right) && r.right[status]
 }

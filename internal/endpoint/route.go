@@ -60,7 +60,7 @@ func ParseRedirect(text string) (Redirect, error) {
 	return Redirect{bare(parts[0]), parts[1], bare(parts[2]), parts[3]}, nil
 }
 
-// fits tells whether connections for a host and port are led elsewhere.
+// fits reports whether connections for a host and port are led elsewhere.
 func (d Redirect) fits(host string, port uint16) bool {
 	return (d.Host == "" || strings.EqualFold(d.Host, host)) && (d.Port == "" || d.Port == strconv.Itoa(int(port)))
 }

@@ -43,7 +43,7 @@ type Window struct {
 	PhaseName string       `json:"phase_name,omitempty"`
 	Model     string       `json:"model,omitempty"`
 	Warmup    bool         `json:"warmup,omitempty"`
-	At        time.Time    `json:"at,omitzero"` // of its begin; zero where the record does not say
+	At        time.Time    `json:"at,omitzero"` // of its start; zero where the record does not say
 	Line      *record.Load `json:"load"`
 }
 

@@ -49,7 +49,7 @@ type Counts struct {
 	Cause   string // the last failure, in words
 }
 
-// Whole tells that the server has every point.
+// Whole says that the server has every point.
 func (c Counts) Whole() bool { return c.Refused == 0 && c.Left == 0 && !c.More }
 
 // Feed writes a run to an InfluxDB while it lasts. The record is its buffer: while the server is slow or away it

@@ -306,7 +306,7 @@ type buckets struct {
 
 // bucket is one stretch of time.
 type bucket struct {
-	at          time.Time // its begin
+	at          time.Time // its start
 	all         stats.Totals
 	counted     stats.Books           // without what is aside
 	on          map[int]time.Duration // by agent: time in counted

@@ -11,7 +11,7 @@ import (
 // AB is what a run says of two versions of one target.
 type AB struct {
 	record.Revisions
-	// Same tells that both are the same recipe, byte for byte.
+	// Same says that both are the same recipe, byte for byte.
 	Same bool `json:"same"`
 	// Comparison is head's, with base: ratios are head/base. Nil where the run has no verdict at all.
 	Comparison *verdict.Comparison `json:"comparison,omitempty"`

@@ -19,7 +19,7 @@ type Speed struct {
 	High   float64 `json:"high"`
 }
 
-// Varied tells whether it varied by more than 5 %.
+// Varied reports whether it varied by more than 5 %.
 func (s *Speed) Varied() bool { return s != nil && s.High-s.Low > variedFrom }
 
 // speed gives each trial its own, and returns that of all.

@@ -19,7 +19,7 @@ type Split struct {
 	verdict.Halves
 }
 
-// stretches are the answers in the counted windows of a phase, by their begin.
+// stretches are the answers in the counted windows of a phase, by their start.
 type stretches map[time.Duration]*stretch
 
 type stretch struct {
@@ -98,7 +98,7 @@ func logRatios(a, b map[int]float64) (out []float64) {
 	return out
 }
 
-// besides is how long a trial takes beside the phase, on average over all finished ones.
+// besides is how long a trial takes in addition to the phase, on average over all finished ones.
 func (s *Summary) besides(phase Phase) float64 {
 	sum := 0.0
 	for _, step := range s.Time.Steps {

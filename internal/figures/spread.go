@@ -61,7 +61,7 @@ func (s Spread) Warnings() []string {
 	return nil
 }
 
-// percentiles returns the percentiles of a histogram that enough samples support; seen tells whether there
+// percentiles returns the percentiles of a histogram that enough samples support; seen reports whether there
 // was anything to measure.
 func percentiles(h *stats.Histogram, seen bool) []Percentile {
 	var out []Percentile

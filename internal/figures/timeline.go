@@ -39,7 +39,7 @@ type Bin struct {
 	// Median is that of each block's response times in the bin, in the closed model of its service times; only of blocks with
 	// enough requests in it.
 	Median Spread `json:"median_s"`
-	// Slowest is the longest time of any block; SlowestOver tells that it is a time-out, and longer than that.
+	// Slowest is the longest time of any block; SlowestOver says that it is a time-out, and longer than that.
 	Slowest     float64 `json:"slowest_s"`
 	SlowestOver bool    `json:"slowest_over,omitempty"`
 	Requests    int64   `json:"requests"` // whose times were taken, in all blocks
@@ -64,7 +64,7 @@ const (
 type times struct {
 	phase  record.Phase
 	step   time.Duration
-	counts map[time.Duration]*instant // by the begin of the window, of all agents
+	counts map[time.Duration]*instant // by the start of the window, of all agents
 	bins   map[time.Duration]*stats.Histogram
 }
 

@@ -106,7 +106,7 @@ func (f *PhaseFigures) finish(raw record.Trial, used []Resource) {
 }
 
 // finish computes the CPU time per answer of a phase that lasted so long. Where targets took turns, members
-// used their cores in the slices of this target only, but for the machine and what belongs to all.
+// used their cores in the slices of this target only, except for the machine and what belongs to all.
 func (r *Resource) finish(turns *record.PhaseTurns, lasted float64, answers int64) {
 	if answers > 0 {
 		r.PerReqS = r.Cores * lasted / float64(answers)
@@ -233,7 +233,7 @@ func ownerOf(name string) (owner string, isWorker bool) {
 	return owner, isWorker
 }
 
-// worker tells whether a resource is a worker rather than a whole replica.
+// worker reports whether a resource is a worker rather than a whole replica.
 func (r Resource) worker() bool {
 	_, isWorker := ownerOf(r.Name)
 	return isWorker

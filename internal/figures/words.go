@@ -129,7 +129,7 @@ func ofWhat(s *Summary) string {
 	return fmt.Sprintf(" of %s, loaded from %s: %s", show.Plural(len(names), "running server"), s.CoresInWords(), show.List(names))
 }
 
-// here tells whether all servers are on the machine of the agents.
+// here reports whether all servers are on the machine of the agents.
 func (s *Summary) here() bool {
 	return !slices.ContainsFunc(s.Targets, func(t Target) bool {
 		at, err := netip.ParseAddrPort(t.Address)

@@ -47,7 +47,7 @@ type Options struct {
 	LogDir     string        // receives agent-<index>.log and is the agents' working folder
 	Version    string        // of this program
 	PlanDigest string        // of the run's plan
-	Env        []string      // environment of the agents as KEY=VALUE, beside what the fleet adds
+	Env        []string      // environment of the agents as KEY=VALUE, in addition to what the fleet adds
 	Silence    time.Duration // an agent silent for so long is lost; 0 means 2 s
 	// Address is where the controller listens, with port 0 for any; empty means the platform's own
 	// host. Advertise, when not empty, tells the address agents dial for the one listened at.
@@ -295,7 +295,7 @@ func (f *Fleet) Lost() []Lost {
 	return lost
 }
 
-// closed tells whether Close was called.
+// closed reports whether Close was called.
 func (f *Fleet) closed() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

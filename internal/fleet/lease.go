@@ -40,7 +40,7 @@ func (l *lease) renew(sent time.Duration) {
 	}
 }
 
-// valid tells whether the lease still runs; the bound is read before the
+// valid reports whether the lease still runs; the bound is read before the
 // clock, so that a stop between the two cannot make an old time pass.
 func (l *lease) valid() bool {
 	until := l.until.Load()

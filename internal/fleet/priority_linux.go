@@ -35,9 +35,9 @@ func GoFirst() error {
 	return nil
 }
 
-// forEachThread sets the policy of all threads; one that ends meanwhile is no
+// forEachThread sets the policy of all threads; one that ends during that time is no
 // error. It looks again until it finds none to set: a thread that had not been
-// set yet may have started another meanwhile, and a single one that is left behind
+// set yet may have started another during that time, and a single one that is left behind
 // keeps all that wait for it, while they spin, from running for up to 100 ms.
 func forEachThread(attr *unix.SchedAttr) error {
 	done := map[int]bool{}

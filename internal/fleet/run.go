@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// StartWithin is how closely together the agents are to start; Report.Skew tells how closely they did.
+	// StartWithin is how closely together the agents are to start; Report.Skew says how closely they did.
 	StartWithin = 20 * time.Millisecond
 	// ahead is how long before the common start the agents are told of it.
 	ahead = 250 * time.Millisecond
@@ -269,7 +269,7 @@ func (p *phase) loop(ctx context.Context, enough func() bool) {
 	}
 }
 
-// allReady tells whether the start may be given, or never will be.
+// allReady reports whether the start may be given, or never will be.
 func (p *phase) allReady() bool {
 	for _, m := range p.order {
 		if !m.ready {

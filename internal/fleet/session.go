@@ -170,7 +170,7 @@ func (f *Fleet) admit(h *hello, conn net.Conn) (*session, string) {
 	return s, ""
 }
 
-// misplaced tells why there is no place for the agent; f.mu is held.
+// misplaced says why there is no place for the agent; f.mu is held.
 func (f *Fleet) misplaced(h *hello) string {
 	if f.closing {
 		return "the run is over"
@@ -191,7 +191,7 @@ func (f *Fleet) misplaced(h *hello) string {
 	return ""
 }
 
-// foreign tells what makes the agent unfit for this run.
+// foreign says what makes the agent unfit for this run.
 func (f *Fleet) foreign(h *hello) string {
 	if h.Version != f.options.Version {
 		return fmt.Sprintf("the agent has version %q, the controller %q", h.Version, f.options.Version)

@@ -32,7 +32,7 @@ func (t turns) drop(unwanted func(run int64) bool) {
 	}
 }
 
-// calledOff tells whether the controller has called a phase off.
+// calledOff reports whether the controller has called a phase off.
 func (a *agent) calledOff(run int64) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -44,7 +44,7 @@ func (f *Fleet) Turns(ctx context.Context, tasks []Task, sink func(task int, s S
 	return t, nil
 }
 
-// broken tells whether no slice can be run any more.
+// broken reports whether no slice can be run any more.
 func (t *Turns) broken() bool {
 	for _, p := range t.phases {
 		if p.err != nil || p.stopping || len(p.report.Lost) > 0 {
@@ -100,7 +100,7 @@ func (t *Turns) Slice(ctx context.Context, task int, s Slice) (Sliced, error) {
 	return out, nil
 }
 
-// onStuck extends the slice for all agents, once whoever says so first.
+// onStuck extends the slice for all agents, once: for the first that says so.
 func (p *phase) onStuck(s *stuck) error {
 	if s.Run < p.number || s.End != p.until || p.until+extendBy > p.most || p.stopping {
 		return nil

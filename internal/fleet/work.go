@@ -94,7 +94,7 @@ func (a *agent) build(p *prepare, cache *cached) (*job, error) {
 	}}, nil
 }
 
-// perform runs the engine and tells what it did, unless the lease has run out,
+// perform runs the engine and says what it did, unless the lease has run out,
 // which ends the agent. A job called off before its start is done at once.
 func (a *agent) perform(ctx context.Context, j *job, at int64) {
 	running, halt := context.WithCancel(ctx)

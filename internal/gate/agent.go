@@ -40,7 +40,7 @@ type Health struct {
 type Limit struct {
 	Cause string `json:"cause"` // one of record's causes
 	Text  string `json:"text"`
-	// InTime tells that it is about time and not about what was lacking: a disturbed machine may be behind it.
+	// InTime says that it is about time and not about what was lacking: a disturbed machine may be behind it.
 	InTime bool `json:"-"`
 }
 

@@ -26,7 +26,7 @@ const (
 )
 
 // Restless says what others do on a machine that is to be left alone for the next trial, or "". It is
-// stricter than the judgement of a phase: whoever waits for a quiet moment has none yet.
+// stricter than the judgement of a phase: anyone who waits for a quiet moment has none yet.
 func Restless(rest record.Baseline, d record.Disturbance) string {
 	if over := d.Steal - rest.Steal; over > maxSteal/2 {
 		d.Steal = rest.Steal + 2*over
@@ -45,7 +45,7 @@ type finding struct {
 	refuse bool
 }
 
-// disturbed says what others did on the machine that is worth saying, and whether it spoils the phase.
+// disturbed says what others did on the machine that is worth saying, and whether it disturbs the phase.
 func disturbed(rest record.Baseline, d record.Disturbance) []finding {
 	var out []finding
 	say := func(now, before, warn, most float64, text string) {

@@ -16,7 +16,7 @@ type Host struct {
 	strangers   []record.Stranger
 }
 
-// growth is by how much a counter grew, and where it is. What it falls by, because a process ended or began anew, is not
+// growth is by how much a counter grew, and where it is. What it falls by, because a process ended or began again, is not
 // taken off: that time was used all the same.
 type growth struct{ grew, last int64 }
 
@@ -94,7 +94,7 @@ func (h *Host) Cores() float64 {
 // apartFrom is the share of softirq time from which interrupts are measured and not sampled.
 const apartFrom = 0.05
 
-// softirqApart tells whether the kernel accounts the time of interrupts apart from that of the processes
+// softirqApart reports whether the kernel accounts the time of interrupts apart from that of the processes
 // they interrupt (CONFIG_IRQ_TIME_ACCOUNTING). It does not say so; but where it merely samples, it hardly ever
 // meets a hard interrupt, and that column stays at 0.
 func (h *Host) softirqApart() bool {
@@ -127,7 +127,7 @@ func (h *Host) quotaUsed() float64 {
 	return h.used() / (cores * h.Seconds() * float64(time.Second))
 }
 
-// Disturbance is what others did on the machine meanwhile.
+// Disturbance is what others did on the machine during that time.
 func (h *Host) Disturbance() record.Disturbance {
 	passed, ns := h.passed(), h.Seconds()*float64(time.Second)
 	if passed <= 0 || ns <= 0 {

@@ -54,7 +54,7 @@ func Baseline(run record.Run, began time.Time) *record.Baseline {
 	return nil
 }
 
-// Decides tells whether the reasons of a code are computed here from the record.
+// Decides reports whether the reasons of a code are computed here from the record.
 func Decides(code string) bool {
 	switch code {
 	case record.CodeBooks, record.CodeWitness, record.CodeDeclared, record.CodeLittlesLaw, record.CodeWrongAnswers, record.CodeNotSteady,

@@ -52,7 +52,7 @@ const (
 // steps), or where the windows vary among each other by more than neighbours do (what goes up and down).
 func Settle(levels []float64) Settling { return settle(levels, mostScan, mostSpread) }
 
-// Ends tells whether a warm-up of these levels so far may end: whether it was once seen to be steady.
+// Ends reports whether a warm-up of these levels so far may end: whether it was once seen to be steady.
 func Ends(levels []float64) bool { return endOf(levels) > 0 }
 
 // endOf is after how many windows a warm-up may end; 0: not yet.

@@ -131,7 +131,7 @@ func (p *Phase) steady() []record.Reason {
 		p.metric(), manyTimes(ratio), direction(p.Model, ratio))}}
 }
 
-// Ready tells whether a warm-up may end.
+// Ready reports whether a warm-up may end.
 func (p *Phase) Ready() bool { return Ends(p.levels.logs()) }
 
 // Settling is how a warm-up ended.
@@ -183,7 +183,7 @@ type Trend struct {
 	Steady bool    `json:"steady"` // the interval holds 1, or the mean is within 3 % of it
 }
 
-// TrendOf is that of a target's drifts, one per block (as of Levels.Drift). Of so many trends in all, at most
+// TrendOf is that of a target's drifts, one per block (as of Levels.Drift). Of that many trends in all, at most
 // 5 % together are called unsteady by chance (Bonferroni). It needs FewestBlocks; without them the trend is steady.
 func TrendOf(target string, p record.Phase, drifts []float64, of int) Trend {
 	t := Trend{Target: target, Phase: p.Name, Model: p.Model, Blocks: len(drifts), Ratio: 1, Low: 0, High: math.MaxFloat64, Steady: true}

@@ -51,7 +51,7 @@ func (o Options) masterFlags() []string {
 	return append(o.serverFlags(), "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 }
 
-// Loader is one master at a time and several servers. Its methods are called from one goroutine, but for Processes.
+// Loader is one master at a time and several servers. Its methods are called from one goroutine, except for Processes.
 type Loader struct {
 	o          Options
 	dir        string // for the run only: keys, key store, its password

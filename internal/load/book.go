@@ -348,7 +348,7 @@ func (b *book) last(now, atLeast int64) []stats.Window {
 	return b.take(now)
 }
 
-// busy tells whether anything was booked in the current window.
+// busy reports whether anything was booked in the current window.
 func (b *book) busy() bool {
 	w := &b.window
 	return w.Books != stats.Books{} || w.Opened > 0 || b.held > 0 || len(w.Lost) > 0

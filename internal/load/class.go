@@ -153,7 +153,7 @@ func classify(err error) string {
 	return classOther
 }
 
-// isCertificate tells whether TLS failed for want of a file of the user's: the authority that signed the
+// isCertificate reports whether TLS failed for want of a file of the user's: the authority that signed the
 // server's certificate, or a certificate that the server asks for. Alerts are known by their words only.
 func isCertificate(err error) bool {
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
@@ -172,7 +172,7 @@ func isCertificate(err error) bool {
 	return false
 }
 
-// isTLS tells whether TLS failed, and not the connection under it. Some of its errors are
+// isTLS reports whether TLS failed, and not the connection under it. Some of its errors are
 // known only by the words of crypto/tls.
 func isTLS(err error) bool {
 	if op, ok := errors.AsType[*net.OpError](err); ok && (op.Op == "remote error" || op.Op == "local error") {

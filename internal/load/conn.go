@@ -38,7 +38,7 @@ type conn struct {
 	br        *bufio.Reader
 	request   []byte
 	body      []byte
-	head      http.Request // tells the parser the method
+	head      http.Request // gives the parser the method
 }
 
 // limited reads from the connection as long as its budget lasts.
@@ -158,7 +158,7 @@ func (c *conn) abort() {
 	}
 }
 
-// usable tells whether a request may go out on the connection as it is. One
+// usable reports whether a request may go out on the connection as it is. One
 // that the server closed, or spoke on, between requests is closed: no bytes of it are ever taken for an answer.
 func (c *conn) usable(deadline time.Time) bool {
 	if c.nc == nil {
@@ -180,7 +180,7 @@ func (c *conn) usable(deadline time.Time) bool {
 	return err == nil
 }
 
-// untouched tells what a fresh connection brought before any request; nil: nothing.
+// untouched says what a fresh connection brought before any request; nil: nothing.
 func (c *conn) untouched() error {
 	if c.two != nil || c.idle == nil { // in HTTP/2 the server speaks first
 		return nil

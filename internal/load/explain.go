@@ -15,7 +15,7 @@ import (
 // exampleBytes bounds the words of one example.
 const exampleBytes = 240
 
-// Stages of a request, for whoever wants to know where it ended.
+// Stages of a request, for anyone who wants to know where it ended.
 const (
 	stageOpening   = "while connecting"
 	stageAgreeing  = "during the TLS handshake"

@@ -49,7 +49,7 @@ type httpRun struct {
 	barred  atomic.Bool  // the permission to send is gone
 	over    atomic.Bool  // nothing is sent any more
 	kept    atomic.Int64 // connections that were open at the end
-	left    atomic.Int64 // closed model: requests that may yet be sent, where the phase has so many and no more
+	left    atomic.Int64 // closed model: requests that may still be sent, if the phase has a number of them
 	spent   atomic.Bool  // open model: the schedule has asked for all of them
 
 	mu      sync.Mutex
@@ -69,7 +69,7 @@ type queue struct {
 type worker struct {
 	conn
 	run    *httpRun
-	number int // in the whole
+	number int // among all
 	server int // which of the spread's
 	stream uint64
 	wake   chan arrival // closed when there is nothing more to do
@@ -255,7 +255,7 @@ func (r *httpRun) held() int {
 	return n
 }
 
-// holdsPort tells whether the connection takes one of the machine's ports.
+// holdsPort reports whether the connection takes one of the machine's ports.
 func (w *worker) holdsPort() bool {
 	nc := w.live.Load()
 	return nc != nil && (*nc).LocalAddr().Network() != "unix"

@@ -174,7 +174,7 @@ func (j *Job) origins() ([]origin, error) {
 	return out, nil
 }
 
-// suffix is the rest of every request after its target, but for a large body.
+// suffix is the rest of every request after its target, except for a large body.
 func (j *Job) suffix(host string) ([]byte, error) {
 	b := []byte(" HTTP/1.1\r\nHost: " + host + "\r\n")
 	for _, f := range j.Header {
@@ -205,7 +205,7 @@ func (j *Job) large() []byte {
 	return j.Body
 }
 
-// hasBody tells whether a request says how long its body is, be it 0: that of a method for
+// hasBody reports whether a request says how long its body is, be it 0: that of a method for
 // which a body has a meaning does (RFC 9110, 8.6).
 func (j *Job) hasBody() bool {
 	switch j.Method {
@@ -237,7 +237,7 @@ func (f Field) fault() error {
 	return nil
 }
 
-// isToken tells whether s is a token of RFC 9110, 5.6.2.
+// isToken reports whether s is a token of RFC 9110, 5.6.2.
 func isToken(s string) bool {
 	for i := range len(s) {
 		c := s[i]
@@ -283,14 +283,14 @@ func (j *Job) stream(connection int) uint64 {
 	return uint64(j.Phase.Number)<<32 | uint64(connection+1)
 }
 
-// checks tells whether the body of the answer to request n of a stream is
+// checks reports whether the body of the answer to request n of a stream is
 // checked: a pure function that picks CheckShare of them.
 func (j *Job) checks(stream, n uint64) bool {
 	share := j.Phase.CheckShare
 	return share >= 1 || float64(splitmix.Mix(splitmix.Mix(stream)^n)>>11)/(1<<53) < share
 }
 
-// rightStatus tells whether a status is that of an ok answer.
+// rightStatus reports whether a status is that of an ok answer.
 func (j *Job) rightStatus(status int) bool {
 	if j.byStatus != nil {
 		return j.byStatus.RightStatus(status)

@@ -1,5 +1,5 @@
 // Package load is one load engine: it turns a schedule into requests, accounts
-// for every one of them, and tells what it saw each second. It knows
+// for every one of them, and says what it saw each second. It knows
 // requests, keys, answers and a check; it does not know what they mean, and
 // draws nothing on a screen.
 //
@@ -49,14 +49,14 @@ type Phase struct {
 	Number      int           `json:"number"`              // from 0, unique in a trial
 	Name        string        `json:"name"`                // such as "warmup", "closed", "open"
 	Model       string        `json:"model"`               // Open or Closed
-	Connections int           `json:"connections"`         // in the whole, over all agents
-	Rate        float64       `json:"rate,omitempty"`      // open: arrivals per second in the whole
+	Connections int           `json:"connections"`         // in total, over all agents
+	Rate        float64       `json:"rate,omitempty"`      // open: arrivals per second in total
 	Profile     []RatePoint   `json:"profile,omitempty"`   // open: a rate that changes, instead of Rate: ramp, steps or trace
 	Arrivals    string        `json:"arrivals,omitempty"`  // open: Constant or Poisson; empty means Poisson
 	Ramp        time.Duration `json:"ramp_ns,omitempty"`   // closed: connection i starts at i*Ramp/Connections
 	Think       time.Duration `json:"think_ns,omitempty"`  // closed: pause after an answer
 	Duration    time.Duration `json:"duration_ns"`         // sending ends then (open: 10 ms later for arrivals whose time lay before, 100 ms where the generator is late); answers are awaited up to Timeout
-	Requests    int64         `json:"requests,omitempty"`  // at most so many in the whole: the phase ends when they have, if that is before its time; 0: no limit
+	Requests    int64         `json:"requests,omitempty"`  // at most that many in total: the phase ends when they have, if that is before its time; 0: no limit
 	Timeout     time.Duration `json:"timeout_ns"`          // from the actual send; also the backlog bound
 	Reconnect   bool          `json:"reconnect,omitempty"` // a connection per request instead of keep-alive
 	HTTP2       bool          `json:"http2,omitempty"`     // one request at a time on a connection, as in HTTP/1.1; only NewHTTP speaks it
@@ -64,7 +64,7 @@ type Phase struct {
 	BodyLimit   int64         `json:"body_limit"`          // bytes; a longer body is a protocol error; 0 means 1 MiB
 }
 
-// RatePoint is the rate, in arrivals per second in the whole, at one moment of a
+// RatePoint is the rate, in arrivals per second in total, at one moment of a
 // phase. Between two points the rate changes linearly; before the first and after
 // the last it stays; two points at the same moment are a step.
 type RatePoint struct {
@@ -87,13 +87,13 @@ type Share struct {
 type Workload interface {
 	// AppendTarget appends the request target, such as "/demo?name=abc".
 	AppendTarget(dst []byte, stream, n uint64) []byte
-	// Length tells whether an answer's body length is plausible without
+	// Length reports whether an answer's body length is plausible without
 	// reading the body; true when it cannot be known.
 	Length(stream, n uint64, length int64) bool
 	// Check judges a whole answer: an empty string, or why it is wrong, in
 	// few distinct words (it becomes an outcome class), such as "wrong id".
 	Check(stream, n uint64, status int, body []byte) string
-	// Hit tells whether the answer of this request is expected to exist; known is false where
+	// Hit reports whether the answer of this request is expected to exist; known is false where
 	// the client does not choose the key.
 	Hit(stream, n uint64) (hit, known bool)
 }
@@ -177,7 +177,7 @@ type Slices interface {
 	// are handed on with the last window of about a second. It returns when the last answer or time-out
 	// has come. What becomes of it when ctx ends is as in Engine.Run.
 	Run(ctx context.Context, s Slice, emit func(stats.Window)) error
-	// Stuck tells whether a request has been in flight, or an arrival has waited for a connection, for longer than that. It and
+	// Stuck reports whether a request has been in flight, or an arrival has waited for a connection, for longer than that. It and
 	// Extend are for other goroutines while Run is under way.
 	Stuck(longer time.Duration) bool
 	// Extend has the slice end later, at a moment of the phase's time: its arrivals go on until then. False: it was over.

@@ -47,7 +47,7 @@ type loop struct {
 	think    ring[due] // in order of time, since each waits equally long
 	paused   ring[due] // likewise
 	closed   bool      // the closed model
-	left     int64     // requests that may yet be sent; counted only where the phase has so many and no more
+	left     int64     // requests that may still be sent; counted only if the phase has a number of them
 	spent    bool      // all of them have been sent
 	slice    Slice     // under way
 	done     bool      // with it
@@ -277,7 +277,7 @@ func (l *loop) nextDue(now int64) int64 {
 	return wake
 }
 
-// pending tells whether another arrival is to be taken up before the sending ends.
+// pending reports whether another arrival is to be taken up before the sending ends.
 func (l *loop) pending() bool { return l.more && l.next.intended < l.run.end }
 
 // expire ends requests and drops arrivals that have waited for the time-out.

@@ -5,7 +5,7 @@ import "bytes"
 // memo remembers the header lines of a loop's last answers, by their place. A
 // line that comes again byte for byte was judged before, and what it said holds
 // again; most lines of most answers are such. Lengths, codings and the replica's
-// name are not remembered but read anew.
+// name are not remembered but read again.
 type memo struct {
 	lines [16]memoLine // the first ones of a header
 }

@@ -65,7 +65,7 @@ func (w *worker) open() {
 	}
 }
 
-// maySend tells whether an arrival may be sent now, and else which fault of ours prevents it.
+// maySend reports whether an arrival may be sent now, and else which fault of ours prevents it.
 func (r *httpRun) maySend(a arrival) (lost string, ok bool) {
 	now := r.now()
 	switch {
@@ -162,7 +162,7 @@ func (r *httpRun) upcoming() {
 	r.next, r.more = arrival{n: n, intended: int64(at), url: r.spread.open(n)}, more
 }
 
-// pending tells whether another arrival is to be taken up before the sending ends.
+// pending reports whether another arrival is to be taken up before the sending ends.
 func (r *httpRun) pending() bool { return r.more && r.next.intended < r.end.Load() }
 
 // takeUp books an arrival as planned and hands it out, or lets it wait.

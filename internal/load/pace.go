@@ -3,7 +3,7 @@ package load
 import "time"
 
 // waker lets one goroutine sleep until a moment: set, then wait. Any goroutine
-// may kick, which ends a wait at once; whoever made it closes it when nobody uses it any more.
+// may kick, which ends a wait at once; its maker closes it when nobody uses it any more.
 type waker interface {
 	set(d time.Duration) error
 	wait() error

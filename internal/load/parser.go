@@ -14,7 +14,7 @@ import (
 // the body.
 //
 // Refused, among others: bare LF or CR, folded lines, white space before a colon,
-// any second Content-Length, Content-Length beside Transfer-Encoding, any
+// any second Content-Length, Content-Length together with Transfer-Encoding, any
 // coding but one chunked, lengths that are not plain digits, HTTP/0.9 and
 // HTTP/2, 101, a body announced on 1xx or 204.
 type parser struct {
@@ -28,7 +28,7 @@ type parser struct {
 	stays   bool // HTTP/1.0 with keep-alive
 	sized   bool // Content-Length was seen
 	coded   bool // Transfer-Encoding was seen
-	once    bool // the line just read said what must be read anew each time
+	once    bool // the line just read said what must be read again each time
 	interim uint8
 	at      int // lines of the header read so far
 
@@ -41,7 +41,7 @@ type parser struct {
 	line    []byte
 	body    []byte
 	replica []byte
-	memo    *memo // nil: every line is read anew
+	memo    *memo // nil: every line is read again
 }
 
 // States of the parser.
@@ -61,7 +61,7 @@ const (
 	chunkLineLimit  = 4 << 10  // bytes of a chunk's size and extensions
 	trailerLimit    = 4 << 10  // bytes of all trailers
 	chunkExcess     = 16 << 10 // bytes of chunk framing beyond what the data pays for
-	chunkPaid       = 16       // framing bytes each chunk pays for, beside its own length twice
+	chunkPaid       = 16       // framing bytes each chunk pays for, and its own length twice
 	maxReplicaBytes = 128
 )
 
@@ -70,7 +70,7 @@ func (p *parser) reset(head, keep bool, limit int64) {
 	*p = parser{head: head, keep: keep, limit: limit, line: p.line[:0], body: p.body[:0], replica: p.replica[:0], memo: p.memo}
 }
 
-// done tells whether the answer is complete.
+// done reports whether the answer is complete.
 func (p *parser) done() bool { return p.state == atEnd }
 
 // feed takes bytes until the answer is complete or the bytes are used up, and
@@ -444,7 +444,7 @@ func hexDigit(c byte) int {
 	return -1
 }
 
-// tokenByte tells which bytes a field name may have (RFC 9110, 5.6.2).
+// tokenByte says which bytes a field name may have (RFC 9110, 5.6.2).
 var tokenByte = func() (t [256]bool) {
 	for c := range t {
 		t[c] = c < 0x80 && isToken(string(rune(c)))
@@ -452,7 +452,7 @@ var tokenByte = func() (t [256]bool) {
 	return t
 }()
 
-// isText tells whether b has only what a field value may have (RFC 9110, 5.5):
+// isText reports whether b has only what a field value may have (RFC 9110, 5.5):
 // no control characters but tab.
 func isText(b []byte) bool {
 	const ones, highs = 0x0101010101010101, 0x8080808080808080
@@ -504,7 +504,7 @@ func foldEqual(b []byte, lower string) bool {
 	return true
 }
 
-// hasToken tells whether a comma-separated list has the lower-case word.
+// hasToken reports whether a comma-separated list has the lower-case word.
 func hasToken(list []byte, lower string) bool {
 	for len(list) > 0 {
 		item := list

@@ -14,7 +14,7 @@ type places struct {
 	length     int  // of the body without keys
 }
 
-// holds tells whether the header or the body holds a mark.
+// holds reports whether the header or the body holds a mark.
 func (j *Job) holds(mark string) bool {
 	if mark == "" {
 		return false

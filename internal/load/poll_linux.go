@@ -92,7 +92,7 @@ func (p *poll) wait(ns int64) ([]unix.EpollEvent, error) {
 	return nil, os.NewSyscallError("epoll_pwait2", errno)
 }
 
-// rounded is for how long a wait of so many nanoseconds takes if nothing comes.
+// rounded is for how long a wait of that many nanoseconds takes if nothing comes.
 func (p *poll) rounded(ns int64) int64 {
 	if p.coarse {
 		return (ns + 999_999) / 1_000_000 * 1_000_000
@@ -118,7 +118,7 @@ func rawSend(fd int, b []byte) (int, unix.Errno) {
 	return int(n), 0
 }
 
-// quiet tells whether an idle socket is still open and nothing was said on it.
+// quiet reports whether an idle socket is still open and nothing was said on it.
 func quiet(fd int) bool {
 	var b [1]byte
 	_, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), 1, unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)

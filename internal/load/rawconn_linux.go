@@ -24,7 +24,7 @@ type rawConn struct {
 	origin      *origin // of the request
 	server      int     // which of the spread's
 	index       int     // in the loop
-	number      int     // in the whole
+	number      int     // among all
 	fd          int     // -1: none
 	generation  int32
 	state       uint8

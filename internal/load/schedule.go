@@ -22,7 +22,7 @@ type Schedule struct {
 	end    time.Duration
 	share  Share
 	rng    *rand.Rand // nil for constant arrivals
-	n      uint64     // number of the next arrival in the whole
+	n      uint64     // number of the next arrival among all
 	demand float64    // the integral at which it comes
 	most   uint64     // arrivals of the whole; 0: as many as come within the phase
 }
@@ -60,12 +60,12 @@ func (s Share) check() error {
 	return nil
 }
 
-// part is how many of so many numbers of the whole belong to this share.
+// part is how many of the numbers below whole belong to this share.
 func (s Share) part(whole int64) int64 {
 	return max(0, (whole-int64(s.Index)+int64(s.Of)-1)/int64(s.Of))
 }
 
-// mine tells whether number n of the whole belongs to this share.
+// mine reports whether number n of the whole belongs to this share.
 func (s Share) mine(n uint64) bool { return n%uint64(s.Of) == uint64(s.Index) }
 
 // Next returns the next arrival of the share: its number in the whole and its
@@ -92,7 +92,7 @@ func (s *Schedule) Next() (n uint64, at time.Duration, ok bool) {
 	return 0, 0, false
 }
 
-// spent tells whether all the requests of the phase have come, be it before its end.
+// spent reports whether all the requests of the phase have come, be it before its end.
 func (s *Schedule) spent() bool { return s.most > 0 && s.n >= s.most }
 
 // gap draws from the exponential distribution of mean 1.

@@ -97,5 +97,5 @@ func (s Slice) startOf(number, connections int) int64 {
 // SliceRest is how much of a phase its slices may leave over: what rounding does, and no slice of its own.
 const SliceRest = 100 * time.Microsecond
 
-// isLast tells whether nothing is left of the phase behind a slice that ended there.
+// isLast reports whether nothing is left of the phase behind a slice that ended there.
 func isLast(end int64, p Phase) bool { return p.Duration-time.Duration(end) <= SliceRest }

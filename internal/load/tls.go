@@ -22,7 +22,7 @@ func (t TLS) Check() error {
 	return err
 }
 
-// Config is what crypto/tls is told by whoever asks the same servers without an engine.
+// Config is what crypto/tls is told by anyone who asks the same servers without an engine.
 func (t TLS) Config() (*tls.Config, error) { return t.config(nil) }
 
 // config is what crypto/tls is told; it has no server's name yet where the URL's host is to be asked for.

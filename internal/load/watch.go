@@ -21,13 +21,13 @@ const (
 	countEvery = 100 * time.Millisecond
 )
 
-// A watch finds out, beside the loops, what their process has and lacks. One
+// A watch finds out, in addition to the loops, what their process has and lacks. One
 // thread looks out for absences: a loop that has its own, whenever it
 // wakes, or one that does nothing else (see alone). When it comes back later than it meant to, the
 // others were away too.
 type watch struct {
 	start   time.Time
-	held    func() int   // connections that hold a local port; the loops stand still meanwhile
+	held    func() int   // connections that hold a local port; the loops stand still during that time
 	threads func() []int // of the loops, where each has its own
 
 	away    chan absence

@@ -43,7 +43,7 @@ func (w *watch) sleep() {
 // use it. While it sleeps, an absence is what it sleeps longer than it meant to; while it is awake, what
 // is neither its own processor time nor idle. The kernel says for how long it was ready and had
 // no core; an absence without that is one in which it was stopped, if the whole
-// process used no processor time meanwhile.
+// process used no processor time during that time.
 type sampler struct {
 	watch   *watch
 	stat    *os.File // kept open: later there may be no descriptor left

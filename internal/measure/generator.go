@@ -37,7 +37,7 @@ type Alone struct {
 func (a Alone) Run(ctx context.Context, phase load.Phase, sink func(int, stats.Window)) (Ending, error) {
 	job := a.Job.job(phase, load.Share{Of: 1})
 	if !a.Guest && phase.Model == load.Open {
-		_ = fleet.GoFirst() // without it the lateness tells how well it went
+		_ = fleet.GoFirst() // without it the lateness says how well it went
 	}
 	job.Start = time.Now().Add(startAhead)
 	err := a.Engine.Run(ctx, job, func(w stats.Window) { sink(0, w) })

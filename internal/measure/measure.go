@@ -118,7 +118,7 @@ func goal(p load.Phase) string {
 	return p.Duration.String()
 }
 
-// Interrupted tells whether the measurement was cut short by its caller.
+// Interrupted reports whether the measurement was cut short by its caller.
 func (m *Measurement) Interrupted() bool { return m.interrupted }
 
 // run carries the phase out; window, where given, sees every window of every agent.

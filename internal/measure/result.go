@@ -236,7 +236,7 @@ func (t *tally) errors() map[string]int64 {
 	maps.DeleteFunc(out, func(class string, _ int64) bool {
 		return class == "timeout" || strings.HasPrefix(class, "status ")
 	})
-	// A window names so many outcomes only; statuses beyond that are among "other".
+	// A window names that many outcomes only; statuses beyond that are among "other".
 	surplus := -t.Books.Error
 	for _, n := range out {
 		surplus += n

@@ -235,7 +235,7 @@ func writeFailures(b *strings.Builder, j *Job, t *tally) {
 	}
 }
 
-// flagOf names the flag whose limit a class of failures is about, or which mends it.
+// flagOf names the flag whose limit a class of failures is about, or which fixes it.
 func (j *Job) flagOf(class string) string {
 	switch class {
 	case "timeout":

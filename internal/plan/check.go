@@ -251,7 +251,7 @@ func (c *checker) replicaPorts() {
 	}
 }
 
-// url checks what holds for every URL and tells whether it does.
+// url checks what holds for every URL and reports whether it does.
 func (c *checker) url(path, text string) bool {
 	u, err := url.Parse(text)
 	switch {

@@ -55,7 +55,7 @@ type Warmup struct{ Least, Most Duration }
 // FixedWarmup always lasts so long.
 func FixedWarmup(d Duration) Warmup { return Warmup{d, d} }
 
-// Settles tells whether the warm-up ends when every target is steady.
+// Settles reports whether the warm-up ends when every target is steady.
 func (w Warmup) Settles() bool { return w.Most > w.Least }
 
 // toMost is between both bounds of a warm-up that ends when it is steady.

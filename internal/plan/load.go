@@ -31,7 +31,7 @@ func Load(name string, data []byte) (*Plan, error) {
 // FromText makes a target of a bare string: the recipe.
 func (t *Target) FromText(text string) { t.Recipe = text }
 
-// Folder tells whether the recipe is the path of a folder, and not a name in targets/.
+// Folder reports whether the recipe is the path of a folder, and not a name in targets/.
 func (t Target) Folder() bool {
 	first, _, _ := strings.Cut(t.Recipe, "/")
 	return first == "." || first == ".." || strings.HasPrefix(t.Recipe, "/")
@@ -69,7 +69,7 @@ func defaults() *Plan {
 }
 
 // fill gives values to what defaults depend on, or what stands in lists; has
-// tells which paths the plan gives itself.
+// says which paths the plan gives itself.
 func (p *Plan) fill(has func(path string) bool) {
 	for i := range p.Targets {
 		p.Targets[i].fill(fmt.Sprintf("targets[%d].", i), has)

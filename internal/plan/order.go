@@ -9,14 +9,14 @@ import (
 // Trials are all trials of the plan in the order in which they run: the pilot
 // as block 0 when there is one, then the blocks, each with every target once. The order is a function of
 // the plan's seed and the number of targets alone, the same on every machine; a
-// longer plan begins as a shorter one. A run keeps it in run.json, and is gone on with in that order.
+// longer plan begins as a shorter one. A run keeps it in run.json, and is resumed in that order.
 //
 // What comes first in a block, or right after a heavy neighbour, may have an advantage, so chance alone does not
 // decide: with k targets every k blocks have each target once in each position. With an even k they
 // have each target once right behind each other one; with an odd k, where no k orders can, 2k blocks have it twice.
 // That is Williams' design (Experimental designs balanced for the estimation of residual effects of treatments,
 // Australian Journal of Scientific Research A 2, 1949). Which target is which in it, and which
-// of its orders comes first, is drawn anew every time, so that each block alone is in a uniformly random order.
+// of its orders comes first, is drawn again every time, so that each block alone is in a uniformly random order.
 func (p *Plan) Trials() []Trial {
 	first := 1
 	if p.Pilot > 0 {

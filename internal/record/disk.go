@@ -34,7 +34,7 @@ type disk struct {
 	before func(operation) (allow int, err error)
 }
 
-// ask tells how many bytes of a write may happen, and why not all of it.
+// ask says how many bytes of a write may happen, and why not all of it.
 func (d *disk) ask(kind, path string, size int) (int, error) {
 	if d.before == nil {
 		return size, nil

@@ -19,7 +19,7 @@ var ErrPosition = errors.New("record: no such position in this run")
 
 // An Item is one thing that Follow yields; one of Event, Load, Series and Pause is set.
 type Item struct {
-	Position Position // behind the item: Follow from here goes on with the next one
+	Position Position // behind the item: Follow from here continues with the next one
 	Event    *Event
 	Trial    string  // folder of the trial whose line Load or Series is
 	Load     *Load   // one agent's window
@@ -35,7 +35,7 @@ type Pause struct {
 // Follow yields everything a run's writer appends from a position on, in order: every event of
 // events.jsonl, and every line of load.jsonl and series.jsonl. The lines of a trial come behind the event
 // that it begins and before the one that it ended, those of one file in their order; how they mix with
-// other events meanwhile depends on when they were seen. What a killed run left unfinished, and what was moved
+// other events during that time depends on when they were seen. What a killed run left unfinished, and what was moved
 // aside when the trial was repeated, ends without an event of its own.
 //
 // Whenever all there is was given it yields a Pause, and looks again four times a second. It ends when
@@ -125,7 +125,7 @@ func (f *follower) start() (err error) {
 	return nil
 }
 
-// lineBegins tells whether a line of events.jsonl begins, or will begin, at the offset.
+// lineBegins reports whether a line of events.jsonl begins, or will begin, at the offset.
 func (f *follower) lineBegins(offset int64) bool {
 	var before [1]byte
 	if offset == 0 {
@@ -135,7 +135,7 @@ func (f *follower) lineBegins(offset int64) bool {
 	return err == nil && before[0] == '\n'
 }
 
-// current tells whether the files in the folder of a trial are those of its life.
+// current reports whether the files in the folder of a trial are those of its life.
 func (f *follower) current(t under) bool {
 	l, known := f.lives[t.folder]
 	if t.begun == unnamed {

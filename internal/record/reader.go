@@ -28,7 +28,7 @@ func (e *VersionError) Error() string {
 	return fmt.Sprintf("%s is of format %d; this bakeoff reads formats %d to %d", e.File, e.Has, oldestFormat, FormatVersion)
 }
 
-// readable tells whether this package reads a format.
+// readable reports whether this package reads a format.
 func readable(format int) bool { return oldestFormat <= format && format <= FormatVersion }
 
 // A Problem is damage found in a run directory.
@@ -215,7 +215,7 @@ func (r *Reader) runFromEvents() bool {
 func (r *Reader) Dir() string { return r.dir }
 func (r *Reader) Run() Run    { return r.run }
 
-// Live tells whether a process was writing the run when it was opened.
+// Live reports whether a process was writing the run when it was opened.
 func (r *Reader) Live() bool { return r.live }
 
 // Problems is the damage found, in the order it was found.

@@ -10,7 +10,7 @@ import (
 )
 
 // A PlanChangedError says that a run was begun with another plan than the one
-// it shall go on with.
+// it shall resume.
 type PlanChangedError struct {
 	Dir      string // its plan.yaml and plan.resolved.yaml hold the recorded plan
 	Recorded string // digest
@@ -21,7 +21,7 @@ func (e *PlanChangedError) Error() string {
 	return fmt.Sprintf("the plan of %s has changed since the run began: digest %.12s, was %.12s", e.Dir, e.Given, e.Recorded)
 }
 
-// An OldRunError says that a run is of a format that can be read, but not gone on with: its lines would be of
+// An OldRunError says that a run is of a format that can be read, but not resumed: its lines would be of
 // two kinds.
 type OldRunError struct {
 	Dir string
@@ -35,7 +35,7 @@ func (e *OldRunError) Error() string {
 // ErrComplete is returned by Resume for a run that has nothing left to do.
 var ErrComplete = errors.New("the run is complete")
 
-// Resume opens a run that was killed or aborted, to go on with it: it cuts the torn end of
+// Resume opens a run that was killed or aborted, to resume it: it cuts the torn end of
 // events.jsonl, moves the folders of unfinished and damaged trials aside, and
 // returns the places of the stored order that no finished trial holds, in that order. An
 // invalid trial holds its place; whether to repeat it is the caller's to
@@ -132,12 +132,12 @@ func (w *Writer) asideIfThere(folder string) error {
 	return w.moveAside(folder)
 }
 
-// settled tells whether the trial is finished, whole, and not aborted.
+// settled reports whether the trial is finished, whole, and not aborted.
 func (t TrialState) settled() bool {
 	return t.State == Finished && t.trial.Status != TrialAborted
 }
 
-// settles tells whether the proof is of a trial that holds the place.
+// settles reports whether the proof is of a trial that holds the place.
 func (p Proof) settles(place Place) bool {
 	return p.Status != TrialAborted && p.Block == place.Block && p.Target == place.Target
 }

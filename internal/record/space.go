@@ -40,7 +40,7 @@ func Needs(e Extent) int64 {
 	return int64(float64(e.Trials)*trial) + runBytes + reserveBytes
 }
 
-// DiskFull tells whether an error came from a disk, or a quota, that is used up.
+// DiskFull reports whether an error came from a disk, or a quota, that is used up.
 func DiskFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }

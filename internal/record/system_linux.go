@@ -30,7 +30,7 @@ func lock(f *os.File) error {
 	return nil
 }
 
-// locked tells whether a writer holds the file, without taking it.
+// locked reports whether a writer holds the file, without taking it.
 func locked(f *os.File) bool {
 	l := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
 	err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &l)

@@ -269,7 +269,7 @@ func (t *TrialWriter) closeFiles() error {
 }
 
 // Abandon ends the trial unfinished, with the reason as an event. Its folder
-// stays for whoever looks for the cause. After Finish it does nothing.
+// stays for anyone who looks for the cause. After Finish it does nothing.
 func (t *TrialWriter) Abandon(reason string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -19,7 +19,7 @@ type section struct {
 	folded  bool // on a page the tables wait under a line that opens them
 }
 
-// writeText draws sections for a page of so many columns.
+// writeText draws sections for a page of that many columns.
 func writeText(w io.Writer, sections []section, columns int) error {
 	var b strings.Builder
 	for i, s := range sections {

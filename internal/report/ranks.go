@@ -226,7 +226,7 @@ func deciding(v *figures.Verdict) show.Table {
 	return t
 }
 
-// pairs are the comparisons in the order of the ranking, at most so many: where there are more, and above
+// pairs are the comparisons in the order of the ranking, at most that many: where there are more, and above
 // eight targets, those of the first.
 func pairs(v *figures.Verdict, most int) []verdict.Comparison {
 	var out []verdict.Comparison
@@ -248,7 +248,7 @@ func chance(p verdict.Number) string {
 	return strconv.FormatFloat(float64(p), 'g', 2, 64)
 }
 
-// claims are the pairs in words, as far as there is room for so many lines. Two targets have theirs in the
+// claims are the pairs in words, as far as there is room for that many lines. Two targets have theirs in the
 // head line.
 func claims(v *figures.Verdict, room int) show.Table {
 	t := show.Table{Left: 3, Head: []string{"target", "compared with", "it is"}}

@@ -56,7 +56,7 @@ func Columns(w io.Writer) int {
 	return 100
 }
 
-// Cut shortens a line to at most so many columns, for a line that is drawn over.
+// Cut shortens a line to at most that many columns, for a line that is drawn over.
 func Cut(line string, columns int) string {
 	used := 0
 	for i, r := range line {
@@ -67,7 +67,7 @@ func Cut(line string, columns int) string {
 	return line
 }
 
-// Clip shortens a word to at most so many characters and then three dots, for a message.
+// Clip shortens a word to at most that many characters and then three dots, for a message.
 func Clip(word string, most int) string {
 	start, cut := clip(word, most)
 	if cut {
@@ -88,7 +88,7 @@ func clip(word string, most int) (start string, cut bool) {
 	return word, false
 }
 
-// Quote puts a word into quotes for a message, as Go writes it, shortened to at most so many characters
+// Quote puts a word into quotes for a message, as Go writes it, shortened to at most that many characters
 // and then three dots.
 func Quote(word string, most int) string { return strconv.Quote(Clip(word, most)) }
 
@@ -101,7 +101,7 @@ func Excerpt(data string, most int) string {
 	return fmt.Sprintf("%s... (%s bytes)", strconv.Quote(start), Count(len(data)))
 }
 
-// Wrap breaks text at spaces into lines of at most so many columns, further lines indented. A unit stays with
+// Wrap breaks text at spaces into lines of at most that many columns, further lines indented. A unit stays with
 // its number, and a longer word is as long as it is.
 func Wrap(s string, columns int, indent string) string {
 	var b strings.Builder

@@ -14,7 +14,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// The library's own decoder sets a decompressor up anew for each histogram, and puts each count in its place; a
+// The library's own decoder sets a decompressor up again for each histogram, and puts each count in its place; a
 // report reads hundreds of thousands of histograms only to add them up. This one reads the same format, and counts
 // wait in their histogram until one of its values is asked for, or many can be added up at once.
 
@@ -85,7 +85,7 @@ func (h *Histogram) decode(text string) error {
 	return nil
 }
 
-// sameGeometry tells whether the counts are those of the values that Histogram has.
+// sameGeometry reports whether the counts are those of the values that Histogram has.
 func sameGeometry(inner []byte) bool {
 	return len(inner) >= 40 && binary.BigEndian.Uint32(inner) == cookieV2 && binary.BigEndian.Uint32(inner[8:]) == 0 &&
 		binary.BigEndian.Uint32(inner[12:]) == digits && binary.BigEndian.Uint64(inner[16:]) == uint64(lowest) &&

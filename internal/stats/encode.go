@@ -11,7 +11,7 @@ import (
 	"sync"
 )
 
-// The library's own encoder sets a compressor up anew, 0.8 MB, for each
+// The library's own encoder sets a compressor up again, 0.8 MB, for each
 // histogram; agents write several of them every second. This one writes the same
 // format: HDR histogram V2 (HdrHistogram's V2EncodedHistogram), deflated, base64.
 

@@ -18,7 +18,7 @@ const (
 )
 
 // Histogram counts durations in nanoseconds with three significant digits,
-// from 1 us to 120 s, beside a number of censored samples: time-outs and drops, of which is known only that they lasted
+// from 1 us to 120 s, in addition to a number of censored samples: time-outs and drops, of which is known only that they lasted
 // longer than a bound. It takes memory only for values that occur. The zero value is not usable; see
 // NewHistogram. It is not safe for concurrent use. A nil histogram stands for what was not measured: it
 // can be read, holds no sample, and takes none.

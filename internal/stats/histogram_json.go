@@ -7,7 +7,7 @@ import (
 )
 
 // packed is a histogram as it stands in a file: HDR V2, deflated, base64, and
-// the censored samples beside it.
+// the censored samples next to it.
 type packed struct {
 	HDR     string     `json:"hdr,omitempty"`
 	Over    int64      `json:"over,omitempty"`

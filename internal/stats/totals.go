@@ -12,7 +12,7 @@ type Totals struct {
 
 	inTime  int64                           // ok answers in the windows that lie wholly within Sending and are not aside
 	covered time.Duration                   // up to the end of the last of those
-	aside   map[time.Duration]time.Duration // length of each stretch aside by its begin: it is the same for all agents
+	aside   map[time.Duration]time.Duration // length of each stretch aside by its start: it is the same for all agents
 }
 
 // Add adds a window.

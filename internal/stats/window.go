@@ -67,7 +67,7 @@ type URL struct { // what was sent is the sum of the four
 	Service  *Histogram    `json:"service,omitempty"`
 }
 
-// A server chooses the names of replicas and, in part, of outcomes: a sum keeps so many
+// A server chooses the names of replicas and, in part, of outcomes: a sum keeps that many
 // of each, and counts the rest as Other.
 const (
 	MaxNames = 256

@@ -93,7 +93,7 @@ func (d *Document) unknown(n, key *yaml.Node, path string, names []string) {
 	d.mistake(key, at, "known are "+strings.Join(names, ", "), "unknown key")
 }
 
-// holds tells whether the mapping n has the key.
+// holds reports whether the mapping n has the key.
 func holds(n *yaml.Node, key string) bool {
 	for i := 0; i < len(n.Content); i += 2 {
 		if n.Content[i].Value == key {
@@ -266,7 +266,7 @@ func (d *Document) decodeFloat(n *yaml.Node, path string, v reflect.Value) {
 	v.SetFloat(x)
 }
 
-// plain tells whether n is a scalar without quotes.
+// plain reports whether n is a scalar without quotes.
 func plain(n *yaml.Node) bool {
 	const quoted = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
 	return n.Kind == yaml.ScalarNode && n.Style&quoted == 0

@@ -173,14 +173,14 @@ func (s *pathPart) path() string {
 	return fmt.Sprintf("%s[%d]", s.up.path(), s.index)
 }
 
-// Has tells whether the document gives a value at path, such as
+// Has reports whether the document gives a value at path, such as
 // "phases[1].timeout", right or wrong. It is valid after Decode.
 func (d *Document) Has(path string) bool {
 	_, ok := d.locations[path]
 	return ok
 }
 
-// Bad tells whether the value at path, or one that holds it, could not be
+// Bad reports whether the value at path, or one that holds it, could not be
 // decoded, so that the Go value says nothing about what was meant.
 func (d *Document) Bad(path string) bool {
 	for ; path != ""; path = parent(path) {

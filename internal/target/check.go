@@ -41,7 +41,7 @@ func contractNames() []string {
 	}
 }
 
-// Placeholders known while preparing and, beside these, at the start.
+// Placeholders known while preparing and, in addition to these, at the start.
 func prepareNames() []string { return []string{"recipe", "build"} }
 
 func startNames() []string {

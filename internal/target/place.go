@@ -16,8 +16,8 @@ import (
 )
 
 // A name's folder in the cache holds numbered places, each with one prepared
-// content, and a lock file beside it. What was built knows its own path, so a place keeps it
-// through edits. Whoever prepares holds the name's lock; whoever uses a place
+// content, and a lock file next to it. What was built knows its own path, so a place keeps it
+// through edits. Anyone who prepares holds the name's lock; anyone who uses a place
 // shares its lock until the process ends.
 
 // mostPlaces is how many contents of one name are kept when none of them is in use.
@@ -180,7 +180,7 @@ func share(held *os.File) error {
 	return os.Chtimes(held.Name(), now, now)
 }
 
-// lockName takes the lock of a name, waiting for whoever holds it.
+// lockName takes the lock of a name, waiting for its holder.
 func lockName(ctx context.Context, home string, say func(string)) (*os.File, error) {
 	file, err := openLock(filepath.Join(home, "lock"))
 	if err != nil {

@@ -59,7 +59,7 @@ func (r *Replica) ready(ctx context.Context) ([]record.Worker, error) {
 	return r.probed, nil
 }
 
-// intactByProbe tells whether every process that was there when the probe succeeded still lives.
+// intactByProbe reports whether every process that was there when the probe succeeded still lives.
 func (r *Replica) intactByProbe() error {
 	tree := r.process.PIDs()
 	for _, w := range r.probed {

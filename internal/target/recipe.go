@@ -316,7 +316,7 @@ func (r *Recipe) Files() []string { return slices.Sorted(maps.Keys(r.contents)) 
 // Digest is the SHA-256 of the recipe's folder in hexadecimal digits.
 func (r *Recipe) Digest() string { return r.digest }
 
-// Processes is how many serving processes a replica of so many workers has.
+// Processes is how many serving processes a replica of that many workers has.
 func (r *Recipe) Processes(workers int) int {
 	if n, err := strconv.Atoi(r.spec.Processes); err == nil {
 		return n
@@ -324,14 +324,14 @@ func (r *Recipe) Processes(workers int) int {
 	return workers
 }
 
-// Bounded tells whether a replica has a limit on its database connections
+// Bounded reports whether a replica has a limit on its database connections
 // that does not depend on the load.
 func (r *Recipe) Bounded() bool {
 	return r.spec.Pool.Kind == poolBounded || r.env()[r.spec.Pool.BoundedBy] != ""
 }
 
 // Connections is the greatest number of database connections of a replica
-// with so many workers of so large a pool, and at most inFlight requests in it at once.
+// with that many workers of so large a pool, and at most inFlight requests in it at once.
 func (r *Recipe) Connections(workers, pool, inFlight int) int {
 	if !r.Bounded() {
 		return inFlight
@@ -359,7 +359,7 @@ func (r *Recipe) ReadyWithin() time.Duration {
 	return defaultReadyWithin
 }
 
-// Probed tells that the programs print no ready line: they are ready when /ping answers, and what such a
+// Probed says that the programs print no ready line: they are ready when /ping answers, and what such a
 // line shows of workers, pools and protocol is only declared.
 func (r *Recipe) Probed() bool { return r.spec.Ready == readyProbe }
 

@@ -119,7 +119,7 @@ func (r *Replica) newSpec() platform.Spec {
 	}
 }
 
-// contractEnv is what every target is told.
+// contractEnv is what every target gets.
 func (l Launch) contractEnv() map[string]string {
 	accessLog := "0"
 	if l.AccessLog {
@@ -319,7 +319,7 @@ func (r *Replica) Stop(ctx context.Context, grace time.Duration) error {
 	return nil
 }
 
-// listening tells whether anybody accepts connections at address.
+// listening reports whether anybody accepts connections at address.
 func listening(ctx context.Context, address string) bool {
 	dialer := net.Dialer{Timeout: 2 * time.Second}
 	connection, err := dialer.DialContext(ctx, "tcp", address)

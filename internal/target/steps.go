@@ -73,7 +73,7 @@ func (r *Recipe) inputsOf(s prepareStep) []string {
 	})
 }
 
-// covers tells whether a pattern names a file, or a folder around it.
+// covers reports whether a pattern names a file, or a folder around it.
 func covers(pattern, name string) bool {
 	for ; name != "."; name = path.Dir(name) {
 		if ok, _ := path.Match(pattern, name); ok {
@@ -172,7 +172,7 @@ func (p *Prepared) keepable() int {
 	return keep
 }
 
-// restore brings the folder back to what it was after so many steps.
+// restore brings the folder back to what it was after that many steps.
 func (p *Prepared) restore(keep int) error {
 	for _, name := range []string{doneFile, prepareLog, stepLog} {
 		if err := os.RemoveAll(filepath.Join(p.Dir, name)); err != nil {
@@ -195,7 +195,7 @@ func (p *Prepared) restore(keep int) error {
 	return nil
 }
 
-// removeLater removes what came after so many steps, and the notes of the later ones.
+// removeLater removes what came after that many steps, and the notes of the later ones.
 func (p *Prepared) removeLater(keep int) error {
 	last, err := p.note(keep - 1)
 	if err != nil {

@@ -1,5 +1,5 @@
 // Package threshold reads requirements such as "p99 < 50ms" or "errors < 0.1%" and judges figures by
-// them. It knows no measurement: whoever has one answers for its figures. A figure that is not known is no
+// them. It knows no measurement: anyone who has one answers for its figures. A figure that is not known is no
 // figure that is right: such a requirement is missed, with the reason.
 package threshold
 

@@ -22,7 +22,7 @@ import (
 )
 
 // A Venue is where the processes of one run live. Its methods are called from
-// one goroutine, but for those of Host, which any goroutine may call.
+// one goroutine, except for those of Host, which any goroutine may call.
 type Venue interface {
 	Host
 
@@ -55,7 +55,7 @@ type Host interface {
 	Name() string
 	// Machine is what figures depend on; its fingerprint tells two venues apart.
 	Machine() record.Machine
-	// Hidden tells that other processes may use the machines that samples cannot see: those outside a
+	// Hidden says that other processes may use the machines that samples cannot see: those outside a
 	// container.
 	Hidden() bool
 	// Room is how many bytes may still be written where dir is, or would be made; -1: not known.

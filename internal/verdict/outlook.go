@@ -13,7 +13,7 @@ type Outlook struct {
 	Equivalent float64 `json:"equivalent"` // none is called equivalent
 }
 
-// Outlooks are those of from to to blocks, for one of so many pairs, when log-ratios spread by sd. The true difference that is to be
+// Outlooks are those of from to to blocks, for one of that many pairs, when log-ratios spread by sd. The true difference that is to be
 // called better is ln(1 + difference). As in a verdict, better takes a two-sided t-test at 0.05 / pairs and an estimate beyond delta,
 // equivalent two one-sided ones at that level. Holm's method shows somewhat more than is said here.
 func Outlooks(sd, delta, difference float64, pairs, from, to int) []Outlook {

@@ -76,7 +76,7 @@ type Halves struct {
 	Length Number `json:"length"` // of those blocks, as a multiple of theirs now
 }
 
-// Halves tells what twice the time would do for the interval, spent on more blocks or on longer ones. A block takes measured
+// Halves says what twice the time would do for the interval, spent on more blocks or on longer ones. A block takes measured
 // seconds for the phase that is compared, and besides for starts, checks and all else.
 func (s Split) Halves(pairs int, measured, besides float64) Halves {
 	length := 2 + besides/measured
@@ -88,5 +88,5 @@ func (s Split) Halves(pairs int, measured, besides float64) Halves {
 	return Halves{Now: half(s.Blocks, 1), More: half(2*s.Blocks, 1), Longer: half(s.Blocks, length), Length: Number(length)}
 }
 
-// MoreBlocks tells whether the time is better spent on more blocks than on longer ones.
+// MoreBlocks reports whether the time is better spent on more blocks than on longer ones.
 func (h Halves) MoreBlocks() bool { return h.More <= h.Longer }

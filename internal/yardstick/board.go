@@ -20,7 +20,7 @@ type Board struct {
 	cores int
 }
 
-// Create makes an empty board for so many cores.
+// Create makes an empty board for that many cores.
 func Create(name string, cores int) (*Board, error) {
 	file, err := os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
 	if err != nil {

@@ -43,7 +43,7 @@ type meter struct {
 	board  *Board
 	cores  int
 	began  time.Time
-	before time.Duration // CPU time of the process at the begin
+	before time.Duration // CPU time of the process at the start
 	taken  atomic.Int64  // measurements
 	// collecting keeps the garbage collection out of every measurement.
 	collecting sync.RWMutex

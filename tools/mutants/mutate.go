@@ -134,7 +134,7 @@ func (f *finder) drop(list []ast.Stmt) {
 	}
 }
 
-// another is a number beside a literal one; texts are messages mostly, and stay.
+// another is a number next to a literal one; texts are messages mostly, and stay.
 func another(lit *ast.BasicLit) (string, bool) {
 	switch lit.Kind {
 	case token.INT:

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// section finds a part of a document that is not written by hand: it begins with a
+// section finds a part of a document that is not written manually: it begins with a
 // line "<!-- NAME: how it is written -->" and ends with "<!-- end of NAME -->".
 func section(name string) *regexp.Regexp {
 	return regexp.MustCompile(`(?s)(<!-- ` + regexp.QuoteMeta(name) + `: [^\n]*-->\n)(.*?)(<!-- end of ` + regexp.QuoteMeta(name) + ` -->\n)`)

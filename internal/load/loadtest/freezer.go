@@ -1,6 +1,6 @@
-// Package loadtest is what tests and benchmarks of load need beside an engine:
+// Package loadtest is what tests and benchmarks of load need in addition to an engine:
 // servers that freeze and tell the truth about it, other generators to run
-// beside ours, a witness of how far the machine itself is to blame, and documents with
+// in addition to ours, a witness of how far the machine itself is to blame, and documents with
 // sections that are measured. It knows no engine and nothing of their histograms, so
 // that what it says is independent of them.
 package loadtest
@@ -21,10 +21,10 @@ import (
 // Freezer is a server that answers every request at once, except that it
 // holds all answers for a while, once. It counts for itself.
 type Freezer struct {
-	After  time.Duration // from the begin until answers are held
+	After  time.Duration // from the start until answers are held
 	Length time.Duration // how long they are
 	Pause  time.Duration // each answer takes so long at any time
-	// Due tells when a request was due, since the begin; nil where that is not known.
+	// Due says when a request was due, since the start; nil where that is not known.
 	Due func(r *http.Request) (time.Duration, bool)
 
 	listener net.Listener
@@ -102,7 +102,7 @@ func (f *Freezer) serve(c net.Conn) {
 			return
 		}
 		f.hold()
-		f.note(r) // before the answer, so that whoever has it finds it counted
+		f.note(r) // before the answer, so that anyone who has it finds it counted
 		name := r.URL.Query().Get("name")
 		if _, err := fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(name), name); err != nil {
 			return
@@ -190,7 +190,7 @@ func quantile(times []time.Duration, q float64) time.Duration {
 type Freeze struct {
 	Length time.Duration // from the moment set to the first answer let go
 	// Drained is how long it took from then until as many answers were given as the
-	// schedule had asked for until then; 0: so many were not asked for in time.
+	// schedule had asked for until then; 0: that many were not asked for in time.
 	Drained time.Duration
 }
 
@@ -219,7 +219,7 @@ func (f Freeze) Load() float64 {
 }
 
 // Quantile is the response time at quantile q of a run of constant rate that
-// lasts so long: an arrival x after the begin of the freeze waits for the rest of it, and
+// lasts so long: an arrival x after the start of the freeze waits for the rest of it, and
 // then for those before it, S - (1 - u) x; the worst share 1 - q of all are those of the first (1 - q) T.
 func (f Freeze) Quantile(q float64, run time.Duration) time.Duration {
 	return f.Length - time.Duration((1-f.Load())*(1-q)*float64(run))

@@ -217,7 +217,7 @@ func VegetaCapped(connections int) Peer {
 	return Vegeta().With("vegeta, "+n+" workers", "-workers="+n, "-max-workers="+n, "-connections="+n)
 }
 
-// Oha times from the send unless it is told otherwise.
+// Oha times from the send unless set otherwise.
 func Oha() Peer {
 	return Peer{
 		Name: "oha", Program: "oha", Install: "cargo install --locked oha@1.16.0",
@@ -242,7 +242,7 @@ func Oha() Peer {
 	}
 }
 
-// K6 has users, as many as are allocated and at most so many.
+// K6 has users, as many as are allocated and at most that many.
 func K6(allocated, most int) Peer {
 	return Peer{
 		Name: "k6", Program: "k6", Install: "go install go.k6.io/k6@v1.8.1",

@@ -41,7 +41,7 @@ func (g *guard) deputize() error {
 	return json.NewEncoder(ours).Encode(g.hello)
 }
 
-// isDeputy tells whether the descriptor of the guard role is a deputy's pipe.
+// isDeputy reports whether the descriptor of the guard role is a deputy's pipe.
 func isDeputy() bool {
 	var st unix.Stat_t
 	return unix.Fstat(guardSocket, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFIFO

@@ -44,7 +44,7 @@ func (g *guard) setFrozen(number int, frozen bool) bool {
 	return true
 }
 
-// signalTree signals those that live; one that has ended meanwhile is no error.
+// signalTree signals those that live; one that has ended since is no error.
 func (g *guard) signalTree(number int, sig unix.Signal) {
 	for _, p := range g.members(number, treeAge) {
 		_ = p.signal(sig)

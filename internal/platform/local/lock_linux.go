@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A machineLock is the abstract socket that only one guard can listen on. To
-// whoever connects it says who holds it.
+// A machineLock is the abstract socket that only one guard can listen on. It
+// says who holds it to anyone who connects.
 type machineLock struct {
 	name    string
 	onOther func(Holder)

@@ -64,7 +64,7 @@ func abandoned() ([]token, error) {
 	return out, nil
 }
 
-// ours tells whether a process is this user's to end.
+// ours reports whether a process is this user's to end.
 func ours(pid int) bool {
 	var st unix.Stat_t
 	uid := os.Geteuid()

@@ -143,7 +143,7 @@ func removeTemporary(dir string, entry os.DirEntry) bool {
 func sweepRun(ctx context.Context, dir string, t token, swept *Swept) error {
 	s, err := loadState(filepath.Join(dir, t.String()+".json"))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil // it has ended meanwhile
+		return nil // it has ended since
 	}
 	if err != nil {
 		return sweepUnreadable(dir, t, err)
@@ -168,7 +168,7 @@ func sweepRun(ctx context.Context, dir string, t token, swept *Swept) error {
 	return removeState(dir, t)
 }
 
-// sweepUnreadable removes a state file that a power cut has spoiled. It cannot
+// sweepUnreadable removes a state file that a power cut has damaged. It cannot
 // say whether its run lives, but then nothing carries the run's mark.
 func sweepUnreadable(dir string, t token, problem error) error {
 	r := remnant{token: t}

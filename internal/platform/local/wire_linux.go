@@ -9,7 +9,7 @@ import (
 // Controller and guard are one binary, so they exchange gob values (JSON
 // would not keep an environment that is not UTF-8) over a socket pair. The
 // first request is hello; each request is answered by one reply with its ID.
-// Replies without an ID come unasked.
+// Replies without an ID come without a request.
 type request struct {
 	ID    int
 	Op    operation
@@ -51,6 +51,6 @@ type reply struct {
 	Tree  int            // of a start, or of an Exit
 	First Identity       // of a start, or of the guard
 	PIDs  []int          // of opPIDs
-	Exit  *platform.Exit // unasked: the first process of Tree has ended
-	Other *Holder        // unasked: this run shares the machine with ours
+	Exit  *platform.Exit // without a request: the first process of Tree has ended
+	Other *Holder        // without a request: this run shares the machine with ours
 }

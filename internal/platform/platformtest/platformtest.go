@@ -27,7 +27,7 @@ type Open func(t *testing.T) platform.Platform
 
 // Daemon is a shell script that leaves a process in a session of its own,
 // orphaned, with an empty environment, its descriptors closed and SIGTERM
-// ignored; its id is written to the file named by $1, then the script goes on with $2.
+// ignored; its id is written to the file named by $1, then the script continues with $2.
 const Daemon = `
 (setsid env -i /bin/sh -c 'trap "" TERM HUP INT; echo $$ > "$0.tmp"; mv "$0.tmp" "$0"; exec sleep 1000 <&- >&- 2>&-' "$1" &)
 while ! test -e "$1"; do sleep 0.01; done

@@ -15,7 +15,7 @@ import (
 	"bakeoff/internal/stats"
 )
 
-// Epoch is when runs begin unless told otherwise.
+// Epoch is when runs begin unless set otherwise.
 func Epoch() time.Time { return time.Date(2026, 11, 23, 6, 0, 0, 0, time.UTC) }
 
 // Run is what a run is made of; tests change it before they write it.
@@ -49,7 +49,7 @@ func Demo() *Run {
 	return r
 }
 
-// Of is a run of so many blocks of these targets, without a pilot, with 1,000 answers per second each.
+// Of is a run of that many blocks of these targets, without a pilot, with 1,000 answers per second each.
 func Of(blocks int, targets ...string) *Run {
 	r := &Run{
 		Targets: targets, Blocks: blocks, ClosedS: 4, OpenS: 4, OpenHz: 600,

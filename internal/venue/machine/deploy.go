@@ -292,7 +292,7 @@ func (d *deployed) Stop(ctx context.Context, grace time.Duration) error {
 	return errors.Join(errs...)
 }
 
-// Intact tells whether the balancer and every worker that was ready still live.
+// Intact reports whether the balancer and every worker that was ready still live.
 func (d *deployed) Intact() error {
 	var errs []error
 	if d.nginx != nil {
