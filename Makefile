@@ -7,7 +7,7 @@ SEED := 1
 # What tests need in addition to what a run needs.
 TEST_PACKAGES := mariadb-server nginx-light libmariadb-dev pkg-config python3-venv python3-dev gcc
 
-.PHONY: help build demo test test-mysql mutants lint deps test-deps clean race bench-data bench-engine bench-stall bench-fleet fuzz \
+.PHONY: help build demo test test-mysql test-jmeter seed-jmeter mutants lint deps test-deps clean race bench-data bench-engine bench-stall bench-fleet fuzz \
 	test-long-stall test-long-kill test-long-data test-long-record test-long-contract test-long-engine test-long-accuse test-long-accuse-2 \
 	test-long-fleet test-long-ab test-long-program
 
@@ -40,6 +40,13 @@ mutants: test-deps ## 40 changes of the code drawn from SEED, the packages' own 
 
 test-mysql: test-deps ## the database and all targets on a real MySQL server, fetched from Debian's unstable suite; SKIPPED where it cannot be
 	@GO=$(GO) scripts/test-mysql
+
+test-jmeter: test-deps ## a real JMeter: phases, traps, agreement with the native engine, a short run of seed-jmeter; SKIPPED without Java
+	@GO=$(GO) scripts/test-jmeter
+
+seed-jmeter: $(BIN) ## the seed's deployment driven by JMeter, as the seed did it (about an hour)
+	@scripts/install-missing $$($(BIN) doctor --packages seed-jmeter)
+	$(BIN) run seed-jmeter
 
 # One subject's full counts each, at most 45 minutes on 2 cores.
 LONG = BAKEOFF_LONG=1 $(GO) test -count=1 -v -timeout 45m

@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -21,7 +22,7 @@ func TestShipped(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t)
 			skipMissing(t, s, name)
-			if !long() {
+			if driven := name == "seed-jmeter" && os.Getenv("BAKEOFF_JMETER") != ""; !long() && !driven {
 				return // TestRun is such a run, and TestServers that of running servers
 			}
 			if name == "two-urls" {

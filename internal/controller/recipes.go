@@ -118,8 +118,7 @@ func LoadData(ctx context.Context, o Options) (info record.DatabaseInfo, err err
 
 // openFilled starts or opens the database and fills it.
 func (s *recipes) openFilled(ctx context.Context, dir string) (err error) {
-	d := s.o.Plan.Dataset
-	s.rows, err = dataset.New(dataset.Spec{Rows: d.Rows, Seed: d.Seed, MinLength: d.Lengths.Min, MaxLength: d.Lengths.Max})
+	s.rows, err = dataset.New(rowsOf(s.o.Plan))
 	if err != nil {
 		return fmt.Errorf("controller: %w", err)
 	}

@@ -45,7 +45,9 @@ func fakeServer(behaviour string) int {
 	case "server ends":
 		return 3
 	}
-	fmt.Println("Created remote object: UnicastServerRef2 [liveRef: [endpoint:[127.0.0.1:1](local)]]")
+	if err := os.WriteFile(valueOf("-j"), []byte("Bound to RMI registry on port 1\n"), 0o600); err != nil {
+		return 1
+	}
 	time.Sleep(time.Hour)
 	return 0
 }

@@ -97,7 +97,7 @@ func (l *Loader) startMaster(ctx context.Context, name string, p testPlan) (*mas
 	for _, s := range l.servers {
 		servers = append(servers, s.address)
 	}
-	argv := append(l.java(l.o.masterFlags()), "-n", "-t", m.plan, "-l", m.jtl, "-j", base+"-jmeter.log", "-q", l.properties, "-R", strings.Join(servers, ","))
+	argv := append(l.java(l.o.masterFlags(), l.dir), "-n", "-t", m.plan, "-l", m.jtl, "-j", base+"-jmeter.log", "-q", l.properties, "-R", strings.Join(servers, ","))
 	argv = append(argv, p.global...)
 	m.process, err = l.o.Platform.Start(ctx, platform.Spec{Name: "jmeter-master", Argv: argv, Env: l.environment(), Dir: l.dir, Log: m.log})
 	if err == nil {

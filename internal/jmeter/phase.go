@@ -34,7 +34,8 @@ type phase struct {
 	byName   map[string]*agent
 	sink     func(fleet.Snapshot)
 	report   fleet.Report
-	begun    time.Time // when the master had started the servers
+	since    time.Time // when the master was started
+	begun    time.Time // when it had started the servers
 	looked   time.Time // when silent servers were asked last
 	deadline time.Time
 }
@@ -89,7 +90,8 @@ func (l *Loader) begin(ctx context.Context, t fleet.Task, asked Asked, sink func
 	if err := p.jtl.fresh(); err != nil {
 		return nil, err
 	}
-	p.deadline = time.Now().Add(startWithin)
+	p.since = time.Now()
+	p.deadline = p.since.Add(startWithin)
 	p.master, err = l.startMaster(ctx, name, plan)
 	return p, err
 }
@@ -187,13 +189,14 @@ func (p *phase) gone() bool {
 	return len(p.report.Lost) > 0
 }
 
-// frozen asks servers that have sent nothing for a while whether they move: a target that stalls keeps their rows back, too.
+// frozen asks servers that have sent nothing for a while whether they move: a target that stalls keeps their rows back,
+// too. One that stands still before it has begun keeps the master waiting.
 func (p *phase) frozen(ctx context.Context) bool {
-	if p.begun.IsZero() || time.Since(p.looked) < silence {
+	if time.Since(p.looked) < silence {
 		return false
 	}
 	for _, a := range p.agents {
-		if time.Since(laterOf(a.last, p.begun)) < silence {
+		if time.Since(laterOf(a.last, p.since)) < silence {
 			continue
 		}
 		p.looked = time.Now()

@@ -29,7 +29,8 @@ type server struct {
 	epoch   int64
 	port    int
 	address string
-	log     string
+	log     string // of its output
+	own     string // log of JMeter's own
 	process platform.Process
 }
 
@@ -49,9 +50,9 @@ func (l *Loader) startServer(ctx context.Context, index int, epoch int64) (*serv
 	}
 	s := &server{
 		index: index, epoch: epoch, port: port, address: net.JoinHostPort(l.o.Platform.Host(), strconv.Itoa(port)),
-		log: filepath.Join(l.o.LogDir, name+".log"),
+		log: filepath.Join(l.o.LogDir, name+".log"), own: filepath.Join(l.o.LogDir, name+"-jmeter.log"),
 	}
-	argv := append(l.java(l.o.serverFlags()), "-s", "-j", filepath.Join(l.o.LogDir, name+"-jmeter.log"),
+	argv := append(l.java(l.o.serverFlags(), dir), "-s", "-j", s.own,
 		"-q", l.properties, "-Dserver_port="+strconv.Itoa(port), "-Jbakeoff.server="+strconv.Itoa(index))
 	s.process, err = l.o.Platform.Start(ctx, platform.Spec{Name: name, Argv: argv, Env: l.environment(), Dir: dir, Log: s.log})
 	return s, err
@@ -62,11 +63,11 @@ func (l *Loader) serverDir(index int) string {
 	return filepath.Join(l.dir, fmt.Sprintf("server-%d", index))
 }
 
-// java is the command of a JVM up to JMeter's own arguments.
-func (l *Loader) java(flags []string) []string {
+// java is the command of a JVM up to JMeter's own arguments; dir is where it may keep what it remembers.
+func (l *Loader) java(flags []string, dir string) []string {
 	argv := append([]string{l.o.Java.Path}, flags...)
 	return append(argv, "-Djava.awt.headless=true", "-Djava.rmi.server.hostname="+l.o.Platform.Host(),
-		"-Djava.util.prefs.userRoot="+l.dir, "-jar", l.o.Home.Jar())
+		"-Djava.util.prefs.userRoot="+dir, "-jar", l.o.Home.Jar())
 }
 
 // environment is that of every JVM: nothing of the user's.
@@ -79,11 +80,11 @@ func (s *server) await(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, serverWithin, fmt.Errorf("it took no orders within %s", serverWithin))
 	defer cancel()
 	err := platform.Await(ctx, s.process, func(context.Context) (bool, error) {
-		text, err := os.ReadFile(s.log)
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
+		text, err := s.said()
+		if err != nil {
 			return false, err
 		}
-		return strings.Contains(string(text), "Created remote object"), s.refusal(string(text))
+		return strings.Contains(text, "Bound to RMI registry on port"), s.refusal(text)
 	})
 	switch {
 	case err == nil:
@@ -94,6 +95,19 @@ func (s *server) await(ctx context.Context) error {
 		return fmt.Errorf("jmeter: server %d: %w: %s", s.index, context.Cause(ctx), platform.LogTail(s.log))
 	}
 	return fmt.Errorf("jmeter: server %d: %w", s.index, err)
+}
+
+// said is what stands in both logs. The registry is bound some time after the output says that the engine was made.
+func (s *server) said() (string, error) {
+	var all strings.Builder
+	for _, name := range []string{s.log, s.own} {
+		text, err := os.ReadFile(name)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return "", err
+		}
+		all.Write(text)
+	}
+	return all.String(), nil
 }
 
 // refusal is what a server says where it cannot listen.

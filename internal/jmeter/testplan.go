@@ -158,7 +158,7 @@ func seconds(d time.Duration) string { return fmt.Sprint(int64(d / time.Second))
 
 // pauseBeyond is how many seconds beyond the time-out of the last request the open model waits for its answer: a
 // thread may begin late on a busy machine.
-const pauseBeyond = 2
+const pauseBeyond = 5
 
 // schedule is the open model in the words of JMeter: one server's part of the rate, and a pause in which the last
 // answers may come, since threads that are under way at the end are interrupted.

@@ -177,7 +177,7 @@ func classOf(code, message string) string {
 		return "reset"
 	case strings.Contains(message, "Cannot assign requested address"):
 		return "ports"
-	case exception == "InterruptedIOException", strings.Contains(message, "Socket closed"):
+	case exception == "InterruptedIOException", exception == "RequestAbortedException", strings.Contains(message, "Socket closed"):
 		return "interrupted"
 	case exception == "":
 		return "no status"
@@ -216,6 +216,7 @@ func (a *agent) finish() {
 		last = max(last, second)
 	}
 	if missing := a.planned() - a.rows; missing > 0 {
+		last = max(last, a.next)
 		w := a.window(last)
 		w.Books.Planned += missing
 		w.Books.Dropped += missing

@@ -1,0 +1,161 @@
+package cli_test
+
+import (
+	"math"
+	"net"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"bakeoff/internal/stats"
+)
+
+// jmeterOnly skips where make test-jmeter does not ask for JVMs.
+func jmeterOnly(t *testing.T) {
+	t.Helper()
+	if os.Getenv("BAKEOFF_JMETER") == "" {
+		t.Skip("SKIPPED: make test-jmeter")
+	}
+}
+
+// totalsOf are a trial's totals by phase.
+func totalsOf(t *testing.T, a attempt) map[int]*stats.Totals {
+	t.Helper()
+	out := map[int]*stats.Totals{}
+	for _, p := range a.said.Phases {
+		out[p.Number] = &stats.Totals{Sending: time.Duration(p.DurationS * float64(time.Second))}
+	}
+	for line, err := range a.Loads() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[line.Phase].Add(line.Window)
+	}
+	return out
+}
+
+// A whole run: a master and two servers drive a target, and nginx and the database have counted what they did.
+func TestJMeterRun(t *testing.T) {
+	jmeterOnly(t)
+	s := newScene(t)
+	s.write("p.yaml", `name: e2e
+blocks: 1
+dataset: {rows: 2000}
+deployment: {replicas: 2, workers: 1, pool: 4}
+targets: [flask]
+agents: {engine: jmeter, count: 2}
+warmup: 3s
+phases:
+  - {name: closed, model: closed, connections: 5, duration: 4s, timeout: 5s}
+  - {name: open, model: open, rate: 50, duration: 4s, timeout: 3s, check_share: 0.5}
+  - {name: server-keys, model: closed, connections: 4, duration: 3s, lookups: server, reconnect: true, timeout: 5s}
+`)
+	e, _, all := s.measured("run", "p.yaml")
+	e.nothingLeft(5 * time.Second)
+	s.noFiles()
+	for _, a := range all {
+		totals := totalsOf(t, a)
+		for _, p := range a.said.Phases {
+			b := totals[p.Number].Books
+			t.Logf("%s: %+v, witness %+v, spread %v", p.Name, b, p.Witness, time.Duration(p.StartSpreadNS))
+			if b.Sent == 0 || p.Witness.BalancerTotal != b.Sent || p.Witness.DatabaseReads != b.Sent || p.Engine != "jmeter" {
+				t.Errorf("%s: JMeter's books %+v, nginx %d, database %d", p.Name, b, p.Witness.BalancerTotal, p.Witness.DatabaseReads)
+			}
+			if sum := totals[p.Number]; p.Name != "server-keys" && (sum.Hits == 0 || sum.Misses == 0 || sum.Hits+sum.Misses != b.Sent || sum.Checked == 0) {
+				t.Errorf("%s: %d hits, %d misses, %d checked of %d", p.Name, sum.Hits, sum.Misses, sum.Checked, b.Sent)
+			}
+			if len(totals[p.Number].Replicas) != 2 {
+				t.Errorf("%s: replicas %v", p.Name, totals[p.Number].Replicas)
+			}
+			if p.Name == "open" && b.Planned != 200 {
+				t.Errorf("open: planned %d, not 200", b.Planned)
+			}
+		}
+	}
+	whole := s.run(0, "report", "--full", s.theRun()).stdout.String()
+	wantAll(t, "report", whole, "driven by jmeter", "n/m: not measured", "JMeter 5.6.3", "Java", "with JMeter the targets", "take no turns", "JMeter on this machine")
+}
+
+// Interrupted in the middle of JMeter's load, the run ends cleanly within seconds and leaves no JVM.
+func TestJMeterInterrupted(t *testing.T) {
+	jmeterOnly(t)
+	s := newScene(t)
+	url := slowServer(t, 5*time.Millisecond, new(atomic.Int64))
+	s.write("p.yaml", `name: e2e
+blocks: 1
+targets: [{name: a, kind: url, url: "`+url+`"}]
+agents: {engine: jmeter, count: 2}
+warmup: 0s
+phases: [{name: closed, model: closed, connections: 4, duration: 60s}]
+`)
+	e := s.start("run", "p.yaml")
+	e.await("closed: 4 connections", 1)
+	at := time.Now()
+	e.signal(syscall.SIGINT)
+	e.wantStatus(130, 15*time.Second)
+	t.Logf("ended %v after the signal", time.Since(at).Round(10*time.Millisecond))
+	e.nothingLeft(5 * time.Second)
+	s.noFiles()
+}
+
+// slowServer answers everything after a delay, and counts.
+func slowServer(t *testing.T, delay time.Duration, asked *atomic.Int64) (url string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		time.Sleep(delay)
+		_, _ = w.Write([]byte("steady"))
+	})}
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() { server.Close() })
+	return "http://" + listener.Addr().String() + "/"
+}
+
+const (
+	agreeRate   = 0.05
+	agreeMedian = 2 * time.Millisecond
+)
+
+// On a steady server both engines see the same, as two phases of one run. A busy machine may take JMeter the time it
+// needs: one run of three must show it.
+func TestJMeterAgrees(t *testing.T) {
+	jmeterOnly(t)
+	s := newScene(t)
+	var asked atomic.Int64
+	url := slowServer(t, 20*time.Millisecond, &asked)
+	s.write("p.yaml", `name: e2e
+blocks: 1
+targets: [{name: steady, kind: url, url: "`+url+`", expect: {body: steady}}]
+agents: {count: 2}
+warmup: 2s
+phases:
+  - {name: native, model: closed, connections: 10, duration: 10s}
+  - {name: jmeter, model: closed, connections: 10, duration: 10s, engine: jmeter}
+`)
+	for range 3 {
+		asked.Store(0)
+		_, _, all := s.measured("run", "p.yaml")
+		totals := totalsOf(t, all[0])
+		native, jmeter := totals[1], totals[2]
+		apart := math.Abs(jmeter.Goodput()/native.Goodput() - 1)
+		mine, _ := native.Service.Quantile(0.5)
+		its, _ := jmeter.Service.Quantile(0.5)
+		t.Logf("native %.1f/s, p50 %v; JMeter %.1f/s, p50 %v: %.2f %% and %v apart", native.Goodput(), mine, jmeter.Goodput(), its, 100*apart, (its - mine).Abs())
+		whole := s.run(0, "report", "--full", s.theRun()).stdout.String()
+		wantAll(t, "report", whole, "Phase native: closed model", "Phase jmeter: closed model, 10 connections, 10 s, driven by jmeter", "JMeter on this machine")
+		if apart <= agreeRate && (its-mine).Abs() <= agreeMedian {
+			return
+		}
+		if err := os.RemoveAll(s.path("runs")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Errorf("in none of three runs the engines agree within %.0f %% and %v", 100*agreeRate, agreeMedian)
+}
