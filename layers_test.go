@@ -15,10 +15,10 @@ import (
 var levels = [][]string{
 	{"show", "verdict", "splitmix"},
 	{"chart", "plan", "dataset", "stats", "platform", "strictyaml", "consent", "shell", "yardstick", "scratch", "threshold", "checkout", "influxd"},
-	{"load", "record", "database", "balancer", "platform/local", "platform/platformtest", "load/loadtest"},
+	{"load", "null", "record", "database", "balancer", "platform/local", "platform/platformtest", "load/loadtest"},
 	{"fleet", "collect", "target", "contract", "endpoint", "gate", "record/recordtest", "export/exporttest"},
 	{"venue", "figures", "measure", "jmeter"},
-	{"controller", "venue/machine", "report", "export"},
+	{"controller", "venue/machine", "report", "export", "calibrate"},
 	{"cli"},
 }
 

@@ -59,7 +59,7 @@ or a regression found;
 	root.AddCommand(
 		runCommand(env), attachCommand(env), checkCommand(env), verifyCommand(env), reportCommand(env), listCommand(env), exportCommand(env),
 		dataCommand(env), schemaCommand(env), initCommand(env), doctorCommand(env), cleanCommand(env), versionCommand(env),
-		guardCommand(env), agentCommand(env), yardstickCommand(env), loadCommand(env), verdictCommand(env), abCommand(env), renderCommand(env),
+		guardCommand(env), agentCommand(env), yardstickCommand(env), nullCommand(env), calibrateCommand(env), loadCommand(env), verdictCommand(env), abCommand(env), renderCommand(env),
 	)
 	return root
 }

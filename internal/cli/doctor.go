@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bakeoff/internal/calibrate"
 	"bakeoff/internal/controller"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/target"
@@ -59,6 +60,11 @@ func doctor(ctx context.Context, env Env, plans []string, packagesOnly bool) err
 			printMissing(env, p.Plan, missing)
 		}
 	}
+	if !packagesOnly {
+		if err := printCalibration(env); err != nil {
+			return err
+		}
+	}
 	if packagesOnly {
 		for _, name := range found.Packages() {
 			fmt.Fprintln(env.Stdout, name)
@@ -69,6 +75,24 @@ func doctor(ctx context.Context, env Env, plans []string, packagesOnly bool) err
 		return nil
 	}
 	return explain(error(found))
+}
+
+// printCalibration says whether there is a calibration of this machine.
+func printCalibration(env Env) error {
+	cache, err := cacheDir(env)
+	if err != nil {
+		return err
+	}
+	c, err := calibrate.Kept(cache, new(machine.Venue).Machine().Fingerprint)
+	if err != nil {
+		fmt.Fprintf(env.Stderr, "bakeoff: warning: %v\n", err)
+	}
+	if c == nil {
+		fmt.Fprintln(env.Stdout, "calibration: none of this machine (bakeoff calibrate makes one in a few minutes; runs do without)")
+		return nil
+	}
+	fmt.Fprintf(env.Stdout, "calibration: of %s\n", c.At.UTC().Format("2006-01-02 15:04"))
+	return nil
 }
 
 func printMissing(env Env, p *plan.Plan, missing []target.Need) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 
 	"github.com/spf13/cobra"
 
@@ -13,6 +14,7 @@ import (
 	"bakeoff/internal/endpoint"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
+	"bakeoff/internal/null"
 	"bakeoff/internal/platform/local"
 	"bakeoff/internal/yardstick"
 )
@@ -52,6 +54,19 @@ func yardstickCommand(Env) *cobra.Command {
 	return &cobra.Command{
 		Use: "yardstick FILE", Short: "role: time a fixed piece of work on every core, four times a second", Hidden: true, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return yardstick.Run(cmd.Context(), args[0]) },
+	}
+}
+
+func nullCommand(Env) *cobra.Command {
+	return &cobra.Command{
+		Use: "null ADDRESS", Short: "role: answer the same few bytes to every request", Hidden: true, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			l, err := new(net.ListenConfig).Listen(cmd.Context(), "tcp", args[0])
+			if err != nil {
+				return fmt.Errorf("null: %w", err)
+			}
+			return null.New().Serve(cmd.Context(), l)
+		},
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bakeoff/internal/calibrate"
 	"bakeoff/internal/controller"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/jmeter"
@@ -120,24 +121,36 @@ func openPlan(ctx context.Context, env Env, f runFlags, of planFile) (controller
 	if err := controller.Preflight(ctx, o); err != nil {
 		return o, nil, explain(err)
 	}
-	if _, err := writableCache(env); err != nil {
+	if o.Calibration, err = calibrate.Kept(here.CacheDir, here.Machine().Fingerprint); err != nil {
+		fmt.Fprintf(env.Stderr, "bakeoff: warning: %v\n", err)
+	}
+	closeMachine, err := openMachine(ctx, env, here, f.share, o.Plan.Name)
+	if err != nil {
 		return o, nil, err
+	}
+	o.Shared, o.Load = f.share, loader(env, here, o.Plan, o.Version)
+	return o, closeMachine, nil
+}
+
+// openMachine opens the platform of this machine for a venue; label is what others see of it.
+func openMachine(ctx context.Context, env Env, here *machine.Venue, share bool, label string) (closeMachine func() error, err error) {
+	if _, err := writableCache(env); err != nil {
+		return nil, err
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return o, nil, fmt.Errorf("own path: %w", err)
+		return nil, fmt.Errorf("own path: %w", err)
 	}
 	p, err := local.Open(ctx, local.Options{
-		Self: []string{self, "guard"}, StateDir: filepath.Join(here.CacheDir, "state"), Share: f.share, Label: o.Plan.Name,
+		Self: []string{self, "guard"}, StateDir: filepath.Join(here.CacheDir, "state"), Share: share, Label: label,
 		Lock: env.Getenv("BAKEOFF_LOCK"), // for tests: they must neither wait for a real run nor disturb it
 	})
 	if err != nil {
-		return o, nil, err
+		return nil, err
 	}
 	if _, err := scratch.Sweep(); err != nil {
 		fmt.Fprintf(env.Stderr, "bakeoff: warning: %v\n", err)
 	}
-	o.Shared = f.share
 	here.Platform, here.Self = p, self
 	here.Shared = func() []string {
 		var out []string
@@ -146,13 +159,17 @@ func openPlan(ctx context.Context, env Env, f runFlags, of planFile) (controller
 		}
 		return out
 	}
-	o.Load = func(ctx context.Context, logDir string, tell func(string)) (controller.Loader, error) {
-		return startLoaders(ctx, o.Plan, fleet.Options{
-			Platform: p, Self: []string{self}, Count: o.Plan.Agents.Count, LogDir: logDir,
-			Version: o.Version, PlanDigest: o.Plan.Digest(), Env: passedOn(env),
-		}, jmeter.Preparation{CacheDir: here.CacheDir, Platform: p, Getenv: env.Getenv, Progress: tell})
+	return p.Close, nil
+}
+
+// loader starts what a plan's phases need on this machine.
+func loader(env Env, here *machine.Venue, p *plan.Plan, version string) func(context.Context, string, func(string)) (controller.Loader, error) {
+	return func(ctx context.Context, logDir string, tell func(string)) (controller.Loader, error) {
+		return startLoaders(ctx, p, fleet.Options{
+			Platform: here.Platform, Self: []string{here.Self}, Count: p.Agents.Count, LogDir: logDir,
+			Version: version, PlanDigest: p.Digest(), Env: passedOn(env),
+		}, jmeter.Preparation{CacheDir: here.CacheDir, Platform: here.Platform, Getenv: env.Getenv, Progress: tell})
 	}
-	return o, p.Close, nil
 }
 
 // options are those of a run on this machine, which has no platform yet: enough for what is

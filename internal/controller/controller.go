@@ -62,7 +62,8 @@ type Options struct {
 	Keep          bool   // leave the first trial's processes running until the context ends
 	Short         bool
 	Shared        bool
-	MaxTime       time.Duration // 0: no bound
+	Calibration   *record.Calibration // of this machine; nil: none
+	MaxTime       time.Duration       // 0: no bound
 	Version       string
 	Revisions     *record.Revisions // that a run compares of one target; nil: it compares targets
 	// Progress is called with what happens, which a run also writes into its record; nil shows nobody. It is called

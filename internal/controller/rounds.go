@@ -294,6 +294,7 @@ func (ts *turns) end(ctx context.Context, reports []fleet.Report, err error) err
 			ts.run.learn(t.rec.Target, t.totals[ts.phase.Number])
 		}
 		rec := ts.run.recordPhase(ts.phase, report)
+		rec.CeilingS = ts.run.ceiling(ts.phase)
 		ts.settled(i, &rec)
 		spent := ts.rec
 		spent.OnS, spent.Slices = ts.on[i].Seconds(), ts.slices[i]

@@ -94,7 +94,7 @@ func (r *run) openRecord() ([]plan.Trial, error) {
 	rec := record.Run{
 		Format: record.FormatVersion, Bakeoff: o.Version, Name: o.Plan.Name, PlanDigest: o.Plan.Digest(), Seed: o.Plan.Seed,
 		Status: record.Incomplete, Started: r.started, Short: o.Short, Shared: o.Shared, Platform: o.Venue.Name(),
-		Machine: o.Venue.Machine(), Plan: resolved, Revisions: o.Revisions,
+		Machine: o.Venue.Machine(), Plan: resolved, Calibration: o.Calibration, Revisions: o.Revisions,
 	}
 	if slices.ContainsFunc(o.Plan.Targets, func(t plan.Target) bool { return t.Folder() && !filepath.IsAbs(t.Recipe) }) {
 		rec.PlanDir = o.PlanDir

@@ -219,6 +219,7 @@ func (t *trial) phase(ctx context.Context, phase load.Phase, last bool) error {
 		return fmt.Errorf("controller: %w", writeErr)
 	}
 	rec := t.run.recordPhase(phase, report)
+	rec.CeilingS = t.run.ceiling(phase)
 	if err == nil && len(report.Lost) == 0 {
 		rec.Witness, err = witness(ctx, t.totals[phase.Number].Books.Sent)
 	}

@@ -31,7 +31,7 @@ func Build(r *record.Reader) (*Summary, error) {
 	s := &Summary{
 		Format: SummaryVersion, Run: facts(run, p), Machine: run.Machine, Database: run.Database, Balancer: run.Balancer,
 		Dataset: p.Dataset, Notes: run.Notes, Found: run.Pilot, Problems: r.Problems(),
-		Baselines: run.Baselines,
+		Baselines: run.Baselines, Calibration: run.Calibration,
 	}
 	b := builder{s: s, steps: map[string]float64{}}
 	for _, state := range r.Trials() {

@@ -38,23 +38,25 @@ type Summary struct {
 	Attempts  Attempts `json:"attempts"`
 	Run       Facts    `json:"run"`
 	// Baselines are of the machine at rest, before block 1 and each time the run was gone on with.
-	Baselines []record.Baseline   `json:"baselines,omitempty"`
-	Speed     *Speed              `json:"speed,omitempty"` // of the machine, over all trials; nil: not measured
-	Machine   record.Machine      `json:"machine"`
-	Database  record.DatabaseInfo `json:"database,omitzero"` // this and the next two are left out where the targets are running servers
-	Balancer  record.BalancerInfo `json:"balancer,omitzero"`
-	Dataset   Dataset             `json:"dataset,omitzero"`
-	Targets   []Target            `json:"targets"` // in plan order
-	Phases    []Phase             `json:"phases"`  // measured ones, with medians and ranges over valid blocks
-	Trials    []Trial             `json:"trials"`  // of blocks from 1, in order; invalid ones among them
-	Pilot     []Trial             `json:"pilot,omitempty"`
-	Found     *record.Pilot       `json:"pilot_found,omitempty"` // what the controller took from it
-	Timelines []Timeline          `json:"timelines,omitempty"`
-	Trends    []gate.Trend        `json:"trends,omitempty"`   // how the phases of each target change while they last, over all valid blocks
-	Unusable  []Unusable          `json:"unusable,omitempty"` // trials that are in no statistic, and why
-	Time      Time                `json:"time"`
-	Notes     []string            `json:"notes,omitempty"`
-	Problems  []record.Problem    `json:"problems,omitempty"` // damage of the run directory
+	Baselines []record.Baseline `json:"baselines,omitempty"`
+	// Calibration of the machine that there was when the run began; nil: none.
+	Calibration *record.Calibration `json:"calibration,omitempty"`
+	Speed       *Speed              `json:"speed,omitempty"` // of the machine, over all trials; nil: not measured
+	Machine     record.Machine      `json:"machine"`
+	Database    record.DatabaseInfo `json:"database,omitzero"` // this and the next two are left out where the targets are running servers
+	Balancer    record.BalancerInfo `json:"balancer,omitzero"`
+	Dataset     Dataset             `json:"dataset,omitzero"`
+	Targets     []Target            `json:"targets"` // in plan order
+	Phases      []Phase             `json:"phases"`  // measured ones, with medians and ranges over valid blocks
+	Trials      []Trial             `json:"trials"`  // of blocks from 1, in order; invalid ones among them
+	Pilot       []Trial             `json:"pilot,omitempty"`
+	Found       *record.Pilot       `json:"pilot_found,omitempty"` // what the controller took from it
+	Timelines   []Timeline          `json:"timelines,omitempty"`
+	Trends      []gate.Trend        `json:"trends,omitempty"`   // how the phases of each target change while they last, over all valid blocks
+	Unusable    []Unusable          `json:"unusable,omitempty"` // trials that are in no statistic, and why
+	Time        Time                `json:"time"`
+	Notes       []string            `json:"notes,omitempty"`
+	Problems    []record.Problem    `json:"problems,omitempty"` // damage of the run directory
 }
 
 // Facts are what identifies a run.

@@ -91,6 +91,7 @@ func (p *Phase) Judge(rest *record.Baseline) Judgement {
 		}
 	}
 	j.Reasons = append(j.Reasons, p.limited()...)
+	j.Reasons = append(j.Reasons, p.nearCeiling(sum)...)
 	j.Warnings = append(j.Warnings, p.settled()...)
 	for _, list := range [][]record.Reason{j.Reasons, j.Warnings} {
 		for i := range list {

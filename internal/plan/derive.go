@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v4"
@@ -67,6 +68,9 @@ func (p *Plan) EngineOf(ph Phase) string {
 func (p *Plan) Uses(engine string) bool {
 	return slices.ContainsFunc(p.Phases, func(ph Phase) bool { return p.EngineOf(ph) == engine })
 }
+
+// Encrypted tells whether a running server is asked over TLS.
+func (t Target) Encrypted() bool { return strings.HasPrefix(t.URL, "https:") }
 
 // Deployed is how a target of this plan is deployed: the deployment with the
 // target's own numbers over it.

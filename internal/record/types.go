@@ -55,10 +55,12 @@ type Run struct {
 	Pilot      *Pilot          `json:"pilot,omitempty"`
 	Order      []Place         `json:"order"`               // every trial planned, in order; block 0 is the pilot
 	Baselines  []Baseline      `json:"baselines,omitempty"` // of the machine at rest: one, and another each time the run was resumed
-	Notes      []string        `json:"notes,omitempty"`
-	Revisions  *Revisions      `json:"revisions,omitempty"` // nil: not a comparison of two versions of one target
-	Measured   float64         `json:"measured_s"`          // seconds of measured phases
-	Wall       float64         `json:"wall_s"`
+	// Calibration of this machine that there was when the run began; nil: none.
+	Calibration *Calibration `json:"calibration,omitempty"`
+	Notes       []string     `json:"notes,omitempty"`
+	Revisions   *Revisions   `json:"revisions,omitempty"` // nil: not a comparison of two versions of one target
+	Measured    float64      `json:"measured_s"`          // seconds of measured phases
+	Wall        float64      `json:"wall_s"`
 }
 
 // Revisions are the two versions that a run compares of one target. Base and Head are the names of its targets.
@@ -320,6 +322,8 @@ type Phase struct {
 	Turns *PhaseTurns `json:"turns,omitempty"`
 	// Settling, of a warm-up that ends when every target is steady, says how it ended; nil: its length was fixed.
 	Settling *Settling `json:"settling,omitempty"`
+	// CeilingS is how many requests per second the agents can send at most on this path, by the calibration; 0: not known.
+	CeilingS float64 `json:"ceiling_per_s,omitempty"`
 	// Unjudged tells that the phase was cut short, so that its numbers were not judged.
 	Unjudged bool `json:"unjudged,omitempty"`
 }

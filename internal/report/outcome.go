@@ -19,6 +19,9 @@ func outcome(s *figures.Summary, others figures.Others) show.Table {
 	if text := usefulTime(s.Time); text != "" {
 		t.Rows = append(t.Rows, []string{"time", text})
 	}
+	if s.Calibration != nil {
+		t.Rows = append(t.Rows, []string{"calibrated", calibrated(*s.Calibration)})
+	}
 	if text := otherRuns(others); text != "" {
 		t.Rows = append(t.Rows, []string{"other runs", text})
 	}

@@ -94,3 +94,12 @@ func (w *work) do() error {
 	}
 	return nil
 }
+
+// NewWork returns a function that does the work once each time it is called, from one goroutine at a time.
+func NewWork() (func() error, error) {
+	w, err := newWork()
+	if err != nil {
+		return nil, err
+	}
+	return w.do, nil
+}

@@ -83,9 +83,7 @@ func (v *Venue) Missing(ctx context.Context, p *plan.Plan, recipes []*target.Rec
 		}
 	}
 	if p.Balancer.Kind == "nginx" {
-		if _, err := balancer.Find(); err != nil {
-			out = append(out, target.Need{What: "nginx", Package: "nginx-light"})
-		}
+		out = append(out, v.MissingNginx()...)
 	}
 	seen := map[string]bool{}
 	for _, recipe := range recipes {
@@ -97,6 +95,14 @@ func (v *Venue) Missing(ctx context.Context, p *plan.Plan, recipes []*target.Rec
 		}
 	}
 	return out, nil
+}
+
+// MissingNginx is nginx where there is none.
+func (v *Venue) MissingNginx() []target.Need {
+	if _, err := balancer.Find(); err != nil {
+		return []target.Need{{What: "nginx", Package: "nginx-light"}}
+	}
+	return nil
 }
 
 // serverNeed says which database server is missing, and why one that is there cannot be used.

@@ -1,0 +1,36 @@
+package controller
+
+import (
+	"bakeoff/internal/load"
+	"bakeoff/internal/record"
+)
+
+// ceiling is how many requests per second the agents can send at most in the phase, by the calibration that there was when the
+// run began; 0: it was for other agents or another way, or there was none.
+func (r *run) ceiling(p load.Phase) float64 {
+	c, agents := r.writer.Run().Calibration, r.o.Plan.Agents
+	if c == nil || c.Engine != r.engineOf(p) || c.Agents != agents.Count || p.Reconnect || p.HTTP2 {
+		return 0
+	}
+	return c.Ceilings[r.way()]
+}
+
+// way is how the agents reach the targets, as a calibration calls it; none of these where something else stands before
+// them, or encryption costs more.
+func (r *run) way() string {
+	p := r.o.Plan
+	switch {
+	case p.Running():
+		for _, t := range p.Targets {
+			if t.Encrypted() {
+				return ""
+			}
+		}
+		return record.PathDirect
+	case p.Balancer.Kind == "direct":
+		return record.PathDirect
+	case p.Balancer.Kind == "nginx":
+		return record.PathNginx
+	}
+	return ""
+}

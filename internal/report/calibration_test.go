@@ -1,0 +1,64 @@
+package report
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"bakeoff/internal/figures"
+	"bakeoff/internal/record"
+)
+
+// calibrationFaked is one that a machine may have.
+func calibrationFaked() record.Calibration {
+	return record.Calibration{
+		At: time.Date(2026, 11, 28, 8, 0, 0, 0, time.UTC), Seconds: 154, Engine: "native", Agents: 2,
+		Ceilings: map[string]float64{record.PathNginx: 21_340, record.PathDirect: 49_298},
+		Constant: record.ConstantServer{ServerS: 0.01, P50S: 0.0102, P99S: 0.0111},
+		Stall:    record.Stall{StallS: 2, RateS: 500, ForS: 12, TrueS: 1.883, SeenS: 1.88, Honest: true},
+		Noise:    record.Noise{Blocks: 10, PhaseS: 3, SD: 0.006, Detects: 0.0182, Ratio: 1.0012, Low: 0.995, High: 1.0074, Verdict: "equivalent"},
+		Planted:  record.Planted{More: 0.05, Ratio: 1.048, Low: 1.04, High: 1.056, Verdict: "better", Found: true},
+	}
+}
+
+func TestWriteCalibration(t *testing.T) {
+	var b strings.Builder
+	if err := WriteCalibration(&b, calibrationFaked(), "/cache/x.json"); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"21,340 answers/s", "49,298 answers/s", "p50 10.2 ms", "true 1.88 s: within 3 %", "equivalent", "better: found", "ratio 1.0480 [1.0400, 1.0560]",
+		"on this machine bakeoff shows differences from 1.8 % (in 10 blocks of 3.00 s, between null servers; 2026-11-28)", "kept in /cache/x.json",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, b.String())
+		}
+	}
+	bad := calibrationFaked()
+	bad.Stall.Honest, bad.Planted.Found, bad.Planted.Verdict = false, false, "inconclusive"
+	b.Reset()
+	if err := WriteCalibration(&b, bad, ""); err != nil || !strings.Contains(b.String(), "more than 3 % apart") ||
+		!strings.Contains(b.String(), "inconclusive: not found") || !strings.Contains(b.String(), "; not kept") {
+		t.Errorf("%v\n%s", err, b.String())
+	}
+}
+
+// Every report says how small a difference its machine shows, or that nobody knows.
+func TestReportsSayTheCalibration(t *testing.T) {
+	s := &figures.Summary{}
+	if rows := outcome(s, figures.Others{}).Rows; strings.Contains(strings.Join(rows[len(rows)-1], " "), "calibrated") {
+		t.Errorf("%q", rows)
+	}
+	c := calibrationFaked()
+	s.Calibration = &c
+	rows := outcome(s, figures.Others{}).Rows
+	if last := strings.Join(rows[len(rows)-1], " "); !strings.HasPrefix(last, "calibrated on this machine bakeoff shows differences from 1.8 %") {
+		t.Errorf("%q", last)
+	}
+	if text := calibrationInWords(&c); !strings.Contains(text, "ceiling 21,340 answers/s through nginx") || !strings.Contains(text, "5 % more work was found") {
+		t.Error(text)
+	}
+	if text := calibrationInWords(nil); !strings.Contains(text, "none of this machine") {
+		t.Error(text)
+	}
+}
