@@ -18,7 +18,9 @@ import (
 const prefix = "bakeoff-"
 
 // uses are what folders are made for.
-func uses() []string { return []string{"verify", "data", "load", "database", "pilot", "ab", "jmeter", "calibrate"} }
+func uses() []string {
+	return []string{"verify", "data", "load", "database", "pilot", "ab", "jmeter", "calibrate"}
+}
 
 // New makes a folder for one of the uses, which only this account may read. The
 // returned function removes it; calling it again does nothing.
