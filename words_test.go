@@ -88,12 +88,16 @@ func findings(text string, first int) (found []finding) {
 	return found
 }
 
-// literals are the listed words in the string literals of a Go file; names, comments, imports and tags are not read.
+// literals are the listed words in the package comment and the string literals of a Go file; names, other comments,
+// imports and tags are not read.
 func literals(name string, source any) (found []finding, err error) {
 	set := token.NewFileSet()
-	file, err := parser.ParseFile(set, name, source, parser.SkipObjectResolution)
+	file, err := parser.ParseFile(set, name, source, parser.SkipObjectResolution|parser.ParseComments)
 	if err != nil {
 		return nil, err
+	}
+	if file.Doc != nil {
+		found = findings(file.Doc.Text(), set.Position(file.Doc.Pos()).Line)
 	}
 	ast.Inspect(file, func(n ast.Node) bool {
 		switch n := n.(type) {
@@ -191,10 +195,10 @@ func TestWordsAreFound(t *testing.T) {
 	if got := findings(text, 1); !slices.Equal(got, want) {
 		t.Errorf("got %v", got)
 	}
-	source := "package x\n\nimport _ \"tell\"\n\n// beside\nvar beside, s = 1, \"fine\" + `and\nBeside`\n\ntype y struct {\n\tz int `json:\"toll\"`\n}\n"
-	want[0].line = 7
+	source := "// Package x tells.\npackage x\n\nimport _ \"tell\"\n\n// beside\nvar beside, s = 1, \"fine\" + `and\nBeside`\n\ntype y struct {\n\tz int `json:\"toll\"`\n}\n"
+	want[0].line, want[2].line = 8, 1
 	got, err := literals("x.go", source)
-	if err != nil || !slices.Equal(got, want[:1]) {
+	if err != nil || !slices.Equal(got, []finding{want[2], want[0]}) {
 		t.Errorf("got %v, %v", got, err)
 	}
 	long := strings.Repeat("x", longest+1)

@@ -1,7 +1,7 @@
 // Package database is the MySQL or MariaDB fixture: it starts a private server
 // or opens an external one, fills the table, proves what it holds, and counts
 // what is asked of it. It refuses a table that is not exactly the dataset's,
-// and never touches a server it was not told to use.
+// and never touches a server that the plan does not name.
 package database
 
 import "fmt"

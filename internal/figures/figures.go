@@ -5,7 +5,7 @@
 //
 // It refuses to average percentiles, to give one that too few requests support, to count an invalid trial or
 // the pilot into any statistic, and to call the service time of a closed model a latency. internal/report
-// arranges and draws what stands here.
+// arranges and draws these figures.
 package figures
 
 import (

@@ -8,9 +8,9 @@
 // whose digests are part of this package. Masters and servers speak RMI over
 // TLS with a key pair that is made for the run and removed with it.
 //
-// JMeter does not tell when a request was meant to be sent, so there is no
+// JMeter does not report when a request was due, so there is no
 // lateness and no response time, only service time; and it counts whole
-// milliseconds. What it does not tell is nil in a window, not 0.
+// milliseconds. What it does not report is nil in a window, not 0.
 //
 // The exit status of a master means nothing: one that has started no server
 // ends with 0. A phase is accepted when the master names every server as

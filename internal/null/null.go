@@ -3,8 +3,8 @@
 // bytes, after what the path asks for:
 //
 //	/                 nothing
-//	/wait/10ms        so long a wait
-//	/work/20          so many pieces of work of package yardstick
+//	/wait/10ms        waits that long
+//	/work/20          that number of pieces of work of package yardstick
 //	/stall/2s/1s      at once; but from 2 s later on it answers nothing for 1 s
 //
 // It reads HTTP/1.1 without bodies, and closes a connection on whatever else.

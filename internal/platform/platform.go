@@ -1,5 +1,5 @@
 // Package platform says what bakeoff asks of the place its processes live in:
-// start this process, tell its process ids and log, end it, and leave nothing
+// start this process, give its process ids and log, end it, and leave nothing
 // behind. It starts nothing itself; platform/local runs child processes on
 // this machine, and platform/platformtest holds the contract suite that every
 // implementation must pass.

@@ -1,5 +1,5 @@
 // Package record is the run directory: what writers and readers share, and
-// the only thing they share. docs/format.md draws it field by field. It
+// the only thing they share. docs/format.md describes it field by field. It
 // refuses to read what it cannot prove whole: every file of a finished trial has its length and digest
 // in trial.json, and trial.json its own in events.jsonl.
 package record

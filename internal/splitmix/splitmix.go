@@ -1,5 +1,5 @@
 // Package splitmix is SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014, with
-// Stafford's variant 13): random numbers as a pure function of where they stand. What is drawn from it is in every record, so
+// Stafford's variant 13): random numbers as a pure function of their position. What is drawn from it is in every record, so
 // its outputs must never change.
 package splitmix
 

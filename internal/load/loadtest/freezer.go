@@ -1,6 +1,6 @@
 // Package loadtest is what tests and benchmarks of load need in addition to an engine:
-// servers that freeze and tell the truth about it, other generators to run
-// in addition to ours, a witness of how far the machine itself is to blame, and documents with
+// servers that freeze and report how they did, other generators to compare with,
+// a witness of how much the machine itself is to blame, and documents with
 // sections that are measured. It knows no engine and nothing of their histograms, so
 // that what it says is independent of them.
 package loadtest
