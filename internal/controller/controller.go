@@ -66,6 +66,7 @@ type Options struct {
 	MaxTime       time.Duration       // 0: no bound
 	Version       string
 	Revisions     *record.Revisions // that a run compares of one target; nil: it compares targets
+	noTurns       error             // why targets take no turns after all, found in the run
 	// Progress is called with what happens, which a run also writes into its record; nil shows nobody. It is called
 	// from one goroutine at a time.
 	Progress func(record.Progress)

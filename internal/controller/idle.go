@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -23,8 +25,8 @@ type idleClock struct {
 }
 
 // newIdleClock begins to count for one target.
-func (b *block) newIdleClock(t *trial) idleClock {
-	c := idleClock{venue: b.run.o.Venue, began: time.Now(), used: new(time.Duration), away: new(time.Duration)}
+func newIdleClock(v venue.Venue, t *trial) idleClock {
+	c := idleClock{venue: v, began: time.Now(), used: new(time.Duration), away: new(time.Duration)}
 	for _, source := range t.d.sources() {
 		if source.Tier == "target" {
 			c.pids = append(c.pids, source.Process.PIDs()...)
@@ -61,5 +63,33 @@ func (b *block) restless(t *trial, spent record.PhaseTurns) {
 	why := fmt.Errorf("%s is not frozen and used %.1f %% of the machine while it was not its turn",
 		t.rec.Target, 100*spent.IdleShare)
 	t.refuse(record.CodeBlock, why)
-	b.run.noTurns = why
+	b.run.o.noTurns = why
+}
+
+// idleLook is how long a target that cannot be frozen is watched in the pilot, while nobody asks it.
+const idleLook = time.Second
+
+// idleAlone ends the turns before the first block where a target cannot be frozen and works while nobody asks it.
+func (r *run) idleAlone(ctx context.Context, t *trial) error {
+	if r.inTurns() != nil {
+		return nil
+	}
+	err := t.d.freeze(ctx)
+	if err == nil {
+		return t.d.thaw(ctx)
+	}
+	clock := newIdleClock(r.o.Venue, t)
+	if !errors.Is(err, venue.ErrNoFreezing) || len(clock.pids) == 0 {
+		return nil // what fails here fails in the block, with its reason
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-time.After(idleLook):
+	}
+	if share := clock.share(); share > maxIdle {
+		r.o.noTurns = fmt.Errorf("%s cannot be frozen and used %.1f %% of the machine in the pilot while nobody asked it", t.rec.Target, 100*share)
+		return r.noteTurns()
+	}
+	return nil
 }

@@ -35,7 +35,7 @@ func (r *run) noMemory() error {
 	if r.inTurns() != nil || r.memory.used == 0 || need <= free {
 		return nil
 	}
-	r.noTurns = fmt.Errorf("together they need %.1f GB of memory (%.1f x what they took in the pilot), but only %.1f GB are free",
+	r.o.noTurns = fmt.Errorf("together they need %.1f GB of memory (%.1f x what they took in the pilot), but only %.1f GB are free",
 		float64(need)/1e9, memoryReserve, float64(free)/1e9)
 	return r.noteTurns()
 }

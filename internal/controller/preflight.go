@@ -167,9 +167,6 @@ func (o *Options) budget(entrants []*entrant) error {
 	if limit == 0 {
 		return nil
 	}
-	if o.inTurns() == nil {
-		return o.budgetTogether(entrants)
-	}
 	var errs []error
 	for _, e := range entrants {
 		if need := e.connections(o.Plan.InFlight()) + spareConnections; need > limit {
@@ -178,20 +175,6 @@ func (o *Options) budget(entrants []*entrant) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// budgetTogether refuses a limit below what all targets may open that are up together.
-func (o *Options) budgetTogether(entrants []*entrant) error {
-	var parts []string
-	for _, e := range entrants {
-		parts = append(parts, fmt.Sprintf("%s %d", e.plan.Name, e.connections(o.Plan.InFlight())))
-	}
-	need, limit := o.connectionsNeeded(entrants), o.Plan.Database.MaxConnections
-	if need <= limit {
-		return nil
-	}
-	return fmt.Errorf("connection budget exceeded: the targets take turns, so they are up together and may open %s, and bakeoff itself %d: %d in all, but max_connections is %d (or set turns: off)",
-		strings.Join(parts, ", "), spareConnections, need, limit)
 }
 
 // consent refuses an external database that the plan does not allow to be talked to.

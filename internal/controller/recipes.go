@@ -90,6 +90,9 @@ func (s *recipes) open(ctx context.Context, dir string) (err error) {
 	if err := s.openFilled(ctx, dir); err != nil {
 		return err
 	}
+	if err := s.noConnections(ctx); err != nil {
+		return err
+	}
 	s.balancer, err = s.o.Venue.Balancer(ctx, s.o.Plan)
 	return err
 }
@@ -187,15 +190,23 @@ func (s *recipes) close(ctx context.Context) error {
 // connectionsNeeded is the number of database connections that the greediest target may
 // open, or all together where they take turns, with some to spare.
 func (o *Options) connectionsNeeded(entrants []*entrant) int {
-	most, sum := 0, 0
-	for _, e := range entrants {
-		each := e.connections(o.Plan.InFlight())
-		most, sum = max(most, each), sum+each
-	}
 	if o.inTurns() == nil {
-		return sum + spareConnections
+		return o.together(entrants)
+	}
+	most := 0
+	for _, e := range entrants {
+		most = max(most, e.connections(o.Plan.InFlight()))
 	}
 	return most + spareConnections
+}
+
+// together is how many all targets may open at once, with some to spare.
+func (o *Options) together(entrants []*entrant) int {
+	sum := 0
+	for _, e := range entrants {
+		sum += e.connections(o.Plan.InFlight())
+	}
+	return sum + spareConnections
 }
 
 // spareConnections are left for bakeoff itself and for connections that are just closing.

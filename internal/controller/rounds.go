@@ -109,7 +109,7 @@ func (ts *turns) begin(ctx context.Context) (tasks []fleet.Task, err error) {
 		watched.Declare(t.rec.Declared)
 		t.watch(watched)
 		tasks, ts.accounts, ts.watched = append(tasks, task), append(ts.accounts, account), append(ts.watched, watched)
-		ts.idle = append(ts.idle, ts.newIdleClock(t))
+		ts.idle = append(ts.idle, newIdleClock(ts.run.o.Venue, t))
 		ts.stall = append(ts.stall, ts.run.stall(ts.phase, t.rec.Target))
 	}
 	ts.shares.begin()

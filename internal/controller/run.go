@@ -31,7 +31,6 @@ type run struct {
 	planned int             // blocks
 	pilots  []time.Duration // that each valid trial of the pilot took
 	memory  memory
-	noTurns error            // why targets take no turns any more
 	piloted bool             // what the pilot found is kept
 	tried   map[trialKey]int // attempts that ended, valid or not
 	last    map[int]int      // block to the greatest position in use

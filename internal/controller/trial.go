@@ -116,6 +116,7 @@ func (t *trial) body(ctx context.Context) error {
 	if t.rec.Block == 0 && t.rec.Status == record.Valid {
 		t.run.pilotFound(t.rec.Target, t.totals[pilotPhase])
 		t.run.memory.need(t.memory.most)
+		return t.run.idleAlone(ctx, t)
 	}
 	return nil
 }

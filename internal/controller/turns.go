@@ -33,20 +33,45 @@ func (o *Options) inTurns() error {
 		return errNoTurns
 	case p.Uses(plan.JMeter):
 		return errors.New("a JVM cannot change its target several times a second, and JMeter drives a phase")
+	case o.noTurns != nil:
+		return o.noTurns
 	case len(p.Targets) < 2:
 		return errors.New("there is only one target")
 	case len(p.Balancer.ReplicaPorts) > 0:
 		return errors.New("an external balancer expects the replicas of each target at the same ports")
+	case p.Database.MaxConnections > 0:
+		return o.roomFor(p.Database.MaxConnections, 0)
 	}
 	return nil
 }
 
-// inTurns is Options.inTurns as long as nothing was found that ends them.
-func (r *run) inTurns() error {
-	if r.noTurns != nil {
-		return r.noTurns
+// inTurns is Options.inTurns.
+func (r *run) inTurns() error { return r.o.inTurns() }
+
+// roomFor is why the database's limit does not allow the connections of all targets at once; held are open already.
+func (o *Options) roomFor(limit, held int) error {
+	entrants, err := o.resolve()
+	if err != nil { // preflight says what is wrong
+		return nil
 	}
-	return r.o.inTurns()
+	if need := o.together(entrants) + held; need > limit {
+		return fmt.Errorf("all at once may open %d connections to the database (%d of them are bakeoff's own and others'), and it allows %d",
+			need, spareConnections+held, limit)
+	}
+	return nil
+}
+
+// noConnections ends the turns before anything is measured where an external database has too few connections for all targets at once.
+func (s *recipes) noConnections(ctx context.Context) error {
+	if s.o.Plan.Database.Kind != "external" || s.dbInfo.MaxConnections == 0 || s.o.inTurns() != nil {
+		return nil
+	}
+	held, err := s.db.ConnectionCount(ctx)
+	if err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	s.o.noTurns = s.o.roomFor(s.dbInfo.MaxConnections, held)
+	return nil
 }
 
 // noteTurns says before the first block why a plan that asks for turns has none.
@@ -125,7 +150,7 @@ func (r *run) together(ctx context.Context, places []plan.Trial) error {
 		if err != nil || all {
 			return err
 		}
-		if r.noTurns != nil {
+		if r.o.noTurns != nil {
 			return r.apart(ctx, places)
 		}
 	}

@@ -507,9 +507,52 @@ func TestTurnsOrNot(t *testing.T) {
 		if said := strings.Contains(strings.Join(lines, "\n"), "the targets take turns of 250ms: all are up together, with 128 database connections"); said != (turns != "off") {
 			t.Errorf("turns: %s: %q", turns, lines)
 		}
-		o.Plan.Database.MaxConnections = need
-		wantError(t, o.budget(entrants))
-		o.Plan.Database.MaxConnections--
-		wantError(t, o.budget(entrants), "connection budget exceeded")
+	}
+}
+
+// Where the database allows the connections of one target but not of all at once, they are measured one after another,
+// and why is said before the first block; likewise where an external database says so only when it is open.
+func TestTurnsNeedConnections(t *testing.T) {
+	for limit, turns := range map[int]bool{2*16 + spareConnections: true, 2*16 + spareConnections - 1: false} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			dir, _ := conducted(t, w.options(t, fmt.Sprintf("blocks: 1\nturns: 250ms\ndatabase: {max_connections: %d}\n", limit)+twoTargets+closedOnly))
+			said := slices.Contains(runOf(t, dir).Notes, "the targets take no turns: all at once may open 64 connections to the database (32 of them are bakeoff's own and others'), and it allows 63")
+			if got := len(w.happened("turn ")) > 0; got != turns || said == turns {
+				t.Errorf("%d connections: turns %v, notes %q", limit, got, runOf(t, dir).Notes)
+			}
+			if rec := trialRecord(t, dir, 1, "flask"); rec.Status != record.Valid || rec.Declared.Together != map[bool]int{true: 32, false: 16}[turns] {
+				t.Errorf("%d connections: %s, declared %+v", limit, rec.Status, rec.Declared)
+			}
+		})
+		w := newWorld()
+		o := w.options(t, "turns: 250ms\n"+twoTargets+closedOnly)
+		entrants, err := o.resolve()
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Plan.Database.Kind = "external"
+		s := &recipes{o: &o, entrants: entrants, db: &table{world: w}, dbInfo: record.DatabaseInfo{MaxConnections: limit + 3}}
+		w.up, w.script["flask"], w.at["flask"] = "flask", []act{{open: 3}}, 1
+		if err := s.noConnections(t.Context()); err != nil || (o.inTurns() == nil) != turns {
+			t.Errorf("an external database with %d, 3 of them open: %v, %v", limit+3, err, o.inTurns())
+		}
+	}
+}
+
+// A target that cannot be frozen and works while nobody asks it is found in the pilot.
+func TestTurnsOfTheRestlessInThePilot(t *testing.T) {
+	for busy, turns := range map[float64]bool{0.01: true, 0.05: false} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			w.busy = busy
+			w.script["flask"] = slices.Repeat([]act{{still: venue.ErrNoFreezing}}, 9)
+			dir, _ := conducted(t, w.options(t, "blocks: 1\npilot: 5s\nturns: 250ms\n"+twoTargets+closedOnly))
+			w.wantNoMistake(t)
+			said := slices.Contains(runOf(t, dir).Notes, "the targets take no turns: flask cannot be frozen and used 2.5 % of the machine in the pilot while nobody asked it")
+			if got := len(w.happened("turn ")) > 0; got != turns || said == turns {
+				t.Errorf("%v cores: turns %v, notes %q", busy, got, runOf(t, dir).Notes)
+			}
+		})
 	}
 }

@@ -329,6 +329,7 @@ func TestShort(t *testing.T) {
 		"phases[1].connections: 1000 -> 64",
 		"phases[1].duration: 10s -> 2s",
 		"phases[1].ramp: 2s -> 400ms",
+		"pilot: 3s -> 1s",
 		"warmup: 5s -> 1s",
 	}
 	if diff := cmp.Diff(want, Diff(loadShipped(t, "seed.yaml"), s)); diff != "" {
@@ -474,5 +475,27 @@ func TestDefaultPrimary(t *testing.T) {
 	}
 	if p := load(t, open+", {model: closed, connections: 2, duration: 1s}]\n"); p.Primary != Throughput {
 		t.Errorf("primary %s", p.Primary)
+	}
+}
+
+// Every shipped plan takes turns, and so every plan that is begun as a copy of one does; a plan without the key does not, and has the digest
+// that it had before there was one.
+func TestTurnsOfNewPlans(t *testing.T) {
+	for _, name := range []string{"demo.yaml", "seed.yaml", "reference.yaml", "variants.yaml", "tiny.yaml", "two-urls.yaml"} {
+		if got := loadShipped(t, name).Turns; got != Turns(250*time.Millisecond) {
+			t.Errorf("%s: turns: %s", name, got)
+		}
+	}
+	const bare = "name: bare\ntargets: [flask]\nphases: [{model: closed, connections: 8, duration: 2s}]\n"
+	without, err := Load("bare.yaml", []byte(bare))
+	if err != nil {
+		t.Fatal(err)
+	}
+	off, err := Load("bare.yaml", []byte(bare+"turns: off\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if without.Turns != 0 || without.Digest() != off.Digest() || strings.Contains(string(without.canonical()), "turns") {
+		t.Errorf("turns: %s, digests %s and %s, %s", without.Turns, without.Digest(), off.Digest(), without.canonical())
 	}
 }
