@@ -517,7 +517,7 @@ func TestTurnsNeedConnections(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld()
 			dir, _ := conducted(t, w.options(t, fmt.Sprintf("blocks: 1\nturns: 250ms\ndatabase: {max_connections: %d}\n", limit)+twoTargets+closedOnly))
-			said := slices.Contains(runOf(t, dir).Notes, "the targets take no turns: all at once may open 64 connections to the database (32 of them are bakeoff's own and others'), and it allows 63")
+			said := slices.Contains(runOf(t, dir).Notes, "the targets do not take turns: all at once may open 64 connections to the database (32 of them are bakeoff's own and others'), and it allows 63")
 			if got := len(w.happened("turn ")) > 0; got != turns || said == turns {
 				t.Errorf("%d connections: turns %v, notes %q", limit, got, runOf(t, dir).Notes)
 			}
@@ -549,7 +549,7 @@ func TestTurnsOfTheRestlessInThePilot(t *testing.T) {
 			w.script["flask"] = slices.Repeat([]act{{still: venue.ErrNoFreezing}}, 9)
 			dir, _ := conducted(t, w.options(t, "blocks: 1\npilot: 5s\nturns: 250ms\n"+twoTargets+closedOnly))
 			w.wantNoMistake(t)
-			said := slices.Contains(runOf(t, dir).Notes, "the targets take no turns: flask cannot be frozen and used 2.5 % of the machine in the pilot while nobody asked it")
+			said := slices.Contains(runOf(t, dir).Notes, "the targets do not take turns: flask cannot be frozen and used 2.5 % of the machine in the pilot while nobody asked it")
 			if got := len(w.happened("turn ")) > 0; got != turns || said == turns {
 				t.Errorf("%v cores: turns %v, notes %q", busy, got, runOf(t, dir).Notes)
 			}
