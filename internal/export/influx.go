@@ -33,12 +33,15 @@ type Influx struct {
 	CAFile         string        // PEM; empty: the system's authorities
 	AllowHosts     []string      // that may be sent to besides this machine
 	Timeout        time.Duration // of one request; 0: 10 s
+
+	transport http.RoundTripper // in place of the network; nil but in tests
 }
 
 // server is an Influx being written to.
 type server struct {
 	Influx
 	client *http.Client
+	one    bool // InfluxDB 1, in which a database can be made
 	three  bool // InfluxDB 3, which fixes a table's tags at its first point
 }
 
@@ -80,11 +83,14 @@ func (i Influx) connect() (*server, error) {
 		}
 	}
 	dialer := &net.Dialer{Timeout: i.Timeout}
-	transport := &http.Transport{
+	var transport http.RoundTripper = &http.Transport{
 		TLSClientConfig: roots, MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute, ResponseHeaderTimeout: i.Timeout,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			return i.dial(ctx, dialer, network, address)
 		},
+	}
+	if i.transport != nil {
+		transport = i.transport
 	}
 	return &server{Influx: i, client: &http.Client{
 		Transport: transport, Timeout: i.Timeout,
@@ -126,8 +132,9 @@ func (s *server) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.three = strings.HasPrefix(strings.TrimPrefix(res.Header.Get("X-Influxdb-Version"), "v"), "3")
-	if s.Database == "" || s.three || res.Header.Get("X-Influxdb-Version") == "" {
+	version := strings.TrimPrefix(res.Header.Get("X-Influxdb-Version"), "v")
+	s.one, s.three = strings.HasPrefix(version, "1."), strings.HasPrefix(version, "3.")
+	if s.Database == "" || !s.one {
 		return nil
 	}
 	return s.create(ctx)
@@ -140,7 +147,7 @@ func (s *server) create(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if res.StatusCode != http.StatusOK {
+	if res.StatusCode != http.StatusOK || bytes.Contains(body, []byte(`"error"`)) {
 		return fmt.Errorf("create database %q: %w", s.Database, answered(res, body))
 	}
 	return nil
@@ -171,7 +178,7 @@ func (s *server) post(ctx context.Context, lines []byte) error {
 	}
 	err = answered(res, body)
 	var t *trouble
-	if errors.As(err, &t) && t.status == http.StatusNotFound && s.Database != "" {
+	if errors.As(err, &t) && t.status == http.StatusNotFound && s.one {
 		return errors.Join(err, s.create(ctx)) // it was dropped meanwhile; the next attempt finds it
 	}
 	return err
