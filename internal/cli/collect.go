@@ -12,6 +12,7 @@ import (
 
 	"bakeoff/internal/export"
 	"bakeoff/internal/plan"
+	"bakeoff/internal/platform"
 	"bakeoff/internal/record"
 	"bakeoff/internal/show"
 )
@@ -72,43 +73,73 @@ type collector struct {
 	tell   func(string)
 	feed   *export.Feed
 	dir    string
+
+	managed  bool
+	platform platform.Platform // where a managed server is started
+	process  platform.Process  // that server; nil: there is none
+
+	counts export.Counts
+	err    error
 }
 
 // newCollector is nil where the plan names no collector. It sends nothing.
-func newCollector(env Env, p *plan.Plan, tell func(record.Progress)) (*collector, error) {
+func newCollector(env Env, p *plan.Plan, on platform.Platform, tell func(record.Progress)) (*collector, error) {
 	i := p.Collect.InfluxDB
-	if i.URL == "" {
+	if i == (plan.InfluxDB{}) {
 		return nil, nil
 	}
 	to, err := influx(env, i, p.AllowHosts)
 	if err != nil {
 		return nil, err
 	}
-	return &collector{env: env, to: to, schema: i.Schema, tell: func(text string) {
-		tell(record.Progress{Text: text, Lasting: true})
-	}}, nil
+	return &collector{
+		env: env, to: to, schema: i.Schema, managed: i.Kind == plan.KindManaged, platform: on,
+		tell: func(text string) { tell(record.Progress{Text: text, Lasting: true}) },
+	}, nil
 }
 
 // opened begins to follow a run; what prevents it is said and does not end the run.
 func (c *collector) opened(ctx context.Context, dir string) {
+	c.dir = dir
 	var err error
+	if c.managed {
+		err = c.manage(ctx, dir)
+	}
+	if err != nil {
+		c.tell(err.Error())
+		return
+	}
 	if c.feed, err = export.Start(ctx, dir, c.to, c.schema, c.tell); err != nil {
 		c.tell(err.Error())
 	}
-	c.dir = dir
 }
 
-// close sends what remains, for 10 s at most, and says what the collector has.
-func (c *collector) close() {
-	if c == nil || c.feed == nil {
+// finish sends what remains, for 10 s at most, and stops a managed server.
+func (c *collector) finish() {
+	if c == nil {
 		return
 	}
-	counts, err := c.feed.Finish()
-	if err != nil {
-		fmt.Fprintf(c.env.Stderr, "bakeoff: warning: influxdb: %s\n", show.InertLines(err.Error()))
+	if c.feed != nil {
+		c.counts, c.err = c.feed.Finish()
 	}
-	sayCounts(c.env.Stderr, c.to.URL, counts)
-	if !counts.Whole() || err != nil {
+	c.err = errors.Join(c.err, c.stop())
+}
+
+// say says what the collector has.
+func (c *collector) say() {
+	if c == nil || c.dir == "" {
+		return
+	}
+	if c.err != nil {
+		fmt.Fprintf(c.env.Stderr, "bakeoff: warning: influxdb: %s\n", show.InertLines(c.err.Error()))
+	}
+	if c.feed != nil {
+		sayCounts(c.env.Stderr, c.to.URL, c.counts)
+	}
+	switch {
+	case c.managed:
+		fmt.Fprintf(c.env.Stderr, "bakeoff: hint: to look at it again: bakeoff collector %s\n", show.Inert(c.dir))
+	case c.feed == nil || !c.counts.Whole() || c.err != nil:
 		fmt.Fprintf(c.env.Stderr, "bakeoff: hint: the run directory has everything: bakeoff export influxdb %s\n", show.Inert(c.dir))
 	}
 }

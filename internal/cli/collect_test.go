@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"bakeoff/internal/export"
 	"bakeoff/internal/export/exporttest"
+	"bakeoff/internal/influxd"
 	"bakeoff/internal/record"
 	"bakeoff/internal/stats"
 )
@@ -114,4 +116,35 @@ func TestCollectorHangs(t *testing.T) {
 	if err := json.Unmarshal(r.Run().Plan, &raw); err != nil || raw["collect"] == nil {
 		t.Errorf("the recorded plan has no collector: %v", err)
 	}
+}
+
+// TestManagedCollector has a run start its own InfluxDB, which ends with it and leaves its data in the run directory; the
+// same data is there when it is started again.
+func TestManagedCollector(t *testing.T) {
+	s := newScene(t)
+	if _, err := influxd.Program(); err != nil {
+		t.Skipf("SKIPPED: %v (Debian package %s)", err, influxd.Package)
+	}
+	web := serve(t, s, "location /ping { return 200 pong; }")
+	s.write("p.yaml", strings.Replace(collectText(web, web, "{}"), "{influxdb: {}}", "{influxdb: managed}", 1))
+	e := s.run(0, "run", "--short", "p.yaml")
+	e.nothingLeft(time.Second)
+	wantAll(t, "stderr", e.stderr.String(), "influxdb of this run: http://127.0.0.1:", ", database bakeoff\n", " points written\n",
+		"bakeoff: hint: to look at it again: bakeoff collector ")
+	private(t, s.theRun())
+	books := windowsOf(t, s.open())
+	look := s.start("collector", s.theRun())
+	look.await("is up until Ctrl-C", 1)
+	at, _, _ := strings.Cut(look.stdout.String(), " ")
+	sent := exporttest.Query(t, at, "bakeoff", `SELECT sum(sent) AS n FROM bakeoff`)
+	if len(sent) != 1 || sent[0].Float(t, "n") != float64(books.Sent) || books.Sent == 0 {
+		t.Errorf("sent %v, the record has %+v", sent, books)
+	}
+	look.signal(syscall.SIGINT)
+	look.wantStatus(0, 30*time.Second)
+	if _, err := net.Dial("tcp", strings.TrimPrefix(at, "http://")); err == nil {
+		t.Errorf("%s is still up", at)
+	}
+	s.run(2, "export", "influxdb", s.theRun())
+	s.run(2, "collector", s.theRun(), "--port", "70000")
 }

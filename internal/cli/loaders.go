@@ -58,10 +58,11 @@ func startJMeter(ctx context.Context, agents fleet.Options, home jmeter.Preparat
 // needsOf says what the machine lacks for the engines of a plan.
 func needsOf(env Env, cache string) func(context.Context, *plan.Plan) []target.Need {
 	return func(ctx context.Context, p *plan.Plan) []target.Need {
+		missing := influxNeed(p)
 		if !p.Uses(plan.JMeter) {
-			return nil
+			return missing
 		}
-		return jmeter.Missing(ctx, cache, env.Getenv)
+		return append(missing, jmeter.Missing(ctx, cache, env.Getenv)...)
 	}
 }
 

@@ -78,7 +78,7 @@ func runPlan(ctx context.Context, env Env, f runFlags, path string) error {
 	}
 	progress := newProgress(env.Stderr, time.Now)
 	o.Progress = progress.show
-	collecting, err := newCollector(env, o.Plan, progress.show)
+	collecting, err := newCollector(env, o.Plan, o.Venue.(*machine.Venue).Platform, progress.show)
 	if err != nil {
 		progress.close()
 		return errors.Join(err, closePlatform())
@@ -87,9 +87,10 @@ func runPlan(ctx context.Context, env Env, f runFlags, path string) error {
 		o.Opened = func(dir string) { collecting.opened(ctx, dir) }
 	}
 	dir, err := controller.Run(ctx, o)
+	collecting.finish()
 	err = errors.Join(err, closePlatform())
 	progress.close()
-	collecting.close()
+	collecting.say()
 	if errors.Is(err, record.ErrComplete) {
 		fmt.Fprintf(env.Stderr, "bakeoff: %s is complete: nothing to do\n", f.resume)
 		dir, err = o.Resume, nil

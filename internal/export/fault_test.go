@@ -29,6 +29,7 @@ type fake struct {
 	fault func(r *http.Request, n int, lines []string) (*http.Response, error)
 
 	version string // 1.8.10 if empty
+	status  string // of the run that is played; complete if empty
 
 	mu       sync.Mutex
 	path     string // of the last write, with its query
@@ -122,7 +123,7 @@ func split(line string) (key string, fields map[string]string) {
 const lasts = 20 // seconds of load
 
 // play writes a run of two trials while time goes by: two agents, a window a second each.
-func play(t *testing.T, w *record.Writer) {
+func play(t *testing.T, w *record.Writer, status string) {
 	t.Helper()
 	check := func(err error) {
 		t.Helper()
@@ -144,7 +145,7 @@ func play(t *testing.T, w *record.Writer) {
 		p.Ended = time.Now().UTC()
 		check(tw.Finish(record.Trial{Status: record.Valid, Started: p.Started, Ended: p.Ended, Phases: []record.Phase{p}}))
 	}
-	check(w.Finish(record.Complete, ""))
+	check(w.Finish(status, ""))
 }
 
 // live plays a run that is written to a server at the same time, and returns its folder, what became of its points, and how
@@ -159,7 +160,7 @@ func live(t *testing.T, f *fake) (dir string, counts Counts, took time.Duration)
 		t.Fatal(err)
 	}
 	began := time.Now()
-	play(t, w)
+	play(t, w, cmp.Or(f.status, record.Complete))
 	if d := time.Since(began); d != 2*lasts*time.Second {
 		t.Errorf("the run took %v, its load takes %v", d, 2*lasts*time.Second)
 	}
@@ -314,6 +315,18 @@ func (f *fake) holds(t *testing.T, dir string) {
 	if count != 2*2*20*lasts {
 		t.Errorf("the sum of count is %v, sent were %d", count, 2*2*20*lasts)
 	}
+}
+
+// TestAborted has every point of a run that did not end as it should, all of whose record has been read.
+func TestAborted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{status: record.Aborted}
+		dir, counts, took := live(t, f)
+		if all := int64(len(points(t, dir, SchemaBoth))); !whole(counts, all) || took > 2*time.Second {
+			t.Errorf("%d points after %v: %+v", all, took, counts)
+		}
+		f.holds(t, dir)
+	})
 }
 
 // broken ends an answer in its middle.

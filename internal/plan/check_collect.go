@@ -30,6 +30,10 @@ func (c *checker) collect() {
 	}
 	i := c.plan.Collect.InfluxDB
 	c.word(at+".schema", i.Schema, "bakeoff", "jmeter", "both")
+	if i.Kind != "" {
+		c.managed(at, i)
+		return
+	}
 	c.collector(at+".url", i.URL)
 	c.destination(at, i)
 	switch {
@@ -49,6 +53,21 @@ func (c *checker) collect() {
 	}
 	if i.CAFile != "" && !strings.HasPrefix(i.URL, "https:") {
 		c.report(at+".ca_file", "", "is for https")
+	}
+}
+
+// managed is of the kind that has nothing of a server's.
+func (c *checker) managed(at string, i InfluxDB) {
+	if i.Kind != KindManaged {
+		path := at
+		if c.has(at + ".kind") {
+			path += ".kind"
+		}
+		c.word(path, i.Kind, KindServer, KindManaged)
+		return
+	}
+	for _, key := range []string{".url", ".database", ".bucket", ".org", ".user", ".password_file", ".token_file", ".ca_file"} {
+		c.absent(at+key, "is for kind: server; a managed one is started for the run")
 	}
 }
 
@@ -109,6 +128,8 @@ func CollectOf(recorded []byte, given InfluxDB, hosts []string) (Destination, er
 		d = Destination{given, hosts}
 	case given != (InfluxDB{Schema: given.Schema}):
 		return d, errors.New("flags of another server need its --url")
+	case d.InfluxDB.Kind == KindManaged:
+		return d, errors.New("the run's InfluxDB was a managed one: start it with 'bakeoff collector RUN', and name its --url and --database bakeoff")
 	case d.InfluxDB.URL == "":
 		return d, errors.New("the run's plan names no InfluxDB: name one with --url and --database, or --bucket and --org")
 	}

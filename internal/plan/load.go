@@ -31,6 +31,9 @@ func Load(name string, data []byte) (*Plan, error) {
 // FromText makes a target of a bare string: the recipe.
 func (t *Target) FromText(text string) { t.Recipe = text }
 
+// FromText makes an InfluxDB of a bare string: its kind.
+func (i *InfluxDB) FromText(text string) { i.Kind = text }
+
 // Folder reports whether the recipe is the path of a folder, and not a name in targets/.
 func (t Target) Folder() bool {
 	first, _, _ := strings.Cut(t.Recipe, "/")
@@ -76,6 +79,9 @@ func (p *Plan) fill(has func(path string) bool) {
 	}
 	if p.Running() {
 		p.Dataset, p.Database, p.Balancer, p.Deployment = Dataset{}, Database{}, Balancer{}, Deployment{}
+	}
+	if p.Collect.InfluxDB.Kind == KindServer {
+		p.Collect.InfluxDB.Kind = ""
 	}
 	if has("collect.influxdb") && !has("collect.influxdb.schema") {
 		p.Collect.InfluxDB.Schema = "bakeoff"

@@ -115,8 +115,10 @@ type Collect struct {
 
 // InfluxDB is a server of any version that speaks its line protocol. Passwords and tokens are in files or in the environment, never in the plan.
 type InfluxDB struct {
+	// Kind: server, the default, is one that runs already; managed, which may also be written as influxdb: managed, is started for the run and keeps its data in the run directory.
+	Kind string `json:"kind,omitempty" yaml:"kind,omitempty" jsonschema:"enum=server,enum=managed"`
 	// URL of the server, such as http://127.0.0.1:8086.
-	URL string `json:"url,omitempty" yaml:"url,omitempty" jsonschema:"required,pattern=^https?://[^?#@]+$"`
+	URL string `json:"url,omitempty" yaml:"url,omitempty" jsonschema:"pattern=^https?://[^?#@]+$"`
 	// Database, of version 1 and whatever takes its writes; it is made where it is missing.
 	Database string `json:"database,omitempty" yaml:"database,omitempty" jsonschema:"minLength=1,maxLength=64"`
 	// Bucket and Org, of version 2, in place of a database; the bucket has to exist.
@@ -133,6 +135,12 @@ type InfluxDB struct {
 	// CAFile holds the authorities to trust, instead of the system's.
 	CAFile string `json:"ca_file,omitempty" yaml:"ca_file,omitempty" jsonschema:"minLength=1,maxLength=4096"`
 }
+
+// Kinds of an InfluxDB.
+const (
+	KindServer  = "server"  // runs already; resolved to no kind at all
+	KindManaged = "managed" // is started for the run
+)
 
 // Kinds of targets.
 const (

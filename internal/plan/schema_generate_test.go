@@ -158,19 +158,24 @@ func (Collect) JSONSchemaExtend(s *jsonschema.Schema) { s.Required = []string{"i
 
 // JSONSchemaExtend wants a database, or a bucket with its organisation.
 func (InfluxDB) JSONSchemaExtend(s *jsonschema.Schema) {
-	s.OneOf = []*jsonschema.Schema{
+	server := &jsonschema.Schema{Required: []string{"url"}, OneOf: []*jsonschema.Schema{
 		{Required: []string{"database"}, Not: anyOf("bucket", "org")},
 		{Required: []string{"bucket", "org"}, Not: anyOf("database")},
-	}
+	}}
+	managed := &jsonschema.Schema{Not: anyOf("url", "database", "bucket", "org", "user", "password_file", "token_file", "ca_file")}
 	for _, key := range []string{"database", "bucket", "org"} {
 		name, _ := s.Properties.Get(key)
 		name.Pattern = bucketText.String()
 	}
 	s.AllOf = []*jsonschema.Schema{
+		whenElse("kind", KindManaged, managed, server),
 		{If: &jsonschema.Schema{Required: []string{"password_file"}}, Then: &jsonschema.Schema{Required: []string{"user"}}},
 		{Not: &jsonschema.Schema{Required: []string{"user", "token_file"}}},
 		{If: &jsonschema.Schema{Required: []string{"ca_file"}}, Then: property("url", &jsonschema.Schema{Pattern: "^https:"})},
 	}
+	mapping := *s
+	kind, _ := s.Properties.Get("kind")
+	*s = jsonschema.Schema{Description: mapping.Description, OneOf: []*jsonschema.Schema{kind, &mapping}}
 }
 
 // when is: if the key has the value, then the schema holds.
