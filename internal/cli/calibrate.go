@@ -207,7 +207,7 @@ func (c *calibration) compare(ctx context.Context, d calibrate.Design) (v *figur
 		return nil, err
 	}
 	at, err := controller.Run(ctx, controller.Options{
-		Plan: p, PlanGiven: []byte(text.String()), PlanName: "calibrate", Venue: c.here, Load: loader(c.env, c.here, p, version()),
+		Plan: p, PlanGiven: []byte(text.String()), PlanName: "calibrate", Venue: c.here, Load: loader(c.env, c.here, p, "", version()),
 		Out: filepath.Join(c.dir, "runs"), Shared: c.shared, Version: version(), Progress: c.progress.show,
 	})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"bakeoff/internal/controller"
@@ -23,8 +24,8 @@ type loaders struct {
 	jmeter *jmeter.Loader
 }
 
-// startLoaders starts what the plan's phases need. When it fails nothing is left running.
-func startLoaders(ctx context.Context, p *plan.Plan, agents fleet.Options, home jmeter.Preparation) (_ controller.Loader, err error) {
+// startLoaders starts what the plan's phases need; dir is that of the plan's file. When it fails nothing is left running.
+func startLoaders(ctx context.Context, p *plan.Plan, dir string, agents fleet.Options, home jmeter.Preparation) (_ controller.Loader, err error) {
 	l := &loaders{}
 	if p.Uses(plan.Native) || p.Uses(plan.HTTP) {
 		if l.fleet, err = fleet.Start(ctx, agents); err != nil {
@@ -34,13 +35,13 @@ func startLoaders(ctx context.Context, p *plan.Plan, agents fleet.Options, home 
 	if !p.Uses(plan.JMeter) {
 		return l, nil
 	}
-	if l.jmeter, err = startJMeter(ctx, agents, home); err != nil {
+	if l.jmeter, err = startJMeter(ctx, p, dir, agents, home); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
 }
 
-func startJMeter(ctx context.Context, agents fleet.Options, home jmeter.Preparation) (*jmeter.Loader, error) {
+func startJMeter(ctx context.Context, p *plan.Plan, dir string, agents fleet.Options, home jmeter.Preparation) (*jmeter.Loader, error) {
 	java, err := jmeter.FindJava(ctx, home.Getenv)
 	if err != nil {
 		return nil, err
@@ -49,7 +50,17 @@ func startJMeter(ctx context.Context, agents fleet.Options, home jmeter.Preparat
 	if err != nil {
 		return nil, err
 	}
+	var own *jmeter.OwnPlan
+	if path := p.Agents.JMX; path != "" {
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
+		}
+		if own, err = jmeter.ReadOwnPlan(path, at); err != nil {
+			return nil, err
+		}
+	}
 	return jmeter.Start(ctx, jmeter.Options{
+		Own:      own,
 		Platform: agents.Platform, Home: at, Java: java, Count: agents.Count, LogDir: agents.LogDir, Workloads: workloads(),
 		WarmUp: jvmWarmUp, Progress: home.Progress,
 	})

@@ -129,7 +129,7 @@ func openPlan(ctx context.Context, env Env, f runFlags, of planFile) (controller
 	if err != nil {
 		return o, nil, err
 	}
-	o.Shared, o.Load = f.share, loader(env, here, o.Plan, o.Version)
+	o.Shared, o.Load = f.share, loader(env, here, o.Plan, o.PlanDir, o.Version)
 	return o, closeMachine, nil
 }
 
@@ -163,10 +163,10 @@ func openMachine(ctx context.Context, env Env, here *machine.Venue, share bool, 
 	return p.Close, nil
 }
 
-// loader starts what a plan's phases need on this machine.
-func loader(env Env, here *machine.Venue, p *plan.Plan, version string) func(context.Context, string, func(string)) (controller.Loader, error) {
+// loader starts what a plan's phases need on this machine; dir is that of the plan's file.
+func loader(env Env, here *machine.Venue, p *plan.Plan, dir, version string) func(context.Context, string, func(string)) (controller.Loader, error) {
 	return func(ctx context.Context, logDir string, tell func(string)) (controller.Loader, error) {
-		return startLoaders(ctx, p, fleet.Options{
+		return startLoaders(ctx, p, dir, fleet.Options{
 			Platform: here.Platform, Self: []string{here.Self}, Count: p.Agents.Count, LogDir: logDir,
 			Version: version, PlanDigest: p.Digest(), Env: passedOn(env),
 		}, jmeter.Preparation{CacheDir: here.CacheDir, Platform: here.Platform, Getenv: env.Getenv, Progress: tell})

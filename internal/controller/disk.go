@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"bakeoff/internal/plan"
 	"bakeoff/internal/record"
 	"bakeoff/internal/show"
 )
@@ -39,6 +40,9 @@ func (o *Options) extent(trials int) record.Extent {
 	for _, phase := range p.Phases {
 		e.Seconds += time.Duration(phase.Duration).Seconds() + 1 // until the last answer is in
 	}
+	if p.Uses(plan.JMeter) { // its result files stay
+		e.LogBytes = int64(e.Seconds * accessLogRate)
+	}
 	if p.Running() {
 		return e
 	}
@@ -47,7 +51,7 @@ func (o *Options) extent(trials int) record.Extent {
 		e.Replicas, e.Workers = max(e.Replicas, d.Replicas), max(e.Workers, d.Workers)
 	}
 	if p.Deployment.AccessLog {
-		e.LogBytes = int64(e.Seconds * accessLogRate)
+		e.LogBytes += int64(e.Seconds * accessLogRate)
 	}
 	return e
 }

@@ -95,7 +95,7 @@ func (r *run) openRecord() ([]plan.Trial, error) {
 		Status: record.Incomplete, Started: r.started, Short: o.Short, Shared: o.Shared, Platform: o.Venue.Name(),
 		Machine: o.Venue.Machine(), Plan: resolved, Calibration: o.Calibration, Revisions: o.Revisions,
 	}
-	if slices.ContainsFunc(o.Plan.Targets, func(t plan.Target) bool { return t.Folder() && !filepath.IsAbs(t.Recipe) }) {
+	if o.Plan.Agents.JMX != "" || slices.ContainsFunc(o.Plan.Targets, func(t plan.Target) bool { return t.Folder() && !filepath.IsAbs(t.Recipe) }) {
 		rec.PlanDir = o.PlanDir
 	}
 	for _, t := range order {

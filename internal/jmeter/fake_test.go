@@ -85,6 +85,16 @@ func fakeMaster(behaviour, jtl string, servers []string) int {
 		}
 	}
 	switch behaviour {
+	case "foreign":
+		for _, args := range []string{"-Ghost=127.0.0.1", "-Gport=1", "-Gthreads=2", "-Gduration=1", "-Gkeys=keys-1.txt"} {
+			if !slices.Contains(os.Args, args) {
+				fmt.Println("not given: " + args)
+				return 1
+			}
+		}
+		counted += 2
+		fmt.Fprintf(out, "%d,3,other,302,Found,%s-a 1-1,true,160,136,1,null,-,-,-\n", begin, servers[0])
+		fmt.Fprintf(out, "%d,3,other,200,OK,%s-a 1-1,false,160,136,1,null,-,-,-\n", begin, servers[0])
 	case "appended":
 		fmt.Fprintln(out, fakeHeader)
 	case "stranger":

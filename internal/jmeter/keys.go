@@ -28,14 +28,21 @@ func keysFor(p load.Phase, servers int) int {
 }
 
 // writeKeys writes the requests of one server, a line each: the number in its stream, the target, and what its
-// body is compared with; nothing where it is not one of the share that is.
-func writeKeys(path string, w Asked, p load.Phase, k, servers int) (err error) {
+// body is compared with; nothing where it is not one of the share that is. Bare: the keys alone.
+func writeKeys(path string, w Asked, p load.Phase, k, servers int, bare bool) (err error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("jmeter: keys: %w", err)
 	}
 	out := bufio.NewWriterSize(file, 1<<16)
-	keyLines(out, w, p, k, servers, keysFor(p, servers))
+	if bare {
+		s := stream(p, k)
+		for i := range uint64(keysFor(p, servers)) {
+			_, _ = out.WriteString(bareKey(w.AppendTarget(nil, s, number(p, k, servers, i))) + "\n") // a buffer keeps its error
+		}
+	} else {
+		keyLines(out, w, p, k, servers, keysFor(p, servers))
+	}
 	err = out.Flush()
 	if closeErr := file.Close(); err == nil {
 		err = closeErr

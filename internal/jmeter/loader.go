@@ -35,6 +35,7 @@ type Options struct {
 	Workloads map[string]func(json.RawMessage) (load.Workload, error)
 	Heap      string        // greatest size of each JVM's heap; empty means 512m
 	WarmUp    time.Duration // load of each fresh set of servers on an own server, in whole seconds; 0: none
+	Own       *OwnPlan      // in the place of plans that are written; nil: none
 	Progress  func(text string)
 }
 
@@ -61,6 +62,7 @@ type Loader struct {
 	runs       int
 	sequences  []int64
 	captures   []string // that the servers were started with
+	warming    bool     // the phase under way is the warm-up
 	result     string   // file of the last phase
 	warm       string   // what the warm-up showed
 	current    masters
@@ -159,6 +161,9 @@ func (l *Loader) Processes() []platform.Process {
 	return out
 }
 
+// own tells whether the phase is that of a team's own test plan: the warm-up is not.
+func (l *Loader) own() bool { return l.o.Own != nil && !l.warming }
+
 // pids are those of all JVMs.
 func (l *Loader) pids() (out []int) {
 	for _, p := range l.Processes() {
@@ -178,6 +183,10 @@ func (l *Loader) Notes() []string {
 			Version, from, l.o.Home.Digest, l.o.Java.Version, l.o.Count, strings.Join(l.o.serverFlags(), " "), strings.Join(l.o.masterFlags(), " ")),
 		"JMeter reports neither the intended time of a request nor fractions of a millisecond: phases that it drove have no response time and no lateness, " +
 			"and their service times are whole milliseconds, rounded down; with JMeter the targets take no turns",
+	}
+	if own := l.o.Own; own != nil {
+		out = append(out, fmt.Sprintf("the test plan is %s (SHA-256 %s), run as it is: which keys it asks for, whether they exist and what is right for them is not known; "+
+			"a wrong answer is what its own assertions call one, and a request is what it calls a sample", own.Path, own.Digest))
 	}
 	if l.warm != "" {
 		out = append(out, l.warm)

@@ -78,19 +78,11 @@ type master struct {
 	jtl     string
 }
 
-// startMaster starts a master for a plan that was written.
-func (l *Loader) startMaster(ctx context.Context, name string, p testPlan) (*master, error) {
+// startMaster writes a plan and starts a master for it; global are arguments that the servers get too.
+func (l *Loader) startMaster(ctx context.Context, name string, plan []byte, global []string) (*master, error) {
 	base := filepath.Join(l.o.LogDir, name)
 	m := &master{log: base + ".log", plan: base + ".jmx", jtl: base + ".jtl"}
-	file, err := os.OpenFile(m.plan, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	err = p.write(file)
-	if closeErr := file.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
+	if err := os.WriteFile(m.plan, plan, 0o600); err != nil {
 		return nil, err
 	}
 	var servers []string
@@ -98,7 +90,8 @@ func (l *Loader) startMaster(ctx context.Context, name string, p testPlan) (*mas
 		servers = append(servers, s.address)
 	}
 	argv := append(l.java(l.o.masterFlags(), l.dir), "-n", "-t", m.plan, "-l", m.jtl, "-j", base+"-jmeter.log", "-q", l.properties, "-R", strings.Join(servers, ","))
-	argv = append(argv, p.global...)
+	argv = append(argv, global...)
+	var err error
 	m.process, err = l.o.Platform.Start(ctx, platform.Spec{Name: "jmeter-master", Argv: argv, Env: l.environment(), Dir: l.dir, Log: m.log})
 	if err == nil {
 		l.current.set(m.process)

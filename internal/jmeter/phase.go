@@ -1,9 +1,11 @@
 package jmeter
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -38,6 +40,7 @@ type phase struct {
 	begun    time.Time // when it had started the servers
 	looked   time.Time // when silent servers were asked last
 	deadline time.Time
+	keys     []string // files
 }
 
 // perform carries out a phase from the files that JMeter needs to the report.
@@ -54,6 +57,11 @@ func (l *Loader) perform(ctx context.Context, t fleet.Task, asked Asked, sink fu
 		err = readErr
 	}
 	p.jtl.close()
+	for _, file := range p.keys {
+		if removeErr := os.Remove(file); err == nil {
+			err = removeErr
+		}
+	}
 	if err == nil && len(p.report.Lost) == 0 {
 		p.verify()
 	}
@@ -71,16 +79,21 @@ func (l *Loader) perform(ctx context.Context, t fleet.Task, asked Asked, sink fu
 func (l *Loader) begin(ctx context.Context, t fleet.Task, asked Asked, sink func(fleet.Snapshot)) (*phase, error) {
 	l.runs++
 	keys := fmt.Sprintf("keys-%d.txt", l.runs)
-	plan, err := planOf(t, l.o.Count, asked, keys)
+	plan, global, err := l.plan(t, asked, keys)
 	if err != nil {
 		return nil, err
 	}
+	if l.own() {
+		asked = unknown{asked}
+	}
 	p := &phase{loader: l, task: t, sink: sink, byName: map[string]*agent{}}
 	for k, s := range l.servers {
-		if err := writeKeys(filepath.Join(l.serverDir(k), keys), asked, t.Phase, k, l.o.Count); err != nil {
+		file := filepath.Join(l.serverDir(k), keys)
+		if err := writeKeys(file, asked, t.Phase, k, l.o.Count, l.own()); err != nil {
 			return nil, err
 		}
-		plan.global = append(plan.global, fmt.Sprintf("-Gbakeoff.threads.%d=%d", k, threads(t.Phase, k, l.o.Count)))
+		p.keys = append(p.keys, file)
+		global = append(global, fmt.Sprintf("-Gbakeoff.threads.%d=%d", k, threads(t.Phase, k, l.o.Count)))
 		a := newAgent(k, l.o.Count, t.Phase, asked, func(w stats.Window) { p.window(k, w) })
 		p.agents, p.byName[s.address] = append(p.agents, a), a
 	}
@@ -92,8 +105,23 @@ func (l *Loader) begin(ctx context.Context, t fleet.Task, asked Asked, sink func
 	}
 	p.since = time.Now()
 	p.deadline = p.since.Add(startWithin)
-	p.master, err = l.startMaster(ctx, name, plan)
+	p.master, err = l.startMaster(ctx, name, plan, global)
 	return p, err
+}
+
+// plan is the test plan of a phase, with the arguments of its master.
+func (l *Loader) plan(t fleet.Task, asked Asked, keys string) (text []byte, global []string, err error) {
+	if l.own() {
+		global, err = l.o.Own.properties(t, l.o.Count, keys)
+		return l.o.Own.text, global, err
+	}
+	p, err := planOf(t, l.o.Count, asked, keys)
+	if err != nil {
+		return nil, nil, err
+	}
+	var b bytes.Buffer
+	err = p.write(&b)
+	return b.Bytes(), nil, err
 }
 
 // window hands on a window of an agent.

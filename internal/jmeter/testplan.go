@@ -40,7 +40,6 @@ type testPlan struct {
 	Captures   []capture
 	Status     string // regular expression
 	Expects    []string
-	global     []string // arguments of the master, for the servers
 }
 
 type pair struct{ Name, Value string }

@@ -37,6 +37,8 @@ func (l *Loader) warmUp(ctx context.Context) error {
 	var clock costs
 	task.Begun = func() { clock.watch(l.pids, l.o.WarmUp-third, l.o.WarmUp) }
 	var answered int64
+	l.warming = true
+	defer func() { l.warming = false }()
 	report, err := l.perform(ctx, task, always{}, func(s fleet.Snapshot) {
 		if w := s.Window; w.Begin >= l.o.WarmUp-third && w.End() <= l.o.WarmUp {
 			answered += w.Books.OK

@@ -22,6 +22,7 @@ type agent struct {
 	of      int
 	phase   load.Phase
 	asked   Asked
+	foreign bool // the test plan is not ours: its own assertions judge
 	emit    func(stats.Window)
 	began   time.Time // its first request; zero: none yet
 	last    time.Time // when a row came last
@@ -33,7 +34,8 @@ type agent struct {
 }
 
 func newAgent(k, of int, p load.Phase, w Asked, emit func(stats.Window)) *agent {
-	return &agent{index: k, of: of, phase: p, asked: w, emit: emit, open: map[int]*stats.Window{}, sums: stats.Totals{Sending: p.Duration}}
+	_, foreign := w.(unknown)
+	return &agent{index: k, of: of, phase: p, asked: w, foreign: foreign, emit: emit, open: map[int]*stats.Window{}, sums: stats.Totals{Sending: p.Duration}}
 }
 
 // add books a row: sent in the second it was sent, answered in the second the answer came.
@@ -86,7 +88,7 @@ func (a *agent) outcome(w *stats.Window, r row) {
 	}
 	class := a.judge(s, status, r)
 	answeredBy(w, r, class == "")
-	if r.numbered && checks(a.phase, s, r.number) {
+	if r.numbered && !a.foreign && checks(a.phase, s, r.number) {
 		w.Checked++
 	}
 	w.Service.Record(r.elapsed)
@@ -127,6 +129,9 @@ func answeredBy(w *stats.Window, r row, ok bool) {
 
 // judge says why an answer is not right; "": it is.
 func (a *agent) judge(s uint64, status int, r row) string {
+	if a.foreign && r.ok {
+		return "" // redirects may be followed, and other statuses asserted
+	}
 	right := status == http.StatusOK
 	if by, ok := a.asked.(load.ByStatus); ok {
 		right = by.RightStatus(status)
@@ -134,6 +139,8 @@ func (a *agent) judge(s uint64, status int, r row) string {
 	switch {
 	case !right:
 		return "status " + strconv.Itoa(status)
+	case a.foreign:
+		return "failed assertion"
 	case !r.numbered:
 		return "unknown request"
 	}

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -23,8 +24,19 @@ func (c *checker) whole(path, hint string, d Duration) {
 // jmeters refuses what a plan whose phases JMeter carries out cannot have.
 func (c *checker) jmeters() {
 	p := c.plan
+	if c.has("agents.jmx") {
+		c.path("agents.jmx", p.Agents.JMX)
+	}
 	if !p.Uses(JMeter) {
+		if c.has("agents.jmx") {
+			c.report("agents.jmx", "add engine: jmeter", "is for engine jmeter")
+		}
 		return
+	}
+	for i, ph := range p.Phases {
+		if p.Agents.JMX != "" && ph.Model == "open" && p.EngineOf(ph) == JMeter {
+			c.report(fmt.Sprintf("phases[%d].model", i), "closed", "a test plan of your own (agents.jmx) decides on its rate itself: it gets threads, of a closed phase")
+		}
 	}
 	if p.Balancer.Kind == "direct" {
 		c.report("balancer.kind", "nginx", "JMeter's servers ask one address each: engine jmeter needs a balancer")

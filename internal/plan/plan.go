@@ -93,6 +93,8 @@ type Agents struct {
 	Count int `json:"count" yaml:"count" jsonschema:"minimum=1,maximum=64,default=2"`
 	// Engine: native runs its own event loop on Linux, http is built on Go's net/http, jmeter is a JMeter master with one server per agent.
 	Engine string `json:"engine" yaml:"engine" jsonschema:"enum=native,enum=http,enum=jmeter,default=native"`
+	// JMX, for engine jmeter: a test plan of your own that is run as it is, relative to the plan's file; it gets host, port, threads, ramp, duration and keys as properties.
+	JMX string `json:"jmx,omitempty" yaml:"jmx,omitempty" jsonschema:"minLength=1,maxLength=4096"`
 	// HTTP2, for running servers and engine http: HTTP/2, one request at a time on each connection.
 	HTTP2 bool `json:"http2,omitempty" yaml:"http2,omitempty" jsonschema:"default=false"`
 }

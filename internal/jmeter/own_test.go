@@ -1,0 +1,105 @@
+package jmeter
+
+import (
+	"archive/zip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"bakeoff/internal/fleet"
+	"bakeoff/internal/stats"
+)
+
+// homeWith is the folder of a JMeter that has one plugin.
+func homeWith(t *testing.T, class string) Home {
+	t.Helper()
+	home := Home{Dir: t.TempDir()}
+	for _, folder := range []string{"bin", "lib/ext"} {
+		if err := os.MkdirAll(filepath.Join(home.Dir, folder), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	names := "# names\n_version=5\nTestPlan=org.apache.jmeter.testelement.TestPlan\nThreadGroup=org.apache.jmeter.threads.ThreadGroup\n"
+	if err := os.WriteFile(filepath.Join(home.Dir, "bin", "saveservice.properties"), []byte(names), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.Create(filepath.Join(home.Dir, "lib/ext/plugin.jar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := zip.NewWriter(file)
+	if _, err := w.Create(strings.ReplaceAll(class, ".", "/") + ".class"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	file.Close()
+	return home
+}
+
+func ownPlan(t *testing.T, elements string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "own.jmx")
+	if err := os.WriteFile(path, []byte("<jmeterTestPlan><hashTree>"+elements+"</hashTree></jmeterTestPlan>"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Plugins that are not there are refused by name; those that are there, and JMeter's own elements, are not.
+func TestPluginsAreNamed(t *testing.T) {
+	home := homeWith(t, "kg.apc.Known")
+	const known = `<TestPlan testclass="TestPlan"/><X testclass="org.apache.jmeter.threads.ThreadGroup"/><Y testclass="kg.apc.Known"/>`
+	if _, err := ReadOwnPlan(ownPlan(t, known), home); err != nil {
+		t.Error(err)
+	}
+	_, err := ReadOwnPlan(ownPlan(t, known+`<Z testclass="kg.apc.Ultimate"/><A testclass="Unheard"/>`), home)
+	if err == nil || !strings.HasSuffix(err.Error(), "uses plugins that "+home.Dir+" does not have: Unheard, kg.apc.Ultimate") {
+		t.Errorf("%v", err)
+	}
+	for text, says := range map[string]string{"<a>": "XML syntax error", "<other/>": `its root is "other"`} {
+		path := filepath.Join(t.TempDir(), "bad.jmx")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ReadOwnPlan(path, home); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// A plan of a team's own gets what it needs as properties, is judged by its own assertions, and what is not known of its
+// requests is not claimed.
+func TestOwnPlanRuns(t *testing.T) {
+	o := fakeOptions(t, 2)
+	own, err := ReadOwnPlan(ownPlan(t, `<TestPlan testclass="TestPlan"/>`), homeWith(t, "x.Y"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Own = own
+	l, err := Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	behaveAs(t, o.LogDir, "foreign")
+	var sum stats.Totals
+	report, err := l.Run(t.Context(), taskOf("own"), func(s fleet.Snapshot) { sum.Add(s.Window) })
+	if err != nil || len(report.Lost) > 0 {
+		t.Fatalf("%+v, %v", report.Lost, err)
+	}
+	if want := (stats.Books{Planned: 6, Sent: 6, OK: 5, Bad: 1}); sum.Books != want || sum.Outcomes["failed assertion"] != 1 {
+		t.Errorf("%+v, %v", sum.Books, sum.Outcomes)
+	}
+	if sum.Hits+sum.Misses+sum.Checked != 0 {
+		t.Errorf("hits %d, misses %d, checked %d of requests of which nothing is known", sum.Hits, sum.Misses, sum.Checked)
+	}
+	if notes := strings.Join(l.Notes(), "\n"); !strings.Contains(notes, own.Path) || !strings.Contains(notes, own.Digest) || !strings.Contains(notes, "is not known") {
+		t.Errorf("notes: %s", notes)
+	}
+	if got, err := os.ReadFile(filepath.Join(o.LogDir, "jmeter-001-own.jmx")); err != nil || !strings.Contains(string(got), "<jmeterTestPlan>") {
+		t.Errorf("%s, %v", got, err)
+	}
+}
