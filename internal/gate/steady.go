@@ -54,7 +54,7 @@ func (l *Levels) Add(w stats.Window) {
 		return
 	}
 	one := point{begin: w.Begin, answers: w.Books.OK, seconds: w.Length.Seconds()}
-	if w.Response != nil && w.Response.Count() > 0 {
+	if l.phase.Model == open && w.Response.Count() > 0 { // no other level asks for it
 		median, _ := w.Response.Quantile(0.5)
 		one.latency = median.Seconds()
 	}

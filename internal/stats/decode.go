@@ -10,6 +10,7 @@ import (
 	"io"
 	"math"
 	"sync"
+	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
@@ -81,7 +82,7 @@ func (h *Histogram) decode(text string) error {
 	if total > maxSamples {
 		return errors.New("more samples than can be")
 	}
-	h.pending = append(h.pending, bytes.Clone(inner[40:]))
+	h.pending, h.waiting = append(h.pending, bytes.Clone(inner[40:])), h.waiting+total
 	return nil
 }
 
@@ -115,13 +116,28 @@ func (h *Histogram) settle() {
 			panic(fmt.Sprintf("stats: counts that were right are not any more: %v", err))
 		}
 	}
-	h.pending = nil
+	h.pending, h.waiting = nil, 0
 	for i := least; i <= most; i++ {
 		if n := (*sum)[i]; n > 0 {
 			(*sum)[i] = 0
 			h.recordN(valueAt(i), n)
 		}
 	}
+}
+
+// ofOneText is the value of a rank, from 1, of a histogram that is all in one text and was read to be added to others: it stays
+// as it is, for taking it in would be as much work as all the rest. False where it is not so, or the rank is among the censored ones.
+func (h *Histogram) ofOneText(rank int64) (value time.Duration, found bool) {
+	if len(h.pending) != 1 || h.hdr.TotalCount() > 0 || rank > h.waiting {
+		return 0, false
+	}
+	_ = eachCount(h.pending[0], func(i, count int64) { // it was right when it was read
+		if rank > 0 && rank <= count {
+			value = time.Duration(highestOf(i))
+		}
+		rank -= count
+	})
+	return value, true
 }
 
 // eachCount calls take with each count above 0 and the index of its value, ascending. In the text a negative number
@@ -158,6 +174,9 @@ func valueAt(i int64) int64 {
 	}
 	return sub << (bucket + unitMagnitude)
 }
+
+// highestOf is the greatest value of an index.
+func highestOf(i int64) int64 { return valueAt(i+1) - 1 }
 
 // decodeOther reads a histogram of other values, as other programs write them.
 func (h *Histogram) decodeOther(text string) error {

@@ -82,6 +82,32 @@ func TestPendingSums(t *testing.T) {
 	}
 }
 
+// A quantile and the number of samples of a histogram that was read are the same before it is taken in as after.
+func TestQuantileOfOneText(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		h := histogramOf(anySamples(t, "samples"))
+		text, err := h.MarshalJSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var read Histogram
+		if err := read.UnmarshalJSON(text); err != nil {
+			t.Fatal(err)
+		}
+		if read.Count() != h.Count() {
+			t.Fatalf("%d samples, want %d", read.Count(), h.Count())
+		}
+		q := rapid.Float64Range(0.0001, 1).Draw(t, "quantile")
+		value, censored := read.Quantile(q)
+		if h.Count() > h.Over() && !censored && len(read.pending) != 1 {
+			t.Fatal("the histogram was taken in to say a quantile")
+		}
+		if want, wantCensored := h.Quantile(q); value != want || censored != wantCensored {
+			t.Fatalf("quantile %g is %v (%v), want %v (%v)", q, value, censored, want, wantCensored)
+		}
+	})
+}
+
 // packedText is a histogram's text around this payload; change may spoil the header.
 func packedText(payload []byte, change func(inner []byte) []byte) string {
 	inner := make([]byte, 40)

@@ -30,6 +30,7 @@ type Histogram struct {
 	// pending are counts as they stand in files, known to be right but not taken into hdr yet: histograms that
 	// were read are mostly added to others, and many are taken in at the price of one.
 	pending [][]byte
+	waiting int64 // samples in pending
 }
 
 // values are the samples that are not censored, with all that is pending taken in.
@@ -99,6 +100,7 @@ func (h *Histogram) Merge(o *Histogram) {
 	if dropped := h.hdr.Merge(o.hdr); dropped != 0 {
 		panic(fmt.Sprintf("stats: merging lost %d samples", dropped))
 	}
+	h.waiting += o.waiting
 	if h.pending = append(h.pending, o.pending...); len(h.pending) >= manyPending {
 		h.settle()
 	}
@@ -126,7 +128,7 @@ func (h *Histogram) answeredBut(o *Histogram) *Histogram {
 // Reset empties the histogram.
 func (h *Histogram) Reset() {
 	h.hdr.Reset()
-	h.over, h.bounds, h.clamped, h.pending = 0, nil, 0, nil
+	h.over, h.bounds, h.clamped, h.pending, h.waiting = 0, nil, 0, nil, 0
 }
 
 // Count is the number of samples, censored ones included.
@@ -134,7 +136,7 @@ func (h *Histogram) Count() int64 {
 	if h == nil {
 		return 0
 	}
-	return h.values().TotalCount() + h.over
+	return h.hdr.TotalCount() + h.waiting + h.over
 }
 
 // Over is the number of censored samples, Clamped that of samples above 120 s.
@@ -223,6 +225,9 @@ func (h *Histogram) Quantile(q float64) (value time.Duration, censored bool) {
 		return 0, false
 	}
 	rank := min(max(int64(math.Ceil(q*float64(n)-1e-6)), 1), n)
+	if value, found := h.ofOneText(rank); found {
+		return value, false
+	}
 	if known := h.values().TotalCount(); rank <= known {
 		return time.Duration(h.values().ValueAtPercentile(100 * float64(rank) / float64(known))), false
 	}
