@@ -20,7 +20,6 @@ type Others struct {
 	Runs    int      // read
 	Older   int      // not read: there are Runs newer ones
 	LeftOut int      // not comparable: another machine or other recipes, not complete, or no verdict
-	Marks   []string // in what those that were read differ, which figures may depend on
 	Ratios  []Ratios // of the first target of this run's ranking and each other one
 }
 
@@ -79,11 +78,6 @@ func (o *Others) add(l record.Listed, this record.Run, facts Facts) {
 		return
 	}
 	o.Runs++
-	for _, mark := range record.Differ(this, r.Run()) {
-		if !slices.Contains(o.Marks, mark) {
-			o.Marks = append(o.Marks, mark)
-		}
-	}
 	for i, ratios := range o.Ratios {
 		if c, found := s.Verdict.Pair(ratios.A, ratios.B); found && c.Ratio.Known() {
 			o.Ratios[i].Others = append(o.Ratios[i].Others, float64(c.Ratio))

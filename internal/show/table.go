@@ -91,7 +91,7 @@ func superscript(n int) string {
 // EscapeMarkdown keeps Markdown and HTML from being read out of text from outside. The bar between cells is
 // the table's own to escape.
 func EscapeMarkdown(s string) string {
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", "\\", "\\\\", "`", "\\`", "*", "\\*", "_", "\\_", "[", "\\[").Replace(Inert(s))
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", "\\", "\\\\", "`", "\\`", "*", "\\*", "_", "\\_", "[", "\\[", "~", "\\~", "$", "\\$").Replace(Inert(s))
 }
 
 func (t Table) writer(columns int, cell func(string) string) table.Writer {
