@@ -7,7 +7,7 @@ SEED := 1
 # What tests need in addition to what a run needs.
 TEST_PACKAGES := mariadb-server nginx-light libmariadb-dev pkg-config python3-venv python3-dev gcc
 
-.PHONY: help build demo test test-mysql test-jmeter seed-jmeter mutants lint deps test-deps clean race bench-data bench-engine bench-stall bench-fleet fuzz \
+.PHONY: help build demo test test-mysql test-jmeter test-page readme bench-report seed-jmeter mutants lint deps test-deps clean race bench-data bench-engine bench-stall bench-fleet fuzz \
 	test-long-stall test-long-kill test-long-data test-long-record test-long-contract test-long-engine test-long-accuse test-long-accuse-2 \
 	test-long-fleet test-long-ab test-long-program
 
@@ -43,6 +43,12 @@ test-mysql: test-deps ## the database and all targets on a real MySQL server, fe
 
 test-jmeter: test-deps ## a real JMeter: phases, traps, agreement with the native engine, a short run of seed-jmeter; SKIPPED without Java
 	@GO=$(GO) scripts/test-jmeter
+
+test-page: $(BIN) ## the page of a run in a real Chromium, in every medium; SKIPPED where there is none
+	@GO=$(GO) scripts/test-page
+
+readme: $(BIN) ## the result and picture in README.md, from the run directory RUN
+	@scripts/readme $(RUN)
 
 seed-jmeter: $(BIN) ## the seed's deployment driven by JMeter, as the seed did it (about an hour)
 	@scripts/install-missing $$($(BIN) doctor --packages seed-jmeter)
@@ -103,6 +109,9 @@ bench-stall: test-deps ## one stall shown to several generators, and its picture
 	@scripts/install-missing $$(scripts/missing-packages $(PEERS))
 	$(BENCH) -run TestBenchStallPicture ./internal/load
 	$(BENCH) -run TestBenchStall ./internal/cli
+
+bench-report: ## a run of 10^9 requests, and one of 20 targets in 30 blocks: each reported within a minute of CPU and 1 GiB
+	BAKEOFF_BENCH=1 $(GO) test -count=1 -v -timeout 15m -run TestBenchReport ./internal/report
 
 bench-fleet: ## what 64 agents cost their controller, and how closely they start
 	BAKEOFF_BENCH=1 $(GO) test -count=1 -v -timeout 5m -run TestBench ./internal/fleet

@@ -26,8 +26,7 @@ func (v *Venue) Machine() record.Machine {
 	if unix.Uname(&u) == nil {
 		m.Kernel = unix.ByteSliceToString(u.Release[:])
 	}
-	m.Microcode, m.Limits = microcode(), limits()
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s|%d|%d|%s|%s|%s|%v|%s", m.CPU, m.Cores, m.MemoryBytes>>30, m.Kernel, m.OS, m.Microcode, m.Limits.CPUQuota, m.Limits.SMT))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s|%d|%d|%s|%s", m.CPU, m.Cores, m.MemoryBytes>>30, m.Kernel, m.OS))
 	m.Fingerprint = hex.EncodeToString(sum[:8])
 	return m
 }
