@@ -20,8 +20,8 @@ const (
 	mostLines   = 5000                   // of a batch
 	mostBytes   = 512 << 10              // likewise
 	mostBatches = 8                      // that wait: with one being filled and one being sent at most 5 MiB
-	gatherFor   = time.Second            // for which a batch is filled while a run lasts
-	liveEvery   = 200 * time.Millisecond // between two batches while a run lasts: what is left of an outage must not be a load of its own
+	gatherFor   = 4 * time.Second        // for which a batch is filled while a run lasts
+	liveEvery   = 500 * time.Millisecond // between two batches while a run lasts: what is left of an outage must not be a load of its own
 	// flushWithin is for how long what remains is sent once a run has ended; countWithin for how long what then is left
 	// is counted.
 	flushWithin = 8 * time.Second
@@ -149,52 +149,73 @@ type source struct {
 	ended       context.Context // ends when the run has
 }
 
-// read hands over the whole run in batches.
+// read hands over the whole run in batches: of one that goes on whatever comes until it has ended, and then, as of any
+// other, all there is.
 func (s source) read(ctx context.Context, hand func(batch) error) error {
-	p := &packer{hand: hand}
 	dir, err := filepath.Abs(s.dir)
 	if err != nil {
 		return err
 	}
-	var shape *shaper
-	over := false // the run had ended before the last look began
-	for item, err := range record.Follow(ctx, dir, record.Position{}) {
+	r := &reading{source: s, dir: dir, packer: packer{hand: hand}}
+	if s.live {
+		following, stop := context.WithCancel(ctx)
+		defer stop()
+		defer context.AfterFunc(s.ended, stop)()
+		if err := r.follow(following, false); err != nil {
+			return err
+		}
+	}
+	if err := r.follow(ctx, true); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if r.shape != nil {
+		r.shape.finish()
+	}
+	r.flush()
+	return r.err
+}
+
+// reading is a run that is being read.
+type reading struct {
+	source
+	packer
+	dir   string
+	at    record.Position // behind what was read
+	shape *shaper         // nil until the run has said what it is
+}
+
+// follow reads from where it is, until the context ends, or up to the end of what is there.
+func (r *reading) follow(ctx context.Context, all bool) error {
+	for item, err := range record.Follow(ctx, r.dir, r.at) {
 		switch {
 		case err != nil && tolerable(err) != nil:
 			return err
 		case err != nil:
 			continue
-		case item.Pause != nil && (!item.Pause.Live && !s.live || over):
-			return finish(shape, p)
+		case item.Pause != nil && all:
+			return nil
 		case item.Pause != nil:
-			over = s.ended.Err() != nil
-			p.age(time.Now())
-		case item.Event != nil && item.Event.Kind == record.EventRun && shape == nil:
-			if shape, err = s.shaper(dir, *item.Event, p.add); err != nil {
+			r.age(time.Now())
+			continue
+		case item.Event != nil && item.Event.Kind == record.EventRun && r.shape == nil:
+			if r.shape, err = r.shaper(r.dir, *item.Event, r.add); err != nil {
 				return err
 			}
 		}
-		if shape != nil {
-			if err := shape.take(item); err != nil {
+		r.at = item.Position
+		if r.shape != nil {
+			if err := r.shape.take(item); err != nil {
 				return fmt.Errorf("export: %w", err)
 			}
 		}
-		if p.err != nil {
-			return p.err
+		if r.err != nil {
+			return r.err
 		}
 	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return finish(shape, p)
-}
-
-func finish(s *shaper, p *packer) error {
-	if s != nil {
-		s.finish()
-	}
-	p.flush()
-	return p.err
+	return nil
 }
 
 // shaper makes the one for a run, of its first event.
@@ -255,10 +276,10 @@ func startsOf(dir string) map[string]map[int]time.Time {
 
 // packer puts points into batches.
 type packer struct {
-	hand  func(batch) error
-	under batch
-	began time.Time // when the first point of the batch under way came
-	err   error
+	hand    func(batch) error
+	under   batch
+	flushed time.Time // when a batch was last handed over for its age
+	err     error
 }
 
 func (p *packer) add(point Point) {
@@ -267,17 +288,15 @@ func (p *packer) add(point Point) {
 	if len(p.under.lines) == before {
 		return
 	}
-	if p.under.points++; p.under.points == 1 {
-		p.began = time.Now()
-	}
-	if p.under.points >= mostLines || len(p.under.lines) >= mostBytes {
+	if p.under.points++; p.under.points >= mostLines || len(p.under.lines) >= mostBytes {
 		p.flush()
 	}
 }
 
-// age hands over a batch that was filled for long enough.
+// age hands over what has come once the last batch was long enough ago.
 func (p *packer) age(now time.Time) {
-	if now.Sub(p.began) >= gatherFor {
+	if now.Sub(p.flushed) >= gatherFor {
+		p.flushed = now
 		p.flush()
 	}
 }
