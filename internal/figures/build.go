@@ -39,7 +39,9 @@ func Build(r *record.Reader) (*Summary, error) {
 	}
 	b.choose()
 	b.finish(run)
-	s.Speed = speed(s.Trials)
+	if s.Speed = speed(s.Trials); s.Speed != nil {
+		s.Speed.Follows = s.follows()
+	}
 	if primary, found := s.Primary(); found {
 		s.Limits = limits(primary, s.Cores())
 	}

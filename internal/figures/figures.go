@@ -152,6 +152,7 @@ type PhaseFigures struct {
 	Status    map[int]int64    `json:"status,omitempty"`   // answers by status code
 	Unwritten int64            `json:"unwritten,omitempty"`
 	Lost      map[string]int64 `json:"lost,omitempty"`
+	WorkS     float64          `json:"yardstick_s,omitempty"` // mean CPU time of the yardstick's work; 0: not measured
 	// Rates per second of the phase: planned, sent, answered correctly.
 	Offered  float64 `json:"offered_per_s"`
 	Achieved float64 `json:"achieved_per_s"`

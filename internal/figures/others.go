@@ -17,10 +17,11 @@ const mostOthers = 5
 // Others is what other runs of the same plan in the same folder say. A run's own interval covers what varies
 // within it; what differs from run to run is seen here only.
 type Others struct {
-	Runs    int      // read
-	Older   int      // not read: there are Runs newer ones
-	LeftOut int      // not comparable: another machine or other recipes, not complete, or no verdict
-	Ratios  []Ratios // of the first target of this run's ranking and each other one
+	Runs    int       // read
+	Older   int       // not read: there are Runs newer ones
+	LeftOut int       // not comparable: another machine or other recipes, not complete, or no verdict
+	Speeds  []float64 // of the machine in each of those read that has one, as a multiple of this run's
+	Ratios  []Ratios  // of the first target of this run's ranking and each other one
 }
 
 // Ratios are those of two targets in several runs.
@@ -56,7 +57,7 @@ func OtherRuns(r *record.Reader, s *Summary) (Others, error) {
 		case out.Runs == mostOthers:
 			out.Older++
 		default:
-			out.add(l, r.Run(), s.Run)
+			out.add(l, r.Run(), s)
 		}
 	}
 	for i := range out.Ratios {
@@ -66,23 +67,32 @@ func OtherRuns(r *record.Reader, s *Summary) (Others, error) {
 }
 
 // add reads one other run, and takes its ratios where it can be compared.
-func (o *Others) add(l record.Listed, this record.Run, facts Facts) {
+func (o *Others) add(l record.Listed, this record.Run, here *Summary) {
 	r, err := record.Open(l.Dir)
 	if err != nil || l.Live || !alike(r.Run(), this) {
 		o.LeftOut++
 		return
 	}
 	s, err := Build(r)
-	if err != nil || s.Verdict == nil || s.Verdict.Metric != facts.Primary {
+	if err != nil || s.Verdict == nil || s.Verdict.Metric != here.Run.Primary {
 		o.LeftOut++
 		return
 	}
 	o.Runs++
+	if s.Speed != nil && here.Speed != nil {
+		o.Speeds = append(o.Speeds, here.Speed.WorkS/s.Speed.WorkS)
+	}
 	for i, ratios := range o.Ratios {
 		if c, found := s.Verdict.Pair(ratios.A, ratios.B); found && c.Ratio.Known() {
 			o.Ratios[i].Others = append(o.Ratios[i].Others, float64(c.Ratio))
 		}
 	}
+}
+
+// OtherSpeed reports whether the machine had another speed in one of them: by more than 5 %. Absolute figures are not compared then;
+// ratios are.
+func (o Others) OtherSpeed() bool {
+	return slices.ContainsFunc(o.Speeds, func(x float64) bool { return math.Abs(x-1) > variedFrom })
 }
 
 // alike tells whether another run was of the same recipes on the same machine, and as undisturbed by plan.

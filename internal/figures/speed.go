@@ -2,6 +2,7 @@ package figures
 
 import (
 	"math"
+	"slices"
 
 	"bakeoff/internal/record"
 	"bakeoff/internal/stats"
@@ -17,6 +18,59 @@ type Speed struct {
 	WorkS  float64 `json:"yardstick_s"` // median over trials of the mean CPU time of the work
 	Low    float64 `json:"low"`         // the slowest and the fastest trial, as multiples of the median
 	High   float64 `json:"high"`
+	// Follows is how the throughput of trials follows it; nil: too few trials, or no closed phase.
+	Follows *Follows `json:"throughput_follows,omitempty"`
+}
+
+// Follows is how the throughput of the first closed phase goes with the CPU time that the yardstick's work took in it, both as
+// logarithms and less their means over the trials of a target: a target that is slower than another is no slower machine.
+type Follows struct {
+	Phase       string  `json:"phase"`
+	Trials      int     `json:"trials"`
+	Correlation float64 `json:"correlation"`
+	Slope       float64 `json:"slope"` // of the regression line: percent of answers for each percent of time
+}
+
+// fewestToFollow is how many trials a correlation takes, beyond one a target.
+const fewestToFollow = 5
+
+// follows computes it, from the trials that count.
+func (s *Summary) follows() *Follows {
+	i := slices.IndexFunc(s.Phases, func(p Phase) bool { return p.Model == "closed" })
+	if i < 0 {
+		return nil
+	}
+	times, rates := map[string][]float64{}, map[string][]float64{}
+	for _, t := range s.Trials {
+		for _, f := range t.Phases {
+			if t.Used && f.Number == s.Phases[i].Number && f.WorkS > 0 && f.Goodput > 0 {
+				times[t.Target], rates[t.Target] = append(times[t.Target], math.Log(f.WorkS)), append(rates[t.Target], math.Log(f.Goodput))
+			}
+		}
+	}
+	out := &Follows{Phase: s.Phases[i].Name}
+	var xx, yy, xy float64
+	for name, of := range times {
+		x, y := centred(of), centred(rates[name])
+		for i := range x {
+			xx, yy, xy = xx+x[i]*x[i], yy+y[i]*y[i], xy+x[i]*y[i]
+		}
+		out.Trials += len(x)
+	}
+	if out.Trials < fewestToFollow+len(times) || xx == 0 || yy == 0 {
+		return nil
+	}
+	out.Correlation, out.Slope = xy/math.Sqrt(xx*yy), xy/xx
+	return out
+}
+
+// centred are the values less their mean.
+func centred(x []float64) []float64 {
+	out, mean := make([]float64, len(x)), stats.Summarize(x).Mean
+	for i, v := range x {
+		out[i] = v - mean
+	}
+	return out
 }
 
 // Varied reports whether it varied by more than 5 %.

@@ -42,3 +42,40 @@ func TestSpeed(t *testing.T) {
 		t.Errorf("without a yardstick the speed is %+v", s.Speed)
 	}
 }
+
+// How throughput follows the yardstick is found within targets: a slower target is no slower machine.
+func TestThroughputFollowsTheYardstick(t *testing.T) {
+	s := &Summary{Phases: []Phase{{Number: 2, Name: "open", Model: "open"}, {Number: 1, Name: "closed", Model: "closed"}}}
+	for i, work := range []float64{1, 1.1, 1.3, 0.9} {
+		for target, level := range map[string]float64{"a": 1000, "b": 100} { // b is as fast as a machine ten times slower
+			s.Trials = append(s.Trials, Trial{Block: i + 1, Target: target, Used: true, Phases: []PhaseFigures{
+				{Number: 1, WorkS: work / 1000, Goodput: level * math.Pow(work, -1.5)}, {Number: 2, WorkS: 1, Goodput: float64(i)},
+			}})
+		}
+	}
+	s.Trials = append(s.Trials, Trial{Block: 9, Target: "a", Phases: []PhaseFigures{{Number: 1, WorkS: 1, Goodput: 1e6}}}) // not used
+	f := s.follows()
+	if f == nil || f.Phase != "closed" || f.Trials != 8 || math.Abs(f.Correlation+1) > 1e-9 || math.Abs(f.Slope+1.5) > 1e-9 {
+		t.Fatalf("%+v, want a correlation of -1 and a slope of -1.5 over 8 trials", f)
+	}
+	s.Trials = s.Trials[:6]
+	if f := s.follows(); f != nil {
+		t.Errorf("6 trials of 2 targets: %+v", f)
+	}
+	s.Phases = s.Phases[:1]
+	if f := s.follows(); f != nil {
+		t.Errorf("no closed phase: %+v", f)
+	}
+}
+
+// Runs on a machine of another speed are noticed from 5 % on.
+func TestOtherSpeed(t *testing.T) {
+	for _, c := range []struct {
+		speeds []float64
+		other  bool
+	}{{nil, false}, {[]float64{1.04, 0.96}, false}, {[]float64{1, 0.94}, true}, {[]float64{1.06}, true}} {
+		if got := (Others{Speeds: c.speeds}).OtherSpeed(); got != c.other {
+			t.Errorf("%v: %v", c.speeds, got)
+		}
+	}
+}

@@ -40,6 +40,7 @@ func readTrial(state record.TrialState) (Trial, record.Trial, error) {
 	out.WorkS = times.mean(out.Phases)
 	for i := range out.Phases {
 		f := &out.Phases[i]
+		f.WorkS = times.mean(out.Phases[i : i+1])
 		f.finish(raw, usages[f.Number])
 	}
 	return out, raw, nil

@@ -160,6 +160,9 @@ func otherRuns(o figures.Others) string {
 		}
 		out = append(out, which+": "+short(o.Ratios[0].A)+" "+strings.Join(parts, ", "))
 	}
+	if o.OtherSpeed() {
+		out = append(out, "another speed of the machine, "+several(o.Speeds)+" of its speed here: absolute figures are not compared")
+	}
 	if o.LeftOut > 0 {
 		out = append(out, show.Plural(o.LeftOut, "other run")+" cannot be compared (not complete or short, another machine or other recipes)")
 	}

@@ -48,19 +48,35 @@ func books(s *figures.Summary, p figures.Phase) show.Table {
 		Caption: "Books: planned = sent + dropped, sent = ok + bad + timeout + error. late: taken up over 1 ms late by the generator; queued: waited for a free connection. ok/s: correct answers received per second while requests were sent. #2: second attempt.",
 		Head:    []string{"target", "block", "planned", "sent", "ok", "bad", "timeout", "error", "dropped", "late", "queued", "ok/s"},
 	}
+	if s.Speed != nil {
+		g.Head = append(g.Head, "speed")
+		g.Caption += " speed: that of the machine in the trial, as a multiple of its median."
+	}
 	for _, t := range s.Targets {
 		for _, o := range s.Trials {
 			if o.Target != t.Name {
 				continue
 			}
 			for _, f := range o.Phases {
-				if f.Number == p.Number {
-					g.Rows = append(g.Rows, append([]string{t.Name, blockName(o)}, bookCells(f)...))
+				if f.Number != p.Number {
+					continue
 				}
+				row := append([]string{t.Name, blockName(o)}, bookCells(f)...)
+				if s.Speed != nil {
+					row = append(row, speedCell(o))
+				}
+				g.Rows = append(g.Rows, row)
 			}
 		}
 	}
 	return explained(g)
+}
+
+func speedCell(t figures.Trial) string {
+	if t.Speed <= 0 {
+		return narrow
+	}
+	return fmt.Sprintf("%.2f", t.Speed)
 }
 
 // blockName is the block, "#2" for a second attempt, and for a trial that does not count why.

@@ -57,10 +57,15 @@ func speeds(s *figures.Summary) []section {
 			t.Rows = append(t.Rows, []string{o.Target, blockName(o), fmt.Sprintf("%.2f", o.Speed), show.Millis(o.WorkS)})
 		}
 	}
-	return []section{{title: "Speed of this machine", tables: []show.Table{t}, paras: []string{
+	var paras []string
+	if f := s.Speed.Follows; f != nil {
+		paras = append(paras, fmt.Sprintf("Answers per second of phase %s and the time of that work: correlation %.2f over %s, each less the mean of its target; where the work takes "+
+			"1 %% longer, the answers change by %.1f %%.", f.Phase, f.Correlation, show.Plural(f.Trials, "trial"), f.Slope))
+	}
+	return []section{{title: "Speed of this machine", tables: []show.Table{t}, paras: append([]string{
 		"In " + show.Plural(s.Speed.Trials, "trial") + " " + speedInWords(s.Speed) + ". The yardstick is a fixed piece of work, done four times a second on every core and timed by the CPU " +
 			"clock of its thread: where it takes longer while the run's own share of the machine is the same, others use what the cores share. It corrects nothing and refuses nothing.",
-	}}}
+	}, paras...)}}
 }
 
 // accused shows what the agents had and lacked where they were the limit, or their machine was disturbed.

@@ -245,5 +245,21 @@ func TestSpeedOnTheScreen(t *testing.T) {
 		if n := strings.Count(full.String(), "1.60 ms"); n < 13 || !strings.Contains(full.String(), "Speed of this machine") {
 			t.Errorf("%d trials at 1.60 ms, want 13:\n%s", n, full.String())
 		}
+		cell := fmt.Sprintf("%.2f\n", 1.6e6/float64(slow))
+		_, books, _ := strings.Cut(full.String(), "Books: ")
+		books, _, _ = strings.Cut(books, "\n\n")
+		books += "\n"
+		if !strings.Contains(books, "speed") || strings.Count(books, cell) != 1 || strings.Count(books, "1.00\n") != 13 {
+			t.Errorf("the books of 14 trials have no speed of %q and 13 of 1.00:\n%s", cell, books)
+		}
+		if said := strings.Contains(full.String(), "correlation "); !said {
+			t.Errorf("no correlation:\n%s", full.String())
+		}
+		for _, speed := range []float64{0.97, 0.8} {
+			out := asScreen(t, s, figures.Others{Speeds: []float64{speed}})
+			if said := strings.Contains(out, "another speed of the machine, 0.800 of its speed here"); said != (speed == 0.8) {
+				t.Errorf("another run at %v of the speed:\n%s", speed, out)
+			}
+		}
 	}
 }
