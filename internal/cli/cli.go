@@ -44,10 +44,9 @@ func newRoot(env Env) *cobra.Command {
 behind a balancer, checks their answers, loads them from several agents, watches
 every tier, stops all of it, and reports what was measured.
 
-exit status: 0 done; 1 failed (or a check failed); 2 wrong usage or plan; 3 a requirement was missed,
-or a regression found;
-4 finished, but a target lacks enough valid trials; 5 a prerequisite is missing;
-130 interrupted`,
+exit status: 0 done; 1 failed (or a check failed); 2 wrong usage or plan; 3 a requirement was
+missed, or a regression found; 4 finished, but a target lacks enough valid trials; 5 a
+prerequisite is missing; 130 interrupted`,
 		SilenceErrors: true, SilenceUsage: true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}

@@ -172,7 +172,7 @@ func printSeen(w io.Writer, seen []controller.Seen) {
 	if len(seen) == 0 {
 		return
 	}
-	table := show.Table{Left: 3, Rows: [][]string{{"  declared", "", "seen"}}}
+	table := show.Table{Left: 3, Rows: [][]string{{"  declared", "", "measured"}}}
 	for _, s := range seen {
 		table.Rows = append(table.Rows, []string{"  " + s.What, s.Declared, s.Seen})
 	}
@@ -184,6 +184,8 @@ func listCommand(env Env) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "list", Short: "show the runs in a folder", Args: noArgs,
+		Long: `list shows the runs in a folder: when each began, its plan and its status. --json also
+has the digest of the plan.`,
 		RunE: func(*cobra.Command, []string) error {
 			if root == "" {
 				return misused("such as --out runs", "--out is empty")
@@ -206,6 +208,8 @@ func listCommand(env Env) *cobra.Command {
 func schemaCommand(env Env) *cobra.Command {
 	return &cobra.Command{
 		Use: "schema", Short: "print the JSON Schema of plans", Args: noArgs,
+		Long: `schema prints the JSON Schema of plans, for editors that check and complete YAML by a
+schema. check finds more mistakes than a schema can.`,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := env.Stdout.Write(plan.Schema())
 			return err

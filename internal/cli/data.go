@@ -18,6 +18,8 @@ import (
 func dataCommand(env Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "data", Short: "the rows of a plan: generate, load, digest",
+		Long: `data works with the rows of a plan's table alone. They depend only on the dataset of the
+plan and are the same on every machine. A run fills its database itself.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(dataGenerate(env), dataDigest(env), dataLoad(env))
@@ -83,7 +85,9 @@ func dataLoad(env Env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "load PLAN",
 		Short: "fill the database of the plan: the external one, or the cache of private ones",
-		Args:  exactly(1, "one plan"),
+		Long: `load fills the external database of a plan, or the cache from which private ones are
+started, and prints the digest read back from the server. A later run then needs no fill.`,
+		Args: exactly(1, "one plan"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return loadData(cmd.Context(), env, args[0])
 		},

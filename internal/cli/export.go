@@ -16,10 +16,9 @@ func exportCommand(env Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "export FORMAT RUN",
 		Short: "write a recorded run in another program's format",
-		Long: `export writes what a run directory holds in another format, on standard output or into a
-file. It needs no server and changes nothing in the run. Any run can be exported, also one that
-has not ended; of a trial that is damaged it writes what can still be read, with the problem as a
-warning on standard error.`,
+		Long: `export writes the contents of a run directory in another format, to standard output or into a
+file. It changes nothing in the run. Any run can be exported, also one that has not ended. Of a
+damaged trial it writes what can still be read, and a warning on standard error.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usageError{fmt.Errorf("export takes a format and a run directory")}

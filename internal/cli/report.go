@@ -31,7 +31,15 @@ func reportCommand(env Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "report RUN",
 		Short: "print the result of a run on one screen; --full prints everything, --html writes the page to share",
-		Args:  exactly(1, "one run directory"),
+		Long: `report computes the figures of a run again from its directory and prints them. It needs no
+server, changes no measurement, and also reads runs that were aborted, killed or are in
+progress.
+
+One screen has the verdict, the ranking with its intervals, what limited the result, and how
+many trials were refused and why most often. --full adds the counts and percentiles of every
+trial, CPU and memory of every replica and worker, refused trials with their reasons, and
+every setting that is not a default.`,
+		Args: exactly(1, "one run directory"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := f.resolve(); err != nil {
 				return err
