@@ -118,7 +118,7 @@ type Stroke int
 
 // Strokes of a line.
 const (
-	Own    Stroke = iota // the dashes of the series, which tell it from the others of a plot
+	Own    Stroke = iota // the dashes of the series, which distinguish it from the others of a plot
 	Solid                // for a series that has a plot to itself
 	Dashed               // for a second line of it
 )

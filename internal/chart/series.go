@@ -6,7 +6,7 @@ import (
 )
 
 // Series is the number of one of several things drawn together, from 0. Each of the first 24 has a colour, a shape of its marks and
-// a dash of its line that no other has together, and shape and dash alone tell it from the others.
+// a dash of its line that no other has together, and shape and dash alone distinguish it from the others.
 type Series int
 
 // palette are the colours of series on a light and on a dark ground, each with a contrast of 3 to 1 and more.

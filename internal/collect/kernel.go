@@ -11,7 +11,7 @@ import (
 	"github.com/prometheus/procfs"
 )
 
-// Where Linux tells of itself.
+// Where Linux describes itself.
 const (
 	procRoot   = "/proc"
 	cgroupRoot = "/sys/fs/cgroup"
@@ -24,7 +24,7 @@ const clockTick = time.Second / 100
 // kernelThread is the flag PF_KTHREAD of a process (include/linux/sched.h).
 const kernelThread = 0x00200000
 
-// kernel reads what Linux tells of the machine and its processes.
+// kernel reads what Linux reports about the machine and its processes.
 type kernel struct {
 	files  procfs.FS
 	proc   string  // root of files
@@ -46,7 +46,7 @@ func thisMachine() (kernel, error) {
 	return openKernel(procRoot, cgroupRoot, usableCPUs(), os.Getpid())
 }
 
-// process is one process as the kernel tells of it.
+// process is one process as the kernel describes it.
 type process struct {
 	pid, parent int
 	name        string

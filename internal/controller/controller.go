@@ -57,7 +57,7 @@ type Options struct {
 	// Needs is what the machine lacks for who loads; nil: nothing can be missing.
 	Needs         func(ctx context.Context, p *plan.Plan) []target.Need
 	Out           string // folder of runs
-	Resume        string // an existing run directory to go on with
+	Resume        string // an existing run directory to resume
 	LongKeepAlive bool   // Verify waits for the whole of the declared keep-alive, not 5 s at most
 	Keep          bool   // leave the first trial's processes running until the context ends
 	Short         bool
@@ -109,7 +109,7 @@ func (o *Options) tell(e record.Progress) {
 	}
 }
 
-// alsoRecorded writes what happens into the record before it is shown: whoever follows the record sees the same.
+// alsoRecorded writes what happens into the record before it is shown: anyone who follows the record sees the same.
 // What cannot be written is shown all the same, and does not end the run: where the record itself cannot
 // be written any more, the next line of it does.
 func alsoRecorded(w *record.Writer, progress func(record.Progress)) func(record.Progress) {

@@ -225,7 +225,7 @@ func (s *recipes) sources() []collect.Source {
 	return []collect.Source{{Tier: "database", Process: s.db.Process()}}
 }
 
-// noticed is how long the end of a process may take to be told, after whoever asked it was refused.
+// noticed is how long the end of a process may take to be noticed, after a request to it was refused.
 const noticed = 500 * time.Millisecond
 
 // ended says that the database's server has ended, if it has.

@@ -50,7 +50,7 @@ type trialKey struct {
 	target string
 }
 
-// Run executes the plan and returns the run directory, also beside an error
+// Run executes the plan and returns the run directory, also together with an error
 // once there is one.
 func Run(ctx context.Context, o Options) (dir string, err error) {
 	if o.MaxTime > 0 {
@@ -352,7 +352,7 @@ func (r *run) finish(ctx context.Context, err error) error {
 	return r.enough()
 }
 
-// enough tells whether every target has a valid trial in every block.
+// enough reports whether every target has a valid trial in every block.
 func (r *run) enough() error {
 	if r.o.Short {
 		return nil

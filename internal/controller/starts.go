@@ -18,7 +18,7 @@ type starts struct {
 	doubt  time.Duration
 }
 
-// startsNote begins the note that tells of them.
+// startsNote begins the note about them.
 const startsNote = "agents began each phase within "
 
 // add takes the phases of a trial; those that one agent alone ran have no spread.

@@ -170,7 +170,7 @@ func (r *run) apart(ctx context.Context, places []plan.Trial) error {
 	return r.block(ctx, left)
 }
 
-// tryTogether conducts one attempt and tells whether every trial is valid.
+// tryTogether conducts one attempt and reports whether every trial is valid.
 func (r *run) tryTogether(ctx context.Context, places []plan.Trial, attempt int) (all bool, err error) {
 	if r.attempt = attempt; attempt == 1 {
 		r.number += len(places)

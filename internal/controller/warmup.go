@@ -23,10 +23,10 @@ const (
 	windowMedians = 2
 )
 
-// isWarmup tells the phase that is measured but not used.
+// isWarmup identifies the phase that is measured but not used.
 func (r *run) isWarmup(p load.Phase) bool { return p.Number == warmupPhase }
 
-// settles tells a warm-up that ends when every target is steady.
+// settles identifies a warm-up that ends when every target is steady.
 func (r *run) settles(p load.Phase) bool { return r.isWarmup(p) && r.o.Plan.Warmup.Settles() }
 
 // window is how long the slices of such a warm-up are: as many as its end needs fit into its least length, where the targets
@@ -70,7 +70,7 @@ func (ts *turns) settled(i int, rec *record.Phase) {
 // warmups counts the warm-ups so far that end when they are steady, by how they ended.
 type warmups map[string]int
 
-// warmupsNote begins the note that tells of them.
+// warmupsNote begins the note about them.
 const warmupsNote = "warm-ups that end when steady: "
 
 func (w warmups) add(t record.Trial) {

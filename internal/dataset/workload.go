@@ -7,7 +7,7 @@ import (
 
 // Who draws the keys.
 const (
-	Client = "client" // the load generator: answers can be told from their identity
+	Client = "client" // the load generator: answers follow from their identity
 	Server = "server" // the target: the answer carries its key
 )
 

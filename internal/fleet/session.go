@@ -354,7 +354,7 @@ func (s *session) lost() Lost {
 	return Lost{Agent: s.index, Epoch: s.epoch, Why: s.why, LastSign: s.last}
 }
 
-// markLost marks the agent of an ended session as lost, tells the phase under
+// markLost marks the agent of an ended session as lost, informs the phase under
 // way, and kills the process: it has no right to send any more.
 func (f *Fleet) markLost(s *session) {
 	process := f.mark(s)

@@ -25,7 +25,7 @@ const (
 	lateShare = 0.1
 )
 
-// Health is what one agent tells of itself in one phase: whether it, not what
+// Health is what one agent reports about itself in one phase: whether it, not what
 // it loaded, was the limit.
 type Health struct {
 	Model    string

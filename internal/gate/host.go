@@ -54,7 +54,7 @@ func (h *Host) addOwn(s record.Series) {
 	u.last = s.CPUNS
 }
 
-// since is by how much a value of the host grew; 0 where the kernel does not tell it, or it fell.
+// since is by how much a value of the host grew; 0 where the kernel does not report it, or it fell.
 func (h *Host) since(name string) float64 {
 	before, known := h.first.Values[name]
 	after, still := h.last.Values[name]

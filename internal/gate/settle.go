@@ -25,7 +25,7 @@ func (s Settling) String() string {
 const (
 	// SettlingWindows is how many windows are looked at, the last ones.
 	SettlingWindows = 20
-	// mostNoise is the noise from window to window above which a change of 10 % cannot be told from it: where
+	// mostNoise is the noise from window to window above which a change of 10 % cannot be distinguished from it: where
 	// neighbours are correlated, as on rented machines, noise of that size alone makes such changes.
 	mostNoise = 0.047
 	// fewestOfLevel is how many windows each of two levels has at least.

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// fewestWindows is how many windows a phase needs before a step in it can be told from noise.
+	// fewestWindows is how many windows a phase needs before a step in it can be distinguished from noise.
 	fewestWindows = 12
 	// beyondNoise is by how many times the noise from one window to the next the thirds must differ. On
 	// rented machines, where windows of a second vary by 12 to 20 % and the correlation of neighbours is

@@ -138,7 +138,7 @@ func understand(text string) said {
 	return out
 }
 
-// ended tells whether the process is gone.
+// ended reports whether the process is gone.
 func (m *master) ended() bool {
 	select {
 	case <-m.process.Done():

@@ -118,7 +118,7 @@ func (s *server) refusal(log string) error {
 	return nil
 }
 
-// ended tells whether the process is gone, and how.
+// ended reports whether the process is gone, and how.
 func (s *server) ended() (string, bool) {
 	select {
 	case <-s.process.Done():
@@ -128,7 +128,7 @@ func (s *server) ended() (string, bool) {
 	}
 }
 
-// answers tells whether the JVM moves: it begins a TLS handshake. A frozen one does not, though its port takes connections.
+// answers reports whether the JVM moves: it begins a TLS handshake. A frozen one does not, though its port takes connections.
 func (s *server) answers(ctx context.Context) error {
 	dialer := &net.Dialer{Timeout: answerWithin}
 	conn, err := dialer.DialContext(ctx, "tcp", s.address)

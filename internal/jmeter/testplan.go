@@ -104,7 +104,7 @@ func check(t fleet.Task) (*url.URL, error) {
 	return u, nil
 }
 
-// planOf is the test plan of a phase for so many servers; keys is the name of each server's file.
+// planOf is the test plan of a phase for that many servers; keys is the name of each server's file.
 func planOf(t fleet.Task, servers int, w Asked, keys string) (testPlan, error) {
 	u, err := check(t)
 	if err != nil {

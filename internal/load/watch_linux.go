@@ -175,7 +175,7 @@ func (w *watch) count() counters {
 }
 
 // sizeOfDescriptors counts those that are open by the size of their folder, which
-// needs no descriptor and takes no time; 0 before Linux 6.2, which does not tell it.
+// needs no descriptor and takes no time; 0 before Linux 6.2, which does not report it.
 func sizeOfDescriptors() int64 {
 	info, err := os.Stat("/proc/self/fd")
 	if err != nil {

@@ -49,7 +49,7 @@ func (t *tally) closeBooks() {
 	}
 }
 
-// health is what the agent of this tally tells of itself.
+// health is what the agent of this tally reports about itself.
 func (t *tally) health(model string) gate.Health {
 	return gate.Health{Model: model, Planned: t.Books.Planned, Lost: t.Lost, Lateness: t.Lateness, Service: t.Service, Strain: t.strain}
 }

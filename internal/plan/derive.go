@@ -13,7 +13,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// A plan cut down to its pilot has so many blocks of so long a phase.
+// A plan cut down to its pilot has this number of blocks with a phase of this length.
 const (
 	pilotBlocks = 4
 	pilotPhase  = 4 * time.Second
@@ -43,7 +43,7 @@ func (p *Plan) YAML() []byte {
 	return data
 }
 
-// Running tells whether the targets are servers that run already: nothing is
+// Running reports whether the targets are servers that run already: nothing is
 // deployed then, and there is no dataset, database, balancer or deployment.
 func (p *Plan) Running() bool {
 	return len(p.Targets) > 0 && !slices.ContainsFunc(p.Targets, func(t Target) bool { return t.Kind != KindURL })
@@ -64,12 +64,12 @@ func (p *Plan) EngineOf(ph Phase) string {
 	return p.Agents.Engine
 }
 
-// Uses tells whether an engine carries out any phase; the warm-up and the pilot have that of the first phase.
+// Uses reports whether an engine carries out any phase; the warm-up and the pilot have that of the first phase.
 func (p *Plan) Uses(engine string) bool {
 	return slices.ContainsFunc(p.Phases, func(ph Phase) bool { return p.EngineOf(ph) == engine })
 }
 
-// Encrypted tells whether a running server is asked over TLS.
+// Encrypted reports whether a running server is asked over TLS.
 func (t Target) Encrypted() bool { return strings.HasPrefix(t.URL, "https:") }
 
 // Deployed is how a target of this plan is deployed: the deployment with the
@@ -113,7 +113,7 @@ func (p *Plan) Rest() time.Duration {
 	return max(time.Second, min(10*time.Second, p.Measured()/10))
 }
 
-// Overhead is what a run costs beside the stretches of load that the plan names.
+// Overhead is what a run costs in addition to the stretches of load that the plan names.
 type Overhead struct {
 	Setup time.Duration // once: database, table, preparing targets, teardown
 	Trial time.Duration // per trial, pilot trials included: start, verify, stop
@@ -193,7 +193,7 @@ func (p *Plan) reach() int {
 	return replicas * p.Agents.Count
 }
 
-// shorten scales a phase from so many workers per replica to one, with at least so many connections.
+// shorten scales a phase from that many workers per replica to one, with at least that many connections.
 func (ph *Phase) shorten(workers, least int) {
 	duration := min(ph.Duration, Duration(2*second))
 	ph.Ramp = Duration(float64(ph.Ramp) * float64(duration) / float64(ph.Duration))

@@ -16,8 +16,8 @@ type Table struct {
 	Caption string   // an explanation above the table, or nothing
 	Head    []string // empty: no head and no line under it
 	Rows    [][]string
-	Left    int      // so many columns from the left hold words; the others hold figures, aligned right
-	Words   int      // the last so many columns hold words too, and may be broken
+	Left    int      // number of columns from the left that hold words; the others hold figures, aligned right
+	Words   int      // number of last columns that hold words too, and may be broken
 	Notes   []string // lines under the table, such as those of Footnotes
 }
 
@@ -26,7 +26,7 @@ const (
 	narrowest = 12 // no column is squeezed below this
 )
 
-// Text draws the table for a page of so many columns, 0 where lines have no end. Wide columns are broken to
+// Text draws the table for a page of that many columns, 0 where lines have no end. Wide columns are broken to
 // fit.
 func (t Table) Text(columns int) string {
 	var b strings.Builder
@@ -147,7 +147,7 @@ func (t Table) configs(columns int) []table.ColumnConfig {
 	return out
 }
 
-// HoldsWords tells whether a column, counted from 0, holds words rather than figures.
+// HoldsWords reports whether a column, counted from 0, holds words rather than figures.
 func (t Table) HoldsWords(column int) bool {
 	columns := len(t.Head)
 	for _, r := range t.Rows {

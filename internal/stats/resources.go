@@ -1,7 +1,7 @@
 package stats
 
 // Resources are what one agent had and lacked in one window, as it found itself.
-// Times are nanoseconds; what the system does not tell is 0.
+// Times are nanoseconds; what the system does not report is 0.
 type Resources struct {
 	Descriptors     int64 `json:"descriptors"` // most that were open at once, by a look every 100 ms
 	DescriptorLimit int64 `json:"descriptor_limit"`
