@@ -235,7 +235,7 @@ func TestWindowsAreReadOnce(t *testing.T) {
 	if large > small+small/5 {
 		t.Errorf("drawing allocates %d bytes for 60 s a phase and %d for 240 s: it grows with the windows", small, large)
 	}
-	const most = 64 << 10
+	const most = 42_000 // 44,105 where windows are taken in for their medians
 	if each > most {
 		t.Errorf("%d bytes are allocated for a window, want at most %d", each, most)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/net/html"
 
+	"bakeoff/internal/chart"
 	"bakeoff/internal/figures"
 	"bakeoff/internal/record"
 	"bakeoff/internal/record/recordtest"
@@ -113,6 +114,8 @@ func TestPageIsSelfContained(t *testing.T) {
 	}
 	if style := words(all(page, "style")[0]); strings.Contains(style, "url(") || strings.Contains(style, "@import") {
 		t.Error("the style sheet fetches something")
+	} else if !strings.Contains(style, chart.CSS()) {
+		t.Error("the pictures have no colours")
 	}
 }
 

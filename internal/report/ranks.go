@@ -261,8 +261,12 @@ func claims(v *figures.Verdict, room int) show.Table {
 		shown = pairs(v, room-around-1)
 		t.Notes = []string{"and " + show.Plural(len(v.Comparisons)-len(shown), "more pair")}
 	}
+	name := short
+	if room == math.MaxInt {
+		name = whole
+	}
 	for _, c := range shown {
-		t.Rows = append(t.Rows, []string{short(c.A), short(c.B), v.Words(c)})
+		t.Rows = append(t.Rows, []string{name(c.A), name(c.B), v.Words(c)})
 	}
 	return t
 }
