@@ -18,7 +18,7 @@ var levels = [][]string{
 	{"load", "null", "record", "database", "balancer", "platform/local", "platform/platformtest", "load/loadtest"},
 	{"fleet", "collect", "target", "contract", "endpoint", "gate", "record/recordtest", "export/exporttest"},
 	{"venue", "figures", "measure", "jmeter"},
-	{"controller", "venue/machine", "report", "export", "calibrate"},
+	{"controller", "venue/machine", "report", "audit", "export", "calibrate"},
 	{"cli"},
 }
 

@@ -188,7 +188,7 @@ func (s *scene) figuresOf(runs string) *figures.Summary {
 // has it.
 func (s *scene) fifth() int {
 	s.t.Helper()
-	s.write("one.yaml", strings.Replace(planText("./base", 1, "warmup: 1s", "turns: 250ms"), "connections: 4", "connections: 16", 1))
+	s.write("one.yaml", strings.NewReplacer("connections: 4", "connections: 16", "duration: 1s", "duration: 4s").Replace(planText("./base", 1, "warmup: 1s", "turns: 250ms")))
 	s.run(4, "ab", "base", "base", "--share-machine", "--plan", "one.yaml", "--out", s.path("pilot"))
 	var request float64 // seconds
 	primary, _ := s.figuresOf("pilot").Primary()

@@ -150,10 +150,17 @@ func printResult(env Env, dir string) error {
 	return keepReports(dir, summary, others)
 }
 
+// reportFile is a form of the report that a run directory holds.
+type reportFile struct{ name, format string }
+
+func reportFiles() []reportFile {
+	return []reportFile{{"summary.json", "json"}, {"report.md", "markdown"}, {"report.html", "html"}}
+}
+
 // keepReports writes every form of the report into the run directory.
 func keepReports(dir string, summary *figures.Summary, others figures.Others) error {
-	for name, format := range map[string]string{"summary.json": "json", "report.md": "markdown", "report.html": "html"} {
-		if err := keep(dir, name, format, summary, others); err != nil {
+	for _, of := range reportFiles() {
+		if err := keep(dir, of.name, of.format, summary, others); err != nil {
 			return err
 		}
 	}

@@ -106,9 +106,15 @@ func readers(t *testing.T, s *scene) {
 		t.Errorf("the page written at the end of the run, by --html and by --format html differ: %v", err)
 	}
 	s.run(2, "report", "--html", "--json", dir)
+	wantAll(t, "audit", s.run(0, "audit", dir).stdout.String(), "judged again: 6 trials", "computed again: summary.json, report.md and report.html", "0 findings")
 	again := s.run(0, "run", "--resume", dir)
 	wantAll(t, "resume", again.stderr.String(), "is complete: nothing to do")
 	wantAll(t, "resume", again.stdout.String(), "e2e, answers per second")
+	changed := strings.Replace(string(markdown), "# e2e", "# another", 1)
+	if err := os.WriteFile(filepath.Join(dir, "report.md"), []byte(changed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantAll(t, "audit of a changed report", s.run(1, "audit", dir).stdout.String(), `report.md:1: is "# another`, "1 finding")
 }
 
 func wantAll(t *testing.T, what, text string, parts ...string) {

@@ -199,18 +199,6 @@ func (ts *turns) endRound(length time.Duration) {
 	ts.held, ts.spoilt = nil, false
 }
 
-// maxLeftOut is the share of rounds that may be left out; a single one always may.
-const maxLeftOut = 0.02
-
-// tooSpoilt says why a phase of which too much was left out must not be used.
-func (ts *turns) tooSpoilt() error {
-	if n := ts.rec.LeftOut; !ts.run.isWarmup(ts.phase) && n > 1 && float64(n) > maxLeftOut*float64(ts.rounds) {
-		return fmt.Errorf("phase %s: in %d of %d rounds an agent was late or stood still, and they are left out; one may be, or %.0f %%",
-			ts.phase.Name, n, ts.rounds, 100*maxLeftOut)
-	}
-	return nil
-}
-
 // upAs is the place of a target among those that are up, or -1.
 func (b *block) upAs(name string) int {
 	for i, t := range b.up {
@@ -297,7 +285,7 @@ func (ts *turns) end(ctx context.Context, reports []fleet.Report, err error) err
 		rec.CeilingS = ts.run.ceiling(ts.phase)
 		ts.settled(i, &rec)
 		spent := ts.rec
-		spent.OnS, spent.Slices = ts.on[i].Seconds(), ts.slices[i]
+		spent.OnS, spent.Slices, spent.Rounds = ts.on[i].Seconds(), ts.slices[i], ts.rounds
 		spent.Frozen, spent.IdleShare = ts.frozen[i], ts.idle[i].share()
 		rec.Turns = &spent
 		if err == nil && len(report.Lost) == 0 {
@@ -312,9 +300,6 @@ func (ts *turns) end(ctx context.Context, reports []fleet.Report, err error) err
 			continue
 		}
 		t.judge(rec)
-		if spoilt := ts.tooSpoilt(); spoilt != nil {
-			t.refuse(record.CodeGeneratorLimited, spoilt)
-		}
 		if !ts.alone {
 			ts.restless(t, spent)
 		}

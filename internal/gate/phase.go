@@ -90,8 +90,7 @@ func (p *Phase) Judge(rest *record.Baseline) Judgement {
 			j.Warnings = append(j.Warnings, reason)
 		}
 	}
-	j.Reasons = append(j.Reasons, p.limited()...)
-	j.Reasons = append(j.Reasons, p.nearCeiling(sum)...)
+	j.Reasons = slices.Concat(j.Reasons, p.limited(), p.leftOut(), p.nearCeiling(sum))
 	j.Warnings = append(j.Warnings, p.settled()...)
 	for _, list := range [][]record.Reason{j.Reasons, j.Warnings} {
 		for i := range list {
@@ -99,6 +98,22 @@ func (p *Phase) Judge(rest *record.Baseline) Judgement {
 		}
 	}
 	return j
+}
+
+// maxLeftOut is the share of rounds that may be left out; a single one always may.
+const maxLeftOut = 0.02
+
+// leftOut refuses a phase in turns of which too many rounds were left out.
+func (p *Phase) leftOut() []record.Reason {
+	if p.Warmup || p.Turns == nil {
+		return nil
+	}
+	n, rounds := p.Turns.LeftOut, max(p.Turns.Rounds, p.Turns.Slices)
+	if n <= 1 || float64(n) <= maxLeftOut*float64(rounds) {
+		return nil
+	}
+	text := fmt.Sprintf("in %d of %d rounds an agent was late or stood still, and they are left out; one may be, or %.0f %%", n, rounds, 100*maxLeftOut)
+	return []record.Reason{{Code: record.CodeGeneratorLimited, Text: text}}
 }
 
 // disturbances are those of a phase that is used: what others do during the warm-up does no harm.

@@ -97,8 +97,32 @@ func openRun(dir string) (*Reader, error) {
 	if !r.runFromEvents() {
 		return nil, fmt.Errorf("%w: %s: %w", ErrNoRun, runFile, err)
 	}
-	r.problem(runFile, err.Error()+"; read from "+eventsFile+" instead")
+	r.problem(runFile+r.lineOfRun(content), err.Error()+"; read from "+eventsFile+" instead")
 	return r, nil
+}
+
+// lineOfRun is ":7" for the first line of run.json that is not as in the last event, or nothing where that is not known.
+func (r *Reader) lineOfRun(content []byte) string {
+	seal, err := sealFile(filepath.Join(r.dir, eventsFile), eventsFile)
+	if err != nil || len(content) == 0 {
+		return ""
+	}
+	same := 0
+	for _, files := range [][]FileSeal{r.files, append(slices.Clone(r.files), seal)} { // as it is before and after the run's end
+		if should, err := encodeRun(r.run, files); err == nil {
+			same = max(same, common(content, should))
+		}
+	}
+	return fmt.Sprintf(":%d", 1+bytes.Count(content[:same], []byte("\n")))
+}
+
+// common is the number of bytes with which both begin.
+func common(a, b []byte) int {
+	n := 0
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 func (r *Reader) problem(file, what string) {

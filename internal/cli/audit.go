@@ -1,0 +1,115 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"bakeoff/internal/audit"
+	"bakeoff/internal/figures"
+	"bakeoff/internal/record"
+	"bakeoff/internal/show"
+)
+
+const auditHelp = `audit reads a run directory and computes every figure again. It checks
+- the seal of every file of the record,
+- every line of load.jsonl and series.jsonl,
+- the reasons for which trials were refused, or warned of, from those lines,
+- every byte of summary.json, report.md and report.html, against reports made from the record now.
+Each difference is printed with its file, and with its line where one can be known: a file that is sealed as a
+whole, such as trial.json, has none.
+
+Reports are compared with those that this version of bakeoff makes. After an update, "bakeoff report --html" and
+others may differ; the seals and the reasons do not.
+
+exit status: 0 all is as recorded; 1 something differs; 2 no run`
+
+func auditCommand(env Env) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "audit RUN", Short: "compute every figure of a run again and compare: is everything as it was recorded?",
+		Long: auditHelp, Args: exactly(1, "one run directory"),
+		RunE: func(_ *cobra.Command, args []string) error { return auditRun(env.Stdout, args[0], asJSON) },
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// errDiffers is returned when a run directory is not as it was recorded.
+var errDiffers = errors.New("not as it was recorded")
+
+func auditRun(w io.Writer, dir string, asJSON bool) error {
+	reader, err := record.Open(dir)
+	if errors.Is(err, record.ErrNoRun) {
+		return usageError{err}
+	}
+	if err != nil {
+		return err
+	}
+	found, err := audit.Run(reader, func(s *figures.Summary) ([]audit.Report, error) { return reportsOf(reader, s) })
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		err = enc.Encode(found)
+	} else {
+		err = printAudit(w, found)
+	}
+	if err != nil || len(found.Findings) == 0 {
+		return err
+	}
+	other := ""
+	if made := reader.Run().Bakeoff; made != version() {
+		other = fmt.Sprintf(" (the run was made by bakeoff %s, this is %s)", made, version())
+	}
+	return fmt.Errorf("%s: %w: %s%s", dir, errDiffers, show.Plural(len(found.Findings), "finding"), other)
+}
+
+func printAudit(w io.Writer, found audit.Result) error {
+	var b bytes.Buffer
+	for _, p := range found.Findings {
+		fmt.Fprintln(&b, show.Inert(p.String()))
+	}
+	fmt.Fprintf(&b, "judged again: %s with %s lines\n", show.Plural(found.Trials, "trial"), show.Count(found.Lines))
+	if len(found.Reports) > 0 {
+		fmt.Fprintf(&b, "computed again: %s\n", show.List(found.Reports))
+	}
+	if len(found.Absent) > 0 {
+		fmt.Fprintf(&b, "not there: %s\n", show.List(found.Absent))
+	}
+	fmt.Fprintf(&b, "%s\n", show.Plural(len(found.Findings), "finding"))
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// reportsOf are the reports of a run as they are made now. The page names other runs of the plan in the same folder: those
+// that there are, or those that there were when the run ended.
+func reportsOf(r *record.Reader, s *figures.Summary) ([]audit.Report, error) {
+	then, err := figures.OtherRunsUntil(r, s, r.Run().Ended)
+	if err != nil {
+		return nil, err
+	}
+	now, err := figures.OtherRuns(r, s)
+	if err != nil {
+		return nil, err
+	}
+	var out []audit.Report
+	for _, of := range reportFiles() {
+		one := audit.Report{Name: of.name}
+		for _, others := range []figures.Others{then, now} {
+			var text bytes.Buffer
+			if err := writeReport(&text, of.format, s, others); err != nil {
+				return nil, fmt.Errorf("report: %w", err)
+			}
+			one.Texts = append(one.Texts, text.Bytes())
+		}
+		out = append(out, one)
+	}
+	return out, nil
+}
