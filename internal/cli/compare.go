@@ -1,0 +1,143 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"bakeoff/internal/controller"
+	"bakeoff/internal/figures"
+	"bakeoff/internal/record"
+	"bakeoff/internal/report"
+	"bakeoff/internal/show"
+)
+
+const compareHelp = `compare shows finished runs next to each other: first what differs in their plans, versions,
+settings and machines, then the figures of each target with the ratio to the first run.
+
+Ratios of runs on one machine have intervals. They cover what varies within the runs, not from run to run, so
+they are no verdict. Runs on different machines get a ratio, a mark and no interval. A run is called by the name of
+its folder, or as in LABEL=RUN.
+
+With --baseline DIR one run is compared with the earlier runs of its plan in that folder, on the same machine.
+Five or more are needed: they predict where the next run is. With fewer it is "not comparable".
+
+exit status: 0 compared, and not worse than predicted; 2 wrong usage; 3 a target is worse than predicted;
+4 not comparable with the baseline`
+
+type compareFlags struct {
+	baseline, format string
+	json             bool
+}
+
+func compareCommand(env Env) *cobra.Command {
+	var f compareFlags
+	cmd := &cobra.Command{
+		Use: "compare RUN... | compare RUN --baseline DIR", Short: "show several runs next to each other, or one against earlier runs",
+		Long: compareHelp, Example: "  bakeoff compare old=runs/20261123T063000Z-demo new=runs/20261124T063000Z-demo\n  bakeoff compare runs/20261124T063000Z-demo --baseline runs",
+		RunE: func(_ *cobra.Command, args []string) error {
+			switch {
+			case f.format != "text" && f.format != "markdown":
+				return usageError{fmt.Errorf("unknown format %q (there are: text, markdown)", f.format)}
+			case f.baseline != "" && len(args) != 1:
+				return usageError{fmt.Errorf("bakeoff compare --baseline takes one run, got %d", len(args))}
+			case f.baseline == "" && len(args) < 2:
+				return usageError{fmt.Errorf("bakeoff compare takes two or more runs, got %d", len(args))}
+			case f.baseline != "":
+				return f.expect(env.Stdout, args[0])
+			}
+			return f.compare(env.Stdout, args)
+		},
+	}
+	cmd.Flags().StringVar(&f.baseline, "baseline", "", "folder of earlier runs to compare with")
+	cmd.Flags().StringVar(&f.format, "format", "text", "text or markdown")
+	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
+	return cmd
+}
+
+// compare prints several runs against the first.
+func (f *compareFlags) compare(w io.Writer, args []string) error {
+	var runs []figures.Labelled
+	for _, arg := range args {
+		label, dir, found := strings.Cut(arg, "=")
+		if !found || isFolder(arg) {
+			label, dir = filepath.Base(arg), arg
+		}
+		if slices.ContainsFunc(runs, func(r figures.Labelled) bool { return r.Label == label }) {
+			return misused("LABEL=RUN gives a run another name", "two runs are called %q", label)
+		}
+		r, s, err := finishedRun(dir)
+		if err != nil {
+			return err
+		}
+		runs = append(runs, figures.Labelled{Label: label, Run: r.Run(), Summary: s})
+	}
+	c, err := figures.Compare(runs)
+	if err != nil {
+		return usageError{err}
+	}
+	if f.json {
+		return writeIndented(w, c)
+	}
+	return report.WriteCompared(w, c, f.format == "markdown", show.Columns(w))
+}
+
+// expect prints a run against what earlier ones predict.
+func (f *compareFlags) expect(w io.Writer, dir string) error {
+	if !isFolder(f.baseline) {
+		return usageError{fmt.Errorf("--baseline: %s is no folder", f.baseline)}
+	}
+	r, s, err := finishedRun(dir)
+	if err != nil {
+		return err
+	}
+	e, err := figures.Expect(r, s, f.baseline)
+	if err != nil {
+		return err
+	}
+	if f.json {
+		err = writeIndented(w, e)
+	} else {
+		err = report.WriteExpected(w, e, f.format == "markdown", show.Columns(w))
+	}
+	outcome := func(of string) func(figures.ExpectedTarget) bool {
+		return func(t figures.ExpectedTarget) bool { return t.Outcome == of }
+	}
+	switch {
+	case err != nil:
+		return err
+	case slices.ContainsFunc(e.Targets, outcome(figures.Worse)):
+		return fmt.Errorf("%w: a target is worse than %d earlier runs predict", errWorse, e.Earlier)
+	case slices.ContainsFunc(e.Targets, outcome(figures.NotComparable)):
+		return fmt.Errorf("%w: not comparable with %d earlier runs, a prediction needs %d", controller.ErrTooFewValid, e.Earlier, e.Fewest)
+	}
+	return nil
+}
+
+// finishedRun reads a run that is not being written.
+func finishedRun(dir string) (*record.Reader, *figures.Summary, error) {
+	r, err := record.Open(dir)
+	if errors.Is(err, record.ErrNoRun) {
+		return nil, nil, usageError{err}
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if r.Live() {
+		return nil, nil, usageError{fmt.Errorf("%s is in progress: only finished runs can be compared", dir)}
+	}
+	s, err := figures.Build(r)
+	return r, s, err
+}
+
+func writeIndented(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}

@@ -1,0 +1,129 @@
+package figures
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"bakeoff/internal/record"
+	"bakeoff/internal/record/recordtest"
+)
+
+// comparedRun is a run of seven blocks of two targets, whose rates are this multiple of 1,000.
+func comparedRun(t *testing.T, root string, day int, rate float64, change func(*recordtest.Run)) (*record.Reader, *Summary) {
+	t.Helper()
+	r := recordtest.Of(7, "django", "flask")
+	r.ClosedS, r.OpenS, r.Root = 2, 0, root
+	r.Head.Started = recordtest.Epoch().AddDate(0, 0, day)
+	r.Rate = func(_ string, block int) int { return 2 * int(500*rate*(1+0.002*float64(block%3))) }
+	if change != nil {
+		change(r)
+	}
+	reader, err := record.Open(r.Write(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Build(reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reader, s
+}
+
+func labelled(label string, r *record.Reader, s *Summary) Labelled {
+	return Labelled{label, r.Run(), s}
+}
+
+// Runs on one machine have intervals, those on another one a mark; what else differs is listed.
+func TestCompare(t *testing.T) {
+	root := t.TempDir()
+	firstR, firstS := comparedRun(t, root, 0, 1, nil)
+	slowR, slowS := comparedRun(t, root, 1, 0.9, func(r *recordtest.Run) {
+		r.Head.Targets[1].Versions["flask"] = "9.9"
+		r.Plan("throughput", `"delta":"5%"`)
+	})
+	farR, farS := comparedRun(t, root, 2, 2, func(r *recordtest.Run) { r.Head.Machine.Fingerprint = "elsewhere" })
+	c, err := Compare([]Labelled{labelled("a", firstR, firstS), labelled("b", slowR, slowS), labelled("c", farR, farS)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range c.Targets {
+		a, b, far := target.Cells[0], target.Cells[1], target.Cells[2]
+		if a.Blocks != 7 || a.Low.Known() || math.Abs(float64(b.Ratio)-0.9) > 0.005 || b.Excludes() != -1 || float64(b.Level) != 0.975 {
+			t.Errorf("%s: %+v, %+v", target.Name, a, b)
+		}
+		if math.Abs(float64(far.Ratio)-2) > 0.01 || far.Low.Known() || far.High.Known() || !c.Runs[2].Elsewhere || c.Runs[1].Elsewhere {
+			t.Errorf("%s on another machine: %+v", target.Name, far)
+		}
+	}
+	for _, want := range []Change{
+		{"b", "flask: flask", "5.2.1", "9.9"}, {"b", "plan: delta", "", "5%"}, {"c", "machine: fingerprint", "ab12", "elsewhere"},
+	} {
+		if !slices.Contains(c.Changes, want) {
+			t.Errorf("no %+v among %+v", want, c.Changes)
+		}
+	}
+	if len(c.Changes) != 3 {
+		t.Errorf("%+v", c.Changes)
+	}
+	other := *slowS
+	other.Run.Primary = "p99 at rate"
+	if _, err := Compare([]Labelled{labelled("a", firstR, firstS), labelled("b", slowR, &other)}); err == nil || !strings.Contains(err.Error(), `the primary metric of b is "p99 at rate"`) {
+		t.Errorf("another metric: %v", err)
+	}
+}
+
+// A run is compared with five or more earlier ones of its plan on its machine, and with no others.
+func TestExpect(t *testing.T) {
+	root := t.TempDir()
+	for day, rate := range []float64{1, 1.01, 0.99, 1.005} {
+		comparedRun(t, root, day, rate, nil)
+	}
+	comparedRun(t, root, 5, 5, func(r *recordtest.Run) { r.Head.Machine.Fingerprint = "elsewhere" })
+	comparedRun(t, root, 6, 5, func(r *recordtest.Run) { r.Head.PlanDigest = "another" })
+	comparedRun(t, root, 30, 5, nil) // later
+	this := t.TempDir()
+	reader, s := comparedRun(t, this, 10, 0.9, nil)
+	e, err := Expect(reader, s, root)
+	if err != nil || e.Earlier != 4 || e.Fewest != 5 || e.Targets[0].Outcome != NotComparable || e.Targets[0].Low.Known() {
+		t.Errorf("four earlier runs: %+v, %v", e, err)
+	}
+	comparedRun(t, root, 7, 0.995, nil)
+	for rate, want := range map[float64]string{0.9: Worse, 1.1: Better, 1.002: AsBefore} {
+		reader, s := comparedRun(t, this, 11, rate, nil)
+		if e, err := Expect(reader, s, root); err != nil || e.Earlier != 5 || e.Targets[0].Outcome != want || e.Targets[1].Outcome != want {
+			t.Errorf("%v times: %+v, %v", rate, e, err)
+		}
+	}
+}
+
+// Whether a figure that is lower is the worse one depends on the metric.
+func TestExpectedDirection(t *testing.T) {
+	earlier := []float64{100, 101, 99, 100.5, 99.5}
+	for _, c := range []struct {
+		next   float64
+		lower  bool
+		expect string
+	}{{90, false, Worse}, {110, false, Better}, {100, false, AsBefore}, {90, true, Better}, {110, true, Worse}, {math.NaN(), false, NotComparable}} {
+		if got := expected("a", earlier, c.next, 1, c.lower); got.Outcome != c.expect {
+			t.Errorf("%+v: %+v", c, got)
+		}
+	}
+}
+
+// The moment until which other runs count is that of their end.
+func TestOtherRunsUntil(t *testing.T) {
+	root := t.TempDir()
+	reader, s := comparedRun(t, root, 0, 1, nil)
+	comparedRun(t, root, 1, 1, nil)
+	now, err := OtherRuns(reader, s)
+	if err != nil || now.Runs != 1 {
+		t.Errorf("now: %+v, %v", now, err)
+	}
+	then, err := OtherRunsUntil(reader, s, time.Unix(1, 0))
+	if err != nil || then.Runs != 0 || then.LeftOut != 0 {
+		t.Errorf("before it ended: %+v, %v", then, err)
+	}
+}
