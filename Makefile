@@ -50,7 +50,7 @@ test-page: $(BIN) ## the page of a run in a real Chromium, in every medium; SKIP
 readme: $(BIN) ## the result and picture in README.md, from the run directory RUN
 	@scripts/readme $(RUN)
 
-seed-jmeter: $(BIN) ## the seed's deployment driven by JMeter, as the seed did it (about an hour)
+seed-jmeter: $(BIN) ## the seed's deployment driven by JMeter, as the seed did it
 	@scripts/install-missing $$($(BIN) doctor --packages seed-jmeter)
 	$(BIN) run seed-jmeter
 
