@@ -85,6 +85,13 @@ func fakeMaster(behaviour, jtl string, servers []string) int {
 		}
 	}
 	switch behaviour {
+	case "disk full":
+		for line := fmt.Appendf(nil, "%d,3,request,200,OK,%s-load 1-1,true,160,136,1,0,warm,1,flask-1\n", begin, servers[0]); ; counted++ {
+			if _, err := out.Write(line); err != nil {
+				counted++ // it was sent all the same
+				break
+			}
+		}
 	case "foreign":
 		for _, args := range []string{"-Ghost=127.0.0.1", "-Gport=1", "-Gthreads=2", "-Gduration=1", "-Gkeys=keys-1.txt"} {
 			if !slices.Contains(os.Args, args) {

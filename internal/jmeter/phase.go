@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/stats"
 )
@@ -253,13 +255,25 @@ func (p *phase) verify() {
 		p.loseAll("the master started no server and ended as if all were well: " + lastWords(now.text))
 		return
 	case now.counted != p.jtl.rows:
-		p.loseAll(fmt.Sprintf("the result file has %d rows, JMeter counted %d requests", p.jtl.rows, max(now.counted, 0)))
+		p.loseAll(fmt.Sprintf("the result file has %d rows, JMeter counted %d requests%s", p.jtl.rows, max(now.counted, 0), fullDisk(p.loader.o.LogDir)))
 	}
 	for _, a := range p.agents {
 		if a.rows == 0 {
 			p.lose(a.index, "the result file has no row of it")
 		}
 	}
+}
+
+// leastRoom is how many bytes a disk has free that is not called full.
+const leastRoom = 64 << 10
+
+// fullDisk says so of the disk of a folder where it is full: JMeter itself is silent about rows that it could not write.
+func fullDisk(dir string) string {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil || int64(fs.Bavail)*int64(fs.Bsize) >= leastRoom {
+		return ""
+	}
+	return ": the disk of " + dir + " is full"
 }
 
 func (p *phase) lose(k int, why string) {
