@@ -5,11 +5,13 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"bakeoff/internal/record"
 	"bakeoff/internal/stats"
 )
 
@@ -123,8 +125,8 @@ const (
 	agreeMedian = 2 * time.Millisecond
 )
 
-// On a steady server both engines see the same, as two phases of one run. A busy machine may take JMeter the time it
-// needs: one run of three must show it.
+// On a steady server both engines see the same, as two phases of one run. A busy machine takes JMeter the time it needs:
+// a run of which bakeoff itself says that others disturbed it shows nothing.
 func TestJMeterAgrees(t *testing.T) {
 	jmeterOnly(t)
 	s := newScene(t)
@@ -139,6 +141,7 @@ phases:
   - {name: native, model: closed, connections: 10, duration: 10s}
   - {name: jmeter, model: closed, connections: 10, duration: 10s, engine: jmeter}
 `)
+	disturbed := 0
 	for range 3 {
 		asked.Store(0)
 		_, _, all := s.measured("run", "p.yaml")
@@ -153,9 +156,16 @@ phases:
 		if apart <= agreeRate && (its-mine).Abs() <= agreeMedian {
 			return
 		}
+		if slices.ContainsFunc(all[0].said.Warnings, func(r record.Reason) bool { return r.Code == record.CodeDisturbedHost }) {
+			t.Logf("disturbed: %+v", all[0].said.Warnings)
+			disturbed++
+		}
 		if err := os.RemoveAll(s.path("runs")); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if disturbed == 3 {
+		t.Skip("SKIPPED: other programs took this machine's time in each of three runs")
 	}
 	t.Errorf("in none of three runs the engines agree within %.0f %% and %v", 100*agreeRate, agreeMedian)
 }
