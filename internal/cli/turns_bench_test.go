@@ -70,7 +70,7 @@ func TestBenchTurns(t *testing.T) {
 		out := filepath.Join(dir, strconv.Itoa(i))
 		plan := fmt.Sprintf(turnsBench, blocks, turns)
 		if trying {
-			plan = strings.NewReplacer("duration: 4s", "duration: 2s", "2s\n", "1s\n").Replace(plan) + "dataset: {rows: 20000}\n"
+			plan = strings.NewReplacer("duration: 4s", "duration: 1s", "pilot: 2s\n", "", "2s\n", "1s\n", "replicas: 3, workers: 2", "replicas: 1, workers: 1").Replace(plan) + "dataset: {rows: 20000}\n"
 		}
 		runs = append(runs, benched{turns, benchRun(t, binary, out, plan, trying)})
 	}
