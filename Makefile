@@ -41,7 +41,7 @@ mutants: test-deps ## 40 changes of the code drawn from SEED, the packages' own 
 test-mysql: test-deps ## the database and all targets on a real MySQL server, fetched from Debian's unstable suite; SKIPPED where it cannot be
 	@GO=$(GO) scripts/test-mysql
 
-test-jmeter: test-deps ## a real JMeter: phases, traps, agreement with the native engine, a short run of seed-jmeter; SKIPPED without Java
+test-jmeter: test-deps ## a real JMeter: phases, traps, whole runs, agreement with the native engine; SKIPPED without Java
 	@GO=$(GO) scripts/test-jmeter
 
 test-page: $(BIN) ## the page of a run in a real Chromium, in every medium; SKIPPED where there is none
@@ -59,6 +59,9 @@ LONG = BAKEOFF_LONG=1 $(GO) test -count=1 -v -timeout 45m
 
 test-long-kill: test-deps ## 50 kills of the controller, and of whole runs
 	$(LONG) -run 'LongKill' ./internal/platform/local ./internal/cli
+
+test-long-jmeter: test-deps ## the same, and a short run of plans/seed-jmeter.yaml
+	@BAKEOFF_LONG=1 GO=$(GO) scripts/test-jmeter
 
 test-long-data: test-deps ## 20 interrupted fills
 	$(LONG) -run 'Kill|Interrupt' ./internal/database
