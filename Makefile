@@ -7,7 +7,7 @@ SEED := 1
 # What tests need in addition to what a run needs.
 TEST_PACKAGES := mariadb-server nginx-light libmariadb-dev pkg-config python3-venv python3-dev gcc
 
-.PHONY: help build demo test test-mysql test-jmeter test-page readme bench-report seed-jmeter mutants lint deps test-deps clean race bench-data bench-engine bench-stall bench-fleet bench-turns fuzz \
+.PHONY: help build demo test test-mysql test-jmeter test-page test-collectors readme bench-report seed-jmeter mutants lint deps test-deps clean race bench-data bench-engine bench-stall bench-fleet bench-turns fuzz \
 	test-long-stall test-long-kill test-long-data test-long-record test-long-contract test-long-engine test-long-accuse test-long-accuse-2 \
 	test-long-fleet test-long-ab test-long-program
 
@@ -46,6 +46,9 @@ test-jmeter: test-deps ## a real JMeter: phases, traps, whole runs, agreement wi
 
 test-page: $(BIN) ## the page of a run in a real Chromium, in every medium; SKIPPED where there is none
 	@GO=$(GO) scripts/test-page
+
+test-collectors: test-deps ## runs written to a real InfluxDB and VictoriaMetrics, and read back; SKIPPED without them
+	@GO=$(GO) scripts/test-collectors
 
 readme: $(BIN) ## the result and picture in README.md, from the run directory RUN
 	@scripts/readme $(RUN)

@@ -78,6 +78,7 @@ func TestCollect(t *testing.T) {
 // TestCollectorHangs runs against a collector that takes connections and never answers: the run ends as it should, at
 // most 10 s later than it would, and says what was not sent.
 func TestCollectorHangs(t *testing.T) {
+	exporttest.Needed(t)
 	s := newScene(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -121,6 +122,7 @@ func TestCollectorHangs(t *testing.T) {
 // TestManagedCollector has a run start its own InfluxDB, which ends with it and leaves its data in the run directory; the
 // same data is there when it is started again.
 func TestManagedCollector(t *testing.T) {
+	exporttest.Needed(t)
 	s := newScene(t)
 	if _, err := influxd.Program(); err != nil {
 		t.Skipf("SKIPPED: %v (Debian package %s)", err, influxd.Package)

@@ -22,7 +22,7 @@ func TestShipped(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t)
 			skipMissing(t, s, name)
-			if driven := name == "seed-jmeter" && os.Getenv("BAKEOFF_JMETER") != ""; !long() && !driven {
+			if driven := name == "seed-jmeter" && os.Getenv("BAKEOFF_JMETER") != "" || name == "seed-collect" && os.Getenv("BAKEOFF_COLLECTORS") != ""; !long() && !driven {
 				return // TestRun is such a run, and TestServers that of running servers
 			}
 			if name == "two-urls" {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"os"
 	"os/exec"
 	"testing"
 	"time"
@@ -13,9 +14,18 @@ import (
 	"bakeoff/internal/influxd"
 )
 
-// InfluxDB starts a private server and returns its URL; the test is skipped where none is installed.
+// Needed skips a test unless those of collectors are asked for: they take their time, and real servers.
+func Needed(t *testing.T) {
+	t.Helper()
+	if os.Getenv("BAKEOFF_COLLECTORS") == "" {
+		t.Skip("SKIPPED: BAKEOFF_COLLECTORS is not set (make test-collectors)")
+	}
+}
+
+// InfluxDB starts a private server and returns its URL; the test is skipped where none is installed, or where it is not Needed.
 func InfluxDB(t *testing.T) string {
 	t.Helper()
+	Needed(t)
 	program, err := influxd.Program()
 	if err != nil {
 		t.Skipf("SKIPPED: %v (Debian package %s)", err, influxd.Package)
