@@ -24,9 +24,21 @@ const (
 func (s *shaper) windowPoints(t *shaped, tags []Tag, b *bucket) {
 	w, on := &b.all, b.span()
 	fields := []Field{
-		{"on_ms", ms(on)}, {"planned", w.Books.Planned}, {"sent", w.Books.Sent}, {"dropped", w.Books.Dropped}, {"ok", w.Books.OK},
-		{"bad", w.Books.Bad}, {"timeout", w.Books.Timeout}, {"error", w.Books.Error}, {"unwritten", w.Unwritten}, {"checked", w.Checked},
-		{"hits", w.Hits}, {"misses", w.Misses}, {"opened", w.Opened}, {"received_bytes", w.Received}, {"written_bytes", w.Written},
+		{"on_ms", ms(on)},
+		{"planned", w.Books.Planned},
+		{"sent", w.Books.Sent},
+		{"dropped", w.Books.Dropped},
+		{"ok", w.Books.OK},
+		{"bad", w.Books.Bad},
+		{"timeout", w.Books.Timeout},
+		{"error", w.Books.Error},
+		{"unwritten", w.Unwritten},
+		{"checked", w.Checked},
+		{"hits", w.Hits},
+		{"misses", w.Misses},
+		{"opened", w.Opened},
+		{"received_bytes", w.Received},
+		{"written_bytes", w.Written},
 		{"error_time_s", w.ErrorTime},
 	}
 	if on > 0 {
@@ -126,10 +138,21 @@ func summaryPoints(run string, t figures.Trial, ended time.Time, ends map[int]ti
 			kind = "pilot"
 		}
 		fields := []Field{
-			{"valid", valid}, {"status", t.Status}, {"model", p.Model}, {"duration_s", p.DurationS},
-			{"planned", p.Books.Planned}, {"sent", p.Books.Sent}, {"dropped", p.Books.Dropped}, {"ok", p.Books.OK}, {"bad", p.Books.Bad},
-			{"timeout", p.Books.Timeout}, {"error", p.Books.Error},
-			{"offered_per_s", p.Offered}, {"achieved_per_s", p.Achieved}, {"goodput_per_s", p.Goodput}, {"imbalance", p.Imbalance},
+			{"valid", valid},
+			{"status", t.Status},
+			{"model", p.Model},
+			{"duration_s", p.DurationS},
+			{"planned", p.Books.Planned},
+			{"sent", p.Books.Sent},
+			{"dropped", p.Books.Dropped},
+			{"ok", p.Books.OK},
+			{"bad", p.Books.Bad},
+			{"timeout", p.Books.Timeout},
+			{"error", p.Books.Error},
+			{"offered_per_s", p.Offered},
+			{"achieved_per_s", p.Achieved},
+			{"goodput_per_s", p.Goodput},
+			{"imbalance", p.Imbalance},
 			{"connections_opened", p.Opened},
 		}
 		if len(p.Lateness) > 0 && !p.Lateness[0].Unmeasured {

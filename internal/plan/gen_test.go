@@ -54,7 +54,9 @@ func drawPlan(t *rapid.T) *Plan {
 func drawCollect(t *rapid.T) Collect {
 	schema := rapid.SampledFrom([]string{"bakeoff", "jmeter", "both"}).Draw(t, "schema")
 	return Collect{InfluxDB: rapid.SampledFrom([]InfluxDB{
-		{}, {Kind: KindManaged, Schema: schema}, {URL: "http://127.0.0.1:8086", Database: "1e3", Schema: schema, User: "~", PasswordFile: "p"},
+		{},
+		{Kind: KindManaged, Schema: schema},
+		{URL: "http://127.0.0.1:8086", Database: "1e3", Schema: schema, User: "~", PasswordFile: "p"},
 		{URL: "https://[::1]/influx", Bucket: "a b", Org: "on", Schema: schema, TokenFile: "t", CAFile: "null"},
 	}).Draw(t, "influxdb")}
 }
