@@ -1,7 +1,6 @@
 package jmeter
 
 import (
-	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -241,6 +240,3 @@ func (a *agent) planned() int64 {
 	}
 	return int64(a.phase.Rate / float64(a.of) * a.phase.Duration.Seconds())
 }
-
-// name is how messages call it.
-func (a *agent) name() string { return fmt.Sprintf("server %d", a.index) }
