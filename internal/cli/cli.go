@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -161,5 +162,6 @@ func carriedPlans(env Env) []string {
 	for i, file := range files {
 		names[i] = trimYAML(filepath.Base(file))
 	}
+	slices.Sort(names) // the files are sorted with their ending
 	return names
 }
