@@ -5,6 +5,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"bakeoff/internal/fleet"
 	"bakeoff/internal/record"
 )
 
@@ -18,7 +19,7 @@ func TestLuckIsRecorded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		paddings := map[int]bool{}
+		paddings, first := map[int]bool{}, map[int]int{}
 		for _, state := range r.Trials() {
 			trial, err := state.Trial()
 			if err != nil {
@@ -32,6 +33,25 @@ func TestLuckIsRecorded(t *testing.T) {
 				continue
 			}
 			paddings[trial.Luck.Padding] = true
+			if len(trial.Luck.Agents) != 2 {
+				t.Errorf("agents %v", trial.Luck.Agents)
+				continue
+			}
+			first[trial.Luck.Agents[0]]++
+			given := slices.ContainsFunc(w.tasks, func(task fleet.Task) bool {
+				return slices.Equal(task.Shares, []int{trial.Luck.Agents[0] - 1, trial.Luck.Agents[1] - 1})
+			})
+			if !given && len(trial.Phases) > 0 {
+				t.Errorf("%v is recorded, and no phase had it", trial.Luck.Agents)
+			}
+		}
+		for _, task := range w.tasks {
+			if len(task.Shares) != 2 {
+				t.Errorf("a phase with shares %v", task.Shares)
+			}
+		}
+		if len(first) != 2 {
+			t.Errorf("the same agent goes first in all trials: %v", first)
 		}
 		if len(w.luck) != 5 || len(paddings) != 5 {
 			t.Errorf("%d starts, %d different paddings, want 5: %+v", len(w.luck), len(paddings), w.luck)

@@ -31,6 +31,7 @@ type trial struct {
 	stopping chan error // nil until the target is told to stop
 	cleared  bool       // and waited for
 
+	shares []int // of the load that the agents take, from 1; nil: that of their places
 	memory peak
 
 	mu      sync.Mutex  // guards the use of watched: samples come from a goroutine of their own
@@ -133,7 +134,11 @@ func (t *trial) deploy(ctx context.Context) error {
 
 func (t *trial) launch() launch {
 	l := launch{name: t.rec.Target, logDir: t.writer.LogDir()}
-	l.luck.Padding, l.luck.Order = t.run.o.Plan.Luck(plan.Trial{Block: t.rec.Block, Target: t.rec.Target}, t.rec.Attempt)
+	l.luck.Padding, l.luck.Order, l.luck.Agents = t.run.o.Plan.Luck(plan.Trial{Block: t.rec.Block, Target: t.rec.Target}, t.rec.Attempt)
+	if t.run.o.Plan.Uses(plan.JMeter) { // its servers take their shares themselves
+		l.luck.Agents = nil
+	}
+	t.shares = l.luck.Agents
 	return l
 }
 
@@ -141,6 +146,9 @@ func (t *trial) launch() launch {
 func (t *trial) deployed(out launched) error {
 	if t.d = out.deployment; t.d != nil {
 		t.d.describe(&t.rec)
+		if t.rec.Luck == nil && t.shares != nil {
+			t.rec.Luck = &record.Luck{Agents: t.shares}
+		}
 	}
 	return out.err
 }
@@ -275,6 +283,9 @@ func (t *trial) measure(ctx context.Context, task fleet.Task, last bool) (report
 func (t *trial) task(phase load.Phase) (fleet.Task, error) {
 	task, err := t.d.task(phase)
 	task.Phase, task.Seed, task.Engine = phase, t.run.o.Plan.Seed, t.run.engineOf(phase)
+	for _, number := range t.shares {
+		task.Shares = append(task.Shares, number-1)
+	}
 	return task, err
 }
 

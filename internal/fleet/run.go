@@ -40,6 +40,7 @@ type Task struct {
 	Phase    load.Phase
 	Seed     uint64
 	Engine   string          // a name in AgentOptions.Engines
+	Shares   []int           // the share of the whole that each agent takes, from 0; nil: that of its place
 	Contract string          // a name in AgentOptions.Workloads
 	Workload json.RawMessage // what that constructor gets
 	// Begun, where a loader takes its time until it sends anything, is called when it begins to, from the goroutine
@@ -211,7 +212,7 @@ func (p *phase) prepare(ctx context.Context) {
 	p.deadline, p.overdue = time.Now().Add(prepareWithin), fmt.Sprintf("it was not ready within %s", prepareWithin)
 	orders := make([]message, len(p.order))
 	for i := range p.order {
-		orders[i].Prepare = p.share(load.Share{Index: i, Of: len(p.order)})
+		orders[i].Prepare = p.share(load.Share{Index: p.shareOf(i), Of: len(p.order)})
 	}
 	if _, err := encode(orders[0]); err != nil { // such as a body beyond what a line holds
 		p.err = err
@@ -221,6 +222,14 @@ func (p *phase) prepare(ctx context.Context) {
 		m.session.send(orders[i])
 	}
 	p.loop(ctx, p.allReady)
+}
+
+// shareOf is the share of the agent in a place. Where an agent is lost, the phase comes to nothing anyway.
+func (p *phase) shareOf(place int) int {
+	if len(p.task.Shares) != len(p.order) {
+		return place
+	}
+	return p.task.Shares[place]
 }
 
 // share is one agent's part of the task.

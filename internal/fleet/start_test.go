@@ -91,3 +91,24 @@ func TestRealEnginesStartTogether(t *testing.T) {
 		}
 	}
 }
+
+// A task may say which share of the whole each agent takes: here the second agent has the first request.
+func TestSharesOfATask(t *testing.T) {
+	t.Parallel()
+	server := newWitness(t)
+	f := startFleet(t, 2, nil)
+	task := constantTask(server.URL, 20, 500*time.Millisecond)
+	task.Shares = []int{1, 0}
+	r := await(t, run(t, f, task))
+	if r.err != nil || len(r.report.Lost) > 0 {
+		t.Fatalf("error %v, lost %+v", r.err, r.report.Lost)
+	}
+	for i, want := range []time.Duration{50 * time.Millisecond, 0} {
+		if due := r.report.Agents[i].Due; due != want {
+			t.Errorf("agent %d: due after %v, want %v", i, due, want)
+		}
+	}
+	if sum := r.report.Totals(); sum.Books.OK != 10 {
+		t.Errorf("%+v", sum.Books)
+	}
+}

@@ -24,8 +24,13 @@ func TestLuck(t *testing.T) {
 		padding int
 		order   string
 	}
+	swapped := map[bool]int{}
 	draw := func(p *plan.Plan, block int, target string, attempt int) drawn {
-		padding, order := p.Luck(plan.Trial{Block: block, Target: target}, attempt)
+		padding, order, agents := p.Luck(plan.Trial{Block: block, Target: target}, attempt)
+		if !slices.Equal(slices.Sorted(slices.Values(agents)), []int{1, 2}) {
+			t.Fatalf("agents %v", agents)
+		}
+		swapped[agents[0] == 2]++
 		if padding < 0 || padding >= 4096 || !slices.Equal(slices.Sorted(slices.Values(order)), []int{1, 2, 3}) {
 			t.Fatalf("padding %d, order %v", padding, order)
 		}
@@ -42,6 +47,7 @@ func TestLuck(t *testing.T) {
 			t.Errorf("another %s has the same luck: %v", what, other)
 		}
 	}
+	clear(swapped)
 	orders, quarters := map[string]int{}, [4]int{}
 	const trials = 3000
 	for block := range trials {
@@ -53,6 +59,9 @@ func TestLuck(t *testing.T) {
 		if len(orders) != 6 || n < trials/6-100 || n > trials/6+100 { // five standard deviations
 			t.Errorf("order %s: %d of %d", order, n, trials)
 		}
+	}
+	if n := swapped[true]; n < trials/2-140 || n > trials/2+140 {
+		t.Errorf("the second agent goes first in %d of %d", n, trials)
 	}
 	if slices.Min(quarters[:]) < trials/4-120 {
 		t.Errorf("padding by quarters of a page: %v", quarters)

@@ -72,17 +72,20 @@ func (p *Plan) Round(block, phase, round int) []int {
 const mostPadding = 4096
 
 // Luck is what a fresh start of a target would leave to chance, drawn for each attempt at a trial: by how many bytes the environment of its
-// replicas is longer, and in which order those are started, as numbers from 1.
-func (p *Plan) Luck(t Trial, attempt int) (padding int, order []int) {
+// replicas is longer, in which order those are started, and which share of the load each agent takes, as numbers from 1.
+func (p *Plan) Luck(t Trial, attempt int) (padding int, order, agents []int) {
 	i := slices.IndexFunc(p.Targets, func(other Target) bool { return other.Name == t.Target })
 	start := splitmix.Source{State: p.Seed}
 	g := splitmix.Source{State: start.Next() ^ (drawLuck + uint64(t.Block)<<16 + uint64(i)<<4 + uint64(attempt))}
 	padding = int(g.Below(mostPadding))
 	order = shuffled(p.Deployed(p.Targets[i]).Replicas, g.Next(), drawLuck)
-	for at := range order {
-		order[at]++
+	agents = shuffled(p.Agents.Count, g.Next(), drawLuck)
+	for _, list := range [][]int{order, agents} {
+		for at := range list {
+			list[at]++
+		}
 	}
-	return padding, order
+	return padding, order, agents
 }
 
 // zigzag is 0, 1, k-1, 2, k-2 and so on: with an even k its steps are all different, modulo k.

@@ -232,7 +232,7 @@ type Trial struct {
 	Started  time.Time  `json:"started"`
 	Ended    time.Time  `json:"ended"`
 	Nonce    string     `json:"nonce,omitempty"`
-	Luck     *Luck      `json:"luck,omitempty"` // nil where nothing is started
+	Luck     *Luck      `json:"luck,omitempty"` // of running servers there are Agents only
 	Replicas []Replica  `json:"replicas"`
 	Declared *Declared  `json:"declared,omitempty"` // of a target that was deployed
 	Phases   []Phase    `json:"phases"`
@@ -257,8 +257,9 @@ const TargetConnections = "target_connections"
 // Luck is what a fresh start would leave to chance, drawn from the plan's seed for each attempt at a trial: so that it varies
 // from block to block for every target, and is no advantage of one.
 type Luck struct {
-	Padding int   `json:"padding"` // bytes by which the environment of the replicas is longer, which moves their stacks
-	Order   []int `json:"order"`   // in which the replicas, numbered from 1, were started and stand before the balancer
+	Padding int   `json:"padding,omitempty"` // bytes by which the environment of the replicas is longer, which moves their stacks
+	Order   []int `json:"order,omitempty"`   // in which the replicas, numbered from 1, were started and stand before the balancer
+	Agents  []int `json:"agents,omitempty"`  // the share of the load that each agent takes, from 1: the first has the first connection and request
 }
 
 // Step is a stretch of a trial's wall time.
