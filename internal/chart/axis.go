@@ -35,11 +35,15 @@ func (c *Canvas) AxisBelow(s Scale, top, bottom float64, name func(float64) stri
 
 // AxisLeft draws a scale from bottom to top at the left of a plot that reaches from left to right, likewise.
 func (c *Canvas) AxisLeft(s Scale, left, right float64, name func(float64) string) {
+	every := 1 // even scales name every second tick, or third, where there is no room for all
+	if n := len(s.ticks); s.bend == nil && n > 1 {
+		every = int(math.Ceil((tickSize + 2) / math.Abs(s.At(s.ticks[1])-s.At(s.ticks[0]))))
+	}
 	var taken []float64
 	for _, i := range fromTheEnds(len(s.ticks)) {
 		y := s.At(s.ticks[i])
 		c.Line(left, y, right, y, Grid)
-		free := true
+		free := i%every == 0
 		for _, t := range taken {
 			free = free && math.Abs(y-t) >= tickSize+2
 		}

@@ -45,7 +45,9 @@ func pageSections(s *figures.Summary, others figures.Others) []section {
 func rankingSection(s *figures.Summary, others figures.Others) section {
 	out := section{title: "Ranking"}
 	for _, row := range outcome(s, others).Rows {
-		out.points = append(out.points, upper(row[0])+": "+row[1]+".")
+		if row[0] != "time" { // which is under the head line
+			out.points = append(out.points, upper(row[0])+": "+row[1]+".")
+		}
 	}
 	if t := ranks(s, 0); len(t.Rows) > 0 {
 		t.Caption = "The ranking: " + metric(s) + "."
