@@ -264,6 +264,19 @@ func TestDisturbedHost(t *testing.T) {
 	}
 }
 
+// Connections of workers are counted in the middle of the last phase, when all are in use.
+func TestConnectionsAreCountedHalfway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		dir, _ := conducted(t, w.options(t, "blocks: 1\n"+oneTarget+closedOnly))
+		phases := trialRecord(t, dir, 1, "flask").Phases
+		last := phases[len(phases)-1]
+		if want := last.Started.Sub(w.began) + last.Ended.Sub(last.Started)/2; len(w.counted) != 1 || (w.counted[0]-want).Abs() > 100*time.Millisecond {
+			t.Errorf("counted at %v, want %v", w.counted, want)
+		}
+	})
+}
+
 // replayed wants whoever reads the record to find the same reasons and warnings.
 func replayed(t *testing.T, dir string) {
 	t.Helper()

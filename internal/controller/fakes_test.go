@@ -62,6 +62,7 @@ type world struct {
 	ended    string            // digest at the end; empty: that of the rows
 	look     func(n int) error // of the n-th look at the table
 	looks    int
+	counted  []time.Duration // since the begin: when connections of workers were counted
 }
 
 // act is what goes wrong with one deployment; the zero value is a good one.
@@ -301,9 +302,14 @@ func (r *running) Replicas() []record.Replica {
 	return []record.Replica{{Name: r.name + "-1", Address: "127.0.0.1:1", Workers: []record.Worker{worker}}}
 }
 func (r *running) Requests(context.Context) (int64, error) { return r.world.requests[r.name], nil }
-func (r *running) CountConnections() error                 { return nil }
 func (r *running) LogLines() (int64, error)                { return r.world.lines[r.name], nil }
 func (r *running) Intact() error                           { return r.world.act(r.name).intact }
+func (r *running) CountConnections() error {
+	r.world.mu.Lock()
+	defer r.world.mu.Unlock()
+	r.world.counted = append(r.world.counted, time.Since(r.world.began))
+	return nil
+}
 func (r *running) Sources() []collect.Source {
 	pid := 1
 	if r.name == "flask" {

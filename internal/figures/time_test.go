@@ -21,16 +21,16 @@ func TestShares(t *testing.T) {
 	s.Trials = []Trial{
 		{Block: 1, timeline: steps("start", 2.0, "closed", 4.0), Phases: phases[:1]}, // not used
 		{Block: 1, Used: true, Phases: phases, timeline: steps(
-			"table", 0.25, "start", 1.5, "verify-before", 1.0, "warmup", 2.0, "closed", 4.5, "open", 6.25, "verify-after", 0.75, "stop", 0.5)},
+			"table", 0.25, "start", 1.5, "verify-before", 1.0, "warmup", 2.0, "closed", 4.5, "open", 6.25, "wait", 0.25, "verify-after", 0.75, "stop", 0.5)},
 	}
 	want := []Share{
-		{Name: timeSetUp, Seconds: 40 - 10 - 4 - 6 - 1.5 - 2 - 2 - 0.75 - 0.5},
+		{Name: timeSetUp, Seconds: 40 - 10 - 4 - 6 - 1.5 - 2 - 2 - 1 - 0.5},
 		{Name: timeRepeats, Seconds: 6},
 		{Name: timePilot, Seconds: 4},
 		{Name: timeChecks, Seconds: 2},
 		{Name: timeWarmup, Seconds: 2},
 		{Name: timeStarts, Seconds: 1.5},
-		{Name: timePauses, Seconds: 0.75},
+		{Name: timePauses, Seconds: 1},
 		{Name: timeStops, Seconds: 0.5},
 	}
 	got := s.shares()

@@ -17,34 +17,24 @@ import (
 	"bakeoff/internal/stats"
 )
 
-// Every error class has an example in words, with the address and the stage; answers and what the check says have none.
-func TestExamples(t *testing.T) {
-	t.Parallel()
+// wantExamples checks that every error class has an example in words, with the address and the stage; answers and what
+// the check says have none.
+func wantExamples(t *testing.T, f fate, s *hostile, sum *total) {
+	t.Helper()
 	stages := map[string]string{
 		"reset after the request": stageWaiting, "closed after the request": stageWaiting, "reset within the body": stageAnswering, "closed within the body": stageAnswering,
 		"closed within the header": stageAnswering, "never answered": stageWaiting, "one byte at a time": stageAnswering, "a body too long": "more than 1048576 bytes",
 	}
-	onAll(t, func(t *testing.T, e Engine) {
-		for _, f := range fates {
-			t.Run(f.name, func(t *testing.T) {
-				t.Parallel()
-				s := serverFor(t, e, &hostile{greet: f.greet, fate: f.fate})
-				job := closedJob(2, 120*ms, s.url())
-				job.Phase.Timeout = 300 * ms
-				sum := collect(t, e, job)
-				for class, n := range sum.Outcomes {
-					words := sum.Examples[class]
-					answered := strings.HasPrefix(class, "status ") || class == "wrong body"
-					if answered != (words == "") || !answered && !strings.Contains(words, s.listener.Addr().String()) {
-						t.Errorf("%d times %s: %q", n, class, words)
-					}
-					if class == f.class && !strings.Contains(words, stages[f.name]) {
-						t.Errorf("%s: %q, want %q", class, words, stages[f.name])
-					}
-				}
-			})
+	for class, n := range sum.Outcomes {
+		words := sum.Examples[class]
+		answered := strings.HasPrefix(class, "status ") || class == "wrong body"
+		if answered != (words == "") || !answered && !strings.Contains(words, s.listener.Addr().String()) {
+			t.Errorf("%d times %s: %q", n, class, words)
 		}
-	})
+		if class == f.class && !strings.Contains(words, stages[f.name]) {
+			t.Errorf("%s: %q, want %q", class, words, stages[f.name])
+		}
+	}
 }
 
 // What failed before there was a connection is told apart, too.

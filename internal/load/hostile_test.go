@@ -155,14 +155,17 @@ func half(c peer, text string) {
 	time.Sleep(time.Millisecond)
 }
 
-// fates are all the things that can be done to one request.
-var fates = []struct {
+// fate is what a server does with a request or a connection.
+type fate struct {
 	name  string
 	class string   // what the engine says of it; ok: ""
 	or    []string // what it may say as well, when two ends act at the same moment
 	greet func(s *hostile, c peer) bool
 	fate  func(s *hostile, c peer, n int64, name string) bool
-}{
+}
+
+// fates are all the things that can be done to one request.
+var fates = []fate{
 	{name: "right", fate: func(s *hostile, c peer, _ int64, name string) bool { return s.answer(c, name) }},
 	{name: "closed after each answer, unannounced", fate: func(s *hostile, c peer, _ int64, name string) bool {
 		s.answer(c, name)

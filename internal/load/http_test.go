@@ -132,6 +132,7 @@ func TestFates(t *testing.T) {
 						sum = collect(t, e, job)
 					}
 					bounds(t, s, &sum)
+					wantExamples(t, f, s, &sum)
 					b := sum.Books
 					if b.Sent == 0 {
 						t.Fatalf("nothing was sent: %+v", b)
