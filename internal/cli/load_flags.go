@@ -113,6 +113,11 @@ func (f *loadFlags) job(ctx context.Context, env Env, urls []string) (*measure.J
 		return nil, err
 	}
 	j := &measure.Job{Agents: f.agents, Phase: phase, Version: version()}
+	if f.unix == "" && phase.Model == load.Closed {
+		if err := enoughPorts("--connections", phase.Connections, max(len(urls), 1)); err != nil {
+			return nil, err
+		}
+	}
 	if err := f.checkAgents(phase); err != nil {
 		return nil, err
 	}

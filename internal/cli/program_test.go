@@ -458,6 +458,27 @@ func (w *watcher) marked() []int {
 	return out
 }
 
+// running are those of the living processes that execute this file.
+func (w *watcher) running(file string) []int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.DeleteFunc(w.marked(), func(pid int) bool {
+		exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+		return err != nil || exe != file
+	})
+}
+
+// frozen are those of the living processes that stand still.
+func (w *watcher) frozen() []int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.DeleteFunc(w.marked(), func(pid int) bool {
+		stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		_, rest, _ := strings.Cut(string(stat), ") ")
+		return !strings.HasPrefix(rest, "T")
+	})
+}
+
 // left are the processes and the listening sockets that still exist.
 func (w *watcher) left() (processes []string, ports []string) {
 	w.mu.Lock()

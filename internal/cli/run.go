@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -194,6 +195,9 @@ func (f *runFlags) options(env Env, p planFile) (controller.Options, *machine.Ve
 	}
 	out, resume, err := f.paths()
 	if err != nil {
+		return controller.Options{}, nil, err
+	}
+	if err := planPorts(cmp.Or(p.name, p.Name), p.Plan); err != nil {
 		return controller.Options{}, nil, err
 	}
 	here := &machine.Venue{CacheDir: cache}

@@ -75,6 +75,34 @@ func TestTurnsCutShort(t *testing.T) {
 	}
 }
 
+// TestClean kills everything of a run at once that could end the rest: controller, guard and agents. What these did not
+// start themselves is left: workers of the balancers, of a target that has its turn, and of one that is frozen. clean
+// ends them.
+func TestClean(t *testing.T) {
+	s := newScene(t)
+	s.write("p.yaml", strings.Replace(planText("flask, {recipe: flask, name: other}", 1, "warmup: 0s", "turns: 150ms"), "duration: 1s", "duration: 12s", 1))
+	e := s.start("run", "p.yaml")
+	e.awaitLoad(1)
+	e.watcher.look(true)
+	own := append(e.watcher.running(s.self), e.cmd.Process.Pid)
+	for _, sig := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} {
+		for _, pid := range own {
+			if err := syscall.Kill(pid, sig); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	<-e.done
+	if left, _ := e.watcher.left(); len(left) < 3 || len(own) < 4 {
+		t.Fatalf("%d processes were killed, left are %q: that proves nothing", len(own), left)
+	}
+	if frozen := e.watcher.frozen(); len(frozen) == 0 {
+		t.Error("no target is frozen")
+	}
+	s.run(0, "clean")
+	e.nothingLeft(0)
+}
+
 // TestLongTurns lets eight targets of the shipped kinds take turns: their servers and pools stand pauses of seven
 // slices, so that no connection is opened again in a measured phase and every answer is right.
 func TestLongTurns(t *testing.T) {

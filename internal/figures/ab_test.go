@@ -8,7 +8,7 @@ import (
 )
 
 // What is said of two versions is about head, and says why there is no verdict where there is none.
-func TestCompare(t *testing.T) {
+func TestVersionsCompared(t *testing.T) {
 	between := func(a, b string, blocks int) *Verdict {
 		return &Verdict{Unit: UnitAnswers, Result: verdict.Result{
 			FewestBlocks: 6, Comparisons: []verdict.Comparison{{A: a, B: b, Blocks: blocks, Ratio: 1.1, Low: 1.05, High: 1.15, Verdict: verdict.Better}},
