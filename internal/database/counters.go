@@ -162,8 +162,13 @@ func (s *Server) tryCounter(ctx context.Context, way string) (why string, err er
 	s.mu.Lock()
 	s.counter = way
 	s.mu.Unlock()
+	return untilExact(func() (string, error) { return s.countProbes(ctx, way) })
+}
+
+// untilExact counts until a count is exact, counterTries times at most, and says why the last one was not, or "".
+func untilExact(count func() (why string, err error)) (why string, err error) {
 	for range counterTries {
-		if why, err = s.countProbes(ctx, way); why == "" || err != nil {
+		if why, err = count(); why == "" || err != nil {
 			break
 		}
 	}
