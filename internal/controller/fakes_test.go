@@ -310,6 +310,7 @@ func (r *running) CountConnections() error {
 	r.world.counted = append(r.world.counted, time.Since(r.world.began))
 	return nil
 }
+
 func (r *running) Sources() []collect.Source {
 	pid := 1
 	if r.name == "flask" {
