@@ -29,6 +29,12 @@ func Formats() []Format {
 	return []Format{
 		{Name: "csv", Short: "every agent's windows as a table: counts, and percentiles of each window", Write: CSV},
 		{Name: "jsonl", Short: "every agent's windows as they were recorded, with their trial: one JSON object a line", Write: JSONL},
+		{Name: "blocks", Short: "the value of each target in each block, as CSV that bakeoff verdict reads", Write: Blocks},
+		{Name: "gobench", Short: "the same as lines of Go benchmarks, which benchstat reads", Write: GoBench},
+		{Name: "openmetrics", Short: "the same as gauges in the text format of OpenMetrics", Write: OpenMetrics},
+		{Name: "bencher", Short: "each target's mean with lower and upper value, as JSON of Bencher", Write: Bencher},
+		{Name: "hlog", Short: "the times of every window as an HdrHistogram log", Write: HLog},
+		{Name: "hgrm", Short: "the distribution of each target and phase as HdrHistogram's percentile tables", Write: HGRM},
 	}
 }
 

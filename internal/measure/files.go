@@ -13,13 +13,6 @@ import (
 	"bakeoff/internal/stats"
 )
 
-// Range and precision of the histograms in files.
-const (
-	fileLowest  = int64(time.Microsecond)
-	fileHighest = int64(120 * time.Second)
-	fileDigits  = 3
-)
-
 // Files are the files a measurement is written to as it goes on. Writing
 // never disturbs it: the first error is told at the end.
 type Files struct {
@@ -100,7 +93,7 @@ func (l *Files) second(m *Measurement, t *tally) {
 		tag string
 		h   *stats.Histogram
 	}{{"response", t.Response}, {"service", t.Service}} {
-		h := dense(one.h)
+		h := one.h.HDR()
 		h.SetTag(one.tag)
 		h.SetStartTimeMs(l.start + t.Begin.Milliseconds())
 		h.SetEndTimeMs(l.start + t.End().Milliseconds())
@@ -109,22 +102,10 @@ func (l *Files) second(m *Measurement, t *tally) {
 	l.fail(l.hlog.Flush())
 }
 
-// dense is a histogram as HDR libraries know it: censored samples stand at their bound.
-func dense(h *stats.Histogram) *hdrhistogram.Histogram {
-	out := hdrhistogram.New(fileLowest, fileHighest, fileDigits)
-	for value, n := range h.Each {
-		_ = out.RecordValues(min(int64(value), fileHighest), n) // within its range
-	}
-	for bound, n := range h.EachOver {
-		_ = out.RecordValues(min(int64(bound), fileHighest), n) // likewise
-	}
-	return out
-}
-
 // Close writes what is left; m is nil when nothing was measured.
 func (l *Files) Close(m *Measurement) error {
 	if l.hgrm != nil && m != nil {
-		_, err := dense(m.total.Response).PercentilesPrint(l.hgrm, 5, float64(time.Millisecond))
+		_, err := m.total.Response.HDR().PercentilesPrint(l.hgrm, 5, float64(time.Millisecond))
 		l.fail(err)
 	}
 	for _, f := range []*file{l.hlog, l.hgrm, l.windows} {

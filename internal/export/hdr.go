@@ -1,0 +1,97 @@
+package export
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"bakeoff/internal/figures"
+	"bakeoff/internal/record"
+	"bakeoff/internal/stats"
+)
+
+// HLog writes the times of every window as an HdrHistogram log in nanoseconds. Its tag names the trial, the phase, and
+// "response" (from the intended time) or "service" (from the send). Time-outs and drops are at their bound.
+func HLog(_ context.Context, w io.Writer, r *record.Reader) ([]record.Problem, error) {
+	out := bufio.NewWriter(w)
+	log := hdrhistogram.NewHistogramLogWriter(out)
+	began := r.Run().Started.UnixMilli()
+	if err := errors.Join(log.OutputComment("[Logged by bakeoff; nanoseconds; time-outs and drops with their bound; errors left out]"),
+		log.OutputLogFormatVersion(), log.OutputStartTime(began), log.OutputLegend()); err != nil {
+		return nil, fmt.Errorf("export: %w", err)
+	}
+	for window, err := range Windows(r) {
+		if err != nil {
+			continue // it is among the problems
+		}
+		for tag, h := range map[string]*stats.Histogram{"response": window.Line.Response, "service": window.Line.Service} {
+			if h == nil || h.Count() == 0 {
+				continue
+			}
+			dense := h.HDR()
+			dense.SetTag(plainWord(window.Trial + ":" + window.PhaseName + ":" + tag))
+			dense.SetStartTimeMs(window.At.UnixMilli())
+			dense.SetEndTimeMs(window.At.Add(window.Line.Length).UnixMilli())
+			if err := log.OutputIntervalHistogram(dense); err != nil {
+				return nil, fmt.Errorf("export: %w", err)
+			}
+		}
+	}
+	return r.Problems(), flushed(out)
+}
+
+// HGRM writes the distribution of each target in each measured phase over all blocks that count, as HdrHistogram's percentile
+// table in milliseconds: the response time, in the closed model the service time. A line that begins with # names it.
+func HGRM(_ context.Context, w io.Writer, r *record.Reader) ([]record.Problem, error) {
+	s, err := figures.Build(r)
+	if err != nil {
+		return nil, err
+	}
+	out := bufio.NewWriter(w)
+	pooled := map[[2]string]*stats.Histogram{}
+	for window, err := range Windows(r) {
+		if err != nil || !counts(s, window) {
+			continue
+		}
+		h := window.Line.Response
+		if window.Model == "closed" {
+			h = window.Line.Service
+		}
+		key := [2]string{window.Target, window.PhaseName}
+		if pooled[key] == nil {
+			pooled[key] = stats.NewHistogram()
+		}
+		if h != nil {
+			pooled[key].Merge(h)
+		}
+	}
+	for _, p := range s.Phases {
+		for _, t := range s.Targets {
+			if h := pooled[[2]string{t.Name, p.Name}]; h != nil && h.Count() > 0 {
+				fmt.Fprintf(out, "# %s %s\n", plainWord(t.Name), plainWord(p.Name))
+				if _, err := h.HDR().PercentilesPrint(out, 5, float64(time.Millisecond)); err != nil {
+					return nil, fmt.Errorf("export: %w", err)
+				}
+			}
+		}
+	}
+	return r.Problems(), flushed(out)
+}
+
+// counts tells whether a window is of a measured phase of a trial that counts.
+func counts(s *figures.Summary, w Window) bool {
+	if w.Warmup || w.Block == 0 {
+		return false
+	}
+	for _, t := range s.Trials {
+		if t.Block == w.Block && t.Target == w.Target && t.Attempt == w.Attempt {
+			return t.Used
+		}
+	}
+	return false
+}

@@ -1,0 +1,163 @@
+package export
+
+import (
+	"bufio"
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+
+	"bakeoff/internal/figures"
+	"bakeoff/internal/record"
+	"bakeoff/internal/verdict"
+)
+
+// judged are the figures of a run with the block values of its primary metric. A run without them is refused.
+func judged(r *record.Reader) (*figures.Summary, error) {
+	s, err := figures.Build(r)
+	if err != nil {
+		return nil, err
+	}
+	if s.Verdict == nil {
+		return nil, fmt.Errorf("the run has no block values: %s", s.NoVerdict)
+	}
+	return s, nil
+}
+
+// Blocks writes the value of each target in each block as CSV, in the columns that bakeoff verdict reads.
+func Blocks(_ context.Context, w io.Writer, r *record.Reader) ([]record.Problem, error) {
+	s, err := judged(r)
+	if err != nil {
+		return nil, err
+	}
+	out := csv.NewWriter(w)
+	rows := [][]string{{"block", "target", "value"}}
+	for _, v := range s.Verdict.Values {
+		rows = append(rows, []string{strconv.Itoa(v.Block), cellText(v.Target), exact(v.Value)})
+	}
+	if err := out.WriteAll(rows); err != nil {
+		return nil, fmt.Errorf("export: %w", err)
+	}
+	return r.Problems(), nil
+}
+
+// cellText keeps a spreadsheet from reading a formula out of a name, and bakeoff verdict from refusing it.
+func cellText(name string) string {
+	name = strings.Map(func(c rune) rune {
+		if !strconv.IsPrint(c) {
+			return '?'
+		}
+		return c
+	}, strings.ToValidUTF8(name, "?"))
+	if name != "" && strings.ContainsRune("=+-@", rune(name[0])) {
+		return "'" + name
+	}
+	return name
+}
+
+func exact(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
+
+// GoBench writes the block values in the format of Go's benchmarks, which benchstat reads: one line a block.
+func GoBench(_ context.Context, w io.Writer, r *record.Reader) ([]record.Problem, error) {
+	s, err := judged(r)
+	if err != nil {
+		return nil, err
+	}
+	unit, better := "answers/s", "higher"
+	if s.Verdict.Unit == figures.UnitSeconds {
+		unit, better = "p99-sec", "lower"
+	}
+	out := bufio.NewWriter(w)
+	fmt.Fprintf(out, "run: %s\nUnit %s better=%s\n", plainWord(s.Run.Name), unit, better)
+	for _, v := range s.Verdict.Values {
+		fmt.Fprintf(out, "Benchmark/target=%s 1 %s %s\n", plainWord(v.Target), exact(v.Value), unit)
+	}
+	return r.Problems(), flushed(out)
+}
+
+// plainWord is a name without what a format of words and lines gives a meaning to.
+func plainWord(name string) string {
+	return strings.Map(func(c rune) rune {
+		if c > ' ' && c < 0x7f && !strings.ContainsRune(`/="'\`+"`", c) {
+			return c
+		}
+		return '_'
+	}, name)
+}
+
+func flushed(out *bufio.Writer) error {
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
+	return nil
+}
+
+// OpenMetrics writes the block values as a text exposition of OpenMetrics 1.0: one gauge, one sample a block and target.
+func OpenMetrics(_ context.Context, w io.Writer, r *record.Reader) ([]record.Problem, error) {
+	s, err := judged(r)
+	if err != nil {
+		return nil, err
+	}
+	name, help := "bakeoff_answers_per_second", "Correct answers per second of one target in one block."
+	if s.Verdict.Unit == figures.UnitSeconds {
+		name, help = "bakeoff_response_p99_seconds", "99th percentile of the response time of one target in one block."
+	}
+	out := bufio.NewWriter(w)
+	fmt.Fprintf(out, "# TYPE %s gauge\n# HELP %s %s\n", name, name, help)
+	at := s.Run.Ended
+	if at.IsZero() {
+		at = s.Run.Started
+	}
+	for _, v := range s.Verdict.Values {
+		fmt.Fprintf(out, "%s{plan=%s,target=%s,block=\"%d\",phase=%s} %s %d\n", name, labelText(s.Run.Name), labelText(v.Target), v.Block, labelText(s.Verdict.Phase), exact(v.Value), at.Unix())
+	}
+	fmt.Fprint(out, "# EOF\n")
+	return r.Problems(), flushed(out)
+}
+
+// labelText is the value of a label, quoted.
+func labelText(text string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(strings.ToValidUTF8(text, "?")) + `"`
+}
+
+// bencherMeasure is one measure in Bencher's metric format.
+type bencherMeasure struct {
+	Value float64  `json:"value"`
+	Lower *float64 `json:"lower_value,omitempty"`
+	Upper *float64 `json:"upper_value,omitempty"`
+}
+
+// Bencher writes the geometric mean of each target over its blocks, with the 95 % interval of Student's t, as Bencher's JSON.
+func Bencher(_ context.Context, w io.Writer, r *record.Reader) ([]record.Problem, error) {
+	s, err := judged(r)
+	if err != nil {
+		return nil, err
+	}
+	measure := "throughput"
+	if s.Verdict.Unit == figures.UnitSeconds {
+		measure = "response-time-p99-seconds"
+	}
+	values := map[string][]float64{}
+	for _, v := range s.Verdict.Values {
+		values[v.Target] = append(values[v.Target], v.Value)
+	}
+	out := map[string]map[string]bencherMeasure{}
+	for target, of := range values {
+		i := verdict.BetweenRuns(of, []float64{1, 1}, 1) // with a constant 1 it is the mean itself
+		m := bencherMeasure{Value: float64(i.Ratio)}
+		if low, high := float64(i.Low), float64(i.High); !math.IsNaN(low) && !math.IsInf(high, 0) {
+			m.Lower, m.Upper = &low, &high
+		}
+		out[target] = map[string]bencherMeasure{measure: m}
+	}
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(out); err != nil {
+		return nil, fmt.Errorf("export: %w", err)
+	}
+	return r.Problems(), nil
+}

@@ -1,0 +1,160 @@
+package export
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"bakeoff/internal/figures"
+	"bakeoff/internal/record"
+	"bakeoff/internal/record/recordtest"
+	"bakeoff/internal/verdict"
+)
+
+// twoTargets is a run of six blocks of two targets, of which the second is a tenth faster.
+func twoTargets(t *testing.T, names ...string) *record.Reader {
+	t.Helper()
+	r := recordtest.Of(6, names...)
+	r.ClosedS, r.OpenS = 2, 0
+	r.Rate = func(target string, block int) int {
+		if target == names[1] {
+			return 1100 + 2*block
+		}
+		return 1000 + 2*(block%3)
+	}
+	reader, err := record.Open(r.Write(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reader
+}
+
+func exported(t *testing.T, write func(context.Context, io.Writer, *record.Reader) ([]record.Problem, error), r *record.Reader) string {
+	t.Helper()
+	var out bytes.Buffer
+	problems, err := write(t.Context(), &out, r)
+	if err != nil || len(problems) > 0 {
+		t.Fatalf("%v, %v", problems, err)
+	}
+	return out.String()
+}
+
+// What is written as blocks is judged as the run was.
+func TestBlocksReadBack(t *testing.T) {
+	r := twoTargets(t, "django", "flask")
+	table, err := verdict.ReadCSV("blocks.csv", []byte(exported(t, Blocks, r)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := figures.Build(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := verdict.Judge(table, verdict.Options{Delta: s.Verdict.Delta, Seed: s.Verdict.Seed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	was, _ := s.Verdict.Pair("flask", "django")
+	is, found := again.Pair("flask", "django")
+	if !found || is.Ratio != was.Ratio || is.Low != was.Low || is.Verdict != was.Verdict || is.Verdict != verdict.Better {
+		t.Errorf("%+v, was %+v", is, was)
+	}
+}
+
+// benchstat reads what is written for it, and finds the difference.
+func TestBenchstat(t *testing.T) {
+	tools, err := filepath.Abs("../../tools")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "run.txt")
+	if err := os.WriteFile(path, []byte(exported(t, GoBench, twoTargets(t, "django", "flask"))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("go", "run", "-C", tools, "golang.org/x/perf/cmd/benchstat", "-col", "/target", path).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{"django", "flask", "answers/s", "+10", "p=0.002 n=6"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+}
+
+func TestOpenMetrics(t *testing.T) {
+	lines := strings.Split(exported(t, OpenMetrics, twoTargets(t, "django", "flask")), "\n")
+	if len(lines) != 16 || lines[0] != "# TYPE bakeoff_answers_per_second gauge" || lines[14] != "# EOF" ||
+		!strings.HasPrefix(lines[2], `bakeoff_answers_per_second{plan="demo",target="django",block="1",phase="closed"} 100`) {
+		t.Errorf("%d lines: %q", len(lines), lines)
+	}
+}
+
+func TestBencher(t *testing.T) {
+	var out map[string]map[string]bencherMeasure
+	if err := json.Unmarshal([]byte(exported(t, Bencher, twoTargets(t, "django", "flask"))), &out); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]float64{"django": 1002, "flask": 1107} {
+		m := out[name]["throughput"]
+		if m.Lower == nil || m.Upper == nil || m.Value < want-2 || m.Value > want+2 || *m.Lower >= m.Value || *m.Upper <= m.Value {
+			t.Errorf("%s: %+v, want about %v", name, m, want)
+		}
+	}
+}
+
+// The logs are read by HdrHistogram's own reader, with every sample; the tables have one distribution for each target.
+func TestHdr(t *testing.T) {
+	r := twoTargets(t, "django", "flask")
+	want := int64(0)
+	for w, err := range Windows(r) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w.Line.Service != nil {
+			want += w.Line.Service.Count()
+		}
+	}
+	read := hdrhistogram.NewHistogramLogReader(strings.NewReader(exported(t, HLog, r)))
+	got := int64(0)
+	for {
+		h, err := read.NextIntervalHistogram()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h == nil {
+			break
+		}
+		if strings.HasSuffix(h.Tag(), ":service") {
+			got += h.TotalCount()
+		}
+	}
+	if got != want || want == 0 {
+		t.Errorf("%d samples of service, the record has %d", got, want)
+	}
+	if text := exported(t, HGRM, r); strings.Count(text, "# django closed\n") != 1 || strings.Count(text, "# flask closed\n") != 1 || strings.Count(text, "#[Max") != 2 {
+		t.Errorf("%s", text)
+	}
+}
+
+// Names from outside are no formula, no other line and no other label.
+func TestHostileNames(t *testing.T) {
+	const evil = "=cmd|' /C calc'!A0\x1b[31m\" } 1\nx\u202e"
+	if got := cellText(evil); !strings.HasPrefix(got, "'=") || strings.ContainsAny(got, "\x1b\n\u202e") {
+		t.Errorf("%q", got)
+	}
+	if got := plainWord(evil); strings.ContainsAny(got, "\x1b\n\" =/\u202e") {
+		t.Errorf("%q", got)
+	}
+	if got := labelText(evil); strings.Contains(got, "\n") || strings.Count(got, `"`) != 3 || !strings.Contains(got, `\"`) {
+		t.Errorf("%q", got)
+	}
+}
