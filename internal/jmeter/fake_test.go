@@ -40,8 +40,9 @@ func fakeJVM() int {
 func fakeServer(behaviour string) int {
 	switch behaviour {
 	case "port taken":
-		fmt.Println("Server failed to start: java.rmi.server.ExportException: Port already in use: 1; nested exception is: ")
-		return 1
+		fmt.Println("Problem creating registry: java.rmi.server.ExportException: Listen failed on port: 1; nested exception is: ")
+		fmt.Println("Continuing...")
+		time.Sleep(time.Hour)
 	case "server ends":
 		return 3
 	}

@@ -110,10 +110,12 @@ func (s *server) said() (string, error) {
 	return all.String(), nil
 }
 
-// refusal is what a server says where it cannot listen.
+// refusal is what a server says where it cannot listen: it goes on without its registry then, and nobody reaches it.
 func (s *server) refusal(log string) error {
-	if strings.Contains(log, "Port already in use") || strings.Contains(log, "Address already in use") {
-		return fmt.Errorf("its port %d is taken by another process", s.port)
+	for _, words := range []string{"Listen failed on port", "Port already in use"} {
+		if strings.Contains(log, words) {
+			return fmt.Errorf("its port %d is taken by another process", s.port)
+		}
 	}
 	return nil
 }
