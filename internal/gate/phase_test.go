@@ -39,6 +39,24 @@ func codes(reasons []record.Reason) (out []string) {
 	return out
 }
 
+// A phase whose level steps far beyond the noise of its windows is refused, and one that does not step is not.
+func TestJudgeSteps(t *testing.T) {
+	for _, step := range []float64{0, 0.5} {
+		levels := make([]float64, 2*fewestWindows)
+		for i := range levels {
+			levels[i] = 0.01 * float64(i%2)
+			if i >= fewestWindows {
+				levels[i] += step
+			}
+		}
+		p := phaseAt(levels)
+		p.Witness = record.Witness{DatabaseReads: NotCounted, BalancerTotal: NotCounted}
+		if got, want := codes(p.Judge(nil).Reasons), map[bool][]string{true: {record.CodeNotSteady}}[step > 0]; !slices.Equal(got, want) {
+			t.Errorf("a step of %v: %v, want %v", step, got, want)
+		}
+	}
+}
+
 // Each way to spoil a million right answers is caught, by the rule that is for it.
 func TestJudge(t *testing.T) {
 	const million = 1_000_000
@@ -69,6 +87,10 @@ func TestJudge(t *testing.T) {
 		}, seen(million - 5000), []string{"wrong-answers"}},
 		"nothing due":              {func(w *stats.Window) { *w = windowOf(stats.Books{}) }, seen(0), []string{"wrong-answers"}},
 		"the database asked twice": {nil, record.Witness{DatabaseReads: 2 * million, BalancerTotal: million}, []string{"witness"}},
+		"the slowest tenth left out": {func(w *stats.Window) {
+			w.Service.Reset()
+			w.Service.RecordN(4*ms, million/10*9)
+		}, seen(million), []string{"littles-law"}},
 		"the database never asked": {nil, record.Witness{DatabaseReads: 0, BalancerTotal: million}, []string{"witness"}},
 		"an agent that was late": {func(w *stats.Window) {
 			w.Lateness = allOf(3 * ms)
