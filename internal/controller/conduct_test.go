@@ -531,6 +531,7 @@ func TestResume(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		o := w.options(t, "blocks: 3\npilot: 5s\nseed: 1\n"+twoTargets+closedOnly)
+		w.programs = []record.Program{{Name: "bakeoff", Version: "1", SHA256: "x"}, {Name: "nginx", Version: "1.22", SHA256: "y"}}
 		dir := interrupted(t, w, o, "flask", 3, 1)
 		before := trialsOf(t, dir)
 		if last := before[len(before)-1]; !strings.HasSuffix(last, "flask aborted interrupted") {
@@ -540,6 +541,7 @@ func TestResume(t *testing.T) {
 			t.Errorf("the user waits for %q", stop)
 		}
 		w.script, w.notes = map[string][]act{}, nil
+		w.programs = []record.Program{{Name: "bakeoff", Version: "1", SHA256: "x"}, {Name: "nginx", Version: "1.24", SHA256: "z"}}
 		o.Resume = dir
 		if got, _ := conducted(t, o); got != dir {
 			t.Errorf("went on in %s", got)
@@ -552,8 +554,12 @@ func TestResume(t *testing.T) {
 		if starts, done := len(w.happened("start")), len(before)-1; starts != len(trials)-done {
 			t.Errorf("%d trials were done before and %d after, of %d", done, starts, len(trials))
 		}
-		if rec := runOf(t, dir); rec.Status != record.Complete {
+		rec := runOf(t, dir)
+		if rec.Status != record.Complete {
 			t.Errorf("run.json: %s", rec.Status)
+		}
+		if note := "resumed with another nginx (1.22, 1.24)"; !slices.Contains(rec.Notes, note) || !slices.Equal(rec.Programs, w.programs) {
+			t.Errorf("no note %q in %q, programs %+v", note, rec.Notes, rec.Programs)
 		}
 	})
 }

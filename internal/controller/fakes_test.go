@@ -38,8 +38,9 @@ type world struct {
 	foreign  func(at time.Duration) time.Duration // likewise, used by others
 	work     func(at time.Duration) int64         // CPU time of the yardstick's work, in nanoseconds; nil: there is none
 	began    time.Time
-	mu       sync.Mutex       // guards notes and deployments: targets are started, redrawn and stopped side by side
-	digest   string           // of the recipes
+	mu       sync.Mutex // guards notes and deployments: targets are started, redrawn and stopped side by side
+	digest   string     // of the recipes
+	programs []record.Program
 	script   map[string][]act // by target, for each of its deployments; those beyond are good
 	at       map[string]int   // deployments so far
 	up       string           // the target that was deployed last and runs
@@ -174,6 +175,10 @@ func (r *ruler) Stop(context.Context, time.Duration) error {
 func (w *world) Temporary(string) (string, func() error, error) {
 	dir, err := os.MkdirTemp("", "controller-test-")
 	return dir, func() error { return os.RemoveAll(dir) }, err
+}
+
+func (w *world) Programs(context.Context, *plan.Plan, string) ([]record.Program, error) {
+	return w.programs, nil
 }
 
 func (w *world) Missing(context.Context, *plan.Plan, []*target.Recipe) ([]target.Need, error) {

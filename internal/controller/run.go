@@ -118,7 +118,7 @@ func (r *run) all(ctx context.Context, remaining []plan.Trial) (err error) {
 	if err := r.stage.open(ctx, r.writer.Dir()); err != nil {
 		return err
 	}
-	if err := r.describe(); err != nil {
+	if err := r.describe(ctx); err != nil {
 		return err
 	}
 	if err := r.startLoader(ctx); err != nil {
@@ -388,11 +388,20 @@ func (r *run) sources() []collect.Source {
 }
 
 // describe writes what was found out before the first trial into run.json.
-func (r *run) describe() error {
+func (r *run) describe(ctx context.Context) error {
 	if err := r.stage.same(r.writer.Run()); err != nil {
 		return err
 	}
+	programs, err := r.o.Venue.Programs(ctx, r.o.Plan, r.o.Version)
+	if err != nil {
+		return err
+	}
 	return r.writer.Update(func(rec *record.Run) {
+		now := record.Run{Programs: programs, Machine: r.o.Venue.Machine()}
+		for _, differs := range record.Differ(*rec, now) {
+			addNote(rec, "resumed with "+differs)
+		}
+		rec.Programs = programs
 		rec.Targets = nil
 		r.stage.describe(rec)
 		if r.o.Plan.AllowUnfair != "" {

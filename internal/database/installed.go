@@ -29,6 +29,15 @@ func Installed(ctx context.Context, server string) error {
 	return err
 }
 
+// Installation is an installed server.
+type Installation struct{ Path, Vendor, Version string }
+
+// Program is the server that a private database would be started with; the errors are as of Installed.
+func Program(ctx context.Context, server string) (Installation, error) {
+	found, err := find(ctx, server)
+	return Installation{found.path, found.vendor, found.version}, err
+}
+
 // find returns the program at a path, or the first of a vendor: in the folders of
 // PATH in their order, then in those where packages put it. In one folder
 // mariadbd comes before mysqld, which may be its other name.

@@ -21,6 +21,7 @@ type Others struct {
 	Runs    int       // read
 	Older   int       // not read: there are Runs newer ones
 	LeftOut int       // not comparable: another machine or other recipes, not complete, or no verdict
+	Marks   []string  // in what those that were read differ, which figures may depend on
 	Speeds  []float64 // of the machine in each of those read that has one, as a multiple of this run's
 	Ratios  []Ratios  // of the first target of this run's ranking and each other one
 }
@@ -88,6 +89,11 @@ func (o *Others) add(l record.Listed, this record.Run, here *Summary) {
 	o.Runs++
 	if s.Speed != nil && here.Speed != nil {
 		o.Speeds = append(o.Speeds, here.Speed.WorkS/s.Speed.WorkS)
+	}
+	for _, mark := range record.Differ(this, r.Run()) {
+		if !slices.Contains(o.Marks, mark) {
+			o.Marks = append(o.Marks, mark)
+		}
 	}
 	for i, ratios := range o.Ratios {
 		if c, found := s.Verdict.Pair(ratios.A, ratios.B); found && c.Ratio.Known() {

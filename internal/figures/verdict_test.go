@@ -247,7 +247,11 @@ func TestOtherRuns(t *testing.T) {
 	}
 	write(0.5, nil) // too old
 	for _, more := range []float64{0.10, 0.12, 0.14, 0.16, 0.18} {
-		write(more, nil)
+		write(more, func(r *recordtest.Run) {
+			if more == 0.12 {
+				r.Head.Programs = []record.Program{{Name: "nginx", Version: "1.22", SHA256: "x"}}
+			}
+		})
 	}
 	write(2, func(r *recordtest.Run) { r.Head.PlanDigest = "another" })
 	write(2, func(r *recordtest.Run) { r.Head.Machine.Fingerprint = "another" })
@@ -259,11 +263,16 @@ func TestOtherRuns(t *testing.T) {
 	w := killed.Begin(t)
 	killed.Whole(t, w)
 	check(t, w.Finish(record.Aborted, "interrupted"))
-	this := write(0.2, nil)
+	this := write(0.2, func(r *recordtest.Run) {
+		r.Head.Programs = []record.Program{{Name: "nginx", Version: "1.24", SHA256: "y"}}
+	})
 	r := must[*record.Reader](t)(record.Open(this))
 	o := must[Others](t)(OtherRuns(r, must[*Summary](t)(Build(r))))
 	if o.Runs != 5 || o.Older != 1 || o.LeftOut != 5 || len(o.Ratios) != 1 {
 		t.Fatalf("%+v", o)
+	}
+	if want := "another nginx (1.24, 1.22)"; !slices.Equal(o.Marks, []string{want}) {
+		t.Errorf("marks %q, want %q", o.Marks, want)
 	}
 	got := o.Ratios[0]
 	if got.A != "fast" || got.B != "slow" || math.Abs(got.This-1.2) > 0.01 || len(got.Others) != 5 {

@@ -47,6 +47,7 @@ type Run struct {
 	Shared     bool            `json:"shared,omitempty"` // ran beside another run on the same machine
 	Platform   string          `json:"platform"`
 	Machine    Machine         `json:"machine"`
+	Programs   []Program       `json:"programs,omitempty"` // but those of the targets, whose digests are with them
 	Database   DatabaseInfo    `json:"database,omitzero"`  // absent where the targets are running servers
 	Balancer   BalancerInfo    `json:"balancer,omitzero"`  // likewise
 	Targets    []TargetInfo    `json:"targets"`            // in plan order
@@ -104,6 +105,27 @@ type Machine struct {
 	OS          string `json:"os"`
 	Governor    string `json:"governor"` // "unknown" where the machine does not say
 	Virtual     string `json:"virtual,omitempty"`
+	Microcode   string `json:"microcode,omitempty"` // of the processor
+	Limits      Limits `json:"limits,omitzero"`
+}
+
+// Limits are what the system lets this account's processes have; what it does not say is left out.
+type Limits struct {
+	CPUQuota   float64 `json:"cpu_quota_cores,omitempty"` // of the control group; 0: none
+	OpenFiles  uint64  `json:"open_files,omitempty"`      // hard limit
+	Processes  uint64  `json:"processes,omitempty"`       // hard limit
+	LocalPorts string  `json:"local_ports,omitempty"`     // first and last
+	Backlog    string  `json:"listen_backlog,omitempty"`  // most connections that wait to be accepted
+	HugePages  string  `json:"huge_pages,omitempty"`      // transparent ones, such as "madvise"
+	SMT        string  `json:"smt,omitempty"`             // whether cores have two threads: "on", "off", ...
+}
+
+// Program is a program that a run starts, as a file.
+type Program struct {
+	Name    string `json:"name"` // bakeoff, nginx, mariadb, ...
+	Path    string `json:"path"`
+	Version string `json:"version"`
+	SHA256  string `json:"sha256"`
 }
 
 // DatabaseInfo is the database as it was used.

@@ -158,6 +158,9 @@ func otherRuns(o figures.Others) string {
 		if o.Older > 0 {
 			which = fmt.Sprintf("the newest %d of %d other runs of this plan", o.Runs, o.Runs+o.Older)
 		}
+		if len(o.Marks) > 0 {
+			which += " (MARKED: with " + strings.Join(o.Marks, ", ") + ")"
+		}
 		out = append(out, which+": "+short(o.Ratios[0].A)+" "+strings.Join(parts, ", "))
 	}
 	if o.OtherSpeed() {

@@ -32,6 +32,8 @@ type Venue interface {
 	Missing(ctx context.Context, p *plan.Plan, recipes []*target.Recipe) ([]target.Need, error)
 	// Prepare readies a recipe, once for all its replicas; progress is called as target.Preparation says.
 	Prepare(ctx context.Context, r *target.Recipe, progress func(text string, passing bool)) (*target.Prepared, error)
+	// Programs are those that a run of the plan starts besides the targets, this one of the given version among them.
+	Programs(ctx context.Context, p *plan.Plan, version string) ([]record.Program, error)
 	// Balancer describes what Deploy puts before the replicas.
 	Balancer(ctx context.Context, p *plan.Plan) (record.BalancerInfo, error)
 	// Database starts or opens the plan's database, not yet filled.

@@ -26,7 +26,8 @@ func (v *Venue) Machine() record.Machine {
 	if unix.Uname(&u) == nil {
 		m.Kernel = unix.ByteSliceToString(u.Release[:])
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s|%d|%d|%s|%s", m.CPU, m.Cores, m.MemoryBytes>>30, m.Kernel, m.OS))
+	m.Microcode, m.Limits = microcode(), limits()
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s|%d|%d|%s|%s|%s|%v|%s", m.CPU, m.Cores, m.MemoryBytes>>30, m.Kernel, m.OS, m.Microcode, m.Limits.CPUQuota, m.Limits.SMT))
 	m.Fingerprint = hex.EncodeToString(sum[:8])
 	return m
 }

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"bakeoff/internal/plan"
 )
 
 // The facts are those that the machine's own tools tell, and the fingerprint is a function of them.
@@ -36,7 +38,44 @@ func TestMachine(t *testing.T) {
 	if out, err := exec.Command("sh", "-c", `. /etc/os-release && printf %s "$PRETTY_NAME"`).Output(); err == nil && string(out) != m.OS {
 		t.Errorf("system %q, its own file says %q", m.OS, out)
 	}
+	if code := regexp.MustCompile(`(?m)^microcode\s*: (.*)$`).FindSubmatch(info); code != nil && m.Microcode != string(code[1]) {
+		t.Errorf("microcode %q, /proc/cpuinfo says %q", m.Microcode, code)
+	}
+	if out, err := exec.Command("sh", "-c", "ulimit -Hn").Output(); err == nil && strings.TrimSpace(string(out)) != strconv.FormatUint(m.Limits.OpenFiles, 10) {
+		t.Errorf("open files %d, ulimit says %q", m.Limits.OpenFiles, out)
+	}
+	if len(strings.Fields(m.Limits.LocalPorts)) != 2 || m.Limits.Backlog == "" {
+		t.Errorf("%+v", m.Limits)
+	}
 	if again := (&Venue{}).Machine(); again != m || len(m.Fingerprint) != 16 || m.Cores < 1 {
 		t.Errorf("%+v, then %+v", m, again)
+	}
+}
+
+// The programs of a run are files with their digests; a plan of running servers starts none but this one.
+func TestPrograms(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &Venue{Self: self}
+	for name, c := range map[string]struct {
+		plan *plan.Plan
+		want []string
+	}{
+		"running servers": {&plan.Plan{Targets: []plan.Target{{Kind: plan.KindURL}}}, []string{"bakeoff"}},
+		"elsewhere":       {&plan.Plan{Balancer: plan.Balancer{Kind: "direct"}, Database: plan.Database{Kind: "external"}}, []string{"bakeoff"}},
+	} {
+		all, err := v.Programs(t.Context(), c.plan, "1.2")
+		if err != nil || len(all) != len(c.want) || all[0].Version != "1.2" || all[0].Path != self {
+			t.Errorf("%s: %+v, %v", name, all, err)
+			continue
+		}
+		if out, err := exec.Command("sha256sum", self).Output(); err == nil && !strings.HasPrefix(string(out), all[0].SHA256) {
+			t.Errorf("%s: digest %s, sha256sum says %s", name, all[0].SHA256, out)
+		}
+	}
+	if _, err := v.Programs(t.Context(), &plan.Plan{Balancer: plan.Balancer{Kind: "direct"}, Database: plan.Database{Server: "/nonexistent"}}, "1.2"); err == nil {
+		t.Error("a server that is not there has a digest")
 	}
 }
