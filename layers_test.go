@@ -14,7 +14,7 @@ import (
 // another one counts as its parent, one step below it.
 var levels = [][]string{
 	{"show", "verdict", "splitmix"},
-	{"chart", "plan", "dataset", "stats", "platform", "strictyaml", "consent", "shell", "yardstick", "scratch", "threshold", "checkout", "influxd"},
+	{"chart", "plan", "dataset", "stats", "platform", "strictyaml", "consent", "shell", "yardstick", "scratch", "threshold", "checkout", "influxd", "grafana"},
 	{"load", "null", "record", "database", "balancer", "platform/local", "platform/platformtest", "load/loadtest"},
 	{"fleet", "collect", "target", "contract", "endpoint", "gate", "record/recordtest", "export/exporttest"},
 	{"venue", "figures", "measure", "jmeter"},
