@@ -1,77 +1,76 @@
 package cli
 
 import (
-	"errors"
+	"context"
 	"fmt"
-	"maps"
-	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
+	"strings"
 
-	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
-	"bakeoff/internal/grafana"
+	"bakeoff/internal/controller"
+	"bakeoff/internal/jmeter"
+	"bakeoff/internal/plan"
 )
 
 func renderCommand(env Env) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "render", Short: "write what other programs need to show a run: grafana",
+		Use: "render", Short: "write a plan, or dashboards of runs, for other programs",
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(renderGrafana(env))
+	cmd.AddCommand(renderJMeter(env), renderGrafana(env))
 	return cmd
 }
 
-func renderGrafana(env Env) *cobra.Command {
-	var out string
-	var source grafana.Source
+func renderJMeter(env Env) *cobra.Command {
+	var phase string
 	cmd := &cobra.Command{
-		Use: "grafana", Short: "write a data source and dashboards for a Grafana that shows an InfluxDB",
-		Long: `grafana writes files that a Grafana of version 10 or later reads at its start: a data source, and
-dashboards for the schemas bakeoff and jmeter. Copy or mount provisioning/ over Grafana's own folder of that name;
-it names the folder of the dashboards. InfluxDB 2 is asked in InfluxQL: it needs a mapping of the database onto
-a bucket, and its token in Grafana's environment as BAKEOFF_INFLUXDB_TOKEN.`,
-		Args: noArgs,
-		RunE: func(*cobra.Command, []string) error {
-			u, err := url.Parse(source.URL)
-			switch {
-			case out == "":
-				return misused("such as --out grafana", "grafana needs a folder with --out")
-			case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil:
-				return misused("such as http://127.0.0.1:8086", "--url is not that of a server")
-			case source.Version != 1 && source.Version != 2:
-				return misused("1 or 2", "--influxdb %d is no version that can be asked in InfluxQL here", source.Version)
-			case source.Database == "":
-				return misused("such as --database bakeoff", "--database is empty")
-			}
-			return writeGrafana(env, source, out)
+		Use:   "jmeter PLAN",
+		Short: "print a phase of a plan as a JMeter test plan",
+		Long: `render jmeter prints one phase of a plan as a .jmx that a stock JMeter runs as it is:
+
+  bakeoff render jmeter PLAN > plan.jmx
+  jmeter -n -t plan.jmx -l out.jtl -Jhost=127.0.0.1 -Jport=8080
+
+It holds 1,000 keys of the plan with what is right for each. The properties host, port,
+threads, ramp and duration replace what the plan says. The open model needs
+-Jjmeterengine.force.system.exit=true, or JMeter never ends. A run of bakeoff with
+engine: jmeter writes plans of its own, in which each server has its own keys.`,
+		Args: exactly(1, "one plan"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return printTestPlan(cmd.Context(), env, args[0], phase)
 		},
 	}
-	flags := cmd.Flags()
-	flags.StringVar(&out, "out", "", "folder to write into")
-	flags.StringVar(&source.URL, "url", "http://127.0.0.1:8086", "the InfluxDB, as Grafana reaches it")
-	flags.StringVar(&source.Database, "database", managedDatabase, "its database")
-	flags.IntVar(&source.Version, "influxdb", 1, "its version: 1 or 2")
+	cmd.Flags().StringVar(&phase, "phase", "", "name of the phase (default: the first)")
 	return cmd
 }
 
-func writeGrafana(env Env, source grafana.Source, out string) error {
-	out, err := filepath.Abs(out)
-	if err != nil {
-		return fmt.Errorf("grafana: %w", err)
-	}
-	files, err := grafana.Files(source, filepath.Join(out, "dashboards"))
+func printTestPlan(ctx context.Context, env Env, path, name string) error {
+	p, err := loadPlan(env, path)
 	if err != nil {
 		return err
 	}
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		path := filepath.Join(out, filepath.FromSlash(name))
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), renameio.WriteFile(path, files[name], 0o644)); err != nil {
-			return fmt.Errorf("grafana: %w", err)
+	n := 0
+	if name != "" {
+		n = slices.IndexFunc(p.Phases, func(ph plan.Phase) bool { return ph.Name == name })
+	}
+	if n < 0 {
+		var names []string
+		for _, ph := range p.Phases {
+			names = append(names, ph.Name)
 		}
-		fmt.Fprintln(env.Stdout, path)
+		return usageError{fmt.Errorf("--phase: the plan has no phase %q (it has %s)", name, strings.Join(names, ", "))}
+	}
+	task, err := controller.TaskOf(ctx, p.Plan, n+1)
+	if err != nil {
+		return usageError{err}
+	}
+	workload, err := workloads()[task.Contract](task.Workload)
+	if err != nil {
+		return err
+	}
+	if err := jmeter.Render(env.Stdout, task, workload); err != nil {
+		return usageError{err}
 	}
 	return nil
 }
