@@ -27,7 +27,7 @@ func newRepository(t *testing.T) repository {
 
 func (r repository) git(args ...string) string {
 	r.t.Helper()
-	cmd := exec.Command("git", append([]string{"-c", "user.name=a", "-c", "user.email=a@example.org"}, args...)...)
+	cmd := exec.Command("git", append([]string{"-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "core.hooksPath=/dev/null"}, args...)...)
 	cmd.Dir = r.dir
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -80,9 +80,9 @@ func TestWriteVersions(t *testing.T) {
 	first := r.commit()
 	r.write("bench/app/main", "two")
 	second := r.commit()
-	r.write(".git/hooks/post-checkout", "#!/bin/sh\ntouch "+r.dir+"/hooked\n")
+	r.write(".git/hooks/post-index-change", "#!/bin/sh\ntouch "+r.dir+"/hooked\n")
 	r.write("bench/app/main", "three, not committed")
-	if err := os.Chmod(filepath.Join(r.dir, ".git/hooks/post-checkout"), 0o755); err != nil {
+	if err := os.Chmod(filepath.Join(r.dir, ".git/hooks/post-index-change"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	before := r.git("status", "--porcelain") + r.git("worktree", "list") + r.git("rev-parse", "HEAD") + content(t, filepath.Join(r.dir, ".git/index"))
