@@ -3,7 +3,10 @@ package cli_test
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,6 +29,27 @@ func collectText(a, b *webServer, collect string) string {
   - {name: open, model: open, rate: 100, connections: 8, duration: 1500ms}`, "collect: {influxdb: "+collect+"}")
 }
 
+// grep finds the files below a folder that hold a text.
+func grep(t *testing.T, dir, text string) (hits []string) {
+	t.Helper()
+	files := 0
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		files++
+		content, err := os.ReadFile(path)
+		if strings.Contains(string(content), text) {
+			hits = append(hits, path)
+		}
+		return err
+	})
+	if err != nil || files < 5 {
+		t.Fatalf("%d files in %s: %v", files, dir, err)
+	}
+	return hits
+}
+
 // windowsOf adds up every window of a run.
 func windowsOf(t *testing.T, r *record.Reader) stats.Books {
 	t.Helper()
@@ -46,9 +70,14 @@ func TestCollect(t *testing.T) {
 	at := exporttest.InfluxDB(t)
 	web := serve(t, s, "location /ping { return 200 pong; }")
 	s.write("p.yaml", collectText(web, web, fmt.Sprintf("{url: %q, database: live, schema: both}", at)))
+	const token = "token-7f3a9c"
+	s.env = append(s.env, "BAKEOFF_INFLUXDB_TOKEN="+token)
 	e := s.run(0, "run", "--short", "p.yaml")
 	e.nothingLeft(time.Second)
 	wantAll(t, "stderr", e.stderr.String(), "bakeoff: influxdb at "+at+": ", " points written\n")
+	if hits := grep(t, s.dir, token); len(hits) > 0 || strings.Contains(e.stderr.String()+e.stdout.String(), token) {
+		t.Errorf("the token is in %v, or was printed", hits)
+	}
 	r := s.open()
 	books := windowsOf(t, r)
 	done := books.OK + books.Bad + books.Timeout + books.Error

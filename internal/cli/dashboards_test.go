@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,7 +34,9 @@ func TestDashboardsCollected(t *testing.T) {
 	run := r.Run()
 	span := fmt.Sprintf("time >= %d AND time <= %d", run.Started.Add(-time.Minute).UnixNano(), run.Ended.Add(time.Minute).UnixNano())
 	asked := 0
-	fill := func(q grafana.Query) string { return q.Fill(filepath.Base(s.theRun()), "go-nethttp", span, "1s") }
+	// As Grafana puts values in the place of variables.
+	variables := strings.NewReplacer("$timeFilter", span, "$__interval", "1s", "$run", filepath.Base(s.theRun()), "$target", "go-nethttp")
+	fill := func(q grafana.Query) string { return variables.Replace(q.Text) }
 	answers := map[string][]exporttest.Row{}
 	for _, d := range grafana.Dashboards() {
 		for _, p := range d.Panels {

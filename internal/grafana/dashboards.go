@@ -56,8 +56,10 @@ func runPanels() []Panel {
 		series("Correct answers", "reqps", "Per second of the time in which a target has the load.",
 			over(`mean("ok_per_s")`, "bakeoff", ofRun, `"target"`, "$tag_target")),
 		series("p99 of the response time", "ms", perSecond, over(`max("response_p99_ms")`, "bakeoff", ofRun, `"target"`, "$tag_target")),
-		{Title: "Phases that have ended", Description: "The exact figures of the report; valid is 0 where the trial is refused.", Type: "table",
-			Unit: "short", Wide: 24, Queries: []Query{one(`"goodput_per_s", "response_p50_ms", "sent", "ok", "valid", "status"`, "bakeoff_phases", ofRun, `"target", "phase", "block"`)}},
+		{
+			Title: "Phases that have ended", Description: "The exact figures of the report; valid is 0 where the trial is refused.", Type: "table",
+			Unit: "short", Wide: 24, Queries: []Query{one(`"goodput_per_s", "response_p50_ms", "sent", "ok", "valid", "status"`, "bakeoff_phases", ofRun, `"target", "phase", "block"`)},
+		},
 	}
 }
 
@@ -83,8 +85,10 @@ func targetPanels() []Panel {
 func comparePanels() []Panel {
 	valid := ofRun + ` AND "valid" = 1`
 	return []Panel{
-		{Title: "Goodput: median over the valid blocks", Description: "As in the report.", Type: "barchart", Unit: "reqps", Wide: 24,
-			Queries: []Query{one(`median("goodput_per_s")`, "bakeoff_phases", valid, `"target", "phase"`)}},
+		{
+			Title: "Goodput: median over the valid blocks", Description: "As in the report.", Type: "barchart", Unit: "reqps", Wide: 24,
+			Queries: []Query{one(`median("goodput_per_s")`, "bakeoff_phases", valid, `"target", "phase"`)},
+		},
 		{Title: "Goodput of each block", Type: "table", Unit: "reqps", Wide: 12, Queries: []Query{one(`"goodput_per_s"`, "bakeoff_phases", valid, `"target", "phase", "block"`)}},
 		{Title: "Median response time of each block", Type: "table", Unit: "ms", Wide: 12, Queries: []Query{one(`"response_p50_ms"`, "bakeoff_phases", valid, `"target", "phase", "block"`)}},
 	}

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
-	"strings"
 )
 
 // Source is the InfluxDB that is asked. Version 2 is asked in InfluxQL, which needs a mapping of the database
@@ -190,9 +189,4 @@ func (d Dashboard) Annotation() string {
 		return `SELECT "text" FROM "events" WHERE "application" =~ /^$target$/ AND $timeFilter`
 	}
 	return `SELECT "title", "text" FROM "bakeoff_events" WHERE "run" =~ /^$run$/ AND $timeFilter`
-}
-
-// Fill puts values in the place of Grafana's variables, as Grafana does.
-func (q Query) Fill(run, target, timeFilter, interval string) string {
-	return strings.NewReplacer("$timeFilter", timeFilter, "$__interval", interval, "$run", run, "$target", target).Replace(q.Text)
 }
