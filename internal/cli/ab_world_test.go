@@ -79,6 +79,10 @@ func (w *abWorld) Prepare(_ context.Context, r *target.Recipe, _ func(string, bo
 	return &target.Prepared{Recipe: r, Digest: r.Title, Versions: map[string]string{"go": "1.26"}}, nil
 }
 
+func (w *abWorld) Programs(context.Context, *plan.Plan, string) ([]record.Program, error) {
+	return nil, nil
+}
+
 func (w *abWorld) Balancer(context.Context, *plan.Plan) (record.BalancerInfo, error) {
 	return record.BalancerInfo{Kind: "nginx"}, nil
 }

@@ -113,7 +113,7 @@ func TestGuardLost(t *testing.T) {
 	if err := syscall.Kill(p.GuardPID(), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Lost(); err == nil || !strings.Contains(err.Error(), "ended under way (signal: killed)") {
+	if err := p.Lost(); err == nil || !strings.Contains(err.Error(), "ended during the run (signal: killed)") {
 		t.Errorf("the guard was killed: %v", err)
 	}
 }
