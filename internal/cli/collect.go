@@ -137,12 +137,22 @@ func (c *collector) say() {
 		sayCounts(c.env.Stderr, c.to.URL, c.counts)
 	}
 	switch {
-	case c.managed:
+	case c.managed && c.process != nil:
 		fmt.Fprintf(c.env.Stderr, "bakeoff: hint: to look at it again: bakeoff collector %s\n", show.Inert(c.dir))
-	case c.feed == nil || !c.counts.Whole() || c.err != nil:
+		if c.whole() {
+			return
+		}
+		fmt.Fprintf(c.env.Stderr, "bakeoff: hint: it does not have every point: bakeoff export influxdb %s --url URL --database %s, once it is up\n",
+			show.Inert(c.dir), managedDatabase)
+	case c.managed:
+		fmt.Fprintf(c.env.Stderr, "bakeoff: hint: the run directory has everything: bakeoff export influxdb %s --url URL --database NAME\n", show.Inert(c.dir))
+	case !c.whole():
 		fmt.Fprintf(c.env.Stderr, "bakeoff: hint: the run directory has everything: bakeoff export influxdb %s\n", show.Inert(c.dir))
 	}
 }
+
+// whole says that the server has every point of the run.
+func (c *collector) whole() bool { return c.feed != nil && c.counts.Whole() && c.err == nil }
 
 func sayCounts(w io.Writer, url string, c export.Counts) {
 	fmt.Fprintf(w, "bakeoff: influxdb at %s: %s written", show.Inert(url), show.Plural(int(c.Written), "point"))
@@ -172,8 +182,9 @@ func exportInflux(env Env) *cobra.Command {
 		Use: "influxdb RUN", Short: "write a run to an InfluxDB: that of its plan, or another one",
 		Long: `influxdb writes every window of a run to an InfluxDB of version 1, 2 or 3, or to whatever takes
 its line protocol. Writing twice changes nothing: the points are the same. Without flags the server is that of
-the run's plan. A password is read from a file or from BAKEOFF_INFLUXDB_PASSWORD, a token from a file or
-from BAKEOFF_INFLUXDB_TOKEN.
+the run's plan; one on another machine needs --allow-host, and gets no secret unless --url names it: a run
+directory may come from somebody else. A password is read from --password-file or
+BAKEOFF_INFLUXDB_PASSWORD, a token from --token-file or BAKEOFF_INFLUXDB_TOKEN.
 
 exit status: 0 the server has every point; 1 it does not; 2 wrong usage`,
 		Args: exactly(1, "one run directory"),
@@ -203,6 +214,9 @@ func backfill(ctx context.Context, env Env, i plan.InfluxDB, hosts []string, dir
 	c, err := plan.CollectOf(r.Run().Plan, i, hosts)
 	if err != nil {
 		return usageError{err}
+	}
+	if !c.Secrets {
+		env.Getenv = func(string) string { return "" }
 	}
 	to, err := influx(env, c.InfluxDB, c.AllowHosts)
 	if err != nil {

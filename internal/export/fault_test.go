@@ -29,6 +29,9 @@ type fake struct {
 	fault func(r *http.Request, n int, lines []string) (*http.Response, error)
 
 	version string // 1.8.10 if empty
+	front   int    // answers of 502 to /ping before the first of its own, as of a proxy
+	query   int    // status of queries, 200 if 0
+	made    bool   // a database, by a query
 	status  string // of the run that is played; complete if empty
 
 	mu       sync.Mutex
@@ -44,10 +47,14 @@ func (f *fake) RoundTrip(r *http.Request) (*http.Response, error) {
 	defer f.mu.Unlock()
 	version := cmp.Or(f.version, "1.8.10")
 	switch {
+	case r.URL.Path == "/ping" && f.front > 0:
+		f.front--
+		return reply(http.StatusBadGateway, "no upstream", nil), nil
 	case r.URL.Path == "/ping":
 		return reply(http.StatusNoContent, "", http.Header{"X-Influxdb-Version": {version}}), nil
 	case r.URL.Path == "/query" && version[0] == '1':
-		return reply(http.StatusOK, `{"results":[{"statement_id":0}]}`, nil), nil
+		f.made = f.query == 0
+		return reply(cmp.Or(f.query, http.StatusOK), `{"results":[{"statement_id":0}]}`, nil), nil
 	}
 	if r.URL.Path != "/write" && r.URL.Path != "/api/v2/write" {
 		return nil, fmt.Errorf("asked for %s", r.URL.Path)
@@ -249,6 +256,26 @@ func faults() []fault {
 			time.Sleep(2 * time.Second)
 			return nil, r.Context().Err()
 		}, whole, 60},
+		{"absent until shortly before the end", func() func(*http.Request, int, []string) (*http.Response, error) {
+			var first time.Time
+			return func(_ *http.Request, n int, _ []string) (*http.Response, error) {
+				if n == 1 {
+					first = time.Now()
+				}
+				if time.Since(first) < (2*lasts-8)*time.Second {
+					return nil, errRefusedConnection
+				}
+				return nil, nil
+			}
+		}(), whole, 60},
+		{"takes what it can parse", func(r *http.Request, _ int, lines []string) (*http.Response, error) {
+			for _, line := range lines {
+				if strings.HasPrefix(line, "bakeoff_phases") && strings.Contains(line, "target=a") {
+					return reply(400, `{"error":"partial write: unable to parse 'x': invalid boolean dropped=0"}`, nil), nil
+				}
+			}
+			return nil, nil
+		}, func(c Counts, all int64) bool { return c.Refused == 1 && c.Written == all-1 && c.Left == 0 }, 80},
 		{"one point it never takes", func(_ *http.Request, _ int, lines []string) (*http.Response, error) {
 			for _, line := range lines {
 				if strings.HasPrefix(line, "bakeoff_phases") && strings.Contains(line, "target=a") {
@@ -418,4 +445,65 @@ func TestSecretsStay(t *testing.T) {
 			t.Errorf("said: %s", text)
 		}
 	})
+}
+
+// TestBegins covers what a server says of itself and of the database before it takes anything.
+func TestBegins(t *testing.T) {
+	missing := func(f *fake) func(*http.Request, int, []string) (*http.Response, error) {
+		return func(*http.Request, int, []string) (*http.Response, error) {
+			if !f.made {
+				return reply(404, `{"error":"database not found: \"x\""}`, nil), nil
+			}
+			return nil, nil
+		}
+	}
+	for _, c := range []struct {
+		name    string
+		fake    *fake
+		missing bool // the database
+		schema  string
+		want    func(c Counts, f *fake) bool
+	}{
+		{"a user who may only write", &fake{query: 403}, false, SchemaBakeoff, func(c Counts, f *fake) bool { return c.Whole() && c.Written > 0 && c.Retries == 0 }},
+		{"no database", &fake{}, true, SchemaBakeoff, func(c Counts, f *fake) bool { return c.Whole() && f.made && c.Retries == 0 }},
+		{"no database, and no right to make it", &fake{query: 403}, true, SchemaBakeoff, func(c Counts, f *fake) bool {
+			return c.Written == 0 && c.Left > 0 && strings.Contains(c.Cause, "create database") && strings.Contains(c.Cause, "403")
+		}},
+		{"a proxy whose server is not up", &fake{front: 2, version: "v3.0.1"}, false, SchemaBoth, func(c Counts, f *fake) bool {
+			return c.Whole() && c.Retries == 2 && f.has("jmeter,application=none")
+		}},
+		{"version 3, without JMeter's", &fake{version: "v3.0.1"}, false, SchemaBakeoff, func(c Counts, f *fake) bool {
+			return c.Whole() && c.Written > 0 && !f.has("jmeter,")
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				if c.missing {
+					c.fake.fault = missing(c.fake)
+				}
+				counts, err := Backfill(t.Context(), recordtest.Of(1, "a").Write(t), c.fake.influx(), c.schema, func(string) {})
+				if !c.want(counts, c.fake) {
+					t.Errorf("%+v, %v", counts, err)
+				}
+			})
+		})
+	}
+}
+
+// has tells whether a point is there whose line begins so.
+func (f *fake) has(begin string) bool {
+	for key := range f.points {
+		if strings.HasPrefix(key, begin) {
+			return true
+		}
+	}
+	return false
+}
+
+// TestOneLine has every point be one line, whatever a server or a reason says: else a batch is cut within a point.
+func TestOneLine(t *testing.T) {
+	p := Point{"m", []Tag{{"a", "x\ny"}}, []Field{{"text", "one\ntwo\r\nthree\x00"}, {"k\n2", int64(1)}}, time.Unix(0, 5)}
+	if got, want := string(p.line(nil)), "m,a=x\\ y text=\"one two  three \",k_2=1i 5\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
 }

@@ -80,7 +80,7 @@ func Start(ctx context.Context, dir string, to Influx, schema string, tell func(
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	reading, stop := context.WithCancelCause(ctx)
 	f := &Feed{stop: stop, cancel: cancel, done: make(chan struct{})}
-	go f.run(ctx, &sender{server: s, tell: tell, every: liveEvery, feed: f}, source{dir: dir, schema: schema, live: true, ended: reading})
+	go f.run(ctx, &sender{server: s, tell: tell, every: liveEvery, feed: f, jmeter: schema != SchemaBakeoff}, source{dir: dir, schema: schema, live: true, ended: reading})
 	return f, nil
 }
 
@@ -101,7 +101,7 @@ func Backfill(ctx context.Context, dir string, to Influx, schema string, tell fu
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	f := &Feed{stop: func(error) {}, cancel: cancel, done: make(chan struct{})}
-	f.run(ctx, &sender{server: s, tell: tell, feed: f, attempts: 8}, source{dir: dir, schema: schema, ended: context.Background()})
+	f.run(ctx, &sender{server: s, tell: tell, feed: f, attempts: 8, jmeter: schema != SchemaBakeoff}, source{dir: dir, schema: schema, ended: context.Background()})
 	return f.counts, f.err
 }
 
@@ -317,6 +317,7 @@ type sender struct {
 	every    time.Duration // between two batches, until hurry is closed
 	hurry    <-chan struct{}
 	attempts int  // at one batch; 0: until there is no more time
+	jmeter   bool // its schema is written
 	failing  bool // and it was said
 	begun    bool
 	singles  int // points refused one by one since the server last took something
@@ -361,12 +362,14 @@ func (s *sender) send(ctx context.Context, b batch) error {
 			s.feed.count(func(c *Counts) { c.Left += int64(b.points) })
 			return fmt.Errorf("influxdb: given up after %d attempts: %w", attempt, err)
 		}
-		var later *trouble
-		if errors.As(err, &later) && later.after > 0 {
-			s.pause(ctx, later.after)
-			continue
+		rest := wait/2 + rand.N(wait)
+		var busy *trouble
+		if errors.As(err, &busy) && busy.after > 0 {
+			rest = busy.after
 		}
-		s.pause(ctx, wait/2+rand.N(wait))
+		if s.pause(ctx, rest) {
+			wait = leastWait / 2 // there is little time, and it is worth another try
+		}
 	}
 }
 
@@ -376,21 +379,22 @@ func (s *sender) try(ctx context.Context, b batch) error {
 		if err := s.begin(ctx); err != nil {
 			return err
 		}
-		s.begun = true
-		if s.three {
-			if err := s.post(ctx, everyTag(time.Unix(0, 0)).line(nil)); err != nil {
+		if s.three && s.jmeter {
+			var no *refusal
+			if err := s.post(ctx, everyTag(time.Unix(0, 0)).line(nil)); err != nil && !errors.As(err, &no) {
 				return err
 			}
 		}
+		s.begun = true
 	}
 	return s.post(ctx, b.lines)
 }
 
 // refused halves a batch that the server will not take as a whole, down to the single point that it will not take.
 func (s *sender) refused(ctx context.Context, b batch, no *refusal) error {
-	if no.dropped >= 0 || b.points == 1 || s.singles >= mostSingles {
+	if no.dropped > 0 || b.points == 1 || s.singles >= mostSingles {
 		lost := b.points
-		if no.dropped >= 0 {
+		if no.dropped > 0 {
 			lost = min(no.dropped, b.points)
 		}
 		s.singles++
@@ -430,12 +434,19 @@ func (s *sender) well() {
 	}
 }
 
-func (s *sender) pause(ctx context.Context, d time.Duration) {
-	if d <= 0 {
-		return
+// pause waits before another attempt, at most until the run ends: true says that it has ended meanwhile.
+func (s *sender) pause(ctx context.Context, d time.Duration) (ended bool) {
+	hurry := s.hurry
+	select {
+	case <-hurry:
+		hurry = nil // it ended before
+	default:
 	}
 	select {
 	case <-ctx.Done():
+	case <-hurry:
+		return true
 	case <-time.After(d):
 	}
+	return false
 }

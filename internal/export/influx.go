@@ -48,7 +48,7 @@ type server struct {
 // refusal is an answer that says no to what was sent: sent again it would be refused again.
 type refusal struct {
 	status  int
-	dropped int // points, where the server says how many; -1: it does not
+	dropped int // points, where the server says how many; 0: it does not
 	text    string
 }
 
@@ -126,21 +126,21 @@ func (i Influx) dial(ctx context.Context, d *net.Dialer, network, address string
 	return nil, errors.Join(errs...)
 }
 
-// begin finds out what the server is, and makes the database of a v1 that has none of that name.
+// begin finds out what the server is; whatever answers anything but success is not yet it, such as a proxy in front.
 func (s *server) begin(ctx context.Context) error {
-	res, _, err := s.ask(ctx, http.MethodGet, "/ping", nil, nil)
+	res, body, err := s.ask(ctx, http.MethodGet, "/ping", nil, nil)
 	if err != nil {
 		return err
 	}
+	if res.StatusCode/100 != 2 {
+		return fmt.Errorf("ping: %w", later(res, body))
+	}
 	version := strings.TrimPrefix(res.Header.Get("X-Influxdb-Version"), "v")
 	s.one, s.three = strings.HasPrefix(version, "1."), strings.HasPrefix(version, "3.")
-	if s.Database == "" || !s.one {
-		return nil
-	}
-	return s.create(ctx)
+	return nil
 }
 
-// create makes the database; one that exists stays as it is.
+// create makes the database of a v1; one that exists stays as it is. Not every user who may write may do it.
 func (s *server) create(ctx context.Context) error {
 	text := `CREATE DATABASE "` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s.Database) + `"`
 	res, body, err := s.ask(ctx, http.MethodPost, "/query?"+url.Values{"q": {text}}.Encode(), nil, nil)
@@ -148,13 +148,25 @@ func (s *server) create(ctx context.Context) error {
 		return err
 	}
 	if res.StatusCode != http.StatusOK || bytes.Contains(body, []byte(`"error"`)) {
-		return fmt.Errorf("create database %q: %w", s.Database, answered(res, body))
+		return fmt.Errorf("create database %q: %w", s.Database, later(res, body))
 	}
 	return nil
 }
 
-// post writes lines with their times in nanoseconds.
+// post writes lines with their times in nanoseconds, into a database that is made where it is missing.
 func (s *server) post(ctx context.Context, lines []byte) error {
+	err := s.write(ctx, lines)
+	var t *trouble
+	if !s.one || s.Database == "" || !errors.As(err, &t) || t.status != http.StatusNotFound {
+		return err
+	}
+	if failed := s.create(ctx); failed != nil {
+		return errors.Join(err, failed)
+	}
+	return s.write(ctx, lines)
+}
+
+func (s *server) write(ctx context.Context, lines []byte) error {
 	var packed bytes.Buffer
 	zip, _ := gzip.NewWriterLevel(&packed, gzip.BestSpeed) // the level is one that there is
 	if _, err := zip.Write(lines); err != nil {
@@ -176,12 +188,7 @@ func (s *server) post(ctx context.Context, lines []byte) error {
 	if res.StatusCode/100 == 2 {
 		return nil
 	}
-	err = answered(res, body)
-	var t *trouble
-	if errors.As(err, &t) && t.status == http.StatusNotFound && s.one {
-		return errors.Join(err, s.create(ctx)) // it was dropped meanwhile; the next attempt finds it
-	}
-	return err
+	return answered(res, body)
 }
 
 // ask sends one request and reads its answer.
@@ -219,26 +226,37 @@ func refused(status int) bool {
 
 var droppedText = regexp.MustCompile(`dropped=(\d+)`)
 
-// answered is what an answer means that is no success.
-func answered(res *http.Response, body []byte) error {
+// said is what an answer says, cut short.
+func said(body []byte) string {
 	text := strings.TrimSpace(string(body))
-	var said struct{ Error, Message string }
-	if json.Unmarshal(body, &said) == nil && said.Error+said.Message != "" {
-		text = said.Error + said.Message
+	var known struct{ Error, Message string }
+	if json.Unmarshal(body, &known) == nil && known.Error+known.Message != "" {
+		text = known.Error + known.Message
 	}
 	if len(text) > 200 {
 		text = text[:200] + "..."
 	}
-	if !refused(res.StatusCode) {
-		t := &trouble{status: res.StatusCode, text: text}
-		if seconds, err := strconv.Atoi(res.Header.Get("Retry-After")); err == nil && seconds > 0 {
-			t.after = min(time.Duration(seconds)*time.Second, time.Minute)
-		}
-		return t
+	return text
+}
+
+// later is an answer that says nothing of the points.
+func later(res *http.Response, body []byte) *trouble {
+	t := &trouble{status: res.StatusCode, text: said(body)}
+	if seconds, err := strconv.Atoi(res.Header.Get("Retry-After")); err == nil && seconds > 0 {
+		t.after = min(time.Duration(seconds)*time.Second, time.Minute)
 	}
-	r := &refusal{status: res.StatusCode, dropped: -1, text: text}
-	if m := droppedText.FindStringSubmatch(text); m != nil {
-		r.dropped, _ = strconv.Atoi(m[1]) // digits
+	return t
+}
+
+// answered is what an answer to points means that is no success. InfluxDB 1 says dropped=0 of lines that it cannot
+// parse, so only another number counts.
+func answered(res *http.Response, body []byte) error {
+	if !refused(res.StatusCode) {
+		return later(res, body)
+	}
+	r := &refusal{status: res.StatusCode, text: said(body)}
+	if m := droppedText.FindSubmatch(body); m != nil {
+		r.dropped, _ = strconv.Atoi(string(m[1])) // digits
 	}
 	return r
 }

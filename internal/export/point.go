@@ -27,8 +27,8 @@ type Field struct {
 }
 
 var (
-	nameEscapes  = strings.NewReplacer(",", `\,`, " ", `\ `)
-	tagEscapes   = strings.NewReplacer(",", `\,`, " ", `\ `, "=", `\=`)
+	nameEscapes  = strings.NewReplacer(",", `\,`, " ", `\ `, "\n", "_")
+	tagEscapes   = strings.NewReplacer(",", `\,`, " ", `\ `, "=", `\=`, "\n", "_")
 	fieldEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 )
 
@@ -63,13 +63,17 @@ func (p Point) line(b []byte) []byte {
 // inLine is a tag's value as it can stand in a line: without control characters, and without a backslash at
 // its end, which would escape what follows.
 func inLine(value string) string {
-	value = strings.Map(func(r rune) rune {
+	return strings.TrimRight(strings.TrimSpace(spaced(value)), `\`)
+}
+
+// spaced has a space in place of each control character: a point is one line.
+func spaced(text string) string {
+	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
 			return ' '
 		}
 		return r
-	}, value)
-	return strings.TrimRight(strings.TrimSpace(value), `\`)
+	}, text)
 }
 
 func (f Field) text() string {
@@ -79,7 +83,7 @@ func (f Field) text() string {
 	case float64:
 		return strconv.FormatFloat(v, 'g', -1, 64)
 	case string:
-		return `"` + fieldEscapes.Replace(v) + `"`
+		return `"` + fieldEscapes.Replace(spaced(v)) + `"`
 	}
 	return `""`
 }

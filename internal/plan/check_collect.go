@@ -106,40 +106,67 @@ func (c *checker) collector(at, text string) {
 	}
 }
 
-// Destination is where a recorded run is written to, and which hosts that may be.
+// Destination is where a recorded run is written to, and which hosts besides this machine that may be.
 type Destination struct {
 	InfluxDB   InfluxDB
 	AllowHosts []string
+	Secrets    bool // may be sent: the user named the server, or it is this machine
 }
 
-// CollectOf is the destination that a recorded plan names, or another one where one is given: then hosts are those
-// besides this machine that may be sent to. It is checked as one of a plan.
+// CollectOf is the destination that a recorded plan names, or another one where one is given; hosts are those besides
+// this machine that may be sent to. A run directory may come from anyone: its plan allows no host and names no file
+// with a secret, and a server elsewhere that only it names gets no secret. It is checked as one of a plan.
 func CollectOf(recorded []byte, given InfluxDB, hosts []string) (Destination, error) {
-	var known struct {
-		Collect    Collect  `json:"collect"`
-		AllowHosts []string `json:"allow_hosts"`
-	}
-	if err := json.Unmarshal(recorded, &known); err != nil {
-		return Destination{}, fmt.Errorf("plan: the recorded one: %w", err)
-	}
-	d := Destination{known.Collect.InfluxDB, append(known.AllowHosts, hosts...)}
-	switch {
-	case given.URL != "":
-		d = Destination{given, hosts}
-	case given != (InfluxDB{Schema: given.Schema}):
-		return d, errors.New("flags of another server need its --url")
-	case d.InfluxDB.Kind == KindManaged:
-		return d, errors.New("the run's InfluxDB was a managed one: start it with 'bakeoff collector RUN', and name its --url and --database bakeoff")
-	case d.InfluxDB.URL == "":
-		return d, errors.New("the run's plan names no InfluxDB: name one with --url and --database, or --bucket and --org")
-	}
-	if given.Schema != "" {
-		d.InfluxDB.Schema = given.Schema
+	d := Destination{InfluxDB: given, AllowHosts: hosts, Secrets: true}
+	if given.URL == "" {
+		var err error
+		if d.InfluxDB, d.Secrets, err = recordedInflux(recorded, given, hosts); err != nil {
+			return d, err
+		}
 	}
 	if d.InfluxDB.Schema == "" {
 		d.InfluxDB.Schema = "bakeoff"
 	}
 	return d, d.check()
+}
+
+// recordedInflux is the server that a recorded plan names, with the secrets and the schema of flags, and whether it is
+// this machine.
+func recordedInflux(recorded []byte, given InfluxDB, hosts []string) (i InfluxDB, here bool, err error) {
+	var known struct {
+		Collect Collect `json:"collect"`
+	}
+	if err := json.Unmarshal(recorded, &known); err != nil {
+		return i, false, fmt.Errorf("plan: the recorded one: %w", err)
+	}
+	i = known.Collect.InfluxDB
+	switch {
+	case given.Database != "" || given.Bucket != "" || given.Org != "" || given.User != "":
+		return i, false, errors.New("flags of another server need its --url")
+	case i.Kind == KindManaged:
+		return i, false, errors.New("the run's InfluxDB was a managed one: start it with 'bakeoff collector RUN', and name its --url and --database bakeoff")
+	case i.URL == "":
+		return i, false, errors.New("the run's plan names no InfluxDB: name one with --url and --database, or --bucket and --org")
+	}
+	u, err := url.Parse(i.URL)
+	if err != nil {
+		return i, false, fmt.Errorf("influxdb.url: %w", err)
+	}
+	here = consent.Host(u.Hostname(), nil) == nil
+	if consent.Host(u.Hostname(), hosts) != nil {
+		return i, here, fmt.Errorf("the run's plan names the InfluxDB at %s, which is not this machine: allow it with --allow-host, or name it with --url", strictyaml.Quote(u.Host))
+	}
+	if !here && (i.User != "" || given.PasswordFile != "" || given.TokenFile != "") {
+		return i, here, fmt.Errorf("a password or token is sent to %s only where you name it with --url", strictyaml.Quote(u.Host))
+	}
+	i.PasswordFile, i.TokenFile = given.PasswordFile, given.TokenFile
+	if given.CAFile != "" {
+		i.CAFile = given.CAFile
+	}
+	if given.Schema != "" {
+		i.Schema = given.Schema
+	}
+	return i, here, nil
 }
 
 // check refuses what a plan would be refused for; the error names the key.

@@ -1,0 +1,48 @@
+package plan_test
+
+import (
+	"strings"
+	"testing"
+
+	"bakeoff/internal/plan"
+)
+
+// TestCollectOfRecord has run directories of others name a server and the files of secrets: no secret goes anywhere
+// that its user did not name, and nothing at all leaves the machine without a flag.
+func TestCollectOfRecord(t *testing.T) {
+	const there = `{"allow_hosts":["evil.example"],"collect":{"influxdb":{"url":"http://evil.example:8086","database":"x"`
+	const here = `{"allow_hosts":["evil.example"],"collect":{"influxdb":{"url":"http://127.0.0.1:8086","database":"x"`
+	const files = `,"password_file":"/home/me/.secret","token_file":"/home/me/.token"}}}`
+	allowed := []string{"evil.example"}
+	for _, c := range []struct {
+		name, record string
+		given        plan.InfluxDB
+		hosts        []string
+		wrong        string // part of the error; empty: none
+		secrets      bool
+	}{
+		{"elsewhere", there + "}}}", plan.InfluxDB{}, nil, "--allow-host", false},
+		{"elsewhere, allowed", there + files, plan.InfluxDB{}, allowed, "", false},
+		{"elsewhere, with a user", there + `,"user":"me"` + files, plan.InfluxDB{}, allowed, "--url", false},
+		{"elsewhere, with a token", there + files, plan.InfluxDB{TokenFile: "/t"}, allowed, "--url", false},
+		{"named, elsewhere", there + files, plan.InfluxDB{URL: "http://evil.example:8086", Database: "x", TokenFile: "/t"}, nil, "not this machine", true},
+		{"named, elsewhere, allowed", there + files, plan.InfluxDB{URL: "http://evil.example:8086", Database: "x", TokenFile: "/t"}, allowed, "", true},
+		{"here", here + files, plan.InfluxDB{}, nil, "", true},
+		{"here, with a token", here + files, plan.InfluxDB{TokenFile: "/t"}, nil, "", true},
+		{"here, another database", here + files, plan.InfluxDB{Database: "y"}, nil, "--url", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d, err := plan.CollectOf([]byte(c.record), c.given, c.hosts)
+			if c.wrong != "" {
+				if err == nil || !strings.Contains(err.Error(), c.wrong) {
+					t.Errorf("error %v, want one with %q", err, c.wrong)
+				}
+				return
+			}
+			if err != nil || d.Secrets != c.secrets || len(d.AllowHosts) != len(c.hosts) ||
+				d.InfluxDB.TokenFile != c.given.TokenFile || d.InfluxDB.PasswordFile != c.given.PasswordFile {
+				t.Errorf("%+v, %v", d, err)
+			}
+		})
+	}
+}
