@@ -8,15 +8,21 @@ func (t *trial) blame(fatal error) error {
 	if fatal == nil {
 		return nil
 	}
-	cause := t.run.o.Venue.Lost()
-	if cause == nil {
-		cause = t.run.stage.ended()
+	if cause := t.cause(); cause != nil {
+		return therefore(cause, fatal)
 	}
-	if cause == nil && t.d != nil {
-		cause = t.d.intact()
-	}
-	if cause == nil {
-		return fatal
-	}
-	return fmt.Errorf("%w; therefore: %w", cause, fatal)
+	return fatal
 }
+
+// cause is what has ended under way; nil: nothing.
+func (t *trial) cause() error {
+	if cause := t.run.o.Venue.Lost(); cause != nil {
+		return cause
+	}
+	if cause := t.run.stage.ended(); cause != nil || t.d == nil {
+		return cause
+	}
+	return t.d.intact()
+}
+
+func therefore(cause, fatal error) error { return fmt.Errorf("%w; therefore: %w", cause, fatal) }

@@ -28,26 +28,33 @@ func (b *block) conduct(ctx context.Context) ([]record.Trial, error) {
 		b.trials[0].hold(ctx)
 	}
 	b.spoil(ctx, fatal)
-	blamed := make([]error, len(b.trials))
-	for i, t := range b.trials { // before anything is stopped
-		blamed[i] = t.blame(fatal)
-	}
+	ending := b.blame(fatal) // before anything is stopped
 	for _, t := range b.trials {
 		t.stop(ctx)
 	}
 	var out []record.Trial
-	var errs []error
-	for i, t := range b.trials {
-		rec, err := t.finish(ctx, blamed[i])
-		if err != nil && !errors.Is(err, fatal) && ctx.Err() == nil {
-			errs = append(errs, err)
-		}
-		out = append(out, rec)
+	var writing error
+	for _, t := range b.trials {
+		rec, err := t.finish(ctx, ending)
+		out, writing = append(out, rec), errors.Join(writing, err)
 	}
 	if ctx.Err() != nil {
 		return out, context.Cause(ctx)
 	}
-	return out, errors.Join(append([]error{fatal}, errs...)...)
+	return out, errors.Join(ending, writing)
+}
+
+// blame is trial.blame by the first target that can name what has ended under way.
+func (b *block) blame(fatal error) error {
+	if fatal == nil {
+		return nil
+	}
+	for _, t := range b.trials {
+		if cause := t.cause(); cause != nil {
+			return therefore(cause, fatal)
+		}
+	}
+	return fatal
 }
 
 // spoil refuses the valid trials of a block in which another one is not, where all are measured again.
@@ -59,12 +66,8 @@ func (b *block) spoil(ctx context.Context, fatal error) {
 		if bad.rec.Status == record.Valid {
 			continue
 		}
-		for _, t := range b.trials {
-			if t.rec.Status == record.Valid {
-				t.refuse(record.CodeBlock, fmt.Errorf("%s was refused in this block (%s), and its targets are measured together",
-					bad.rec.Target, bad.rec.Reasons[0].Code))
-			}
-		}
+		b.refuseOthers(fmt.Errorf("%s was refused in this block (%s), and its targets are measured together",
+			bad.rec.Target, bad.rec.Reasons[0].Code))
 		return
 	}
 }
@@ -92,7 +95,7 @@ func (b *block) body(ctx context.Context) error {
 			b.up = append(b.up, t)
 		}
 	}
-	if b.drop(ctx); len(b.up) == 0 {
+	if !b.drop(ctx) || len(b.up) == 0 {
 		return nil
 	}
 	if err := b.load(ctx); err != nil || ctx.Err() != nil || failed(b.up) && !b.last {
@@ -129,16 +132,32 @@ func (b *block) deploy(ctx context.Context) {
 }
 
 // drop stops the targets that are refused, while others are still to be measured: unfrozen they would work in others' turns.
-func (b *block) drop(ctx context.Context) {
+// It reports whether they were stopped; where one was not, it refuses the others, too.
+func (b *block) drop(ctx context.Context) bool {
+	var still *trial
 	for _, t := range b.trials {
 		if t.rec.Status == record.Valid {
 			continue
 		}
 		if err := t.clear(ctx); err != nil {
 			t.refuse(record.CodeNotStopped, err)
+			still = t
 		}
 	}
+	if still != nil {
+		b.refuseOthers(fmt.Errorf("%s could not be stopped and may work in the turns of others", still.rec.Target))
+	}
 	b.up = slices.DeleteFunc(b.up, func(t *trial) bool { return t.rec.Status != record.Valid })
+	return still == nil
+}
+
+// refuseOthers refuses the trials that are still valid for what happened to another one.
+func (b *block) refuseOthers(why error) {
+	for _, t := range b.trials {
+		if t.rec.Status == record.Valid {
+			t.refuse(record.CodeBlock, why)
+		}
+	}
 }
 
 // failed reports whether a trial is refused.
@@ -169,7 +188,7 @@ func (b *block) load(ctx context.Context) error {
 		if err != nil || failed(b.up) && !b.last || ctx.Err() != nil {
 			return errors.Join(err, sampler.Stop())
 		}
-		if b.drop(ctx); len(b.up) == 0 {
+		if !b.drop(ctx) || len(b.up) == 0 {
 			break
 		}
 	}

@@ -82,25 +82,71 @@ func TestDroppedTargetsAreStopped(t *testing.T) {
 	}
 }
 
-// Targets that start side by side are held against what the plan gives all of them.
-func TestBlocksCountConnectionsTogether(t *testing.T) {
-	for open, refused := range map[int]bool{96: false, 97: true} {
-		synctest.Test(t, func(t *testing.T) {
-			w := newWorld()
-			w.script["flask"] = slices.Repeat([]act{{open: open}}, 3)
-			w.script["fastapi"] = w.script["flask"]
-			o := w.options(t, "blocks: 1\nturns: 250ms\ndeployment: {replicas: 3, workers: 2, pool: 8}\n"+twoTargets+closedOnly)
-			o.Short = true
-			dir, _ := conducted(t, o)
-			got := trialsOf(t, dir)
-			if bad := strings.Contains(strings.Join(got, " "), record.CodeConnections); bad != refused {
-				t.Errorf("%d connections after the start: %q", open, got)
-			}
-			for _, reason := range reasonsOf(t, dir) {
-				if want := "97 are open after the start, the plan gives all that started together "; !strings.Contains(reason.Text, want) {
-					t.Errorf("reason %+v", reason)
+// A refused target that cannot be stopped ends the block: it would work in the turns of the others.
+func TestBlocksEndWhereATargetGoesOn(t *testing.T) {
+	for name, bad := range map[string]act{
+		"before the load": {fails: before, stop: errFaked},
+		"in a phase": {stop: errFaked, phase: func(p *phaseFaked) {
+			p.books.OK, p.books.Error = 0, p.books.Sent
+			p.outcomes = map[string]int64{"reset": p.books.Sent}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				w.script["flask"] = []act{bad}
+				o := w.options(t, "blocks: 1\nturns: 250ms\n"+twoTargets+closedOnly)
+				o.Short = true // one attempt
+				dir, _ := conducted(t, o)
+				if got := w.happened("turn fastapi closed"); len(got) > 0 {
+					t.Errorf("%d slices of fastapi behind the stop that failed", len(got))
 				}
-			}
+				flask, fastapi := trialRecord(t, dir, 1, "flask"), trialRecord(t, dir, 1, "fastapi")
+				if last := flask.Reasons[len(flask.Reasons)-1]; last.Code != record.CodeNotStopped {
+					t.Errorf("flask: %+v", flask.Reasons)
+				}
+				want := record.Reason{Code: record.CodeBlock, Text: "flask could not be stopped and may work in the turns of others"}
+				if len(fastapi.Reasons) != 1 || fastapi.Reasons[0] != want {
+					t.Errorf("fastapi: %+v", fastapi.Reasons)
+				}
+			})
+		})
+	}
+}
+
+// Targets that start side by side are held against what the plan gives all of them; where they have more, each starts alone,
+// and only those are refused that have more than their own share.
+func TestBlocksCountConnectionsTogether(t *testing.T) {
+	for name, c := range map[string]struct {
+		flask, fastapi int // open after the start
+		starts         int
+		refused        []string
+	}{
+		"all within the sum": {48, 48, 2, []string{"1 fastapi", "1 flask"}},
+		"one has too many":   {49, 48, 4, []string{"1 fastapi", "1 flask connections"}},
+		"the other":          {1, 100, 4, []string{"1 fastapi connections", "1 flask"}},
+		"both have too many": {49, 200, 4, []string{"1 fastapi connections", "1 flask connections"}},
+		"more, within a sum": {49, 40, 2, []string{"1 fastapi", "1 flask"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				w.script["flask"] = slices.Repeat([]act{{open: c.flask}}, 3)
+				w.script["fastapi"] = slices.Repeat([]act{{open: c.fastapi}}, 3)
+				o := w.options(t, "blocks: 1\nturns: 250ms\ndeployment: {replicas: 3, workers: 2, pool: 8}\n"+twoTargets+closedOnly)
+				o.Short = true
+				dir, _ := conducted(t, o)
+				w.wantNoMistake(t)
+				wantList(t, "trials", attemptsOf(t, dir), c.refused...)
+				if got := len(w.happened("start ")); got != c.starts {
+					t.Errorf("%d starts, want %d", got, c.starts)
+				}
+				for _, reason := range reasonsOf(t, dir) {
+					if want := "are open after the start, the plan gives it 3 replicas x 16 = 48"; !strings.Contains(reason.Text, want) {
+						t.Errorf("reason %+v", reason)
+					}
+				}
+			})
 		})
 	}
 }

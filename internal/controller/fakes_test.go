@@ -44,6 +44,7 @@ type world struct {
 	script   map[string][]act // by target, for each of its deployments; those beyond are good
 	at       map[string]int   // deployments so far
 	up       string           // the target that was deployed last and runs
+	live     map[string]bool  // targets that run
 	notes    []string         // what happened, in order
 	luck     []record.Luck    // of each deployment
 	events   []record.Progress
@@ -103,7 +104,7 @@ type phaseFaked struct {
 func newWorld() *world {
 	return &world{
 		machine: record.Machine{CPU: "fake", Cores: 2, Kernel: "6", Fingerprint: "here"}, room: 1 << 40, began: time.Now(),
-		digest: "0123456789abcdef", script: map[string][]act{}, at: map[string]int{}, requests: map[string]int64{}, frozen: map[string]bool{}, lines: map[string]int64{},
+		digest: "0123456789abcdef", script: map[string][]act{}, at: map[string]int{}, requests: map[string]int64{}, live: map[string]bool{}, frozen: map[string]bool{}, lines: map[string]int64{},
 		info: database.Info{Vendor: "mariadb", Version: "10", MaxConnections: 200},
 	}
 }
@@ -265,7 +266,7 @@ func (w *world) Deploy(_ context.Context, d venue.Deployment) (venue.Deployed, e
 	w.note("start %s", name)
 	time.Sleep(3 * time.Second)
 	w.mu.Lock()
-	w.up = name
+	w.up, w.live[name] = name, true
 	w.mu.Unlock()
 	return &running{world: w, name: name}, w.act(name).deploy
 }
@@ -345,6 +346,7 @@ func (r *running) Stop(_ context.Context, grace time.Duration) error {
 	r.world.note("stop %s within %v", r.name, grace)
 	r.world.mu.Lock()
 	r.world.up = ""
+	delete(r.world.live, r.name)
 	r.world.mu.Unlock()
 	act := r.world.act(r.name)
 	if act.stopping != nil {
@@ -394,10 +396,11 @@ func (d *table) Digest(context.Context) (string, error) {
 }
 func (d *table) Status(context.Context) (map[string]float64, error) { return nil, nil }
 func (d *table) ConnectionCount(context.Context) (int, error) {
-	if d.world.up == "" {
-		return 0, nil
+	sum := 0
+	for name := range d.world.live {
+		sum += max(1, d.world.act(name).open)
 	}
-	return max(1, d.world.act(d.world.up).open), nil
+	return sum, nil
 }
 func (d *table) Access() database.Access   { return database.Access{Password: "secret"} }
 func (d *table) Process() platform.Process { return nil }

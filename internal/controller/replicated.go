@@ -28,35 +28,76 @@ type replicated struct {
 	nonce   string
 	luck    record.Luck
 	at      venue.Deployed
+	err     error                     // of the start
 	learned contract.Result           // of the check before the load
 	open    int                       // database connections after the start
 	stood   bool                      // still, for some time
 	idle    *contract.IdleConnections // from the check before the load to that after it
 }
 
-// deploy has the venue start the targets, and counts the database connections they have opened by then.
+// deploy has the venue start the targets, and counts the database connections they have opened by then. Where those that
+// started side by side have opened too many together, it starts them again one by one, to find whose they are.
 func (s *recipes) deploy(ctx context.Context, launches ...launch) []launched {
 	held, err := s.db.ConnectionCount(ctx)
-	out, started := make([]launched, len(launches)), make([]*replicated, len(launches))
-	group := errgroup.Group{}
-	group.SetLimit(max(atOnce, s.o.Venue.Machine().Cores))
-	for i, l := range launches {
-		started[i] = &replicated{stage: s, entrant: s.entrantOf(l.name), nonce: newNonce(), luck: l.luck}
-		group.Go(func() error {
-			out[i] = launched{started[i], started[i].start(ctx, l.logDir)}
-			return nil
-		})
-	}
-	_ = group.Wait() // each has its own error
+	started := s.start(ctx, launches)
 	if err == nil {
 		err = s.withinBudget(ctx, held, started)
 	}
-	for i := range out {
-		if out[i].err == nil {
+	out := make([]launched, len(launches))
+	for i, d := range started {
+		if out[i] = (launched{d, d.err}); d.err == nil {
+			out[i].err = err
+		}
+	}
+	if len(launches) > 1 && errors.Is(err, errConnections) && stopAll(ctx, started) == nil {
+		return s.oneByOne(ctx, held, launches)
+	}
+	return out
+}
+
+// start starts the targets side by side; each has its own error.
+func (s *recipes) start(ctx context.Context, launches []launch) []*replicated {
+	out := make([]*replicated, len(launches))
+	group := errgroup.Group{}
+	group.SetLimit(max(atOnce, s.o.Venue.Machine().Cores))
+	for i, l := range launches {
+		out[i] = &replicated{stage: s, entrant: s.entrantOf(l.name), nonce: newNonce(), luck: l.luck}
+		group.Go(func() error {
+			out[i].err = out[i].start(ctx, l.logDir)
+			return nil
+		})
+	}
+	_ = group.Wait()
+	return out
+}
+
+// oneByOne starts one target after the other and refuses each that opens more connections than the plan gives it. It is stopped
+// before the next one starts, which may need them. held are open that are no target's.
+func (s *recipes) oneByOne(ctx context.Context, held int, launches []launch) []launched {
+	out := make([]launched, len(launches))
+	for i := range launches {
+		started := s.start(ctx, launches[i:i+1])
+		d := started[0]
+		out[i] = launched{d, d.err}
+		err := s.withinBudget(ctx, held, started)
+		if errors.Is(err, errConnections) {
+			out[i].err = errors.Join(err, stopAll(ctx, started))
+			continue
+		}
+		if held += d.open; out[i].err == nil {
 			out[i].err = err
 		}
 	}
 	return out
+}
+
+// stopAll stops targets side by side.
+func stopAll(ctx context.Context, started []*replicated) error {
+	group := errgroup.Group{}
+	for _, d := range started {
+		group.Go(func() error { return d.stop(ctx) })
+	}
+	return group.Wait()
 }
 
 // atOnce is how many targets start at the same time at least, on a machine of fewer cores: a start also waits.

@@ -68,9 +68,15 @@ func (r *run) begin(place plan.Trial, attempt, position int) (*trial, error) {
 
 // end stops the target and writes the trial; fatal is what ends the run.
 func (t *trial) end(ctx context.Context, fatal error) (record.Trial, error) {
-	return t.finish(ctx, t.blame(fatal))
+	blamed := t.blame(fatal)
+	rec, err := t.finish(ctx, blamed)
+	if err == nil && ctx.Err() != nil {
+		return rec, context.Cause(ctx)
+	}
+	return rec, errors.Join(blamed, err)
 }
 
+// finish is end without the blame; its error is that of writing.
 func (t *trial) finish(ctx context.Context, fatal error) (record.Trial, error) {
 	if err := t.clear(ctx); err != nil {
 		t.refuse(record.CodeNotStopped, err)
@@ -84,12 +90,9 @@ func (t *trial) finish(ctx context.Context, fatal error) (record.Trial, error) {
 	}
 	t.rec.Ended = time.Now()
 	if err := t.writer.Finish(t.rec); err != nil {
-		return t.rec, errors.Join(fatal, fmt.Errorf("controller: %w", err))
+		return t.rec, fmt.Errorf("controller: %w", err)
 	}
-	if ctx.Err() != nil {
-		return t.rec, context.Cause(ctx)
-	}
-	return t.rec, fatal
+	return t.rec, nil
 }
 
 // body is the trial from the look at the table to the check after the load.

@@ -399,6 +399,11 @@ func TestTurnsEndEarly(t *testing.T) {
 		},
 		"the time is over": {act{}, 20 * time.Second, []string{"1 fastapi interrupted", "1 flask interrupted"}, []string{"--max-time 20s"}},
 		"freezing fails":   {act{still: errFaked}, 0, []string{"1 fastapi run-ended", "1 flask run-ended"}, []string{"faked"}},
+		"a worker ends, and the load fails": {
+			act{intact: errors.New("flask-1 is gone"), phase: nth(2, func(p *phaseFaked) { p.err = errFaked }).phase}, 0,
+			[]string{"1 fastapi run-ended", "1 flask run-ended"},
+			[]string{"flask-1 is gone; therefore: phase warmup: faked"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -534,7 +539,7 @@ func TestTurnsNeedConnections(t *testing.T) {
 		}
 		o.Plan.Database.Kind = "external"
 		s := &recipes{o: &o, entrants: entrants, db: &table{world: w}, dbInfo: record.DatabaseInfo{MaxConnections: limit + 3}}
-		w.up, w.script["flask"], w.at["flask"] = "flask", []act{{open: 3}}, 1
+		w.live["flask"], w.script["flask"], w.at["flask"] = true, []act{{open: 3}}, 1
 		if err := s.noConnections(t.Context()); err != nil || (o.inTurns() == nil) != turns {
 			t.Errorf("an external database with %d, 3 of them open: %v, %v", limit+3, err, o.inTurns())
 		}
