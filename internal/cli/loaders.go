@@ -55,7 +55,7 @@ func startJMeter(ctx context.Context, p *plan.Plan, dir string, agents fleet.Opt
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(dir, path)
 		}
-		if own, err = jmeter.ReadOwnPlan(path, at); err != nil {
+		if own, err = jmeter.ReadOwnPlan(path, at, p.AllowHosts); err != nil {
 			return nil, err
 		}
 	}

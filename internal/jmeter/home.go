@@ -336,15 +336,23 @@ func versionOf(jar string) (string, error) {
 
 // jarsDigest is a digest over all jars of a home and their places.
 func jarsDigest(dir string) (string, error) {
-	h := sha256.New()
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	h, jars := sha256.New(), 0
+	real, err := filepath.EvalSymlinks(dir) // a link is not followed by WalkDir
+	if err != nil {
+		return "", err
+	}
+	err = filepath.WalkDir(real, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, ".jar") || d.IsDir() {
 			return err
 		}
 		sum, err := fileDigest(path)
-		at, _ := filepath.Rel(dir, path)
+		at, _ := filepath.Rel(real, path)
 		fmt.Fprintf(h, "%s  %s\n", sum, at)
+		jars++
 		return err
 	})
+	if err == nil && jars == 0 {
+		err = fmt.Errorf("%s has no jar", dir)
+	}
 	return hex.EncodeToString(h.Sum(nil)), err
 }

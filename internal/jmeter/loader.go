@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -59,7 +60,7 @@ type Loader struct {
 	remove     func() error
 	password   string
 	properties string
-	runs       int
+	runs       int // number of the last phase in the log folder
 	sequences  []int64
 	captures   []string // that the servers were started with
 	warming    bool     // the phase under way is the warm-up
@@ -78,7 +79,10 @@ func Start(ctx context.Context, o Options) (*Loader, error) {
 		return nil, fmt.Errorf("jmeter: %w", err)
 	}
 	l := &Loader{o: o, dir: dir, remove: remove, password: newPassword(), sequences: make([]int64, o.Count), captures: []string{"key", "id"}}
-	if err = l.keystore(ctx); err == nil {
+	if l.runs, err = lastRun(o.LogDir); err == nil {
+		err = l.keystore(ctx)
+	}
+	if err == nil {
 		l.properties, err = writeProperties(dir, l.password, l.captures)
 	}
 	if err == nil {
@@ -89,6 +93,18 @@ func Start(ctx context.Context, o Options) (*Loader, error) {
 		return nil, errors.Join(fmt.Errorf("jmeter: %w", err), l.Close())
 	}
 	return l, nil
+}
+
+// lastRun is the highest number of a phase that has files in a log folder: a run that was left off is taken up in the same one.
+func lastRun(dir string) (last int, err error) {
+	names, err := filepath.Glob(filepath.Join(dir, "jmeter-[0-9]*"))
+	for _, name := range names {
+		number, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(name), "jmeter-"), "-")
+		if n, err := strconv.Atoi(number); err == nil {
+			last = max(last, n)
+		}
+	}
+	return last, err
 }
 
 // keystore makes the key pair that masters and servers show each other.

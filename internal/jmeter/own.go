@@ -29,8 +29,9 @@ type OwnPlan struct {
 // largestPlan is how large such a file may be, in bytes.
 const largestPlan = 64 << 20
 
-// ReadOwnPlan reads a test plan and refuses one that needs plugins which the home does not have, by their names.
-func ReadOwnPlan(path string, home Home) (*OwnPlan, error) {
+// ReadOwnPlan reads a test plan. It refuses one that needs plugins which the home does not have, by their names, and one that
+// names another host than the property host or those that are allowed.
+func ReadOwnPlan(path string, home Home, allowed []string) (*OwnPlan, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("jmeter: test plan: %w", err)
@@ -50,6 +51,9 @@ func ReadOwnPlan(path string, home Home) (*OwnPlan, error) {
 	}
 	if len(missing) > 0 {
 		return nil, fmt.Errorf("jmeter: test plan %s uses plugins that %s does not have: %s", path, home.Dir, strings.Join(missing, ", "))
+	}
+	if err := checkHosts(text, allowed); err != nil {
+		return nil, fmt.Errorf("jmeter: test plan %s: %w", path, err)
 	}
 	return &OwnPlan{Path: path, Digest: digestOf(text), text: text}, nil
 }
@@ -162,12 +166,12 @@ func (o *OwnPlan) properties(t fleet.Task, servers int, keys string) ([]string, 
 	if t.Phase.Model != load.Closed {
 		return nil, fmt.Errorf("jmeter: phase %s: a test plan of a team's own decides on its model itself: only closed phases give it threads", t.Phase.Name)
 	}
-	port := u.Port()
+	host, port := dialled(t, u)
 	if port == "" {
 		port = "80"
 	}
 	return []string{
-		"-Ghost=" + u.Hostname(), "-Gport=" + port, fmt.Sprintf("-Gthreads=%d", max(1, t.Phase.Connections/servers)),
+		"-Ghost=" + host, "-Gport=" + port, fmt.Sprintf("-Gthreads=%d", max(1, t.Phase.Connections/servers)),
 		"-Gramp=" + seconds(t.Phase.Ramp), "-Gduration=" + seconds(t.Phase.Duration), "-Gkeys=" + keys,
 	}, nil
 }

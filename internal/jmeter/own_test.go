@@ -20,7 +20,7 @@ func homeWith(t *testing.T, class string) Home {
 			t.Fatal(err)
 		}
 	}
-	names := "# names\n_version=5\nTestPlan=org.apache.jmeter.testelement.TestPlan\nThreadGroup=org.apache.jmeter.threads.ThreadGroup\n"
+	names := "# names\n_version=5\nTestPlan=org.apache.jmeter.testelement.TestPlan\nThreadGroup=org.apache.jmeter.threads.ThreadGroup\nBackendListener=org.apache.jmeter.visualizers.backend.BackendListener\n"
 	if err := os.WriteFile(filepath.Join(home.Dir, "bin", "saveservice.properties"), []byte(names), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -52,10 +52,10 @@ func ownPlan(t *testing.T, elements string) string {
 func TestPluginsAreNamed(t *testing.T) {
 	home := homeWith(t, "kg.apc.Known")
 	const known = `<TestPlan testclass="TestPlan"/><X testclass="org.apache.jmeter.threads.ThreadGroup"/><Y testclass="kg.apc.Known"/>`
-	if _, err := ReadOwnPlan(ownPlan(t, known), home); err != nil {
+	if _, err := ReadOwnPlan(ownPlan(t, known), home, nil); err != nil {
 		t.Error(err)
 	}
-	_, err := ReadOwnPlan(ownPlan(t, known+`<Z testclass="kg.apc.Ultimate"/><A testclass="Unheard"/>`), home)
+	_, err := ReadOwnPlan(ownPlan(t, known+`<Z testclass="kg.apc.Ultimate"/><A testclass="Unheard"/>`), home, nil)
 	if err == nil || !strings.HasSuffix(err.Error(), "uses plugins that "+home.Dir+" does not have: Unheard, kg.apc.Ultimate") {
 		t.Errorf("%v", err)
 	}
@@ -64,7 +64,7 @@ func TestPluginsAreNamed(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ReadOwnPlan(path, home); err == nil || !strings.Contains(err.Error(), says) {
+		if _, err := ReadOwnPlan(path, home, nil); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
@@ -74,7 +74,7 @@ func TestPluginsAreNamed(t *testing.T) {
 // requests is not claimed.
 func TestOwnPlanRuns(t *testing.T) {
 	o := fakeOptions(t, 2)
-	own, err := ReadOwnPlan(ownPlan(t, `<TestPlan testclass="TestPlan"/>`), homeWith(t, "x.Y"))
+	own, err := ReadOwnPlan(ownPlan(t, `<TestPlan testclass="TestPlan"/>`), homeWith(t, "x.Y"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,5 +101,50 @@ func TestOwnPlanRuns(t *testing.T) {
 	}
 	if got, err := os.ReadFile(filepath.Join(o.LogDir, "jmeter-001-own.jmx")); err != nil || !strings.Contains(string(got), "<jmeterTestPlan>") {
 		t.Errorf("%s, %v", got, err)
+	}
+}
+
+// A plan that names a host of its own is refused before a JVM starts; the property, an allowed host and this machine are not.
+func TestOwnPlanHosts(t *testing.T) {
+	home := homeWith(t, "x.Y")
+	prop := func(name, value string) string {
+		return `<TestPlan testclass="TestPlan" testname="buy"/><stringProp name="` + name + `">` + value + `</stringProp>`
+	}
+	for text, says := range map[string]string{
+		prop("HTTPSampler.domain", ""):                                      "",
+		prop("HTTPSampler.domain", "${__P(host)}"):                          "",
+		prop("HTTPSampler.domain", "${__P(host,localhost)}"):                "",
+		prop("HTTPSampler.domain", "127.0.0.1"):                             "",
+		prop("HTTPSampler.domain", "shop.example"):                          "",
+		prop("HTTPSampler.path", "/a?b=http://x.example"):                   "",
+		prop("HTTPSampler.path", "http://${__P(host)}:1/a"):                 "",
+		prop("HTTPSampler.domain", "prod.example"):                          `TestPlan "buy": HTTPSampler.domain: refusing to send load to "prod.example"`,
+		prop("HTTPSampler.domain", "<!-- a -->prod<![CDATA[.example]]>"):    `"prod.example"`,
+		prop("HTTPSampler.domain", "${server}"):                             "is known only when the plan runs",
+		prop("HTTPSampler.domain", "${__P(host)}.prod.example"):             "is known only when the plan runs",
+		prop("HTTPSampler.domain", "169.254.169.254"):                       "link-local",
+		prop("HTTPSampler.path", "https://prod.example/a"):                  `"prod.example"`,
+		prop("HTTPSampler.path", "http://${__P(host)}@prod.example/a"):      "HTTPSampler.path",
+		prop("HTTPSampler.path", "${target}"):                               "begin it with /",
+		prop("HTTPSampler.proxyHost", "prod.example"):                       `"prod.example"`,
+		prop("TCPSampler.server", "prod.example"):                           `"prod.example"`,
+		prop("dbUrl", "jdbc:mysql://prod.example/shop"):                     "is not checked",
+		prop("IncludeController.includepath", "other.jmx"):                  "is not checked",
+		`<BackendListener testclass="BackendListener" testname="metrics"/>`: `BackendListener "metrics" sends to other servers`,
+	} {
+		_, err := ReadOwnPlan(ownPlan(t, text), home, []string{"shop.example"})
+		if says == "" && err != nil || says != "" && (err == nil || !strings.Contains(err.Error(), says)) {
+			t.Errorf("%s: %v, want %q", text, err, says)
+		}
+	}
+}
+
+// A plan gets the address that was looked up and allowed, not the name.
+func TestOwnPlanDials(t *testing.T) {
+	task := taskOf("own")
+	task.URLs, task.Dial = []string{"http://shop.example:8080"}, []string{"127.0.0.9:81"}
+	got, err := (&OwnPlan{}).properties(task, 2, "keys")
+	if err != nil || got[0] != "-Ghost=127.0.0.9" || got[1] != "-Gport=81" {
+		t.Errorf("%v, %v", got, err)
 	}
 }

@@ -44,18 +44,35 @@ func (l *Loader) startServer(ctx context.Context, index int, epoch int64) (*serv
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	name := fmt.Sprintf("jmeter-server-%d", index)
-	if epoch > 1 {
-		name = fmt.Sprintf("%s-%d", name, epoch)
-	}
-	s := &server{
-		index: index, epoch: epoch, port: port, address: net.JoinHostPort(l.o.Platform.Host(), strconv.Itoa(port)),
-		log: filepath.Join(l.o.LogDir, name+".log"), own: filepath.Join(l.o.LogDir, name+"-jmeter.log"),
+	s := &server{index: index, epoch: epoch, port: port, address: net.JoinHostPort(l.o.Platform.Host(), strconv.Itoa(port))}
+	name, err := s.names(l.o.LogDir)
+	if err != nil {
+		return nil, err
 	}
 	argv := append(l.java(l.o.serverFlags(), dir), "-s", "-j", s.own,
 		"-q", l.properties, "-Dserver_port="+strconv.Itoa(port), "-Jbakeoff.server="+strconv.Itoa(index))
 	s.process, err = l.o.Platform.Start(ctx, platform.Spec{Name: name, Argv: argv, Env: l.environment(), Dir: dir, Log: s.log})
 	return s, err
+}
+
+// names chooses logs that no earlier server of the run has written, also before the run was resumed: what stands in them is
+// taken for what this one says.
+func (s *server) names(dir string) (name string, err error) {
+	for n := s.epoch; ; n++ {
+		name = fmt.Sprintf("jmeter-server-%d", s.index)
+		if n > 1 {
+			name = fmt.Sprintf("%s-%d", name, n)
+		}
+		s.log, s.own = filepath.Join(dir, name+".log"), filepath.Join(dir, name+"-jmeter.log")
+		_, logErr := os.Lstat(s.log)
+		_, ownErr := os.Lstat(s.own)
+		if errors.Is(logErr, os.ErrNotExist) && errors.Is(ownErr, os.ErrNotExist) {
+			return name, nil
+		}
+		if err := errors.Join(logErr, ownErr); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return "", err
+		}
+	}
 }
 
 // serverDir holds a server's keys.

@@ -111,12 +111,7 @@ func planOf(t fleet.Task, servers int, w Asked, keys string) (testPlan, error) {
 		return testPlan{}, err
 	}
 	p := t.Phase
-	host, port := u.Hostname(), u.Port()
-	if len(t.Dial) > 0 && !strings.HasPrefix(t.Dial[0], "unix:") { // the address that may be asked, and no other
-		if at, err := url.Parse("http://" + t.Dial[0]); err == nil {
-			host, port = at.Hostname(), at.Port()
-		}
-	}
+	host, port := dialled(t, u)
 	out := testPlan{
 		Name: "bakeoff: " + p.Name, Keys: keys, Label: "request", Host: host, Port: port,
 		Path: strings.TrimSuffix(u.EscapedPath(), "/") + "${target}", Reconnect: p.Reconnect,
@@ -135,6 +130,16 @@ func planOf(t fleet.Task, servers int, w Asked, keys string) (testPlan, error) {
 	out.Threads = fmt.Sprintf("${__P(bakeoff.threads.${__P(bakeoff.server,0)},%d)}", p.Connections)
 	out.Ramp, out.Duration = seconds(p.Ramp), seconds(p.Duration)
 	return out, nil
+}
+
+// dialled are the host and the port of the address that may be asked, and no other.
+func dialled(t fleet.Task, u *url.URL) (host, port string) {
+	if len(t.Dial) > 0 && !strings.HasPrefix(t.Dial[0], "unix:") {
+		if at, err := url.Parse("http://" + t.Dial[0]); err == nil {
+			return at.Hostname(), at.Port()
+		}
+	}
+	return u.Hostname(), u.Port()
 }
 
 // statuses is a regular expression of the right ones.

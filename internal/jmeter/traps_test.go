@@ -189,3 +189,32 @@ func TestJavaIsNamed(t *testing.T) {
 		}
 	}
 }
+
+// A run that was left off is taken up in its own folder: nothing of the first part is appended to or overwritten, and no server
+// is believed for what an earlier one said.
+func TestResumed(t *testing.T) {
+	o := fakeOptions(t, 2)
+	behaveAs(t, o.LogDir, "good")
+	session := func() {
+		t.Helper()
+		l, err := Start(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		report, err := l.Run(t.Context(), taskOf("again"), func(fleet.Snapshot) {})
+		if err := errors.Join(err, l.Close()); err != nil || len(report.Lost) > 0 {
+			t.Fatalf("lost %+v, %v", report.Lost, err)
+		}
+	}
+	session()
+	session()
+	for _, name := range []string{"jmeter-001-again.jtl", "jmeter-002-again.jtl", "jmeter-server-1-jmeter.log", "jmeter-server-1-2-jmeter.log"} {
+		if _, err := os.Stat(filepath.Join(o.LogDir, name)); err != nil {
+			t.Error(err)
+		}
+	}
+	behaveAs(t, o.LogDir, "server ends")
+	if _, err := Start(t.Context(), o); err == nil || !strings.Contains(err.Error(), "before it took orders") {
+		t.Errorf("a server that ended at once: %v", err)
+	}
+}

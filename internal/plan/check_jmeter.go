@@ -9,8 +9,21 @@ import (
 // jmeter refuses what JMeter cannot do in a phase.
 func (c *checker) jmeter(path string, ph Phase) {
 	c.whole(path+".duration", "such as 10s", ph.Duration)
+	c.whole(path+".ramp", "such as 2s", ph.Ramp)
 	if ph.Engine == JMeter && c.plan.Agents.HTTP2 {
 		c.report(path+".engine", "", "jmeter speaks HTTP/1.1, and agents.http2 asks for HTTP/2")
+	}
+}
+
+// divides refuses connections that do not divide over the servers: a test plan of a team's own gets one number for all
+// of them.
+func (c *checker) divides(path string, ph Phase) {
+	servers := c.plan.Agents.Count
+	if c.plan.Agents.JMX == "" || c.plan.EngineOf(ph) != JMeter || ph.Model == "open" || servers < 1 || c.bad(path) || c.bad("agents.count") {
+		return
+	}
+	if rest := ph.Connections % servers; rest != 0 || ph.Connections < servers {
+		c.report(path, fmt.Sprintf("such as %d", ph.Connections-rest+servers), "%d do not divide over %d servers of JMeter, and each gets the same number of threads", ph.Connections, servers)
 	}
 }
 
@@ -34,6 +47,7 @@ func (c *checker) jmeters() {
 		return
 	}
 	for i, ph := range p.Phases {
+		c.divides(fmt.Sprintf("phases[%d].connections", i), ph)
 		if p.Agents.JMX != "" && ph.Model == "open" && p.EngineOf(ph) == JMeter {
 			c.report(fmt.Sprintf("phases[%d].model", i), "closed", "a test plan of your own (agents.jmx) decides on its rate itself: it gets threads, of a closed phase")
 		}
