@@ -166,6 +166,11 @@ func TestManagedCollector(t *testing.T) {
 	books := windowsOf(t, s.open())
 	look := s.start("collector", s.theRun())
 	look.await("is up until Ctrl-C", 1)
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(look.stdout.String(), "\n"); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the address was not printed within a minute")
+		}
+	}
 	at, _, _ := strings.Cut(look.stdout.String(), " ")
 	sent := exporttest.Query(t, at, "bakeoff", `SELECT sum(sent) AS n FROM bakeoff`)
 	if len(sent) != 1 || sent[0].Float(t, "n") != float64(books.Sent) || books.Sent == 0 {
