@@ -39,6 +39,13 @@ func one(what, from, where, by string) Query {
 	return Query{"", text}
 }
 
+// whole is a query for the sum over the members of something, each with the mean of its samples: a member that several
+// targets share is written with each of them, and counts once.
+func whole(what, from, where, by, alias string) Query {
+	members := fmt.Sprintf(`SELECT mean(%q) AS "mean" FROM %q WHERE %s GROUP BY time($__interval), %q, "member" fill(none)`, what, from, where, by)
+	return Query{alias, fmt.Sprintf(`SELECT sum("mean") FROM (%s) WHERE $timeFilter GROUP BY time($__interval), %q fill(none)`, members, by)}
+}
+
 func series(title, unit, description string, queries ...Query) Panel {
 	return Panel{Title: title, Description: description, Type: "timeseries", Unit: unit, Wide: 12, Queries: queries}
 }
@@ -83,14 +90,18 @@ func targetPanels() []Panel {
 }
 
 func comparePanels() []Panel {
-	valid := ofRun + ` AND "valid" = 1`
+	counting := ofRun + ` AND "valid" = 1 AND "kind" = 'measured'`
+	const byBlock = `"target", "phase", "block"`
+	goodput := one(`last("goodput_per_s")`, "bakeoff_phases", counting, byBlock)
+	// Of a block that was repeated the last valid attempt counts.
+	medians := fmt.Sprintf(`SELECT median("last") FROM (%s) WHERE $timeFilter GROUP BY "target", "phase"`, goodput.Text)
 	return []Panel{
 		{
 			Title: "Goodput: median over the valid blocks", Description: "As in the report.", Type: "barchart", Unit: "reqps", Wide: 24,
-			Queries: []Query{one(`median("goodput_per_s")`, "bakeoff_phases", valid, `"target", "phase"`)},
+			Queries: []Query{{"", medians}},
 		},
-		{Title: "Goodput of each block", Type: "table", Unit: "reqps", Wide: 12, Queries: []Query{one(`"goodput_per_s"`, "bakeoff_phases", valid, `"target", "phase", "block"`)}},
-		{Title: "Median response time of each block", Type: "table", Unit: "ms", Wide: 12, Queries: []Query{one(`"response_p50_ms"`, "bakeoff_phases", valid, `"target", "phase", "block"`)}},
+		{Title: "Goodput of each block", Type: "table", Unit: "reqps", Wide: 12, Queries: []Query{goodput}},
+		{Title: "Median response time of each block", Type: "table", Unit: "ms", Wide: 12, Queries: []Query{one(`last("response_p50_ms")`, "bakeoff_phases", counting, byBlock)}},
 	}
 }
 
@@ -105,8 +116,12 @@ func agentPanels() []Panel {
 }
 
 func tierPanels() []Panel {
+	tiers := series("Cores used by each tier", "short", "Sums over the tier's members; the replicas of each target are a line.",
+		whole("cores", "bakeoff_resources", ofRun+` AND "tier" != 'target'`, "tier", "$tag_tier"),
+		whole("cores", "bakeoff_resources", ofRun+` AND "tier" = 'target'`, "target", "replicas of $tag_target"))
+	tiers.Least = "2s" // in less not every member has a sample
 	return []Panel{
-		series("Cores used by each tier", "short", "", over(`mean("cores")`, "bakeoff_resources", ofRun, `"tier"`, "$tag_tier")),
+		tiers,
 		series("Connections of the database", "short", "", over(`max("threads_connected")`, "bakeoff_resources", ofRun+` AND "tier" = 'database'`, "", "connected")),
 		series("Answers of each replica", "short", "Counts in each interval: the balancer's shares.",
 			over(`sum("answers")`, "bakeoff_replicas", ofRun, `"replica"`, "$tag_replica")),

@@ -34,6 +34,7 @@ type Panel struct {
 	Type               string // timeseries, stat, table or barchart
 	Unit               string // as Grafana names it
 	Wide               int    // of 24
+	Least              string // shortest interval, such as "2s"; empty: any
 	Queries            []Query
 }
 
@@ -151,6 +152,9 @@ func (p Panel) classic(id int, at object) object {
 	out := object{
 		"id": id, "type": p.Type, "title": p.Title, "description": p.Description, "gridPos": at, "datasource": variableSource, "targets": targets,
 		"fieldConfig": object{"defaults": object{"unit": p.Unit}, "overrides": []object{}},
+	}
+	if p.Least != "" {
+		out["interval"] = p.Least
 	}
 	if p.Type == "stat" {
 		out["options"] = object{"reduceOptions": object{"calcs": []string{"lastNotNull"}}}
