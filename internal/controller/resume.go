@@ -3,6 +3,7 @@ package controller
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -141,7 +142,7 @@ func (r *run) recall() error {
 
 // totalsOf adds up the recorded windows of one phase.
 func totalsOf(state record.TrialState, phase record.Phase) (stats.Totals, error) {
-	sum := stats.Totals{Sending: time.Duration(phase.DurationS * float64(time.Second))}
+	sum := stats.Totals{Sending: time.Duration(math.Round(phase.DurationS * float64(time.Second)))}
 	for line, err := range state.Loads() {
 		if err != nil {
 			return sum, err

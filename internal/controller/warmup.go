@@ -63,6 +63,9 @@ func (ts *turns) settled(i int, rec *record.Phase) {
 	rec.DurationS = ts.at[i].Seconds()
 	least, most := time.Duration(ts.run.o.Plan.Warmup.Least), time.Duration(ts.run.o.Plan.Warmup.Most)
 	rec.Settling = &record.Settling{LeastS: least.Seconds(), MostS: most.Seconds()}
+	t := ts.up[i]
+	t.mu.Lock() // a sample may come
+	defer t.mu.Unlock()
 	ts.watched[i].Phase = *rec
 	rec.Settling.State = ts.watched[i].Settling().String()
 }

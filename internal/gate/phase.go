@@ -55,7 +55,10 @@ func (p *Phase) Series(s record.Series) {
 	}
 }
 
-func sending(p record.Phase) time.Duration { return time.Duration(p.DurationS * float64(time.Second)) }
+// sending is the recorded duration to the nanosecond: cut off, the last window would end behind it.
+func sending(p record.Phase) time.Duration {
+	return time.Duration(math.Round(p.DurationS * float64(time.Second)))
+}
 
 // Totals is the sum of all windows of every agent.
 func (p *Phase) Totals() stats.Totals {

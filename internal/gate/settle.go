@@ -52,20 +52,19 @@ const (
 // steps), or where the windows vary among each other by more than neighbours do (what goes up and down).
 func Settle(levels []float64) Settling { return settle(levels, mostScan, mostSpread) }
 
-// Ends reports whether a warm-up of these levels so far may end: whether it was once seen to be steady.
-func Ends(levels []float64) bool { return endOf(levels) > 0 }
-
-// endOf is after how many windows a warm-up may end; 0: not yet.
-func endOf(levels []float64) int {
-	steady := 0
-	for n := SettlingWindows; n <= len(levels); n += lookEvery {
-		if settle(levels[:n], endScan, endSpread) != Settled {
-			steady = 0
-		} else if steady++; steady == settlingLooks {
-			return n
+// Ends reports whether a warm-up of these levels so far may end: whether it passed its last settlingLooks looks. One that passed
+// earlier, and waits for other targets, must still be steady when they are.
+func Ends(levels []float64) bool {
+	if len(levels) < EndingWindows {
+		return false
+	}
+	last := len(levels) - (len(levels)-SettlingWindows)%lookEvery
+	for look := range settlingLooks {
+		if settle(levels[:last-look*lookEvery], endScan, endSpread) != Settled {
+			return false
 		}
 	}
-	return 0
+	return true
 }
 
 func settle(levels []float64, scanBound, spreadBound float64) Settling {

@@ -131,7 +131,7 @@ func (p *Phase) steady() []record.Reason {
 		p.metric(), manyTimes(ratio), direction(p.Model, ratio))}}
 }
 
-// Ready reports whether a warm-up may end.
+// Ready reports whether a warm-up may end as far as this target goes: it is steady now.
 func (p *Phase) Ready() bool { return Ends(p.levels.logs()) }
 
 // Settling is how a warm-up ended.

@@ -1,14 +1,21 @@
 package gate
 
 import (
+	"fmt"
 	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"bakeoff/internal/record"
+	"bakeoff/internal/stats"
 )
 
 // The rule that ends a warm-up keeps the rates of one look, though it looks up to 19 times: series of 200 windows at most,
 // with independent noise of 3 %, whose first 20 windows change by 10 %, or go on to do so; and noise as rented machines have it.
+// Where targets take turns it ends when all of them are steady at the same time.
 func TestWarmupEnds(t *testing.T) {
 	rng := rand.New(rand.NewPCG(9, 10))
 	const each, longest = 1000, 200
@@ -20,31 +27,51 @@ func TestWarmupEnds(t *testing.T) {
 		}
 		return out, over
 	}
+	stepAt := func(at int) ([]float64, int) {
+		return quiet(at, func(i int) float64 { return map[bool]float64{true: 0.1}[i >= at] })
+	}
+	type series = func() (levels []float64, over int) // and when the change is over
+	steady := func() ([]float64, int) { return quiet(0, func(int) float64 { return 0 }) }
+	drift := func() ([]float64, int) {
+		from := rng.IntN(SettlingWindows - 4)
+		return quiet(from+5, func(i int) float64 { return 0.02 * float64(min(max(i-from, 0), 5)) })
+	}
+	step := func() ([]float64, int) { return stepAt(3 + rng.IntN(SettlingWindows-5)) }
+	sawtooth := func() ([]float64, int) {
+		return quiet(longest, func(i int) float64 { return 0.2*float64(i%10)/9 - 0.1 })
+	}
+	rented := func() ([]float64, int) { return noisy(rng, longest, 0.15, 0.7), longest }
+	slow := func() ([]float64, int) { // it is awaited for 100 windows
+		return quiet(100, func(i int) float64 { return 0.01 * float64(min(i, 100)) })
+	}
+	late := func() ([]float64, int) { return stepAt(100 + lookEvery*rng.IntN(3) + rng.IntN(lookEvery-3)) }
+	type counts struct{ early, first int }
+	found := map[string]counts{}
 	for _, c := range []struct {
-		name   string
-		levels func() (levels []float64, over int) // and when the change is over
-		early  int                                 // of each that end during the change, at most
-		first  int                                 // that end as soon as they can, at least
-		most   float64                             // windows until the end, on the average of those that end
+		name    string
+		targets []series
+		early   int     // of each that end during the change, at most
+		first   int     // that end as soon as they can, at least
+		most    float64 // windows until the end, on the average of those that end
 	}{
-		{"steady", func() ([]float64, int) { return quiet(0, func(int) float64 { return 0 }) }, 0, each * 179 / 200, 35},
-		{"a drift of 10 % over 5 windows", func() ([]float64, int) {
-			from := rng.IntN(SettlingWindows - 4)
-			return quiet(from+5, func(i int) float64 { return 0.02 * float64(min(max(i-from, 0), 5)) })
-		}, each * 5 / 100, 0, 60},
-		{"a step of 10 %", func() ([]float64, int) {
-			at := 3 + rng.IntN(SettlingWindows-5)
-			return quiet(at, func(i int) float64 { return map[bool]float64{true: 0.1}[i >= at] })
-		}, each * 5 / 100, 0, 60},
-		{"a sawtooth of 10 % up and down", func() ([]float64, int) {
-			return quiet(longest, func(i int) float64 { return 0.2*float64(i%10)/9 - 0.1 })
-		}, each * 5 / 100, 0, longest},
-		{"a rented machine", func() ([]float64, int) { return noisy(rng, longest, 0.15, 0.7), longest }, each * 5 / 100, 0, longest},
+		{"steady", []series{steady}, 0, each * 179 / 200, 35},
+		{"a drift of 10 % over 5 windows", []series{drift}, each * 5 / 100, 0, 60},
+		{"a step of 10 %", []series{step}, each * 5 / 100, 0, 60},
+		{"a sawtooth of 10 % up and down", []series{sawtooth}, each * 5 / 100, 0, longest},
+		{"a rented machine", []series{rented}, each * 5 / 100, 0, longest},
+		{"three steady ones in turns", []series{steady, steady, steady}, 0, each * 70 / 100, 40},
+		{"one of three drifts", []series{steady, drift, steady}, each * 5 / 100, 0, 60},
+		{"one of three steps, while the slowest is awaited", []series{steady, slow, late}, each * 5 / 100, 0, longest},
 	} {
 		early, first, ended, windows := 0, 0, 0, 0
 		for range each {
-			levels, over := c.levels()
-			n := endOf(levels)
+			over, all := 0, make([][]float64, len(c.targets))
+			for i, target := range c.targets {
+				var until int
+				all[i], until = target()
+				over = max(over, until)
+			}
+			n := endOf(all)
 			if n == 0 {
 				continue
 			}
@@ -57,16 +84,46 @@ func TestWarmupEnds(t *testing.T) {
 				early++
 			}
 		}
+		found[c.name] = counts{early, first}
 		mean := float64(windows) / float64(max(ended, 1))
 		t.Logf("%s: of %d end %d, after %.1f windows; too early %d, as soon as they can %d", c.name, each, ended, mean, early, first)
 		if early > c.early || first < c.first || mean > c.most || c.most < longest && ended < each {
 			t.Errorf("%s: want at most %d too early, at least %d as soon as they can, and %v windows", c.name, c.early, c.first, c.most)
 		}
 	}
+	doc, err := os.ReadFile("../../docs/method.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(strings.Fields(string(doc)), " ")
+	for _, want := range []string{
+		fmt.Sprintf("%d end at the first possible moment when nothing changes", found["steady"].first),
+		fmt.Sprintf("%d end during an endless sawtooth of 10 %%", found["a sawtooth of 10 % up and down"].early),
+		fmt.Sprintf("the noise of rented machines, %d ends early", found["a rented machine"].early),
+		fmt.Sprintf("of three targets in turns, %d end at the first possible moment", found["three steady ones in turns"].first),
+		fmt.Sprintf("%d end within 10 slices after it", found["one of three steps, while the slowest is awaited"].early),
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("docs/method.md: want %q", want)
+		}
+	}
+	if found["a drift of 10 % over 5 windows"].early+found["a step of 10 %"].early > 0 {
+		t.Error("docs/method.md: want none that ends within 10 slices after a drift or a step of 10 %")
+	}
 }
 
-// A warm-up that ended because it was steady is not warned of, whatever its last windows look like; one of a
-// fixed length, or that reached its greatest, is.
+// endOf is after how many windows a warm-up of these targets ends; 0: it does not.
+func endOf(targets [][]float64) int {
+	for n := range len(targets[0]) + 1 {
+		if !slices.ContainsFunc(targets, func(levels []float64) bool { return !Ends(levels[:n]) }) {
+			return n
+		}
+	}
+	return 0
+}
+
+// A warm-up that passed its last two looks is not warned of, whatever the windows behind these look like; one that was steady
+// earlier and is not any more is, like one of a fixed length.
 func TestWarningOfWarmup(t *testing.T) {
 	steady := make([]float64, EndingWindows)
 	for i := range steady {
@@ -83,7 +140,9 @@ func TestWarningOfWarmup(t *testing.T) {
 		warnings int
 	}{
 		{later, nil, Unsettled, 1},
-		{later, &record.Settling{}, Settled, 0},
+		{later, &record.Settling{}, Unsettled, 1},
+		{later[:EndingWindows+lookEvery-1], nil, Unsettled, 1},
+		{later[:EndingWindows+lookEvery-1], &record.Settling{}, Settled, 0},
 		{later[EndingWindows:], &record.Settling{}, Unsettled, 1},
 		{steady[:SettlingWindows-1], &record.Settling{}, TooShort, 0},
 	} {
@@ -92,5 +151,24 @@ func TestWarningOfWarmup(t *testing.T) {
 		if got, n := p.Settling(), len(p.settled()); got != c.state || n != c.warnings {
 			t.Errorf("%d windows, %v: %v and %d warnings, want %v and %d", len(c.levels), c.settling, got, n, c.state, c.warnings)
 		}
+	}
+}
+
+// A window that ends with the phase counts, whatever the duration is as a float of seconds.
+func TestLastWindowCounts(t *testing.T) {
+	cut := 0
+	for n := range 5000 {
+		end := time.Duration(n+1) * 1234567 * time.Nanosecond
+		if time.Duration(end.Seconds()*float64(time.Second)) < end {
+			cut++
+		}
+		levels := NewLevels(record.Phase{DurationS: end.Seconds()})
+		levels.Add(stats.Window{Begin: end / 2, Length: end - end/2, Books: stats.Books{OK: 1}})
+		if len(levels.points) != 1 {
+			t.Fatalf("the window until %v is left out of a phase of %v s", end, end.Seconds())
+		}
+	}
+	if cut == 0 {
+		t.Error("none of these durations is cut off")
 	}
 }
