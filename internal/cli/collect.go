@@ -166,6 +166,9 @@ func sayCounts(w io.Writer, url string, c export.Counts) {
 		}
 		fmt.Fprintf(w, ", %s%d not sent", atLeast, c.Left)
 	}
+	if c.Omitted > 0 {
+		fmt.Fprintf(w, ", %d samples left out, of members beyond the first 64", c.Omitted)
+	}
 	if c.Cause != "" && !c.Whole() {
 		fmt.Fprintf(w, " (%s)", show.Inert(c.Cause))
 	}

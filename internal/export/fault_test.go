@@ -405,27 +405,47 @@ func TestBackfillGivesUp(t *testing.T) {
 	})
 }
 
-// TestBoundedMemory leaves a long run to a server that hangs: no more waits than what the bound allows.
+// TestBoundedMemory leaves a long run to a server that hangs: no more waits than docs/collectors.md says.
 func TestBoundedMemory(t *testing.T) {
-	if most := (mostBatches + 2) * (mostBytes + 64<<10); most > 64<<20 {
-		t.Errorf("up to %d bytes wait", most)
-	}
-	var waiting, peak int
-	p := &packer{hand: func(b batch) error {
-		waiting += len(b.lines)
-		peak = max(peak, len(b.lines))
-		if b.points > mostLines || len(b.lines) > mostBytes+64<<10 {
-			t.Errorf("a batch of %d points and %d bytes", b.points, len(b.lines))
+	synctest.Test(t, func(t *testing.T) {
+		sending, halt := context.WithCancel(t.Context())
+		fake := &fake{fault: func(*http.Request, int, []string) (*http.Response, error) {
+			<-sending.Done()
+			return nil, sending.Err()
+		}}
+		to := fake.influx()
+		to.Timeout = time.Hour
+		s, err := to.connect()
+		if err != nil {
+			t.Fatal(err)
 		}
-		return nil
-	}}
-	for i := range 20_000 {
-		p.add(Point{"m", nil, []Field{{"text", strings.Repeat("x", 1000)}}, time.Unix(int64(i), 0)})
-	}
-	p.flush()
-	if waiting < 20_000_000 || peak < mostBytes {
-		t.Errorf("%d bytes in all, %d at once", waiting, peak)
-	}
+		f, queue := &Feed{}, make(chan batch, mostBatches)
+		go (&sender{server: s, feed: f, tell: func(string) {}}).all(sending, queue)
+		var waiting, batches int
+		into := f.into(sending, queue)
+		p := &packer{hand: func(b batch) error {
+			waiting += len(b.lines)
+			batches++
+			return into(b)
+		}}
+		read := 0
+		go func() {
+			defer close(queue)
+			for ; read < 20_000; read++ {
+				p.add(Point{"m", nil, []Field{{"text", strings.Repeat("x", 1000)}}, time.Unix(int64(read), 0)})
+			}
+			p.flush()
+		}()
+		synctest.Wait()
+		if waiting > 5<<20+batches<<10 || waiting < mostBytes*mostBatches || batches != mostBatches+2 || read == 20_000 {
+			t.Errorf("%d bytes in %d batches wait, of %d points", waiting, batches, read)
+		}
+		halt()
+		synctest.Wait()
+		if f.counts.Left != 20_000 {
+			t.Errorf("%+v", f.counts)
+		}
+	})
 }
 
 // TestSecretsStay looks for the password in what is sent to be seen, and in errors.

@@ -46,6 +46,7 @@ type Counts struct {
 	Left    int64  // points that were not sent before the time was up
 	More    bool   // there was no time to count all of those
 	Retries int64  // attempts that failed
+	Omitted int64  // samples of tiers' members beyond the first 64, which are written nowhere
 	Cause   string // the last failure, in words
 }
 
@@ -120,20 +121,26 @@ func (f *Feed) run(ctx context.Context, to *sender, from source) {
 	})()
 	to.hurry = from.ended.Done()
 	go func() { sent <- to.all(sending, queue) }()
-	err := from.read(reading, func(b batch) error {
-		select {
-		case queue <- b:
-		case <-sending.Done():
-			f.count(func(c *Counts) { c.Left += int64(b.points) })
-		}
-		return nil
-	})
+	from.omit = func() { f.count(func(c *Counts) { c.Omitted++ }) }
+	err := from.read(reading, f.into(sending, queue))
 	close(queue)
 	if errors.Is(err, errLate) {
 		f.count(func(c *Counts) { c.More = true })
 		err = nil
 	}
 	f.err = errors.Join(err, <-sent)
+}
+
+// into hands batches to a queue: it waits while that is full, and counts what is left once nothing is sent any more.
+func (f *Feed) into(sending context.Context, queue chan<- batch) func(batch) error {
+	return func(b batch) error {
+		select {
+		case queue <- b:
+		case <-sending.Done():
+			f.count(func(c *Counts) { c.Left += int64(b.points) })
+		}
+		return nil
+	}
 }
 
 func (f *Feed) count(change func(*Counts)) {
@@ -147,6 +154,7 @@ type source struct {
 	dir, schema string
 	live        bool            // the run goes on: whatever comes is waited for until ended
 	ended       context.Context // ends when the run has
+	omit        func()          // is called for each point that is left out for want of a name
 }
 
 // read hands over the whole run in batches: of one that goes on whatever comes until it has ended, and then, as of any
@@ -226,6 +234,7 @@ func (s source) shaper(dir string, e record.Event, emit func(Point)) (*shaper, e
 	}
 	name := filepath.Base(dir)
 	out := newShaper(name, head.Run, s.schema, emit)
+	out.omit = s.omit
 	out.figures = func(p record.Proof) ([]Point, error) { return summary(dir, name, p) }
 	out.starts = func() map[string]map[int]time.Time { return startsOf(dir) }
 	return out, nil

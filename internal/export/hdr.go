@@ -16,8 +16,9 @@ import (
 )
 
 // HLog writes the times of every window as an HdrHistogram log in nanoseconds. Its tag names the trial, the phase, and
-// "response" (from the intended time) or "service" (from the send). Time-outs and drops are at their bound.
-func HLog(_ context.Context, w io.Writer, r *record.Reader) ([]record.Problem, error) {
+// "response" (from the intended time) or "service" (from the send). Time-outs and drops are at their bound. A
+// window whose time of day is not recorded cannot stand in such a log: it is left out, and counted as a problem.
+func HLog(ctx context.Context, w io.Writer, r *record.Reader) ([]record.Problem, error) {
 	out := bufio.NewWriter(w)
 	log := hdrhistogram.NewHistogramLogWriter(out)
 	began := r.Run().Started.UnixMilli()
@@ -25,38 +26,55 @@ func HLog(_ context.Context, w io.Writer, r *record.Reader) ([]record.Problem, e
 		log.OutputLogFormatVersion(), log.OutputStartTime(began), log.OutputLegend()); err != nil {
 		return nil, fmt.Errorf("export: %w", err)
 	}
-	for window, err := range Windows(r) {
-		if err != nil {
-			continue // it is among the problems
+	timeless := 0
+	problems, err := each(ctx, r, func(window Window) error {
+		if window.At.IsZero() {
+			timeless++
+			return nil
 		}
-		for tag, h := range map[string]*stats.Histogram{"response": window.Line.Response, "service": window.Line.Service} {
-			if h == nil || h.Count() == 0 {
-				continue
-			}
-			dense := h.HDR()
-			dense.SetTag(plainWord(window.Trial + ":" + window.PhaseName + ":" + tag))
-			dense.SetStartTimeMs(window.At.UnixMilli())
-			dense.SetEndTimeMs(window.At.Add(window.Line.Length).UnixMilli())
-			if err := log.OutputIntervalHistogram(dense); err != nil {
-				return nil, fmt.Errorf("export: %w", err)
-			}
+		return logWindow(log, window)
+	})
+	if err != nil {
+		return problems, err
+	}
+	if timeless > 0 {
+		problems = append(problems, record.Problem{File: "trials", What: fmt.Sprintf("windows whose time of day is not recorded: %d", timeless)})
+	}
+	return problems, flushed(out)
+}
+
+// logWindow writes the two times of a window, response first.
+func logWindow(log *hdrhistogram.HistogramLogWriter, window Window) error {
+	for _, times := range []struct {
+		tag string
+		of  *stats.Histogram
+	}{{"response", window.Line.Response}, {"service", window.Line.Service}} {
+		if times.of == nil || times.of.Count() == 0 {
+			continue
+		}
+		dense := times.of.HDR()
+		dense.SetTag(plainWord(window.Trial + ":" + window.PhaseName + ":" + times.tag))
+		dense.SetStartTimeMs(window.At.UnixMilli())
+		dense.SetEndTimeMs(window.At.Add(window.Line.Length).UnixMilli())
+		if err := log.OutputIntervalHistogram(dense); err != nil {
+			return err
 		}
 	}
-	return r.Problems(), flushed(out)
+	return nil
 }
 
 // HGRM writes the distribution of each target in each measured phase over all blocks that count, as HdrHistogram's percentile
 // table in milliseconds: the response time, in the closed model the service time. A line that begins with # names it.
-func HGRM(_ context.Context, w io.Writer, r *record.Reader) ([]record.Problem, error) {
+func HGRM(ctx context.Context, w io.Writer, r *record.Reader) ([]record.Problem, error) {
 	s, err := figures.Build(r)
 	if err != nil {
 		return nil, err
 	}
 	out := bufio.NewWriter(w)
 	pooled := map[[2]string]*stats.Histogram{}
-	for window, err := range Windows(r) {
-		if err != nil || !counts(s, window) {
-			continue
+	problems, err := each(ctx, r, func(window Window) error {
+		if !counts(s, window) {
+			return nil
 		}
 		h := window.Line.Response
 		if window.Model == "closed" {
@@ -69,6 +87,10 @@ func HGRM(_ context.Context, w io.Writer, r *record.Reader) ([]record.Problem, e
 		if h != nil {
 			pooled[key].Merge(h)
 		}
+		return nil
+	})
+	if err != nil {
+		return problems, err
 	}
 	for _, p := range s.Phases {
 		for _, t := range s.Targets {
@@ -80,7 +102,7 @@ func HGRM(_ context.Context, w io.Writer, r *record.Reader) ([]record.Problem, e
 			}
 		}
 	}
-	return r.Problems(), flushed(out)
+	return problems, flushed(out)
 }
 
 // counts tells whether a window is of a measured phase of a trial that counts.

@@ -46,7 +46,7 @@ type shaper struct {
 	trials  map[string]*shaped           // by folder, while they are under way
 	jmeters map[string]*buckets          // by target
 	names   map[string]map[string]bool   // values of tags that a server chose, by kind
-	last    map[[2]string]record.Series  // by target, and tier and name: its last sample
+	omit    func()                       // is called for each sample that has no name of its own; nil: nobody counts
 }
 
 // planPhase is what a point says of a phase while its trial is under way.
@@ -60,7 +60,8 @@ type planPhase struct {
 type shaped struct {
 	record.Begun
 	phases map[int]*buckets
-	seen   []mark // of the points of its windows
+	seen   []mark                   // of the points of its windows
+	last   map[string]record.Series // of each member of a tier, by both
 }
 
 // mark is what identifies a point of the measurement of windows.
@@ -87,7 +88,7 @@ func newShaper(name string, run record.Run, schema string, emit func(Point)) *sh
 	_ = json.Unmarshal(run.Plan, &plan) // a plan of other times has phases without names
 	s := &shaper{
 		run: name, plan: plan.Phases, labels: map[string]string{}, bakeoff: schema != SchemaJMeter, jmeter: schema != SchemaBakeoff, emit: emit,
-		trials: map[string]*shaped{}, jmeters: map[string]*buckets{}, names: map[string]map[string]bool{}, last: map[[2]string]record.Series{},
+		trials: map[string]*shaped{}, jmeters: map[string]*buckets{}, names: map[string]map[string]bool{},
 	}
 	for _, t := range plan.Targets {
 		if t.URL != "" {
@@ -121,7 +122,7 @@ func (s *shaper) event(e record.Event) error {
 		if err := json.Unmarshal(e.Fields, &b); err != nil {
 			return err
 		}
-		s.trials[b.Folder] = &shaped{Begun: b, phases: map[int]*buckets{}}
+		s.trials[b.Folder] = &shaped{Begun: b, phases: map[int]*buckets{}, last: map[string]record.Series{}}
 	case record.EventTrial:
 		var p record.Proof
 		if err := json.Unmarshal(e.Fields, &p); err != nil {
@@ -279,6 +280,18 @@ func (s *shaper) phase(number int) planPhase {
 		out.Connections = s.plan[i].Connections
 	}
 	return out
+}
+
+// named tells whether a name that a server chose may be the value of a tag: whether it is among the first of its kind.
+// Others would be points of one name that overwrite each other: they are left out and counted.
+func (s *shaper) named(kind, name string) bool {
+	if s.few(kind, name) == name {
+		return true
+	}
+	if s.omit != nil {
+		s.omit()
+	}
+	return false
 }
 
 // few is a name that a server chose, or stats.Other where there are too many of its kind already.

@@ -63,14 +63,33 @@ func (s *shaper) windowPoints(t *shaped, tags []Tag, b *bucket) {
 	for _, r := range w.Replicas {
 		answers += r.Answers
 	}
-	for _, name := range sorted(w.Replicas) {
-		r := w.Replicas[name]
+	replicas := s.fewReplicas(t.Target, w.Replicas)
+	for _, name := range sorted(replicas) {
+		r := replicas[name]
 		fields := []Field{{"answers", r.Answers}, {"errors", r.Errors}}
 		if answers > 0 {
 			fields = append(fields, Field{"share", float64(r.Answers) / float64(answers)})
 		}
-		s.emit(Point{measureReplicas, with(tags, Tag{"replica", s.few("replica of "+t.Target, name)}), append(fields, distribution("service", r.Service)...), b.at})
+		s.emit(Point{measureReplicas, with(tags, Tag{"replica", name}), append(fields, distribution("service", r.Service)...), b.at})
 	}
+}
+
+// fewReplicas has those beyond the first 64 of a target as one.
+func (s *shaper) fewReplicas(target string, all map[string]stats.Replica) map[string]stats.Replica {
+	out := map[string]stats.Replica{}
+	for _, name := range sorted(all) {
+		few := s.few("replica of "+target, name)
+		r, one := out[few], all[name]
+		r.Answers, r.Errors = r.Answers+one.Answers, r.Errors+one.Errors
+		if one.Service != nil {
+			if r.Service == nil {
+				r.Service = stats.NewHistogram()
+			}
+			r.Service.Merge(one.Service)
+		}
+		out[few] = r
+	}
+	return out
 }
 
 // distribution are a histogram's fields; none where it was not measured or is empty. Percentiles are those of its own
@@ -95,7 +114,7 @@ func rate(n int64, d time.Duration) float64 { return float64(n) / d.Seconds() }
 
 // series writes one sample of a tier's member; workers are left out, whose process ids are new in every trial.
 func (s *shaper) series(t *shaped, x record.Series) {
-	if strings.Contains(x.Name, "/") {
+	if strings.Contains(x.Name, "/") || !s.named("member", x.Name) {
 		return
 	}
 	phase := "none"
@@ -106,16 +125,16 @@ func (s *shaper) series(t *shaped, x record.Series) {
 	if x.PSSBytes > 0 {
 		fields = append(fields, Field{"pss_bytes", x.PSSBytes})
 	}
-	key := [2]string{t.Folder, x.Tier + " " + x.Name}
-	if before, ok := s.last[key]; ok && x.At.After(before.At) && x.CPUNS >= before.CPUNS {
+	key := x.Tier + " " + x.Name
+	if before, ok := t.last[key]; ok && x.At.After(before.At) && x.CPUNS >= before.CPUNS {
 		fields = append(fields, Field{"cores", float64(x.CPUNS-before.CPUNS) / float64(x.At.Sub(before.At))})
 	}
-	s.last[key] = x
+	t.last[key] = x
 	for _, name := range sorted(x.Values) {
 		fields = append(fields, Field{name, x.Values[name]})
 	}
 	s.emit(Point{measureResources, []Tag{
-		{"member", s.few("member", x.Name)}, {"phase", phase}, {"run", s.run}, {"target", t.Target}, {"tier", x.Tier},
+		{"member", x.Name}, {"phase", phase}, {"run", s.run}, {"target", t.Target}, {"tier", x.Tier},
 	}, fields, x.At})
 }
 

@@ -288,3 +288,47 @@ func runOf(t *testing.T) string {
 	t.Helper()
 	return recordtest.Of(1, "a").Write(t)
 }
+
+// TestCrowd leaves out members beyond the first 64, and counts them, has replicas beyond them as one, and keeps nothing of a trial that has ended.
+func TestCrowd(t *testing.T) {
+	s := newShaping(t, SchemaBakeoff)
+	omitted := 0
+	s.omit = func() { omitted++ }
+	s.begin("1-1-a", "a")
+	for i := range 70 {
+		for second := range 2 {
+			s.feed(record.Item{Trial: "1-1-a", Series: &record.Series{
+				At: time.Unix(int64(1000+second), 0), Tier: "target", Name: fmt.Sprintf("a-%d", i), CPUNS: int64(second) * int64(i) * 1e6,
+			}})
+		}
+	}
+	s.window("1-1-a", 1, 0, 0, 70, func(w *stats.Window) {
+		w.Replicas = map[string]stats.Replica{}
+		for i := range 70 {
+			w.Replicas[fmt.Sprintf("a-%d", i)] = stats.Replica{Answers: 1}
+		}
+	})
+	raw, err := json.Marshal(record.Proof{Folder: "1-1-a", Status: record.Valid})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.feed(record.Item{Event: &record.Event{Kind: record.EventTrial, Fields: raw}})
+	members, replicas := 0, 0
+	for _, p := range s.lines {
+		switch p.Measurement {
+		case measureResources:
+			members++
+		case measureReplicas:
+			replicas++
+		}
+	}
+	if members != 2*mostNames || replicas != mostNames+1 || omitted != 2*(70-mostNames) {
+		t.Errorf("%d samples, %d replicas, %d left out", members, replicas, omitted)
+	}
+	if got := total(s.last(measureReplicas, "answers")); got != 70 {
+		t.Errorf("%v answers of replicas", got)
+	}
+	if len(s.trials) != 0 {
+		t.Errorf("%d trials are kept", len(s.trials))
+	}
+}

@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
@@ -156,5 +160,66 @@ func TestHostileNames(t *testing.T) {
 	}
 	if got := labelText(evil); strings.Contains(got, "\n") || strings.Count(got, `"`) != 3 || !strings.Contains(got, `\"`) {
 		t.Errorf("%q", got)
+	}
+}
+
+// TestHdrLog has response before service of each window, no window without a time of day, each line that cannot be read
+// among the problems, and an end when its context has ended.
+func TestHdrLog(t *testing.T) {
+	w := recordtest.Of(1, "a").Begin(t)
+	tw, err := w.BeginTrial(1, 1, "a", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const windows = 12
+	p := record.Phase{Number: 1, Name: "one", Model: "open", DurationS: 9, TimeoutS: 1, Started: recordtest.Epoch(), Ended: recordtest.Epoch().Add(9 * time.Second), Turns: &record.PhaseTurns{}}
+	rng := rand.New(rand.NewPCG(1, 2))
+	for second := range windows + 1 {
+		l := recordtest.Window(rng, p, second, 0, 10, []record.Replica{{Name: "a-1"}})
+		if second == windows {
+			l.At = time.Time{}
+		}
+		if err := tw.Load(l); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(tw.Finish(record.Trial{Status: record.Valid, Phases: []record.Phase{p}}), w.Finish(record.Complete, "")); err != nil {
+		t.Fatal(err)
+	}
+	load := filepath.Join(w.Dir(), "trials", "1-1-a", "load.jsonl")
+	text, err := os.ReadFile(load)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(load, append([]byte("gone\n"), text...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, err := record.Open(w.Dir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	problems, err := HLog(t.Context(), &out, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var words []string
+	for line := range strings.Lines(out.String()) {
+		if tag, _, ok := strings.Cut(line, ","); ok && strings.HasPrefix(tag, "Tag=") {
+			words = append(words, tag[strings.LastIndexByte(tag, ':')+1:])
+		}
+	}
+	if got, want := strings.Join(words, " "), strings.TrimSpace(strings.Repeat("response service ", windows)); got != want {
+		t.Errorf("%s", got)
+	}
+	if text := fmt.Sprint(problems); !strings.Contains(text, "load.jsonl:1") || !strings.Contains(text, "not recorded: 1") {
+		t.Errorf("problems %s", text)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, write := range map[string]func(context.Context, io.Writer, *record.Reader) ([]record.Problem, error){"hlog": HLog, "hgrm": HGRM} {
+		if _, err := write(ended, io.Discard, r); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
