@@ -1,6 +1,6 @@
 // Package audit computes again what a finished run says. It proves every byte of the record by its seals, judges
-// every trial again from its lines, and compares each report that the run directory has with one made from the record
-// now. Every difference is a finding with its file, and with its line where one can be known.
+// every trial again from its lines, its status with them, and compares each report that the run directory has with one
+// made from the record now. Every difference is a finding with its file, and with its line where one can be known.
 //
 // It refuses a run that is being written. It changes nothing, and it starts and measures nothing.
 package audit
@@ -27,8 +27,10 @@ var ErrLive = errors.New("the run is in progress: it can be audited when it has 
 
 // A Report is a file that a run directory may hold, as it is made from the record now.
 type Report struct {
-	Name  string   // in the run directory
-	Texts [][]byte // one of them is right
+	Name string // in the run directory
+	Text []byte
+	// Apart is how lines begin that come from outside of the record; they are not compared. Empty: there are none.
+	Apart string
 }
 
 // Result is what was looked at, and what is wrong.
@@ -126,6 +128,12 @@ func (out *Result) trial(r *record.Reader, state record.TrialState, trial record
 		return fmt.Errorf("audit: %s: %w", state.Folder, err)
 	}
 	file := path.Join("trials", state.Folder, "trial.json")
+	at := func(key string) string {
+		return fmt.Sprintf("%s:%d", file, lineOf(filepath.Join(r.Dir(), filepath.FromSlash(file)), `  "`+key+`":`))
+	}
+	if what := misjudged(trial, state.Proved); what != "" {
+		out.found(at("status"), "%s", what)
+	}
 	for _, of := range []struct {
 		key           string
 		recorded, now []record.Reason
@@ -134,10 +142,22 @@ func (out *Result) trial(r *record.Reader, state record.TrialState, trial record
 		if slices.Equal(was, is) {
 			continue
 		}
-		at := lineOf(filepath.Join(r.Dir(), filepath.FromSlash(file)), `  "`+of.key+`":`)
-		out.found(fmt.Sprintf("%s:%d", file, at), "%s are %s, judged again they are %s", of.key, listed(was), listed(is))
+		out.found(at(of.key), "%s are %s, judged again they are %s", of.key, listed(was), listed(is))
 	}
 	return nil
+}
+
+// misjudged says how the status of a trial contradicts its own reasons, or the status that its proof gives it; empty: in no way.
+func misjudged(trial record.Trial, proved string) string {
+	switch {
+	case trial.Status != proved:
+		return fmt.Sprintf("status is %q, in events.jsonl it is %q", trial.Status, proved)
+	case trial.Status == record.Valid && len(trial.Reasons) > 0:
+		return fmt.Sprintf("status is %q although there are reasons against it: %s", trial.Status, trial.Reasons[0].Code)
+	case trial.Status == record.Invalid && len(trial.Reasons) == 0:
+		return fmt.Sprintf("status is %q without any reason", trial.Status)
+	}
+	return ""
 }
 
 // decided are the reasons that follow from the record alone, sorted.
@@ -198,12 +218,7 @@ func (out *Result) reports(dir string, reports []Report) error {
 			return fmt.Errorf("audit: %w", err)
 		}
 		out.Reports = append(out.Reports, report.Name)
-		right := func(now []byte) bool { return bytes.Equal(now, text) }
-		if !slices.ContainsFunc(report.Texts, right) {
-			out.differs(report.Name, text, slices.MinFunc(report.Texts, func(a, b []byte) int {
-				return len(differing(text, a)) - len(differing(text, b))
-			}))
-		}
+		out.differs(report, text)
 	}
 	return nil
 }
@@ -212,13 +227,13 @@ func (out *Result) reports(dir string, reports []Report) error {
 const mostShown = 10
 
 // differs names the lines in which a report differs from what it should be.
-func (out *Result) differs(name string, is, should []byte) {
-	lines := differing(is, should)
+func (out *Result) differs(report Report, text []byte) {
+	lines := differing(linesOf(text, report.Apart), linesOf(report.Text, report.Apart))
 	for _, l := range lines[:min(len(lines), mostShown)] {
-		out.found(fmt.Sprintf("%s:%d", name, l.number), "is %s, computed again it is %s", around(l.is, l.should), around(l.should, l.is))
+		out.found(fmt.Sprintf("%s:%d", report.Name, l.number), "is %s, computed again it is %s", around(l.is, l.should), around(l.should, l.is))
 	}
 	if len(lines) > mostShown {
-		out.found(name, "%s differ in all", show.Plural(len(lines), "line"))
+		out.found(report.Name, "%s differ in all", show.Plural(len(lines), "line"))
 	}
 }
 
@@ -228,21 +243,41 @@ type difference struct {
 	is, should string
 }
 
-func differing(is, should []byte) (out []difference) {
-	has, want := bytes.Split(is, []byte("\n")), bytes.Split(should, []byte("\n"))
-	for i := range max(len(has), len(want)) {
-		if a, b := line(has, i), line(want, i); a != b {
-			out = append(out, difference{i + 1, a, b})
+// numbered is a line of a text with its number.
+type numbered struct {
+	number int
+	text   string
+}
+
+// linesOf are the lines of a text without those that begin with apart.
+func linesOf(text []byte, apart string) (out []numbered) {
+	for i, line := range strings.Split(string(text), "\n") {
+		if apart == "" || !strings.HasPrefix(line, apart) {
+			out = append(out, numbered{i + 1, line})
 		}
 	}
 	return out
 }
 
-func line(lines [][]byte, i int) string {
-	if i >= len(lines) {
-		return ""
+func differing(has, want []numbered) (out []difference) {
+	for i := range max(len(has), len(want)) {
+		a, b := lineAt(has, i), lineAt(want, i)
+		if a.text != b.text || i >= len(has) || i >= len(want) {
+			out = append(out, difference{a.number, a.text, b.text})
+		}
 	}
-	return string(lines[i])
+	return out
+}
+
+// lineAt is a line; behind the last one it is an empty one.
+func lineAt(lines []numbered, i int) numbered {
+	switch {
+	case i < len(lines):
+		return lines[i]
+	case len(lines) == 0:
+		return numbered{number: i + 1}
+	}
+	return numbered{number: lines[len(lines)-1].number + 1 + i - len(lines)}
 }
 
 // around is what is different of a line, quoted, with a little of what is before it.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -27,7 +28,7 @@ func check(t *testing.T, err error) {
 // rendered is a report of all figures, and one that the run directory does not have.
 func rendered(s *figures.Summary) ([]Report, error) {
 	text, err := json.MarshalIndent(s, "", " ")
-	return []Report{{"summary.json", [][]byte{[]byte("another"), text}}, {"report.md", [][]byte{text}}}, err
+	return []Report{{Name: "summary.json", Text: text, Apart: "other runs: "}, {Name: "report.md", Text: text}}, err
 }
 
 // aRun is a run directory with its report; the trials are small, and one is refused.
@@ -43,7 +44,7 @@ func aRun(t *testing.T) string {
 	check(t, err)
 	reports, err := rendered(s)
 	check(t, err)
-	check(t, os.WriteFile(filepath.Join(dir, "summary.json"), reports[0].Texts[1], 0o600))
+	check(t, os.WriteFile(filepath.Join(dir, "summary.json"), reports[0].Text, 0o600))
 	return dir
 }
 
@@ -192,6 +193,91 @@ func TestResealed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A line that comes from outside of the record is not compared, whether the report has it or not; the lines behind it keep
+// their numbers.
+func TestApart(t *testing.T) {
+	dir := aRun(t)
+	path := filepath.Join(dir, "summary.json")
+	whole, err := os.ReadFile(path)
+	check(t, err)
+	first, rest, _ := strings.Cut(string(whole), "\n")
+	check(t, os.WriteFile(path, []byte(first+"\nother runs: two of them\n"+rest), 0o600))
+	if found := places(t, dir); len(found) > 0 {
+		t.Errorf("%v", found)
+	}
+	third, rest, _ := strings.Cut(rest, "\n")
+	check(t, os.WriteFile(path, []byte(first+"\nother runs: two of them\n"+third+" \n"+rest), 0o600))
+	if found := places(t, dir); !slices.Equal(found, []string{"summary.json:3"}) {
+		t.Errorf("%v", found)
+	}
+}
+
+// A status that contradicts the reasons next to it, or the event that proves the trial, is found although all seals hold.
+func TestStatusJudgedAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*record.Trial)
+		want   string
+	}{
+		"valid with a reason": {func(trial *record.Trial) {
+			trial.Reasons = []record.Reason{{Code: record.CodeContract, Text: "only the run saw it"}}
+		}, `status is "valid" although there are reasons against it: contract`},
+		"invalid without one": {func(trial *record.Trial) { trial.Status = record.Invalid }, `status is "invalid" without any reason`},
+		"aborted":             {func(trial *record.Trial) { trial.Status = record.TrialAborted }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out := audited(t, rewritten(t, func(r *recordtest.Run) {
+				r.Change = func(trial *record.Trial) {
+					withoutWarmup(trial)
+					if trial.Target == "flask" {
+						c.change(trial)
+					}
+				}
+			}))
+			wantStatus(t, out, c.want)
+		})
+	}
+	dir := rewritten(t, func(r *recordtest.Run) { r.Change = withoutWarmup })
+	events := filepath.Join(dir, "events.jsonl")
+	whole, err := os.ReadFile(events)
+	check(t, err)
+	check(t, os.WriteFile(events, resealed(t, whole, `"target":"flask","attempt":1,"status":"valid"`, `"target":"flask","attempt":1,"status":"invalid"`), 0o600))
+	out := audited(t, dir)
+	out.Findings = slices.DeleteFunc(out.Findings, func(p record.Problem) bool { return p.File == "events.jsonl" }) // its seal in run.json
+	wantStatus(t, out, `status is "valid", in events.jsonl it is "invalid"`)
+}
+
+// wantStatus wants one finding, in the trial of flask; empty: none.
+func wantStatus(t *testing.T, out Result, want string) {
+	t.Helper()
+	switch {
+	case want == "" && len(out.Findings) == 0:
+	case want == "" || len(out.Findings) != 1 || !strings.HasPrefix(out.Findings[0].File, "trials/1-2-flask/trial.json:") || out.Findings[0].What != want:
+		t.Errorf("want %q: %+v", want, out.Findings)
+	}
+}
+
+// resealed changes a record in framed lines, and gives the line the length and the checksum that fit it.
+func resealed(t *testing.T, lines []byte, was, is string) []byte {
+	t.Helper()
+	var out []byte
+	changed := 0
+	for line := range bytes.Lines(lines) {
+		_, rest, _ := bytes.Cut(line, []byte(`"record":`))
+		raw := bytes.TrimSuffix(rest, []byte("}\n"))
+		if bytes.Contains(raw, []byte(was)) {
+			raw = bytes.Replace(raw, []byte(was), []byte(is), 1)
+			sum := crc32.Checksum(raw, crc32.MakeTable(crc32.Castagnoli))
+			line = fmt.Appendf(nil, "{\"crc32c\":\"%08x\",\"length\":%d,\"record\":%s}\n", sum, len(raw), raw)
+			changed++
+		}
+		out = append(out, line...)
+	}
+	if changed != 1 {
+		t.Fatalf("%d lines hold %s", changed, was)
+	}
+	return out
 }
 
 // What the run says of its pilot is compared with the pilot's trial.

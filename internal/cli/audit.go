@@ -12,6 +12,7 @@ import (
 	"bakeoff/internal/audit"
 	"bakeoff/internal/figures"
 	"bakeoff/internal/record"
+	"bakeoff/internal/report"
 	"bakeoff/internal/show"
 )
 
@@ -19,7 +20,9 @@ const auditHelp = `audit reads a run directory and computes every figure again. 
 - the seal of every file of the record,
 - every line of load.jsonl and series.jsonl,
 - the reasons for which trials were refused, or warned of, from those lines,
-- every byte of summary.json, report.md and report.html, against reports made from the record now.
+- the status of every trial, against its reasons and its event,
+- every byte of summary.json, report.md and report.html, against reports made from the record now; only the line
+  "Other runs" of the page is left out, because it depends on the other runs that were in the folder.
 Each difference is printed with its file, and with its line where one can be known: a file that is sealed as a
 whole, such as trial.json, has none.
 
@@ -50,7 +53,7 @@ func auditRun(w io.Writer, dir string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	found, err := audit.Run(reader, func(s *figures.Summary) ([]audit.Report, error) { return reportsOf(reader, s) })
+	found, err := audit.Run(reader, reportsOf)
 	if err != nil {
 		return err
 	}
@@ -88,26 +91,18 @@ func printAudit(w io.Writer, found audit.Result) error {
 	return err
 }
 
-// reportsOf are the reports of a run as they are made now. The page names other runs of the plan in the same folder: those
-// that there are, or those that there were when the run ended.
-func reportsOf(r *record.Reader, s *figures.Summary) ([]audit.Report, error) {
-	then, err := figures.OtherRunsUntil(r, s, r.Run().Ended)
-	if err != nil {
-		return nil, err
-	}
-	now, err := figures.OtherRuns(r, s)
-	if err != nil {
-		return nil, err
-	}
+// reportsOf are the reports of a run as they are made now, without what the page says of other runs: which ones were in the
+// folder when it was written is not recorded.
+func reportsOf(s *figures.Summary) ([]audit.Report, error) {
 	var out []audit.Report
 	for _, of := range reportFiles() {
-		one := audit.Report{Name: of.name}
-		for _, others := range []figures.Others{then, now} {
-			var text bytes.Buffer
-			if err := writeReport(&text, of.format, s, others); err != nil {
-				return nil, fmt.Errorf("report: %w", err)
-			}
-			one.Texts = append(one.Texts, text.Bytes())
+		var text bytes.Buffer
+		if err := writeReport(&text, of.format, s, figures.Others{}); err != nil {
+			return nil, fmt.Errorf("report: %w", err)
+		}
+		one := audit.Report{Name: of.name, Text: text.Bytes()}
+		if of.format == "html" {
+			one.Apart = report.OtherRunsLine
 		}
 		out = append(out, one)
 	}

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"bakeoff/internal/record"
 	"bakeoff/internal/record/recordtest"
@@ -110,20 +109,5 @@ func TestExpectedDirection(t *testing.T) {
 		if got := expected("a", earlier, c.next, 1, c.lower); got.Outcome != c.expect {
 			t.Errorf("%+v: %+v", c, got)
 		}
-	}
-}
-
-// The moment until which other runs count is that of their end.
-func TestOtherRunsUntil(t *testing.T) {
-	root := t.TempDir()
-	reader, s := comparedRun(t, root, 0, 1, nil)
-	comparedRun(t, root, 1, 1, nil)
-	now, err := OtherRuns(reader, s)
-	if err != nil || now.Runs != 1 {
-		t.Errorf("now: %+v, %v", now, err)
-	}
-	then, err := OtherRunsUntil(reader, s, time.Unix(1, 0))
-	if err != nil || then.Runs != 0 || then.LeftOut != 0 {
-		t.Errorf("before it ended: %+v, %v", then, err)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"math"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"bakeoff/internal/record"
 	"bakeoff/internal/stats"
@@ -36,11 +35,6 @@ type Ratios struct {
 
 // OtherRuns reads the other runs of the plan of a run, whose figures are s, from the folder that holds it.
 func OtherRuns(r *record.Reader, s *Summary) (Others, error) {
-	return OtherRunsUntil(r, s, time.Time{})
-}
-
-// OtherRunsUntil is OtherRuns as of a moment: of runs that had ended by then. The zero time is now.
-func OtherRunsUntil(r *record.Reader, s *Summary, until time.Time) (Others, error) {
 	var out Others
 	if s.Verdict == nil || len(s.Verdict.Targets) < 2 {
 		return out, nil
@@ -61,7 +55,6 @@ func OtherRunsUntil(r *record.Reader, s *Summary, until time.Time) (Others, erro
 	for _, l := range slices.Backward(listed) {
 		switch {
 		case l.PlanDigest != s.Run.PlanDigest || filepath.Base(l.Dir) == filepath.Base(dir):
-		case !until.IsZero() && (l.Ended.IsZero() || l.Ended.After(until)):
 		case out.Runs == mostOthers:
 			out.Older++
 		default:

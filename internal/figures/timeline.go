@@ -1,7 +1,6 @@
 package figures
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -26,10 +25,11 @@ type PhaseTime struct {
 	Model     string  `json:"model"`
 	Warmup    bool    `json:"warmup,omitempty"`
 	Rate      float64 `json:"rate,omitempty"` // offered, in the open model
-	DurationS float64 `json:"duration_s"`
-	StepS     float64 `json:"step_s"` // between two points
+	DurationS float64 `json:"duration_s"`     // the longest of any block
+	StepS     float64 `json:"step_s"`         // between two points
 	Bins      []Bin   `json:"bins"`
 	Stalls    []Stall `json:"stalls,omitempty"` // of all blocks
+	Windows   Looked  `json:"windows"`          // in which stalls were looked for
 }
 
 // Bin is one point of a timeline.
@@ -45,26 +45,12 @@ type Bin struct {
 	Requests    int64   `json:"requests"` // whose times were taken, in all blocks
 }
 
-// Stall is a stretch of a trial in which its rate of right answers was below half of what was usual in that phase.
-type Stall struct {
-	Block   int     `json:"block"`
-	AtS     float64 `json:"at_s"`
-	LengthS float64 `json:"length_s"`
-	Rate    float64 `json:"ok_per_s"` // its lowest
-	Usual   float64 `json:"usual_per_s"`
-}
-
-// A window is part of a stall where it has less than stalled of the median rate, if it would usually have fewest answers.
-const (
-	stalled       = 0.5
-	fewestAnswers = 20
-)
-
 // times gathers the windows of one phase of one trial.
 type times struct {
 	phase  record.Phase
 	step   time.Duration
-	counts map[time.Duration]*instant // by the start of the window, of all agents
+	counts instants // by the start of the window, of all agents
+	lasted instants // likewise, with a slice that ended after the phase
 	bins   map[time.Duration]*stats.Histogram
 }
 
@@ -74,38 +60,49 @@ type instant struct {
 	length time.Duration
 }
 
+func (i *instant) rate() float64 { return float64(i.ok) / i.length.Seconds() }
+
+// instants are them by that begin.
+type instants map[time.Duration]*instant
+
+func (all instants) add(w stats.Window) {
+	one := all[w.Begin]
+	if one == nil {
+		one = &instant{}
+		all[w.Begin] = one
+	}
+	one.ok += w.Books.OK
+	one.length = max(one.length, w.Length)
+}
+
 func newTimes(p record.Phase) *times {
 	base := time.Second
 	if p.Turns != nil && p.Turns.SliceS > 0 {
 		base = asDuration(p.Turns.SliceS)
 	}
-	return &times{phase: p, step: base * stepFactor(asDuration(p.DurationS), base), counts: map[time.Duration]*instant{}, bins: map[time.Duration]*stats.Histogram{}}
+	return &times{phase: p, step: base * stepFactor(asDuration(p.DurationS), base), counts: instants{}, lasted: instants{}, bins: map[time.Duration]*stats.Histogram{}}
 }
 
 func asDuration(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
-// stepFactor is a round number of windows that a point takes, so that there are at most mostBins.
+// stepFactor is how many windows a point takes, so that there are at most mostBins: a power of two, so that points of phases of
+// different length can be joined.
 func stepFactor(whole, base time.Duration) time.Duration {
-	for factor := time.Duration(1); ; factor *= 10 {
-		for _, round := range []time.Duration{1, 2, 5} {
-			if factor*round*base*mostBins >= whole {
-				return factor * round
-			}
-		}
+	factor := time.Duration(1)
+	for factor*base*mostBins < whole {
+		factor *= 2
 	}
+	return factor
 }
 
 // add adds a window of an agent. What comes after sending has ended is no rate; its times belong to the last point.
 func (t *times) add(w stats.Window) {
 	sending := asDuration(t.phase.DurationS)
 	if w.Length > 0 && w.End() <= sending && !w.Aside {
-		one := t.counts[w.Begin]
-		if one == nil {
-			one = &instant{}
-			t.counts[w.Begin] = one
-		}
-		one.ok += w.Books.OK
-		one.length = max(one.length, w.Length)
+		t.counts.add(w)
+	}
+	if w.Length > 0 && w.Begin < sending && !w.Aside {
+		t.lasted.add(w)
 	}
 	h := w.Response
 	if t.phase.Model == "closed" || t.phase.Engine != "" {
@@ -121,11 +118,11 @@ func (t *times) add(w stats.Window) {
 	t.bins[at].Merge(h)
 }
 
-// rates are the answers per second of each point, in order.
-func (t *times) rates() map[time.Duration]float64 {
-	sums := map[time.Duration]*instant{}
+// rates are the answers per second of each point, of that step.
+func (t *times) rates(step time.Duration) map[time.Duration]float64 {
+	sums := instants{}
 	for begin, one := range t.counts {
-		at := begin.Truncate(t.step)
+		at := begin.Truncate(step)
 		if sums[at] == nil {
 			sums[at] = &instant{}
 		}
@@ -134,33 +131,23 @@ func (t *times) rates() map[time.Duration]float64 {
 	}
 	out := map[time.Duration]float64{}
 	for at, sum := range sums {
-		out[at] = float64(sum.ok) / sum.length.Seconds()
+		out[at] = sum.rate()
 	}
 	return out
 }
 
-// stalls are those of this phase; neighbouring windows are one.
-func (t *times) stalls(block int) []Stall {
-	begins := slices.Sorted(maps.Keys(t.counts))
-	var rates []float64
-	for _, begin := range begins {
-		rates = append(rates, float64(t.counts[begin].ok)/t.counts[begin].length.Seconds())
+// histograms are the times of each point, of that step.
+func (t *times) histograms(step time.Duration) map[time.Duration]*stats.Histogram {
+	if step == t.step {
+		return t.bins
 	}
-	usual := stats.Summarize(rates).Median
-	var out []Stall
-	last := -1
-	for i, begin := range begins {
-		length := t.counts[begin].length.Seconds()
-		if rates[i] >= stalled*usual || usual*length < fewestAnswers {
-			continue
+	out := map[time.Duration]*stats.Histogram{}
+	for begin, h := range t.bins {
+		at := begin.Truncate(step)
+		if out[at] == nil {
+			out[at] = stats.NewHistogram()
 		}
-		if last >= 0 && last == i-1 {
-			s := &out[len(out)-1]
-			s.LengthS, s.Rate = s.LengthS+length, min(s.Rate, rates[i])
-		} else {
-			out = append(out, Stall{Block: block, AtS: begin.Seconds(), LengthS: length, Rate: rates[i], Usual: usual})
-		}
-		last = i
+		out[at].Merge(h)
 	}
 	return out
 }
@@ -198,19 +185,26 @@ func timeline(target string, trials []Trial) Timeline {
 	}
 	slices.Sort(numbers)
 	for _, n := range numbers {
-		p := byNumber[n][0].phase
-		one := PhaseTime{Number: n, Name: p.Name, Model: p.Model, Warmup: p.Warmup, Rate: p.Rate, DurationS: p.DurationS, StepS: byNumber[n][0].step.Seconds(), Bins: bins(byNumber[n])}
-		for i, of := range byNumber[n] {
-			one.Stalls = append(one.Stalls, of.stalls(blocks[n][i])...)
-		}
-		slices.SortStableFunc(one.Stalls, func(a, b Stall) int { return cmp.Compare(a.AtS, b.AtS) })
-		out.Phases = append(out.Phases, one)
+		out.Phases = append(out.Phases, phaseTime(byNumber[n], blocks[n]))
 	}
 	return out
 }
 
+// phaseTime joins a phase of several blocks. Warm-ups that end when they are steady may be longer in one block than in another.
+func phaseTime(of []*times, blocks []int) PhaseTime {
+	p := of[0].phase
+	out := PhaseTime{Number: p.Number, Name: p.Name, Model: p.Model, Warmup: p.Warmup, Rate: p.Rate}
+	var step time.Duration
+	for _, one := range of {
+		step, out.DurationS = max(step, one.step), max(out.DurationS, one.phase.DurationS)
+	}
+	out.StepS, out.Bins = step.Seconds(), bins(of, step)
+	out.Stalls, out.Windows = stallsOf(of, blocks)
+	return out
+}
+
 // bins joins the points of several blocks.
-func bins(blocks []*times) []Bin {
+func bins(blocks []*times, step time.Duration) []Bin {
 	rates, medians := map[time.Duration][]value{}, map[time.Duration][]value{}
 	all := map[time.Duration]*Bin{}
 	at := func(begin time.Duration) *Bin {
@@ -220,11 +214,11 @@ func bins(blocks []*times) []Bin {
 		return all[begin]
 	}
 	for _, b := range blocks {
-		for begin, rate := range b.rates() {
+		for begin, rate := range b.rates(step) {
 			at(begin)
 			rates[begin] = append(rates[begin], value{v: rate})
 		}
-		for begin, h := range b.bins {
+		for begin, h := range b.histograms(step) {
 			at(begin).slowest(h)
 			if p := h.Percentile(50); p.Needs == 0 {
 				medians[begin] = append(medians[begin], value{seconds(p.Value), p.Censored})

@@ -302,6 +302,7 @@ type TrialState struct {
 	Attempt int
 	Folder  string    // inside trials/
 	State   string    // Finished, Damaged or Unfinished
+	Proved  string    // the status that events.jsonl gives it; empty: none
 	Damage  []Problem // what is wrong, files relative to the trial's folder
 
 	trial  Trial
@@ -311,6 +312,7 @@ type TrialState struct {
 
 // prove compares the folder with the proof and the seals.
 func (t TrialState) prove(p Proof) TrialState {
+	t.Proved = p.Status
 	content, err := readRegular(filepath.Join(t.dir, trialFile), maxContent)
 	switch {
 	case errors.Is(err, os.ErrNotExist):

@@ -20,10 +20,13 @@ func WriteHTML(w io.Writer, s *figures.Summary, others figures.Others) error {
 	})
 }
 
+// OtherRunsLine is how the one line of the page begins that says what other runs in the same folder say.
+const OtherRunsLine = "<li>Other runs: "
+
 // pageSections is the order of the page: what may be claimed first, then what it rests on, then what was around it.
 func pageSections(s *figures.Summary, others figures.Others) []section {
 	out := []section{rankingSection(s, others)}
-	for _, one := range []section{blocksSection(s), timesSection(s), {title: "While the load ran", figures: overTime(s)}, tiersSection(s), balanceSection(s)} {
+	for _, one := range []section{blocksSection(s), timesSection(s), {title: "While the load ran", figures: overTime(s), tables: stallTables(s), folded: true}, tiersSection(s), balanceSection(s)} {
 		if len(one.figures)+len(one.tables) > 0 {
 			out = append(out, one)
 		}

@@ -14,20 +14,10 @@ func overTime(s *figures.Summary) []figure {
 	if len(s.Timelines) == 0 {
 		return nil
 	}
-	stalls := 0
-	for _, t := range s.Timelines {
-		for _, p := range t.Phases {
-			stalls += len(p.Stalls)
-		}
-	}
-	seen := "No stall was seen: the rate never fell below half of what was usual in its phase."
-	if stalls > 0 {
-		seen = show.Plural(stalls, "stall") + ", flagged at the foot: a stall is a stretch of a trial in which its rate was below half of what was usual in that phase."
-	}
 	return []figure{
 		{
 			title: "Right answers per second while the load ran", numbers: timeTable(s, true),
-			how: seen + " The line is the median over valid blocks, the faint area reaches from the lowest to the highest block; where a rate was offered, the dotted line is it. " +
+			how: stallsSeen(s.Timelines) + " The line is the median over valid blocks, the faint area reaches from the lowest to the highest block; where a rate was offered, the dotted line is it. " +
 				"Phases follow each other from left to right.",
 			pictures: []picture{drawn("", func(width int) *chart.Canvas { return timeStrips(s, rateOf(s)).canvas(width) })},
 		},
@@ -122,14 +112,13 @@ func rateOf(s *figures.Summary) timeView {
 		about: "answers/s", names: show.Number,
 		y: func(from, to float64) chart.Scale { return chart.FromZero(all, from, to) },
 		row: func(t figures.Timeline) string {
-			n := 0
-			for _, p := range t.Phases {
-				n += len(p.Stalls)
+			switch n, looked := stallsIn(t); {
+			case n > 0:
+				return show.Plural(n, "stall")
+			case looked.Judged == 0:
+				return "stalls not looked for"
 			}
-			if n == 0 {
-				return "no stall"
-			}
-			return show.Plural(n, "stall")
+			return "no stall"
 		},
 		draw: drawRates,
 	}
@@ -151,7 +140,7 @@ func drawRates(c *chart.Canvas, p figures.PhaseTime, at func(float64) float64, y
 	}
 	c.Path(line, series, chart.Solid)
 	for _, s := range p.Stalls {
-		c.Flag(chart.Point{X: at(s.AtS + s.LengthS/2), Y: y.At(0)}, fmt.Sprintf("block %d, at %s of phase %s: %s/s for %s, usually %s/s", s.Block, show.Seconds(s.AtS), p.Name, show.Number(s.Rate), show.Seconds(s.LengthS), show.Number(s.Usual)))
+		c.Flag(chart.Point{X: at(s.AtS + s.LengthS/2), Y: y.At(0)}, fmt.Sprintf("block %d, at %s of phase %s: %s", s.Block, show.Seconds(s.AtS), p.Name, stallInWords(s)))
 	}
 }
 

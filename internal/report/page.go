@@ -76,6 +76,7 @@ type pictureView struct {
 
 type tableView struct {
 	Caption string
+	Label   string // read out where the table is reached, because it scrolls; no other table has it
 	Summary string // the line that opens it; empty: it is open
 	Sorts   bool   // by a click on a column's head
 	Head    []cellView
@@ -127,7 +128,29 @@ func (p page) view() (pageView, error) {
 	for _, s := range p.sections {
 		v.Sections = append(v.Sections, viewOf(s, ids))
 	}
+	label(v.Sections)
 	return v, nil
+}
+
+// label gives every table a label that no other has: its caption, or the title of its figure.
+func label(sections []sectionView) {
+	taken := map[string]int{}
+	one := func(t *tableView, text string) {
+		if taken[text]++; taken[text] > 1 {
+			text = fmt.Sprintf("%s (%d)", text, taken[text])
+		}
+		t.Label = text
+	}
+	for _, s := range sections {
+		for _, tables := range [][]tableView{s.Lead, s.Tables} {
+			for i := range tables {
+				one(&tables[i], tables[i].Caption)
+			}
+		}
+		for i := range s.Figures {
+			one(&s.Figures[i].Numbers, "Numbers: "+s.Figures[i].Title)
+		}
+	}
 }
 
 // policy lets a browser run this script and use this style sheet, and fetch nothing.

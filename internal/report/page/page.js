@@ -32,6 +32,19 @@
       head.replaceChildren(button);
     });
   }
+  // Only a table that is wider than its place can be scrolled, and is a stop of the Tab key with a name of its own.
+  const stops = new ResizeObserver(entries => {
+    for (const {target} of entries) {
+      const scrolls = target.scrollWidth > target.clientWidth;
+      for (const [name, value] of [["tabindex", "0"], ["role", "group"], ["aria-label", target.dataset.label]]) {
+        if (scrolls) target.setAttribute(name, value); else target.removeAttribute(name);
+      }
+    }
+  });
+  for (const place of document.querySelectorAll(".scroll")) {
+    place.dataset.label = place.getAttribute("aria-label");
+    stops.observe(place);
+  }
   let opened = [];
   addEventListener("beforeprint", () => {
     opened = [...document.querySelectorAll("details:not([open])")];
