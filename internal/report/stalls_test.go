@@ -1,6 +1,7 @@
 package report
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -60,6 +61,11 @@ func TestTableLabels(t *testing.T) {
 		if attribute(div, "class") == "scroll" {
 			labels[attribute(div, "aria-label")]++
 		}
+	}
+	twice := []sectionView{{Tables: []tableView{{Caption: "a"}, {Caption: "a"}}}, {Lead: []tableView{{Caption: "a"}}}}
+	label(twice)
+	if got := []string{twice[0].Tables[0].Label, twice[0].Tables[1].Label, twice[1].Lead[0].Label}; !slices.Equal(got, []string{"a", "a (2)", "a (3)"}) {
+		t.Errorf("tables with one caption: %q", got)
 	}
 	if len(labels) < 10 {
 		t.Errorf("%d labels", len(labels))
