@@ -77,6 +77,7 @@ type collector struct {
 	managed  bool
 	platform platform.Platform // where a managed server is started
 	process  platform.Process  // that server; nil: there is none
+	lock     io.Closer         // of its data, while it is up
 
 	counts export.Counts
 	err    error

@@ -176,6 +176,9 @@ func TestManagedCollector(t *testing.T) {
 	if len(sent) != 1 || sent[0].Float(t, "n") != float64(books.Sent) || books.Sent == 0 {
 		t.Errorf("sent %v, the record has %+v", sent, books)
 	}
+	if e := s.run(2, "collector", s.theRun()); !strings.Contains(e.stderr.String(), "is up already") {
+		t.Errorf("a second one: %s", e.stderr)
+	}
 	look.signal(syscall.SIGINT)
 	look.wantStatus(0, 30*time.Second)
 	if _, err := net.Dial("tcp", strings.TrimPrefix(at, "http://")); err == nil {

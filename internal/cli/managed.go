@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -39,34 +40,49 @@ func influxNeed(p *plan.Plan) []target.Need {
 	return nil
 }
 
+// private is the InfluxDB of a run, which nobody else starts before it is closed.
+type private struct {
+	influxd.Config
+	io.Closer
+	argv []string
+}
+
 // configure makes the configuration of the InfluxDB of a run at free ports, or at this one.
-func configure(run string, port int) (influxd.Config, []string, error) {
+func configure(run string, port int) (private, error) {
 	addr, rpc, err := influxd.Addresses()
 	if err != nil {
-		return influxd.Config{}, nil, err
+		return private{}, err
 	}
 	if port > 0 {
 		addr = fmt.Sprintf("127.0.0.1:%d", port)
 	}
 	program, err := influxd.Program()
 	if err != nil {
-		return influxd.Config{}, nil, err
+		return private{}, err
 	}
 	c := influxd.Config{Dir: managedFolder(run), Addr: addr, RPC: rpc}
+	lock, err := c.Lock()
+	if err != nil {
+		return private{}, err
+	}
 	args, err := c.Write()
-	return c, append([]string{program}, args...), err
+	if err != nil {
+		return private{}, errors.Join(err, lock.Close())
+	}
+	return private{c, lock, append([]string{program}, args...)}, nil
 }
 
 // manage starts a run's own InfluxDB as a process of the run. The feed waits until it answers.
 func (c *collector) manage(ctx context.Context, dir string) error {
-	config, argv, err := configure(dir, 0)
+	config, err := configure(dir, 0)
 	if err != nil {
 		return err
 	}
-	c.process, err = c.platform.Start(ctx, platform.Spec{Name: "influxdb", Argv: argv, Dir: config.Dir, Log: filepath.Join(config.Dir, "log")})
+	c.process, err = c.platform.Start(ctx, platform.Spec{Name: "influxdb", Argv: config.argv, Dir: config.Dir, Log: filepath.Join(config.Dir, "log")})
 	if err != nil {
-		return fmt.Errorf("influxdb: %w", err)
+		return fmt.Errorf("influxdb: %w", errors.Join(err, config.Close()))
 	}
+	c.lock = config
 	c.to.URL, c.to.Database = config.URL(), managedDatabase
 	c.tell(fmt.Sprintf("influxdb of this run: %s, database %s", c.to.URL, managedDatabase))
 	return nil
@@ -77,6 +93,7 @@ func (c *collector) stop() error {
 	if c.process == nil {
 		return nil
 	}
+	defer c.lock.Close() // nothing was written into it
 	ctx, cancel := context.WithTimeout(context.Background(), 2*controller.Grace)
 	defer cancel()
 	if err := c.process.Stop(ctx, controller.Grace); err != nil {
@@ -120,14 +137,18 @@ func lookAgain(ctx context.Context, env Env, dir string, port int) error {
 		return misused("'bakeoff export influxdb RUN --url URL --database NAME' writes it to another one",
 			"%s has no data of a managed InfluxDB", dir)
 	}
-	c, argv, err := configure(dir, port)
+	c, err := configure(dir, port)
+	if errors.Is(err, influxd.ErrInUse) {
+		return usageError{fmt.Errorf("the InfluxDB of %s is up already: %w", dir, err)}
+	}
 	if errors.Is(err, influxd.ErrMissing) {
 		return missingError{err, installLine([]string{influxd.Package})}
 	}
 	if err != nil {
 		return err
 	}
-	return foreground(ctx, c, argv, func() {
+	defer c.Close() // nothing was written into it
+	return foreground(ctx, c.Config, c.argv, func() {
 		fmt.Fprintf(env.Stdout, "%s database %s\n", c.URL(), managedDatabase)
 		fmt.Fprintf(env.Stderr, "bakeoff: the InfluxDB of %s is up until Ctrl-C\n", show.Inert(dir))
 	})

@@ -6,19 +6,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 )
 
 // Package is the Debian package that brings the program.
 const Package = "influxdb"
 
-// ErrMissing says that no server is installed.
-var ErrMissing = errors.New("influxd is not installed")
+// Causes for which no server is started.
+var (
+	ErrMissing = errors.New("influxd is not installed")
+	ErrInUse   = errors.New("an InfluxDB is up on this folder")
+)
 
 // Program is the path of the server's program.
 func Program() (string, error) {
@@ -48,6 +53,27 @@ func Addresses() (http, rpc string, err error) {
 		out[i] = l.Addr().String()
 	}
 	return out[0], out[1], nil
+}
+
+// Lock makes the folder and keeps others from starting a server on it until it is closed, or this process ends: two would
+// ruin its data. It returns ErrInUse while another has it.
+func (c Config) Lock() (io.Closer, error) {
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("influxd: %w", err)
+	}
+	file, err := os.OpenFile(filepath.Join(c.Dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("influxd: %w", err)
+	}
+	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		err = ErrInUse
+	}
+	if err != nil {
+		file.Close() // nothing was written
+		return nil, fmt.Errorf("influxd: %s: %w", c.Dir, err)
+	}
+	return file, nil
 }
 
 // Write makes the folder and the configuration file in it, and returns the arguments of the program.
