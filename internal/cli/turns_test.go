@@ -85,13 +85,23 @@ func TestClean(t *testing.T) {
 	e.awaitLoad(1)
 	e.watcher.look(true)
 	own := append(e.watcher.running(s.self), e.cmd.Process.Pid)
-	for _, sig := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} {
+	all := func(sig syscall.Signal) {
 		for _, pid := range own {
 			if err := syscall.Kill(pid, sig); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
+	all(syscall.SIGSTOP)
+	for range 50 { // between two turns nobody is frozen
+		if len(e.watcher.frozen()) > len(own) {
+			break
+		}
+		all(syscall.SIGCONT)
+		time.Sleep(20 * time.Millisecond)
+		all(syscall.SIGSTOP)
+	}
+	all(syscall.SIGKILL)
 	<-e.done
 	if left, _ := e.watcher.left(); len(left) < 3 || len(own) < 4 {
 		t.Fatalf("%d processes were killed, left are %q: that proves nothing", len(own), left)
