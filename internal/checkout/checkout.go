@@ -2,8 +2,9 @@
 // tree has changes, and the files of a commit, written into a folder elsewhere.
 //
 // It uses the git program and leaves no trace in the repository: the files are written through an index of its own, so
-// that no work tree is registered that a kill could leave behind. No hook runs, and git may use no transport: what is not
-// in the repository is an error, not a download.
+// that no work tree is registered that a kill could leave behind. No hook, file system monitor or filter that writes files
+// runs, and git may use no transport: what is not in the repository, such as the content of a pointer of git-lfs, is an error,
+// not a download. Whether a file has changed is asked with the repository's own clean filters, since git knows no other way.
 package checkout
 
 import (
@@ -15,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -88,7 +90,8 @@ func (f Folder) Dirty(ctx context.Context) (bool, error) {
 }
 
 // Write writes the folder's files as they are in a commit into the folder at, which it makes. It fails where the commit has
-// none, and where one is a submodule, whose files are not in the repository.
+// none, where one is a submodule or a pointer of git-lfs, whose content is not in the repository, and where a filter would
+// have to write one.
 func (f Folder) Write(ctx context.Context, commit, at string) error {
 	if err := os.MkdirAll(at, 0o700); err != nil {
 		return fmt.Errorf("checkout: %w", err)
@@ -107,9 +110,16 @@ func (f Folder) Write(ctx context.Context, commit, at string) error {
 	if err != nil {
 		return err
 	}
+	off, err := f.unfiltered(ctx, env, names, commit)
+	if err != nil {
+		return err
+	}
 	whole := at + ".whole" // paths in it are those of the repository
 	defer os.RemoveAll(whole)
-	if _, err := run(ctx, f.root, env, names, "checkout-index", "-z", "--stdin", "--prefix="+whole+"/"); err != nil {
+	if _, err := run(ctx, f.root, env, names, append(off, "checkout-index", "-z", "--stdin", "--prefix="+whole+"/")...); err != nil {
+		return err
+	}
+	if err := f.whole(names, whole, commit); err != nil {
 		return err
 	}
 	if err := os.Remove(at); err != nil {
@@ -148,29 +158,43 @@ type gitError struct {
 
 func (e *gitError) Error() string { return "git " + e.command + ": " + e.said }
 
-// patience bounds one command of git.
-const patience = 2 * time.Minute
+const (
+	// patience bounds one command of git, and lastWords is how long its output is waited for once it has ended.
+	patience  = 2 * time.Minute
+	lastWords = time.Second
+)
 
 // run runs git in a folder and returns what it printed.
 func run(ctx context.Context, dir string, env []string, stdin []byte, args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "git", append([]string{"-c", "core.hooksPath=/dev/null", "-c", "protocol.allow=never"}, args...)...)
+	cmd := exec.CommandContext(ctx, "git", append([]string{"-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "protocol.allow=never"}, args...)...)
 	cmd.Dir, cmd.Stdin = dir, bytes.NewReader(stdin)
 	cmd.Env = append(environment(), env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // git's children end with it
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = lastWords
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
 	err := cmd.Run()
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
-		return nil, fmt.Errorf("git %s: %w", args[0], context.Cause(ctx))
+		return nil, fmt.Errorf("git %s: %w", commandOf(args), context.Cause(ctx))
 	case errors.As(err, &exit):
-		return nil, &gitError{args[0], strings.TrimSpace(said.String())}
+		return nil, &gitError{commandOf(args), strings.TrimSpace(said.String())}
 	case err != nil:
 		return nil, fmt.Errorf("git: %w", err)
 	}
 	return out.Bytes(), nil
+}
+
+// commandOf is the command among git's arguments, after its settings.
+func commandOf(args []string) string {
+	for len(args) > 2 && args[0] == "-c" {
+		args = args[2:]
+	}
+	return args[0]
 }
 
 // environment is this process's own, without what would make git look at another repository, or ask somebody. The language is

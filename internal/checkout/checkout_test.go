@@ -1,12 +1,17 @@
 package checkout
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // repository is a git repository in a temporary folder.
@@ -193,4 +198,89 @@ func TestRefused(t *testing.T) {
 	if _, err := Find(t.Context(), r.dir); !errors.Is(err, ErrNoRepository) {
 		t.Errorf("no git: %v", err)
 	}
+}
+
+// No program that the repository names runs: no filter that writes files, no file system monitor. A file that a filter would have
+// to write is refused, and so is a pointer of git-lfs; a whole file of git-lfs is not.
+func TestNoProgramRuns(t *testing.T) {
+	r := newRepository(t)
+	ran := filepath.Join(t.TempDir(), "ran")
+	program := filepath.Join(t.TempDir(), "program")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\necho \"$0 $*\" >> "+ran+"\ncat\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r.write("app/main", "one")
+	r.write("app/big.bin", "it was never moved to git-lfs")
+	r.write("app/.gitattributes", "*.bin filter=lfs\n")
+	plain := r.commit()
+	r.write("app/big.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+	moved := r.commit()
+	r.write("app/big.bin", "it is back")
+	r.write("app/secret.key", "encrypted")
+	r.write("app/.gitattributes", "*.bin filter=lfs\n*.key filter=a.b\n")
+	filtered := r.commit()
+	for _, key := range []string{"core.fsmonitor", "filter.lfs.smudge", "filter.a.b.smudge"} {
+		r.git("config", key, program)
+	}
+	f := r.find("app")
+	if dirty, err := f.Dirty(t.Context()); err != nil || dirty {
+		t.Errorf("dirty %v, %v", dirty, err)
+	}
+	r.git("config", "filter.lfs.process", program)
+	r.git("config", "filter.lfs.required", "true")
+	at := filepath.Join(t.TempDir(), "x")
+	if err := f.Write(t.Context(), plain, at); err != nil || content(t, filepath.Join(at, "big.bin")) != "it was never moved to git-lfs" {
+		t.Errorf("a whole file: %v", err)
+	}
+	for commit, want := range map[string]string{moved: "holds app/big.bin, a pointer of git-lfs", filtered: "holds app/secret.key, which git's filter a.b would have to write"} {
+		if err := f.Write(t.Context(), commit, filepath.Join(t.TempDir(), "x")); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	if text, err := os.ReadFile(ran); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("programs ran: %s, %v", text, err)
+	}
+}
+
+// What git has started ends with it when the comparison is interrupted, and does not keep it waiting.
+func TestInterrupted(t *testing.T) {
+	r := newRepository(t)
+	r.write("app/main", "one")
+	commit := r.commit()
+	f := r.find("app")
+	bin := t.TempDir()
+	script := "#!/bin/sh\nsleep 1000 &\necho $! > " + bin + "/child.new\nmv " + bin + "/child.new " + bin + "/child\nwait\n"
+	if err := os.WriteFile(filepath.Join(bin, "git"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	ctx, cancel := context.WithCancelCause(t.Context())
+	stopped := errors.New("stopped")
+	done := make(chan error, 1)
+	go func() { done <- f.Write(ctx, commit, filepath.Join(bin, "x")) }()
+	child := ""
+	for child == "" {
+		text, _ := os.ReadFile(filepath.Join(bin, "child"))
+		child = strings.TrimSpace(string(text))
+		runtime.Gosched()
+	}
+	cancel(stopped)
+	if err := <-done; !errors.Is(err, stopped) {
+		t.Errorf("%v", err)
+	}
+	pid, err := strconv.Atoi(child)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); syscall.Kill(pid, 0) == nil && !zombie(pid); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("git's child %d is left", pid)
+		}
+	}
+}
+
+// zombie reports whether a process has ended and is only waited for.
+func zombie(pid int) bool {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	return err == nil && strings.Contains(string(text), ") Z ")
 }

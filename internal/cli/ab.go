@@ -15,9 +15,11 @@ import (
 
 	"bakeoff/internal/controller"
 	"bakeoff/internal/figures"
+	"bakeoff/internal/platform"
 	"bakeoff/internal/record"
 	"bakeoff/internal/report"
 	"bakeoff/internal/scratch"
+	"bakeoff/internal/venue/machine"
 	"bakeoff/internal/verdict"
 )
 
@@ -91,7 +93,7 @@ func compareVersions(ctx context.Context, env Env, f abFlags, args []string, ope
 		return err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
-	found, err := findVersions(ctx, f.target, args, dir)
+	found, err := findVersions(ctx, env, f.target, args, dir)
 	if err != nil {
 		return err
 	}
@@ -103,19 +105,40 @@ func compareVersions(ctx context.Context, env Env, f abFlags, args []string, ope
 		return err
 	}
 	o.Revisions = found.revisions()
-	progress := newProgress(env.Stderr, time.Now)
-	o.Progress = progress.show
-	at, err := controller.Run(ctx, o)
-	err = errors.Join(err, closePlatform())
-	progress.close()
+	at, err := runCollected(ctx, env, o, closePlatform)
 	if at == "" {
 		return explain(err)
 	}
 	return f.conclude(env, at, err)
 }
 
+// runCollected runs a plan with its collector and closes the platform.
+func runCollected(ctx context.Context, env Env, o controller.Options, closePlatform func() error) (dir string, err error) {
+	progress := newProgress(env.Stderr, time.Now)
+	o.Progress = progress.show
+	var on platform.Platform
+	if here, ok := o.Venue.(*machine.Venue); ok {
+		on = here.Platform
+	}
+	collecting, err := newCollector(env, o.Plan, on, progress.show)
+	if err != nil {
+		progress.close()
+		return "", errors.Join(err, closePlatform())
+	}
+	if collecting != nil {
+		o.Opened = func(dir string) { collecting.opened(ctx, dir) }
+	}
+	dir, err = controller.Run(ctx, o)
+	collecting.finish()
+	err = errors.Join(err, closePlatform())
+	progress.close()
+	collecting.say()
+	return dir, err
+}
+
 // conclude prints and writes what a run that ended with err says, and returns the error that gives the exit status.
 func (f *abFlags) conclude(env Env, dir string, err error) error {
+	err = failure(err)
 	reader, openErr := record.Open(dir)
 	if openErr != nil {
 		return errors.Join(err, openErr)
@@ -125,11 +148,9 @@ func (f *abFlags) conclude(env Env, dir string, err error) error {
 		return errors.Join(err, buildErr)
 	}
 	others, printErr := f.print(env.Stdout, reader, s)
-	if err := errors.Join(printErr, keepReports(dir, s, others), f.write(s)); err != nil {
+	err = errors.Join(err, printErr, keepReports(dir, s, others))
+	if err = errors.Join(err, f.write(s, err)); err != nil {
 		return err
-	}
-	if err != nil && !errors.Is(err, controller.ErrTooFewValid) && !errors.Is(err, controller.ErrMaxTime) {
-		return err // else the blocks that there are decide
 	}
 	switch claim := s.AB.Claim(); {
 	case claim == verdict.Worse:
@@ -140,6 +161,26 @@ func (f *abFlags) conclude(env Env, dir string, err error) error {
 		return fmt.Errorf("%w: %s", errInconclusive, s.AB.Line)
 	}
 	return nil
+}
+
+// failure is what is left of a run's error without that it has fewer blocks than planned, since those that it has decide: what
+// else went wrong, such as its end, is not to be lost.
+func failure(err error) error {
+	switch several := err.(type) { //nolint:errorlint // each level is looked at
+	case nil:
+		return nil
+	case interface{ Unwrap() []error }:
+		var left []error
+		for _, one := range several.Unwrap() {
+			left = append(left, failure(one))
+		}
+		return errors.Join(left...)
+	}
+	inner := errors.Unwrap(err)
+	if err == controller.ErrTooFewValid || err == controller.ErrMaxTime || inner != nil && failure(inner) == nil {
+		return nil
+	}
+	return err
 }
 
 // errWorse is returned when the new version is shown to be worse, errInconclusive when nothing is shown and that is not enough.
@@ -175,10 +216,10 @@ type abJSON struct {
 	Values []figures.Value `json:"values"`
 }
 
-// write writes the files that are asked for, each whole or not at all.
-func (f *abFlags) write(s *figures.Summary) error {
+// write writes the files that are asked for, each whole or not at all; aborted is what ended the run, nil where nothing did.
+func (f *abFlags) write(s *figures.Summary, aborted error) error {
 	var markdown, junit bytes.Buffer
-	if err := errors.Join(report.WriteABMarkdown(&markdown, s), report.WriteABJUnit(&junit, s, f.strict)); err != nil {
+	if err := errors.Join(report.WriteABMarkdown(&markdown, s), report.WriteABJUnit(&junit, s, f.strict, aborted)); err != nil {
 		return err
 	}
 	for _, file := range []struct {

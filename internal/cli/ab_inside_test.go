@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -10,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"bakeoff/internal/controller"
 	"bakeoff/internal/report"
 	"bakeoff/internal/verdict"
 )
@@ -157,5 +160,99 @@ func TestABCommits(t *testing.T) {
 	}
 	if left, err := filepath.Glob(filepath.Join(os.TempDir(), "bakeoff-ab-*")); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// What went wrong at the end of a run is an error of it and of its JUnit report, whatever its blocks say and however few there are.
+func TestABFailsWhole(t *testing.T) {
+	base, head := abFolder(t, "one"), abFolder(t, "two")
+	left := errors.New("a process is left")
+	for name, c := range map[string]struct {
+		maxTime time.Duration
+		sick    func(string, int) bool
+	}{
+		"all blocks": {},
+		"few blocks": {sick: func(target string, _ int) bool { return target == "head" }},
+		"cut short":  {maxTime: 130 * time.Second, sick: func(_ string, start int) bool { return start > 7 }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newABWorld(3, 1)
+				w.closing, w.sick = left, c.sick
+				got := w.compared(t, abFlags{delta: "20%", maxTime: c.maxTime}, base, head)
+				if !errors.Is(got.err, left) || exitStatus(got.err) != exitFailed {
+					t.Errorf("status %d: %v", exitStatus(got.err), got.err)
+				}
+				if !strings.Contains(got.unit, `<error message="the run was aborted: a process is left" type="aborted">`) {
+					t.Errorf("JUnit:\n%s", got.unit)
+				}
+			})
+		})
+	}
+}
+
+// A run that is interrupted fails its JUnit report, though it has blocks enough for a verdict.
+func TestABInterrupted(t *testing.T) {
+	base, head := abFolder(t, "one"), abFolder(t, "two")
+	synctest.Test(t, func(t *testing.T) {
+		w := newABWorld(3, 1)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		w.sick = func(_ string, start int) bool {
+			if start == 9 {
+				cancel(controller.ErrInterrupted)
+			}
+			return false
+		}
+		got := w.comparedIn(ctx, t, abFlags{delta: "20%"}, base, head)
+		if exitStatus(got.err) != exitInterrupted || !strings.Contains(got.stdout, "equivalent") || !strings.Contains(got.unit, `type="aborted"`) {
+			t.Errorf("status %d (%v)\n%s\n%s", exitStatus(got.err), got.err, got.stdout, got.unit)
+		}
+	})
+}
+
+// A plan's own test plan lies where the plan lies, and its collector is fed: here it has no server, and says so.
+func TestABPlan(t *testing.T) {
+	base, head := abFolder(t, "one"), abFolder(t, "two")
+	dir := t.TempDir()
+	path := filepath.Join(dir, "p.yaml")
+	text := strings.Replace(abPlan, "./target", base, 1) + "collect: {influxdb: {url: \"http://127.0.0.1:1\", database: b}}\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		got := newABWorld(1, 1).compared(t, abFlags{plan: path}, base, head)
+		if !strings.Contains(got.stderr, "influxdb at http://127.0.0.1:1: 0 points written") {
+			t.Errorf("%v\n%s", got.err, got.stderr)
+		}
+	})
+	f := abFlags{plan: path}
+	text = strings.Replace(abPlan, "./target", base, 1) + "agents: {engine: jmeter, jmx: own.jmx}\n"
+	text = strings.Replace(text, "turns: 250ms\n", "", 1)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, err := f.template(Env{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err = p.withVersions(abVersions{{recipe: base}, {recipe: head}}, t.TempDir())
+	if err != nil || p.Agents.JMX != filepath.Join(dir, "own.jmx") {
+		t.Errorf("%q, %v", p.Agents.JMX, err)
+	}
+}
+
+// Two folders are compared though git says nothing of them; that it does not is a warning.
+func TestABUnknownCommit(t *testing.T) {
+	bin := t.TempDir()
+	script := "#!/bin/sh\necho \"fatal: detected dubious ownership in repository at '/app'\" >&2\nexit 128\n"
+	if err := os.WriteFile(filepath.Join(bin, "git"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	base, head := abFolder(t, "one"), abFolder(t, "two")
+	var stderr bytes.Buffer
+	got, err := findVersions(t.Context(), Env{Stderr: &stderr}, "", []string{base, head}, t.TempDir())
+	if err != nil || got[0].Commit != "" || got[0].Tree || !strings.Contains(stderr.String(), base+": its commit is not known: git rev-parse: fatal: detected dubious ownership") {
+		t.Errorf("%+v, %v\n%s", got, err, stderr.String())
 	}
 }

@@ -7,11 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"bakeoff/internal/checkout"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/record"
+	"bakeoff/internal/show"
 	"bakeoff/internal/verdict"
 )
 
@@ -61,6 +61,9 @@ func (f *abFlags) template(env Env) (planFile, error) {
 func (p planFile) withVersions(found abVersions, dir string) (planFile, error) {
 	whole := *p.Plan
 	whole.Targets = nil
+	if jmx := whole.Agents.JMX; jmx != "" && !filepath.IsAbs(jmx) { // the plan's own folder, not the temporary one
+		whole.Agents.JMX = filepath.Join(p.dir, jmx)
+	}
 	for i, name := range []string{record.Base, record.Head} {
 		t := p.Targets[0]
 		t.Name, t.Recipe = name, found[i].recipe
@@ -88,18 +91,18 @@ func (v abVersions) revisions() *record.Revisions {
 }
 
 // findVersions finds what base and head name, and writes those that are commits into a temporary folder.
-func findVersions(ctx context.Context, target string, args []string, dir string) (out abVersions, err error) {
+func findVersions(ctx context.Context, env Env, target string, args []string, dir string) (out abVersions, err error) {
 	for i, name := range []string{record.Base, record.Head} {
-		if out[i], err = findVersion(ctx, target, args[i], name, dir); err != nil {
+		if out[i], err = findVersion(ctx, env, target, args[i], name, dir); err != nil {
 			return out, err
 		}
 	}
 	return out, nil
 }
 
-func findVersion(ctx context.Context, target, given, name, dir string) (abVersion, error) {
+func findVersion(ctx context.Context, env Env, target, given, name, dir string) (abVersion, error) {
 	if target == "" {
-		return ofFolder(ctx, given)
+		return ofFolder(ctx, env, given)
 	}
 	folder, err := checkout.Find(ctx, target)
 	if err != nil {
@@ -107,7 +110,7 @@ func findVersion(ctx context.Context, target, given, name, dir string) (abVersio
 	}
 	commit, err := folder.Commit(ctx, given)
 	if err != nil && isFolder(given) {
-		return ofFolder(ctx, given)
+		return ofFolder(ctx, env, given)
 	}
 	if err != nil {
 		return abVersion{}, misused("nothing is fetched: git fetch brings it, and in a workflow fetch-depth: 0", "%w, and no folder", err)
@@ -131,8 +134,9 @@ func changedBeside(ctx context.Context, folder checkout.Folder, commit string) (
 	return folder.Dirty(ctx)
 }
 
-// ofFolder is a version that is a folder, with its commit where it is in a repository.
-func ofFolder(ctx context.Context, given string) (abVersion, error) {
+// ofFolder is a version that is a folder, with its commit where it is in a repository. What git cannot say of it stays unknown,
+// with a warning: the folder is measured as it is.
+func ofFolder(ctx context.Context, env Env, given string) (abVersion, error) {
 	whole, err := filepath.Abs(given)
 	if err != nil {
 		return abVersion{}, fmt.Errorf("ab: %w", err)
@@ -141,23 +145,22 @@ func ofFolder(ctx context.Context, given string) (abVersion, error) {
 	if _, err := os.Stat(filepath.Join(whole, "target.yaml")); errors.Is(err, fs.ErrNotExist) {
 		return v, misused("BASE and HEAD are folders of a target, or with --target FOLDER names of commits", "%s is no folder with a target.yaml", given)
 	}
+	unknown := abVersion{record.Revision{Given: given}, whole}
 	folder, err := checkout.Find(ctx, whole)
-	if err != nil {
-		v.Tree = false
-		return v, ignoring(err, checkout.ErrNoRepository)
+	if err == nil {
+		v.Folder = folder.Path()
+		if v.Commit, err = folder.Commit(ctx, "HEAD"); err != nil {
+			return v, context.Cause(ctx) // a repository without a commit
+		}
+		if v.Dirty, err = folder.Dirty(ctx); err == nil {
+			return v, nil
+		}
 	}
-	v.Folder = folder.Path()
-	if v.Commit, err = folder.Commit(ctx, "HEAD"); err != nil {
-		return v, nil //nolint:nilerr // a repository without a commit
+	if ctx.Err() != nil {
+		return v, context.Cause(ctx)
 	}
-	v.Dirty, err = folder.Dirty(ctx)
-	return v, err
-}
-
-// ignoring is err, except for those that do not matter.
-func ignoring(err error, those ...error) error {
-	if slices.ContainsFunc(those, func(one error) bool { return errors.Is(err, one) }) {
-		return nil
+	if !errors.Is(err, checkout.ErrNoRepository) {
+		fmt.Fprintf(env.Stderr, "bakeoff: warning: %s: its commit is not known: %s\n", show.Inert(given), show.InertLines(err.Error()))
 	}
-	return err
+	return unknown, nil
 }

@@ -41,6 +41,7 @@ type abWorld struct {
 	sick        func(target string, deployment int) bool // a deployment that breaks the contract; nil: none does
 	starts      map[string]int
 	recipes     map[string]string // target to the first line of its program
+	closing     error             // what closing the platform comes to
 }
 
 // newABWorld is one in which base answers 10,000 requests a second, and head this multiple of them.
@@ -57,7 +58,7 @@ func (w *abWorld) open(_ context.Context, _ Env, f runFlags, p planFile) (contro
 		Plan: p.Plan, PlanGiven: p.given, PlanName: p.name, PlanDir: p.dir, Venue: w, Out: f.out, MaxTime: f.maxTime, Version: "1",
 		Load:    func(context.Context, string, func(string)) (controller.Loader, error) { return abLoader{w}, nil },
 		Checked: w.check,
-	}, func() error { return nil }, nil
+	}, func() error { return w.closing }, nil
 }
 
 func (w *abWorld) Name() string              { return "fake" }
@@ -275,6 +276,7 @@ func memoryDir(t *testing.T) string {
 type abRun struct {
 	err           error
 	stdout        string
+	stderr        string
 	json          abJSON
 	comment, unit string
 }
@@ -282,14 +284,21 @@ type abRun struct {
 // compared runs bakeoff ab in this world with these flags.
 func (w *abWorld) compared(t *testing.T, f abFlags, args ...string) abRun {
 	t.Helper()
+	return w.comparedIn(t.Context(), t, f, args...)
+}
+
+func (w *abWorld) comparedIn(ctx context.Context, t *testing.T, f abFlags, args ...string) abRun {
+	t.Helper()
 	out := memoryDir(t)
 	var stdout bytes.Buffer
-	env := Env{Stdout: &stdout, Stderr: &bytes.Buffer{}, Getenv: func(string) string { return "" }}
+	var stderr bytes.Buffer
+	env := Env{Stdout: &stdout, Stderr: &stderr, Getenv: func(string) string { return "" }}
 	f.out, f.markdown, f.junit = filepath.Join(out, "runs"), filepath.Join(out, "c.md"), filepath.Join(out, "j.xml")
 	if f.maxTime == 0 {
 		f.maxTime = 5 * time.Minute
 	}
-	run := abRun{err: compareVersions(t.Context(), env, f, args, w.open), stdout: stdout.String()}
+	run := abRun{err: compareVersions(ctx, env, f, args, w.open), stdout: stdout.String()}
+	run.stderr = stderr.String()
 	if f.json {
 		if err := json.Unmarshal(stdout.Bytes(), &run.json); err != nil {
 			t.Fatalf("%v\n%s", err, stdout.String())

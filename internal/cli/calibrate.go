@@ -195,11 +195,11 @@ func (c *calibration) compare(ctx context.Context, d calibrate.Design) (v *figur
 	fmt.Fprintf(&text, "name: calibrate\nblocks: %d\nturns: 250ms\nwarmup: 1s\nagents: {count: %d, engine: %s}\n", d.Blocks, calibrators, engine)
 	fmt.Fprintf(&text, "phases: [{model: closed, connections: %d, duration: %s}]\ntargets:\n", d.Connections, d.Phase)
 	for _, t := range d.Targets {
-		server, err := c.here.Null(ctx, t.Name, c.dir, d.Connections)
-		if err != nil {
-			return nil, err
+		server, startErr := c.here.Null(ctx, t.Name, c.dir, d.Connections)
+		if startErr != nil {
+			return nil, startErr
 		}
-		defer func() { err = errors.Join(err, c.stop(ctx, server)) }()
+		defer func() { err = errors.Join(err, c.stop(ctx, server)) }() // of the result, not of the loop
 		fmt.Fprintf(&text, "  - {name: %s, kind: url, url: %q}\n", t.Name, server.Front+t.Path)
 	}
 	p, err := plan.Load("calibrate", []byte(text.String()))

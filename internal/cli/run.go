@@ -77,21 +77,7 @@ func runPlan(ctx context.Context, env Env, f runFlags, path string) error {
 	if err != nil {
 		return err
 	}
-	progress := newProgress(env.Stderr, time.Now)
-	o.Progress = progress.show
-	collecting, err := newCollector(env, o.Plan, o.Venue.(*machine.Venue).Platform, progress.show)
-	if err != nil {
-		progress.close()
-		return errors.Join(err, closePlatform())
-	}
-	if collecting != nil {
-		o.Opened = func(dir string) { collecting.opened(ctx, dir) }
-	}
-	dir, err := controller.Run(ctx, o)
-	collecting.finish()
-	err = errors.Join(err, closePlatform())
-	progress.close()
-	collecting.say()
+	dir, err := runCollected(ctx, env, o, closePlatform)
 	if errors.Is(err, record.ErrComplete) {
 		fmt.Fprintf(env.Stderr, "bakeoff: %s is complete: nothing to do\n", f.resume)
 		dir, err = o.Resume, nil

@@ -52,12 +52,14 @@ func New() *Server {
 	return s
 }
 
-// Serve answers until ctx ends.
+// Serve answers until ctx ends or the listener fails. It closes all its connections.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	stop := context.AfterFunc(ctx, func() { l.Close() })
-	defer stop()
 	var open sync.WaitGroup
 	defer open.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // before the wait
+	stop := context.AfterFunc(ctx, func() { l.Close() })
+	defer stop()
 	for {
 		conn, err := l.Accept()
 		if ctx.Err() != nil {

@@ -2,6 +2,7 @@ package null
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -76,5 +77,43 @@ func TestNullServerStalls(t *testing.T) {
 	}
 	if _, took, err := get(t, base+"/"); err != nil || took > 250*time.Millisecond {
 		t.Errorf("after the stall: %v, %v", took, err)
+	}
+}
+
+// failing is a listener that fails after its first connection.
+type failing struct {
+	net.Listener
+	accepted bool
+}
+
+func (f *failing) Accept() (net.Conn, error) {
+	if f.accepted {
+		return nil, io.ErrClosedPipe
+	}
+	f.accepted = true
+	return f.Listener.Accept()
+}
+
+// A listener that fails ends the server, whoever is still connected.
+func TestListenerFails(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	conn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	ended := make(chan error, 1)
+	go func() { ended <- New().Serve(t.Context(), &failing{Listener: l}) }()
+	select {
+	case err := <-ended:
+		if !errors.Is(err, io.ErrClosedPipe) {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the server waits for a connection that says nothing")
 	}
 }

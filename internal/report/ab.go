@@ -264,13 +264,17 @@ type junitFailure struct {
 }
 
 // WriteABJUnit writes what a run says of two versions as a JUnit report of one test: it fails when head is worse, and with
-// strict when nothing is shown; too few valid trials are an error.
-func WriteABJUnit(w io.Writer, s *figures.Summary, strict bool) error {
+// strict when nothing is shown. Too few valid trials are an error, and so is what ended the run before its end, whatever its
+// blocks say; aborted is nil where nothing did.
+func WriteABJUnit(w io.Writer, s *figures.Summary, strict bool, aborted error) error {
 	line := show.Inert(s.AB.Line)
 	seconds := strconv.FormatFloat(math.Round(s.Time.WallS*1000)/1000, 'f', -1, 64)
 	one := junitCase{Class: "bakeoff.ab", Name: s.Run.Primary + ": head compared with base", Time: seconds, Out: line + "\n" + show.Inert(abRests(s))}
 	suite := junitSuite{Name: "bakeoff ab", Tests: 1, Timestamp: s.Run.Started.UTC().Format("2006-01-02T15:04:05"), Time: seconds}
 	switch claim := s.AB.Claim(); {
+	case aborted != nil:
+		one.Error = &junitFailure{show.Inert("the run was aborted: " + aborted.Error()), "aborted", line}
+		suite.Errors = 1
 	case claim == "":
 		one.Error = &junitFailure{line, "too-few-valid-trials", show.Inert(abRests(s))}
 		suite.Errors = 1

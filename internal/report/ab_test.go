@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -40,7 +41,7 @@ func abText(t *testing.T, s *figures.Summary, strict bool) (markdown, junit stri
 	t.Helper()
 	var m, j bytes.Buffer
 	check(t, WriteABMarkdown(&m, s))
-	check(t, WriteABJUnit(&j, s, strict))
+	check(t, WriteABJUnit(&j, s, strict, nil))
 	return m.String(), j.String()
 }
 
@@ -65,6 +66,15 @@ func TestABTexts(t *testing.T) {
 	markdown, junit = abText(t, few, false)
 	if want := "no verdict: 3 blocks with a valid trial of both, and a verdict takes 6"; !strings.Contains(markdown, "### "+want) || !strings.Contains(junit, `<error message="`+want+`" type="too-few-valid-trials">`) {
 		t.Errorf("three blocks:\n%s\n%s", markdown, junit)
+	}
+}
+
+// A run that failed fails its test, though its blocks would do for a verdict.
+func TestABAborted(t *testing.T) {
+	var junit bytes.Buffer
+	check(t, WriteABJUnit(&junit, twoVersions(t, 8, 1, nil), false, errors.New("the disk is \x1b full")))
+	if got := junit.String(); !strings.Contains(got, `errors="1"`) || !strings.Contains(got, `<error message="the run was aborted: the disk is `) || !strings.Contains(got, `type="aborted"`) || strings.Contains(got, "\x1b") {
+		t.Error(got)
 	}
 }
 
