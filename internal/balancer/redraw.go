@@ -23,6 +23,9 @@ const (
 func (n *Nginx) Redraw(ctx context.Context) error {
 	n.client.CloseIdleConnections()
 	before := n.workers()
+	if len(before) == 0 { // the one that comes next might be taken for a new one
+		return errors.New("balancer: redraw: nginx has no worker process")
+	}
 	master, err := os.FindProcess(n.process.PID())
 	if err == nil {
 		err = master.Signal(syscall.SIGHUP)

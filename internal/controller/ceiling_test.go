@@ -4,7 +4,9 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
+	"bakeoff/internal/load"
 	"bakeoff/internal/record"
 )
 
@@ -49,5 +51,26 @@ func TestCalibratedCeiling(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// What the agents reach on this machine says nothing of servers on another one.
+func TestCeilingOfServers(t *testing.T) {
+	for second, want := range map[string]float64{"127.0.0.3:80": 1000, "192.0.2.1:80": 0} {
+		s := serversOf(t, &book{}, "targets:\n  - {name: a, kind: url, url: \"http://127.0.0.2/\"}\n  - {name: b, kind: url, url: \"http://127.0.0.3/\"}\n")
+		w, err := record.Create(t.TempDir(), record.Run{
+			Format: record.FormatVersion, Name: "a", Targets: []record.TargetInfo{{Name: "a", Address: "127.0.0.2:80"}, {Name: "b", Address: second}},
+			Calibration: &record.Calibration{Engine: "native", Agents: s.o.Plan.Agents.Count, Ceilings: map[string]float64{record.PathDirect: 1000}},
+		}, nil, nil, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &run{o: s.o, writer: w}
+		if got := r.ceiling(load.Phase{Number: 1}); got != want {
+			t.Errorf("with a server at %s: a ceiling of %v, want %v", second, got, want)
+		}
+		if err := w.Finish(record.Complete, ""); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -57,6 +57,7 @@ type world struct {
 	pss      int64            // of each target, in two replicas
 	used     int64            // of the machine's memory
 	busy     float64          // cores that flask uses, whoever's turn it is
+	rests    time.Duration    // since the beginning: when it stops that; 0: never
 	pending  int64            // statements that come with the next slice, whoever's it is
 	rows     *dataset.Dataset
 	info     database.Info
@@ -80,6 +81,7 @@ type act struct {
 	stop     error
 	stopping func() // called in each stop
 	still    error  // of Freeze and Thaw
+	redraw   error
 }
 
 // phaseFaked is what one phase comes to.
@@ -89,6 +91,7 @@ type phaseFaked struct {
 	late     time.Duration // of every arrival
 	missed   time.Duration // of a slice: by so much an agent missed its start
 	longer   time.Duration // of a slice: by so much a stall extends it
+	took     time.Duration // response time of every answer; 0: none is recorded
 	outcomes map[string]int64
 	slower   float64 // times the response time in the second half; 0: one window for all
 	inFlight float64 // times what the service times come to; 0: 1
@@ -135,10 +138,23 @@ func (w *world) options(t *testing.T, lines string) Options {
 
 func (w *world) Clock(pids []int) time.Duration {
 	if slices.Contains(pids, busyPID) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.rests > 0 {
+			return time.Duration(w.busy * float64(w.rests))
+		}
 		return time.Duration(w.busy * float64(time.Since(w.began)))
 	}
 	return 0
 }
+
+// rest ends what flask does.
+func (w *world) rest() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.rests = time.Since(w.began)
+}
+
 func (w *world) Name() string            { return "fake" }
 func (w *world) Machine() record.Machine { return w.machine }
 func (w *world) Room(string) int64       { return w.room }
@@ -328,7 +344,7 @@ func (r *running) Freeze(context.Context) error { return r.hold(true) }
 func (r *running) Thaw(context.Context) error   { return r.hold(false) }
 func (r *running) Redraw(context.Context) error {
 	r.world.note("redraw %s", r.name)
-	return nil
+	return r.world.act(r.name).redraw
 }
 
 func (r *running) hold(still bool) error {
@@ -507,6 +523,9 @@ func (t *taking) Slice(ctx context.Context, i int, s fleet.Slice) (fleet.Sliced,
 	counted.Begin, counted.Length, counted.Outcomes = begin+runIn, length-runIn, p.outcomes
 	counted.Lateness.Reset()
 	counted.Lateness.RecordN(p.late, p.books.Planned)
+	if p.took > 0 {
+		counted.Response.RecordN(p.took, p.books.OK)
+	}
 	for _, window := range []stats.Window{aside, counted} {
 		t.sink(i, fleet.Snapshot{Agent: 0, Epoch: 1, Window: window})
 	}
@@ -528,6 +547,9 @@ func (p *phaseFaked) emit(report *fleet.Report, sink func(fleet.Snapshot)) {
 	window.Lateness.Reset()
 	window.Lateness.RecordN(p.late, p.books.Planned)
 	window.Length = p.task.Phase.Duration
+	if p.took > 0 {
+		window.Response.RecordN(p.took, p.books.OK)
+	}
 	if p.inFlight > 0 {
 		window.InFlight = new(p.inFlight * *window.InFlight)
 	}

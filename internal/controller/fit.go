@@ -42,16 +42,34 @@ func (r *run) fit(remaining []plan.Trial) ([]plan.Trial, error) {
 	})
 }
 
+// pilotTook is how long a trial of the pilot took.
+type pilotTook struct {
+	settling time.Duration // a warm-up that ends when it is steady: in turns all are warmed up as long as the longest
+	rest     time.Duration
+}
+
+func tookOf(t record.Trial) pilotTook {
+	out := pilotTook{rest: t.Ended.Sub(t.Started)}
+	for _, p := range t.Phases {
+		if p.Settling != nil {
+			out.settling = time.Duration(p.DurationS * float64(time.Second))
+			out.rest -= out.settling
+		}
+	}
+	return out
+}
+
 // blockTakes is how long a block takes: by the pilot's trials, and by what is usual where there were none.
 func (r *run) blockTakes() time.Duration {
 	p, usual := r.o.Plan, r.stage.overhead()
 	trial := usual.Trial + usual.Phase + time.Duration(p.Warmup.Most)
 	if len(r.pilots) > 0 {
-		var sum time.Duration
+		var sum, longest time.Duration
 		for _, took := range r.pilots {
-			sum += took
+			sum += took.rest
+			longest = max(longest, took.settling)
 		}
-		trial = max(0, sum/time.Duration(len(r.pilots))-time.Duration(p.Pilot)-usual.Phase)
+		trial = max(0, sum/time.Duration(len(r.pilots))-time.Duration(p.Pilot)-usual.Phase) + longest
 	}
 	for _, phase := range p.Phases {
 		trial += time.Duration(phase.Duration) + usual.Phase

@@ -72,3 +72,19 @@ func TestResumeOfBlocksThatFit(t *testing.T) {
 		}
 	})
 }
+
+// A block of targets in turns is warmed up as long as the slowest of them: each trial counts with the longest warm-up of the pilot.
+func TestBlocksCountTheLongestWarmup(t *testing.T) {
+	o := newWorld().options(t, "blocks: 5\npilot: 2s\nturns: 250ms\ntargets: [flask, fastapi]\n"+untilSteady+"phases: [{model: closed, connections: 32, duration: 10s}]\n")
+	r := &run{o: &o, stage: o.stage(), tried: map[trialKey]int{}, last: map[int]int{}, valid: map[string]map[int]bool{}, warmups: warmups{}}
+	for name, warmup := range map[string]float64{"flask": 3, "fastapi": 9} {
+		began := time.Now()
+		r.remember(record.Trial{
+			Target: name, Status: record.Valid, Started: began, Ended: began.Add(time.Duration(warmup+7) * time.Second),
+			Phases: []record.Phase{{DurationS: warmup, Warmup: true, Settling: &record.Settling{State: "steady"}}, {DurationS: 2}},
+		})
+	}
+	if got, want := r.blockTakes(), 2*(9+5+10)*time.Second; got != want { // the pilot's own 2 s are not in a block
+		t.Errorf("a block takes %v, want %v", got, want)
+	}
+}

@@ -73,6 +73,7 @@ func (s *recipes) preflight(ctx context.Context) error {
 	if err := errors.Join(o.budget(entrants), o.fair(entrants), o.ports(entrants), o.consent()); err != nil {
 		return &PlanError{err}
 	}
+	o.decideTurns(entrants)
 	missing, err := s.missing(ctx)
 	if ctx.Err() != nil {
 		return context.Cause(ctx) // a look that was cut short finds nothing
@@ -134,6 +135,7 @@ func (s *recipes) outline() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.o.decideTurns(entrants)
 	var out []string
 	for _, e := range entrants {
 		out = append(out, fmt.Sprintf("database connections of %s: %s", e.plan.Name, e.sum(s.o.Plan.InFlight())))

@@ -114,6 +114,7 @@ func LoadData(ctx context.Context, o Options) (info record.DatabaseInfo, err err
 	if s.entrants, err = o.resolve(); err != nil {
 		return info, err
 	}
+	o.decideTurns(s.entrants)
 	defer func() { err = errors.Join(err, s.close(ctx)) }()
 	err = s.openFilled(ctx, dir)
 	return s.dbInfo, err

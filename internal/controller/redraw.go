@@ -3,11 +3,12 @@ package controller
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"bakeoff/internal/load"
+	"bakeoff/internal/record"
 )
 
 const (
@@ -38,21 +39,41 @@ func (ts *turns) redraw(ctx context.Context, length time.Duration) error {
 	if every == 0 || ts.kept || ts.rounds%every != 0 || !ts.left() {
 		return nil
 	}
-	group, ctx := errgroup.WithContext(ctx)
-	for _, t := range ts.up {
-		group.Go(func() error { return t.d.redraw(ctx) })
+	errs, wait := make([]error, len(ts.up)), sync.WaitGroup{}
+	for i, t := range ts.up {
+		wait.Go(func() { errs[i] = t.d.redraw(ctx) })
 	}
-	err := group.Wait()
+	wait.Wait()
+	err := errors.Join(errs...)
 	if errors.Is(err, errNoRedraw) {
 		ts.kept = true
 		return nil
 	}
 	if err != nil {
-		return err
+		return ts.notRedrawn(ctx, errs)
 	}
 	ts.rec.Redraws++
 	for i := range ts.fresh {
 		ts.fresh[i] = true
 	}
+	return nil
+}
+
+// notRedrawn ends the phase and refuses the block, by target where its connections could not be redrawn. The error is for what
+// ends the run.
+func (ts *turns) notRedrawn(ctx context.Context, errs []error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err := ts.run.o.Venue.Lost(); err != nil {
+		return err
+	}
+	ts.stuck = true
+	for i, t := range ts.up {
+		if errs[i] != nil {
+			t.refuse(record.CodeBlock, fmt.Errorf("phase %s: the connections of %s could not be redrawn: %w", ts.phase.Name, t.rec.Target, errs[i]))
+		}
+	}
+	ts.refuseOthers(fmt.Errorf("phase %s ended early: the connections of another target could not be redrawn", ts.phase.Name))
 	return nil
 }

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -8,6 +9,7 @@ import (
 
 	"bakeoff/internal/load"
 	"bakeoff/internal/plan"
+	"bakeoff/internal/record"
 )
 
 // The connections of all targets are redrawn together, between two rounds of a closed phase; the slices behind that
@@ -76,4 +78,51 @@ func TestRedrawsOfServers(t *testing.T) {
 			t.Errorf("%s: %v, want %v", url, got, want)
 		}
 	}
+}
+
+// Connections that cannot be redrawn are that block's reason, and it is measured again; where the venue is lost the run ends.
+func TestFailedRedrawsRepeatTheBlock(t *testing.T) {
+	for name, c := range map[string]struct {
+		fails  int
+		trials []string
+		words  []string
+	}{
+		"once": {1, []string{"1 fastapi block", "1 flask block", "2 fastapi", "2 flask"}, nil},
+		"always": {3, []string{
+			"1 fastapi block", "1 flask block", "2 fastapi block", "2 flask block", "3 fastapi block", "3 flask block",
+		}, []string{"flask has none in 1 of 1 block"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				for range c.fails {
+					w.script["flask"] = append(w.script["flask"], act{redraw: errFaked})
+				}
+				dir, _ := conducted(t, w.options(t, "blocks: 1\nturns: 250ms\n"+twoTargets+closedOnly), c.words...)
+				w.wantNoMistake(t)
+				wantList(t, "trials", attemptsOf(t, dir), c.trials...)
+				said := 0
+				for _, reason := range reasonsOf(t, dir) {
+					if reason.Text == "phase closed: the connections of flask could not be redrawn: faked" {
+						said++
+					}
+				}
+				if said != c.fails {
+					t.Errorf("%d reasons name flask, want %d: %+v", said, c.fails, reasonsOf(t, dir))
+				}
+			})
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.script["flask"] = []act{{redraw: errFaked, phase: func(p *phaseFaked) {
+			if p.task.Phase.Number != warmupPhase {
+				w.lost = errors.New("the guard is gone")
+			}
+		}}}
+		dir, _ := conducted(t, w.options(t, "blocks: 1\nturns: 250ms\n"+twoTargets+closedOnly), "the guard is gone")
+		if rec := runOf(t, dir); rec.Status != record.Aborted {
+			t.Errorf("run.json: %s", rec.Status)
+		}
+	})
 }

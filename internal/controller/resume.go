@@ -41,52 +41,57 @@ func recordedPlan(rec record.Run) (*plan.Plan, error) {
 // resume takes up a run that was left off, in its stored order. The pilot is
 // not run again when it was complete. Trials that were invalid, and not yet tried as often as they
 // may be, are tried again at the end of their block.
-func (r *run) resume() ([]plan.Trial, error) {
+func (r *run) resume() error {
 	if err := r.o.room(r.o.Resume, 1); err != nil {
-		return nil, err
+		return err
 	}
 	w, left, err := record.Resume(r.o.Resume, r.o.Plan.Digest(), r.started)
 	if err != nil {
-		return nil, r.explainChange(err)
+		return r.explainChange(err)
 	}
-	r.writer = w
-	out, err := r.takeUp(left)
-	if err != nil {
-		return nil, errors.Join(err, w.Close())
+	r.writer, r.left = w, left
+	if err := r.takeUp(); err != nil {
+		return errors.Join(err, w.Close())
 	}
-	return out, nil
+	return nil
 }
 
-func (r *run) takeUp(left []record.Place) ([]plan.Trial, error) {
+func (r *run) takeUp() error {
 	rec := r.writer.Run()
 	if here := r.o.Venue.Machine(); here.Fingerprint != rec.Machine.Fingerprint {
-		return nil, fmt.Errorf("%s was started on another machine (%s, %d cores, kernel %s): a run cannot be resumed on another machine",
+		return fmt.Errorf("%s was started on another machine (%s, %d cores, kernel %s): a run cannot be resumed on another machine",
 			r.writer.Dir(), rec.Machine.CPU, rec.Machine.Cores, rec.Machine.Kernel)
 	}
 	r.trials, r.planned = len(rec.Order), lastBlock(rec.Order)
 	if rec.Pilot != nil {
 		r.pilot, r.piloted = rec.Pilot, true
 	}
-	r.number = r.trials - len(left)
-	if err := r.recall(); err != nil {
-		return nil, err
+	if rec.NoTurns != "" {
+		r.o.noTurns = errors.New(rec.NoTurns)
 	}
-	whole := r.wholeBlocks(rec.Order, left)
+	r.number = r.trials - len(r.left)
+	return r.recall()
+}
+
+// remaining are the trials still to be tried, in the stored order. The stage is open: it may have found that there are no turns.
+func (r *run) remaining() []plan.Trial {
+	order := r.writer.Run().Order
+	whole := r.wholeBlocks(order)
 	var out []plan.Trial
-	for _, p := range rec.Order {
+	for _, p := range order {
 		r.last[p.Block] = max(r.last[p.Block], p.Position)
-		if todo := slices.Contains(left, p) || r.again(p); todo || whole[p.Block] {
+		if todo := slices.Contains(r.left, p) || r.again(p); todo || whole[p.Block] {
 			out = append(out, plan.Trial{Block: p.Block, Position: p.Position, Target: p.Target})
 		}
 	}
-	return out, nil
+	return out
 }
 
 // wholeBlocks are those in which something is left to do and whose targets take turns: they are measured together.
-func (r *run) wholeBlocks(order, left []record.Place) map[int]bool {
+func (r *run) wholeBlocks(order []record.Place) map[int]bool {
 	whole := map[int]bool{}
 	for _, p := range order {
-		if p.Block > 0 && r.o.inTurns() == nil && (slices.Contains(left, p) || r.again(p)) {
+		if p.Block > 0 && r.o.inTurns() == nil && (slices.Contains(r.left, p) || r.again(p)) {
 			whole[p.Block] = true
 		}
 	}

@@ -33,6 +33,7 @@ type turns struct {
 	spoilt   bool         // the one under way
 	cut      bool         // requests of the slice under way were cut short
 	kept     bool         // connections are not redrawn
+	stuck    bool         // they could not be, which ends the phase
 	writeErr error
 }
 
@@ -125,7 +126,7 @@ func (ts *turns) take(i int, s fleet.Snapshot) {
 // all gives each target one slice a round, in an order of its own, until each has had the whole phase.
 func (ts *turns) all(ctx context.Context, under Turns, length, runIn time.Duration, last bool) error {
 	targets := ts.run.o.Plan.Targets
-	for ts.left() && !ts.steady() {
+	for ts.left() && !ts.stuck && !ts.steady() {
 		ts.rounds++
 		for _, target := range ts.run.o.Plan.Round(ts.up[0].rec.Block, ts.phase.Number, ts.rounds) {
 			i := ts.upAs(targets[target].Name)
@@ -278,7 +279,7 @@ func (ts *turns) end(ctx context.Context, reports []fleet.Report, err error) err
 	for i, t := range ts.up {
 		report := reports[i]
 		t.totals[ts.phase.Number] = ts.watched[i].Totals()
-		if err == nil {
+		if err == nil && (t.rec.Block > 0 || !ts.run.isWarmup(ts.phase)) { // in the pilot its measured phase says it
 			ts.run.learn(t.rec.Target, t.totals[ts.phase.Number])
 		}
 		rec := ts.run.recordPhase(ts.phase, report)
@@ -294,7 +295,7 @@ func (ts *turns) end(ctx context.Context, reports []fleet.Report, err error) err
 		for _, lost := range report.Lost {
 			t.refuse(record.CodeAgentLost, fmt.Errorf("agent %d in phase %s: %s", lost.Agent, ts.phase.Name, lost.Why))
 		}
-		rec.Unjudged = ctx.Err() != nil || err != nil || len(report.Lost) > 0
+		rec.Unjudged = ctx.Err() != nil || err != nil || len(report.Lost) > 0 || ts.stuck
 		t.rec.Phases = append(t.rec.Phases, rec)
 		if rec.Unjudged {
 			continue

@@ -25,15 +25,16 @@ type run struct {
 	writer  *record.Writer
 	loader  Loader
 	pilot   *record.Pilot
-	number  int             // of the trial under way, from 1
-	attempt int             // of the trial under way, from 1
-	trials  int             // planned
-	planned int             // blocks
-	pilots  []time.Duration // that each valid trial of the pilot took
+	number  int         // of the trial under way, from 1
+	attempt int         // of the trial under way, from 1
+	trials  int         // planned
+	planned int         // blocks
+	pilots  []pilotTook // by each valid trial of the pilot
 	memory  memory
 	piloted bool             // what the pilot found is kept
 	tried   map[trialKey]int // attempts that ended, valid or not
 	last    map[int]int      // block to the greatest position in use
+	left    []record.Place   // that no trial held when the run began or was taken up
 	started time.Time
 	valid   map[string]map[int]bool // target to blocks with a valid trial
 	// measured is the time spent in measured phases of blocks from 1.
@@ -66,8 +67,7 @@ func Run(ctx context.Context, o Options) (dir string, err error) {
 		o: &o, stage: on, started: time.Now(), valid: map[string]map[int]bool{},
 		planned: o.Plan.Blocks, pilot: &record.Pilot{Throughput: map[string]float64{}}, tried: map[trialKey]int{}, last: map[int]int{}, warmups: warmups{},
 	}
-	remaining, err := r.openRecord()
-	if err != nil {
+	if err := r.openRecord(); err != nil {
 		return "", err
 	}
 	dir = r.writer.Dir()
@@ -75,19 +75,19 @@ func Run(ctx context.Context, o Options) (dir string, err error) {
 		o.Opened(dir)
 	}
 	o.Progress = alsoRecorded(r.writer, o.Progress)
-	err = r.all(ctx, remaining)
+	err = r.all(ctx)
 	return dir, r.finish(ctx, err)
 }
 
 // openRecord begins a run directory, or takes up one that was left off.
-func (r *run) openRecord() ([]plan.Trial, error) {
+func (r *run) openRecord() error {
 	o := r.o
 	if o.Resume != "" {
 		return r.resume()
 	}
 	resolved, err := json.Marshal(o.Plan)
 	if err != nil {
-		return nil, fmt.Errorf("controller: %w", err)
+		return fmt.Errorf("controller: %w", err)
 	}
 	order := o.Plan.Trials()
 	rec := record.Run{
@@ -99,21 +99,20 @@ func (r *run) openRecord() ([]plan.Trial, error) {
 		rec.PlanDir = o.PlanDir
 	}
 	for _, t := range order {
-		r.last[t.Block] = max(r.last[t.Block], t.Position)
 		rec.Order = append(rec.Order, record.Place{Block: t.Block, Position: t.Position, Target: t.Target})
 	}
-	r.trials = len(order)
+	r.trials, r.left = len(order), rec.Order
 	if err := o.room(o.Out, r.trials); err != nil {
-		return nil, err
+		return err
 	}
 	if r.writer, err = record.Create(o.Out, rec, o.PlanGiven, o.Plan.YAML(), r.started); err != nil {
-		return nil, fmt.Errorf("controller: %w", err)
+		return fmt.Errorf("controller: %w", err)
 	}
-	return order, nil
+	return nil
 }
 
 // all opens the stage and conducts every remaining trial.
-func (r *run) all(ctx context.Context, remaining []plan.Trial) (err error) {
+func (r *run) all(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, r.stage.close(ctx)) }()
 	if err := r.stage.open(ctx, r.writer.Dir()); err != nil {
 		return err
@@ -135,7 +134,7 @@ func (r *run) all(ctx context.Context, remaining []plan.Trial) (err error) {
 	if err := r.noteTurns(); err != nil {
 		return err
 	}
-	err = r.blocks(ctx, remaining)
+	err = r.blocks(ctx, r.remaining())
 	if noteErr := r.writer.Update(r.noteSoFar); err == nil {
 		err = noteErr
 	}
@@ -149,6 +148,7 @@ func (r *run) all(ctx context.Context, remaining []plan.Trial) (err error) {
 func (r *run) noteSoFar(rec *record.Run) {
 	r.starts.note(rec)
 	r.warmups.note(rec)
+	r.keepNoTurns(rec)
 }
 
 func (r *run) startLoader(ctx context.Context) (err error) {
@@ -313,7 +313,7 @@ func (r *run) tellLasting(rec record.Trial, text string) {
 // remember notes an attempt, and that a target has a valid trial in a block.
 func (r *run) remember(rec record.Trial) {
 	if rec.Block == 0 && rec.Status == record.Valid {
-		r.pilots = append(r.pilots, rec.Ended.Sub(rec.Started))
+		r.pilots = append(r.pilots, tookOf(rec))
 	}
 	r.starts.add(rec)
 	r.warmups.add(rec)

@@ -39,8 +39,6 @@ func (o *Options) inTurns() error {
 		return errors.New("there is only one target")
 	case len(p.Balancer.ReplicaPorts) > 0:
 		return errors.New("an external balancer expects the replicas of each target at the same ports")
-	case p.Database.MaxConnections > 0:
-		return o.roomFor(p.Database.MaxConnections, 0)
 	}
 	return nil
 }
@@ -49,16 +47,20 @@ func (o *Options) inTurns() error {
 func (r *run) inTurns() error { return r.o.inTurns() }
 
 // roomFor is why the database's limit does not allow the connections of all targets at once; held are open already.
-func (o *Options) roomFor(limit, held int) error {
-	entrants, err := o.resolve()
-	if err != nil { // preflight says what is wrong
-		return nil
-	}
+func (o *Options) roomFor(entrants []*entrant, limit, held int) error {
 	if need := o.together(entrants) + held; need > limit {
 		return fmt.Errorf("all at once may open %d connections to the database (%d of them are bakeoff's own and others'), and it allows %d",
 			need, spareConnections+held, limit)
 	}
 	return nil
+}
+
+// decideTurns ends the turns where the plan's own limit leaves too few database connections for all targets at once. It is to be
+// called once the recipes are resolved, before inTurns.
+func (o *Options) decideTurns(entrants []*entrant) {
+	if limit := o.Plan.Database.MaxConnections; limit > 0 && o.inTurns() == nil {
+		o.noTurns = o.roomFor(entrants, limit, 0)
+	}
 }
 
 // noConnections ends the turns before anything is measured where an external database has too few connections for all targets at once.
@@ -70,7 +72,7 @@ func (s *recipes) noConnections(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("database: %w", err)
 	}
-	s.o.noTurns = s.o.roomFor(s.dbInfo.MaxConnections, held)
+	s.o.noTurns = s.o.roomFor(s.entrants, s.dbInfo.MaxConnections, held)
 	return nil
 }
 
@@ -82,7 +84,17 @@ func (r *run) noteTurns() error {
 	}
 	text := "the targets do not take turns: " + why.Error()
 	r.o.tell(record.Progress{Text: text, Lasting: true})
-	return r.writer.Update(func(rec *record.Run) { addNote(rec, text) })
+	return r.writer.Update(func(rec *record.Run) {
+		addNote(rec, text)
+		r.keepNoTurns(rec)
+	})
+}
+
+// keepNoTurns keeps why the turns ended, for a run that is resumed.
+func (r *run) keepNoTurns(rec *record.Run) {
+	if r.o.noTurns != nil {
+		rec.NoTurns = r.o.noTurns.Error()
+	}
 }
 
 // learn keeps the median response time that is first seen of a target.

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -400,7 +402,8 @@ func TestTurnsEndEarly(t *testing.T) {
 		"the time is over": {act{}, 20 * time.Second, []string{"1 fastapi interrupted", "1 flask interrupted"}, []string{"--max-time 20s"}},
 		"freezing fails":   {act{still: errFaked}, 0, []string{"1 fastapi run-ended", "1 flask run-ended"}, []string{"faked"}},
 		"a worker ends, and the load fails": {
-			act{intact: errors.New("flask-1 is gone"), phase: nth(2, func(p *phaseFaked) { p.err = errFaked }).phase}, 0,
+			act{intact: errors.New("flask-1 is gone"), phase: nth(2, func(p *phaseFaked) { p.err = errFaked }).phase},
+			0,
 			[]string{"1 fastapi run-ended", "1 flask run-ended"},
 			[]string{"flask-1 is gone; therefore: phase warmup: faked"},
 		},
@@ -558,6 +561,77 @@ func TestTurnsOfTheRestlessInThePilot(t *testing.T) {
 			said := slices.Contains(runOf(t, dir).Notes, "the targets do not take turns: flask cannot be frozen and used 2.5 % of the machine in the pilot while nobody asked it")
 			if got := len(w.happened("turn ")) > 0; got != turns || said == turns {
 				t.Errorf("%v cores: turns %v, notes %q", busy, got, runOf(t, dir).Notes)
+			}
+		})
+	}
+}
+
+// A run whose turns ended before it was interrupted goes on without them, though the pilot is not repeated: what is measured
+// of a block stays.
+func TestResumeKeepsToNoTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.machine.MemoryBytes, w.used, w.pss = 12e9, 1e9, 5e9
+		o := w.options(t, "blocks: 2\npilot: 5s\nturns: 250ms\n"+twoTargets+closedOnly)
+		dir := interrupted(t, w, o, "flask", 3, 1)
+		kept := runOf(t, dir).NoTurns
+		if !strings.Contains(kept, "together they need 12.0 GB of memory") {
+			t.Errorf("run.json keeps %q", kept)
+		}
+		valid := len(slices.DeleteFunc(trialsOf(t, dir), func(s string) bool { return !strings.HasSuffix(s, " valid") }))
+		w.script, w.notes, o.Resume = map[string][]act{}, nil, dir
+		conducted(t, o)
+		if turns := w.happened("turn "); len(turns) > 0 || runOf(t, dir).NoTurns != kept {
+			t.Errorf("%d turns after the resumption; run.json keeps %q", len(turns), runOf(t, dir).NoTurns)
+		}
+		if got := len(w.happened("start ")); got != 6-valid {
+			t.Errorf("%d starts after %d valid trials, want the other %d of 6", got, valid, 6-valid)
+		}
+	})
+}
+
+// opened counts the files of recipes that are opened.
+type opened struct {
+	fs.FS
+	n atomic.Int64
+}
+
+func (o *opened) Open(name string) (fs.File, error) {
+	o.n.Add(1)
+	return o.FS.Open(name)
+}
+
+// Whether there are turns is decided once: a limit of connections has no recipe read again in the run.
+func TestTurnsAreDecidedOnce(t *testing.T) {
+	var reads []int64
+	for _, limit := range []string{"", "database: {max_connections: 200}\n"} {
+		synctest.Test(t, func(t *testing.T) {
+			o := newWorld().options(t, "blocks: 2\nturns: 250ms\n"+limit+twoTargets+closedOnly)
+			counting := &opened{FS: o.Recipes}
+			o.Recipes = counting
+			conducted(t, o)
+			reads = append(reads, counting.n.Load())
+		})
+	}
+	if reads[0] == 0 || reads[0] != reads[1] {
+		t.Errorf("%d reads of recipes without a limit, %d with one", reads[0], reads[1])
+	}
+}
+
+// What a target does right after its load, and no longer, ends no turns.
+func TestTheRestlessIsLookedAtAgain(t *testing.T) {
+	for busyFor, turns := range map[time.Duration]bool{1500 * time.Millisecond: true, time.Hour: false} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			w.busy = 0.05
+			w.script["flask"] = slices.Repeat([]act{{still: venue.ErrNoFreezing, phase: func(p *phaseFaked) {
+				if p.task.Phase.Number == pilotPhase {
+					time.AfterFunc(p.task.Phase.Duration+busyFor, func() { w.rest() })
+				}
+			}}}, 9)
+			dir, _ := conducted(t, w.options(t, "blocks: 1\npilot: 5s\nturns: 250ms\n"+twoTargets+closedOnly))
+			if got := len(w.happened("turn ")) > 0; got != turns {
+				t.Errorf("busy for %v: turns %v, notes %q", busyFor, got, runOf(t, dir).Notes)
 			}
 		})
 	}

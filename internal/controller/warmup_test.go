@@ -174,3 +174,19 @@ func TestWindowsOfWarmup(t *testing.T) {
 		}
 	})
 }
+
+// How fast a target answers is taken from the pilot's measured phase, not from its cold warm-up.
+func TestMediansAreThoseOfTheWarm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		cold := quiet(level)
+		w.script["flask"] = []act{{phase: func(p *phaseFaked) {
+			cold.phase(p)
+			p.took = map[bool]time.Duration{true: 80 * time.Millisecond, false: 5 * time.Millisecond}[p.task.Phase.Number == warmupPhase]
+		}}}
+		dir, _ := conducted(t, w.options(t, "blocks: 1\npilot: 5s\ntargets: [flask]\n"+untilSteady+closedOnly))
+		if got := time.Duration(runOf(t, dir).Pilot.MedianNS["flask"]); got < 4*time.Millisecond || got > 6*time.Millisecond {
+			t.Errorf("a median of %v is kept", got)
+		}
+	})
+}

@@ -28,7 +28,7 @@ const (
 	CodeGeneratorLimited = "generator-limited" // gate: an agent was the limit, not the target
 	CodeDisturbedHost    = "disturbed-host"    // gate: others used the machine during the load
 	CodeTooFewArrivals   = "too-few-arrivals"  // an open phase would have had hardly any arrivals, and was not run
-	CodeBlock            = "block"             // another target's trial of the block was refused, and all of them are measured again together
+	CodeBlock            = "block"             // the targets could not take their turns in the block to its end, mostly as another one was refused: all are measured again together
 	CodeNotStopped       = "not-stopped"       // the target could not be stopped
 	CodeInterrupted      = "interrupted"       // the user ended the run
 	CodeRunEnded         = "run-ended"         // an error ended the run

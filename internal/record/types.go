@@ -58,10 +58,12 @@ type Run struct {
 	Baselines  []Baseline      `json:"baselines,omitempty"` // of the machine at rest: one, and another each time the run was resumed
 	// Calibration of this machine that there was when the run began; nil: none.
 	Calibration *Calibration `json:"calibration,omitempty"`
-	Notes       []string     `json:"notes,omitempty"`
-	Revisions   *Revisions   `json:"revisions,omitempty"` // nil: not a comparison of two versions of one target
-	Measured    float64      `json:"measured_s"`          // seconds of measured phases
-	Wall        float64      `json:"wall_s"`
+	// NoTurns is why the targets take no turns, where more than the plan had to be looked at; empty: they do, or the plan alone says it.
+	NoTurns   string     `json:"no_turns,omitempty"`
+	Notes     []string   `json:"notes,omitempty"`
+	Revisions *Revisions `json:"revisions,omitempty"` // nil: not a comparison of two versions of one target
+	Measured  float64    `json:"measured_s"`          // seconds of measured phases
+	Wall      float64    `json:"wall_s"`
 }
 
 // Revisions are the two versions that a run compares of one target. Base and Head are the names of its targets.

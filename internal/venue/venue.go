@@ -22,7 +22,8 @@ import (
 )
 
 // A Venue is where the processes of one run live. Its methods are called from
-// one goroutine, except for those of Host, which any goroutine may call.
+// one goroutine, except for those of Host, which any goroutine may call, and Deploy,
+// which is called for several targets at the same time.
 type Venue interface {
 	Host
 
@@ -38,7 +39,7 @@ type Venue interface {
 	Balancer(ctx context.Context, p *plan.Plan) (record.BalancerInfo, error)
 	// Database starts or opens the plan's database, not yet filled.
 	Database(ctx context.Context, s Storage) (Database, error)
-	// Deploy starts a target and returns once it is ready and can be reached. What was
+	// Deploy, which any goroutine may call, starts a target and returns once it is ready and can be reached. What was
 	// started is in the deployed target also when it returns an error; the caller stops it.
 	Deploy(ctx context.Context, d Deployment) (Deployed, error)
 	// Yardstick begins to time a fixed piece of work on every core, through a file of that name, until its
@@ -112,7 +113,8 @@ type Deployment struct {
 }
 
 // Deployed is one target that was started. Only Requests, LogLines and CountConnections
-// may be called while another method runs.
+// may be called while another method runs on it. Stop and Redraw of several targets are called
+// at the same time. Stop may be called again.
 type Deployed interface {
 	// URLs are where requests go: the balancer's, or those of the replicas.
 	URLs() []string
