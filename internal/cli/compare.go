@@ -26,7 +26,8 @@ they are no verdict. Runs on different machines get a ratio, a mark and no inter
 its folder, or as in LABEL=RUN.
 
 With --baseline DIR one run is compared with the earlier runs of its plan in that folder, on the same machine.
-Five or more are needed: they predict where the next run is. With fewer it is "not comparable".
+Five or more with a figure of a target are needed: they predict where the next run is. With fewer the target is
+"not comparable". An earlier run that cannot be read is left out, and counted.
 
 exit status: 0 compared, and not worse than predicted; 2 wrong usage; 3 a target is worse than predicted;
 4 not comparable with the baseline`
@@ -106,18 +107,29 @@ func (f *compareFlags) expect(w io.Writer, dir string) error {
 	} else {
 		err = report.WriteExpected(w, e, f.format == "markdown", show.Columns(w))
 	}
-	outcome := func(of string) func(figures.ExpectedTarget) bool {
-		return func(t figures.ExpectedTarget) bool { return t.Outcome == of }
-	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case slices.ContainsFunc(e.Targets, outcome(figures.Worse)):
-		return fmt.Errorf("%w: a target is worse than %d earlier runs predict", errWorse, e.Earlier)
-	case slices.ContainsFunc(e.Targets, outcome(figures.NotComparable)):
-		return fmt.Errorf("%w: not comparable with %d earlier runs, a prediction needs %d", controller.ErrTooFewValid, e.Earlier, e.Fewest)
 	}
-	return nil
+	return unexpected(e)
+}
+
+// unexpected is the error for a run with a target that is worse than predicted, or that cannot be compared.
+func unexpected(e figures.Expected) error {
+	first := func(outcome string) int {
+		return slices.IndexFunc(e.Targets, func(t figures.ExpectedTarget) bool { return t.Outcome == outcome })
+	}
+	if i := first(figures.Worse); i >= 0 {
+		return fmt.Errorf("%w: %s is worse than %s predict", errWorse, e.Targets[i].Name, show.Plural(e.Targets[i].Earlier, "earlier run"))
+	}
+	i := first(figures.NotComparable)
+	if i < 0 {
+		return nil
+	}
+	if t := e.Targets[i]; t.Earlier < e.Fewest {
+		return fmt.Errorf("%w: %s is not comparable: %s of this plan on this machine with a figure of it, a prediction needs %d",
+			controller.ErrTooFewValid, t.Name, show.Plural(t.Earlier, "earlier run"), e.Fewest)
+	}
+	return fmt.Errorf("%w: %s is not comparable: it has no figure in this run", controller.ErrTooFewValid, e.Targets[i].Name)
 }
 
 // finishedRun reads a run that is not being written.

@@ -1,12 +1,9 @@
 package figures
 
 import (
-	"encoding/json"
 	"fmt"
-	"maps"
 	"path/filepath"
 	"slices"
-	"strconv"
 
 	"bakeoff/internal/record"
 	"bakeoff/internal/verdict"
@@ -139,80 +136,19 @@ func targetNames(runs []Labelled) (out []string) {
 	return out
 }
 
-// changes are what differs in a run from the first: machine, program, database, plan, packages and settings.
-func changes(first, this Labelled) (out []Change) {
-	was, is := circumstances(first.Run), circumstances(this.Run)
-	names := maps.Clone(was)
-	maps.Copy(names, is)
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		if was[name] != is[name] {
-			out = append(out, Change{Run: this.Label, What: name, First: was[name], This: is[name]})
-		}
-	}
-	return out
-}
-
-// circumstances are what the figures of a run may depend on, by name.
-func circumstances(r record.Run) map[string]string {
-	out := map[string]string{
-		"bakeoff": r.Bakeoff, "machine: fingerprint": r.Machine.Fingerprint, "machine: CPU": r.Machine.CPU, "machine: cores": strconv.Itoa(r.Machine.Cores),
-		"machine: kernel": r.Machine.Kernel, "machine: OS": r.Machine.OS, "machine: shared": strconv.FormatBool(r.Shared), "short": strconv.FormatBool(r.Short),
-		"database: server": r.Database.Vendor + " " + r.Database.Version, "database: collation": r.Database.Collation, "balancer": r.Balancer.Kind + " " + r.Balancer.Version,
-	}
-	for name, value := range r.Database.Settings {
-		out["database: "+name] = value
-	}
-	for name, value := range r.Balancer.Settings {
-		out["balancer: "+name] = value
-	}
-	for _, t := range r.Targets {
-		of := t.Name + ": "
-		out[of+"recipe"] = t.Recipe + " " + t.Variant
-		out[of+"digest of the recipe"] = t.Digest
-		for name, value := range t.Versions {
-			out[of+name] = value
-		}
-		for _, s := range t.Settings {
-			out[of+"setting "+s.Name] = s.Value
-		}
-	}
-	var plan any
-	if json.Unmarshal(r.Plan, &plan) == nil {
-		flatten(out, "plan: ", "", plan)
-	}
-	return out
-}
-
-// flatten puts every single value of a tree under its path.
-func flatten(out map[string]string, prefix, path string, v any) {
-	switch v := v.(type) {
-	case map[string]any:
-		for key, each := range v {
-			next := key
-			if path != "" {
-				next = path + "." + key
-			}
-			flatten(out, prefix, next, each)
-		}
-	case []any:
-		for i, each := range v {
-			flatten(out, prefix, fmt.Sprintf("%s[%d]", path, i), each)
-		}
-	default:
-		out[prefix+path] = fmt.Sprint(v)
-	}
-}
-
 // Expected is a run against what earlier runs of its plan on its machine predict.
 type Expected struct {
-	Earlier int              `json:"earlier"` // runs
+	Earlier int `json:"earlier"` // runs
+	// Unread are earlier runs whose figures cannot be computed: they are left out.
+	Unread  int              `json:"unread,omitempty"`
 	Fewest  int              `json:"fewest"`  // that a prediction needs
 	Targets []ExpectedTarget `json:"targets"` // empty: not comparable
 }
 
 // ExpectedTarget is one target: the ratio of its figure to the geometric mean of earlier runs, and where it was expected.
 type ExpectedTarget struct {
-	Name string `json:"name"`
+	Name    string `json:"name"`
+	Earlier int    `json:"earlier"` // runs that have a figure of it
 	verdict.Interval
 	Outcome string `json:"outcome"` // "as before", "better", "worse" or "not comparable"
 }
@@ -228,11 +164,11 @@ const (
 // Expect compares a run with the earlier ones in a folder: complete runs of the same plan on the same machine.
 func Expect(r *record.Reader, s *Summary, folder string) (Expected, error) {
 	out := Expected{Fewest: verdict.FewestEarlier, Targets: []ExpectedTarget{}}
-	earlier, err := earlierRuns(r, s, folder)
+	earlier, unread, err := earlierRuns(r, s, folder)
 	if err != nil {
 		return out, err
 	}
-	out.Earlier = len(earlier)
+	out.Earlier, out.Unread = len(earlier), unread
 	this := Labelled{Run: r.Run(), Summary: s}
 	for _, t := range s.Targets {
 		var means []float64
@@ -247,7 +183,7 @@ func Expect(r *record.Reader, s *Summary, folder string) (Expected, error) {
 }
 
 func expected(name string, earlier []float64, next float64, together int, lowerIsBetter bool) ExpectedTarget {
-	out := ExpectedTarget{Name: name, Interval: verdict.Predict(earlier, next, together), Outcome: AsBefore}
+	out := ExpectedTarget{Name: name, Earlier: len(earlier), Interval: verdict.Predict(earlier, next, together), Outcome: AsBefore}
 	switch {
 	case !out.Ratio.Known() || !out.Low.Known():
 		out.Outcome = NotComparable
@@ -259,11 +195,11 @@ func expected(name string, earlier []float64, next float64, together int, lowerI
 	return out
 }
 
-// earlierRuns are complete ones of the plan of a run, on its machine, that began before it.
-func earlierRuns(r *record.Reader, s *Summary, folder string) (out []Labelled, err error) {
+// earlierRuns are complete ones of the plan of a run, on its machine, that began before it; it counts those that cannot be read.
+func earlierRuns(r *record.Reader, s *Summary, folder string) (out []Labelled, unread int, err error) {
 	listed, err := record.List(folder)
 	if err != nil {
-		return nil, fmt.Errorf("figures: %w", err)
+		return nil, 0, fmt.Errorf("figures: %w", err)
 	}
 	for _, l := range listed {
 		if l.PlanDigest != s.Run.PlanDigest || !l.Started.Before(s.Run.Started) || l.Live {
@@ -271,6 +207,7 @@ func earlierRuns(r *record.Reader, s *Summary, folder string) (out []Labelled, e
 		}
 		other, err := record.Open(l.Dir)
 		if err != nil {
+			unread++
 			continue
 		}
 		run := other.Run()
@@ -279,9 +216,10 @@ func earlierRuns(r *record.Reader, s *Summary, folder string) (out []Labelled, e
 		}
 		summary, err := Build(other)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", filepath.Base(l.Dir), err)
+			unread++
+			continue
 		}
 		out = append(out, Labelled{Label: filepath.Base(l.Dir), Run: run, Summary: summary})
 	}
-	return out, nil
+	return out, unread, nil
 }

@@ -111,3 +111,69 @@ func TestExpectedDirection(t *testing.T) {
 		}
 	}
 }
+
+// Everything that figures may depend on and that is recorded is named where it differs, and nothing where it does not.
+func TestCircumstances(t *testing.T) {
+	head := func(change func(*record.Run)) record.Run {
+		r := recordtest.Of(1, "django").Head
+		r.Programs = []record.Program{{Name: "nginx", Path: "/n", Version: "1.22", SHA256: "0011223344556677"}}
+		r.Calibration = &record.Calibration{At: recordtest.Epoch(), Ceilings: map[string]float64{record.PathNginx: 20000}}
+		change(&r)
+		return r
+	}
+	first := Labelled{Label: "a", Run: head(func(*record.Run) {})}
+	if got := changes(first, Labelled{Label: "b", Run: head(func(*record.Run) {})}); got != nil {
+		t.Errorf("the same run: %+v", got)
+	}
+	for want, change := range map[string]func(*record.Run){
+		"program: nginx":                    func(r *record.Run) { r.Programs[0].SHA256 = "8899" },
+		"program: mariadb":                  func(r *record.Run) { r.Programs = append(r.Programs, record.Program{Name: "mariadb", SHA256: "1"}) },
+		"machine: limits":                   func(r *record.Run) { r.Machine.Limits.OpenFiles = 1024 },
+		"machine: microcode":                func(r *record.Run) { r.Machine.Microcode = "0x1" },
+		"machine: governor":                 func(r *record.Run) { r.Machine.Governor = "powersave" },
+		"machine: memory":                   func(r *record.Run) { r.Machine.MemoryBytes = 4e9 },
+		"machine: virtual":                  func(r *record.Run) { r.Machine.Virtual = "kvm" },
+		"database: digest of the rows":      func(r *record.Run) { r.Database.Digest = "bb" },
+		"database: rows":                    func(r *record.Run) { r.Database.Rows = 10 },
+		"database: innodb_buffer_pool_size": func(r *record.Run) { r.Database.Settings["innodb_buffer_pool_size"] = "1" },
+		"balancer: keepalive":               func(r *record.Run) { r.Balancer.Settings["keepalive"] = "1" },
+		"calibration":                       func(r *record.Run) { r.Calibration.Ceilings[record.PathNginx] = 10000 },
+		"django: workers":                   func(r *record.Run) { r.Targets[0].Workers = 9 },
+		"django: digest of the recipe":      func(r *record.Run) { r.Targets[0].Digest = "x" },
+		"bakeoff":                           func(r *record.Run) { r.Bakeoff = "9" },
+	} {
+		got := changes(first, Labelled{Label: "b", Run: head(change)})
+		if len(got) != 1 || got[0].What != want || got[0].First == got[0].This {
+			t.Errorf("%s: %+v", want, got)
+		}
+	}
+}
+
+// An earlier run that cannot be read is counted and left out; one without a figure of a target is none for that target.
+func TestExpectWithoutSomeRuns(t *testing.T) {
+	root := t.TempDir()
+	for day := range 5 {
+		comparedRun(t, root, day, 1+0.002*float64(day), func(r *recordtest.Run) {
+			r.Change = func(trial *record.Trial) {
+				if day == 4 && trial.Target == "flask" {
+					trial.Status, trial.Reasons = record.Invalid, []record.Reason{{Code: record.CodeContract, Text: "x"}}
+				}
+			}
+		})
+	}
+	bad := recordtest.Of(1, "django")
+	bad.ClosedS, bad.OpenS, bad.Root, bad.Head.Started = 2, 0, root, recordtest.Epoch().AddDate(0, 0, 6)
+	bad.Head.Plan = []byte(`{"blocks":"a plan of another version"}`)
+	bad.Write(t)
+	reader, s := comparedRun(t, t.TempDir(), 10, 1, nil)
+	e, err := Expect(reader, s, root)
+	if err != nil || e.Earlier != 5 || e.Unread != 1 {
+		t.Fatalf("%+v, %v", e, err)
+	}
+	for _, target := range e.Targets {
+		want := map[string]ExpectedTarget{"django": {Earlier: 5, Outcome: AsBefore}, "flask": {Earlier: 4, Outcome: NotComparable}}[target.Name]
+		if target.Earlier != want.Earlier || target.Outcome != want.Outcome {
+			t.Errorf("%+v, want %+v", target, want)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package figures
 
 import (
+	"maps"
 	"math"
 	"slices"
 
@@ -23,16 +24,17 @@ type Speed struct {
 }
 
 // Follows is how the throughput of the first closed phase goes with the CPU time that the yardstick's work took in it, both as
-// logarithms and less their means over the trials of a target: a target that is slower than another is no slower machine.
+// logarithms, less their means over the trials of a target, since a target that is slower than another is no slower machine, and
+// then averaged over the targets of a block: where they took turns they met one machine, and a block is one observation of it.
 type Follows struct {
 	Phase       string  `json:"phase"`
-	Trials      int     `json:"trials"`
+	Blocks      int     `json:"blocks"`
 	Correlation float64 `json:"correlation"`
 	Slope       float64 `json:"slope"` // of the regression line: percent of answers for each percent of time
 }
 
-// fewestToFollow is how many trials a correlation takes, beyond one a target.
-const fewestToFollow = 5
+// fewestToFollow is how many blocks a correlation takes.
+const fewestToFollow = 6
 
 // follows computes it, from the trials that count.
 func (s *Summary) follows() *Follows {
@@ -40,28 +42,42 @@ func (s *Summary) follows() *Follows {
 	if i < 0 {
 		return nil
 	}
-	times, rates := map[string][]float64{}, map[string][]float64{}
-	for _, t := range s.Trials {
-		for _, f := range t.Phases {
-			if t.Used && f.Number == s.Phases[i].Number && f.WorkS > 0 && f.Goodput > 0 {
-				times[t.Target], rates[t.Target] = append(times[t.Target], math.Log(f.WorkS)), append(rates[t.Target], math.Log(f.Goodput))
-			}
-		}
-	}
-	out := &Follows{Phase: s.Phases[i].Name}
+	work, goodput := s.blockMeans(s.Phases[i].Number)
+	out := &Follows{Phase: s.Phases[i].Name, Blocks: len(work)}
 	var xx, yy, xy float64
-	for name, of := range times {
-		x, y := centred(of), centred(rates[name])
-		for i := range x {
-			xx, yy, xy = xx+x[i]*x[i], yy+y[i]*y[i], xy+x[i]*y[i]
-		}
-		out.Trials += len(x)
+	x, y := centred(work), centred(goodput)
+	for i := range x {
+		xx, yy, xy = xx+x[i]*x[i], yy+y[i]*y[i], xy+x[i]*y[i]
 	}
-	if out.Trials < fewestToFollow+len(times) || xx == 0 || yy == 0 {
+	if out.Blocks < fewestToFollow || xx == 0 || yy == 0 {
 		return nil
 	}
 	out.Correlation, out.Slope = xy/math.Sqrt(xx*yy), xy/xx
 	return out
+}
+
+// blockMeans are, block by block, the mean over targets of what both logarithms differ from their target's mean.
+func (s *Summary) blockMeans(phase int) (work, goodput []float64) {
+	blocks, times, rates := map[string][]int{}, map[string][]float64{}, map[string][]float64{}
+	for _, t := range s.Trials {
+		for _, f := range t.Phases {
+			if t.Used && f.Number == phase && f.WorkS > 0 && f.Goodput > 0 {
+				blocks[t.Target] = append(blocks[t.Target], t.Block)
+				times[t.Target], rates[t.Target] = append(times[t.Target], math.Log(f.WorkS)), append(rates[t.Target], math.Log(f.Goodput))
+			}
+		}
+	}
+	xs, ys := map[int][]float64{}, map[int][]float64{}
+	for _, name := range slices.Sorted(maps.Keys(blocks)) {
+		x, y := centred(times[name]), centred(rates[name])
+		for i, block := range blocks[name] {
+			xs[block], ys[block] = append(xs[block], x[i]), append(ys[block], y[i])
+		}
+	}
+	for _, block := range slices.Sorted(maps.Keys(xs)) {
+		work, goodput = append(work, stats.Summarize(xs[block]).Mean), append(goodput, stats.Summarize(ys[block]).Mean)
+	}
+	return work, goodput
 }
 
 // centred are the values less their mean.

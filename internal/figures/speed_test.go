@@ -46,7 +46,7 @@ func TestSpeed(t *testing.T) {
 // How throughput follows the yardstick is found within targets: a slower target is no slower machine.
 func TestThroughputFollowsTheYardstick(t *testing.T) {
 	s := &Summary{Phases: []Phase{{Number: 2, Name: "open", Model: "open"}, {Number: 1, Name: "closed", Model: "closed"}}}
-	for i, work := range []float64{1, 1.1, 1.3, 0.9} {
+	for i, work := range []float64{1, 1.1, 1.3, 0.9, 1.2, 1.05} {
 		for target, level := range map[string]float64{"a": 1000, "b": 100} { // b is as fast as a machine ten times slower
 			s.Trials = append(s.Trials, Trial{Block: i + 1, Target: target, Used: true, Phases: []PhaseFigures{
 				{Number: 1, WorkS: work / 1000, Goodput: level * math.Pow(work, -1.5)}, {Number: 2, WorkS: 1, Goodput: float64(i)},
@@ -55,12 +55,24 @@ func TestThroughputFollowsTheYardstick(t *testing.T) {
 	}
 	s.Trials = append(s.Trials, Trial{Block: 9, Target: "a", Phases: []PhaseFigures{{Number: 1, WorkS: 1, Goodput: 1e6}}}) // not used
 	f := s.follows()
-	if f == nil || f.Phase != "closed" || f.Trials != 8 || math.Abs(f.Correlation+1) > 1e-9 || math.Abs(f.Slope+1.5) > 1e-9 {
-		t.Fatalf("%+v, want a correlation of -1 and a slope of -1.5 over 8 trials", f)
+	if f == nil || f.Phase != "closed" || f.Blocks != 6 || math.Abs(f.Correlation+1) > 1e-9 || math.Abs(f.Slope+1.5) > 1e-9 {
+		t.Fatalf("%+v, want a correlation of -1 and a slope of -1.5 over 6 blocks", f)
 	}
-	s.Trials = s.Trials[:6]
+	// What the targets of a block differ by is no observation of the machine: it cancels out.
+	apart := *s
+	apart.Trials = nil
+	for i, trial := range s.Trials {
+		f := trial.Phases[0]
+		f.Goodput *= map[string]float64{"a": 1 + 0.1*float64(i/2%2), "b": 1 / (1 + 0.1*float64(i/2%2))}[trial.Target]
+		trial.Phases = []PhaseFigures{f}
+		apart.Trials = append(apart.Trials, trial)
+	}
+	if f := apart.follows(); f == nil || math.Abs(f.Correlation+1) > 1e-9 {
+		t.Errorf("targets that differ within blocks: %+v", f)
+	}
+	s.Trials = s.Trials[:10]
 	if f := s.follows(); f != nil {
-		t.Errorf("6 trials of 2 targets: %+v", f)
+		t.Errorf("10 trials in 5 blocks: %+v", f)
 	}
 	s.Phases = s.Phases[:1]
 	if f := s.follows(); f != nil {

@@ -17,7 +17,7 @@ func blockValues(s *figures.Summary, p figures.Phase) []figure {
 	}
 	f := figure{
 		title: "Phase " + p.Name + ": " + m.title + ", block by block",
-		how: "A mark is a block, drawn from zero, the line the median; " + m.better + " is better. A cross is a trial that was refused and counts nowhere." +
+		how: "A mark is a block, drawn from zero, the line the median; " + m.better + " is better. A cross is a trial that counts nowhere: it was refused, or another attempt at it counts." +
 			machineHow(s),
 		pictures: []picture{drawn("", blockStrips(s, p, m).canvas)},
 		numbers:  blockNumbers(s, p, m),
@@ -48,7 +48,7 @@ func machineHow(s *figures.Summary) string {
 type measure struct {
 	title, about, better string
 	unit                 func(float64) string
-	of                   func(figures.PhaseFigures) (float64, bool)
+	of                   func(figures.PhaseFigures) (value float64, over, ok bool) // over: it is a time-out, and longer than that
 	over                 func(figures.PhaseTarget) figures.Spread
 }
 
@@ -57,7 +57,7 @@ func measureOf(p figures.Phase) measure {
 	if p.Model == "closed" {
 		return measure{
 			"right answers per second", "answers/s", "more", show.Number,
-			func(f figures.PhaseFigures) (float64, bool) { return f.Goodput, true },
+			func(f figures.PhaseFigures) (float64, bool, bool) { return f.Goodput, false, true },
 			func(t figures.PhaseTarget) figures.Spread { return t.Goodput },
 		}
 	}
@@ -65,12 +65,12 @@ func measureOf(p figures.Phase) measure {
 	name := fmt.Sprintf("p%g of the %s", figures.Percents()[i], timeName(p))
 	return measure{
 		name, name, "less", show.Seconds,
-		func(f figures.PhaseFigures) (float64, bool) {
+		func(f figures.PhaseFigures) (float64, bool, bool) {
 			q := f.Response[i]
 			if p.ByService() {
 				q = f.Service[i]
 			}
-			return q.Seconds, q.Needs == 0 && !q.Unmeasured
+			return q.Seconds, q.Over, q.Needs == 0 && !q.Unmeasured
 		},
 		func(t figures.PhaseTarget) figures.Spread {
 			if p.ByService() {
@@ -94,15 +94,18 @@ func (m measure) drawable(s *figures.Summary, p figures.Phase) bool {
 type blockValue struct {
 	figures.Trial
 	value float64
+	over  bool
 }
+
+func (v blockValue) text(unit func(float64) string) string { return bound(v.over) + unit(v.value) }
 
 // values are the figures of a target's trials that ran the phase, refused ones among them.
 func (m measure) values(s *figures.Summary, target string, phase int) []blockValue {
 	var out []blockValue
 	for _, t := range s.Trials {
 		for _, f := range t.Phases {
-			if v, ok := m.of(f); ok && f.Number == phase && t.Target == target {
-				out = append(out, blockValue{t, v})
+			if v, over, ok := m.of(f); ok && f.Number == phase && t.Target == target {
+				out = append(out, blockValue{t, v, over})
 			}
 		}
 	}
@@ -142,15 +145,29 @@ func drawBlocks(c *chart.Canvas, x, y chart.Scale, values []blockValue, of figur
 	}
 	for _, v := range values {
 		at := chart.Point{X: x.At(float64(v.Block)), Y: y.At(v.value)}
-		title := fmt.Sprintf("%s, block %s: %s", v.Target, blockName(v.Trial), unit(v.value))
+		title := fmt.Sprintf("%s, block %s: %s", v.Target, blockName(v.Trial), v.text(unit))
 		switch {
 		case !v.Used:
-			c.Cross(at, title+": "+texts(v.Reasons, ""))
+			c.Cross(at, title+": "+whyUnused(v.Trial))
 		default:
 			c.Range(at.X, y.At(0), at.X, at.Y, series, title)
 			c.Mark(at, series, title)
 		}
 	}
+}
+
+// repeated is what is said of a valid trial that does not count.
+const repeated = "valid, but repeated"
+
+// whyUnused says why a trial counts nowhere.
+func whyUnused(t figures.Trial) string {
+	switch {
+	case t.Status == record.Valid:
+		return repeated + ": a later attempt counts"
+	case len(t.Reasons) == 0:
+		return t.Status
+	}
+	return texts(t.Reasons, "")
 }
 
 // speedStrip shows the machine in each trial that counts.
@@ -189,9 +206,9 @@ func blockNumbers(s *figures.Summary, p figures.Phase, m measure) show.Table {
 			}
 			status := v.Status
 			if v.Status == record.Valid && !v.Used {
-				status = "valid, but repeated"
+				status = repeated
 			}
-			t.Rows = append(t.Rows, []string{v.Target, blockName(v.Trial), m.unit(v.value), speed, status})
+			t.Rows = append(t.Rows, []string{v.Target, blockName(v.Trial), v.text(m.unit), speed, status})
 		}
 	}
 	return t

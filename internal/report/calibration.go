@@ -3,10 +3,10 @@ package report
 import (
 	"fmt"
 	"io"
-	"strings"
 
 	"bakeoff/internal/record"
 	"bakeoff/internal/show"
+	"bakeoff/internal/verdict"
 )
 
 // WriteCalibration writes what a calibration found, and where it is kept; empty: nowhere.
@@ -17,7 +17,7 @@ func WriteCalibration(w io.Writer, c record.Calibration, kept string) error {
 		{"a server of " + show.Seconds(c.Constant.ServerS), "p50 " + show.Seconds(c.Constant.P50S), "p99 " + show.Seconds(c.Constant.P99S)},
 		{"a stall of " + show.Seconds(c.Stall.StallS), "p99 " + show.Seconds(c.Stall.SeenS), fmt.Sprintf("true %s: %s", show.Seconds(c.Stall.TrueS), honest(c.Stall.Honest))},
 		{"two equal servers", c.Noise.Verdict, ratioWithin(c.Noise.Ratio, c.Noise.Low, c.Noise.High)},
-		{"5 % more work", c.Planted.Verdict + foundOrNot(c.Planted.Found), ratioWithin(c.Planted.Ratio, c.Planted.Low, c.Planted.High)},
+		{"5 % more work than null-a", plantedInWords(c.Planted), ratioWithin(c.Planted.Ratio, c.Planted.Low, c.Planted.High)},
 	}}
 	end := "not kept"
 	if kept != "" {
@@ -42,7 +42,7 @@ func calibrationInWords(c *record.Calibration) string {
 	}
 	return fmt.Sprintf("Calibration: %s; ceiling %s answers/s through nginx and %s directly; a stall's p99 was %s, true %s; 5 %% more work was %s.",
 		calibrated(*c), show.Number(c.Ceilings[record.PathNginx]), show.Number(c.Ceilings[record.PathDirect]), show.Seconds(c.Stall.SeenS),
-		show.Seconds(c.Stall.TrueS), strings.TrimPrefix(foundOrNot(c.Planted.Found), ": "))
+		show.Seconds(c.Stall.TrueS), foundOrNot(c.Planted.Found))
 }
 
 func honest(within bool) string {
@@ -54,9 +54,18 @@ func honest(within bool) string {
 
 func foundOrNot(found bool) string {
 	if found {
-		return ": found"
+		return "found"
 	}
-	return ": not found"
+	return "not found"
+}
+
+// plantedInWords says what the run found of null-a, compared with the server that does more work.
+func plantedInWords(p record.Planted) string {
+	said := "null-a is " + p.Verdict
+	if p.Verdict == string(verdict.Inconclusive) {
+		said = "null-a and it are not told apart"
+	}
+	return foundOrNot(p.Found) + ": " + said
 }
 
 func ratioWithin(r, low, high float64) string {

@@ -61,7 +61,7 @@ func runsSection(c figures.Compared) section {
 func changesSection(c figures.Compared) section {
 	out := section{title: "What differs from " + c.Runs[0].Label}
 	if len(c.Changes) == 0 {
-		out.paras = []string{"Nothing that is recorded: plan, versions, settings and machine are the same."}
+		out.paras = []string{"Nothing: plan, programs with their digests, versions, settings, rows of the database, machine with its limits, and its calibration are the same."}
 		return out
 	}
 	t := show.Table{Left: 4, Head: []string{"run", "what", "in the first", "in this"}}
@@ -128,18 +128,21 @@ func comparedWords(r figures.ComparedRun, cell figures.ComparedCell) string {
 
 func expectedSection(e figures.Expected) section {
 	out := section{title: "Compared with earlier runs"}
+	if e.Unread > 0 {
+		out.points = []string{show.Plural(e.Unread, "earlier run") + " of this plan cannot be read, and is left out."}
+	}
 	if e.Earlier < e.Fewest {
 		out.paras = []string{fmt.Sprintf("Not comparable: there are %s of this plan on this machine, and a prediction needs %d.", show.Plural(e.Earlier, "earlier run"), e.Fewest)}
 		return out
 	}
 	out.paras = []string{fmt.Sprintf("From %s of this plan on this machine: where the next run is expected, +-t(n-1) s sqrt(1 + 1/n) of the logarithms around their mean.", show.Plural(e.Earlier, "earlier run"))}
-	t := show.Table{Left: 1, Words: 1, Head: []string{"target", "ratio to their mean", "expected", "it is"}}
+	t := show.Table{Left: 1, Words: 1, Head: []string{"target", "earlier", "ratio to their mean", "expected", "it is"}}
 	for _, target := range e.Targets {
 		between := show.None
 		if target.Low.Known() {
 			between = "[" + ratio(target.Low) + ", " + ratio(target.High) + "]"
 		}
-		t.Rows = append(t.Rows, []string{target.Name, known(target.Ratio, ratioOf), between, target.Outcome})
+		t.Rows = append(t.Rows, []string{target.Name, fmt.Sprint(target.Earlier), known(target.Ratio, ratioOf), between, target.Outcome})
 	}
 	if len(e.Targets) > 0 {
 		t.Notes = []string{"the expectations hold together with 95 % (Bonferroni), each alone with " + levelOf(e.Targets[0].Level)}

@@ -72,3 +72,22 @@ func TestExpectedText(t *testing.T) {
 		t.Error(out.String())
 	}
 }
+
+// Earlier runs are counted for each target, and those that cannot be read are named.
+func TestExpectedCounts(t *testing.T) {
+	var out bytes.Buffer
+	e := figures.Expected{Earlier: 6, Unread: 1, Fewest: 5, Targets: []figures.ExpectedTarget{{Name: "django", Earlier: 6, Outcome: figures.AsBefore}, {Name: "flask", Earlier: 4, Outcome: figures.NotComparable}}}
+	check(t, WriteExpected(&out, e, true, 100))
+	for _, want := range []string{"| django | 6 |", "| flask | 4 |", "1 earlier run of this plan cannot be read, and is left out."} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+}
+
+// What is the same is named only as far as it was compared.
+func TestComparedSame(t *testing.T) {
+	if text := comparedText(t, false, "one", "one"); !strings.Contains(text, "Nothing: plan, programs with their digests, versions, settings, rows of the database,") {
+		t.Error(text)
+	}
+}

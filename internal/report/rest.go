@@ -59,8 +59,8 @@ func speeds(s *figures.Summary) []section {
 	}
 	var paras []string
 	if f := s.Speed.Follows; f != nil {
-		paras = append(paras, fmt.Sprintf("Answers per second of phase %s and the time of that work: correlation %.2f over %s, each less the mean of its target; where the work takes "+
-			"1 %% longer, the answers change by %.1f %%.", f.Phase, f.Correlation, show.Plural(f.Trials, "trial"), f.Slope))
+		paras = append(paras, fmt.Sprintf("Answers per second of phase %s and the time of that work: correlation %.2f over %s, each trial less the mean of its target, averaged over the targets of a block; where the work takes "+
+			"1 %% longer, the answers change by %.1f %%.", f.Phase, f.Correlation, show.Plural(f.Blocks, "block"), f.Slope))
 	}
 	return []section{{title: "Speed of this machine", tables: []show.Table{t}, paras: append([]string{
 		"In " + show.Plural(s.Speed.Trials, "trial") + " " + speedInWords(s.Speed) + ". The yardstick is a fixed piece of work, done four times a second on every core and timed by the CPU " +
