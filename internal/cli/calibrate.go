@@ -40,6 +40,7 @@ const calibrateHelp = `calibrate measures this machine with servers of its own t
 The result is kept in the cache folder for this machine, hardware and kernel, and copied into
 every later run. A run is not decided by it, with one exception: a trial is refused if its
 target answers more than 70 % of the ceiling, because the agents may then be the limit.
+A calibration older than 30 days refuses nothing: runs do without it, and warn. --forget removes it.
 
 With --short it takes less than a minute, to see that everything works. It is not kept.
 
@@ -47,18 +48,58 @@ exit status: 0 calibrated; 1 failed; 4 too few valid trials: the machine was dis
 5 a prerequisite is missing; 130 interrupted`
 
 // calibrateFlags are the flags of bakeoff calibrate.
-type calibrateFlags struct{ short, json, share bool }
+type calibrateFlags struct{ short, json, share, forget bool }
 
 func calibrateCommand(env Env) *cobra.Command {
 	var f calibrateFlags
 	cmd := &cobra.Command{
 		Use: "calibrate", Short: "measure what this machine's agents can do, and the smallest difference that it can show", Long: calibrateHelp, Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return calibrateMachine(cmd.Context(), env, f) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.forget {
+				return forgetCalibration(env)
+			}
+			return calibrateMachine(cmd.Context(), env, f)
+		},
 	}
 	cmd.Flags().BoolVar(&f.short, "short", false, "take less than a minute, and keep nothing")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
 	cmd.Flags().BoolVar(&f.share, "share-machine", false, "calibrate even if a run is in progress on this machine; nothing is kept")
+	cmd.Flags().BoolVar(&f.forget, "forget", false, "remove the calibration that is kept of this machine, and measure nothing")
+	cmd.MarkFlagsMutuallyExclusive("forget", "short")
+	cmd.MarkFlagsMutuallyExclusive("forget", "json")
 	return cmd
+}
+
+// forgetCalibration removes what is kept of this machine: no trial is refused by its ceiling any more.
+func forgetCalibration(env Env) error {
+	cache, err := cacheDir(env)
+	if err != nil {
+		return err
+	}
+	there, err := calibrate.Forget(cache, new(machine.Venue).Machine().Fingerprint)
+	if err != nil {
+		return err
+	}
+	text := "there was no calibration of this machine"
+	if there {
+		text = "the calibration of this machine is removed"
+	}
+	_, err = fmt.Fprintln(env.Stdout, text)
+	return err
+}
+
+// fresh is the calibration that a run may use: none that is too old, of which it warns.
+func fresh(env Env, cache, fingerprint string) *record.Calibration {
+	c, err := calibrate.Kept(cache, fingerprint)
+	if err != nil {
+		fmt.Fprintf(env.Stderr, "bakeoff: warning: %v\n", err)
+	}
+	if c != nil && calibrate.Old(c, time.Now()) {
+		fmt.Fprintf(env.Stderr, "bakeoff: warning: the calibration of %s is older than %d days, and this run does without it: bakeoff calibrate makes a new one\n",
+			c.At.UTC().Format("2006-01-02"), int(calibrate.Lasts.Hours()/24))
+		return nil
+	}
+	return c
 }
 
 // calibrateMachine is bakeoff calibrate.

@@ -15,7 +15,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"bakeoff/internal/calibrate"
 	"bakeoff/internal/controller"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/jmeter"
@@ -109,9 +108,7 @@ func openPlan(ctx context.Context, env Env, f runFlags, of planFile) (controller
 	if err := controller.Preflight(ctx, o); err != nil {
 		return o, nil, explain(err)
 	}
-	if o.Calibration, err = calibrate.Kept(here.CacheDir, here.Machine().Fingerprint); err != nil {
-		fmt.Fprintf(env.Stderr, "bakeoff: warning: %v\n", err)
-	}
+	o.Calibration = fresh(env, here.CacheDir, here.Machine().Fingerprint)
 	closeMachine, err := openMachine(ctx, env, here, f.share, o.Plan.Name)
 	if err != nil {
 		return o, nil, err
