@@ -202,6 +202,7 @@ func (r *reading) follow(ctx context.Context, all bool) error {
 		case err != nil && tolerable(err) != nil:
 			return err
 		case err != nil:
+			r.spoil(err)
 			continue
 		case item.Pause != nil && all:
 			return nil
@@ -226,6 +227,17 @@ func (r *reading) follow(ctx context.Context, all bool) error {
 	return nil
 }
 
+// spoil has no exact figures be written of the trial whose line cannot be read.
+func (r *reading) spoil(err error) {
+	var line *record.LineError
+	if r.shape == nil || !errors.As(err, &line) {
+		return
+	}
+	if t := r.shape.trials[filepath.Base(filepath.Dir(line.File))]; t != nil {
+		t.spoiled = true
+	}
+}
+
 // shaper makes the one for a run, of its first event.
 func (s source) shaper(dir string, e record.Event, emit func(Point)) (*shaper, error) {
 	var head struct{ Run record.Run }
@@ -235,30 +247,23 @@ func (s source) shaper(dir string, e record.Event, emit func(Point)) (*shaper, e
 	name := filepath.Base(dir)
 	out := newShaper(name, head.Run, s.schema, emit)
 	out.omit = s.omit
-	out.figures = func(p record.Proof) ([]Point, error) { return summary(dir, name, p) }
+	out.figures = func(p record.Proof, followed *figures.Followed) []Point { return summary(dir, name, p, followed) }
 	out.starts = func() map[string]map[int]time.Time { return startsOf(dir) }
 	return out, nil
 }
 
-// summary are the points of a finished trial; of a damaged one there are none.
-func summary(dir, name string, p record.Proof) ([]Point, error) {
-	state, err := record.OpenTrial(dir, p)
+// summary are the points of a finished trial, of the windows that were followed; of a damaged one there are none. No window
+// is read again: the next trial is under way.
+func summary(dir, name string, p record.Proof, followed *figures.Followed) []Point {
+	raw, err := record.ReadTrial(dir, p)
 	if err != nil {
-		return nil, err
-	}
-	raw, err := state.Trial()
-	if err != nil {
-		return nil, nil // what of it can be read was written window by window
-	}
-	t, err := figures.OfTrial(state)
-	if err != nil {
-		return nil, nil // likewise
+		return nil // what of it can be read was written window by window
 	}
 	ends := map[int]time.Time{}
 	for _, phase := range raw.Phases {
 		ends[phase.Number] = phase.Ended
 	}
-	return summaryPoints(name, t, raw.Ended, ends), nil
+	return summaryPoints(name, followed.Trial(raw), raw.Ended, ends)
 }
 
 // startsOf are the starts of the phases of finished trials, for lines from before they had a time of their own.

@@ -73,25 +73,28 @@ func sums(t *testing.T, dir, status string) stats.Totals {
 func points(t *testing.T, dir, schema string) []Point {
 	t.Helper()
 	var out []Point
-	s := source{dir: dir, schema: schema, ended: t.Context()}
-	var shape *shaper
+	r := &reading{source: source{dir: dir, schema: schema, ended: t.Context()}}
 	for item, err := range record.Follow(t.Context(), dir, record.Position{}) {
 		if err != nil && tolerable(err) != nil {
 			t.Fatal(err)
 		}
+		if err != nil {
+			r.spoil(err)
+			continue
+		}
 		if item.Pause != nil {
 			break
 		}
-		if item.Event != nil && shape == nil {
-			if shape, err = s.shaper(dir, *item.Event, func(p Point) { out = append(out, p) }); err != nil {
+		if item.Event != nil && r.shape == nil {
+			if r.shape, err = r.shaper(dir, *item.Event, func(p Point) { out = append(out, p) }); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := shape.take(item); err != nil {
+		if err := r.shape.take(item); err != nil {
 			t.Fatal(err)
 		}
 	}
-	shape.finish()
+	r.shape.finish()
 	return out
 }
 

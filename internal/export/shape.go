@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"bakeoff/internal/figures"
 	"bakeoff/internal/record"
 	"bakeoff/internal/stats"
 )
@@ -38,8 +39,8 @@ type shaper struct {
 	labels  map[string]string // target to what is asked, such as "GET /demo"
 	bakeoff bool
 	jmeter  bool
-	figures func(record.Proof) ([]Point, error) // summary of a finished trial
-	starts  func() map[string]map[int]time.Time // by folder and phase, for lines without a time
+	figures func(record.Proof, *figures.Followed) []Point // summary of a finished trial
+	starts  func() map[string]map[int]time.Time           // by folder and phase, for lines without a time
 	emit    func(Point)
 
 	old     map[string]map[int]time.Time // what starts has given
@@ -59,9 +60,11 @@ type planPhase struct {
 // shaped is one trial under way.
 type shaped struct {
 	record.Begun
-	phases map[int]*buckets
-	seen   []mark                   // of the points of its windows
-	last   map[string]record.Series // of each member of a tier, by both
+	phases   map[int]*buckets
+	followed figures.Followed
+	spoiled  bool                     // a line of it cannot be read
+	seen     []mark                   // of the points of its windows
+	last     map[string]record.Series // of each member of a tier, by both
 }
 
 // mark is what identifies a point of the measurement of windows.
@@ -160,14 +163,13 @@ func (s *shaper) ended(p record.Proof) error {
 	for _, m := range t.seen {
 		s.emit(Point{measureWindows, m.tags, []Field{{"valid", valid}}, m.at})
 	}
-	if s.figures == nil {
+	if s.figures == nil || t.spoiled {
 		return nil
 	}
-	points, err := s.figures(p)
-	for _, point := range points {
+	for _, point := range s.figures(p, &t.followed) {
 		s.emit(point)
 	}
-	return err
+	return nil
 }
 
 // flush writes all of a trial that has not been written.
@@ -189,6 +191,9 @@ func (s *shaper) finish() {
 
 // load adds a window to what it belongs to.
 func (s *shaper) load(t *shaped, l *record.Load) {
+	if s.bakeoff {
+		t.followed.Add(l)
+	}
 	if l.At.IsZero() && !s.timed(t, l) {
 		return
 	}

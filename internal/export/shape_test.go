@@ -1,10 +1,13 @@
 package export
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -330,5 +333,95 @@ func TestCrowd(t *testing.T) {
 	}
 	if len(s.trials) != 0 {
 		t.Errorf("%d trials are kept", len(s.trials))
+	}
+}
+
+// TestReadsOnce destroys the lines of each trial once they were followed: its exact figures are written all the same, and
+// are those of the report, so nothing of a trial is read again while the next one is under way.
+func TestReadsOnce(t *testing.T) {
+	dir := recordtest.Of(2, "a", "b").Write(t)
+	want := 0
+	for _, p := range points(t, dir, SchemaBakeoff) {
+		if p.Measurement == measurePhases {
+			want++
+		}
+	}
+	got := 0
+	s := source{dir: dir, schema: SchemaBakeoff, ended: t.Context()}
+	hand := func(b batch) error {
+		got += bytes.Count(b.lines, []byte("\n"+measurePhases+","))
+		return nil
+	}
+	r := &reading{source: s, dir: dir, packer: packer{hand: hand}}
+	for item, err := range record.Follow(t.Context(), dir, record.Position{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if item.Pause != nil {
+			break
+		}
+		if item.Event != nil && r.shape == nil {
+			if r.shape, err = r.shaper(dir, *item.Event, r.add); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if item.Event != nil && item.Event.Kind == record.EventTrial {
+			var p record.Proof
+			if err := json.Unmarshal(item.Event.Fields, &p); err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range []string{"load.jsonl", "series.jsonl"} {
+				zeros(t, filepath.Join(dir, "trials", p.Folder, name))
+			}
+		}
+		if err := r.shape.take(item); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.flush()
+	if got != want || want != 8 {
+		t.Errorf("%d phases, want %d", got, want)
+	}
+}
+
+// zeros writes zeros over a file.
+func zeros(t *testing.T, path string) {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.Write(make([]byte, info.Size())); err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestSpoiledLine has no exact figures of a trial one of whose lines cannot be read, though its files have their length.
+func TestSpoiledLine(t *testing.T) {
+	dir := recordtest.Of(1, "a", "b").Write(t)
+	path := filepath.Join(dir, "trials", "1-1-a", "load.jsonl")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text[100] ^= 1
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	of := map[string]int{}
+	for _, p := range points(t, dir, SchemaBakeoff) {
+		if p.Measurement == measurePhases {
+			of[p.Tags[len(p.Tags)-1].Value]++
+		}
+	}
+	if of["a"] != 0 || of["b"] != 2 {
+		t.Errorf("phases %v", of)
 	}
 }

@@ -46,12 +46,6 @@ func readTrial(state record.TrialState) (Trial, record.Trial, error) {
 	return out, raw, nil
 }
 
-// OfTrial computes the figures of one finished trial, as Build does.
-func OfTrial(state record.TrialState) (Trial, error) {
-	t, _, err := readTrial(state)
-	return t, err
-}
-
 func newFigures(p record.Phase) PhaseFigures {
 	return PhaseFigures{
 		Number: p.Number, Name: p.Name, Model: p.Model, DurationS: p.DurationS, Witness: Witness{Witness: p.Witness},

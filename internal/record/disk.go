@@ -203,8 +203,8 @@ func sealFile(path, name string) (FileSeal, error) {
 	return FileSeal{Path: filepath.ToSlash(name), Size: n, SHA256: hex.EncodeToString(h.Sum(nil))}, nil
 }
 
-// proves returns what is wrong with the file of a seal, or "".
-func (s FileSeal) proves(folder string) string {
+// fits returns what is wrong with the kind and length of the file of a seal, or "".
+func (s FileSeal) fits(folder string) string {
 	if !filepath.IsLocal(filepath.FromSlash(s.Path)) {
 		return fmt.Sprintf("%q leads out of the folder", s.Path)
 	}
@@ -220,7 +220,15 @@ func (s FileSeal) proves(folder string) string {
 	case info.Size() != s.Size:
 		return fmt.Sprintf("%d bytes long, sealed with %d", info.Size(), s.Size)
 	}
-	now, err := sealFile(path, s.Path)
+	return ""
+}
+
+// proves returns what is wrong with the file of a seal, or "". It reads the whole file.
+func (s FileSeal) proves(folder string) string {
+	if what := s.fits(folder); what != "" {
+		return what
+	}
+	now, err := sealFile(filepath.Join(folder, filepath.FromSlash(s.Path)), s.Path)
 	switch {
 	case err != nil:
 		return err.Error()
