@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"bakeoff/internal/figures"
@@ -49,7 +50,7 @@ type Design struct {
 // Parts do the work.
 type Parts struct {
 	// Load sends a phase to a null server on a way, record.PathNginx or record.PathDirect.
-	Load func(ctx context.Context, way, path string, p load.Phase) (stats.Totals, error)
+	Load func(ctx context.Context, way, path string, p load.Phase) (Loaded, error)
 	// Ask sends one request to that null server.
 	Ask func(ctx context.Context, path string) error
 	// Compare runs a plan in turns, each target a server of its own behind nginx, and returns its verdict.
@@ -57,6 +58,18 @@ type Parts struct {
 	// Progress is called before each step, with how long it will take.
 	Progress func(text string, expect time.Duration)
 }
+
+// Loaded is what became of a phase.
+type Loaded struct {
+	stats.Totals
+	Refused []string // why a run would refuse it: others used the machine, or an agent fell behind; none: it counts
+}
+
+// ErrDisturbed is returned when a phase was refused each time.
+var ErrDisturbed = errors.New("calibrate: the machine was disturbed each time")
+
+// attempts is how often a phase is tried that is refused.
+const attempts = 4
 
 // lengths are those of the steps.
 type lengths struct {
@@ -106,7 +119,7 @@ func ceilings(ctx context.Context, p Parts, l lengths, c *record.Calibration) er
 			return err
 		}
 		for _, connections := range counts {
-			sum, err := p.Load(ctx, way, "/", closed(connections, l.ceiling))
+			sum, err := undisturbed(ctx, p, way, closed(connections, l.ceiling))
 			if err != nil {
 				return err
 			}
@@ -117,6 +130,21 @@ func ceilings(ctx context.Context, p Parts, l lengths, c *record.Calibration) er
 		}
 	}
 	return nil
+}
+
+// undisturbed is a phase that is not refused: a ceiling that is too low would refuse trials for as long as it is kept.
+func undisturbed(ctx context.Context, p Parts, way string, phase load.Phase) (Loaded, error) {
+	var sum Loaded
+	for attempt := range attempts {
+		var err error
+		if sum, err = p.Load(ctx, way, "/", phase); err != nil || len(sum.Refused) == 0 {
+			return sum, err
+		}
+		if attempt+1 < attempts {
+			p.Progress("the ceiling again, since "+strings.Join(sum.Refused, "; "), phase.Duration)
+		}
+	}
+	return sum, fmt.Errorf("%w: %s", ErrDisturbed, strings.Join(sum.Refused, "; "))
 }
 
 // constantServer looks at a server of 10 ms.

@@ -18,13 +18,15 @@ import (
 
 // machine is one whose servers do as they say.
 type machine struct {
-	asked    []string
-	stalled  time.Duration        // that the server will hold its answers
-	hides    bool                 // the agents wait in a stall as a closed model does
-	rates    map[string]float64   // by way
-	values   map[string][]float64 // of blocks, by target; nil: the planted one is 5 % slower
-	err      error
-	designed Design
+	asked   []string
+	stalled time.Duration        // that the server will hold its answers
+	hides   bool                 // the agents wait in a stall as a closed model does
+	rates   map[string]float64   // by way
+	values  map[string][]float64 // of blocks, by target; nil: the planted one is 5 % slower
+	err     error
+	// disturbed is how many phases of a ceiling others disturb.
+	disturbed int
+	designed  Design
 }
 
 func (m *machine) parts() Parts {
@@ -40,7 +42,7 @@ func (m *machine) parts() Parts {
 	}
 }
 
-func (m *machine) load(_ context.Context, way, path string, p load.Phase) (stats.Totals, error) {
+func (m *machine) load(_ context.Context, way, path string, p load.Phase) (Loaded, error) {
 	time.Sleep(p.Duration)
 	w := stats.Window{Length: p.Duration, Service: stats.NewHistogram(), Response: stats.NewHistogram()}
 	n := int64(m.rates[way] * p.Duration.Seconds())
@@ -62,7 +64,13 @@ func (m *machine) load(_ context.Context, way, path string, p load.Phase) (stats
 	w.Books = stats.Books{Planned: n, Sent: n, OK: n}
 	sum := stats.Totals{Sending: p.Duration}
 	sum.Add(w)
-	return sum, m.err
+	out := Loaded{Totals: sum}
+	if m.disturbed > 0 && p.Duration == 3*time.Second && path == "/" { // it looks slower then
+		m.disturbed--
+		out.Books.OK /= 2
+		out.Refused = []string{"others"}
+	}
+	return out, m.err
 }
 
 func (m *machine) compare(_ context.Context, d Design) (*figures.Verdict, error) {
@@ -151,6 +159,21 @@ func TestCalibrationFails(t *testing.T) {
 		cancel(stopped)
 		if _, err := Run(ctx, m.parts(), true); !errors.Is(err, stopped) {
 			t.Errorf("interrupted: %v", err)
+		}
+	})
+}
+
+// A phase of a ceiling that others disturb is repeated, and does not count; one that they always disturb ends the calibration.
+func TestCeilingDisturbed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := good()
+		m.disturbed = attempts - 1
+		if c, err := Run(t.Context(), m.parts(), false); err != nil || c.Ceilings[record.PathNginx] != 20_000 {
+			t.Errorf("%v, %v", c.Ceilings, err)
+		}
+		m.disturbed = attempts
+		if _, err := Run(t.Context(), m.parts(), false); !errors.Is(err, ErrDisturbed) || !strings.HasSuffix(err.Error(), ": others") {
+			t.Errorf("%v", err)
 		}
 	})
 }

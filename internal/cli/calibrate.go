@@ -178,10 +178,14 @@ func (c *calibration) run(ctx context.Context, short bool) (out record.Calibrati
 		return out, err
 	}
 	defer func() { err = errors.Join(err, agents.Close()) }()
+	w := watched{here: c.here, agents: agents, sources: server.Sources(), rest: record.Baseline{WarnOnly: short || c.shared, Container: c.here.Hidden()}}
+	if err = w.atRest(ctx); err != nil {
+		return out, err
+	}
 	out, err = calibrate.Run(ctx, calibrate.Parts{
-		Load: func(ctx context.Context, way, path string, p load.Phase) (stats.Totals, error) {
+		Load: func(ctx context.Context, way, path string, p load.Phase) (calibrate.Loaded, error) {
 			base := map[string]string{record.PathNginx: server.Front, record.PathDirect: server.Direct}[way]
-			return sent(ctx, agents, base+path, p)
+			return w.sent(ctx, base+path, p)
 		},
 		Ask:      func(ctx context.Context, path string) error { return ask(ctx, server.Direct+path) },
 		Compare:  c.compare,
@@ -197,8 +201,8 @@ func (c *calibration) stop(ctx context.Context, n *machine.Null) error {
 	return n.Stop(ctx, controller.GraceInterrupted)
 }
 
-// sent sends a phase to a URL, and what became of it.
-func sent(ctx context.Context, agents *fleet.Fleet, url string, p load.Phase) (stats.Totals, error) {
+// send sends a phase to a URL, and what became of it.
+func send(ctx context.Context, agents *fleet.Fleet, url string, p load.Phase, sink func(fleet.Snapshot)) (stats.Totals, error) {
 	at, err := endpoint.At(ctx, net.DefaultResolver, url, nil)
 	if err != nil {
 		return stats.Totals{}, err
@@ -209,7 +213,7 @@ func sent(ctx context.Context, agents *fleet.Fleet, url string, p load.Phase) (s
 	}
 	r, err := agents.Run(ctx, fleet.Task{
 		URLs: []string{at.Base}, Dial: []string{at.Dial}, Phase: p, Seed: 1, Engine: engine, Contract: endpoint.Contract, Workload: spec,
-	}, func(fleet.Snapshot) {})
+	}, sink)
 	if err == nil && len(r.Lost) > 0 {
 		err = fmt.Errorf("calibrate: agent %d: %s", r.Lost[0].Agent, r.Lost[0].Why)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bakeoff/internal/calibrate"
 	"bakeoff/internal/controller"
 	"bakeoff/internal/show"
 )
@@ -68,7 +69,7 @@ func exitStatus(err error) int {
 		return exitUsage
 	case errors.As(err, &missing):
 		return exitPrerequisite
-	case errors.Is(err, controller.ErrTooFewValid), errors.Is(err, errInvalidLoad), errors.Is(err, errInconclusive):
+	case errors.Is(err, controller.ErrTooFewValid), errors.Is(err, calibrate.ErrDisturbed), errors.Is(err, errInvalidLoad), errors.Is(err, errInconclusive):
 		return exitTooFew
 	case errors.Is(err, errMissed), errors.Is(err, errWorse):
 		return exitMissed

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"bakeoff/internal/balancer"
+	"bakeoff/internal/collect"
 	"bakeoff/internal/platform"
 )
 
@@ -70,6 +71,11 @@ func answers(ctx context.Context, p platform.Process, address string) error {
 		}
 		return true, conn.Close()
 	})
+}
+
+// Sources are the processes of both.
+func (n *Null) Sources() []collect.Source {
+	return []collect.Source{{Tier: "target", Process: n.process}, {Tier: "balancer", Process: n.nginx.Process()}}
 }
 
 // Stop ends nginx and the server.
