@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,6 +32,7 @@ import (
 // its own, which varies by a CV of 2 % around what is set for it.
 type abWorld struct {
 	venue.Venue // what no run of two versions asks for
+	mu          sync.Mutex
 	rates       map[string]float64
 	draw        *rand.Rand
 	spread      float64
@@ -107,6 +109,8 @@ func (abSampler) Phase(int)   {}
 func (abSampler) Stop() error { return nil }
 
 func (w *abWorld) Deploy(_ context.Context, d venue.Deployment) (venue.Deployed, error) {
+	w.mu.Lock() // targets start side by side
+	defer w.mu.Unlock()
 	name := d.Target.Name
 	w.starts[name]++
 	w.rate[name] = w.rates[name] * math.Exp(w.spread*w.draw.NormFloat64())
@@ -116,6 +120,8 @@ func (w *abWorld) Deploy(_ context.Context, d venue.Deployment) (venue.Deployed,
 
 func (w *abWorld) check(_ context.Context, _ *contract.Contract, when string, _ []contract.Endpoint, front string) (contract.Result, error) {
 	name := strings.TrimPrefix(front, "http://")
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	sick := w.sick != nil && w.sick(name, w.starts[name])
 	return contract.Result{Checks: []record.Check{{When: when, Name: "present keys", OK: !sick}}, LengthPresent: 10, LengthAbsent: 20}, nil
 }
