@@ -3,6 +3,7 @@ package cli_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -106,7 +107,11 @@ func readers(t *testing.T, s *scene) {
 		t.Errorf("the page written at the end of the run, by --html and by --format html differ: %v", err)
 	}
 	s.run(2, "report", "--html", "--json", dir)
-	wantAll(t, "audit", s.run(0, "audit", dir).stdout.String(), "judged again: 6 trials", "computed again: summary.json, report.md and report.html", "0 findings")
+	trials, err := filepath.Glob(filepath.Join(dir, "trials", "*", "trial.json"))
+	if err != nil || len(trials) < 6 { // a busy machine has blocks repeated
+		t.Errorf("%d trials, %v", len(trials), err)
+	}
+	wantAll(t, "audit", s.run(0, "audit", dir).stdout.String(), fmt.Sprintf("judged again: %d trials", len(trials)), "computed again: summary.json, report.md and report.html", "0 findings")
 	again := s.run(0, "run", "--resume", dir)
 	wantAll(t, "resume", again.stderr.String(), "is complete: nothing to do")
 	wantAll(t, "resume", again.stdout.String(), "e2e, answers per second")
