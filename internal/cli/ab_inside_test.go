@@ -89,8 +89,8 @@ func TestABStatus(t *testing.T) {
 	}{
 		"better":        {head: 1.2, verdict: "better"},
 		"equal":         {head: 1, flags: abFlags{delta: "20%"}, verdict: "equivalent"},
-		"not told":      {head: 1.02, flags: abFlags{delta: "2%"}, verdict: "inconclusive"},
-		"not enough":    {head: 1.02, flags: abFlags{delta: "2%", strict: true}, verdict: "inconclusive", status: exitTooFew},
+		"not told":      {head: 1.01, flags: abFlags{delta: "1%"}, verdict: "inconclusive"},
+		"not enough":    {head: 1.01, flags: abFlags{delta: "1%", strict: true}, verdict: "inconclusive", status: exitTooFew},
 		"head is sick":  {head: 1, sick: func(target string, _ int) bool { return target == "head" }, verdict: "too few valid trials", status: exitTooFew},
 		"worse, a lost": {head: 1 / 1.2, sick: func(target string, start int) bool { return target == "base" && start >= 2 && start <= 4 }, verdict: "worse", status: exitMissed},
 		"equal, a lost": {

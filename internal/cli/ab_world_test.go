@@ -34,7 +34,7 @@ type abWorld struct {
 	venue.Venue // what no run of two versions asks for
 	mu          sync.Mutex
 	rates       map[string]float64
-	draw        *rand.Rand
+	draw        map[string]*rand.Rand // of each target, so that who starts first does not matter
 	spread      float64
 	rate        map[string]float64 // of the deployment that is up
 	reads       int64
@@ -49,7 +49,7 @@ type abWorld struct {
 // newABWorld is one in which base answers 10,000 requests a second, and head this multiple of them.
 func newABWorld(seed uint64, head float64) *abWorld {
 	return &abWorld{
-		rates: map[string]float64{"base": 10_000, "head": 10_000 * head}, draw: rand.New(rand.NewPCG(seed, 77)), spread: 0.02,
+		rates: map[string]float64{"base": 10_000, "head": 10_000 * head}, draw: map[string]*rand.Rand{"base": rand.New(rand.NewPCG(seed, 77)), "head": rand.New(rand.NewPCG(seed, 78))}, spread: 0.02,
 		rate: map[string]float64{}, requests: map[string]int64{}, starts: map[string]int{}, recipes: map[string]string{},
 	}
 }
@@ -113,7 +113,7 @@ func (w *abWorld) Deploy(_ context.Context, d venue.Deployment) (venue.Deployed,
 	defer w.mu.Unlock()
 	name := d.Target.Name
 	w.starts[name]++
-	w.rate[name] = w.rates[name] * math.Exp(w.spread*w.draw.NormFloat64())
+	w.rate[name] = w.rates[name] * math.Exp(w.spread*w.draw[name].NormFloat64())
 	w.recipes[name] = d.Prepared.Recipe.Title
 	return abDeployed{world: w, name: name}, nil
 }
