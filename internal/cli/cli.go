@@ -105,6 +105,24 @@ func exactly(n int, what string) cobra.PositionalArgs {
 	}
 }
 
+// parts makes a command of commands. It does nothing by itself, and a name that it does not have is a mistake.
+func parts(cmd *cobra.Command, of ...*cobra.Command) *cobra.Command {
+	cmd.AddCommand(of...)
+	cmd.SuggestionsMinimumDistance = 2
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		hint := "'" + cmd.CommandPath() + " --help' lists what there is"
+		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			hint = "did you mean " + cmd.CommandPath() + " " + near[0]
+		}
+		return misused(hint, "%s has no %q", cmd.CommandPath(), args[0])
+	}
+	return cmd
+}
+
 // cacheDir is where prepared targets, filled tables and the state of runs are kept.
 func cacheDir(env Env) (string, error) {
 	if dir := env.Getenv("BAKEOFF_CACHE"); dir != "" {

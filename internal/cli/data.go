@@ -16,14 +16,11 @@ import (
 )
 
 func dataCommand(env Env) *cobra.Command {
-	cmd := &cobra.Command{
+	return parts(&cobra.Command{
 		Use: "data", Short: "the rows of a plan: generate, load, digest",
 		Long: `data works with the rows of a plan's table alone. They depend only on the dataset of the
 plan and are the same on every machine. A run fills its database itself.`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.AddCommand(dataGenerate(env), dataDigest(env), dataLoad(env))
-	return cmd
+	}, dataGenerate(env), dataDigest(env), dataLoad(env))
 }
 
 // rowsOf makes the dataset of a plan.

@@ -16,12 +16,9 @@ import (
 )
 
 func initCommand(env Env) *cobra.Command {
-	cmd := &cobra.Command{
+	return parts(&cobra.Command{
 		Use: "init", Short: "create a target or a plan of your own",
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.AddCommand(initTarget(env), initPlan(env))
-	return cmd
+	}, initTarget(env), initPlan(env))
 }
 
 func initTarget(env Env) *cobra.Command {

@@ -14,12 +14,9 @@ import (
 )
 
 func renderCommand(env Env) *cobra.Command {
-	cmd := &cobra.Command{
+	return parts(&cobra.Command{
 		Use: "render", Short: "write a plan, or dashboards of runs, for other programs",
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.AddCommand(renderJMeter(env), renderGrafana(env))
-	return cmd
+	}, renderJMeter(env), renderGrafana(env))
 }
 
 func renderJMeter(env Env) *cobra.Command {
