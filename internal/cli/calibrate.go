@@ -239,12 +239,14 @@ func (c *calibration) compare(ctx context.Context, d calibrate.Design) (v *figur
 	var text strings.Builder
 	fmt.Fprintf(&text, "name: calibrate\nblocks: %d\nturns: 250ms\nwarmup: 1s\nagents: {count: %d, engine: %s}\n", d.Blocks, calibrators, engine)
 	fmt.Fprintf(&text, "phases: [{model: closed, connections: %d, duration: %s}]\ntargets:\n", d.Connections, d.Phase)
+	here := &withServers{Venue: c.here}
 	for _, t := range d.Targets {
 		server, startErr := c.here.Null(ctx, t.Name, c.dir, d.Connections)
 		if startErr != nil {
 			return nil, startErr
 		}
 		defer func() { err = errors.Join(err, c.stop(ctx, server)) }() // of the result, not of the loop
+		here.servers = append(here.servers, server.Sources()...)
 		fmt.Fprintf(&text, "  - {name: %s, kind: url, url: %q}\n", t.Name, server.Front+t.Path)
 	}
 	p, err := plan.Load("calibrate", []byte(text.String()))
@@ -252,7 +254,7 @@ func (c *calibration) compare(ctx context.Context, d calibrate.Design) (v *figur
 		return nil, err
 	}
 	at, err := controller.Run(ctx, controller.Options{
-		Plan: p, PlanGiven: []byte(text.String()), PlanName: "calibrate", Venue: c.here, Load: loader(c.env, c.here, p, "", version()),
+		Plan: p, PlanGiven: []byte(text.String()), PlanName: "calibrate", Venue: here, Load: loader(c.env, c.here, p, "", version()),
 		Out: filepath.Join(c.dir, "runs"), Shared: c.shared, Version: version(), Progress: c.progress.show,
 	})
 	if err != nil {

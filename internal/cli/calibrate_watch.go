@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"bakeoff/internal/calibrate"
@@ -11,6 +12,7 @@ import (
 	"bakeoff/internal/gate"
 	"bakeoff/internal/load"
 	"bakeoff/internal/record"
+	"bakeoff/internal/venue"
 	"bakeoff/internal/venue/machine"
 )
 
@@ -19,6 +21,18 @@ const (
 	watchEvery = 500 * time.Millisecond
 	restFor    = 2 * time.Second
 )
+
+// withServers is this machine with the null servers of a comparison, which its run knows as URLs only: their CPU time is
+// not that of other programs.
+type withServers struct {
+	*machine.Venue
+	servers []collect.Source
+}
+
+// Sample implements venue.Venue.
+func (v *withServers) Sample(ctx context.Context, every time.Duration, sources []collect.Source, status collect.Status, sink func(record.Series) error) venue.Sampler {
+	return v.Venue.Sample(ctx, every, slices.Concat(sources, v.servers), status, sink)
+}
 
 // watched loads a null server while the machine is sampled, and judges the agents and the machine as a run does.
 type watched struct {

@@ -42,17 +42,26 @@ func (t *times) byLength() bool {
 
 // stalls are those of this phase, and how far they were looked for.
 func (t *times) stalls(block int) ([]Stall, Looked) {
-	var rates []float64
-	for _, begin := range slices.Sorted(maps.Keys(t.counts)) {
-		rates = append(rates, t.counts[begin].rate())
-	}
-	usual := stats.Summarize(rates).Median
+	usual := t.usual()
 	out, looked := t.slow(block, usual)
 	if t.byLength() {
 		out = append(out, t.long(block, usual)...)
 		looked = Looked{Judged: len(t.lasted)}
 	}
 	return out, looked
+}
+
+// usual is the median rate of the windows; of those that ended after the phase too where all did.
+func (t *times) usual() float64 {
+	of := t.counts
+	if len(of) == 0 {
+		of = t.lasted
+	}
+	var rates []float64
+	for _, one := range of {
+		rates = append(rates, one.rate())
+	}
+	return stats.Summarize(rates).Median
 }
 
 // slow are those in which the rate fell; neighbouring windows are one.

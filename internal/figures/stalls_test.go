@@ -89,6 +89,14 @@ func TestStallsOfExtendedSlices(t *testing.T) {
 	}
 }
 
+// A slice that lasts for the whole phase is a stall, and its own rate is the usual one, as there is no other.
+func TestStallOfAWholePhase(t *testing.T) {
+	found, looked := windowed(openTurns(4), []float64{4.4}, steadily(500)).stalls(2)
+	if len(found) != 1 || !(math.Abs(found[0].Usual-500) <= 5) || found[0].LengthS != 4.4 || looked != (Looked{Judged: 1}) {
+		t.Errorf("%+v, %+v", found, looked)
+	}
+}
+
 // Where windows usually have fewer than 20 answers nothing is found in them, and they are counted.
 func TestUnjudgedWindows(t *testing.T) {
 	closed := record.Phase{Number: 1, Name: "closed", Model: "closed", DurationS: 10}
