@@ -29,7 +29,8 @@ var ErrLive = errors.New("the run is in progress: it can be audited when it has 
 type Report struct {
 	Name string // in the run directory
 	Text []byte
-	// Apart is how lines begin that come from outside of the record; they are not compared. Empty: there are none.
+	// Apart is how lines begin that come from outside of the record: one that differs is no finding, but it is named. Empty: there
+	// are none.
 	Apart string
 }
 
@@ -40,6 +41,8 @@ type Result struct {
 	Reports  []string         `json:"reports"`
 	Absent   []string         `json:"absent,omitempty"` // reports that the run directory does not have
 	Findings []record.Problem `json:"findings"`
+	// NotAudited are lines that come from outside of the record and are not what they would be now.
+	NotAudited []record.Problem `json:"not_audited,omitempty"`
 }
 
 // Run audits a run, whose reports are made of its figures by render.
@@ -219,8 +222,29 @@ func (out *Result) reports(dir string, reports []Report) error {
 		}
 		out.Reports = append(out.Reports, report.Name)
 		out.differs(report, text)
+		out.apart(report, text)
 	}
 	return nil
+}
+
+// apart names the lines from outside of the record that are not as they would be now.
+func (out *Result) apart(report Report, text []byte) {
+	if report.Apart == "" {
+		return
+	}
+	now := ""
+	for line := range strings.SplitSeq(string(report.Text), "\n") {
+		if strings.HasPrefix(line, report.Apart) {
+			now = line
+		}
+	}
+	for i, line := range strings.Split(string(text), "\n") {
+		if strings.HasPrefix(line, report.Apart) && line != now {
+			out.NotAudited = append(out.NotAudited, record.Problem{
+				File: fmt.Sprintf("%s:%d", report.Name, i+1), What: fmt.Sprintf("says %s, now it would say %s", around(line, now), around(now, line)),
+			})
+		}
+	}
 }
 
 // mostShown bounds the lines of one report that are named.

@@ -207,6 +207,9 @@ func TestApart(t *testing.T) {
 	if found := places(t, dir); len(found) > 0 {
 		t.Errorf("%v", found)
 	}
+	if apart := audited(t, dir).NotAudited; len(apart) != 1 || apart[0].File != "summary.json:2" || !strings.Contains(apart[0].What, "two of them") {
+		t.Errorf("what is not audited is named: %+v", apart)
+	}
 	third, rest, _ := strings.Cut(rest, "\n")
 	check(t, os.WriteFile(path, []byte(first+"\nother runs: two of them\n"+third+" \n"+rest), 0o600))
 	if found := places(t, dir); !slices.Equal(found, []string{"summary.json:3"}) {

@@ -44,9 +44,11 @@ run when they do not fit into --max-time; their number is fixed before the first
 takes longer all the same, because blocks had to be repeated, is ended and judged by the blocks it
 has. A plan for ab has one target: its variant, settings and numbers are those of both versions.
 
-exit status: 0 HEAD is not shown to be worse; 1 failed; 2 wrong usage or plan; 3 HEAD is worse;
-4 too few valid trials (with --fail-on-inconclusive: or nothing is shown); 5 a prerequisite is
-missing; 130 interrupted`
+Thresholds of the plan are about head where they name no target, and may name base and head.
+
+exit status: 0 HEAD is not shown to be worse; 1 failed; 2 wrong usage or plan; 3 HEAD is worse,
+or a threshold is missed; 4 too few valid trials (with --fail-on-inconclusive: or nothing is
+shown, or a threshold is undecided); 5 a prerequisite is missing; 130 interrupted`
 
 const abExamples = `  bakeoff ab app-old app-new
   bakeoff ab main HEAD --target bench/app
@@ -155,10 +157,14 @@ func (f *abFlags) conclude(env Env, dir string, err error) error {
 	switch claim := s.AB.Claim(); {
 	case claim == verdict.Worse:
 		return fmt.Errorf("%w: %s", errWorse, s.AB.Line)
+	case missed(s, false) != nil:
+		return missed(s, false)
 	case claim == "":
 		return fmt.Errorf("%w: %s", controller.ErrTooFewValid, s.AB.TooFew)
 	case claim == verdict.Inconclusive && f.strict:
 		return fmt.Errorf("%w: %s", errInconclusive, s.AB.Line)
+	case f.strict && missed(s, true) != nil:
+		return fmt.Errorf("%w: %w", errInconclusive, missed(s, true))
 	}
 	return nil
 }
@@ -194,7 +200,10 @@ func (f *abFlags) print(w io.Writer, r *record.Reader, s *figures.Summary) (figu
 	if !f.json {
 		return writeSummary(w, r, s)
 	}
-	out := abJSON{Run: r.Dir(), Verdict: string(cmp.Or(s.AB.Claim(), "too few valid trials")), AB: *s.AB, Unit: "", Status: s.Run.Status}
+	out := abJSON{
+		Run: r.Dir(), Verdict: string(cmp.Or(s.AB.Claim(), "too few valid trials")), AB: *s.AB, Unit: "", Status: s.Run.Status,
+		Thresholds: s.Thresholds,
+	}
 	if s.Verdict != nil {
 		out.Metric, out.Unit, out.Delta, out.Values = s.Verdict.Metric, s.Verdict.Unit, s.Verdict.Delta, s.Verdict.Values
 	}
@@ -213,7 +222,8 @@ type abJSON struct {
 	Unit    string  `json:"unit"`
 	Delta   float64 `json:"delta"`
 	figures.AB
-	Values []figures.Value `json:"values"`
+	Values     []figures.Value     `json:"values"`
+	Thresholds []figures.Threshold `json:"thresholds,omitempty"`
 }
 
 // write writes the files that are asked for, each whole or not at all; aborted is what ended the run, nil where nothing did.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bakeoff/internal/figures"
 	"bakeoff/internal/record"
 )
 
@@ -37,7 +38,10 @@ func attach(ctx context.Context, env Env, dir string) error {
 	if err != nil {
 		return err
 	}
-	_, _, err = writeScreen(env.Stdout, reader)
+	summary, err := figures.Build(reader)
+	if err == nil {
+		_, err = writeSummary(env.Stdout, reader, summary)
+	}
 	switch run := reader.Run(); run.Status {
 	case record.Aborted:
 		err = errors.Join(err, fmt.Errorf("the run was aborted: %s", run.Reason))

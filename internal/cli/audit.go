@@ -21,8 +21,9 @@ const auditHelp = `audit reads a run directory and computes every figure again. 
 - every line of load.jsonl and series.jsonl,
 - the reasons for which trials were refused, or warned of, from those lines,
 - the status of every trial, against its reasons and its event,
-- every byte of summary.json, report.md and report.html, against reports made from the record now; only the line
-  "Other runs" of the page is left out, because it depends on the other runs that were in the folder.
+- every byte of summary.json, report.md and report.html, against reports made from the record now.
+The line "Other runs" of the page depends on the runs that were in the folder when it was written. Where it is not
+what the folder gives now, it is printed as not audited, and is no finding.
 Each difference is printed with its file, and with its line where one can be known: a file that is sealed as a
 whole, such as trial.json, has none.
 
@@ -53,7 +54,13 @@ func auditRun(w io.Writer, dir string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	found, err := audit.Run(reader, reportsOf)
+	found, err := audit.Run(reader, func(s *figures.Summary) ([]audit.Report, error) {
+		others, err := figures.OtherRuns(reader, s)
+		if err != nil {
+			return nil, err
+		}
+		return reportsOf(s, others)
+	})
 	if err != nil {
 		return err
 	}
@@ -86,18 +93,21 @@ func printAudit(w io.Writer, found audit.Result) error {
 	if len(found.Absent) > 0 {
 		fmt.Fprintf(&b, "not there: %s\n", show.List(found.Absent))
 	}
+	for _, p := range found.NotAudited {
+		fmt.Fprintf(&b, "not audited: %s (it depends on the other runs in the folder)\n", show.Inert(p.String()))
+	}
 	fmt.Fprintf(&b, "%s\n", show.Plural(len(found.Findings), "finding"))
 	_, err := w.Write(b.Bytes())
 	return err
 }
 
-// reportsOf are the reports of a run as they are made now, without what the page says of other runs: which ones were in the
-// folder when it was written is not recorded.
-func reportsOf(s *figures.Summary) ([]audit.Report, error) {
+// reportsOf are the reports of a run as they are made now. Which other runs were in the folder when the page was written is not
+// recorded: what it says of them is not judged.
+func reportsOf(s *figures.Summary, others figures.Others) ([]audit.Report, error) {
 	var out []audit.Report
 	for _, of := range reportFiles() {
 		var text bytes.Buffer
-		if err := writeReport(&text, of.format, s, figures.Others{}); err != nil {
+		if err := writeReport(&text, of.format, s, others); err != nil {
 			return nil, fmt.Errorf("report: %w", err)
 		}
 		one := audit.Report{Name: of.name, Text: text.Bytes()}

@@ -35,6 +35,10 @@ func TestAuditWithoutTheOtherRuns(t *testing.T) {
 	if page, err := os.ReadFile(filepath.Join(dirs[1], "report.html")); err != nil || !strings.Contains(string(page), "Other runs: 1 other run of this plan") {
 		t.Fatalf("the page names no other run: %v", err)
 	}
+	var whole strings.Builder
+	if err := auditRun(&whole, dirs[1], false); err != nil || strings.Contains(whole.String(), "not audited") {
+		t.Errorf("what other runs say is as it was: %v\n%s", err, whole.String())
+	}
 	copied := filepath.Join(t.TempDir(), filepath.Base(dirs[1]))
 	fatal(t, os.CopyFS(copied, os.DirFS(dirs[1])))
 	fatal(t, os.RemoveAll(dirs[0]))
@@ -42,6 +46,9 @@ func TestAuditWithoutTheOtherRuns(t *testing.T) {
 		var out strings.Builder
 		if err := auditRun(&out, dir, false); err != nil {
 			t.Errorf("%v\n%s", err, out.String())
+		}
+		if !strings.Contains(out.String(), "not audited: report.html:") || !strings.Contains(out.String(), "1 other run of this plan") {
+			t.Errorf("the line on other runs is not named:\n%s", out.String())
 		}
 	}
 	fatal(t, os.WriteFile(filepath.Join(copied, "report.md"), []byte("another"), 0o600))

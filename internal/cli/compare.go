@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
 	"bakeoff/internal/controller"
@@ -29,12 +31,14 @@ With --baseline DIR one run is compared with the earlier runs of its plan in tha
 Five or more with a figure of a target are needed: they predict where the next run is. With fewer the target is
 "not comparable". An earlier run that cannot be read is left out, and counted.
 
+--html FILE writes the same as one page, which needs no network and no script.
+
 exit status: 0 compared, and not worse than predicted; 2 wrong usage; 3 a target is worse than predicted;
 4 not comparable with the baseline`
 
 type compareFlags struct {
-	baseline, format string
-	json             bool
+	baseline, format, html string
+	json                   bool
 }
 
 func compareCommand(env Env) *cobra.Command {
@@ -58,8 +62,24 @@ func compareCommand(env Env) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&f.baseline, "baseline", "", "folder of earlier runs to compare with")
 	cmd.Flags().StringVar(&f.format, "format", "text", "text or markdown")
+	cmd.Flags().StringVar(&f.html, "html", "", "write one self-contained page into this file, too")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
 	return cmd
+}
+
+// page writes the page of a comparison into the file that is asked for, whole or not at all.
+func (f *compareFlags) page(write func(io.Writer) error) error {
+	if f.html == "" {
+		return nil
+	}
+	var text bytes.Buffer
+	if err := write(&text); err != nil {
+		return err
+	}
+	if err := renameio.WriteFile(f.html, text.Bytes(), 0o644); err != nil {
+		return fmt.Errorf("--html: %w", err)
+	}
+	return nil
 }
 
 // compare prints several runs against the first.
@@ -83,6 +103,9 @@ func (f *compareFlags) compare(w io.Writer, args []string) error {
 	if err != nil {
 		return usageError{err}
 	}
+	if err := f.page(func(w io.Writer) error { return report.WriteComparedHTML(w, c) }); err != nil {
+		return err
+	}
 	if f.json {
 		return writeIndented(w, c)
 	}
@@ -100,6 +123,9 @@ func (f *compareFlags) expect(w io.Writer, dir string) error {
 	}
 	e, err := figures.Expect(r, s, f.baseline)
 	if err != nil {
+		return err
+	}
+	if err := f.page(func(w io.Writer) error { return report.WriteExpectedHTML(w, filepath.Base(filepath.Clean(dir)), e) }); err != nil {
 		return err
 	}
 	if f.json {

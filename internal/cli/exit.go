@@ -71,7 +71,7 @@ func exitStatus(err error) int {
 		return exitPrerequisite
 	case errors.Is(err, controller.ErrTooFewValid), errors.Is(err, calibrate.ErrDisturbed), errors.Is(err, errInvalidLoad), errors.Is(err, errInconclusive):
 		return exitTooFew
-	case errors.Is(err, errMissed), errors.Is(err, errWorse):
+	case errors.Is(err, errMissed), errors.Is(err, errWorse), errors.Is(err, errThreshold):
 		return exitMissed
 	default:
 		return exitFailed

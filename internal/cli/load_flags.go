@@ -125,7 +125,7 @@ func (f *loadFlags) job(ctx context.Context, env Env, urls []string) (*measure.J
 		return nil, err
 	}
 	for _, text := range f.require {
-		t, err := threshold.Parse(text)
+		t, err := threshold.ParseRequire(text)
 		if err != nil {
 			return nil, misused("'bakeoff load --help' names the figures", "--require %w", err)
 		}

@@ -51,11 +51,8 @@ func startJMeter(ctx context.Context, p *plan.Plan, dir string, agents fleet.Opt
 		return nil, err
 	}
 	var own *jmeter.OwnPlan
-	if path := p.Agents.JMX; path != "" {
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(dir, path)
-		}
-		if own, err = jmeter.ReadOwnPlan(path, at, p.AllowHosts); err != nil {
+	if p.Agents.JMX != "" {
+		if own, err = jmeter.ReadOwnPlan(ownPath(p, dir), at, p.AllowHosts); err != nil {
 			return nil, err
 		}
 	}
@@ -64,6 +61,30 @@ func startJMeter(ctx context.Context, p *plan.Plan, dir string, agents fleet.Opt
 		Platform: agents.Platform, Home: at, Java: java, Count: agents.Count, LogDir: agents.LogDir, Workloads: workloads(),
 		WarmUp: jvmWarmUp, Progress: home.Progress,
 	})
+}
+
+// ownPath is the test plan that a plan names; dir is that of the plan's file.
+func ownPath(p *plan.Plan, dir string) string {
+	if filepath.IsAbs(p.Agents.JMX) {
+		return p.Agents.JMX
+	}
+	return filepath.Join(dir, p.Agents.JMX)
+}
+
+// loading is what JMeter costs in addition, as seen on two cores.
+func loading() plan.Loading { return plan.Loading{JVMs: 15*time.Second + jvmWarmUp, Master: 5 * time.Second} }
+
+// refusals says what is wrong with a plan for its engines, which is known before anything is started.
+func refusals(env Env, cache string) func(*plan.Plan, string) []plan.Finding {
+	return func(p *plan.Plan, dir string) []plan.Finding {
+		if p.Agents.JMX == "" || !p.Uses(plan.JMeter) {
+			return nil
+		}
+		if err := jmeter.CheckOwnPlan(ownPath(p, dir), cache, env.Getenv, p.AllowHosts); err != nil {
+			return []plan.Finding{{Path: "agents.jmx", Text: err.Error()}}
+		}
+		return nil
+	}
 }
 
 // needsOf says what the machine lacks for the engines of a plan.

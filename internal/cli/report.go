@@ -24,6 +24,7 @@ type reportFlags struct {
 	full   bool
 	json   bool
 	html   bool
+	strict bool
 }
 
 func reportCommand(env Env) *cobra.Command {
@@ -38,7 +39,10 @@ progress.
 One screen has the verdict, the ranking with its intervals, what limited the result, and how
 many trials were refused and why most often. --full adds the counts and percentiles of every
 trial, CPU and memory of every replica and worker, refused trials with their reasons, and
-every setting that is not a default.`,
+every setting that is not a default.
+
+exit status: 0 printed, whatever it says; 1 failed; 2 wrong usage; with --strict 3 when a
+threshold of the plan is missed or undecided`,
 		Args: exactly(1, "one run directory"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := f.resolve(); err != nil {
@@ -54,6 +58,7 @@ every setting that is not a default.`,
 	cmd.Flags().StringVar(&f.format, "format", "text", "text, markdown, html, svg or json")
 	cmd.Flags().BoolVar(&f.full, "full", false, "print everything, not one screen")
 	cmd.Flags().BoolVar(&f.json, "json", false, "the same as --format json")
+	cmd.Flags().BoolVar(&f.strict, "strict", false, "exit with 3 when a threshold of the plan is missed or undecided")
 	cmd.Flags().BoolVar(&f.html, "html", false, "write report.html into the run directory, and print its path")
 	return cmd
 }
@@ -74,12 +79,20 @@ func (f *reportFlags) resolve() error {
 
 // report prints a run as the flags say.
 func (f *reportFlags) report(env Env, reader *record.Reader) error {
-	if f.format == "text" && !f.full && !f.html {
-		_, _, err := writeScreen(env.Stdout, reader)
-		return err
-	}
 	summary, err := figures.Build(reader)
 	if err != nil {
+		return err
+	}
+	err = f.write(env, reader, summary)
+	if err == nil && f.strict {
+		err = missed(summary, true)
+	}
+	return err
+}
+
+func (f *reportFlags) write(env Env, reader *record.Reader, summary *figures.Summary) (err error) {
+	if f.format == "text" && !f.full && !f.html {
+		_, err = writeSummary(env.Stdout, reader, summary)
 		return err
 	}
 	var others figures.Others
@@ -96,16 +109,6 @@ func (f *reportFlags) report(env Env, reader *record.Reader) error {
 	}
 	_, err = fmt.Fprintln(env.Stdout, filepath.Join(reader.Dir(), "report.html"))
 	return err
-}
-
-// writeScreen prints the end of a run, and returns its figures and those of other runs.
-func writeScreen(w io.Writer, r *record.Reader) (*figures.Summary, figures.Others, error) {
-	summary, err := figures.Build(r)
-	if err != nil {
-		return nil, figures.Others{}, err
-	}
-	others, err := writeSummary(w, r, summary)
-	return summary, others, err
 }
 
 // writeSummary prints the end of a run whose figures are s, and returns those of other runs.
@@ -137,17 +140,21 @@ func writeReport(w io.Writer, format string, s *figures.Summary, others figures.
 	return usageError{fmt.Errorf("unknown format %q (there are: text, markdown, html, svg, json)", format)}
 }
 
-// printResult prints the end of a run, and keeps the whole report in the run directory.
-func printResult(env Env, dir string) error {
+// printResult prints the end of a run, and keeps the whole report in the run directory; a threshold that is missed is an error.
+func printResult(env Env, dir string, strict bool) error {
 	reader, err := record.Open(dir)
 	if err != nil {
 		return err
 	}
-	summary, others, err := writeScreen(env.Stdout, reader)
+	summary, err := figures.Build(reader)
 	if err != nil {
 		return err
 	}
-	return keepReports(dir, summary, others)
+	others, err := writeSummary(env.Stdout, reader, summary)
+	if err != nil {
+		return err
+	}
+	return errors.Join(keepReports(dir, summary, others), missed(summary, strict))
 }
 
 // reportFile is a form of the report that a run directory holds.

@@ -31,6 +31,7 @@ import (
 type runFlags struct {
 	out, resume, platform string
 	short, keep, share    bool
+	strict                bool // a threshold that is undecided is as one that is missed
 	folders               bool // a target's folder may stand in the place of a plan
 	maxTime               time.Duration
 }
@@ -45,8 +46,11 @@ func runCommand(env Env) *cobra.Command {
 file, or the name of a built-in plan. When the targets are running servers, nothing is
 started: they are checked and loaded as they are.
 
-exit status: 0 done; 1 failed; 2 wrong plan; 4 finished, but a target lacks
-enough valid trials; 5 a prerequisite is missing; 130 interrupted`,
+Thresholds of the plan are met, missed or undecided; which, is in every report.
+
+exit status: 0 done; 1 failed; 2 wrong plan; 3 a threshold is missed (with --strict: or
+undecided); 4 finished, but a target lacks enough valid trials; 5 a prerequisite is missing;
+130 interrupted`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if f.resume != "" && len(args) == 0 {
 				return nil // the recorded plan
@@ -67,6 +71,7 @@ enough valid trials; 5 a prerequisite is missing; 130 interrupted`,
 	flags.BoolVar(&f.short, "short", false, "20,000 rows, 2 blocks, 1 worker, short phases: to try out the plan, not to measure")
 	flags.BoolVar(&f.keep, "keep", false, "leave the first trial running until interrupted and print its commands")
 	flags.BoolVar(&f.share, "share-machine", false, "run even if another run is in progress on this machine; both are marked")
+	flags.BoolVar(&f.strict, "strict", false, "exit with 3 also when a threshold of the plan is undecided")
 	flags.DurationVar(&f.maxTime, "max-time", 0, "run as many blocks as fit into this time, by the pilot, and end the run after it (0: no limit)")
 	return cmd
 }
@@ -84,7 +89,7 @@ func runPlan(ctx context.Context, env Env, f runFlags, path string) error {
 	if dir == "" {
 		return explain(err)
 	}
-	return errors.Join(err, printResult(env, dir))
+	return errors.Join(err, printResult(env, dir, f.strict))
 }
 
 // prepare turns flags and a plan file into the options of a run, with the platform open.
@@ -186,7 +191,7 @@ func (f *runFlags) options(env Env, p planFile) (controller.Options, *machine.Ve
 	here := &machine.Venue{CacheDir: cache}
 	return controller.Options{
 		Plan: p.Plan, PlanGiven: p.given, PlanName: p.name, PlanDir: p.dir, Recipes: recipes, Venue: here,
-		Needs: needsOf(env, cache), Out: out, Resume: resume, Keep: f.keep, Short: f.short, MaxTime: f.maxTime, Version: version(),
+		Needs: needsOf(env, cache), Refuses: refusals(env, cache), Loading: loading(), Out: out, Resume: resume, Keep: f.keep, Short: f.short, MaxTime: f.maxTime, Version: version(),
 	}, here, nil
 }
 

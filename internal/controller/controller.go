@@ -55,7 +55,11 @@ type Options struct {
 	// Load starts who loads, with a folder for its logs; tell shows what takes its time.
 	Load func(ctx context.Context, logDir string, tell func(text string)) (Loader, error)
 	// Needs is what the machine lacks for who loads; nil: nothing can be missing.
-	Needs         func(ctx context.Context, p *plan.Plan) []target.Need
+	Needs func(ctx context.Context, p *plan.Plan) []target.Need
+	// Refuses is what is wrong with a plan for who loads; dir is that of the plan's file. Nil: nothing can be.
+	Refuses func(p *plan.Plan, dir string) []plan.Finding
+	// Loading is what who loads costs in addition: its start, and that of each stretch of load.
+	Loading       plan.Loading
 	Out           string // folder of runs
 	Resume        string // an existing run directory to resume
 	LongKeepAlive bool   // Verify waits for the whole of the declared keep-alive, not 5 s at most

@@ -2,6 +2,8 @@ package controller
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
 
 	"bakeoff/internal/collect"
@@ -133,7 +135,31 @@ func (o *Options) stage() stage {
 
 // Preflight finds everything that can be known to be wrong before anything is
 // started: a PlanError, a MissingError, or a check that could not be made.
-func Preflight(ctx context.Context, o Options) error { return o.stage().preflight(ctx) }
+func Preflight(ctx context.Context, o Options) error {
+	if err := o.refused(); err != nil {
+		return err
+	}
+	return o.stage().preflight(ctx)
+}
+
+// refused is what is wrong with the plan wherever its targets are.
+func (o *Options) refused() error {
+	findings := o.Plan.Versioned()
+	if o.Refuses != nil {
+		findings = append(findings, o.Refuses(o.Plan, o.PlanDir)...)
+	}
+	switch {
+	case len(findings) == 0:
+		return nil
+	case o.PlanGiven != nil:
+		return &PlanError{plan.Locate(o.PlanName, o.PlanGiven, findings)}
+	}
+	var errs []error
+	for _, f := range findings {
+		errs = append(errs, fmt.Errorf("%s: %s", f.Path, f.Text))
+	}
+	return &PlanError{errors.Join(errs...)}
+}
 
 // Missing returns what the plan needs and this machine lacks.
 func Missing(ctx context.Context, o Options) ([]target.Need, error) { return o.stage().missing(ctx) }
@@ -142,4 +168,8 @@ func Missing(ctx context.Context, o Options) ([]target.Need, error) { return o.s
 func (o Options) Outline() ([]string, error) { return o.stage().outline() }
 
 // Overhead is what a run of the plan costs in addition to its phases.
-func (o Options) Overhead() plan.Overhead { return o.stage().overhead() }
+func (o Options) Overhead() plan.Overhead {
+	out := o.stage().overhead()
+	out.Loading = o.Loading
+	return out
+}

@@ -15,6 +15,8 @@ type planned struct {
 	AllowUnfair string  `json:"allow_unfair"`
 	Delta       delta   `json:"delta"` // 0 where the plan is from before it had one
 	Dataset     Dataset `json:"dataset"`
+
+	Thresholds []string `json:"thresholds"`
 }
 
 // Build computes every figure of a run, finished or not. Trials that are damaged,
@@ -50,6 +52,9 @@ func Build(r *record.Reader) (*Summary, error) {
 		return nil, err
 	}
 	s.compare(run.Revisions)
+	if err := s.thresholds(p.Thresholds, r.Live()); err != nil {
+		return nil, err
+	}
 	s.mark(r.Live())
 	s.Headline = headline(s)
 	return s, nil

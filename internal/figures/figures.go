@@ -34,6 +34,8 @@ type Summary struct {
 	Verdict   *Verdict `json:"verdict,omitempty"`
 	NoVerdict string   `json:"no_verdict,omitempty"`
 	AB        *AB      `json:"ab,omitempty"`     // nil: not a run of two versions of one target
+	// Thresholds are those of the plan, each for every target that it is about.
+	Thresholds []Threshold `json:"thresholds,omitempty"`
 	Limits    []Limit  `json:"limits,omitempty"` // by target, in the primary phase
 	Attempts  Attempts `json:"attempts"`
 	Run       Facts    `json:"run"`

@@ -103,6 +103,22 @@ func Prepare(ctx context.Context, o Preparation) (Home, error) {
 	return home, nil
 }
 
+// there is the JMeter that Prepare would return, as far as it is there already; without a folder where it is not.
+func there(cacheDir string, getenv func(string) string) Home {
+	if dir := getenv("JMETER_HOME"); dir != "" {
+		home, err := givenHome(dir)
+		if err != nil {
+			return Home{}
+		}
+		return home
+	}
+	home := Home{Dir: cachedHome(cacheDir)}
+	if _, err := os.Stat(filepath.Join(home.Dir, doneFile)); err != nil {
+		return Home{}
+	}
+	return home
+}
+
 // cachedHome is a folder for this version, these artifacts and these digests.
 func cachedHome(cacheDir string) string {
 	return filepath.Join(cacheDir, "jmeter", Version+"-"+digestOf(pom, jarSums)[:12])

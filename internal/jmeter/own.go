@@ -29,6 +29,13 @@ type OwnPlan struct {
 // largestPlan is how large such a file may be, in bytes.
 const largestPlan = 64 << 20
 
+// CheckOwnPlan refuses a test plan as ReadOwnPlan does, and needs no JMeter: where that is not there yet, a plugin is known by its
+// package alone.
+func CheckOwnPlan(path, cacheDir string, getenv func(string) string, allowed []string) error {
+	_, err := ReadOwnPlan(path, there(cacheDir, getenv), allowed)
+	return err
+}
+
 // ReadOwnPlan reads a test plan. It refuses one that needs plugins which the home does not have, by their names, and one that
 // names another host than the property host or those that are allowed.
 func ReadOwnPlan(path string, home Home, allowed []string) (*OwnPlan, error) {
@@ -50,7 +57,11 @@ func ReadOwnPlan(path string, home Home, allowed []string) (*OwnPlan, error) {
 		return nil, fmt.Errorf("jmeter: test plan %s: %w", path, err)
 	}
 	if len(missing) > 0 {
-		return nil, fmt.Errorf("jmeter: test plan %s uses plugins that %s does not have: %s", path, home.Dir, strings.Join(missing, ", "))
+		in := home.Dir
+		if in == "" {
+			in = "JMeter " + Version
+		}
+		return nil, fmt.Errorf("jmeter: test plan %s uses plugins that %s does not have: %s", path, in, strings.Join(missing, ", "))
 	}
 	if err := checkHosts(text, allowed); err != nil {
 		return nil, fmt.Errorf("jmeter: test plan %s: %w", path, err)
@@ -93,6 +104,11 @@ func classes(text []byte) ([]string, error) {
 
 // without are those of the classes that neither JMeter's list of short names nor a jar has.
 func (h Home) without(used []string) ([]string, error) {
+	if h.Dir == "" {
+		return slices.DeleteFunc(slices.Clone(used), func(name string) bool {
+			return !strings.Contains(name, ".") || strings.HasPrefix(name, "org.apache.jmeter.")
+		}), nil
+	}
 	aliases, err := h.aliases()
 	if err != nil {
 		return nil, err

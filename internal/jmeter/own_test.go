@@ -70,6 +70,29 @@ func TestPluginsAreNamed(t *testing.T) {
 	}
 }
 
+// Before there is a JMeter, plugins are known by their packages; with one, short names are looked up too.
+func TestPluginsBeforeJMeter(t *testing.T) {
+	path := ownPlan(t, `<TestPlan testclass="TestPlan"/><Z testclass="kg.apc.Ultimate"/><A testclass="Unheard"/><Y testclass="org.apache.jmeter.threads.ThreadGroup"/>`)
+	cache := t.TempDir()
+	nothing := func(string) string { return "" }
+	if err := CheckOwnPlan(path, cache, nothing, nil); err == nil || !strings.HasSuffix(err.Error(), "uses plugins that JMeter "+Version+" does not have: kg.apc.Ultimate") {
+		t.Errorf("%v", err)
+	}
+	home := cachedHome(cache)
+	if err := os.MkdirAll(filepath.Dir(home), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(homeWith(t, "kg.apc.Ultimate").Dir, home); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(home, doneFile), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckOwnPlan(path, cache, nothing, nil); err == nil || !strings.HasSuffix(err.Error(), "uses plugins that "+home+" does not have: Unheard") {
+		t.Errorf("%v", err)
+	}
+}
+
 // A plan of a team's own gets what it needs as properties, is judged by its own assertions, and what is not known of its
 // requests is not claimed.
 func TestOwnPlanRuns(t *testing.T) {

@@ -119,38 +119,19 @@ func percentileName(p float64) string { return "p" + strconv.FormatFloat(p, 'f',
 // order. Time-outs and drops count with their bound, which makes what depends
 // on one a lower bound.
 func figures(h *stats.Histogram) []figure {
-	some, over := h.Count() > 0, h.Over() > 0
+	some := h.Count() > 0
 	low, lowCensored := h.Quantile(1e-12)
+	mean, meanCensored := h.MeanAtLeast()
+	most, mostCensored := h.MaxAtLeast()
 	out := []figure{
 		{name: "min", value: low, known: some, censored: lowCensored},
-		{name: "mean", value: meanOf(h), known: some, censored: over},
+		{name: "mean", value: mean, known: some, censored: meanCensored},
 	}
 	for _, p := range percentiles {
 		f := h.Percentile(p)
 		out = append(out, figure{name: percentileName(p), value: f.Value, known: f.Needs == 0, censored: f.Censored, needs: f.Needs})
 	}
-	return append(out, figure{name: "max", value: maxOf(h), known: some, censored: over})
-}
-
-// meanOf is the mean with each censored sample at its bound.
-func meanOf(h *stats.Histogram) time.Duration {
-	if h.Count() == 0 {
-		return 0
-	}
-	sum := float64(h.Mean()) * float64(h.Count()-h.Over())
-	for bound, n := range h.EachOver {
-		sum += float64(bound) * float64(n)
-	}
-	return time.Duration(sum / float64(h.Count()))
-}
-
-// maxOf is the greatest value or bound.
-func maxOf(h *stats.Histogram) time.Duration {
-	greatest := h.Max()
-	for bound := range h.EachOver {
-		greatest = max(greatest, bound)
-	}
-	return greatest
+	return append(out, figure{name: "max", value: most, known: some, censored: mostCensored})
 }
 
 // timesOf are the figures of a distribution that are known.

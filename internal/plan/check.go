@@ -50,6 +50,7 @@ func (c *checker) check() {
 	c.turns()
 	c.phases()
 	c.primary()
+	c.thresholds()
 	c.jmeters()
 	c.collect()
 	c.consent()

@@ -118,21 +118,44 @@ type Overhead struct {
 	Setup time.Duration // once: database, table, preparing targets, teardown
 	Trial time.Duration // per trial, pilot trials included: start, verify, stop
 	Phase time.Duration // per phase, warm-up and pilot included: common start, last answers, counting
+	Loading
+}
+
+// Loading is what a JMeter costs in addition to other engines.
+type Loading struct {
+	JVMs   time.Duration // once: the start of its servers and their own warm-up
+	Master time.Duration // per phase that it drives, warm-up and pilot included: the start and end of a JVM
 }
 
 // Expected is how long a run of the plan takes, with the caller's overheads; a warm-up that ends when it is steady counts
 // with the most it may take.
 func (p *Plan) Expected(o Overhead) time.Duration {
-	warmup, phases := time.Duration(p.Warmup.Most), len(p.Phases)
+	var phases time.Duration
+	for _, ph := range p.Phases {
+		phases += o.stretch(p.EngineOf(ph))
+	}
+	first := o.stretch(p.EngineOf(p.Phases[0])) // whose engine the warm-up and the pilot have
+	warmup := time.Duration(p.Warmup.Most)
 	if warmup > 0 {
-		warmup += o.Phase
+		warmup += first
 	}
 	blocks := time.Duration(p.Blocks * len(p.Targets))
-	total := o.Setup + p.Rest() + p.Measured() + blocks*(o.Trial+warmup+time.Duration(phases)*o.Phase)
+	total := o.Setup + p.Rest() + p.Measured() + blocks*(o.Trial+warmup+phases)
 	if p.Pilot > 0 {
-		total += time.Duration(len(p.Targets)) * (o.Trial + warmup + time.Duration(p.Pilot) + o.Phase)
+		total += time.Duration(len(p.Targets)) * (o.Trial + warmup + time.Duration(p.Pilot) + first)
+	}
+	if p.Uses(JMeter) {
+		total += o.JVMs
 	}
 	return total
+}
+
+// stretch is what a stretch of load costs in addition to its length.
+func (o Overhead) stretch(engine string) time.Duration {
+	if engine == JMeter {
+		return o.Phase + o.Master
+	}
+	return o.Phase
 }
 
 // Short is the plan scaled for a quick look: at most 20,000 rows, 2 blocks, 1
@@ -154,7 +177,7 @@ func (p *Plan) Short() *Plan {
 	for i := range s.Phases {
 		s.Phases[i].shorten(max(p.Deployment.Workers, 1), max(p.Agents.Count, p.reach()))
 	}
-	s.AllowHosts = slices.Clone(p.AllowHosts)
+	s.AllowHosts, s.Thresholds = slices.Clone(p.AllowHosts), slices.Clone(p.Thresholds)
 	s.Database.Settings = maps.Clone(p.Database.Settings)
 	return &s
 }
@@ -163,7 +186,7 @@ func (p *Plan) Short() *Plan {
 // phases spread more than long ones, so what they say of the plan is on the safe side.
 func (p *Plan) Pilots() *Plan {
 	s := *p
-	s.Blocks = pilotBlocks
+	s.Blocks, s.Thresholds = pilotBlocks, nil // which may be about phases that a pilot does not have
 	model := "closed"
 	if p.Primary != "throughput" {
 		model = "open"

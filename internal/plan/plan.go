@@ -33,6 +33,8 @@ type Plan struct {
 	Turns Turns `json:"turns,omitempty" yaml:"turns,omitempty" jsonschema:"default=off"`
 	// Phases are the measured stretches of a trial, in order.
 	Phases []Phase `json:"phases" yaml:"phases" jsonschema:"required,minItems=1,maxItems=100"`
+	// Thresholds are requirements, such as "open: p99 < 50ms" or "closed: a.throughput > 0.95 * b.throughput": a phase, a figure of one target or of every one, and a bound.
+	Thresholds []string `json:"thresholds,omitempty" yaml:"thresholds,omitempty" jsonschema:"maxItems=100,uniqueItems=true"`
 	// Collect says where else the run is written while it lasts; nobody needs it, and nothing waits for it.
 	Collect Collect `json:"collect,omitzero" yaml:"collect,omitempty"`
 	// AllowHosts are the non-loopback host names or addresses this plan may

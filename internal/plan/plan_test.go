@@ -388,6 +388,18 @@ func TestExpected(t *testing.T) {
 	if got := small(t, 2, "").Expected(Overhead{}); got != 42*time.Second {
 		t.Errorf("without overhead: %s", got)
 	}
+	// JMeter: its servers once, and a master for each warm-up, phase and pilot.
+	o.Loading = Loading{JVMs: 30 * time.Second, Master: 4 * time.Second}
+	jmeter := "agents: {engine: jmeter}"
+	if got := small(t, 2, jmeter).Expected(o); got != (262+30+10*2*4)*time.Second {
+		t.Errorf("with JMeter: %s", got)
+	}
+	if got := small(t, 2, "pilot: 3s\n"+jmeter).Expected(o); got != (296+30+10*2*4+2*2*4)*time.Second {
+		t.Errorf("with JMeter and pilot: %s", got)
+	}
+	if got := small(t, 2, "").Expected(o); got != 262*time.Second {
+		t.Errorf("another engine: %s", got)
+	}
 }
 
 // The machine is watched at rest for a tenth of what is measured, from 1 s to 10 s.

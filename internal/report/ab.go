@@ -32,6 +32,9 @@ func WriteABMarkdown(w io.Writer, s *figures.Summary) error {
 		b.WriteString("\n* " + show.EscapeMarkdown(note))
 	}
 	b.WriteString("\n\n" + abTable(s).Markdown() + "\n\n" + show.EscapeMarkdown(abRests(s)) + "\n")
+	if len(s.Thresholds) > 0 {
+		b.WriteString("\nThresholds of the plan:\n\n" + thresholds(s).Markdown() + "\n")
+	}
 	for _, part := range abDetails(s) {
 		text := "\n<details><summary>" + show.EscapeMarkdown(part.title) + "</summary>\n\n" + part.table.Markdown() + "\n\n</details>\n"
 		if b.Len()+len(text) > mostComment-100 {
@@ -220,6 +223,31 @@ func changed(s *figures.Summary) show.Table {
 	return t
 }
 
+// add adds a test to a suite that has its first one.
+func (s *junitSuite) add(c junitCase) {
+	s.Cases = append(s.Cases, c)
+	s.Tests++
+	if c.Failure != nil {
+		s.Failures++
+	}
+	if c.Skipped != nil {
+		s.Skipped++
+	}
+}
+
+// thresholdCase is the test of a threshold; undecided it is skipped, and with strict it fails.
+func thresholdCase(o figures.Threshold, strict bool) junitCase {
+	text := show.Inert(strings.Join(slices.DeleteFunc([]string{"it is " + figureOf(o), intervalOf(o), outcomeInWords(o), o.Why}, func(s string) bool { return s == "" }), ", "))
+	c := junitCase{Class: "bakeoff.thresholds", Name: show.Inert(o.Text + " (" + o.Target + ")"), Time: "0", Out: text}
+	switch {
+	case o.Outcome == figures.Missed, o.Outcome == figures.Undecided && strict:
+		c.Failure = &junitFailure{text, o.Outcome, ""}
+	case o.Outcome == figures.Undecided:
+		c.Skipped = &junitSkipped{text}
+	}
+	return c
+}
+
 // described are the versions of a target's packages and its settings, by name.
 func described(t figures.Target) map[string]string {
 	out := maps.Clone(t.Versions)
@@ -243,6 +271,7 @@ type junitSuite struct {
 	Tests     int         `xml:"tests,attr"`
 	Failures  int         `xml:"failures,attr"`
 	Errors    int         `xml:"errors,attr"`
+	Skipped   int         `xml:"skipped,attr"`
 	Timestamp string      `xml:"timestamp,attr"`
 	Time      string      `xml:"time,attr"`
 	Cases     []junitCase `xml:"testcase"`
@@ -254,7 +283,12 @@ type junitCase struct {
 	Time    string        `xml:"time,attr"`
 	Failure *junitFailure `xml:"failure,omitempty"`
 	Error   *junitFailure `xml:"error,omitempty"`
+	Skipped *junitSkipped `xml:"skipped,omitempty"`
 	Out     string        `xml:"system-out"`
+}
+
+type junitSkipped struct {
+	Message string `xml:"message,attr"`
 }
 
 type junitFailure struct {
@@ -263,9 +297,9 @@ type junitFailure struct {
 	Text    string `xml:",chardata"`
 }
 
-// WriteABJUnit writes what a run says of two versions as a JUnit report of one test: it fails when head is worse, and with
-// strict when nothing is shown. Too few valid trials are an error, and so is what ended the run before its end, whatever its
-// blocks say; aborted is nil where nothing did.
+// WriteABJUnit writes what a run says of two versions as a JUnit report of one test, and one more for each threshold of the plan.
+// It fails when head is worse or a threshold is missed, and with strict when nothing is shown. Too few valid trials are an error,
+// and so is what ended the run before its end, whatever its blocks say; aborted is nil where nothing did.
 func WriteABJUnit(w io.Writer, s *figures.Summary, strict bool, aborted error) error {
 	line := show.Inert(s.AB.Line)
 	seconds := strconv.FormatFloat(math.Round(s.Time.WallS*1000)/1000, 'f', -1, 64)
@@ -283,6 +317,9 @@ func WriteABJUnit(w io.Writer, s *figures.Summary, strict bool, aborted error) e
 		suite.Failures = 1
 	}
 	suite.Cases = []junitCase{one}
+	for _, o := range s.Thresholds {
+		suite.add(thresholdCase(o, strict))
+	}
 	text, err := xml.MarshalIndent(junit{Suites: []junitSuite{suite}}, "", "  ")
 	if err == nil {
 		_, err = fmt.Fprintf(w, "%s%s\n", xml.Header, text)

@@ -12,6 +12,14 @@ import (
 
 func comparedText(t *testing.T, markdown bool, labels ...string) string {
 	t.Helper()
+	var out bytes.Buffer
+	check(t, WriteCompared(&out, comparedRuns(t, labels...), markdown, 100))
+	return out.String()
+}
+
+// comparedRuns are runs of which each is slower than the one before it; the third is on another machine.
+func comparedRuns(t *testing.T, labels ...string) figures.Compared {
+	t.Helper()
 	var runs []figures.Labelled
 	for i, label := range labels {
 		r := recordtest.Of(6, "django")
@@ -24,9 +32,7 @@ func comparedText(t *testing.T, markdown bool, labels ...string) string {
 		reader := must[*record.Reader](t)(record.Open(r.Write(t)))
 		runs = append(runs, figures.Labelled{Label: label, Run: reader.Run(), Summary: must[*figures.Summary](t)(figures.Build(reader))})
 	}
-	var out bytes.Buffer
-	check(t, WriteCompared(&out, must[figures.Compared](t)(figures.Compare(runs)), markdown, 100))
-	return out.String()
+	return must[figures.Compared](t)(figures.Compare(runs))
 }
 
 // What differs comes before the figures; another machine is marked, and has no interval and no verdict.

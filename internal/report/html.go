@@ -25,7 +25,7 @@ const OtherRunsLine = "<li>Other runs: "
 
 // pageSections is the order of the page: what may be claimed first, then what it rests on, then what was around it.
 func pageSections(s *figures.Summary, others figures.Others) []section {
-	out := []section{rankingSection(s, others)}
+	out := append([]section{rankingSection(s, others)}, thresholdSection(s)...)
 	for _, one := range []section{blocksSection(s), timesSection(s), {title: "While the load ran", figures: overTime(s), tables: stallTables(s), folded: true}, tiersSection(s), balanceSection(s)} {
 		if len(one.figures)+len(one.tables) > 0 {
 			out = append(out, one)

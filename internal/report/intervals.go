@@ -50,28 +50,45 @@ func drawablePairs(v *figures.Verdict) []verdict.Comparison {
 	return out
 }
 
+// intervalRow is a ratio with its interval, as it is drawn.
+type intervalRow struct {
+	name, title      string // title is read out instead of the mark
+	ratio, low, high verdict.Number
+}
+
 func intervalStrips(pairs []verdict.Comparison, delta float64) strips {
-	all := []float64{1 / (1 + delta), 1 + delta}
+	var rows []intervalRow
 	for _, c := range pairs {
-		all = append(all, float64(c.Low), float64(c.High))
+		rows = append(rows, intervalRow{"with " + c.B, c.A + " / " + c.B, c.Ratio, c.Low, c.High})
+	}
+	return ratioStrips(rows, delta)
+}
+
+// ratioStrips draws a row for each ratio, around the upright line of 1 and the band of differences that do not matter; 0: no band.
+func ratioStrips(rows []intervalRow, delta float64) strips {
+	all := []float64{1 / (1 + delta), 1 + delta}
+	for _, r := range rows {
+		all = append(all, float64(r.low), float64(r.high), float64(r.ratio))
 	}
 	out := strips{
 		title: "intervals of ratios", below: "ratio; 1: no difference", names: ratioOf,
 		x: func(from, to float64) chart.Scale { return chart.Between(all, from, to) },
 	}
-	for _, c := range pairs {
-		low, high := ratio(c.Low), ratio(c.High)
+	for _, r := range rows {
+		low, high := ratio(r.low), ratio(r.high)
 		out.rows = append(out.rows, strip{
-			name: "with " + c.B, figure: ratio(c.Ratio) + " [" + low + ", " + high + "]", height: 22,
+			name: r.name, figure: ratio(r.ratio) + " [" + low + ", " + high + "]", height: 22,
 			y:     oneLine,
 			names: func(float64) string { return "" },
 			draw: func(cv *chart.Canvas, x, y chart.Scale) {
 				from, to, at := x.At(1/(1+delta)), x.At(1+delta), y.At(1)
-				cv.Area([]chart.Point{{X: from, Y: at - 11}, {X: to, Y: at - 11}, {X: to, Y: at + 11}, {X: from, Y: at + 11}}, 5)
+				if delta > 0 {
+					cv.Area([]chart.Point{{X: from, Y: at - 11}, {X: to, Y: at - 11}, {X: to, Y: at + 11}, {X: from, Y: at + 11}}, 5)
+				}
 				cv.Line(x.At(1), at-11, x.At(1), at+11, chart.Limit)
-				title := c.A + " / " + c.B + ": " + ratio(c.Ratio) + " [" + low + ", " + high + "]"
-				cv.Range(x.At(float64(c.Low)), at, x.At(float64(c.High)), at, 0, title)
-				cv.Mark(chart.Point{X: x.At(float64(c.Ratio)), Y: at}, 3, title)
+				title := r.title + ": " + ratio(r.ratio) + " [" + low + ", " + high + "]"
+				cv.Range(x.At(float64(r.low)), at, x.At(float64(r.high)), at, 0, title)
+				cv.Mark(chart.Point{X: x.At(float64(r.ratio)), Y: at}, 3, title)
 			},
 		})
 	}

@@ -12,7 +12,11 @@ import (
 
 // outcome is what limited the result, what became of the trials, and what other runs say.
 func outcome(s *figures.Summary, others figures.Others) show.Table {
-	t := show.Table{Left: 2, Rows: [][]string{{"limited by", limitedBy(s.Limits)}, {"trials", trials(s.Attempts)}}}
+	t := show.Table{Left: 2}
+	if text := thresholdsInWords(s); text != "" {
+		t.Rows = append(t.Rows, []string{"thresholds", text})
+	}
+	t.Rows = append(t.Rows, []string{"limited by", limitedBy(s.Limits)}, []string{"trials", trials(s.Attempts)})
 	if s.Speed.Varied() {
 		t.Rows = append(t.Rows, []string{"machine", speedInWords(s.Speed) + ", by a fixed piece of work timed in every trial"})
 	}

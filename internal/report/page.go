@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
@@ -23,6 +24,7 @@ var pageFiles embed.FS
 // page is one self-contained HTML file: a head line, marks, and sections with figures and tables. It fetches nothing, and
 // everything on it can be read without its script.
 type page struct {
+	kind     string // of page; empty: that of one run
 	title    string // of the document
 	head     string // what is claimed
 	basis    string // what it rests on
@@ -47,7 +49,7 @@ type picture struct {
 
 // pageView is a page as its template sees it.
 type pageView struct {
-	Title, Head, Basis, Facts, Policy string
+	Kind, Title, Head, Basis, Facts, Policy string
 	Marks                             []string
 	Sections                          []sectionView
 	CSS                               template.CSS
@@ -121,7 +123,7 @@ func (p page) view() (pageView, error) {
 		return pageView{}, fmt.Errorf("report: script of the page: %w", err)
 	}
 	v := pageView{
-		Title: show.Inert(p.title), Head: show.Inert(p.head), Basis: show.Inert(p.basis), Facts: show.Inert(p.facts), Marks: inert(p.marks),
+		Kind: cmp.Or(p.kind, "bakeoff report"), Title: show.Inert(p.title), Head: show.Inert(p.head), Basis: show.Inert(p.basis), Facts: show.Inert(p.facts), Marks: inert(p.marks),
 		CSS: template.CSS(css), JS: template.JS(js), Policy: policy(css, js),
 	}
 	ids := map[string]bool{}

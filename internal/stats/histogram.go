@@ -178,6 +178,27 @@ func (h *Histogram) Max() time.Duration {
 	return time.Duration(h.values().Max())
 }
 
+// MeanAtLeast is the mean with each censored sample at its bound, and whether there are any: it is a lower bound then.
+func (h *Histogram) MeanAtLeast() (mean time.Duration, censored bool) {
+	if h.Count() == 0 {
+		return 0, false
+	}
+	sum := float64(h.Mean()) * float64(h.Count()-h.Over())
+	for bound, n := range h.EachOver {
+		sum += float64(bound) * float64(n)
+	}
+	return time.Duration(sum / float64(h.Count())), h.Over() > 0
+}
+
+// MaxAtLeast is the greatest sample or bound, and whether there are censored ones: it is a lower bound then.
+func (h *Histogram) MaxAtLeast() (most time.Duration, censored bool) {
+	most = h.Max()
+	for bound := range h.EachOver {
+		most = max(most, bound)
+	}
+	return most, h.Over() > 0
+}
+
 // Slower is the number of samples that lasted longer than d: those of values above
 // d (to three digits) and all censored ones, since none of them was seen to end.
 func (h *Histogram) Slower(d time.Duration) int64 {
