@@ -13,8 +13,8 @@ import (
 // levels is the whole table: an import points down only. A package under
 // another one counts as its parent, one step below it.
 var levels = [][]string{
-	{"show", "verdict", "splitmix"},
-	{"chart", "plan", "dataset", "stats", "platform", "strictyaml", "consent", "shell", "yardstick", "scratch", "threshold", "checkout", "influxd", "grafana"},
+	{"show", "verdict", "splitmix", "threshold"},
+	{"chart", "plan", "dataset", "stats", "platform", "strictyaml", "consent", "shell", "yardstick", "scratch", "checkout", "influxd", "grafana"},
 	{"load", "null", "record", "database", "balancer", "platform/local", "platform/platformtest", "load/loadtest"},
 	{"fleet", "collect", "target", "contract", "endpoint", "gate", "record/recordtest", "export/exporttest"},
 	{"venue", "figures", "measure", "jmeter"},

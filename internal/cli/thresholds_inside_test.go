@@ -17,7 +17,9 @@ func aRunWith(t *testing.T, root string, hour int, thresholds string) string {
 	r := recordtest.Of(6, "django", "flask")
 	r.ClosedS, r.OpenS, r.Root = 1, 0, root
 	r.Head.Started = recordtest.Epoch().Add(time.Duration(hour) * time.Hour)
-	r.Rate = func(target string, block int) int { return map[string]int{"django": 500, "flask": 1000}[target] + 2*block }
+	r.Rate = func(target string, block int) int {
+		return map[string]int{"django": 500, "flask": 1000}[target] + 2*block
+	}
 	r.Plan("throughput", `"thresholds":[`+thresholds+`]`)
 	return r.Write(t)
 }

@@ -33,12 +33,12 @@ type Summary struct {
 	// Verdict is what may be claimed about the primary metric; where nothing may, NoVerdict says why.
 	Verdict   *Verdict `json:"verdict,omitempty"`
 	NoVerdict string   `json:"no_verdict,omitempty"`
-	AB        *AB      `json:"ab,omitempty"`     // nil: not a run of two versions of one target
+	AB        *AB      `json:"ab,omitempty"` // nil: not a run of two versions of one target
 	// Thresholds are those of the plan, each for every target that it is about.
 	Thresholds []Threshold `json:"thresholds,omitempty"`
-	Limits    []Limit  `json:"limits,omitempty"` // by target, in the primary phase
-	Attempts  Attempts `json:"attempts"`
-	Run       Facts    `json:"run"`
+	Limits     []Limit     `json:"limits,omitempty"` // by target, in the primary phase
+	Attempts   Attempts    `json:"attempts"`
+	Run        Facts       `json:"run"`
 	// Baselines are of the machine at rest, before block 1 and each time the run was gone on with.
 	Baselines []record.Baseline `json:"baselines,omitempty"`
 	// Calibration of the machine that there was when the run began; nil: none.

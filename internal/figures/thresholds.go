@@ -276,7 +276,7 @@ func timeOf(h *stats.Histogram, side threshold.Side) (value float64, over bool, 
 	default:
 		p := h.Percentile(side.P)
 		if p.Needs > 0 {
-			return 0, false, fmt.Sprintf("p%v takes %d requests, there are %d", side.P, p.Needs, p.Has)
+			return 0, false, fmt.Sprintf("p%v needs %s requests, it has %s", side.P, show.Count(p.Needs), show.Count(p.Has))
 		}
 		d, over = p.Value, p.Censored
 	}

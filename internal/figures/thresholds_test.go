@@ -35,23 +35,23 @@ func outcomes(all []Threshold) (out []string) {
 // A threshold is met or missed where the whole interval is on one side, else undecided; without a target it is for every one.
 func TestThresholds(t *testing.T) {
 	for text, want := range map[string]string{
-		"closed: throughput > 300/s":                     "[slow met fast met]",
-		"closed: throughput > 3000":                      "[slow missed fast missed]",
-		"closed: slow.throughput > 800":                  "[slow undecided]", // blocks are from 400 to 1200
-		"closed: fast.throughput > 1.05 * slow.throughput": "[fast met]",     // which are pairs
+		"closed: throughput > 300/s":                       "[slow met fast met]",
+		"closed: throughput > 3000":                        "[slow missed fast missed]",
+		"closed: slow.throughput > 800":                    "[slow undecided]", // blocks are from 400 to 1200
+		"closed: fast.throughput > 1.05 * slow.throughput": "[fast met]",       // which are pairs
 		"closed: fast.throughput < 1.05 * slow.throughput": "[fast missed]",
-		"closed: throughput > 1.05 * slow.throughput":    "[fast met]",
-		"closed: p50 < 1h":                               "[slow met fast met]",
-		"closed: max < 1ns":                              "[slow missed fast missed]",
-		"closed: p50 < 1.01 * max":                       "[slow met fast met]",
-		"closed: errors <= 0":                            "[slow met fast met]",
-		"closed: errors < 5%":                            "[slow met fast met]",
-		"closed: errors < 0.000001%":                     "[slow undecided fast undecided]", // none, of too few requests
-		"closed: ok > 1":                                 "[slow met fast met]",
-		"closed: p99 < 1h":                               "[slow undecided fast undecided]", // of too few requests
-		"other: p50 < 1h":                                "[slow undecided fast undecided]",
-		"closed: nobody.p50 < 1h":                        "[nobody undecided]",
-		"closed: slow.rate > nobody.rate":                "[slow undecided]",
+		"closed: throughput > 1.05 * slow.throughput":      "[fast met]",
+		"closed: p50 < 1h":                                 "[slow met fast met]",
+		"closed: max < 1ns":                                "[slow missed fast missed]",
+		"closed: p50 < 1.01 * max":                         "[slow met fast met]",
+		"closed: errors <= 0":                              "[slow met fast met]",
+		"closed: errors < 5%":                              "[slow met fast met]",
+		"closed: errors < 0.000001%":                       "[slow undecided fast undecided]", // none, of too few requests
+		"closed: ok > 1":                                   "[slow met fast met]",
+		"closed: p99 < 1h":                                 "[slow undecided fast undecided]", // of too few requests
+		"other: p50 < 1h":                                  "[slow undecided fast undecided]",
+		"closed: nobody.p50 < 1h":                          "[nobody undecided]",
+		"closed: slow.rate > nobody.rate":                  "[slow undecided]",
 	} {
 		all := judged(t, 7, nil, text)
 		if got := fmt.Sprint(outcomes(all)); got != want {
@@ -86,10 +86,10 @@ func TestThresholdFigures(t *testing.T) {
 func TestThresholdsUndecided(t *testing.T) {
 	for want, all := range map[string][]Threshold{
 		"an interval takes 2 blocks, and fast has 1 valid block with requests in this phase": judged(t, 1, nil, "closed: fast.throughput > 1"),
-		"the run is a short one":  judged(t, 2, func(r *recordtest.Run) { r.Head.Short = true }, "closed: fast.throughput > 1"),
-		"block 1 of fast: p99.99 takes 1000000 requests, there are ": judged(t, 2, nil, "closed: fast.p99.99 < 1h"),
-		"no trial has the phase other": judged(t, 2, nil, "other: fast.rate > 1"),
-		"the run has no such target":   judged(t, 2, nil, "closed: other.rate > 1"),
+		"the run is a short one":                                    judged(t, 2, func(r *recordtest.Run) { r.Head.Short = true }, "closed: fast.throughput > 1"),
+		"block 1 of fast: p99.99 needs 1,000,000 requests, it has ": judged(t, 2, nil, "closed: fast.p99.99 < 1h"),
+		"no trial has the phase other":                              judged(t, 2, nil, "other: fast.rate > 1"),
+		"the run has no such target":                                judged(t, 2, nil, "closed: other.rate > 1"),
 	} {
 		if len(all) != 1 || all[0].Outcome != Undecided || !strings.HasPrefix(all[0].Why, want) {
 			t.Errorf("want %q: %+v", want, all)

@@ -50,10 +50,10 @@ type picture struct {
 // pageView is a page as its template sees it.
 type pageView struct {
 	Kind, Title, Head, Basis, Facts, Policy string
-	Marks                             []string
-	Sections                          []sectionView
-	CSS                               template.CSS
-	JS                                template.JS
+	Marks                                   []string
+	Sections                                []sectionView
+	CSS                                     template.CSS
+	JS                                      template.JS
 }
 
 type sectionView struct {

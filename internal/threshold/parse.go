@@ -100,8 +100,11 @@ func parseSide(text string) (Side, error) {
 		s.Of, text = of, strings.TrimSpace(rest)
 	}
 	err := s.figure(text)
-	if target, name, found := strings.Cut(text, "."); err != nil && found && s.figure(target) != nil {
-		s.Target, err = target, s.figure(name)
+	if target, name, found := strings.Cut(text, "."); err != nil && found {
+		like := s.figure(target) == nil // as that of p99.x, which has no such target
+		if inner := s.figure(name); inner == nil || !like {
+			s.Target, err = target, inner
+		}
 	}
 	if err == nil && s.Of != "" && !s.IsTime() {
 		err = fmt.Errorf("%q is not a time", s.Name)

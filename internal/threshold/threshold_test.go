@@ -68,15 +68,15 @@ func TestParseRefuses(t *testing.T) {
 func TestParsePlan(t *testing.T) {
 	p99 := Side{Name: "p", P: 99}
 	for text, want := range map[string]Threshold{
-		"open: p99 < 50ms":                   {Phase: "open", Left: p99, Op: "<", Bound: 0.05},
-		"open:  django.p99.9 <=  1s":         {Phase: "open", Left: Side{Target: "django", Name: "p", P: 99.9}, Op: "<=", Bound: 1},
-		"open: p99.9 < 1s":                   {Phase: "open", Left: Side{Name: "p", P: 99.9}, Op: "<", Bound: 1},
-		"c-1: service p99.max < 1s":          {Phase: "c-1", Left: Side{Target: "p99", Of: "service", Name: "max"}, Op: "<", Bound: 1},
-		"closed: django.errors < 0.1%":       {Phase: "closed", Left: Side{Target: "django", Name: "errors"}, Op: "<", Bound: 0.1, Share: true},
-		"closed: throughput >= 900/s":        {Phase: "closed", Left: Side{Name: "goodput"}, Op: ">=", Bound: 900},
+		"open: p99 < 50ms":                           {Phase: "open", Left: p99, Op: "<", Bound: 0.05},
+		"open:  django.p99.9 <=  1s":                 {Phase: "open", Left: Side{Target: "django", Name: "p", P: 99.9}, Op: "<=", Bound: 1},
+		"open: p99.9 < 1s":                           {Phase: "open", Left: Side{Name: "p", P: 99.9}, Op: "<", Bound: 1},
+		"c-1: service p99.max < 1s":                  {Phase: "c-1", Left: Side{Target: "p99", Of: "service", Name: "max"}, Op: "<", Bound: 1},
+		"closed: django.errors < 0.1%":               {Phase: "closed", Left: Side{Target: "django", Name: "errors"}, Op: "<", Bound: 0.1, Share: true},
+		"closed: throughput >= 900/s":                {Phase: "closed", Left: Side{Name: "goodput"}, Op: ">=", Bound: 900},
 		"closed: a.throughput > 0.95 * b.throughput": {Phase: "closed", Left: Side{Target: "a", Name: "goodput"}, Op: ">", Bound: 0.95, Right: &Side{Target: "b", Name: "goodput"}},
-		"closed: goodput > flask.goodput":    {Phase: "closed", Left: Side{Name: "goodput"}, Op: ">", Bound: 1, Right: &Side{Target: "flask", Name: "goodput"}},
-		"open: p99 < 5*p50":                  {Phase: "open", Left: p99, Op: "<", Bound: 5, Right: &Side{Name: "p", P: 50}},
+		"closed: goodput > flask.goodput":            {Phase: "closed", Left: Side{Name: "goodput"}, Op: ">", Bound: 1, Right: &Side{Target: "flask", Name: "goodput"}},
+		"open: p99 < 5*p50":                          {Phase: "open", Left: p99, Op: "<", Bound: 5, Right: &Side{Name: "p", P: 50}},
 	} {
 		want.Text = strings.Join(strings.Fields(text), " ")
 		if got, err := Parse(text); err != nil || !reflect.DeepEqual(got, want) {
@@ -88,17 +88,17 @@ func TestParsePlan(t *testing.T) {
 // What is wrong is named, with the words that may be in its place.
 func TestParsePlanRefuses(t *testing.T) {
 	for text, want := range map[string]string{
-		": p99 < 1s":                       "no phase is before the colon",
-		"open: p99 = 1s":                   "there is none of < <= > >=",
-		"open: django.pp99 < 1s":           `"pp99" is not a figure: there are p50, p99 and so on, mean, `,
-		"open: servce p99 < 1s":            `"servce" is not a distribution: there are response and service`,
-		"closed: goodput > 0 * a.goodput":  `"0" is not a factor above 0`,
-		"closed: goodput > x * a.goodput":  `"x" is not a factor above 0`,
-		"closed: a.errors < b.errors":      "counts of requests are compared with a number, such as errors < 0.1%, and not with a figure",
-		"closed: a.p99 < b.goodput":        "a time is compared with a time, a rate with a rate",
-		"closed: a.p99 < 2 * a.p99":        "a figure is compared with itself",
-		"closed: service goodput > 1":      `"goodput" is not a time`,
-		"closed: p99 < ms":                 `"ms" is not a figure: `,
+		": p99 < 1s":                      "no phase is before the colon",
+		"open: p99 = 1s":                  "there is none of < <= > >=",
+		"open: django.pp99 < 1s":          `"pp99" is not a figure: there are p50, p99 and so on, mean, `,
+		"open: servce p99 < 1s":           `"servce" is not a distribution: there are response and service`,
+		"closed: goodput > 0 * a.goodput": `"0" is not a factor above 0`,
+		"closed: goodput > x * a.goodput": `"x" is not a factor above 0`,
+		"closed: a.errors < b.errors":     "counts of requests are compared with a number, such as errors < 0.1%, and not with a figure",
+		"closed: a.p99 < b.goodput":       "a time is compared with a time, a rate with a rate",
+		"closed: a.p99 < 2 * a.p99":       "a figure is compared with itself",
+		"closed: service goodput > 1":     `"goodput" is not a time`,
+		"closed: p99 < ms":                `"ms" is not a figure: `,
 	} {
 		if _, err := Parse(text); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", text, err, want)
