@@ -73,7 +73,7 @@ func ownPath(p *plan.Plan, dir string) string {
 
 // loading is what JMeter costs in addition, as seen on two cores.
 func loading() plan.Loading {
-	return plan.Loading{JVMs: 15*time.Second + jvmWarmUp, Master: 5 * time.Second}
+	return plan.Loading{Servers: 15*time.Second + jvmWarmUp, Master: 5 * time.Second}
 }
 
 // refusals says what is wrong with a plan for its engines, which is known before anything is started.

@@ -141,9 +141,12 @@ func (h Home) aliases() (map[string]string, error) {
 	defer file.Close() // opened for reading
 	out := map[string]string{}
 	for lines := bufio.NewScanner(file); lines.Scan(); {
-		name, class, _ := strings.Cut(lines.Text(), "=")
-		if !strings.HasPrefix(name, "#") && !strings.HasPrefix(name, "_") {
-			class, _, _ = strings.Cut(class, ",")
+		names, class, _ := strings.Cut(lines.Text(), "=")
+		if strings.HasPrefix(names, "#") || strings.HasPrefix(names, "_") {
+			continue
+		}
+		class, _, _ = strings.Cut(class, ",")
+		for name := range strings.SplitSeq(names, ",") { // such as HTTPSamplerProxy,HTTPSampler,HTTPSampler2
 			out[strings.TrimSpace(name)] = strings.TrimSpace(class)
 		}
 	}

@@ -20,7 +20,8 @@ func homeWith(t *testing.T, class string) Home {
 			t.Fatal(err)
 		}
 	}
-	names := "# names\n_version=5\nTestPlan=org.apache.jmeter.testelement.TestPlan\nThreadGroup=org.apache.jmeter.threads.ThreadGroup\nBackendListener=org.apache.jmeter.visualizers.backend.BackendListener\n"
+	names := "# names\n_version=5\nTestPlan=org.apache.jmeter.testelement.TestPlan\nThreadGroup=org.apache.jmeter.threads.ThreadGroup\nBackendListener=org.apache.jmeter.visualizers.backend.BackendListener\n" +
+		"HTTPSamplerProxy,HTTPSampler,HTTPSampler2=org.apache.jmeter.protocol.http.sampler.HTTPSamplerProxy\n"
 	if err := os.WriteFile(filepath.Join(home.Dir, "bin", "saveservice.properties"), []byte(names), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +52,7 @@ func ownPlan(t *testing.T, elements string) string {
 // Plugins that are not there are refused by name; those that are there, and JMeter's own elements, are not.
 func TestPluginsAreNamed(t *testing.T) {
 	home := homeWith(t, "kg.apc.Known")
-	const known = `<TestPlan testclass="TestPlan"/><X testclass="org.apache.jmeter.threads.ThreadGroup"/><Y testclass="kg.apc.Known"/>`
+	const known = `<TestPlan testclass="TestPlan"/><X testclass="org.apache.jmeter.threads.ThreadGroup"/><Y testclass="kg.apc.Known"/><H testclass="HTTPSamplerProxy"/><G testclass="HTTPSampler2"/>`
 	if _, err := ReadOwnPlan(ownPlan(t, known), home, nil); err != nil {
 		t.Error(err)
 	}

@@ -123,8 +123,8 @@ type Overhead struct {
 
 // Loading is what a JMeter costs in addition to other engines.
 type Loading struct {
-	JVMs   time.Duration // once: the start of its servers and their own warm-up
-	Master time.Duration // per phase that it drives, warm-up and pilot included: the start and end of a JVM
+	Servers time.Duration // once: the start of its servers and their own warm-up
+	Master  time.Duration // per phase that it drives, warm-up and pilot included: the start and end of a JVM
 }
 
 // Expected is how long a run of the plan takes, with the caller's overheads; a warm-up that ends when it is steady counts
@@ -145,7 +145,7 @@ func (p *Plan) Expected(o Overhead) time.Duration {
 		total += time.Duration(len(p.Targets)) * (o.Trial + warmup + time.Duration(p.Pilot) + first)
 	}
 	if p.Uses(JMeter) {
-		total += o.JVMs
+		total += o.Servers
 	}
 	return total
 }

@@ -389,7 +389,7 @@ func TestExpected(t *testing.T) {
 		t.Errorf("without overhead: %s", got)
 	}
 	// JMeter: its servers once, and a master for each warm-up, phase and pilot.
-	o.Loading = Loading{JVMs: 30 * time.Second, Master: 4 * time.Second}
+	o.Loading = Loading{Servers: 30 * time.Second, Master: 4 * time.Second}
 	jmeter := "agents: {engine: jmeter}"
 	if got := small(t, 2, jmeter).Expected(o); got != (262+30+10*2*4)*time.Second {
 		t.Errorf("with JMeter: %s", got)
