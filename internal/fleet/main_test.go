@@ -44,6 +44,8 @@ func TestMain(m *testing.M) {
 		os.Exit(controllerRole())
 	case "server":
 		os.Exit(serverRole())
+	case "first":
+		os.Exit(firstRole())
 	}
 	flag.Parse()
 	_ = flag.Set("test.parallel", "8") // most of these tests wait for time to pass

@@ -148,10 +148,12 @@ type done struct {
 	Run     int64       `json:"run"`
 	Windows int64       `json:"windows"`
 	Books   stats.Books `json:"books"`
-	Stopped bool        `json:"stopped,omitempty"` // ended by a stop, not by itself
 	Error   string      `json:"error,omitempty"`
 	Timing  timing      `json:"timing"`
 }
+
+// newDone is what a phase without a window or a request came to.
+func newDone(run int64) *done { return &done{Run: run, Timing: timing{First: -1, Due: -1}} }
 
 // timing says how well the agent met the common start.
 type timing struct {

@@ -24,38 +24,55 @@ const (
 // real-time policy where that is allowed (sched(7)), else with short time slices.
 // Threads that start later inherit it.
 func GoFirst() error {
+	return goFirst(func(attr *unix.SchedAttr) error {
+		return forEachThread(threads, func(id int) error { return unix.SchedSetAttr(id, attr, 0) })
+	})
+}
+
+func goFirst(set func(*unix.SchedAttr) error) error {
 	realtime := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: realtimePriority}
-	if err := forEachThread(&realtime); err == nil {
+	if err := set(&realtime); err == nil {
 		return nil
 	}
 	short := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL, Runtime: uint64(shortSlice)}
-	if err := forEachThread(&short); err != nil {
+	if err := set(&short); err != nil {
 		return fmt.Errorf("fleet: priority: %w", err)
 	}
 	return nil
 }
 
-// forEachThread sets the policy of all threads; one that ends during that time is no
-// error. It looks again until it finds none to set: a thread that had not been
+// threads are the ids of this process' threads.
+func threads() ([]int, error) {
+	entries, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]int, len(entries))
+	for i, entry := range entries {
+		if ids[i], err = strconv.Atoi(entry.Name()); err != nil {
+			return nil, err
+		}
+	}
+	return ids, nil
+}
+
+// forEachThread sets something of all threads; one that ends during that time is no
+// error. It lists them again until it finds none to set: a thread that had not been
 // set yet may have started another during that time, and a single one that is left behind
 // keeps all that wait for it, while they spin, from running for up to 100 ms.
-func forEachThread(attr *unix.SchedAttr) error {
+func forEachThread(list func() ([]int, error), set func(id int) error) error {
 	done := map[int]bool{}
 	for {
-		threads, err := os.ReadDir("/proc/self/task")
+		ids, err := list()
 		if err != nil {
 			return err
 		}
 		before := len(done)
-		for _, thread := range threads {
-			id, err := strconv.Atoi(thread.Name())
-			if err != nil {
-				return err
-			}
+		for _, id := range ids {
 			if done[id] {
 				continue
 			}
-			if err := unix.SchedSetAttr(id, attr, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+			if err := set(id); err != nil && !errors.Is(err, unix.ESRCH) {
 				return err
 			}
 			done[id] = true

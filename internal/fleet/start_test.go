@@ -112,3 +112,22 @@ func TestSharesOfATask(t *testing.T) {
 		t.Errorf("%+v", sum.Books)
 	}
 }
+
+// An agent that has nothing to send in a phase says so: nothing was due, and it has sent nothing.
+func TestAgentWithNothingToSend(t *testing.T) {
+	t.Parallel()
+	server := newWitness(t)
+	f := startFleet(t, 2, nil)
+	task := turnTasks(server)[0]
+	task.Phase.Connections, task.Phase.Duration = 1, 200*time.Millisecond
+	r := await(t, run(t, f, task))
+	if r.err != nil || len(r.report.Lost) > 0 {
+		t.Fatalf("error %v, lost %+v", r.err, r.report.Lost)
+	}
+	if a := r.report.Agents[0]; a.Due != 0 || a.First < 0 || a.Totals.Books.OK == 0 {
+		t.Errorf("the agent with the connection: %+v", a)
+	}
+	if a := r.report.Agents[1]; a.Due != -1 || a.First != -1 || a.Totals.Books.Planned != 0 || !a.Done {
+		t.Errorf("the agent without one: %+v", a)
+	}
+}

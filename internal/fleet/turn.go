@@ -19,6 +19,7 @@ type turn struct {
 	slices   load.Slices
 	extended chan time.Duration // the new ends of the slice under way
 	missed   atomic.Bool        // an extension came too late
+	stopped  bool               // a slice was ended by a stop, not by itself
 	done     done               // what its windows add up to so far
 }
 
@@ -46,7 +47,7 @@ func (a *agent) join(ctx context.Context, open turns, p *prepare, cache *cached)
 	if err != nil {
 		r.Error = err.Error()
 	} else {
-		open[p.Run] = &turn{run: p.Run, slices: slices, done: done{Run: p.Run, Timing: timing{First: -1, Due: -1}}}
+		open[p.Run] = &turn{run: p.Run, slices: slices, done: *newDone(p.Run)}
 	}
 	a.post(ctx, message{Ready: r})
 }
@@ -95,7 +96,7 @@ func (a *agent) takeTurn(ctx context.Context, t *turn, s *slice) {
 	if !a.lease.valid() {
 		return // the permission ended while the engine ran: its books are no measurement
 	}
-	if t.done.Stopped = t.done.Stopped || running.Err() != nil; err != nil && !t.done.Stopped {
+	if t.stopped = t.stopped || running.Err() != nil; err != nil && !t.stopped {
 		end.Error = err.Error()
 	}
 	if t.missed.Load() {
@@ -159,7 +160,7 @@ func (a *agent) watchStall(ctx context.Context, t *turn, s *slice, at time.Time)
 func (a *agent) leave(ctx context.Context, open turns, run int64) {
 	t := open[run]
 	if t == nil {
-		a.post(ctx, message{Done: &done{Run: run, Stopped: true, Timing: timing{First: -1, Due: -1}}})
+		a.post(ctx, message{Done: newDone(run)})
 		return
 	}
 	open.drop(func(other int64) bool { return other == run })

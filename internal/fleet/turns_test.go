@@ -128,9 +128,11 @@ func TestTurnsEndEarly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := turns.End(t.Context()); err == nil || !strings.Contains(err.Error(), `the engine "metronome" cannot take turns`) {
+	reports, err := turns.End(t.Context())
+	if err == nil || !strings.Contains(err.Error(), `the engine "metronome" cannot take turns`) {
 		t.Errorf("end: %v", err)
 	}
+	nothingCame(t, reports, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	if turns, err = f.Turns(ctx, turnTasks(server), func(int, Snapshot) {}); err != nil {
 		t.Fatal(err)
@@ -140,13 +142,47 @@ func TestTurnsEndEarly(t *testing.T) {
 	if _, err := turns.Slice(ctx, 0, Slice{Length: time.Minute}); !errors.Is(err, ErrTurns) {
 		t.Errorf("slice: %v", err)
 	}
-	reports, err := turns.End(ctx)
+	reports, err = turns.End(ctx)
 	if !errors.Is(err, context.Canceled) || len(reports) != 1 || time.Since(began) > 10*time.Second {
 		t.Errorf("end after %v: %v, %+v", time.Since(began), err, reports)
 	}
 	if all, _ := server.settled(t); reports[0].Totals().Books.Exact() != nil || reports[0].Totals().Books.Sent < int64(all) {
 		t.Errorf("%d requests, books %+v", all, reports[0].Totals().Books)
 	}
+}
+
+// nothingCame fails the test unless both agents of each report are done, without a window or a first request.
+func nothingCame(t *testing.T, reports []Report, n int) {
+	t.Helper()
+	if len(reports) != n {
+		t.Fatalf("%d reports, want %d", len(reports), n)
+	}
+	for _, r := range reports {
+		if len(r.Lost) > 0 || len(r.Agents) != 2 {
+			t.Errorf("lost %+v, agents %+v", r.Lost, r.Agents)
+		}
+		for _, a := range r.Agents {
+			if !a.Done || a.First != -1 || a.Due != -1 || a.Totals.Windows != 0 {
+				t.Errorf("agent %+v", a)
+			}
+		}
+	}
+}
+
+// Turns that end before the first slice came to nothing, and no agent is lost.
+func TestTurnsWithoutASlice(t *testing.T) {
+	t.Parallel()
+	servers := []*witness{newWitness(t), newWitness(t)}
+	f := startFleet(t, 2, func(o *Options) { o.Silence = 20 * time.Second })
+	turns, err := f.Turns(t.Context(), turnTasks(servers...), func(int, Snapshot) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reports, err := turns.End(t.Context())
+	if err != nil {
+		t.Error(err)
+	}
+	nothingCame(t, reports, 2)
 }
 
 // A stall that one agent meets extends the slice of both, so that the arrivals of both go on into it; a

@@ -118,8 +118,7 @@ func (a *agent) perform(ctx context.Context, j *job, at int64) {
 	if !a.lease.valid() {
 		return // the permission ended while the engine ran: its books are no measurement
 	}
-	end.Stopped = running.Err() != nil
-	if err != nil && !end.Stopped {
+	if err != nil && running.Err() == nil {
 		end.Error = err.Error()
 	}
 	halt()
