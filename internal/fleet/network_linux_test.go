@@ -1,151 +1,22 @@
 package fleet
 
 import (
-	"fmt"
 	"net"
-	"os"
-	"os/exec"
-	"runtime"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"bakeoff/internal/load/loadtest"
 	"bakeoff/internal/stats"
 )
 
-// network is a network of its own for agents, joined to the controller's by one cable, with a real TCP
-// between the two. Load stays on the loopback of the agents' side.
-type network struct {
-	t          *testing.T
-	holder     int // a process that lives there, and with which it ends
-	near, far  string
-	nearMAC    string
-	farMAC     string
-	controller string // address of the controller's end of the cable
-	agents     string // of the agents' end
-}
-
-// newNetwork skips the test where this user may not make one.
-func newNetwork(t *testing.T, number int) *network {
+// fleetIn starts agents in a network of their own. The controller is at this end of the cable.
+func fleetIn(t *testing.T, n *loadtest.Network, p *processes) *Fleet {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("networks of their own are made by root alone")
-	}
-	for _, tool := range []string{"ip", "nsenter"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skip(tool + " is missing (packages iproute2, util-linux)")
-		}
-	}
-	n := &network{t: t, holder: hold(t)}
-	n.near, n.far = fmt.Sprintf("bo%d-%dn", os.Getpid()%100000, number), fmt.Sprintf("bo%d-%df", os.Getpid()%100000, number)
-	n.controller, n.agents = fmt.Sprintf("198.18.%d.1", number), fmt.Sprintf("198.18.%d.2", number)
-	n.must("ip", "link", "add", n.near, "type", "veth", "peer", "name", n.far, "netns", fmt.Sprint(n.holder))
-	t.Cleanup(func() { _ = exec.Command("ip", "link", "del", n.near).Run() })
-	n.must("ip", "addr", "add", n.controller+"/30", "dev", n.near)
-	n.must("ip", "link", "set", n.near, "up")
-	n.inside("ip", "addr", "add", n.agents+"/30", "dev", n.far)
-	n.inside("ip", "link", "set", n.far, "up")
-	n.inside("ip", "link", "set", "lo", "up")
-	n.nearMAC = macOf(n.must("ip", "-o", "link", "show", n.near))
-	n.farMAC = macOf(n.inside("ip", "-o", "link", "show", n.far))
-	n.set(true, true)
-	return n
-}
-
-// hold starts the process that holds the network; it ends with this one.
-func hold(t *testing.T) int {
-	t.Helper()
-	cmd := exec.Command("sleep", "600")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
-	if err := cmd.Start(); err != nil {
-		t.Skipf("a network of its own: %v", err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+	f := startFleet(t, 2, func(o *Options) {
+		o.Platform, o.Address = p, net.JoinHostPort(n.Near, "0")
+		o.Self = append(n.Enter(), o.Self...)
 	})
-	return cmd.Process.Pid
-}
-
-// macOf finds the hardware address in what ip says of a link.
-func macOf(line string) string {
-	_, rest, _ := strings.Cut(line, "link/ether ")
-	mac, _, _ := strings.Cut(rest, " ")
-	return mac
-}
-
-func (n *network) must(argv ...string) string {
-	n.t.Helper()
-	out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput()
-	if err != nil {
-		n.t.Fatalf("%q: %v: %s", argv, err, out)
-	}
-	return string(out)
-}
-
-// inside carries out a command in the agents' network.
-func (n *network) inside(argv ...string) string {
-	n.t.Helper()
-	return n.must(append(n.enter(), argv...)...)
-}
-
-func (n *network) enter() []string { return []string{"nsenter", "-t", fmt.Sprint(n.holder), "-n"} }
-
-// set says which direction packets go; in the other one they go to a
-// hardware address that nobody has, without an error at either end.
-func (n *network) set(up, down bool) {
-	n.t.Helper()
-	const nobody = "02:00:00:00:00:01"
-	choose := func(works bool, mac string) string {
-		if works {
-			return mac
-		}
-		return nobody
-	}
-	n.inside("ip", "neigh", "replace", n.controller, "lladdr", choose(up, n.nearMAC), "dev", n.far, "nud", "permanent")
-	n.must("ip", "neigh", "replace", n.agents, "lladdr", choose(down, n.farMAC), "dev", n.near, "nud", "permanent")
-}
-
-// listen opens a socket of this process on the loopback of the agents' network.
-func (n *network) listen() net.Listener {
-	n.t.Helper()
-	type result struct {
-		listener net.Listener
-		err      error
-	}
-	out := make(chan result)
-	go func() {
-		runtime.LockOSThread() // for good: the thread ends with the goroutine
-		there, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", n.holder))
-		if err == nil {
-			defer there.Close()
-			err = unix.Setns(int(there.Fd()), unix.CLONE_NEWNET)
-		}
-		if err != nil {
-			out <- result{err: err}
-			return
-		}
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		out <- result{listener, err}
-	}()
-	r := <-out
-	if r.err != nil {
-		n.t.Fatal(r.err)
-	}
-	return r.listener
-}
-
-// fleet starts agents in the network.
-func (n *network) fleet(p *processes) *Fleet {
-	n.t.Helper()
-	f := startFleet(n.t, 2, func(o *Options) {
-		o.Platform, o.Address = p, net.JoinHostPort(n.controller, "0")
-		o.Self = append(n.enter(), o.Self...)
-	})
-	n.t.Cleanup(func() { _ = p.Close() })
+	t.Cleanup(func() { _ = p.Close() })
 	return f
 }
 
@@ -153,20 +24,20 @@ func (n *network) fleet(p *processes) *Fleet {
 // and when the network comes back nothing is sent any more.
 func TestCutNetwork(t *testing.T) {
 	t.Parallel()
-	for i, c := range []struct {
+	for _, c := range []struct {
 		name     string
 		up, down bool // what still works
 	}{{"agents are not heard", false, true}, {"agents hear nothing", true, false}, {"both", false, false}} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			n := newNetwork(t, 1+i)
-			server := newWitnessAt(t, n.listen())
-			f := n.fleet(&processes{immortal: true})
+			n := loadtest.NewNetwork(t)
+			server := newWitnessAt(t, n.Listen())
+			f := fleetIn(t, n, &processes{immortal: true})
 			task := constantTask(server.URL, 200, time.Minute)
 			task.Engine = "stubborn"
 			out := run(t, f, task)
 			server.await(t, 50)
-			n.set(c.up, c.down)
+			n.Deliver(c.up, c.down)
 			cut := time.Now()
 			r := await(t, out)
 			if r.err != nil || len(r.report.Lost) != 2 {
@@ -179,7 +50,7 @@ func TestCutNetwork(t *testing.T) {
 				t.Logf("agent %d, %v after the cut: %s", lost.Agent, lost.LastSign.Sub(cut).Round(time.Millisecond), lost.Why)
 			}
 			server.quiet(t, r.report.Lost)
-			n.set(true, true)
+			n.Deliver(true, true)
 			for _, p := range f.Processes() {
 				select {
 				case <-p.Done():
@@ -229,21 +100,21 @@ func TestNetworkGoneForAMoment(t *testing.T) {
 	if long() {
 		moment = time.Second
 	}
-	for i, c := range []struct {
+	for _, c := range []struct {
 		name     string
 		up, down bool // what still works
 	}{{"up", false, true}, {"down", true, false}, {"both", false, false}} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			n := newNetwork(t, 11+i)
-			server := newWitnessAt(t, n.listen())
-			f := n.fleet(&processes{})
+			n := loadtest.NewNetwork(t)
+			server := newWitnessAt(t, n.Listen())
+			f := fleetIn(t, n, &processes{})
 			out := run(t, f, constantTask(server.URL, 100, 3*time.Second))
 			server.await(t, 20)
-			n.set(c.up, c.down)
+			n.Deliver(c.up, c.down)
 			cut := time.Now()
 			time.Sleep(time.Until(cut.Add(moment)))
-			n.set(true, true)
+			n.Deliver(true, true)
 			t.Logf("the agents were heard again %v after the network was back", f.heard(time.Now()).Round(time.Millisecond))
 			r := await(t, out)
 			if want := (stats.Books{Planned: 300, Sent: 300, OK: 300}); r.err != nil || len(r.report.Lost) > 0 || r.books != want {

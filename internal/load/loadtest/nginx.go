@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -29,6 +30,8 @@ type NginxOptions struct {
 	KeepAlive time.Duration // of idle connections; 0: ten minutes
 	Cert, Key string        // files in PEM; empty: no TLS
 	Server    string        // further lines of the server's block
+	Host      string        // where it listens; empty: 127.0.0.1
+	Enter     []string      // put before its command, such as that of a Network
 }
 
 const nginxConfig = `daemon off; master_process off; worker_processes 1; pid %[1]s/pid; error_log %[1]s/error.log;
@@ -69,6 +72,9 @@ func StartNginxWith(t testing.TB, o NginxOptions) *Nginx {
 		o.KeepAlive = 10 * time.Minute
 	}
 	address, secure := freeAddress(t), ""
+	if o.Host != "" {
+		address = net.JoinHostPort(o.Host, address[strings.LastIndexByte(address, ':')+1:])
+	}
 	if o.Cert != "" {
 		secure = freeAddress(t)
 		o.Server += fmt.Sprintf(" listen %s ssl; ssl_certificate %s; ssl_certificate_key %s;", secure, o.Cert, o.Key)
@@ -78,7 +84,8 @@ func StartNginxWith(t testing.TB, o NginxOptions) *Nginx {
 	if err := os.WriteFile(config, fmt.Appendf(nil, nginxConfig, dir, address, o.KeepAlive.Milliseconds(), o.Server), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(program, "-p", dir, "-c", config, "-e", filepath.Join(dir, "error.log"))
+	argv := slices.Concat(o.Enter, []string{program, "-p", dir, "-c", config, "-e", filepath.Join(dir, "error.log")})
+	cmd := exec.Command(argv[0], argv[1:]...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
