@@ -3,8 +3,10 @@ package record
 import (
 	"bytes"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -92,4 +94,60 @@ func TestFormat1IsNotResumed(t *testing.T) {
 	if content, err := os.ReadFile(events); err != nil || !bytes.Equal(content, killed) {
 		t.Errorf("the refusal changed events.jsonl: %v", err)
 	}
+}
+
+// personal are paths that say who made a run, and where.
+var personal = regexp.MustCompile(`/(root|home|Users|work)/`)
+
+// The run of format 1 says nothing of the machine's user that made it. No program of today writes format 1, so that -update
+// puts a neutral path in the place of such a one, in trial.json alone, and seals it again.
+func TestFormat1IsNeutral(t *testing.T) {
+	if *update {
+		renamePaths(t, old, "/srv/fixture/user/")
+	}
+	files := 0
+	check(t, filepath.WalkDir(old, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if at := personal.FindIndex(content); at != nil {
+			t.Errorf("%s: %q", path, content[at[0]:min(at[1]+40, len(content))])
+		}
+		files++
+		return err
+	}))
+	if files != 17 {
+		t.Errorf("%d files", files)
+	}
+}
+
+// renamePaths changes paths in each trial.json of a finished run of format 1, and makes it provable again: the digest of
+// trial.json is in a line of events.jsonl, that of events.jsonl in run.json, and that of run.json in its own first lines.
+func renamePaths(t *testing.T, dir, to string) {
+	t.Helper()
+	read := func(name string) []byte {
+		content, err := os.ReadFile(filepath.Join(dir, name))
+		check(t, err)
+		return content
+	}
+	events, run := read(eventsFile), read(runFile)
+	var pairs []string
+	for _, trial := range mustOpen(t, dir).Trials() {
+		name := filepath.Join(trialsFolder, trial.Folder, trialFile)
+		was := read(name)
+		now := personal.ReplaceAllLiteral(was, []byte(to))
+		pairs = append(pairs, sum(was), sum(now))
+		check(t, os.WriteFile(filepath.Join(dir, name), now, 0o600))
+	}
+	digests := strings.NewReplacer(pairs...)
+	var sealed []byte
+	for l := range lines(bytes.NewReader(events)) {
+		check(t, l.err)
+		sealed = append(sealed, frame([]byte(digests.Replace(string(l.record))))...)
+	}
+	check(t, os.WriteFile(filepath.Join(dir, eventsFile), sealed, 0o600))
+	_, rest, _ := bytes.Cut(run, []byte(",\n  \"files\"")) // what follows the two lines of the head
+	rest = append([]byte("  \"files\""), bytes.ReplaceAll(rest, []byte(sum(events)), []byte(sum(sealed)))...)
+	check(t, os.WriteFile(filepath.Join(dir, runFile), append(runHead(1, sum(rest)), rest...), 0o600))
 }

@@ -15,7 +15,7 @@ import (
 	"bakeoff/internal/stats"
 )
 
-var update = flag.Bool("update", false, "write the examples into docs/format.md")
+var update = flag.Bool("update", false, "write the examples into docs/format.md, and neutral paths into the run of format 1")
 
 const formatDoc = "../../docs/format.md"
 
