@@ -21,7 +21,7 @@ func canaries() []string {
 	return []string{
 		`</script><script>document.title='hacked'</script>`, `<img src=x onerror="document.title='hacked'">`, `</title></style></svg><svg onload=alert(1)>`, `"><b onmouseover=alert(1)>`,
 		"\x1b[2J\x1b]0;hacked\x07\x9b31m", `=HYPERLINK("http://evil.example","x")`, "+cmd|'calc'!A0", "@SUM(1)", "\u202eevil\u2066\u200b\ufeff", "{{.CSS}}${1}", "[x](javascript:alert(1))",
-		"# heading", "- item", "> quote", "1. item", "`code`", "~~gone~~", "![x](http://evil.example/x.png)", "a|b\nc\r\td", "&lt;b&gt;&#60;", strings.Repeat("x", 10_000), strings.Repeat("long words ", 900),
+		"# heading", "- item", "> quote", "1. item", "`code`", "~~gone~~", "![x](http://evil.example/x.png)", "a|b\nc\r\td", "&lt;b&gt;&#60;", "for @octocat, octo@cat.example, #12: https://evil.example www.evil.example", strings.Repeat("x", 10_000), strings.Repeat("long words ", 900),
 	}
 }
 
@@ -116,7 +116,7 @@ func TestCanaries(t *testing.T) {
 
 func markdownIsText(t *testing.T, markdown string) {
 	t.Helper()
-	for _, bad := range []string{"<script", "<img", "<b", "<svg", " [x](", "![x]", " `code`", " ~~gone"} {
+	for _, bad := range []string{"<script", "<img", "<b", "<svg", " [x](", "![x]", " `code`", " ~~gone", "@o", "@c", "#1", "://", "www."} {
 		if strings.Contains(markdown, bad) {
 			t.Errorf("Markdown holds %q", bad)
 		}

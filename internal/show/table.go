@@ -2,6 +2,7 @@ package show
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -88,16 +89,25 @@ func superscript(n int) string {
 	return strings.Map(func(r rune) rune { return digits[r-'0'] }, strconv.Itoa(n))
 }
 
-// EscapeMarkdown keeps Markdown and HTML from being read out of text from outside. The bar between cells is
-// the table's own to escape.
+// EscapeMarkdown keeps Markdown and HTML from being read out of text from outside, and GitHub from making links of
+// addresses, mentions of names and references of numbers in it: a comment, which nobody sees, parts them. The bar between
+// cells is the table's own to escape.
 func EscapeMarkdown(s string) string {
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", "\\", "\\\\", "`", "\\`", "*", "\\*", "_", "\\_", "[", "\\[", "~", "\\~", "$", "\\$").Replace(Inert(s))
+	const part = "<!-- -->"
+	pairs := []string{
+		"&", "&amp;", "<", "&lt;", "\\", "\\\\", "`", "\\`", "*", "\\*", "_", "\\_", "[", "\\[", "~", "\\~", "$", "\\$",
+		"://", ":" + part + "//", "www.", "www" + part + ".", "@", "@" + part, "GH-", "GH" + part + "-",
+	}
+	for digit := range 10 {
+		pairs = append(pairs, fmt.Sprintf("#%d", digit), fmt.Sprintf("#%s%d", part, digit))
+	}
+	return strings.NewReplacer(pairs...).Replace(Inert(s))
 }
 
 func (t Table) writer(columns int, cell func(string) string) table.Writer {
 	w := table.NewWriter()
 	if len(t.Head) > 0 {
-		w.AppendHeader(row(t.Head, Inert))
+		w.AppendHeader(row(t.Head, cell))
 	}
 	for _, r := range t.Rows {
 		w.AppendRow(row(r, cell))
