@@ -127,7 +127,7 @@ func TestReasonsOfTrials(t *testing.T) {
 	}{
 		{"not ready", act{deploy: errFaked}, record.CodeNotReady, "faked"},
 		{"no overlap", act{deploy: fmt.Errorf("flask-1: %w", target.ErrNoOverlap)}, record.CodeNoOverlap, "no proof"},
-		{"too many connections", act{open: 17}, record.CodeConnections, "17 are open after the start, the plan gives it 1 replicas x 16 = 16"},
+		{"too many connections", act{open: 17}, record.CodeConnections, "17 are open after the start, the plan gives it 1 replica x 16 = 16"},
 		{"wrong before", act{fails: before}, record.CodeContract, "1 of 1 checks failed before the load"},
 		{"wrong after", act{fails: after}, record.CodeContract, "1 of 1 checks failed after the load"},
 		{"worker gone", act{intact: errFaked}, record.CodeWorkerGone, "phase warmup: faked"},

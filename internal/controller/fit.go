@@ -52,7 +52,7 @@ func tookOf(t record.Trial) pilotTook {
 	out := pilotTook{rest: t.Ended.Sub(t.Started)}
 	for _, p := range t.Phases {
 		if p.Settling != nil {
-			out.settling = time.Duration(p.DurationS * float64(time.Second))
+			out.settling = p.Duration()
 			out.rest -= out.settling
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"bakeoff/internal/database"
 	"bakeoff/internal/plan"
+	"bakeoff/internal/show"
 	"bakeoff/internal/strictyaml"
 	"bakeoff/internal/target"
 )
@@ -160,7 +161,7 @@ func (e *entrant) sum(inFlight int) string {
 		return fmt.Sprintf("%d (one for each request in flight)", inFlight)
 	}
 	each := e.recipe.Connections(e.Workers, e.Pool, inFlight)
-	return fmt.Sprintf("%d replicas x %d = %d", e.Replicas, each, e.connections(inFlight))
+	return fmt.Sprintf("%s x %d = %d", show.Plural(e.Replicas, "replica"), each, e.connections(inFlight))
 }
 
 // budget refuses a limit below what a target may open.

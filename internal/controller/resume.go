@@ -3,10 +3,8 @@ package controller
 import (
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
-	"time"
 
 	"bakeoff/internal/plan"
 	"bakeoff/internal/record"
@@ -147,7 +145,7 @@ func (r *run) recall() error {
 
 // totalsOf adds up the recorded windows of one phase.
 func totalsOf(state record.TrialState, phase record.Phase) (stats.Totals, error) {
-	sum := stats.Totals{Sending: time.Duration(math.Round(phase.DurationS * float64(time.Second)))}
+	sum := stats.Totals{Sending: phase.Duration()}
 	for line, err := range state.Loads() {
 		if err != nil {
 			return sum, err

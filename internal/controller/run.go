@@ -292,7 +292,7 @@ func (r *run) note(rec record.Trial) {
 	r.remember(rec)
 	for _, phase := range rec.Phases {
 		if rec.Block > 0 && !phase.Warmup {
-			r.measured += time.Duration(phase.DurationS * float64(time.Second))
+			r.measured += phase.Duration()
 		}
 	}
 	for _, reason := range rec.Reasons {

@@ -35,7 +35,7 @@ func TestVerifySeen(t *testing.T) {
 				}
 				rows := fmt.Sprint(found.Seen)
 				for _, want := range []string{
-					"{database connections at most 1 replicas x 16 = 16 9 after the start", "{protocol text ", "{keep-alive 1m15s ",
+					"{database connections at most 1 replica x 16 = 16 9 after the start", "{protocol text ", "{keep-alive 1m15s ",
 					"{access log off 7 lines", "{balancer's connections kept open: " + c.seen,
 				} {
 					if !strings.Contains(rows, want) {

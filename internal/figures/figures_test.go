@@ -169,6 +169,20 @@ func TestLateAnswersAreNoThroughput(t *testing.T) {
 	check(t, w.Close())
 }
 
+// A phase sends for as long as it lasts, to the nanosecond, whatever its duration is as a float of seconds.
+func TestSendingIsWhole(t *testing.T) {
+	for n := range 5000 {
+		whole := time.Duration(n+1) * 1234567 * time.Nanosecond
+		p := record.Phase{DurationS: whole.Seconds(), Turns: &record.PhaseTurns{SliceS: whole.Seconds()}}
+		if f := newFigures(p); f.totals.Sending != whole {
+			t.Fatalf("a phase of %v sends for %v", whole, f.totals.Sending)
+		}
+		if step := newTimes(p).step; step != whole {
+			t.Fatalf("a point of %v holds windows of %v", step, whole)
+		}
+	}
+}
+
 // What a loader did not measure is neither 0 nor a want of requests.
 func TestWhatWasNotMeasured(t *testing.T) {
 	f := build(t, recordtest.Unmeasured(t)).Trials[0].Phases[0]

@@ -2,6 +2,7 @@ package figures
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -80,10 +81,10 @@ func newTimes(p record.Phase) *times {
 	if p.Turns != nil && p.Turns.SliceS > 0 {
 		base = asDuration(p.Turns.SliceS)
 	}
-	return &times{phase: p, step: base * stepFactor(asDuration(p.DurationS), base), counts: instants{}, lasted: instants{}, bins: map[time.Duration]*stats.Histogram{}}
+	return &times{phase: p, step: base * stepFactor(p.Duration(), base), counts: instants{}, lasted: instants{}, bins: map[time.Duration]*stats.Histogram{}}
 }
 
-func asDuration(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+func asDuration(s float64) time.Duration { return time.Duration(math.Round(s * float64(time.Second))) }
 
 // stepFactor is how many windows a point takes, so that there are at most mostBins: a power of two, so that points of phases of
 // different length can be joined.

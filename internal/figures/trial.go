@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"bakeoff/internal/gate"
 	"bakeoff/internal/record"
@@ -49,7 +48,7 @@ func readTrial(state record.TrialState) (Trial, record.Trial, error) {
 func newFigures(p record.Phase) PhaseFigures {
 	return PhaseFigures{
 		Number: p.Number, Name: p.Name, Model: p.Model, DurationS: p.DurationS, Witness: Witness{Witness: p.Witness},
-		totals: stats.Totals{Sending: time.Duration(p.DurationS * float64(time.Second))}, levels: gate.NewLevels(p), stretches: stretches{},
+		totals: stats.Totals{Sending: p.Duration()}, levels: gate.NewLevels(p), stretches: stretches{},
 	}
 }
 

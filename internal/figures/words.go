@@ -143,5 +143,5 @@ func (s *Summary) length() time.Duration {
 	for _, p := range s.Phases {
 		total += p.DurationS
 	}
-	return time.Duration(total * float64(time.Second))
+	return asDuration(total)
 }

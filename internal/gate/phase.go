@@ -5,7 +5,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"time"
 
 	"bakeoff/internal/record"
 	"bakeoff/internal/show"
@@ -39,7 +38,7 @@ func NewPhase(p record.Phase) *Phase {
 func (p *Phase) Load(from int, w stats.Window) {
 	a := p.agents[from]
 	if a == nil {
-		a = &agent{totals: stats.Totals{Sending: sending(p.Phase)}}
+		a = &agent{totals: stats.Totals{Sending: p.Phase.Duration()}}
 		p.agents[from] = a
 	}
 	a.totals.Add(w)
@@ -55,14 +54,9 @@ func (p *Phase) Series(s record.Series) {
 	}
 }
 
-// sending is the recorded duration to the nanosecond: cut off, the last window would end behind it.
-func sending(p record.Phase) time.Duration {
-	return time.Duration(math.Round(p.DurationS * float64(time.Second)))
-}
-
 // Totals is the sum of all windows of every agent.
 func (p *Phase) Totals() stats.Totals {
-	sum := stats.Totals{Sending: sending(p.Phase)}
+	sum := stats.Totals{Sending: p.Phase.Duration()}
 	for _, number := range slices.Sorted(maps.Keys(p.agents)) {
 		sum.Merge(p.agents[number].totals)
 	}

@@ -50,7 +50,7 @@ func NewLevels(p record.Phase) *Levels { return &Levels{phase: p} }
 // Add adds a window of an agent. One that does not lie wholly within the sending time says nothing of the level,
 // nor does what is aside of a slice.
 func (l *Levels) Add(w stats.Window) {
-	if w.Length <= 0 || w.End() > sending(l.phase) || w.Aside {
+	if w.Length <= 0 || w.End() > l.phase.Duration() || w.Aside {
 		return
 	}
 	one := point{begin: w.Begin, answers: w.Books.OK, seconds: w.Length.Seconds()}

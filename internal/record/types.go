@@ -6,6 +6,7 @@ package record
 
 import (
 	"encoding/json"
+	"math"
 	"time"
 
 	"bakeoff/internal/stats"
@@ -352,6 +353,9 @@ type Phase struct {
 	// Unjudged tells that the phase was cut short, so that its numbers were not judged.
 	Unjudged bool `json:"unjudged,omitempty"`
 }
+
+// Duration is DurationS to the nearest nanosecond: if it were cut off, the last window could end after it.
+func (p Phase) Duration() time.Duration { return time.Duration(math.Round(p.DurationS * float64(time.Second))) }
 
 // Settling is how a warm-up ended that ends when it is steady.
 type Settling struct {

@@ -180,7 +180,7 @@ func replicas(target string, block int) []record.Replica {
 func (r *Run) phase(t *testing.T, tw *record.TrialWriter, tr *record.Trial, rng *rand.Rand, p record.Phase, rate int) {
 	t.Helper()
 	p.Started = tr.Started.Add(time.Duration(10*p.Number) * time.Second)
-	p.Ended = p.Started.Add(time.Duration(p.DurationS * float64(time.Second)))
+	p.Ended = p.Started.Add(p.Duration())
 	var sent int64
 	for second := range int(p.DurationS) {
 		for agent := range 2 {
