@@ -88,23 +88,23 @@ func findings(text string, first int) (found []finding) {
 	return found
 }
 
-// literals are the listed words in the package comment and the string literals of a Go file; names, other comments,
-// imports and tags are not read.
-func literals(name string, source any) (found []finding, err error) {
+// inGo are the listed words in the comments and string literals of a Go file; names, imports and tags are not read, and
+// a comment may call a thing by its name.
+func inGo(name string, source any) (found []finding, err error) {
 	set := token.NewFileSet()
 	file, err := parser.ParseFile(set, name, source, parser.SkipObjectResolution|parser.ParseComments)
 	if err != nil {
 		return nil, err
 	}
-	if file.Doc != nil {
-		found = findings(file.Doc.Text(), set.Position(file.Doc.Pos()).Line)
-	}
+	names := map[string]bool{}
 	ast.Inspect(file, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.ImportSpec:
 			return false
 		case *ast.Field:
 			n.Tag = nil
+		case *ast.Ident:
+			names[n.Name] = true
 		case *ast.BasicLit:
 			if n.Kind == token.STRING {
 				found = append(found, findings(n.Value, set.Position(n.Pos()).Line)...)
@@ -112,10 +112,17 @@ func literals(name string, source any) (found []finding, err error) {
 		}
 		return true
 	})
+	for _, group := range file.Comments {
+		for _, f := range findings(group.Text(), set.Position(group.Pos()).Line) {
+			if !names[f.word] {
+				found = append(found, f)
+			}
+		}
+	}
 	return found, nil
 }
 
-// What a user reads is plain English: documents, plans, recipes, help and messages.
+// What people read is plain English: documents, plans, recipes, help, messages and the comments of the code.
 func TestPlainEnglish(t *testing.T) {
 	read := 0
 	report := func(name string, found []finding) {
@@ -142,16 +149,18 @@ func TestPlainEnglish(t *testing.T) {
 			}
 		}
 	}
-	err := filepath.WalkDir("internal", func(name string, _ fs.DirEntry, err error) error {
-		if err != nil || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+	for _, root := range []string{"main.go", "internal", "tools"} {
+		err := filepath.WalkDir(root, func(name string, _ fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+				return err
+			}
+			found, err := inGo(name, nil)
+			report(name, found)
 			return err
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		found, err := literals(name, nil)
-		report(name, found)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 	if read < 200 {
 		t.Errorf("only %d files were read", read)
@@ -195,10 +204,10 @@ func TestWordsAreFound(t *testing.T) {
 	if got := findings(text, 1); !slices.Equal(got, want) {
 		t.Errorf("got %v", got)
 	}
-	source := "// Package x tells.\npackage x\n\nimport _ \"tell\"\n\n// beside\nvar beside, s = 1, \"fine\" + `and\nBeside`\n\ntype y struct {\n\tz int `json:\"toll\"`\n}\n"
-	want[0].line, want[2].line = 8, 1
-	got, err := literals("x.go", source)
-	if err != nil || !slices.Equal(got, []finding{want[2], want[0]}) {
+	source := "// Package x tells.\npackage x\n\nimport _ \"tell\"\n\n// beside is no\n// toll.\nvar beside, s = 1, \"fine\" + `and\nBeside`\n\ntype y struct {\n\tz int `json:\"toll\"`\n}\n"
+	want[0].line, want[2].line = 9, 1
+	got, err := inGo("x.go", source)
+	if err != nil || !slices.Equal(got, []finding{want[0], want[2], {7, "toll", "cost"}}) {
 		t.Errorf("got %v, %v", got, err)
 	}
 	long := strings.Repeat("x", longest+1)

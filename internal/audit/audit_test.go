@@ -96,7 +96,7 @@ func filesOf(t *testing.T, dir string) []string {
 }
 
 // A byte that is changed anywhere, in any file, is found, and named with its file. In files of lines, in the reports, and in
-// run.json, of which there is a copy, the line is named too.
+// run.json, since there is a copy of it, the line is named too.
 func TestEveryFile(t *testing.T) {
 	from := aRun(t)
 	names := filesOf(t, from)

@@ -55,7 +55,7 @@ type Style struct {
 	Size   int // in pixels, 13 if zero
 	Bold   bool
 	Grey   bool
-	Anchor string // "middle" or "end": which part of the text stands at its place; the start if empty
+	Anchor string // "middle" or "end": which part of the text is at its place; the start if empty
 }
 
 func (s Style) size() int {

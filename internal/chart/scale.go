@@ -128,7 +128,7 @@ func steps(low, high, step float64) []float64 {
 	return out
 }
 
-// roundStep is a round distance between ticks, of which about five cover most.
+// roundStep is a round distance between ticks; about five of them cover most.
 func roundStep(most float64) float64 {
 	if most <= 0 {
 		return 1

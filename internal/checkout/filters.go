@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// lfs is the filter whose files are told by what is in them: they may be in the repository all the same.
+// lfs is the filter whose files are known by what is in them: they may be in the repository all the same.
 const lfs = "lfs"
 
 // unfiltered are the settings of git with which no filter writes a file. It refuses files that one would have to write.

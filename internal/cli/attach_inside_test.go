@@ -25,7 +25,7 @@ func beginRun(t *testing.T) *record.Writer {
 	return w
 }
 
-// carryOut writes what a run of one trial shows into its record and onto a screen of its own, an hour of which passes.
+// carryOut writes what a run of one trial shows into its record and onto a screen of its own, while an hour passes.
 func carryOut(t *testing.T, w *record.Writer, screen *progress) {
 	said := []record.Progress{
 		{Text: "starting a private database"},
@@ -81,7 +81,7 @@ func TestAttachShowsWhatTheRunShows(t *testing.T) {
 	}
 }
 
-// Whoever stops looking leaves the run alone.
+// Anyone who stops looking leaves the run alone.
 func TestAttachInterrupted(t *testing.T) {
 	w := beginRun(t)
 	defer w.Close()

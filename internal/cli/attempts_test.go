@@ -26,7 +26,7 @@ func notMachine(reasons []record.Reason) []record.Reason {
 	})
 }
 
-// busy tells whether a trial was refused for what the machine did, and for nothing else.
+// busy reports whether a trial was refused for what the machine did, and for nothing else.
 func busy(trial record.Trial) bool {
 	return trial.Status == record.Invalid && len(trial.Reasons) > 0 && len(notMachine(trial.Reasons)) == 0
 }

@@ -88,7 +88,7 @@ func forgetCalibration(env Env) error {
 	return err
 }
 
-// fresh is the calibration that a run may use: none that is too old, of which it warns.
+// fresh is the calibration that a run may use: none that is too old; it warns of such a one.
 func fresh(env Env, cache, fingerprint string) *record.Calibration {
 	c, err := calibrate.Kept(cache, fingerprint)
 	if err != nil {

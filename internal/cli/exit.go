@@ -78,7 +78,7 @@ func exitStatus(err error) int {
 	}
 }
 
-// isCobraUsage tells the library's own errors about unknown commands, which have no type.
+// isCobraUsage reports whether an error is the library's own about an unknown command; those have no type.
 func isCobraUsage(err error) bool {
 	return strings.HasPrefix(err.Error(), "unknown command") || strings.HasPrefix(err.Error(), "required flag")
 }

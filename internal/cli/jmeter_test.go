@@ -127,7 +127,7 @@ const (
 
 // On a steady server both engines see the same, as two phases of one run. JMeter's phase is the longer one: its threads
 // need up to half a second to start, which would be a twentieth of ten seconds. A busy machine takes JMeter the time it
-// needs: a run of which bakeoff itself says that others disturbed it shows nothing.
+// needs: a run that bakeoff itself calls disturbed by others shows nothing.
 func TestJMeterAgrees(t *testing.T) {
 	jmeterOnly(t)
 	s := newScene(t)

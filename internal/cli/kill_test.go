@@ -11,7 +11,7 @@ import (
 	"bakeoff/internal/record"
 )
 
-// TestLongKill kills the controller at random moments, goes on with the run, kills it again, and lets it complete at
+// TestLongKill kills the controller at random moments, resumes the run, kills it again, and lets it complete at
 // last. Without full counts the target is one process; TestTurnsCutShort kills those of the other kinds.
 func TestLongKill(t *testing.T) {
 	kills, blocks := 1, 1
@@ -53,7 +53,7 @@ func killAndResume(t *testing.T, s *scene, kills, blocks int, within time.Durati
 		moment := time.Duration(random.Int64N(int64(within)))
 		select {
 		case <-time.After(moment):
-		case <-e.done: // it was faster: then there is nothing to go on with
+		case <-e.done: // it was faster: then there is nothing to resume
 			e.wantDone(time.Second)
 			t.Logf("kill %d: complete before %v", k+1, moment)
 			return
@@ -117,7 +117,7 @@ func afterKill(t *testing.T, s *scene, before int) int {
 	return valid
 }
 
-// refuseChanged tries to go on with another plan.
+// refuseChanged tries to resume with another plan.
 func refuseChanged(t *testing.T, s *scene, blocks int) {
 	t.Helper()
 	s.write("changed.yaml", strings.Replace(planText("go-nethttp", blocks+1, "pilot: 500ms", "warmup: 0s"), "duration: 1s", "duration: 2s", 1))

@@ -34,7 +34,7 @@ type bench struct {
 	space   bool    // in a network namespace of its own
 }
 
-// accused is one measurement, and what the machine did meanwhile.
+// accused is one measurement, and what the machine did during it.
 type accused struct {
 	loadJSON
 	status int
@@ -42,7 +42,7 @@ type accused struct {
 	others float64 // share of the machine's time that neither the program nor nginx used
 }
 
-// quiet tells whether the machine was left to the measurement.
+// quiet reports whether the machine was left to the measurement.
 func (a accused) quiet() bool { return a.stolen <= 0.01 && a.others <= 0.03 }
 
 func (a accused) String() string {
@@ -101,11 +101,11 @@ func quota(t *testing.T, b *bench) accused {
 	if group == "" {
 		t.Skip("SKIPPED: no control group with a CPU quota can be made here; the case \"duty\" stands in for it")
 	}
-	// A process with real-time priority may not join: whoever runs the tests may have it.
+	// A process with real-time priority may not join: the process that runs the tests may have it.
 	return b.measure(t, []string{"sh", "-c", `chrt -o -p 0 $$ && echo $$ > "$0/cgroup.procs" && exec "$@"`, group}, nil)
 }
 
-// cpuGroup makes a control group of so many cores, of either version; empty where that cannot be done.
+// cpuGroup makes a control group of that many cores, of either version; empty where that cannot be done.
 func cpuGroup(t *testing.T, cores float64) string {
 	const period = 100_000
 	micros := strconv.Itoa(int(cores * period))
@@ -331,7 +331,7 @@ func clocks(t *testing.T, nginx int) clock {
 	return c
 }
 
-// judge checks one measurement of a kind; it tells whether it counts.
+// judge checks one measurement of a kind; it reports whether it counts.
 func (k kind) judge(t *testing.T, b *bench, a accused) bool {
 	t.Helper()
 	switch {

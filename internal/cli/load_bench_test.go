@@ -167,7 +167,7 @@ func showStall(t *testing.T, p loadtest.Peer, task loadtest.Task) stallRow {
 	return row
 }
 
-// right tells whether the p99 is within 3 % of the truth, and what the machine may have added.
+// right reports whether the p99 is within 3 % of the truth, and what the machine may have added.
 func (r stallRow) right() bool {
 	return math.Abs(float64(r.said.P99-r.truth)) <= 0.03*float64(r.truth)+float64(r.waited)
 }

@@ -255,7 +255,7 @@ func (f *loadFlags) checkAgents(p load.Phase) error {
 	return nil
 }
 
-// ownDescriptors are those that a process needs besides its connections.
+// ownDescriptors are those that a process needs in addition to its connections.
 const ownDescriptors = 16
 
 // connectionsLimit is how many connections a process may hold here.

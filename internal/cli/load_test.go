@@ -77,7 +77,7 @@ func (s *loadServer) seen() []string {
 	return slices.Sorted(slices.Values(s.requests))
 }
 
-// await waits until the server has seen so many requests.
+// await waits until the server has seen that many requests.
 func (s *loadServer) await(t *testing.T, n int) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); len(s.seen()) < n; time.Sleep(20 * time.Millisecond) {
@@ -285,7 +285,7 @@ func TestLoadOpen(t *testing.T) {
 		t.Errorf("p50 %d is not within min and max", p50)
 	}
 	seen := server.seen()
-	if len(seen) <= 500 || len(seen) > 750 { // 250 of the warm-up, of which some may be dropped
+	if len(seen) <= 500 || len(seen) > 750 { // 250 of the warm-up; some of them may be dropped
 		t.Errorf("the server saw %d requests, want 750", len(seen))
 	}
 	host := strings.TrimPrefix(server.URL, "http://")

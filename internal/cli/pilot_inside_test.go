@@ -47,7 +47,7 @@ func TestPilotPlan(t *testing.T) {
 	}
 }
 
-// What a pilot costs beside its load is taken from its run: the pilot plan itself would take as long as it took.
+// What a pilot costs in addition to its load is taken from its run: the pilot plan itself would take as long as it took.
 func TestCostsOfAPilot(t *testing.T) {
 	_, pilot, s := pilotRun(t, 0.05)
 	costs := costsOf(pilot, s, plan.Overhead{Phase: 100 * time.Millisecond})

@@ -40,14 +40,14 @@ type scene struct {
 	alone bool
 }
 
-// newScene makes the scene of a test, which runs beside others from here on.
+// newScene makes the scene of a test, which runs at the same time as others from here on.
 func newScene(t *testing.T) *scene {
 	t.Helper()
 	t.Parallel()
 	return aloneScene(t)
 }
 
-// aloneScene makes the scene of a test that runs beside no other.
+// aloneScene makes the scene of a test that runs alone.
 func aloneScene(t *testing.T) *scene {
 	t.Helper()
 	for _, tool := range []string{"mariadbd", "nginx"} {
@@ -215,7 +215,7 @@ func (e *execution) await(text string, n int) {
 	}
 }
 
-// awaitLoad waits until the record in runs/ holds a second of load of so many trials.
+// awaitLoad waits until the record in runs/ holds a second of load of that many trials.
 func (e *execution) awaitLoad(trials int) {
 	e.scene.t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {

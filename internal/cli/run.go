@@ -32,7 +32,7 @@ type runFlags struct {
 	out, resume, platform string
 	short, keep, share    bool
 	strict                bool // a threshold that is undecided is as one that is missed
-	folders               bool // a target's folder may stand in the place of a plan
+	folders               bool // a target's folder may take the place of a plan
 	maxTime               time.Duration
 }
 
@@ -228,7 +228,7 @@ type planFile struct {
 	dir   string // of the file: what paths of recipes are relative to
 }
 
-// plan is the plan of path, in its short form where that is asked for or the run to go on with is
+// plan is the plan of path, in its short form where that is asked for or the run to resume is
 // short; without a path it is the recorded one of that run.
 func (f *runFlags) plan(env Env, path string) (planFile, error) {
 	var begun controller.Begun

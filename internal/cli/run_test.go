@@ -39,7 +39,7 @@ func TestRun(t *testing.T) {
 	t.Run("readers", func(t *testing.T) { readers(t, s.in(t)) })
 }
 
-// yardstick checks that every measured second of a trial has four times of the yardstick's work of each core, but for
+// yardstick checks that every measured second of a trial has four times of the yardstick's work of each core, except for
 // one more or less at either end. A slow machine is measured less often.
 func yardstick(t *testing.T, cores int, all []attempt) {
 	t.Helper()

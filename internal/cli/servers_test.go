@@ -167,7 +167,7 @@ func TestServers(t *testing.T) {
 	if near := run.Targets[0]; near.Kind != record.KindURL || near.Address != fast.address || near.Expect.Status != 200 || near.Pool != nil {
 		t.Errorf("target %+v", near)
 	}
-	servers(t, last, run.Pilot.Slowest == "far") // else the machine was too busy to tell them apart
+	servers(t, last, run.Pilot.Slowest == "far") // else the machine was too busy to distinguish them
 	var raw map[string]map[string]any
 	data, err := os.ReadFile(filepath.Join(s.theRun(), "run.json"))
 	if json.Unmarshal(data, &raw); err != nil || raw["run"]["database"] != nil || raw["run"]["balancer"] != nil || raw["run"]["targets"].([]any)[0].(map[string]any)["replicas"] != nil {
@@ -292,7 +292,7 @@ func TestServerKilled(t *testing.T) {
 	wantAll(t, "reasons", strings.Join(text, "\n"), "wrong-answers: phase closed: ", "refused", "no-answer: http://"+dying.address+" does not answer after the load")
 }
 
-// TestServersInterrupted ends a run with Ctrl-C and goes on with it; the servers run on.
+// TestServersInterrupted ends a run with Ctrl-C and resumes it; the servers run on.
 func TestServersInterrupted(t *testing.T) {
 	s := newScene(t)
 	web := serve(t, s, "location / { return 200 pong; }")
@@ -317,7 +317,7 @@ func TestServersInterrupted(t *testing.T) {
 	}
 }
 
-// TestServersTLS loads over TLS, by agents that are told which certificates to trust.
+// TestServersTLS loads over TLS, by agents that are given the certificates to trust.
 func TestServersTLS(t *testing.T) {
 	s := newScene(t)
 	certificate(t, s)
@@ -394,7 +394,7 @@ func TestLoadHTTP2(t *testing.T) {
 	}
 }
 
-// TestServersHTTP2 compares servers in HTTP/2, and is told where the plan cannot be carried out.
+// TestServersHTTP2 compares servers in HTTP/2, and sees where the plan cannot be carried out.
 func TestServersHTTP2(t *testing.T) {
 	s := newScene(t)
 	_, plain, secure := twoServer(t, s)

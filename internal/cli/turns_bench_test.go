@@ -88,7 +88,7 @@ func TestBenchTurns(t *testing.T) {
 	}
 }
 
-// benchRun is one run of the program, and its figures. A run of which too few trials are valid is shown all the same.
+// benchRun is one run of the program, and its figures. A run with too few valid trials is shown all the same.
 func benchRun(t *testing.T, binary, out, plan string, shared bool) *figures.Summary {
 	t.Helper()
 	file := out + ".yaml"

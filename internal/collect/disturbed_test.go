@@ -16,7 +16,7 @@ import (
 
 const ms = time.Millisecond
 
-// disturbance is what the record of a phase of 10 s tells of a machine on which happen does its work.
+// disturbance is what the record of a phase of 10 s says of a machine on which happen does its work.
 func disturbance(t *testing.T, happen func(*machine)) record.Disturbance {
 	t.Helper()
 	m := newMachine(t)

@@ -50,7 +50,7 @@ func thisMachine() (kernel, error) {
 type process struct {
 	pid, parent int
 	name        string
-	started     uint64        // ticks after boot: tells two processes with one id apart
+	started     uint64        // ticks after boot: distinguishes two processes with one id
 	cpu         time.Duration // user + system, with ended children that it has waited for
 	rss         int64         // bytes
 	kernel      bool          // a thread of the kernel

@@ -120,7 +120,7 @@ func Name(host string) string {
 // hostText is a host name whose last label is not a number (RFC 1123, RFC 3696); names of services have underscores.
 var hostText = regexp.MustCompile(`^([a-zA-Z0-9_]([-_a-zA-Z0-9]{0,61}[a-zA-Z0-9_])?\.)*[a-zA-Z]([-_a-zA-Z0-9]{0,61}[a-zA-Z0-9])?$`)
 
-// Allowable says why a text cannot stand in a list of allowed hosts, or nil.
+// Allowable says why a text cannot be in a list of allowed hosts, or nil.
 func Allowable(host string) error {
 	host = Name(host)
 	if addr, err := netip.ParseAddr(host); err == nil {

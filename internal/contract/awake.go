@@ -9,7 +9,7 @@ import (
 const (
 	// awakeMost is how long Awake waits: what is wrong then is the check's to say.
 	awakeMost = 10 * time.Second
-	// awakeLook is how long it waits between two answers of which the first was old.
+	// awakeLook is how long it waits for another answer after one that was old.
 	awakeLook = 20 * time.Millisecond
 	// awakeAge is how old a Date may be: servers renew it once a second, and it is cut to seconds.
 	awakeAge = 2 * time.Second

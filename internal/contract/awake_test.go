@@ -36,7 +36,7 @@ func TestAwake(t *testing.T) {
 	}
 }
 
-// Whoever does not answer, or gives no Date, is left to the check.
+// A target that does not answer, or gives no Date, is left to the check.
 func TestAwakeLeavesTheRestToTheCheck(t *testing.T) {
 	silent := httptest.NewServer(http.NotFoundHandler())
 	silent.Close()

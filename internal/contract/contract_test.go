@@ -169,7 +169,7 @@ func (b *bench) testCheat(t *testing.T, c cheat) {
 	}
 }
 
-// cheat spoils a target and names checks that must catch it.
+// cheat changes a target and names checks that must catch it.
 type cheat struct {
 	name   string
 	spoil  func(f *fake, b *bench)

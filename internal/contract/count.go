@@ -111,7 +111,7 @@ func (s *inspection) exactly(ctx context.Context, name string, requests func()) 
 	return nil
 }
 
-// within is exactly for requests of which some need no statement: as many
+// within is exactly for requests that include some without a statement: as many
 // reads as requests at most.
 func (s *inspection) within(ctx context.Context, name string, requests func()) error {
 	asked := s.asked.Load()

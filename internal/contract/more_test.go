@@ -176,7 +176,7 @@ func (b *bench) testInFlight(t *testing.T) {
 	}
 }
 
-// failing is a database of which one method fails.
+// failing is a database with one method that fails.
 type failing struct {
 	contract.Fixture
 	method string

@@ -86,7 +86,7 @@ func (s *inspection) examineDate(at Endpoint, a answer) string {
 }
 
 // checkDates enters whether the Date of each endpoint went on, where enough
-// time passed to tell. A full check waits until it has.
+// time passed to know. A full check waits until it has.
 func (s *inspection) checkDates(ctx context.Context) error {
 	for _, at := range s.all {
 		span := s.dates[at.URL]

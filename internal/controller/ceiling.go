@@ -15,7 +15,7 @@ func (r *run) ceiling(p load.Phase) float64 {
 	return c.Ceilings[r.way()]
 }
 
-// way is how the agents reach the targets, as a calibration calls it; none of these where something else stands before
+// way is how the agents reach the targets, as a calibration calls it; none of these where something else is before
 // them, or encryption costs more.
 func (r *run) way() string {
 	p := r.o.Plan

@@ -277,7 +277,7 @@ func TestConnectionsAreCountedHalfway(t *testing.T) {
 	})
 }
 
-// replayed wants whoever reads the record to find the same reasons and warnings.
+// replayed wants a reader of the record to find the same reasons and warnings.
 func replayed(t *testing.T, dir string) {
 	t.Helper()
 	r, err := record.Open(dir)
@@ -526,7 +526,7 @@ func interrupted(t *testing.T, w *world, o Options, name string, deployment, pha
 	return dir
 }
 
-// An interrupted run is stopped in less time, and can be gone on with: what is done is not done again.
+// An interrupted run is stopped in less time, and can be resumed: what is done is not done again.
 func TestResume(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()

@@ -52,7 +52,7 @@ type Options struct {
 	PlanDir   string      // of that file: what paths of recipes are relative to
 	Recipes   fs.FS       // the folder targets/
 	Venue     venue.Venue // where things live
-	// Load starts who loads, with a folder for its logs; tell shows what takes its time.
+	// Load starts who loads, with a folder for its logs; tell is called with what takes its time.
 	Load func(ctx context.Context, logDir string, tell func(text string)) (Loader, error)
 	// Needs is what the machine lacks for who loads; nil: nothing can be missing.
 	Needs func(ctx context.Context, p *plan.Plan) []target.Need
@@ -94,7 +94,7 @@ type Turns interface {
 // A Loader is who loads: the fleet today. Only one Run or Heal is under way at a time.
 type Loader interface {
 	// Run carries out one phase and hands every window to sink, from its own goroutine. A lost
-	// agent is no error: it stands in the report.
+	// agent is no error: it is in the report.
 	Run(ctx context.Context, task fleet.Task, sink func(fleet.Snapshot)) (fleet.Report, error)
 	// Turns readies one phase on several targets that take turns, and hands every window to sink with the
 	// number of its task. Where it returns no error the caller ends it.

@@ -56,16 +56,16 @@ type world struct {
 	lines    map[string]int64 // in each target's logs
 	pss      int64            // of each target, in two replicas
 	used     int64            // of the machine's memory
-	busy     float64          // cores that flask uses, whoever's turn it is
+	busy     float64          // cores that flask uses, in any target's turn
 	rests    time.Duration    // since the beginning: when it stops that; 0: never
-	pending  int64            // statements that come with the next slice, whoever's it is
+	pending  int64            // statements that come with the next slice of any target
 	rows     *dataset.Dataset
 	info     database.Info
 	filled   string            // digest at the fill; empty: that of the rows
 	ended    string            // digest at the end; empty: that of the rows
 	look     func(n int) error // of the n-th look at the table
 	looks    int
-	counted  []time.Duration // since the begin: when connections of workers were counted
+	counted  []time.Duration // since the start: when connections of workers were counted
 }
 
 // act is what goes wrong with one deployment; the zero value is a good one.
@@ -299,7 +299,7 @@ func (w *world) act(name string) act {
 
 const busyPID = 7
 
-// only is a process of which nothing is known but its name and id.
+// only is a process known by nothing but its name and id.
 type only struct {
 	platform.Process
 	name string

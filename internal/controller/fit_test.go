@@ -56,7 +56,7 @@ func TestBlocksThatFit(t *testing.T) {
 	}
 }
 
-// A run that was cut to fit and interrupted is gone on with to the same number of blocks.
+// A run that was cut to fit and interrupted is resumed to the same number of blocks.
 func TestResumeOfBlocksThatFit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()

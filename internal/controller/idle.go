@@ -90,7 +90,7 @@ func (r *run) idleAlone(ctx context.Context, t *trial) error {
 }
 
 // idlest is the least share that a target used in a look, of those up to the first that finds it idle, and of restLooks at most:
-// right after a load it may still be tidying up. watched is false where the run ended meanwhile.
+// right after a load it may still be tidying up. watched is false where the run ended during that time.
 func (r *run) idlest(ctx context.Context, t *trial) (share float64, watched bool) {
 	share = 1
 	for range restLooks {

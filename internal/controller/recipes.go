@@ -294,7 +294,7 @@ func (s *recipes) entrantOf(name string) *entrant {
 	panic("controller: no target " + name + " in the plan it came from")
 }
 
-// info is the target as it stands in run.json.
+// info is the target as it is in run.json.
 func (e *entrant) info() record.TargetInfo {
 	pool := e.Pool
 	if !e.recipe.Bounded() {

@@ -32,7 +32,7 @@ func roundsPerDraw(p load.Phase, length time.Duration) int {
 	return max(1, int((every+length-1)/length))
 }
 
-// redraw draws the connections of all targets anew where that is due behind a round, and has each target's next
+// redraw draws the connections of all targets again where that is due behind a round, and has each target's next
 // slice begin with fresh ones. Nothing is under way.
 func (ts *turns) redraw(ctx context.Context, length time.Duration) error {
 	every := roundsPerDraw(ts.phase, length)

@@ -245,7 +245,7 @@ func (ts *turns) slice(ctx context.Context, under Turns, i int, length, runIn ti
 	return nil
 }
 
-// freezeAll has every target stand still of which that can be had.
+// freezeAll freezes every target that can be frozen.
 func (ts *turns) freezeAll(ctx context.Context) error {
 	if ts.alone {
 		return nil

@@ -9,7 +9,7 @@ import (
 )
 
 // keptOpen are the connections that nginx still has open to each replica after requests through it, as a check: it keeps
-// some wherever a server leaves them open. Where something else stands before the replicas nobody keeps any.
+// some wherever a server leaves them open. Where something else is before the replicas nobody keeps any.
 func (d *replicated) keptOpen() (record.Check, bool, error) {
 	if d.stage.o.Plan.Balancer.Kind != "nginx" || d.keepAlive() == 0 {
 		return record.Check{}, false, nil

@@ -24,7 +24,7 @@ type stage interface {
 	missing(ctx context.Context) ([]target.Need, error)
 	// outline says in a few lines what is deployed, or asked of whom.
 	outline() ([]string, error)
-	// overhead is what a run costs in addition to its phases; it only serves to tell the user beforehand.
+	// overhead is what a run costs in addition to its phases; it only serves to inform the user beforehand.
 	overhead() plan.Overhead
 	// owns reports whether targets are started and stopped here.
 	owns() bool
@@ -59,7 +59,7 @@ type deployment interface {
 	// check looks, before or after the load, whether answers are right; full is more of it, without
 	// load. Wrong answers are no error: that is for a check that could not be made.
 	check(ctx context.Context, when string, full bool) (findings, error)
-	// keptOpen checks that what stands before the replicas could keep its connections to them; false: nobody keeps any.
+	// keptOpen checks that what is before the replicas could keep its connections to them; false: nobody keeps any.
 	keptOpen() (record.Check, bool, error)
 	// seen is what was declared of it, against what these checks and the witnesses saw.
 	seen(ctx context.Context, checks []record.Check) ([]Seen, error)
@@ -71,7 +71,7 @@ type deployment interface {
 	// freeze holds the target still until thaw; venue.ErrNoFreezing where that cannot be had.
 	freeze(ctx context.Context) error
 	thaw(ctx context.Context) error
-	// redraw closes the connections to the replicas behind whatever stands before them; errNoRedraw where new ones cost
+	// redraw closes the connections to the replicas behind whatever is before them; errNoRedraw where new ones cost
 	// more than a run-in hides.
 	redraw(ctx context.Context) error
 	// sources are the processes that were started; names those of replicas by address.
@@ -82,7 +82,7 @@ type deployment interface {
 	workers() int
 	countConnections() error
 	intact() error
-	// manualCommands are lines that tell a user how to reach and start it.
+	// manualCommands are lines that show a user how to reach and start it.
 	manualCommands() []string
 	stop(ctx context.Context) error
 }

@@ -28,7 +28,7 @@ type trial struct {
 	phases  []load.Phase
 	totals  map[int]stats.Totals // by number of the phase that ran
 
-	stopping chan error // nil until the target is told to stop
+	stopping chan error // nil until the target is asked to stop
 	cleared  bool       // and waited for
 
 	shares []int // of the load that the agents take, from 1; nil: that of their places
@@ -167,7 +167,7 @@ func reasonOf(err error) string {
 	return record.CodeNotReady
 }
 
-// check looks whether the answers are right and tells whether they are.
+// check looks at the answers and reports whether they are right.
 func (t *trial) check(ctx context.Context, when string) (bool, error) {
 	t.say("checking the contract "+when+" the load", 0)
 	var found findings
@@ -379,7 +379,7 @@ func describe(p load.Phase) string {
 	return fmt.Sprintf("%s: %d connections for %v", p.Name, p.Connections, p.Duration)
 }
 
-// recordPhase is a phase as it stands in the record.
+// recordPhase is a phase as it is in the record.
 func (r *run) recordPhase(p load.Phase, report fleet.Report) record.Phase {
 	out := recordPhase(p, r.isWarmup(p), report)
 	if r.engineOf(p) == plan.JMeter {
@@ -405,7 +405,7 @@ func recordPhase(p load.Phase, warmup bool, report fleet.Report) record.Phase {
 	return out
 }
 
-// line is a window as it stands in load.jsonl; names are the replicas' by address, for those that
+// line is a window as it is in load.jsonl; names are the replicas' by address, for those that
 // answered without a balancer.
 func line(phase int, s fleet.Snapshot, names map[string]string) record.Load {
 	out := record.Load{Agent: s.Agent, Epoch: s.Epoch, Sequence: s.Sequence, Phase: phase, At: s.At.UTC(), Window: s.Window}

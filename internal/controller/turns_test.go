@@ -427,7 +427,7 @@ func TestTurnsEndEarly(t *testing.T) {
 	}
 }
 
-// A run is gone on with at the next block; the one that was under way is measured again as a whole.
+// A run is resumed at the next block; the one that was under way is measured again as a whole.
 func TestTurnsResume(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()

@@ -156,7 +156,7 @@ func TestShortWarmupIsFixed(t *testing.T) {
 	})
 }
 
-// So many slices as the end of a warm-up needs fit into its least length, where answers come fast enough.
+// As many slices as the end of a warm-up needs fit into its least length, where answers come fast enough.
 func TestWindowsOfWarmup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newWorld().options(t, "targets: [flask]\n"+untilSteady+closedOnly)

@@ -279,7 +279,7 @@ func others(t *testing.T, s *Server) (stop func()) {
 }
 
 // TestCounterReason wants said why a way of counting was not taken, and that a time zone the server does
-// not know spoils the count.
+// not know distorts the count.
 func TestCounterReason(t *testing.T) {
 	s, d := shared(t)
 	for zone, spoils := range map[string]bool{"UTC": false, "Nowhere/Town": true} {

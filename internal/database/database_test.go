@@ -174,7 +174,7 @@ func TestProven(t *testing.T) {
 	}
 }
 
-// TestFillProves wants a table marked as complete made anew where a row is another.
+// TestFillProves wants a table marked as complete to be filled again where a row is another.
 func TestFillProves(t *testing.T) {
 	shared(t)
 	e := externalServer(t, "proves")

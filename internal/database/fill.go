@@ -29,7 +29,7 @@ type Filled struct {
 
 // Fill makes the table hold exactly the dataset, and proves it. Killed at any
 // point, the next call completes or rebuilds it: a table is trusted only
-// when its mark, written last, says so. progress, when not nil, is told rows
+// when its mark, written last, says so. progress, when not nil, is called with rows
 // done and rows in all, from one goroutine.
 //
 // An external server's demo_data that is not ours is never overwritten: it is
@@ -245,7 +245,7 @@ func (s *Server) prepare(ctx context.Context, d *dataset.Dataset) error {
 	return s.chooseCounter(ctx)
 }
 
-// load makes the table anew: in bulk over one connection where the server can, else over several
+// load makes the table from scratch: in bulk over one connection where the server can, else over several
 // at once, each with a range of ids. The secondary index is added when the rows are in, which is
 // faster than keeping it up to date.
 func (s *Server) load(ctx context.Context, d *dataset.Dataset, progress func(done, total int64)) error {

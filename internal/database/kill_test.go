@@ -55,7 +55,7 @@ func kills() int {
 // TestFillerKilled kills the whole filler at random moments; the next start
 // must find a complete table or make one.
 func TestFillerKilled(t *testing.T) {
-	shared(t) // its fill tells how long one takes
+	shared(t) // its fill shows how long one takes
 	span := time.Duration((fixture.filled.Seconds + 3) * float64(time.Second))
 	cache := t.TempDir()
 	d, err := dataset.New(testSpec)

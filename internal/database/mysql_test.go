@@ -105,7 +105,7 @@ const seedTable = `create table if not exists demo_data (
 ) charset = utf8mb4 engine = innodb`
 
 // TestSeedTable wants a table by the seed's own statement refused where the server's default
-// collation is another one, with the statement that mends it.
+// collation is another one, with the statement that repairs it.
 func TestSeedTable(t *testing.T) {
 	_, d := shared(t)
 	e := externalServer(t, "seed")

@@ -17,7 +17,7 @@ type Keys struct {
 	share uint64 // a random number below it means a hit
 }
 
-// NewKeys returns keys of which the share hitRatio, 0 to 1, are names of
+// NewKeys returns keys; the share hitRatio of them, 0 to 1, are names of
 // rows, uniform over all rows; the others exist nowhere and have lengths drawn as those of rows.
 func NewKeys(d *Dataset, seed uint64, hitRatio float64) (*Keys, error) {
 	if !(hitRatio >= 0 && hitRatio <= 1) {
@@ -26,7 +26,7 @@ func NewKeys(d *Dataset, seed uint64, hitRatio float64) (*Keys, error) {
 	return &Keys{rows: d, base: splitmix.Finalize(seed ^ domainKeys), share: uint64(hitRatio * (1 << 53))}, nil
 }
 
-// AppendKey appends key n of a stream and tells the right answer: whether it
+// AppendKey appends key n of a stream and returns the right answer: whether it
 // exists, and the lowest id that has it (0 when it does not exist).
 func (k *Keys) AppendKey(dst []byte, stream, n uint64) (key []byte, hit bool, id int64) {
 	state := k.state(stream, n)

@@ -4,7 +4,7 @@ import (
 	"strconv"
 )
 
-// Patterns are regular expressions, each of which the body of the right answer to a request matches: for
+// Patterns are regular expressions; the body of the right answer to a request matches each of them: for
 // clients that compare texts and cannot call Check. They know less than it does: not that there is nothing else.
 func (w *Workload) Patterns(stream, n uint64) []string {
 	if w.spec.Lookups == Server {
@@ -24,7 +24,7 @@ func (w *Workload) Captures() [][2]string {
 	return [][2]string{{"key", `"name"\s*:\s*"([^"]*)"`}, {"id", `"id"\s*:\s*(\d+|null)`}}
 }
 
-// Judge is what Check says of an answer of which only the captures are known, in their order.
+// Judge is what Check says of an answer when only its captures are known, in their order.
 func (w *Workload) Judge(stream, n uint64, captures []string) string {
 	name, text := captures[0], captures[1]
 	id, err := strconv.ParseInt(text, 10, 64)

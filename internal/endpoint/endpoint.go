@@ -17,12 +17,12 @@ import (
 
 // Endpoint is one URL as an engine gets it.
 type Endpoint struct {
-	Base   string   // scheme and host, as the server is told
+	Base   string   // scheme and host, as they are sent to the server
 	Dial   string   // address and port, checked; or unix: and the path of a socket
 	Target []string // request target, cut where a key goes
 }
 
-// keyMark stands in a URL where a key goes.
+// keyMark is in a URL where a key goes.
 const keyMark = "{key}"
 
 // InvalidError is a URL that cannot be asked.

@@ -2,7 +2,7 @@ package endpoint
 
 import "regexp"
 
-// Patterns are regular expressions, each of which the body of a right answer matches: for clients that compare
+// Patterns are regular expressions; the body of a right answer matches each of them: for clients that compare
 // texts and cannot call Check.
 func (r *Requests) Patterns(uint64, uint64) []string {
 	if r.spec.Body == "" {

@@ -57,7 +57,7 @@ func TestTargetsAndKeys(t *testing.T) {
 	}
 }
 
-// What is asked for is what was typed, but for bytes that no request may hold.
+// What is asked for is what was typed, except for bytes that no request may hold.
 func TestTargetIsAsTyped(t *testing.T) {
 	for typed, want := range map[string][]string{
 		"":                        {"/"},

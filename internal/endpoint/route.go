@@ -29,7 +29,7 @@ type Redirect struct {
 // socketBytes is how long the path of a socket may be.
 const socketBytes = 107
 
-// ParseRedirect reads HOST:PORT:ADDR:PORT; IPv6 addresses stand in brackets, and each part may be empty.
+// ParseRedirect reads HOST:PORT:ADDR:PORT; IPv6 addresses are in brackets, and each part may be empty.
 func ParseRedirect(text string) (Redirect, error) {
 	var parts []string
 	for rest, more := text, true; more; {

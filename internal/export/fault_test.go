@@ -24,7 +24,7 @@ import (
 
 // fake is an InfluxDB that keeps what it takes as the real one does: the last value of each field of each point.
 type fake struct {
-	// fault may answer in its place: request n, from 1, of so many lines. Nil, nil: it takes them. took has it take
+	// fault may answer in its place: request n, from 1, of that many lines. Nil, nil: it takes them. took has it take
 	// them before it answers.
 	fault func(r *http.Request, n int, lines []string) (*http.Response, error)
 
@@ -187,7 +187,7 @@ func (f *fake) influx() Influx {
 type fault struct {
 	name string
 	do   func(r *http.Request, n int, lines []string) (*http.Response, error)
-	// want is what must have become of the points, of which there are so many.
+	// want is what must have become of the points; their number is given.
 	want func(c Counts, all int64) bool
 	// requests is how many there may be at most.
 	requests int
@@ -510,7 +510,7 @@ func TestBegins(t *testing.T) {
 	}
 }
 
-// has tells whether a point is there whose line begins so.
+// has reports whether a point is there whose line begins so.
 func (f *fake) has(begin string) bool {
 	for key := range f.points {
 		if strings.HasPrefix(key, begin) {

@@ -448,7 +448,7 @@ func (s *sender) well() {
 	}
 }
 
-// pause waits before another attempt, at most until the run ends: true says that it has ended meanwhile.
+// pause waits before another attempt, at most until the run ends: true says that it has ended during that time.
 func (s *sender) pause(ctx context.Context, d time.Duration) (ended bool) {
 	hurry := s.hurry
 	select {

@@ -17,7 +17,7 @@ import (
 
 // HLog writes the times of every window as an HdrHistogram log in nanoseconds. Its tag names the trial, the phase, and
 // "response" (from the intended time) or "service" (from the send). Time-outs and drops are at their bound. A
-// window whose time of day is not recorded cannot stand in such a log: it is left out, and counted as a problem.
+// window whose time of day is not recorded cannot be in such a log: it is left out, and counted as a problem.
 func HLog(ctx context.Context, w io.Writer, r *record.Reader) ([]record.Problem, error) {
 	out := bufio.NewWriter(w)
 	log := hdrhistogram.NewHistogramLogWriter(out)
@@ -105,7 +105,7 @@ func HGRM(ctx context.Context, w io.Writer, r *record.Reader) ([]record.Problem,
 	return problems, flushed(out)
 }
 
-// counts tells whether a window is of a measured phase of a trial that counts.
+// counts reports whether a window is of a measured phase of a trial that counts.
 func counts(s *figures.Summary, w Window) bool {
 	if w.Warmup || w.Block == 0 {
 		return false

@@ -31,7 +31,7 @@ type Influx struct {
 	User, Password string
 	Token          string
 	CAFile         string        // PEM; empty: the system's authorities
-	AllowHosts     []string      // that may be sent to besides this machine
+	AllowHosts     []string      // that may be sent to in addition to this machine
 	Timeout        time.Duration // of one request; 0: 10 s
 
 	transport http.RoundTripper // in place of the network; nil but in tests

@@ -60,7 +60,7 @@ func (p Point) line(b []byte) []byte {
 	return append(b, '\n')
 }
 
-// inLine is a tag's value as it can stand in a line: without control characters, and without a backslash at
+// inLine is a tag's value as it can be in a line: without control characters, and without a backslash at
 // its end, which would escape what follows.
 func inLine(value string) string {
 	return strings.TrimRight(strings.TrimSpace(spaced(value)), `\`)

@@ -287,7 +287,7 @@ func (s *shaper) phase(number int) planPhase {
 	return out
 }
 
-// named tells whether a name that a server chose may be the value of a tag: whether it is among the first of its kind.
+// named reports whether a name that a server chose may be the value of a tag: whether it is among the first of its kind.
 // Others would be points of one name that overwrite each other: they are left out and counted.
 func (s *shaper) named(kind, name string) bool {
 	if s.few(kind, name) == name {

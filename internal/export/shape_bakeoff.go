@@ -10,7 +10,7 @@ import (
 	"bakeoff/internal/stats"
 )
 
-// Measurements of the schema bakeoff. Each has one set of tags, all of which every point has, and no field is
+// Measurements of the schema bakeoff. Each has one set of tags, and every point has all of them; no field is
 // named like a tag: InfluxDB 3 demands that.
 const (
 	measureWindows   = "bakeoff"           // a target's phase in one second

@@ -19,7 +19,7 @@ const (
 	jmeterEvery         = 5 * time.Second
 )
 
-// pathOf is the path that a URL asks for: without its query, of which there may be many.
+// pathOf is the path that a URL asks for: without its query, since there may be many of those.
 func pathOf(text string) string {
 	u, err := url.Parse(text)
 	if err != nil || u.EscapedPath() == "" {

@@ -23,7 +23,7 @@ import (
 	"bakeoff/internal/verdict"
 )
 
-// twoTargets is a run of six blocks of two targets, of which the second is a tenth faster.
+// twoTargets is a run of six blocks of two targets; the second is a tenth faster.
 func twoTargets(t *testing.T, names ...string) *record.Reader {
 	t.Helper()
 	r := recordtest.Of(6, names...)

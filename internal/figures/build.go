@@ -81,7 +81,7 @@ func facts(run record.Run, p planned) Facts {
 // builder gathers trials into a summary.
 type builder struct {
 	s     *Summary
-	raws  []record.Phase // measured phases, as the first trial that has them tells
+	raws  []record.Phase // measured phases, as in the first trial that has them
 	steps map[string]float64
 	names []string // of steps, in the order they were seen
 }

@@ -39,7 +39,7 @@ type Summary struct {
 	Limits     []Limit     `json:"limits,omitempty"` // by target, in the primary phase
 	Attempts   Attempts    `json:"attempts"`
 	Run        Facts       `json:"run"`
-	// Baselines are of the machine at rest, before block 1 and each time the run was gone on with.
+	// Baselines are of the machine at rest, before block 1 and each time the run was resumed.
 	Baselines []record.Baseline `json:"baselines,omitempty"`
 	// Calibration of the machine that there was when the run began; nil: none.
 	Calibration *record.Calibration `json:"calibration,omitempty"`
@@ -89,7 +89,7 @@ type Dataset struct {
 	Lookups  string  `json:"lookups"`
 }
 
-// Running tells whether the targets are servers that ran already.
+// Running reports whether the targets are servers that ran already.
 func (s *Summary) Running() bool {
 	return len(s.Targets) > 0 && !slices.ContainsFunc(s.Targets, func(t Target) bool { return t.Kind != record.KindURL })
 }
@@ -134,7 +134,7 @@ type Trial struct {
 	Used     bool            `json:"used"`               // counts in the statistics
 	Phases   []PhaseFigures  `json:"phases"`
 	// WorkS is the mean CPU time of the yardstick's work in the measured phases; 0: not measured. Speed is that of the
-	// machine meanwhile, as a multiple of its median over all trials that have one.
+	// machine at that time, as a multiple of its median over all trials that have one.
 	WorkS float64 `json:"yardstick_s,omitempty"`
 	Speed float64 `json:"speed,omitempty"`
 
@@ -233,7 +233,7 @@ type Spread struct {
 	Median float64 `json:"median"`
 	Min    float64 `json:"min"`
 	Max    float64 `json:"max"`
-	// Over tells which of them are lower bounds, because they fall among time-outs.
+	// Over says which of them are lower bounds, because they fall among time-outs.
 	MedianOver bool `json:"median_over,omitempty"`
 	MinOver    bool `json:"min_over,omitempty"`
 	MaxOver    bool `json:"max_over,omitempty"`
@@ -253,8 +253,8 @@ type Phase struct {
 	Targets     []PhaseTarget `json:"targets"`
 }
 
-// ByService tells that the times of the phase are service times: in the closed model, and of an engine that does
-// not tell when a request was meant to be sent.
+// ByService says that the times of the phase are service times: in the closed model, and of an engine that does
+// not say when a request should have been sent.
 func (p Phase) ByService() bool { return p.Model == "closed" || p.Engine != "" }
 
 // PhaseTarget is one target in one phase: medians and ranges over its valid blocks.

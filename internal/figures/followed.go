@@ -32,7 +32,7 @@ func (f *Followed) Add(l *record.Load) {
 	p.correct = append(p.correct, stats.Window{Begin: l.Begin, Length: l.Length, Aside: l.Aside, Books: stats.Books{OK: l.Books.OK}})
 }
 
-// goodput is that of windows of which only times and correct answers are kept.
+// goodput is that of windows for which only times and correct answers are kept.
 func (p *followed) goodput(sending time.Duration) float64 {
 	t := stats.Totals{Sending: sending}
 	for _, w := range p.correct {

@@ -64,7 +64,7 @@ func TestFollowed(t *testing.T) {
 	}
 }
 
-// inTurns writes a trial, every third window of which is aside.
+// inTurns writes a trial; every third of its windows is aside.
 func inTurns(t *testing.T, w *record.Writer) {
 	t.Helper()
 	tw, err := w.BeginTrial(1, 9, "django", 2)

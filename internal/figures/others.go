@@ -101,7 +101,7 @@ func (o Others) OtherSpeed() bool {
 	return slices.ContainsFunc(o.Speeds, func(x float64) bool { return math.Abs(x-1) > variedFrom })
 }
 
-// alike tells whether another run was of the same recipes on the same machine, and as undisturbed by plan.
+// alike reports whether another run was of the same recipes on the same machine, and as undisturbed by plan.
 func alike(other, this record.Run) bool {
 	if other.Status != record.Complete || other.Shared != this.Shared || other.Machine.Fingerprint != this.Machine.Fingerprint {
 		return false

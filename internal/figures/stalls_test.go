@@ -26,7 +26,7 @@ func windowed(p record.Phase, lengths []float64, rate func(i int) float64) *time
 	return t
 }
 
-// repeated is a length so many times, some of them changed.
+// repeated is a length that many times, some of them changed.
 func repeated(n int, length float64, changed map[int]float64) []float64 {
 	out := make([]float64, n)
 	for i := range out {

@@ -9,7 +9,7 @@ import (
 	"bakeoff/internal/record/recordtest"
 )
 
-// What others did at rest stands before any figure.
+// What others did at rest comes before any figure.
 func TestMarksOfTheMachine(t *testing.T) {
 	r := recordtest.Demo()
 	r.Head.Baselines = []record.Baseline{

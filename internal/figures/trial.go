@@ -122,7 +122,7 @@ func (f *PhaseFigures) perRequest() {
 	}
 }
 
-// shares computes each replica's share, those of which no answer came among them.
+// shares computes each replica's share, also of those that sent no answer.
 func (f *PhaseFigures) shares(started []record.Replica) {
 	seen := map[string]bool{}
 	for name, r := range f.totals.Replicas {

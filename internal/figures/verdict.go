@@ -101,7 +101,7 @@ func (s *Summary) verdict(phase Phase, margin float64) (*Verdict, error) {
 }
 
 // table holds a value of every valid trial, and expects one of every block and target. What cannot be
-// compared is told.
+// compared is a warning.
 func (s *Summary) table(v *Verdict, phase Phase) (*verdict.Table, []verdict.Warning) {
 	var table verdict.Table
 	for block := range s.Run.Blocks {

@@ -308,7 +308,7 @@ func TestPlaces(t *testing.T) {
 		t.Errorf("in turns at %d", got)
 	}
 	r := quick(7, 0.1, "slow", "fast")
-	for i, p := range r.Head.Order { // every second block the other way round, with a gain for whoever is first
+	for i, p := range r.Head.Order { // every second block the other way round, with a gain for the first
 		if p.Block%2 == 0 {
 			r.Head.Order[i].Target = r.Targets[2-p.Position]
 		}

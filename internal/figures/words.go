@@ -112,7 +112,7 @@ func (s *Summary) mark(live bool) {
 	}
 }
 
-// ofWhat is the rest of the headline: where, and of which targets.
+// ofWhat is the rest of the headline: where, and which targets.
 func ofWhat(s *Summary) string {
 	var names []string
 	for _, t := range s.Targets {

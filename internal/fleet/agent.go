@@ -44,7 +44,7 @@ type AgentOptions struct {
 }
 
 // FromEnvironment reads what the controller gave to its agent; getenv is
-// os.Getenv or the like. Version, Engines and Workloads are left to the caller.
+// os.Getenv or similar. Version, Engines and Workloads are left to the caller.
 func FromEnvironment(getenv func(string) string) (AgentOptions, error) {
 	o := AgentOptions{
 		Controller: getenv(envController), Token: getenv(envToken),

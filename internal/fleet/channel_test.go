@@ -85,7 +85,7 @@ func wait(conn net.Conn) (message, error) {
 	return m, err
 }
 
-// Wherever the controller listens, nobody is heard without the token, and nothing is told to him.
+// Wherever the controller listens, nobody is heard without the token, and nothing is sent to him.
 func TestNobodyIsHeardWithoutTheToken(t *testing.T) {
 	t.Parallel()
 	for _, address := range []string{"127.0.0.1:0", "0.0.0.0:0"} {

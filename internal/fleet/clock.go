@@ -46,7 +46,7 @@ func (c *clock) shift() (shift, half time.Duration) {
 }
 
 // local is an instant of the controller's wall clock as an instant of this
-// process, with a monotonic reading. Clocks that the measure cannot tell apart are taken as one.
+// process, with a monotonic reading. Clocks that the measure cannot distinguish are taken as one.
 func (c *clock) local(at int64) time.Time {
 	shift, half := c.shift()
 	if shift.Abs() <= half+sameClock {

@@ -50,7 +50,7 @@ type Options struct {
 	Env        []string      // environment of the agents as KEY=VALUE, in addition to what the fleet adds
 	Silence    time.Duration // an agent silent for so long is lost; 0 means 2 s
 	// Address is where the controller listens, with port 0 for any; empty means the platform's own
-	// host. Advertise, when not empty, tells the address agents dial for the one listened at.
+	// host. Advertise, when not nil, returns the address that agents dial for the one listened at.
 	Address   string
 	Advertise func(listening string) string
 }
@@ -302,7 +302,7 @@ func (f *Fleet) closed() bool {
 	return f.closing
 }
 
-// Processes are the agents' processes, in order; a lost one stands there until it is replaced.
+// Processes are the agents' processes, in order; a lost one stays there until it is replaced.
 func (f *Fleet) Processes() []platform.Process {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -305,7 +305,7 @@ func startController(t *testing.T, url string, env ...string) (pid int, agents [
 	return cmd.Process.Pid, agents
 }
 
-// alive tells whether a process runs; one that only waits to be reaped does not.
+// alive reports whether a process runs; one that only waits to be reaped does not.
 func alive(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

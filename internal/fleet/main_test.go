@@ -364,7 +364,7 @@ func (e metronome) Run(ctx context.Context, job load.Job, emit func(stats.Window
 	return nil
 }
 
-// knock sends request n, books it, and tells whether it was permitted.
+// knock sends request n, books it, and reports whether it was permitted.
 // Nothing stands between the permission and the sending.
 func knock(conn net.Conn, in *bufio.Reader, job load.Job, n uint64, books *stats.Books) bool {
 	books.Planned++
@@ -398,7 +398,7 @@ type witness struct {
 	all   int
 	first map[string]time.Time // by key
 	last  time.Time
-	stall time.Duration // of the first request and all that come meanwhile
+	stall time.Duration // of the first request and all that come during it
 }
 
 // hold has all requests wait that come within so long of the first.

@@ -15,13 +15,13 @@ import (
 	"bakeoff/internal/stats"
 )
 
-// long tells whether the full counts were asked for.
+// long reports whether the full counts were asked for.
 func long() bool { return os.Getenv("BAKEOFF_LONG") == "1" }
 
 const (
 	// millRequests is how many requests a window of the mill stands for.
 	millRequests = 50_000
-	// millHeap is the outcome class by which a mill tells the live heap of its process, in bytes.
+	// millHeap is the outcome class by which a mill reports the live heap of its process, in bytes.
 	millHeap = "live heap"
 	// heapSlack is by how much the live heap may differ between two moments by chance: lines
 	// and windows on their way, buffers of compressors.
@@ -30,7 +30,7 @@ const (
 
 // mill is an engine that makes windows of a busy agent as fast as they are
 // taken, without sending anything: rate windows of the phase, in two halves that the server releases. Its
-// last window tells the live heap.
+// last window says the live heap.
 type mill struct{}
 
 func (mill) Run(ctx context.Context, job load.Job, emit func(stats.Window)) error {

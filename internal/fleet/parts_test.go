@@ -126,7 +126,7 @@ func TestClock(t *testing.T) {
 				theirs := sent.Add(c.trip / 2).Add(-c.shift).UnixNano()
 				k.learn(sent, sent.Add(c.trip), theirs)
 				slow := sent.Add(10 * time.Second)
-				k.learn(sent, slow, theirs) // a bad measure must not spoil a good one
+				k.learn(sent, slow, theirs) // a bad measure must not replace a good one
 				in := time.Now().Add(time.Minute)
 				got := k.local(in.UnixNano())
 				if applied := got.Sub(in); applied != c.want {
@@ -241,7 +241,7 @@ func TestInboxIsBounded(t *testing.T) {
 }
 
 // No secret is compared by what gives up at the first difference. How long a comparison takes
-// cannot be told on a busy machine; what it is done with can.
+// cannot be seen on a busy machine; what it is done with can.
 func TestSecretsAreComparedInConstantTime(t *testing.T) {
 	files, err := filepath.Glob("*.go")
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 const (
 	// StartWithin is how closely together the agents are to start; Report.Skew says how closely they did.
 	StartWithin = 20 * time.Millisecond
-	// ahead is how long before the common start the agents are told of it.
+	// ahead is how long before the common start the agents learn of it.
 	ahead = 250 * time.Millisecond
 	// prepareWithin is how long agents may take to get ready.
 	prepareWithin = 60 * time.Second
@@ -158,7 +158,7 @@ type phase struct {
 // for every window accepted. It returns when every agent is done or lost: at
 // the latest 3 s after a lost agent's last sign of life, at the latest 1 s
 // after ctx has ended (with its error; what was in flight is then booked as
-// interrupted). A loss is no error but stands in the report; a task that an
+// interrupted). A loss is no error but is in the report; a task that an
 // agent refuses or fails at is one.
 func (f *Fleet) Run(ctx context.Context, task Task, sink func(Snapshot)) (Report, error) {
 	f.busy.Lock()

@@ -15,7 +15,7 @@ import (
 	"bakeoff/internal/platform"
 )
 
-// event is what a session has to tell the phase under way.
+// event is what a session reports to the phase under way.
 type event struct {
 	session *session
 	message message // nothing set: the agent is lost

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// aheadOfSlice is how long before a slice's common start the agents are told of it.
+// aheadOfSlice is how long before a slice's common start the agents learn of it.
 const aheadOfSlice = 5 * time.Millisecond
 
 // ErrTurns is returned by Slice when the turns cannot go on; End says why.

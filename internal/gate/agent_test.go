@@ -59,7 +59,7 @@ func TestLimited(t *testing.T) {
 	}
 }
 
-// windows are the seconds of ten, of which the first are given.
+// windows are the seconds of ten; the first are given.
 func windows(given ...stats.Window) Strain {
 	var s Strain
 	for i := range 10 {

@@ -33,7 +33,7 @@ type connections struct {
 }
 
 // add takes a sample. Targets that open a connection for each request have some that are just closing: as many as were
-// opened since the last sample stand on top of the declared ones, but never more than half of those.
+// opened since the last sample are allowed on top of the declared ones, but never more than half of those.
 func (c *connections) add(s record.Series, declared int) {
 	n, counted := s.Values[record.TargetConnections]
 	if s.Tier != "database" || !counted {

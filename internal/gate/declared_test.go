@@ -9,8 +9,8 @@ import (
 	"bakeoff/internal/stats"
 )
 
-// heldPhase is a second phase whose database samples, a second apart, show so many connections of the
-// targets, and so many opened by everybody so far.
+// heldPhase is a second phase whose database samples, a second apart, show that many connections of the
+// targets, and that many opened by everybody so far.
 func heldPhase(d record.Declared, held, opened []int) *Phase {
 	p := NewPhase(record.Phase{Number: 1, Name: "closed", DurationS: 4})
 	p.Declare(&d)

@@ -134,7 +134,7 @@ func TestHostWithAGoneMember(t *testing.T) {
 	}
 }
 
-// A counter that falls, because a process of a tier ended or began anew, takes nothing off what was used before and after.
+// A counter that falls, because a process of a tier ended or was started again, takes nothing off what was used before and after.
 func TestFallingCounter(t *testing.T) {
 	var h Host
 	at := time.Unix(1_000_000, 0)

@@ -7,7 +7,7 @@ import (
 	"bakeoff/internal/record"
 )
 
-// Host adds up what the lines of series.jsonl tell of the machine in one
+// Host adds up what the lines of series.jsonl say of the machine in one
 // stretch of time, such as a phase. The zero value is ready for use.
 type Host struct {
 	own         map[string]*growth // CPU time of each member of the run's own tiers, workers aside

@@ -100,7 +100,7 @@ func (p *Phase) Judge(rest *record.Baseline) Judgement {
 // maxLeftOut is the share of rounds that may be left out; a single one always may.
 const maxLeftOut = 0.02
 
-// leftOut refuses a phase in turns of which too many rounds were left out.
+// leftOut refuses a phase in turns when too many of its rounds were left out.
 func (p *Phase) leftOut() []record.Reason {
 	if p.Warmup || p.Turns == nil {
 		return nil
@@ -133,7 +133,7 @@ func exact(sum stats.Totals) []record.Reason {
 const maxLittle = 0.02
 
 // littlesLaw refuses a phase whose requests in flight, added up over time, are not the times that were
-// recorded of them: then answers are missing in the histogram, or stand in it wrongly. (Little, 1961: the mean
+// recorded of them: then answers are missing in the histogram, or are in it wrongly. (Little, 1961: the mean
 // number in a system is the rate of arrivals x the mean time spent there; here both sides are multiplied by the time.)
 func littlesLaw(sum stats.Totals) []record.Reason {
 	if sum.InFlight == nil || sum.Service == nil {

@@ -57,7 +57,7 @@ func TestJudgeSteps(t *testing.T) {
 	}
 }
 
-// Each way to spoil a million right answers is caught, by the rule that is for it.
+// Each way to falsify a million right answers is caught, by the rule that is for it.
 func TestJudge(t *testing.T) {
 	const million = 1_000_000
 	good := stats.Books{Planned: million, Sent: million, OK: million}
@@ -162,7 +162,7 @@ func TestLittlesLaw(t *testing.T) {
 	}
 }
 
-// hostLines are the first and the last of a phase of 10 s on two busy CPUs, of which our target uses all
+// hostLines are the first and the last of a phase of 10 s on two busy CPUs; our target uses all of them
 // but what others use and the host takes away, in seconds.
 func hostLines(others, stolen float64) (first, last []record.Series) {
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)

@@ -85,8 +85,8 @@ func settle(levels []float64, scanBound, spreadBound float64) Settling {
 	return Settled
 }
 
-// neighbours is the standard deviation of one window by the differences of neighbouring ones, without so
-// many of the greatest.
+// neighbours is the standard deviation of one window by the differences of neighbouring ones, without a given
+// number of the greatest.
 func neighbours(levels []float64, without int) float64 {
 	var steps []float64
 	for i := range levels[1:] {

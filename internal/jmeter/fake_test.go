@@ -14,11 +14,11 @@ import (
 	"bakeoff/internal/load"
 )
 
-// The test binary plays java where a real JVM cannot be made to err on command. What a master does stands in a file
+// The test binary plays java where a real JVM cannot be made to err on command. What a master does is in a file
 // of the log folder.
 const behaviourFile = "behaviour"
 
-// isFake tells whether the arguments are those of a JVM.
+// isFake reports whether the arguments are those of a JVM.
 func isFake(args []string) bool { return len(args) > 1 && strings.HasPrefix(args[1], "-Xms") }
 
 // valueOf is the argument after a flag.
@@ -120,7 +120,7 @@ func fakeMaster(behaviour, jtl string, servers []string) int {
 	return 0
 }
 
-// fakeLoader is a loader of fakes; its masters do as told.
+// fakeLoader is a loader of fakes; its masters do as the file says.
 func fakeLoader(t *testing.T, servers int) (l *Loader, behave func(string)) {
 	t.Helper()
 	o := fakeOptions(t, servers)

@@ -232,7 +232,7 @@ func layOut(dir, all string) error {
 
 const settingsJar = "ApacheJMeter_config-" + Version + ".jar"
 
-// placeOf is where a jar stands in a home.
+// placeOf is where a jar is in a home.
 func placeOf(name string) string {
 	switch {
 	case name == "ApacheJMeter-"+Version+".jar":

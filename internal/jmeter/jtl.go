@@ -26,7 +26,7 @@ type row struct {
 	number   uint64 // of the request in its stream
 	numbered bool
 	captures []string
-	replica  string // that answered; "-": it is not told
+	replica  string // that answered; "-": it is not known
 }
 
 // numberColumn is the sample variable that says which request a row is of.

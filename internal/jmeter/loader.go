@@ -177,7 +177,7 @@ func (l *Loader) Processes() []platform.Process {
 	return out
 }
 
-// own tells whether the phase is that of a team's own test plan: the warm-up is not.
+// own reports whether the phase is that of a team's own test plan: the warm-up is not.
 func (l *Loader) own() bool { return l.o.Own != nil && !l.warming }
 
 // pids are those of all JVMs.
@@ -238,7 +238,7 @@ func (l *Loader) stopServers() error {
 }
 
 // Run has the servers carry out one phase. A server that is gone, stands still or sends nothing, and a master that has not done what was asked of
-// it, are no error: they stand in the report as lost agents.
+// it, are no error: they are in the report as lost agents.
 func (l *Loader) Run(ctx context.Context, t fleet.Task, sink func(fleet.Snapshot)) (fleet.Report, error) {
 	construct := l.o.Workloads[t.Contract]
 	if construct == nil {

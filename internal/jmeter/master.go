@@ -99,12 +99,12 @@ func (l *Loader) startMaster(ctx context.Context, name string, plan []byte, glob
 	return m, err
 }
 
-// said is what a master's output tells so far.
+// said is what a master's output says so far.
 type said struct {
 	begun   bool     // it named the servers that it started
 	started []string // by address
 	over    bool     // the run has ended
-	counted int64    // requests, by JMeter's own count; -1: not told
+	counted int64    // requests, by JMeter's own count; -1: not known
 	text    string
 }
 

@@ -153,7 +153,7 @@ func (h Home) aliases() (map[string]string, error) {
 	return out, nil
 }
 
-// has tells whether a jar of the home holds a class.
+// has reports whether a jar of the home holds a class.
 func (h Home) has(class string) (bool, error) {
 	file := strings.ReplaceAll(class, ".", "/") + ".class"
 	for _, folder := range []string{"lib/ext", "lib"} {
@@ -203,7 +203,7 @@ func bareKey(target []byte) string {
 	return string(target)
 }
 
-// unknown is the workload of requests of which nothing is known: what JMeter's own assertions say counts.
+// unknown is the workload of requests about which nothing is known: what JMeter's own assertions say counts.
 type unknown struct{ Asked }
 
 func (unknown) Hit(uint64, uint64) (hit, known bool)          { return false, false }

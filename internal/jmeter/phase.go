@@ -209,7 +209,7 @@ func (p *phase) begins(now said) {
 	}
 }
 
-// gone tells whether a server's process has ended.
+// gone reports whether a server's process has ended.
 func (p *phase) gone() bool {
 	for _, s := range p.loader.servers {
 		if how, ended := s.ended(); ended {

@@ -9,7 +9,7 @@ import (
 	"bakeoff/internal/load"
 )
 
-// rendered is how many keys of the plan's stream stand in a plan that is printed.
+// rendered is how many keys of the plan's stream are in a plan that is printed.
 const rendered = 1000
 
 // Render writes a phase as a .jmx that a stock JMeter runs by itself: one of rendered keys is drawn for each request, and

@@ -55,7 +55,7 @@ func (l *Loader) startServer(ctx context.Context, index int, epoch int64) (*serv
 	return s, err
 }
 
-// names chooses logs that no earlier server of the run has written, also before the run was resumed: what stands in them is
+// names chooses logs that no earlier server of the run has written, also before the run was resumed: what is in them is
 // taken for what this one says.
 func (s *server) names(dir string) (name string, err error) {
 	for n := s.epoch; ; n++ {
@@ -114,7 +114,7 @@ func (s *server) await(ctx context.Context) error {
 	return fmt.Errorf("jmeter: server %d: %w", s.index, err)
 }
 
-// said is what stands in both logs. The registry is bound some time after the output says that the engine was made.
+// said is what both logs say. The registry is bound some time after the output says that the engine was made.
 func (s *server) said() (string, error) {
 	var all strings.Builder
 	for _, name := range []string{s.log, s.own} {

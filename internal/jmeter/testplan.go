@@ -20,7 +20,7 @@ import (
 //go:embed plan.jmx.tmpl
 var planTemplate string
 
-// testPlan is what stands in a .jmx. Values may hold JMeter's own ${...}.
+// testPlan is what is in a .jmx. Values may hold JMeter's own ${...}.
 type testPlan struct {
 	Name       string
 	Variables  []pair
@@ -44,7 +44,7 @@ type testPlan struct {
 
 type pair struct{ Name, Value string }
 
-// capture is a part of an answer that stands in the result file: the group of a regular expression.
+// capture is a part of an answer that is in the result file: the group of a regular expression.
 type capture struct {
 	pair
 	Header bool // of the answer's header, not of its body
@@ -68,14 +68,14 @@ func escape(text string) (string, error) {
 	return b.String(), err
 }
 
-// An Asked is a workload that JMeter can ask: what is right can be told by texts.
+// An Asked is a workload that JMeter can ask: what is right can be recognised by texts.
 type Asked interface {
 	load.Workload
 	// Patterns are at most two regular expressions that the body of the right answer matches.
 	Patterns(stream, n uint64) []string
 	// Captures are names and regular expressions of the parts of each answer that are kept in the result file.
 	Captures() [][2]string
-	// Judge says what is wrong with an answer of which the captures are known; "": nothing.
+	// Judge says what is wrong with an answer whose captures are known; "": nothing.
 	Judge(stream, n uint64, captures []string) string
 }
 

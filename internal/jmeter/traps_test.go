@@ -66,7 +66,7 @@ func TestTrapsAreNamed(t *testing.T) {
 	}
 }
 
-// What spoils the whole run is an error of it.
+// What makes the whole run useless is an error of it.
 func TestTrapsThatEndTheRun(t *testing.T) {
 	l, behave := fakeLoader(t, 1)
 	for behaviour, says := range map[string]string{

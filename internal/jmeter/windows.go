@@ -169,7 +169,7 @@ func (a *agent) failed(w *stats.Window, r row) {
 	w.Examples[class] = r.message
 }
 
-// classOf names a failure that JMeter tells as a Java exception, in the words of the other engines where they fit.
+// classOf names a failure that JMeter reports as a Java exception, in the words of the other engines where they fit.
 func classOf(code, message string) string {
 	exception := code[strings.LastIndex(code, ".")+1:]
 	switch {

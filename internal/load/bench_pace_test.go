@@ -14,7 +14,7 @@ import (
 	"bakeoff/internal/stats"
 )
 
-// TestBenchPaced prints what a request costs at 2,000/s on 50 connections, beside
+// TestBenchPaced prints what a request costs at 2,000/s on 50 connections, compared with
 // h2load. Its --rps gives every connection a timer of its own, all begun at once, so
 // that it sends 50 requests together every 25 ms and sleeps in between; this engine is measured with
 // those bursts too, and with the even gaps that a rate means. It runs with BAKEOFF_BENCH=1.

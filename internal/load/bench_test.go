@@ -38,7 +38,7 @@ func wrk(t testing.TB, url string, connections int, d time.Duration) time.Durati
 	return cost(cmd.ProcessState, n)
 }
 
-// TestBenchEngine prints what a request costs, beside wrk on the
+// TestBenchEngine prints what a request costs, compared with wrk on the
 // same nginx, in alternating pairs. It runs with BAKEOFF_BENCH=1.
 func TestBenchEngine(t *testing.T) {
 	if os.Getenv("BAKEOFF_BENCH") == "" {

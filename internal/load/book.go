@@ -32,7 +32,7 @@ type book struct {
 
 	response, service, lateness *stats.Recorder
 	badResponse, badService     *stats.Histogram       // of the current window; nil: no bad answer
-	urls                        []stats.URL            // of the current window; nil: URLs are not told apart
+	urls                        []stats.URL            // of the current window; nil: URLs are not distinguished
 	explain                     func(r *result) string // why a request failed
 	replicas                    map[string]stats.Replica
 }

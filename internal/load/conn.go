@@ -33,7 +33,7 @@ type conn struct {
 	transport *http.Transport          // for HTTP/2, shared
 	live      atomic.Pointer[net.Conn] // what abort cuts
 	stopped   *atomic.Bool
-	idle      func() error // what the idle connection brought unasked, without waiting; nil: cannot be asked
+	idle      func() error // what the idle connection brought without a request, without waiting; nil: cannot be asked
 	in        limited
 	br        *bufio.Reader
 	request   []byte
@@ -128,7 +128,7 @@ func (c *conn) secure(ctx context.Context, nc net.Conn) (net.Conn, error) {
 	return t, nil
 }
 
-// cause tells an interruption from a time-out of one's own.
+// cause distinguishes an interruption from a time-out of one's own.
 func cause(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return errInterrupted

@@ -37,7 +37,7 @@ func wantExamples(t *testing.T, f fate, s *hostile, sum *total) {
 	}
 }
 
-// What failed before there was a connection is told apart, too.
+// What failed before there was a connection is distinguished, too.
 func TestExamplesOfConnecting(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -84,7 +84,7 @@ func TestExamplesHoldNoSecrets(t *testing.T) {
 	}
 }
 
-// Each way in which TLS fails has words of its own, and is the fault of whoever can mend it.
+// Each way in which TLS fails has words of its own, and is the fault of the one who can repair it.
 func TestTLSFailures(t *testing.T) {
 	log.SetOutput(io.Discard)
 	own, other := loadtest.NewAuthority(t), loadtest.NewAuthority(t)

@@ -37,7 +37,7 @@ type hostile struct {
 
 // peer is a client's connection as a hostile server has it.
 type peer struct {
-	net.Conn              // what is spoken on, TLS where that is meant
+	net.Conn              // what is spoken on, TLS where it is wanted
 	tcp      *net.TCPConn // below it
 }
 

@@ -51,7 +51,7 @@ func newTransport() *http.Transport {
 	}
 }
 
-// firstError remembers what ended the reading: net/http tells it only where a stream is open. It counts bytes.
+// firstError remembers what ended the reading: net/http reports it only where a stream is open. It counts bytes.
 type firstError struct {
 	net.Conn
 	err     atomic.Pointer[error]

@@ -332,7 +332,7 @@ func TestTwoFollowsGoingAway(t *testing.T) {
 	}
 }
 
-// Connections that end before a stream begins are told apart from what is not known.
+// Connections that end before a stream begins are distinguished from what is not known.
 func TestTwoConnectionsCut(t *testing.T) {
 	t.Parallel()
 	for name, greet := range map[string]func(*hostile, peer) bool{
@@ -375,7 +375,7 @@ func TestTwoRequests(t *testing.T) {
 		{"HEAD", "", "/", true},
 		{"POST", strings.Repeat("x", 60_000), "/a?b=%zz", true}, // more than a frame
 		{"GET", "", "//x?y", true},                              // not a host
-		{"GET", "", "//%zz", false},                             // net/http would take it for a host, and cannot be told otherwise
+		{"GET", "", "//%zz", false},                             // net/http would take it for a host, and cannot be changed in that
 	} {
 		job := twoJob(1, 200*ms, s.url())
 		job.Method, job.Body, job.Workload = c.method, []byte(c.body), oneThing{c.target, ""}

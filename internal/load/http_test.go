@@ -574,7 +574,7 @@ func TestPacing(t *testing.T) {
 	})
 }
 
-// A rate that no machine can follow ends when it is told to: whoever takes up arrivals looks up.
+// A rate that no machine can follow ends when it is stopped: what takes up arrivals looks up.
 func TestImpossibleRateIsInterrupted(t *testing.T) {
 	onAll(t, func(t *testing.T, e Engine) {
 		s := serverFor(t, e, &hostile{fate: fates[0].fate})

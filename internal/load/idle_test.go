@@ -61,7 +61,7 @@ func TestIdleConnectionIsLookedAt(t *testing.T) {
 	}
 }
 
-// What TLS itself says between requests, such as tickets for a later session, is no reason to open a connection anew.
+// What TLS itself says between requests, such as tickets for a later session, is no reason to open a connection again.
 func TestTicketsLeaveConnectionsAlone(t *testing.T) {
 	pair := loadtest.NewAuthority(t).Pair(t)
 	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair}})

@@ -35,7 +35,7 @@ type origin struct {
 	secrets   *tls.Config // how TLS is agreed on; nil without it
 	prefix    string      // of the path, without a final slash
 	suffix    []byte      // what follows the request target
-	places    *places     // the same where the key stands in it; nil: it does not
+	places    *places     // the same where the key is in it; nil: it is not
 	index     int         // in the job's URLs
 	server    int         // which of the spread's
 	name      string      // of the replica in the books when the answer names none; empty with a single URL
@@ -115,7 +115,7 @@ func (j Job) FirstDue() (at time.Duration, ok bool) {
 	return at, ok
 }
 
-// connections are the numbers, in the whole, of this agent's connections.
+// connections are the numbers, over all agents, of this agent's connections.
 func (j *Job) connections() []int {
 	var own []int
 	for c := j.Share.Index; c < j.Phase.Connections; c += j.Share.Of {

@@ -174,7 +174,7 @@ type keyed struct{ oneThing }
 func (keyed) KeyMark() string                          { return "{k}" }
 func (keyed) AppendKey(dst []byte, _, n uint64) []byte { return fmt.Appendf(dst, "key%d", n) }
 
-// Keys stand in header and body, whose length says so, over HTTP/1.1 and HTTP/2; the rest of the header is as it was given.
+// Keys are put into header and body, whose length says so, over HTTP/1.1 and HTTP/2; the rest of the header is as it was given.
 func TestKeysInHeaderAndBody(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 20_000) + "{k}"

@@ -14,7 +14,7 @@ import (
 // memorySlack is by how much the live heap may differ between two moments by chance, in bytes.
 const memorySlack = 2 << 20
 
-// The live heap of an agent's books is the same after a hundred times as many requests, of which some fail, some
+// The live heap of an agent's books is the same after a hundred times as many requests; some fail, some
 // are dropped and all are answered by replicas of ever new names.
 func TestMemoryOfBooksIsConstant(t *testing.T) {
 	requests, rate := 2_000_000, 20_000

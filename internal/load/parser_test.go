@@ -18,7 +18,7 @@ type reading struct {
 	body   string
 	closes bool // the connection ends with it
 	extra  bool // bytes are left over
-	// replica is the one named; only the strict parser tells.
+	// replica is the one named; only the strict parser says it.
 	replica string
 }
 

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// places is what follows a request's target where its key stands in the header or the body: texts, with
+// places is what follows a request's target where its key is in the header or the body: texts, with
 // the key between two of them.
 type places struct {
 	head, body [][]byte

@@ -175,7 +175,7 @@ func socketPair(t testing.TB, job *Job) (*rawConn, int) {
 }
 
 // ordered notes in which order requests are written, "s", and answers judged, "a"; at the first
-// answer it waits, so that the others come meanwhile.
+// answer it waits, so that the others come during that time.
 type ordered struct {
 	oneThing
 	calls *[]byte

@@ -96,7 +96,7 @@ func (c *rawConn) open() error {
 	return c.loop.poll.add(fd, c.index, c.generation)
 }
 
-// event is told that something happened on the socket.
+// event is called when something happened on the socket.
 func (c *rawConn) event(events uint32) {
 	if c.state == isConnecting {
 		if events&(unix.EPOLLOUT|unix.EPOLLERR|unix.EPOLLHUP) == 0 {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Without a balancer nobody names the replicas: they are told apart by address.
+// Without a balancer nobody names the replicas: they are distinguished by address.
 func TestReplicasWithoutABalancer(t *testing.T) {
 	t.Parallel()
 	onAll(t, func(t *testing.T, e Engine) {

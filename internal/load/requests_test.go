@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A phase of so many requests sends them, no more and no fewer, over all agents, and ends then.
+// A phase of a number of requests sends them, no more and no fewer, over all agents, and ends then.
 func TestNumberOfRequests(t *testing.T) {
 	t.Parallel()
 	onAll(t, func(t *testing.T, e Engine) {

@@ -9,7 +9,7 @@ import (
 )
 
 // Schedule walks one agent's share of an open-model phase: the arrivals of the
-// whole, numbered n = 0, 1, 2, ... in order of time, of which this agent takes
+// whole, numbered n = 0, 1, 2, ... in order of time, and this agent takes
 // those with n mod Of == Index. The instants are a pure function of (seed,
 // phase number, rate, kind of arrivals), never of the share: the union over
 // all agents is the plan, to the nanosecond.
@@ -68,7 +68,7 @@ func (s Share) part(whole int64) int64 {
 // mine reports whether number n of the whole belongs to this share.
 func (s Share) mine(n uint64) bool { return n%uint64(s.Of) == uint64(s.Index) }
 
-// Next returns the next arrival of the share: its number in the whole and its
+// Next returns the next arrival of the share: its number over all agents and its
 // intended time since the phase's start. ok is false after the last one.
 func (s *Schedule) Next() (n uint64, at time.Duration, ok bool) {
 	for !s.spent() {

@@ -148,7 +148,7 @@ func openAgain(t *testing.T, e Slicer) {
 	}
 }
 
-// A slice that is to have fresh connections opens each anew, and books nothing but that; the next one keeps them.
+// A slice that is to have fresh connections opens each again, and books nothing but that; the next one keeps them.
 func TestSlicesRedrawConnections(t *testing.T) {
 	for _, e := range []Slicer{NewRaw(2).(Slicer), NewHTTP().(Slicer)} {
 		t.Run(fmt.Sprintf("%T", e), func(t *testing.T) {

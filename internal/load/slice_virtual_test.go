@@ -12,7 +12,7 @@ import (
 	"bakeoff/internal/stats"
 )
 
-// queueing is a server in memory with so many places, each of which takes as long for a request as it is
+// queueing is a server in memory with that many places; each takes as long for a request as it is
 // given.
 func queueing(places int, takes func() time.Duration) *virtual {
 	free := make(chan struct{}, places)

@@ -29,7 +29,7 @@ func theStall() stallRun {
 	return stallRun{500 * ms, 15 * time.Second, 700}
 }
 
-// aside lets the short tests run beside others; the long ones have the machine to themselves.
+// aside lets the short tests run at the same time as others; the long ones have the machine to themselves.
 func aside(t *testing.T) {
 	if !long() {
 		t.Parallel()
@@ -37,7 +37,7 @@ func aside(t *testing.T) {
 }
 
 // judged makes a run and judges it, unless the machine itself stood still for longer than it may: then the run says nothing about
-// the engine, and another is made, up to so many.
+// the engine, and another is made, up to this number.
 func judged(t *testing.T, tries int, most time.Duration, run func(t *testing.T, w *loadtest.Witness) (judge func())) {
 	t.Helper()
 	for range tries {
@@ -74,7 +74,7 @@ func (s stallRun) job(url string, start time.Time, connections int) Job {
 	return job
 }
 
-// due tells when the request for k<n> was due.
+// due says when the request for k<n> was due.
 func (s stallRun) due(r *http.Request) (time.Duration, bool) {
 	n, err := strconv.ParseFloat(strings.TrimPrefix(r.URL.Query().Get("name"), "k"), 64)
 	return time.Duration(n / s.rate * 1e9), err == nil

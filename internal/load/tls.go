@@ -22,10 +22,10 @@ func (t TLS) Check() error {
 	return err
 }
 
-// Config is what crypto/tls is told by anyone who asks the same servers without an engine.
+// Config is what crypto/tls is given by anyone who asks the same servers without an engine.
 func (t TLS) Config() (*tls.Config, error) { return t.config(nil) }
 
-// config is what crypto/tls is told; it has no server's name yet where the URL's host is to be asked for.
+// config is what crypto/tls is given; it has no server's name yet where the URL's host is to be asked for.
 func (t TLS) config(protocols []string) (*tls.Config, error) {
 	c := &tls.Config{NextProtos: protocols, ServerName: t.ServerName, InsecureSkipVerify: t.Insecure}
 	if t.CAFile != "" {

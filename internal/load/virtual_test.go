@@ -18,7 +18,7 @@ import (
 	"bakeoff/internal/stats"
 )
 
-// long tells whether the full counts were asked for.
+// long reports whether the full counts were asked for.
 func long() bool { return os.Getenv("BAKEOFF_LONG") == "1" }
 
 // virtual is a server in memory, for runs in virtual time.
@@ -183,7 +183,7 @@ func TestBacklogBoundInVirtualTime(t *testing.T) {
 	})
 }
 
-// Time-outs end at the time-out, and the arrivals behind them are served by the connection opened anew.
+// Time-outs end at the time-out, and the arrivals behind them are served by the connection opened in its place.
 func TestTimeoutsInVirtualTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := &virtual{handle: func(n int) {

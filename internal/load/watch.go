@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// lookEvery is the age from which on a sampler reads its thread's counters anew.
+	// lookEvery is the age from which on a sampler reads its thread's counters again.
 	lookEvery = 20 * time.Millisecond
 	// sleepAtMost is how long a thread that looks out sleeps at a time: an absence within a sleep is not seen. Each
 	// wake-up costs as much as two requests.
@@ -93,7 +93,7 @@ func (w *watch) note(from time.Time, length time.Duration, ready bool) {
 }
 
 // fill puts the agent's resources into windows that are about to be passed on, in order. What cannot
-// be told apart by window stands in the first of them.
+// be divided by window is in the first of them.
 func (w *watch) fill(windows []stats.Window) {
 	if w == nil || len(windows) == 0 {
 		return

@@ -71,7 +71,7 @@ func (o *sampler) close() {
 	}
 }
 
-// woke is told that the thread is awake now, since when it had slept, and for how long it meant to.
+// woke notes that the thread is awake now, since when it had slept, and for how long it meant to.
 func (o *sampler) woke(now, slept, meant int64) {
 	awake, over := time.Duration(slept-o.woken), time.Duration(now-slept-max(meant, 0))
 	from := o.woken

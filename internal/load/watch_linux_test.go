@@ -23,8 +23,8 @@ func TestSchedstat(t *testing.T) {
 	}
 }
 
-// A sampler tells an absence from work, from sleep that was meant, and from waiting for another goroutine.
-// It runs beside no other test: what else the process does would be a reason for the absence.
+// A sampler distinguishes an absence from work, from sleep that was intended, and from waiting for another goroutine.
+// It runs alone: what else the process does would be a reason for the absence.
 func TestLookout(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -77,7 +77,7 @@ func TestLookout(t *testing.T) {
 	}
 }
 
-// An absence is told in its second, or, when that had been told already, in the next.
+// An absence is reported in its second, or, when that had been reported already, in the next.
 func TestWatchTellsAbsencesBySecond(t *testing.T) {
 	t.Parallel()
 	start := time.Now()
@@ -88,7 +88,7 @@ func TestWatchTellsAbsencesBySecond(t *testing.T) {
 	w.note(start.Add(2900*ms), 200*ms, false)
 	first := []stats.Window{{Length: time.Second}, {Begin: time.Second, Length: time.Second}}
 	w.fill(first)
-	w.note(start.Add(1900*ms), 7*ms, false) // second 1 has been told
+	w.note(start.Add(1900*ms), 7*ms, false) // second 1 has been reported
 	next := []stats.Window{{Begin: 2 * time.Second, Length: time.Second}}
 	w.fill(next)
 	for i, c := range []struct{ got, stopped, starved int64 }{
@@ -129,7 +129,7 @@ func TestQuotaFiles(t *testing.T) {
 	}
 }
 
-// Every window tells the agent's resources in a real phase.
+// Every window says the agent's resources in a real phase.
 func TestWindowsTellResources(t *testing.T) {
 	for name, engine := range engines {
 		t.Run(name, func(t *testing.T) {
@@ -183,7 +183,7 @@ func stoppedFor(t *testing.T, d, after time.Duration, engine string, job Job) to
 	return sum
 }
 
-// A process that is stopped while nothing is due, and each answer takes long, tells so all the same.
+// A process that is stopped while nothing is due, and each answer takes long, says so all the same.
 func TestStoppedWhileNothingIsDue(t *testing.T) {
 	for name := range engines {
 		t.Run(name, func(t *testing.T) {
@@ -199,7 +199,7 @@ func TestStoppedWhileNothingIsDue(t *testing.T) {
 	}
 }
 
-// A process that is stopped over the end of a phase sends late what came due meanwhile, and loses
+// A process that is stopped over the end of a phase sends late what came due during that time, and loses
 // none of it. It takes more than one try where the machine misses the moment.
 func TestStoppedOverTheEnd(t *testing.T) {
 	for name := range engines {

@@ -14,11 +14,11 @@ import (
 )
 
 // Files are the files a measurement is written to as it goes on. Writing
-// never disturbs it: the first error is told at the end.
+// never disturbs it: the first error is reported at the end.
 type Files struct {
 	hlog, hgrm, windows *file
 	header              bool  // of the hlog was written
-	start               int64 // of the phase, Unix time in ms, as good as the first second's arrival tells
+	start               int64 // of the phase, Unix time in ms, as exactly as the first second's arrival shows
 	err                 error
 }
 

@@ -10,7 +10,7 @@ import (
 	"bakeoff/internal/threshold"
 )
 
-// Numbers of the phases; they tell the requests of one from those of the other.
+// Numbers of the phases; they distinguish the requests of one from those of the other.
 const (
 	WarmupNumber  = 0
 	MeasureNumber = 1

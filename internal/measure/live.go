@@ -79,7 +79,7 @@ func (l *live) close() {
 	}
 }
 
-// live is what a line tells of a stretch.
+// live is what a line says of a stretch.
 func (t *tally) live() string {
 	b := t.Books
 	line := fmt.Sprintf("%7s/s  ok %s", show.Count(int64(float64(b.Sent)/t.Length.Seconds()+0.5)), show.Count(b.OK))

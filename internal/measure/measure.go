@@ -32,11 +32,11 @@ func newTally(sending time.Duration) *tally {
 }
 
 // agentLost is the error class of requests that a lost agent has sent and
-// whose end it did not tell.
+// whose end it did not report.
 const agentLost = "agent lost"
 
 // closeBooks accounts for what a lost agent left open: windows it did not
-// tell any more would have held the ends of what its last one began.
+// send any more would have held the ends of what its last one began.
 func (t *tally) closeBooks() {
 	b := &t.Books
 	b.Dropped += b.Planned - b.Sent - b.Dropped
@@ -54,7 +54,7 @@ func (t *tally) health(model string) gate.Health {
 	return gate.Health{Model: model, Planned: t.Books.Planned, Lost: t.Lost, Lateness: t.Lateness, Service: t.Service, Strain: t.strain}
 }
 
-// Measurement is one phase with what the agents told of it.
+// Measurement is one phase with what the agents reported of it.
 type Measurement struct {
 	phase       load.Phase
 	total       *tally
@@ -195,8 +195,8 @@ func (m *Measurement) limits() []agentLimit {
 	return out
 }
 
-// seconds puts together what several agents tell of one window, and passes it
-// on once all have told theirs. Their windows begin at the same moments of the phase.
+// seconds puts together what several agents report of one window, and passes it
+// on once all have reported theirs. Their windows begin at the same moments of the phase.
 type seconds struct {
 	agents  int
 	pending []*tally // by begin

@@ -180,7 +180,7 @@ func TestLoadText(t *testing.T) {
 // Goodput is that of the answers that came while requests were sent; cut short, of those that came until then.
 func TestGoodputOfAMeasurement(t *testing.T) {
 	for name, c := range map[string]struct {
-		ended   time.Duration // after the begin
+		ended   time.Duration // after the start
 		stop    bool
 		windows []int64 // ok in each second
 		want    float64

@@ -117,7 +117,7 @@ func writeBooks(b *strings.Builder, m *Measurement, r Result) {
 }
 
 // whyQueued says why arrivals found no free connection. Where most connections were free most of the time it was a pause of the
-// server's, in which more of them would have waited, too; else nobody can tell the server's limit from that of --connections.
+// server's, in which more of them would have waited, too; else nobody can distinguish the server's limit from that of --connections.
 func (m *Measurement) whyQueued() string {
 	n := m.phase.Connections
 	if busy := m.total.InFlight; busy != nil && m.passed > 0 && *busy/m.passed.Seconds() < float64(n)/2 {
@@ -180,7 +180,7 @@ func writeTimes(b *strings.Builder, m *Measurement) {
 	}
 }
 
-// text is the figure as it stands in a table.
+// text is the figure as it is in a table.
 func (f figure) text() string {
 	if !f.known {
 		return "-"

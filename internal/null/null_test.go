@@ -94,7 +94,7 @@ func (f *failing) Accept() (net.Conn, error) {
 	return f.Listener.Accept()
 }
 
-// A listener that fails ends the server, whoever is still connected.
+// A listener that fails ends the server, even if clients are still connected.
 func TestListenerFails(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 // bucketText is a name of a database, a bucket or an organisation that needs no thought anywhere.
 var bucketText = regexp.MustCompile(`^[A-Za-z0-9_. -]{1,64}$`)
 
-// collect looks at where a run is written to besides its directory.
+// collect looks at where a run is written to in addition to its directory.
 func (c *checker) collect() {
 	if !c.has("collect") {
 		return
@@ -106,14 +106,14 @@ func (c *checker) collector(at, text string) {
 	}
 }
 
-// Destination is where a recorded run is written to, and which hosts besides this machine that may be.
+// Destination is where a recorded run is written to, and which hosts other than this machine that may be.
 type Destination struct {
 	InfluxDB   InfluxDB
 	AllowHosts []string
 	Secrets    bool // may be sent: the user named the server, or it is this machine
 }
 
-// CollectOf is the destination that a recorded plan names, or another one where one is given; hosts are those besides
+// CollectOf is the destination that a recorded plan names, or another one where one is given; hosts are those other than
 // this machine that may be sent to. A run directory may come from anyone: its plan allows no host and names no file
 // with a secret, and a server elsewhere that only it names gets no secret. It is checked as one of a plan.
 func CollectOf(recorded []byte, given InfluxDB, hosts []string) (Destination, error) {

@@ -139,7 +139,7 @@ func (c *checker) secure(path string) {
 
 const mostURL = 4096
 
-// odd says what cannot stand in a request line.
+// odd says what cannot be in a request line.
 func odd(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("\"<>\\^`{|}", r) }
 
 func (c *checker) expect(path string, e Expect) {

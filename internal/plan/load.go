@@ -56,7 +56,7 @@ func Locate(name string, data []byte, findings []Finding) error {
 	return doc.Err()
 }
 
-// defaults is a plan of which nothing is said.
+// defaults is a plan in which nothing is said.
 func defaults() *Plan {
 	return &Plan{
 		Seed:       1,
@@ -71,7 +71,7 @@ func defaults() *Plan {
 	}
 }
 
-// fill gives values to what defaults depend on, or what stands in lists; has
+// fill gives values to what defaults depend on, or what is in lists; has
 // says which paths the plan gives itself.
 func (p *Plan) fill(has func(path string) bool) {
 	for i := range p.Targets {

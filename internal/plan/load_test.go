@@ -33,7 +33,7 @@ func golden(t *testing.T, path, got string) {
 }
 
 // TestBad loads one file per mistake and compares what the user sees with the
-// file beside it.
+// file next to it.
 func TestBad(t *testing.T) {
 	files, err := filepath.Glob("testdata/bad/*.yaml")
 	if err != nil {

@@ -80,7 +80,7 @@ type Database struct {
 	Settings map[string]string `json:"settings,omitempty" yaml:"settings,omitempty"`
 }
 
-// Balancer stands before the replicas.
+// Balancer is what is before the replicas.
 type Balancer struct {
 	// Kind: nginx is started for the run, direct lets agents spread over the replicas themselves, external is reached by url.
 	Kind string `json:"kind" yaml:"kind" jsonschema:"enum=nginx,enum=direct,enum=external,default=nginx"`

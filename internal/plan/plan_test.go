@@ -18,7 +18,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// small is a plan of so many targets, and few blocks.
+// small is a plan of that many targets, and few blocks.
 func small(t *testing.T, targets int, more string) *Plan {
 	t.Helper()
 	var names []string
@@ -248,7 +248,7 @@ func TestOrderIsFair(t *testing.T) {
 	}
 }
 
-// TestOrderIsBalanced counts, after every block, how often each target stood in each position and right behind each
+// TestOrderIsBalanced counts, after every block, how often each target was in each position and right behind each
 // other one.
 func TestOrderIsBalanced(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -147,7 +147,7 @@ func TestSchemaRefusesBad(t *testing.T) {
 	}
 }
 
-// TestSchemaDefaults compares the defaults that the schema tells with those that Load fills in.
+// TestSchemaDefaults compares the defaults that the schema names with those that Load fills in.
 func TestSchemaDefaults(t *testing.T) {
 	p, err := Load("least.yaml", []byte("name: least\ntargets: [a]\nphases: [{model: closed, connections: 2, duration: 1s}]\n"))
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// ending is a process of which only the end matters.
+// ending is a process; only its end matters.
 type ending struct {
 	Process
 	done chan struct{}

@@ -75,7 +75,7 @@ type Process interface {
 // processor and answers nothing; its connections stay. Stop thaws a tree first, so that it can end by
 // itself, and however the platform's user ends, nothing is left frozen.
 type Freezer interface {
-	// Freeze returns once every process of the trees was told to stand still; one that is started later by
+	// Freeze returns once every process of the trees was stopped; one that is started later by
 	// a process outside the trees is not. Freezing what is frozen, or has ended, is no error.
 	Freeze(ctx context.Context, trees ...Process) error
 	// Thaw lets them go on.

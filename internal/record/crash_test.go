@@ -126,7 +126,7 @@ func operations(t *testing.T, root string) []string {
 	return c.steps
 }
 
-// worth tells whether a cut at an operation of this kind, the n-th, is tried: inside a write only
+// worth reports whether a cut at an operation of this kind, the n-th, is tried: inside a write only
 // writes; a power cut, which is dear, at every second unless the counts are full.
 func (c *cut) worth(kind string, n int) bool {
 	if c.torn {
@@ -138,7 +138,7 @@ func (c *cut) worth(kind string, n int) bool {
 func long() bool { return os.Getenv("BAKEOFF_LONG") == "1" }
 
 // survived checks what is left after a cut: every trial reported finished is
-// there and right, nothing is damaged. It tells whether there is a run at all.
+// there and right, nothing is damaged. It reports whether there is a run at all.
 func survived(t *testing.T, s *story) bool {
 	t.Helper()
 	r, err := Open(s.dir)
@@ -207,7 +207,7 @@ func kinds() map[string]cut {
 }
 
 // A run is stopped at each of its file operations: what is left is read, and
-// gone on with to the end.
+// resumed to the end.
 func TestCutAtEveryOperation(t *testing.T) {
 	root := memory(t)
 	steps := operations(t, filepath.Join(root, "count"))
@@ -237,7 +237,7 @@ func TestCutAtEveryOperation(t *testing.T) {
 	}
 }
 
-// cutAt stops a run at operation k and tells whether that left anything to go on with.
+// cutAt stops a run at operation k and reports whether that left anything to resume.
 func cutAt(t *testing.T, root string, kind cut, k int) (s *story, left bool) {
 	t.Helper()
 	kind.k = k
@@ -249,7 +249,7 @@ func cutAt(t *testing.T, root string, kind cut, k int) (s *story, left bool) {
 	return s, s.dirOf(root) && survived(t, s)
 }
 
-// cutOnce tells whether the cut at operation k left a run; it was gone on with then.
+// cutOnce reports whether the cut at operation k left a run; it was resumed then.
 func cutOnce(t *testing.T, root string, kind cut, k int) bool {
 	t.Helper()
 	defer os.RemoveAll(root)
@@ -314,7 +314,7 @@ func TestCutWhileResuming(t *testing.T) {
 	}
 }
 
-// leavesRun tells whether a cut at operation k leaves anything to go on with.
+// leavesRun reports whether a cut at operation k leaves anything to resume.
 func leavesRun(t *testing.T, root string, kind cut, k int) bool {
 	t.Helper()
 	defer os.RemoveAll(root)
@@ -322,7 +322,7 @@ func leavesRun(t *testing.T, root string, kind cut, k int) bool {
 	return left
 }
 
-// cutTwice cuts at operation k, and again at operation j of going on. It tells whether going on came to its end
+// cutTwice cuts at operation k, and again at operation j of going on. It reports whether going on came to its end
 // before that, and whether the second cut was worth trying to go on after.
 func cutTwice(t *testing.T, root string, kind cut, k, j int) (done, worth bool) {
 	t.Helper()

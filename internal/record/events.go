@@ -44,13 +44,13 @@ type Proof struct {
 type Progress struct {
 	Block   int    `json:"block,omitempty"`   // of the trial; 0 is the pilot
 	Blocks  int    `json:"blocks,omitempty"`  // of the plan
-	Trial   int    `json:"trial,omitempty"`   // in the whole run, from 1
+	Trial   int    `json:"trial,omitempty"`   // of all in the run, from 1
 	Trials  int    `json:"trials,omitempty"`  // planned
 	Attempt int    `json:"attempt,omitempty"` // of the trial, from 1
 	Target  string `json:"target,omitempty"`  // empty outside trials
 	Text    string `json:"text"`
 	// Lasting texts stay to be read when the next one comes; Verbatim ones are to be copied, too:
-	// nothing stands before them.
+	// nothing is before them.
 	Lasting  bool `json:"lasting,omitempty"`
 	Verbatim bool `json:"verbatim,omitempty"`
 	// Passing texts are replaced by the next one within seconds; they are not recorded.

@@ -151,7 +151,7 @@ func TestFollowFinishedRun(t *testing.T) {
 	}
 }
 
-// From the position of any item Follow goes on with the next one, in a copy of the run too, and as text.
+// From the position of any item Follow continues at the next one, in a copy of the run too, and as text.
 func TestFollowFromEveryPosition(t *testing.T) {
 	dir := turbulent(t)
 	all, at := names(t, dir, Position{})
@@ -199,7 +199,7 @@ type liveRun struct {
 	moves   map[string]int
 	w       *Writer
 	trials  map[string]*TrialWriter
-	waiting map[string][]string // names of series that stand in a writer's memory
+	waiting map[string][]string // names of series that are in a writer's memory
 	begun   map[string]bool     // folders of this run that were begun before
 	number  int64
 	want    []string        // names of what was written since the last look
@@ -526,7 +526,7 @@ func TestFollowWithoutBeginnings(t *testing.T) {
 	}
 }
 
-// rewriteEvents leaves those events that are kept, numbered anew.
+// rewriteEvents leaves those events that are kept, with new numbers.
 func rewriteEvents(t *testing.T, dir string, keep func(Event) bool) {
 	t.Helper()
 	var out []byte

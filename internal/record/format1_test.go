@@ -76,7 +76,7 @@ func TestFormat1WithoutRunJSON(t *testing.T) {
 	}
 }
 
-// A run of format 1 that was killed is not gone on with, and is left as it is.
+// A run of format 1 that was killed is not resumed, and is left as it is.
 func TestFormat1IsNotResumed(t *testing.T) {
 	dir := t.TempDir()
 	check(t, os.CopyFS(dir, os.DirFS(old)))

@@ -148,7 +148,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child writes the small run, or goes on with it, and says which trials are finished.
+// child writes the small run, or resumes it, and says which trials are finished.
 func child(root string) error {
 	fmt.Println("begun")
 	s := &story{disk: &disk{}}

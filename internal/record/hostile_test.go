@@ -75,7 +75,7 @@ func TestHostileFiles(t *testing.T) {
 	whole := smallRunIn(t, true)
 	plant := map[string]func(path string) error{
 		"pipe": func(path string) error { return syscall.Mkfifo(path, 0o600) },
-		"held pipe": func(path string) error { // somebody might write into it, so that whoever reads it waits
+		"held pipe": func(path string) error { // somebody might write into it, so that a reader of it waits
 			err := syscall.Mkfifo(path, 0o600)
 			f, oerr := os.OpenFile(path, os.O_RDWR, 0)
 			t.Cleanup(func() { f.Close() })

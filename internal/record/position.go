@@ -23,7 +23,7 @@ type under struct {
 	series int64 // bytes of series.jsonl that were given
 }
 
-// unnamed is a beginning of which no event tells: older versions wrote none, and a power cut can take it.
+// unnamed is a beginning that no event names: older versions wrote none, and a power cut can take it.
 const unnamed = -1
 
 // String returns the position as one word of printable ASCII, for ParsePosition: bytes of events.jsonl,

@@ -435,7 +435,7 @@ func records[T any](dir, name string, decode func([]byte) (T, error)) iter.Seq2[
 	}
 }
 
-// Listed is one run in a folder of runs, as its run.json and events tell; its trials
+// Listed is one run in a folder of runs, as its run.json and events say; its trials
 // were not proven.
 type Listed struct {
 	Dir  string `json:"dir"`

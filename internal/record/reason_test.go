@@ -52,7 +52,7 @@ func documented(t *testing.T, header string) []string {
 	return out
 }
 
-// Every code and cause stands in docs/format.md, and no other does.
+// Every code and cause is in docs/format.md, and no other is.
 func TestDocumentedReasons(t *testing.T) {
 	for header, prefix := range map[string]string{"code | meaning": "Code", "cause | meaning": "Cause"} {
 		code, doc := constants(t, "reason.go", prefix), documented(t, header)

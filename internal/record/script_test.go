@@ -17,7 +17,7 @@ import (
 	"bakeoff/internal/stats"
 )
 
-// The small run that the tests write, break and go on with: two blocks of two
+// The small run that the tests write, break and resume: two blocks of two
 // targets, each trial with two lines of load, one of series and one log.
 
 var began = time.Date(2026, 11, 23, 6, 30, 0, 0, time.UTC)

@@ -9,7 +9,7 @@ import (
 )
 
 // ErrInUse is returned by Resume while another process writes the run. Only
-// Linux tells.
+// Linux knows.
 var ErrInUse = errors.New("another process writes this run")
 
 // openSafely are flags with which a pipe does not block.

@@ -45,7 +45,7 @@ type Run struct {
 	Started    time.Time       `json:"started"`
 	Ended      time.Time       `json:"ended,omitzero"`
 	Short      bool            `json:"short,omitempty"`
-	Shared     bool            `json:"shared,omitempty"` // ran beside another run on the same machine
+	Shared     bool            `json:"shared,omitempty"` // ran at the same time as another run on the same machine
 	Platform   string          `json:"platform"`
 	Machine    Machine         `json:"machine"`
 	Programs   []Program       `json:"programs,omitempty"` // but those of the targets, whose digests are with them
@@ -146,7 +146,7 @@ type DatabaseInfo struct {
 	DigestAtFill   string            `json:"digest_at_fill"`           // read back from the server
 	DigestAtEnd    string            `json:"digest_at_end,omitempty"`  // read back at the end of the run
 	Counter        string            `json:"counter"`                  // how statements are counted: "digest" or "handler_read_key"
-	CounterReason  string            `json:"counter_reason,omitempty"` // why not by handler_read_key, and what spoils the count; empty: nothing
+	CounterReason  string            `json:"counter_reason,omitempty"` // why not by handler_read_key, and what distorts the count; empty: nothing
 }
 
 // BalancerInfo is the balancer as it was used.
@@ -201,12 +201,12 @@ type Baseline struct {
 	At      time.Time `json:"at"` // its end
 	Seconds float64   `json:"seconds"`
 	Cores   float64   `json:"cores"` // CPUs that the run may use
-	// Container tells that processes outside this one's PID namespace cannot be seen by name.
+	// Container says that processes outside this one's PID namespace cannot be seen by name.
 	Container bool `json:"container,omitempty"`
 	// WarnOnly is set where the user agreed to share the machine, and for a short run: nothing is refused for what others do.
 	WarnOnly bool `json:"warn_only,omitempty"`
-	// Mixed tells that servers under test run on this machine that the run did not start: their
-	// CPU time cannot be told from that of strangers.
+	// Mixed says that servers under test run on this machine that the run did not start: their
+	// CPU time cannot be distinguished from that of strangers.
 	Mixed bool `json:"mixed,omitempty"`
 	Disturbance
 }
@@ -269,7 +269,7 @@ type Trial struct {
 
 // Declared is what a recipe and the plan say of a target, as far as it is measured.
 type Declared struct {
-	Connections int     `json:"connections"`          // to the database, of all replicas together: at most so many
+	Connections int     `json:"connections"`          // to the database, of all replicas together: the most that may be open
 	Together    int     `json:"connections_together"` // the same of all targets that are up at once
 	Protocol    string  `json:"protocol"`             // text or prepared
 	AccessLog   bool    `json:"access_log"`
@@ -283,7 +283,7 @@ const TargetConnections = "target_connections"
 // from block to block for every target, and is no advantage of one.
 type Luck struct {
 	Padding int   `json:"padding,omitempty"` // bytes by which the environment of the replicas is longer, which moves their stacks
-	Order   []int `json:"order,omitempty"`   // in which the replicas, numbered from 1, were started and stand before the balancer
+	Order   []int `json:"order,omitempty"`   // in which the replicas, numbered from 1, were started and are behind the balancer
 	Agents  []int `json:"agents,omitempty"`  // the share of the load that each agent takes, from 1: the first has the first connection and request
 }
 
@@ -320,7 +320,7 @@ type Overlap struct {
 	SecondEnded float64 `json:"second_ended"`
 }
 
-// Proven tells whether the second statement began before the first ended, and the first before the second ended.
+// Proven reports whether the second statement began before the first ended, and the first before the second ended.
 func (o *Overlap) Proven() bool {
 	return o != nil && o.SecondBegan < o.FirstEnded && o.FirstBegan < o.SecondEnded
 }
@@ -350,7 +350,7 @@ type Phase struct {
 	Settling *Settling `json:"settling,omitempty"`
 	// CeilingS is how many requests per second the agents can send at most on this path, by the calibration; 0: not known.
 	CeilingS float64 `json:"ceiling_per_s,omitempty"`
-	// Unjudged tells that the phase was cut short, so that its numbers were not judged.
+	// Unjudged says that the phase was cut short, so that its numbers were not judged.
 	Unjudged bool `json:"unjudged,omitempty"`
 }
 
@@ -368,7 +368,7 @@ type Settling struct {
 type PhaseTurns struct {
 	Slices int     `json:"slices"`
 	SliceS float64 `json:"slice_s"`
-	RunInS float64 `json:"run_in_s"` // at the begin of each slice, booked aside
+	RunInS float64 `json:"run_in_s"` // at the start of each slice, booked aside
 	OnS    float64 `json:"on_s"`     // all slices together, with the waits for their last answers
 	LateNS int64   `json:"late_ns"`  // by so much an agent missed the common start of a slice at worst
 	// LeftOut counts rounds in which an agent was late or stood still: all of their windows are aside.

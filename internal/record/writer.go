@@ -49,7 +49,7 @@ var ErrEnded = errors.New("record: already ended")
 
 // Writer writes one run directory. It is safe for concurrent use. Every error
 // of writing wraps that of the operating system, so that errors.Is(err,
-// syscall.ENOSPC) tells of a full disk.
+// syscall.ENOSPC) reports a full disk.
 type Writer struct {
 	dir  string
 	disk *disk

@@ -19,7 +19,7 @@ func hostile() string {
 	return "</script><img src=x onerror=alert(1)>\x1b[31m=cmd|' /C calc'!A0 \u202etxt.exe ]]></failure> --> | `x` [a](javascript:b) " + strings.Repeat("w", 10_000)
 }
 
-// twoVersions are the figures of a run of so many blocks in which head has this multiple of base's throughput.
+// twoVersions are the figures of a run of that many blocks in which head has this multiple of base's throughput.
 func twoVersions(t *testing.T, blocks int, head float64, change func(*recordtest.Run)) *figures.Summary {
 	t.Helper()
 	r := recordtest.Of(blocks, record.Base, record.Head)

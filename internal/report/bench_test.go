@@ -35,7 +35,7 @@ const simulatedAgents = 2
 // prepared is the text of a window, around where it begins and its number.
 type prepared [3]string
 
-// windows are those of a phase, of which each is used many times.
+// windows are those of a phase; each is used many times.
 func (r simulated) windows(t *testing.T, target string, phase int) []prepared {
 	t.Helper()
 	var out []prepared

@@ -86,7 +86,7 @@ func ask[T any](t *testing.T, b *browser, expression string) T {
 	return must[T](t)(chromedp.Run(b.ctx, chromedp.Evaluate[T](expression)))
 }
 
-// open shows a page in a medium, and fails on whatever it complains of or asks for beside itself.
+// open shows a page in a medium, and fails on whatever it complains of or asks for in addition to itself.
 func (b *browser) open(t *testing.T, path string, m medium) {
 	t.Helper()
 	address := (&url.URL{Scheme: "file", Path: path}).String()

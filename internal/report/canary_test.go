@@ -90,7 +90,7 @@ func refused(t *testing.T, w *record.Writer, target string, all []string) {
 	check(t, tw.Finish(record.Trial{Status: record.Valid, Phases: []record.Phase{phase}}))
 }
 
-// Whatever stands in a record, it stays text: on a terminal, in Markdown, on the page and in pictures.
+// Whatever is in a record, it stays text: on a terminal, in Markdown, on the page and in pictures.
 func TestCanaries(t *testing.T) {
 	s := withCanaries(t)
 	var screen, picture bytes.Buffer

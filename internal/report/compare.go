@@ -10,7 +10,7 @@ import (
 	"bakeoff/internal/verdict"
 )
 
-// WriteCompared writes several runs against the first of them, as text for a page of so many columns, or as Markdown.
+// WriteCompared writes several runs against the first of them, as text for a page of that many columns, or as Markdown.
 func WriteCompared(w io.Writer, c figures.Compared, markdown bool, columns int) error {
 	return writeSections(w, comparedSections(c), markdown, columns)
 }

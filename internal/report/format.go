@@ -28,7 +28,7 @@ const (
 	narrow     = "n/m"
 )
 
-// explained is a table whose caption says what narrow means, where it stands in a row.
+// explained is a table whose caption says what narrow means, where it is in a row.
 func explained(t show.Table) show.Table {
 	if slices.ContainsFunc(t.Rows, func(row []string) bool { return slices.Contains(row, narrow) }) {
 		t.Caption = strings.TrimSpace(t.Caption + " " + narrow + ": not measured.")

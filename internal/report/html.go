@@ -91,7 +91,7 @@ func timesSection(s *figures.Summary) section {
 	out := section{title: "Response times", folded: true}
 	for _, p := range s.Phases {
 		out.figures = append(out.figures, curveFigure(p)...)
-		for _, t := range times(s, p)[:2] { // the third, pooled, stands under the curve
+		for _, t := range times(s, p)[:2] { // the third, pooled, is below the curve
 			t.Caption = "Phase " + p.Name + ". " + t.Caption
 			out.tables = append(out.tables, t)
 		}

@@ -55,7 +55,7 @@ func attribute(n *html.Node, name string) string {
 	return ""
 }
 
-// Every cell that the page is to hold stands in it, in its row, and every table has a caption.
+// Every cell that the page is to hold is in it, in its row, and every table has a caption.
 func TestPageHoldsItsTables(t *testing.T) {
 	s := build(t, recordtest.Demo().Write(t))
 	var want []show.Table
@@ -144,7 +144,7 @@ func TestPageLinks(t *testing.T) {
 	}
 }
 
-// Runs of which little is left have a page, too.
+// Runs with little left of them have a page, too.
 func TestPageOfLittle(t *testing.T) {
 	empty := &recordtest.Run{Head: record.Run{Name: "bare"}}
 	w := empty.Begin(t)

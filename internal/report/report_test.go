@@ -81,7 +81,7 @@ func open(t *testing.T, w *record.Writer) *figures.Summary {
 	return build(t, w.Dir())
 }
 
-// has checks that every string stands in the text, runs of white space counted as one space.
+// has checks that every string is in the text, runs of white space counted as one space.
 func has(t *testing.T, text string, wants ...string) {
 	t.Helper()
 	flat := strings.Join(strings.Fields(text), " ")
@@ -180,7 +180,7 @@ func TestHostileWords(t *testing.T) {
 	}
 }
 
-// Runs of which little or nothing is left still give a report.
+// Runs with little or nothing left of them still give a report.
 func TestLittleIsLeft(t *testing.T) {
 	s := recordtest.Demo()
 	s.Head.Short, s.Head.Shared = true, true
@@ -223,7 +223,7 @@ func TestWriteList(t *testing.T) {
 	golden(t, "list.txt", b.Bytes())
 }
 
-// Where an agent was the limit the report shows beside the reason what the agents had.
+// Where an agent was the limit the report shows next to the reason what the agents had.
 func TestReportShowsWhatAgentsHad(t *testing.T) {
 	s := recordtest.Demo()
 	w := s.Begin(t)

@@ -99,7 +99,7 @@ func TestScreensWithoutAVerdict(t *testing.T) {
 	golden(t, "screen-empty.txt", []byte(asScreen(t, open(t, w), figures.Others{})))
 }
 
-// world is a run of so many targets of which the verdict is made up: what matters is how much there is to
+// world is a run of that many targets, with a verdict that is made up: what matters is how much there is to
 // say.
 func world(t *testing.T, targets, blocks int, step, noise float64, model string) *figures.Summary {
 	t.Helper()

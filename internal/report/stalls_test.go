@@ -45,7 +45,7 @@ func TestStallTable(t *testing.T) {
 	t.Error("no table of stalls")
 }
 
-// Tables that scroll have names that tell them apart, and are no landmarks.
+// Tables that scroll have names that distinguish them, and are no landmarks.
 func TestTableLabels(t *testing.T) {
 	r := contest(7, "fastapi", "flask", "django")
 	r.Change = func(trial *record.Trial) {

@@ -52,7 +52,7 @@ func (s strips) height() float64 {
 	return h
 }
 
-// above is the room for what stands above the plot.
+// above is the room for what is above the plot.
 func (r strip) above() float64 {
 	if r.name == "" {
 		return 8

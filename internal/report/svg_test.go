@@ -101,7 +101,7 @@ func crowded(t *testing.T, picture string) []string {
 	return out
 }
 
-// named are so many targets with names of 63 characters, of letters of every width.
+// named are that many targets with names of 63 characters, of letters of every width.
 func named(n int) []string {
 	var out []string
 	for i := range n {

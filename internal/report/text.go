@@ -111,7 +111,7 @@ func overview(s *figures.Summary) section {
 	return section{title: "Medians over valid blocks, and their range", tables: []show.Table{t.grid(s)}, paras: paras}
 }
 
-// spreadTable puts the targets below each other, figure by figure. What limits a median stands in its cell.
+// spreadTable puts the targets below each other, figure by figure. What limits a median is in its cell.
 type spreadTable struct {
 	rows  [][]string
 	notes show.Footnotes

@@ -103,7 +103,7 @@ func TestDurations(t *testing.T) {
 	}
 }
 
-// Three digits tell a time to half a percent, in whatever unit it is written.
+// Three digits give a time to half a percent, in whatever unit it is written.
 func TestDurationsKeepThreeDigits(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := time.Duration(rapid.Int64Range(1000, int64(time.Hour)).Draw(t, "ns"))

@@ -43,7 +43,7 @@ func TestDecodingIsTheLibrarys(t *testing.T) {
 	})
 }
 
-// Sums of histograms that were read are those of the samples, however many there are and whoever asks meanwhile.
+// Sums of histograms that were read are those of the samples, however many there are and whatever is asked during that time.
 func TestPendingSums(t *testing.T) {
 	for _, histograms := range []int{1, manyPending - 1, manyPending, manyPending + 1, 3*manyPending + 2} {
 		sum, want := NewHistogram(), NewHistogram()
@@ -108,7 +108,7 @@ func TestQuantileOfOneText(t *testing.T) {
 	})
 }
 
-// packedText is a histogram's text around this payload; change may spoil the header.
+// packedText is a histogram's text around this payload; change may damage the header.
 func packedText(payload []byte, change func(inner []byte) []byte) string {
 	inner := make([]byte, 40)
 	binary.BigEndian.PutUint32(inner, cookieV2)

@@ -18,7 +18,7 @@ const (
 )
 
 // Histogram counts durations in nanoseconds with three significant digits,
-// from 1 us to 120 s, in addition to a number of censored samples: time-outs and drops, of which is known only that they lasted
+// from 1 us to 120 s, in addition to a number of censored samples: time-outs and drops, which are only known to have lasted
 // longer than a bound. It takes memory only for values that occur. The zero value is not usable; see
 // NewHistogram. It is not safe for concurrent use. A nil histogram stands for what was not measured: it
 // can be read, holds no sample, and takes none.
@@ -27,7 +27,7 @@ type Histogram struct {
 	over    int64   // censored samples
 	bounds  []bound // what they exceed, ascending
 	clamped int64   // samples above highest, counted as highest
-	// pending are counts as they stand in files, known to be right but not taken into hdr yet: histograms that
+	// pending are counts as they are in files, known to be right but not taken into hdr yet: histograms that
 	// were read are mostly added to others, and many are taken in at the price of one.
 	pending [][]byte
 	waiting int64 // samples in pending
@@ -76,7 +76,7 @@ func (h *Histogram) recordN(v, n int64) {
 	}
 }
 
-// RecordOver counts one sample of which is only known that it exceeds bound.
+// RecordOver counts one sample that is only known to exceed bound.
 func (h *Histogram) RecordOver(bound time.Duration) { h.overN(bound, 1) }
 
 func (h *Histogram) overN(above time.Duration, n int64) {
@@ -110,7 +110,7 @@ func (h *Histogram) Merge(o *Histogram) {
 	h.clamped += o.clamped
 }
 
-// answeredBut is a histogram of the samples that are neither censored nor in o, of which all are in h.
+// answeredBut is a histogram of the samples that are neither censored nor in o; all of o are in h.
 func (h *Histogram) answeredBut(o *Histogram) *Histogram {
 	out := NewHistogram()
 	without := map[time.Duration]int64{}
@@ -299,7 +299,7 @@ func (h *Histogram) Percentile(p float64) Percentile {
 	return out
 }
 
-// SamplesNeeded is the number of samples of which 100 lie beyond percentile p, in percent.
+// SamplesNeeded is the number of samples at which 100 lie beyond percentile p, in percent.
 func SamplesNeeded(p float64) int64 {
 	share := 1 - p/100
 	if share <= 0 {

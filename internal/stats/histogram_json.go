@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// packed is a histogram as it stands in a file: HDR V2, deflated, base64, and
+// packed is a histogram as it is in a file: HDR V2, deflated, base64, and
 // the censored samples next to it.
 type packed struct {
 	HDR     string     `json:"hdr,omitempty"`

@@ -40,7 +40,7 @@ func histogramOf(samples []sample) *Histogram {
 	return h
 }
 
-// same compares what two histograms can tell, by their files.
+// same compares what two histograms can say, by their files.
 func same(t interface{ Fatalf(string, ...any) }, what string, a, b *Histogram) {
 	x, err := json.Marshal(a)
 	if err != nil {

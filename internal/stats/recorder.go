@@ -30,7 +30,7 @@ func (r *Recorder) Record(d time.Duration) {
 	}
 }
 
-// RecordOver counts one sample of which is only known that it exceeds bound.
+// RecordOver counts one sample that is only known to exceed bound.
 func (r *Recorder) RecordOver(bound time.Duration) { r.rest.RecordOver(bound) }
 
 // Drain returns all that was recorded and empties the recorder.

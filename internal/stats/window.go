@@ -9,7 +9,7 @@ import (
 // counts each event in the window in which it happens; the sums over a phase are exact.
 //
 // What the loader does not measure is left out and not 0: its histogram or pointer is nil. A sum
-// of which a part was not measured was not measured either, since it would not be the sum.
+// whose parts were not all measured was not measured either, since it would not be the sum.
 type Window struct {
 	Begin     time.Duration    `json:"begin_ns"` // since the phase's start
 	Length    time.Duration    `json:"length_ns"`

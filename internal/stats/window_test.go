@@ -100,7 +100,7 @@ func TestNoFieldIsForgotten(t *testing.T) {
 	}
 }
 
-// A server that names itself anew in every answer does not make the sum grow, and nothing is lost.
+// A server that has another name in every answer does not make the sum grow, and nothing is lost.
 func TestNamesAreBounded(t *testing.T) {
 	var sum Totals
 	for n := range 3 * MaxNames {

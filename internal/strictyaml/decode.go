@@ -81,7 +81,7 @@ func (d *Document) unknown(n, key *yaml.Node, path string, names []string) {
 	at := Join(path, key.Value)
 	if near := nearest(key.Value, names); near != "" {
 		if !holds(n, near) {
-			d.bad[Join(path, near)] = true // what was meant is known: do not say that it is missing
+			d.bad[Join(path, near)] = true // the intention is known: do not say that it is missing
 		}
 		d.mistake(key, at, "did you mean "+near, "unknown key")
 		return
@@ -144,7 +144,7 @@ func (d *Document) decodeMap(n *yaml.Node, path string, v reflect.Value) {
 	})
 }
 
-// eachKey calls f for each key that is text and stands there the first time.
+// eachKey calls f for each key that is text and is there for the first time.
 func (d *Document) eachKey(n *yaml.Node, path string, f func(key, value *yaml.Node)) {
 	first := map[string]int{}
 	for i := 0; i+1 < len(n.Content) && !d.full(); i += 2 {

@@ -126,7 +126,7 @@ func (d *Document) shown(line int) []rune {
 	return text
 }
 
-// secretText is what stands before the @ of a URL or a database's DSN.
+// secretText is what comes before the @ of a URL or a database's DSN.
 var secretText = regexp.MustCompile(`//[^/\s@]*@|[^\s@"'/]*:[^\s@"']*@(tcp|unix)?\(`)
 
 // redact overwrites what may be a password, keeping the line's length.

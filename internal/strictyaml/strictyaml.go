@@ -47,7 +47,7 @@ type Document struct {
 	problems  Problems
 }
 
-// location is where a path stands in the file.
+// location is where a path is in the file.
 type location struct{ line, column int }
 
 // Parse reads data, which must hold exactly one YAML document of at most
@@ -181,7 +181,7 @@ func (d *Document) Has(path string) bool {
 }
 
 // Bad reports whether the value at path, or one that holds it, could not be
-// decoded, so that the Go value says nothing about what was meant.
+// decoded, so that the Go value says nothing about the intention.
 func (d *Document) Bad(path string) bool {
 	for ; path != ""; path = parent(path) {
 		if d.bad[path] {

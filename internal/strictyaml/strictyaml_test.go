@@ -280,7 +280,7 @@ c.yaml:6:9: inner.dephts: unknown key (did you mean depth)
 	}
 }
 
-// TestMisspeltBeside still checks a key whose misspelling stands beside it.
+// TestMisspeltBeside still checks a key whose misspelling is next to it.
 func TestMisspeltBeside(t *testing.T) {
 	doc, err := Parse("c.yaml", []byte("number: 3\nnumbr: 4\n"))
 	if err != nil {

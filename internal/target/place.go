@@ -23,7 +23,7 @@ import (
 // mostPlaces is how many contents of one name are kept when none of them is in use.
 const mostPlaces = 3
 
-// place finds the place that holds the recipe already, or takes the one of which most can be kept,
+// place finds the place that holds the recipe already, or takes the one where most can be kept,
 // and says how many steps that is.
 func (p *Prepared) place(home string) (keep int, err error) {
 	numbers, err := places(home)

@@ -212,7 +212,7 @@ func (p *Prepared) readVersions(ctx context.Context) (map[string]string, error) 
 	return versions, nil
 }
 
-// lastObject is the JSON object that ends a text: warnings of the tool may stand before it.
+// lastObject is the JSON object that ends a text: warnings of the tool may come before it.
 func lastObject(text string) (map[string]string, error) {
 	err := errors.New("no line begins with {")
 	for at := 0; at < len(text); {
@@ -270,7 +270,7 @@ func pairs(env, values map[string]string) []string {
 	return out
 }
 
-// stamps tells one build of a tool from another.
+// stamps distinguishes one build of a tool from another.
 func stamps(tools map[string]string) map[string]string {
 	out := map[string]string{}
 	for name, path := range tools {

@@ -224,7 +224,7 @@ func TestPrepareEndsItsStepsWhenInterrupted(t *testing.T) {
 	}
 }
 
-// alive tells whether the process exists and is no zombie.
+// alive reports whether the process exists and is no zombie.
 func alive(pid string) bool {
 	stat, err := os.ReadFile("/proc/" + pid + "/stat")
 	if err != nil {

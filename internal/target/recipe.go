@@ -225,7 +225,7 @@ func (e *UnknownError) Error() string {
 	return fmt.Sprintf("target: unknown %s %q (%s)", e.What, e.Name, e.Hint())
 }
 
-// Hint is the known name that was meant, or all of them.
+// Hint is the known name that was probably intended, or all of them.
 func (e *UnknownError) Hint() string {
 	if hint := strictyaml.Suggest(e.Name, e.Known); hint != "" {
 		return hint

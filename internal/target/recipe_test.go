@@ -411,7 +411,7 @@ func TestCopiesInShippedTargetsAreAlike(t *testing.T) {
 	}
 }
 
-// The module files of the Go target stand under other names, else its folder would not be in the binary.
+// The module files of the Go target have other names, else its folder would not be in the binary.
 func TestGoTargetIsEmbedded(t *testing.T) {
 	for _, name := range []string{"main.go", "module.txt", "modulesum.txt", "target.yaml"} {
 		if _, err := fs.Stat(os.DirFS("../../targets"), path.Join("go-nethttp", name)); err != nil {

@@ -183,7 +183,7 @@ func (r *Replica) Ready(ctx context.Context) ([]record.Worker, error) {
 	return workers, nil
 }
 
-// Intact tells, after Ready, whether the replica is still the one that was
+// Intact reports, after Ready, whether the replica is still the one that was
 // ready: its process has not ended, every worker that introduced itself lives, and no other
 // took the place of one. It is for the end of a load.
 func (r *Replica) Intact() error {

@@ -60,7 +60,7 @@ func shipped(t *testing.T, name, variant string) *target.Recipe {
 	return r
 }
 
-// long tells whether there is time for everything.
+// long reports whether there is time for everything.
 func long() bool { return os.Getenv("BAKEOFF_LONG") == "1" }
 
 // launch prepares a shipped target and says how it is started.

@@ -20,7 +20,7 @@ import (
 // steps before it, and nothing else: one that reads what it does not declare fails. What
 // the folder holds after such a step is noted, file by file. A step is kept when its
 // command, the tools, its inputs and all steps before it are as they were, and the folder still
-// holds what it held then; everything that came later is removed first. So what stands in the
+// holds what it held then; everything that came later is removed first. So what is in the
 // folder is what a preparation from nothing would have made.
 
 // stepsDir holds what the folder held after each step that may be kept.

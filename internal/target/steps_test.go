@@ -13,7 +13,7 @@ import (
 	"bakeoff/internal/target"
 )
 
-// layered is a recipe of three steps, of which the first two declare what they read. Each writes
+// layered is a recipe of three steps; the first two declare what they read. Each writes
 // down that it ran, and the last one makes a file of the name in main.txt.
 func layered(main, lock, more string) fstest.MapFS {
 	return fstest.MapFS{
@@ -124,7 +124,7 @@ func TestEditsRunOnlyTheStepsThatReadThem(t *testing.T) {
 	}
 }
 
-// A step that fails is mended and tried again; those before it are kept.
+// A step that fails is repaired and tried again; those before it are kept.
 func TestStepsBeforeAFailureAreKept(t *testing.T) {
 	w := newWorkshop(t)
 	if _, ran, err := w.prepare(layered("a", "1", "exit 7")); err == nil || ran != "one two three" {

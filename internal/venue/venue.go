@@ -27,13 +27,13 @@ import (
 type Venue interface {
 	Host
 
-	// Overhead is what a run costs besides its phases; it only serves to say so beforehand.
+	// Overhead is what a run costs in addition to its phases; it only serves to say so beforehand.
 	Overhead() plan.Overhead
 	// Missing is what the venue lacks to run the plan with these recipes.
 	Missing(ctx context.Context, p *plan.Plan, recipes []*target.Recipe) ([]target.Need, error)
 	// Prepare readies a recipe, once for all its replicas; progress is called as target.Preparation says.
 	Prepare(ctx context.Context, r *target.Recipe, progress func(text string, passing bool)) (*target.Prepared, error)
-	// Programs are those that a run of the plan starts besides the targets, this one of the given version among them.
+	// Programs are those that a run of the plan starts in addition to the targets, this one of the given version among them.
 	Programs(ctx context.Context, p *plan.Plan, version string) ([]record.Program, error)
 	// Balancer describes what Deploy puts before the replicas.
 	Balancer(ctx context.Context, p *plan.Plan) (record.BalancerInfo, error)
@@ -56,7 +56,7 @@ type Venue interface {
 type Host interface {
 	// Name is how run.json calls this kind of venue, such as "local".
 	Name() string
-	// Machine is what figures depend on; its fingerprint tells two venues apart.
+	// Machine is what figures depend on; its fingerprint distinguishes two venues.
 	Machine() record.Machine
 	// Hidden says that other processes may use the machines that samples cannot see: those outside a
 	// container.

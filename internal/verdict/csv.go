@@ -19,7 +19,7 @@ var columns = []string{"block", "target", "value", "position"}
 const required = 3 // of the columns
 
 // ReadCSV reads figures with the columns block, target and value, and, if there is one, position, as RFC 4180 has it; the
-// name stands in messages.
+// name is for messages.
 // A byte order mark, line ends of any kind, quoted fields, blank lines and space around fields are let be. Anything
 // else that is not as expected is refused with its line: unknown, missing and repeated columns, values that are no
 // decimal number above 0, a second value for a block and target.

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// The smallest difference that is shown grows with the noise, and is the one for which so many blocks are needed.
+// The smallest difference that is shown grows with the noise, and is the one for which that many blocks are needed.
 func TestDetectable(t *testing.T) {
 	last := 0.0
 	for _, sd := range []float64{0.002, 0.01, 0.03, 0.1} {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Values of R 4.2.2. Every command stands above what it gave; they begin with
+// Values of R 4.2.2. Every command is above what it gave; they begin with
 //
 //	a <- c(103.1, 98.4, 110.2, 101.7, 95.3, 108.8, 102.2)
 //	b <- c(97.2, 95.9, 101.0, 99.8, 91.1, 104.3, 95.5)

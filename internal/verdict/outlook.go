@@ -67,7 +67,7 @@ func (c Comparison) SD() float64 {
 	return half * math.Sqrt(float64(c.Blocks)) / critical(c.Blocks, 1-float64(c.Level))
 }
 
-// UpperSD is the upper 80 % confidence bound of a standard deviation of normal values, of which n gave sd: sd sqrt((n - 1) / q) with q the
+// UpperSD is the upper 80 % confidence bound of a standard deviation of normal values, when n of them gave sd: sd sqrt((n - 1) / q) with q the
 // 20 % quantile of a chi-square with n - 1 degrees of freedom.
 func UpperSD(sd float64, n int) float64 {
 	df := float64(n - 1)

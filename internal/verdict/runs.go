@@ -14,7 +14,7 @@ type Interval struct {
 	Level Number `json:"level"`
 }
 
-// Excludes tells whether the interval excludes a ratio of 1: -1 below it, 1 above it, 0 it does not.
+// Excludes says on which side the interval excludes a ratio of 1: -1 below it, 1 above it, 0 it does not.
 func (i Interval) Excludes() int {
 	switch {
 	case i.High < 1:
@@ -26,7 +26,7 @@ func (i Interval) Excludes() int {
 }
 
 // BetweenRuns compares the block values of one target in two runs: the ratio of the geometric means of a and b, with the
-// interval of Welch's t for the difference of the means of logarithms, widened so that so many intervals hold together with
+// interval of Welch's t for the difference of the means of logarithms, widened so that all the intervals hold together with
 // 95 % (Bonferroni). Blocks of two runs are no pairs. The interval covers what varies within the runs, not from run to run.
 //
 // Source: Welch, The generalization of "Student's" problem when several different population variances are involved,
@@ -56,7 +56,7 @@ func BetweenRuns(a, b []float64, together int) Interval {
 const FewestEarlier = 5
 
 // Predict is where the next run's figure is expected, as ratios to the geometric mean of n earlier ones: the interval
-// +-t(n-1) s sqrt(1 + 1/n) of the logarithms, widened so that so many hold together with 95 %. Ratio is that of the figure
+// +-t(n-1) s sqrt(1 + 1/n) of the logarithms, widened so that all predictions hold together with 95 %. Ratio is that of the figure
 // next. With fewer than five earlier ones low and high are not known.
 func Predict(earlier []float64, next float64, together int) Interval {
 	x := logs(earlier)

@@ -77,7 +77,7 @@ type Halves struct {
 }
 
 // Halves says what twice the time would do for the interval, spent on more blocks or on longer ones. A block takes measured
-// seconds for the phase that is compared, and besides for starts, checks and all else.
+// seconds for the phase that is compared, and in addition for starts, checks and all else.
 func (s Split) Halves(pairs int, measured, besides float64) Halves {
 	length := 2 + besides/measured
 	half := func(blocks int, longer float64) Number {

@@ -27,7 +27,7 @@ func newWandering(random *rand.Rand, tau float64) *wandering {
 	return &wandering{speed: wanders * random.NormFloat64(), memory: math.Exp(-aSlice / tau), random: random}
 }
 
-// pass lets so many seconds pass.
+// pass lets that many seconds pass.
 func (m *wandering) pass(seconds float64) {
 	memory := math.Pow(m.memory, seconds/aSlice)
 	m.speed = memory*m.speed + math.Sqrt(1-memory*memory)*wanders*m.random.NormFloat64()
@@ -64,7 +64,7 @@ func (m *wandering) inTurns(levels []float64) []float64 {
 	return out
 }
 
-// measured are so many blocks; a fresh start moves a target by starts.
+// measured are that many blocks; a fresh start moves a target by starts.
 func (m *wandering) measured(blocks int, levels []float64, starts float64, block func([]float64) []float64) *Table {
 	var t Table
 	for b := range blocks {

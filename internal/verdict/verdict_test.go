@@ -250,7 +250,7 @@ func TestTiesOverlap(t *testing.T) {
 	}
 }
 
-// With an odd number of signs, and sums that are equal but for their last bits, every sum is counted as often as by trying all.
+// With an odd number of signs, and sums that are equal except for their last bits, every sum is counted as often as by trying all.
 func TestSignFlipCountsAll(t *testing.T) {
 	for _, x := range [][]float64{
 		{0.3}, {0.1, 0.2, -0.3}, {0.1, 0.1, 0.1, -0.1}, {0, 0, 0}, {0.1, -0.7, 0.25, 0.3, 0.011, -0.02, 0.3}, {1, 1, 1, 1, 1, 1},

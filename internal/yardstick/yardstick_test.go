@@ -74,7 +74,7 @@ func TestFourTimesASecondOnEachCore(t *testing.T) {
 	}
 }
 
-// However slow the machine, all measurements together use at most 1 % of their cores, but for the first of each.
+// However slow the machine, all measurements together use at most 1 % of their cores, except for the first of each.
 func TestShareIsBounded(t *testing.T) {
 	const cores, long = 2, 10 * time.Second
 	for _, cost := range []time.Duration{2 * time.Millisecond, 3 * time.Millisecond, 20 * time.Millisecond} {

@@ -3,7 +3,7 @@
 // is touched: the change lies over the tree while the tests are built.
 //
 // A mutant that does not compile is drawn again. What runs into the time limit counts as caught. A survivor is either
-// equivalent, so that nobody can tell it from the original, or a test is missing.
+// equivalent, so that nobody can distinguish it from the original, or a test is missing.
 package main
 
 import (

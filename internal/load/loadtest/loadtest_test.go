@@ -70,7 +70,7 @@ func TestQuantile(t *testing.T) {
 	}
 }
 
-// What a generator is read to have said is what the server counted, but for what its end cut off.
+// What a generator is read to have said is what the server counted, except for what its end cut off.
 func TestPeersAreReadRight(t *testing.T) {
 	const connections = 5
 	for _, p := range []Peer{Wrk(), Hey(), H2load(), Vegeta(), VegetaCapped(connections), Oha(), K6(connections, connections)} {

@@ -137,7 +137,7 @@ func Hey() Peer {
 	}
 }
 
-// H2load prints no percentiles. Its log has every request; what follows from it stands in the note.
+// H2load prints no percentiles. Its log has every request; what follows from it is in the note.
 func H2load() Peer {
 	return Peer{
 		Name: "h2load", Program: "h2load", Install: "apt-get install nghttp2-client",

@@ -57,7 +57,7 @@ type tree struct {
 	log      *logCopy
 	ended    bool // the first process was reaped
 	frozen   bool
-	reported chan struct{} // closed when the controller was told so
+	reported chan struct{} // closed when the controller was informed
 }
 
 // Guard is the body of the guard role: it serves the controller at the other
@@ -186,7 +186,7 @@ func (g *guard) dispatch(from *gob.Decoder) int {
 		switch r.Op {
 		case opClose:
 			return r.ID
-		case opStart: // in order, so that an exit is never told before its start
+		case opStart: // in order, so that an exit is never reported before its start
 			g.start(r)
 		default:
 			go g.handle(r)
@@ -416,7 +416,7 @@ func (g *guard) noteEnd(pid int, status syscall.WaitStatus) {
 	g.orphans++
 }
 
-// report tells the controller of the end of a first process when its log is complete.
+// report informs the controller of the end of a first process when its log is complete.
 func (g *guard) report(t *tree, exit platform.Exit) {
 	t.log.drain()
 	g.tell(reply{Tree: t.number, Exit: &exit})

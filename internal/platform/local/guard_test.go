@@ -156,7 +156,7 @@ func TestDeputy(t *testing.T) {
 				t.Fatalf("%d deputies", n)
 			}
 			begin := time.Now()
-			if err := syscall.Kill(guard, syscall.SIGSTOP); err != nil { // so that it does not act meanwhile
+			if err := syscall.Kill(guard, syscall.SIGSTOP); err != nil { // so that it does not act during that time
 				t.Fatal(err)
 			}
 			v.kill()
@@ -240,7 +240,7 @@ func TestSignalsAreNotIgnored(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if standard := set & (1<<31 - 1); standard != 0 { // those above are whoever's started these tests
+		if standard := set & (1<<31 - 1); standard != 0 { // those above are of the process that started these tests
 			t.Errorf("%s holds %x of the standard signals:\n%s", name, standard, data)
 		}
 	}
@@ -351,7 +351,7 @@ func TestOpenWaitsForTheDying(t *testing.T) {
 	v.clean(time.Now())
 }
 
-// What hides from one way of telling trees apart is found by another.
+// What hides from one way of distinguishing trees is found by another.
 func TestAttribution(t *testing.T) {
 	cases := []struct {
 		name    string

@@ -230,7 +230,7 @@ func (l *machineLock) answer(conn net.Conn) {
 	json.NewEncoder(conn).Encode(known)
 }
 
-// describe changes what others are told.
+// describe changes what others are shown.
 func (l *machineLock) describe(change func(*Holder)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SweepMarked ends what dead runs have left of which no state file is known,
+// SweepMarked ends what dead runs have left without a state file that is known,
 // by the mark that their processes carry. A run lives while its guard does.
 func SweepMarked(ctx context.Context) (Swept, error) {
 	return sweepMarked(ctx, func(token) bool { return true })
@@ -71,13 +71,13 @@ func ours(pid int) bool {
 	return unix.Stat("/proc/"+strconv.Itoa(pid), &st) == nil && (uid == 0 || int(st.Uid) == uid)
 }
 
-// isGuard tells a guard, or its deputy, by its command.
+// isGuard recognises a guard, or its deputy, by its command.
 func isGuard(pid int) bool {
 	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
 	return err == nil && slices.Contains(strings.Split(string(data), "\x00"), "guard")
 }
 
-// hunt kills processes that have just come and carry the mark, for a while. A chain of forks, each of which ends at
+// hunt kills processes that have just come and carry the mark, for a while. A chain of forks, where each ends at
 // once, is always in another id than the one that a look at the whole table has found; the newest id is that of its latest one.
 func (r *remnant) hunt(while time.Duration) {
 	for end := time.Now().Add(while); time.Now().Before(end); {

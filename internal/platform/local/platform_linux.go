@@ -356,7 +356,7 @@ func (p *Platform) Close() error {
 		_, err = p.call(ctx, request{Op: opClose})
 		cancel()
 		if errors.Is(err, platform.ErrClosed) {
-			err = nil // the guard was gone; leftover tells the rest
+			err = nil // the guard was gone; leftover reports the rest
 		}
 		if err != nil {
 			p.guard.Process.Kill()

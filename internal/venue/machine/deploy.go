@@ -26,7 +26,7 @@ import (
 	"bakeoff/internal/venue"
 )
 
-// deployed are the replicas of one target, and what stands before them.
+// deployed are the replicas of one target, and what is before them.
 type deployed struct {
 	platform platform.Platform
 	replicas []*target.Replica

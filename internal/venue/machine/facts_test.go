@@ -12,7 +12,7 @@ import (
 	"bakeoff/internal/plan"
 )
 
-// The facts are those that the machine's own tools tell, and the fingerprint is a function of them.
+// The facts are those that the machine's own tools report, and the fingerprint is a function of them.
 func TestMachine(t *testing.T) {
 	m := (&Venue{}).Machine()
 	info, err := os.ReadFile("/proc/cpuinfo")

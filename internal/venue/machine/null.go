@@ -25,7 +25,7 @@ type Null struct {
 // nullWithin is how long a null server may take to answer.
 const nullWithin = 10 * time.Second
 
-// Null starts the role of that name with nginx before it, as it would stand before the replicas of a target; their logs are in
+// Null starts the role of that name with nginx before it, as it would be before the replicas of a target; their logs are in
 // dir. The caller stops it.
 func (v *Venue) Null(ctx context.Context, name, dir string, inFlight int) (n *Null, err error) {
 	port, err := v.Platform.Port(ctx)
