@@ -115,9 +115,9 @@ func TestForEachThread(t *testing.T) {
 		want  []int         // set, in order
 		err   error
 	}{
-		"at once":              {lists: [][]int{{7, 8}, {7, 8}}, want: []int{7, 8}},
-		"one starts":           {lists: [][]int{{7}, {7, 9}, {7, 9, 10}, {7, 9, 10}}, want: []int{7, 9, 10}},
-		"one ends":             {lists: [][]int{{7, 8}, {8}}, fails: map[int]error{7: unix.ESRCH}, want: []int{7, 8}},
+		"at once":    {lists: [][]int{{7, 8}, {7, 8}}, want: []int{7, 8}},
+		"one starts": {lists: [][]int{{7}, {7, 9}, {7, 9, 10}, {7, 9, 10}}, want: []int{7, 9, 10}},
+		"one ends":   {lists: [][]int{{7, 8}, {8}}, fails: map[int]error{7: unix.ESRCH}, want: []int{7, 8}},
 		"one takes another's place": {
 			lists: [][]int{{7, 8}, {8, 9}, {8, 9}}, fails: map[int]error{7: unix.ESRCH}, want: []int{7, 8, 9},
 		},

@@ -355,7 +355,9 @@ type Phase struct {
 }
 
 // Duration is DurationS to the nearest nanosecond: if it were cut off, the last window could end after it.
-func (p Phase) Duration() time.Duration { return time.Duration(math.Round(p.DurationS * float64(time.Second))) }
+func (p Phase) Duration() time.Duration {
+	return time.Duration(math.Round(p.DurationS * float64(time.Second)))
+}
 
 // Settling is how a warm-up ended that ends when it is steady.
 type Settling struct {

@@ -240,14 +240,14 @@ func TestTable(t *testing.T) {
 // Text from outside is only text in Markdown: neither markup nor what GitHub makes a link, a mention or a reference of.
 func TestEscapeMarkdown(t *testing.T) {
 	for text, want := range map[string]string{
-		"plain - text (1.5 %), 2 # 3":      "plain - text (1.5 %), 2 # 3",
+		"plain - text (1.5 %), 2 # 3":     "plain - text (1.5 %), 2 # 3",
 		"*a* _b_ `c` ~~d~~ $e$ [f](g) \\": "\\*a\\* \\_b\\_ \\`c\\` \\~\\~d\\~\\~ \\$e\\$ \\[f](g) \\\\",
-		"<b>&amp;":                         "&lt;b>&amp;amp;",
-		"@octocat, a@b.example":            "@<!-- -->octocat, a@<!-- -->b.example",
-		"http://x ftp://y HTTPS://z":       "http:<!-- -->//x ftp:<!-- -->//y HTTPS:<!-- -->//z",
-		"www.x.example":                    "www<!-- -->.x.example",
-		"#12 o/r#3 GH-4":                   "#<!-- -->12 o/r#<!-- -->3 GH<!-- -->-4",
-		"\x1b[1m\n<!-- -->":                 "\ufffd\\[1m &lt;!-- -->",
+		"<b>&amp;":                        "&lt;b>&amp;amp;",
+		"@octocat, a@b.example":           "@<!-- -->octocat, a@<!-- -->b.example",
+		"http://x ftp://y HTTPS://z":      "http:<!-- -->//x ftp:<!-- -->//y HTTPS:<!-- -->//z",
+		"www.x.example":                   "www<!-- -->.x.example",
+		"#12 o/r#3 GH-4":                  "#<!-- -->12 o/r#<!-- -->3 GH<!-- -->-4",
+		"\x1b[1m\n<!-- -->":               "\ufffd\\[1m &lt;!-- -->",
 	} {
 		if got := EscapeMarkdown(text); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
