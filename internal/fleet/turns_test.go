@@ -49,12 +49,14 @@ func TestTurns(t *testing.T) {
 			before, _ := s.seen()
 			idle, _ := servers[1-i].seen()
 			began = time.Now()
-			if _, err := turns.Slice(t.Context(), i, Slice{Begin: time.Duration(round) * length, Length: length, RunIn: 10 * time.Millisecond}); err != nil {
+			slice, err := turns.Slice(t.Context(), i, Slice{Begin: time.Duration(round) * length, Length: length, RunIn: 10 * time.Millisecond})
+			if err != nil {
 				t.Fatal(err)
 			}
 			after, _ := s.seen()
-			if out, _ := servers[1-i].seen(); after == before && round > 0 || out != idle {
-				t.Errorf("round %d, server %d: %d requests, %d to the other", round, i, after-before, out-idle)
+			nothing := after == before && round > 0 && slice.Late < length/2 // a busy machine may leave an agent no time
+			if out, _ := servers[1-i].seen(); nothing || out != idle {
+				t.Errorf("round %d, server %d, %v late: %d requests, %d to the other", round, i, slice.Late, after-before, out-idle)
 			}
 		}
 	}
