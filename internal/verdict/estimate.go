@@ -15,7 +15,7 @@ type Estimate struct {
 	Level Number `json:"level"`
 }
 
-// MeanOf is the mean of a figure over blocks with the interval of Student's t, widened so that so many intervals hold
+// MeanOf is the mean of a figure over blocks with the interval of Student's t, widened so that all intervals hold
 // together with 95 % (Bonferroni): of logarithms, and the geometric mean, where all values are above 0; else of the values.
 // With one block there is no interval.
 func MeanOf(values []float64, together int) Estimate {
@@ -73,7 +73,7 @@ func exactShare(n, of int64, p float64) (low, high float64) {
 	return low, high
 }
 
-// levelOf is the level of one of so many intervals that hold together with 95 %.
+// levelOf is the level of each of several intervals that hold together with 95 %.
 func levelOf(together int) Number { return Number(1 - alpha/float64(max(together, 1))) }
 
 // Known reports whether there is an interval; its upper end may be infinite.
