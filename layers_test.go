@@ -17,8 +17,9 @@ var levels = [][]string{
 	{"chart", "plan", "dataset", "stats", "platform", "strictyaml", "consent", "shell", "yardstick", "scratch", "checkout", "influxd", "grafana"},
 	{"load", "null", "record", "database", "balancer", "platform/local", "platform/platformtest", "load/loadtest"},
 	{"fleet", "collect", "target", "contract", "endpoint", "gate", "record/recordtest", "export/exporttest"},
-	{"venue", "figures", "measure", "jmeter"},
+	{"venue", "figures", "measure", "jmeter", "live"},
 	{"controller", "venue/machine", "report", "audit", "export", "calibrate"},
+	{"dashboard"},
 	{"cli"},
 }
 
@@ -35,6 +36,8 @@ var forbidden = map[string][]string{
 	"figures":    {"load", "fleet", "controller", "platform", "platform/local", "database", "balancer", "target", "plan"},
 	"report":     {"load", "fleet", "controller", "platform", "platform/local", "database", "balancer", "target", "plan"},
 	"export":     {"load", "fleet", "controller", "platform", "platform/local", "database", "balancer", "target"},
+	"live":       {"load", "fleet", "controller", "platform", "platform/local", "plan", "figures"},
+	"dashboard":  {"load", "fleet", "controller", "platform", "platform/local", "database", "balancer", "target", "plan"},
 	"load":       {"dataset", "plan", "record", "platform"},
 	"record":     {"load", "dataset"},
 	"controller": {"balancer", "platform/local", "venue/machine"},

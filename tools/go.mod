@@ -3,6 +3,7 @@ module bakeoff/tools
 go 1.26.0
 
 require (
+	github.com/evanw/esbuild v0.28.2
 	golang.org/x/tools v0.51.0
 	honnef.co/go/tools v0.8.2
 	mvdan.cc/gofumpt v0.12.0

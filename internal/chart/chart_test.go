@@ -149,7 +149,7 @@ func TestSeriesAreDistinguishable(t *testing.T) {
 	if len(textures) != 5 {
 		t.Errorf("%d textures of 5 areas", len(textures))
 	}
-	for i, pair := range palette() {
+	for i, pair := range Palette() {
 		for ground, colour := range map[string]string{"#ffffff": pair[0], "#14181d": pair[1]} {
 			if c := contrast(ground, colour); c < 3 {
 				t.Errorf("colour %d, %s, has a contrast of %.2f on %s", i, colour, c, ground)

@@ -9,8 +9,8 @@ import (
 // a dash of its line that no other has together, and shape and dash alone distinguish it from the others.
 type Series int
 
-// palette are the colours of series on a light and on a dark ground, each with a contrast of 3 to 1 and more.
-func palette() [][2]string {
+// Palette are the colours of series on a light and on a dark ground, each with a contrast of 3 to 1 and more.
+func Palette() [][2]string {
 	return [][2]string{
 		{"#0065a8", "#5ab4ec"},
 		{"#b8430a", "#ff9a57"},
@@ -25,7 +25,7 @@ func palette() [][2]string {
 
 const shapes = 8
 
-func (s Series) colour() int { return int(s) % len(palette()) }
+func (s Series) colour() int { return int(s) % len(Palette()) }
 func (s Series) dash() int   { return (int(s) + int(s)/shapes) % len(dashes()) }
 
 // dashes are the lengths of strokes and gaps.
@@ -103,7 +103,7 @@ func CSS() string {
 
 func colours(ground int) string {
 	var b strings.Builder
-	for i, pair := range palette() {
+	for i, pair := range Palette() {
 		fmt.Fprintf(&b, ".chart .f%d{fill:%s}.chart .l%d{stroke:%s;stroke-width:1.75}.chart .a%d{fill:%s;fill-opacity:.18}.chart .r%d{stroke:%s;stroke-width:4}\n",
 			i, pair[ground], i, pair[ground], i, pair[ground], i, pair[ground])
 	}

@@ -128,7 +128,13 @@ func runCollected(ctx context.Context, env Env, o controller.Options, closePlatf
 		return "", errors.Join(err, closePlatform())
 	}
 	if collecting != nil {
-		o.Opened = func(dir string) { collecting.opened(ctx, dir) }
+		opened := o.Opened
+		o.Opened = func(dir string) {
+			if opened != nil {
+				opened(dir)
+			}
+			collecting.opened(ctx, dir)
+		}
 	}
 	dir, err = controller.Run(ctx, o)
 	collecting.finish()

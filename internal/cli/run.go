@@ -32,6 +32,7 @@ type runFlags struct {
 	out, resume, platform string
 	short, keep, share    bool
 	strict                bool // a threshold that is undecided is as one that is missed
+	dashboard             bool
 	folders               bool // a target's folder may take the place of a plan
 	maxTime               time.Duration
 }
@@ -72,6 +73,7 @@ undecided); 4 finished, but a target lacks enough valid trials; 5 a prerequisite
 	flags.BoolVar(&f.keep, "keep", false, "leave the first trial running until interrupted and print its commands")
 	flags.BoolVar(&f.share, "share-machine", false, "run even if another run is in progress on this machine; both are marked")
 	flags.BoolVar(&f.strict, "strict", false, "exit with 3 also when a threshold of the plan is undecided")
+	flags.BoolVar(&f.dashboard, "dashboard", false, "serve a web page that shows the run while it lasts; 'bakeoff dashboard' shows it afterwards")
 	flags.DurationVar(&f.maxTime, "max-time", 0, "run as many blocks as fit into this time, by the pilot, and end the run after it (0: no limit)")
 	return cmd
 }
@@ -80,6 +82,18 @@ func runPlan(ctx context.Context, env Env, f runFlags, path string) error {
 	o, closePlatform, err := prepare(ctx, env, f, path)
 	if err != nil {
 		return err
+	}
+	if f.dashboard {
+		root := o.Out
+		if o.Resume != "" {
+			root = filepath.Dir(o.Resume)
+		}
+		page, err := openPage(ctx, env, root)
+		if err != nil {
+			return errors.Join(err, closePlatform())
+		}
+		defer page.close(env)
+		o.Opened = func(dir string) { page.server.Show(filepath.Base(dir)) }
 	}
 	dir, err := runCollected(ctx, env, o, closePlatform)
 	if errors.Is(err, record.ErrComplete) {

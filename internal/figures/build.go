@@ -33,7 +33,7 @@ func Build(r *record.Reader) (*Summary, error) {
 	s := &Summary{
 		Format: SummaryVersion, Run: facts(run, p), Machine: run.Machine, Database: run.Database, Balancer: run.Balancer,
 		Dataset: p.Dataset, Notes: run.Notes, Found: run.Pilot, Problems: r.Problems(),
-		Baselines: run.Baselines, Calibration: run.Calibration,
+		Baselines: run.Baselines, Calibration: run.Calibration, margin: float64(p.Delta),
 	}
 	b := builder{s: s, steps: map[string]float64{}}
 	for _, state := range r.Trials() {
@@ -48,7 +48,7 @@ func Build(r *record.Reader) (*Summary, error) {
 		s.Limits = limits(primary, s.Cores())
 	}
 	s.Attempts = s.attempts()
-	if err := s.judge(float64(p.Delta), r.Live()); err != nil {
+	if err := s.judge(r.Live()); err != nil {
 		return nil, err
 	}
 	s.compare(run.Revisions)

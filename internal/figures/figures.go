@@ -59,6 +59,8 @@ type Summary struct {
 	Time        Time                `json:"time"`
 	Notes       []string            `json:"notes,omitempty"`
 	Problems    []record.Problem    `json:"problems,omitempty"` // damage of the run directory
+
+	margin float64 // of the plan, within which differences do not matter; 0: the default one
 }
 
 // Facts are what identifies a run.

@@ -55,7 +55,7 @@ func (d *delta) UnmarshalJSON(data []byte) error {
 }
 
 // judge fills in the verdict, or why there is none.
-func (s *Summary) judge(margin float64, live bool) (err error) {
+func (s *Summary) judge(live bool) (err error) {
 	primary, found := s.Primary()
 	switch {
 	case s.Run.Short:
@@ -65,9 +65,24 @@ func (s *Summary) judge(margin float64, live bool) (err error) {
 	case !found:
 		s.NoVerdict = "no trial has a phase that the primary metric is for"
 	default:
-		s.Verdict, err = s.verdict(primary, margin)
+		s.Verdict, err = s.verdict(primary, s.margin)
 	}
 	return err
+}
+
+// Standing is how the targets compare while the run is under way: values and intervals, and no claim. It is nil where there is a
+// verdict, or nothing to compare.
+func (s *Summary) Standing() (*Verdict, error) {
+	primary, found := s.Primary()
+	if s.Verdict != nil || s.Run.Short || !found || len(s.Targets) < 2 {
+		return nil, nil
+	}
+	v, err := s.verdict(primary, s.margin)
+	if err != nil {
+		return nil, err
+	}
+	v.Head = ""
+	return v, nil
 }
 
 // Primary is the first phase of the model that the plan's primary metric is for; false where no trial has

@@ -473,6 +473,9 @@ func List(root string) ([]Listed, error) {
 	return out, nil
 }
 
+// Glance is what List says of one folder, without proving any trial.
+func Glance(dir string) Listed { return listOne(dir) }
+
 func listOne(dir string) Listed {
 	r, err := openRun(dir)
 	if err != nil {

@@ -23,15 +23,18 @@
     const rows = [...body.rows].sort((a, b) => (down ? -1 : 1) * compare(a.cells[column].textContent, b.cells[column].textContent));
     body.append(...rows);
   };
-  for (const table of document.querySelectorAll("table.sorts")) {
-    [...table.tHead.rows[0].cells].forEach((head, column) => {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.textContent = head.textContent;
-      button.addEventListener("click", () => sort(table, column, head));
-      head.replaceChildren(button);
-    });
-  }
+  const sortable = () => {
+    for (const table of document.querySelectorAll("table.sorts")) {
+      if (table.querySelector("thead button")) continue;
+      [...table.tHead.rows[0].cells].forEach((head, column) => {
+        const button = document.createElement("button");
+        button.type = "button";
+        button.textContent = head.textContent;
+        button.addEventListener("click", () => sort(table, column, head));
+        head.replaceChildren(button);
+      });
+    }
+  };
   // Only a table that is wider than its place can be scrolled, and is a stop of the Tab key with a name of its own.
   const stops = new ResizeObserver(entries => {
     for (const {target} of entries) {
@@ -41,10 +44,17 @@
       }
     }
   });
-  for (const place of document.querySelectorAll(".scroll")) {
-    place.dataset.label = place.getAttribute("aria-label");
-    stops.observe(place);
-  }
+  const scrollable = () => {
+    for (const place of document.querySelectorAll(".scroll")) {
+      if (place.dataset.label) continue;
+      place.dataset.label = place.getAttribute("aria-label");
+      stops.observe(place);
+    }
+  };
+  sortable();
+  scrollable();
+  // A page that replaces parts of itself says so.
+  document.addEventListener("parts", () => { sortable(); scrollable(); });
   let opened = [];
   addEventListener("beforeprint", () => {
     opened = [...document.querySelectorAll("details:not([open])")];

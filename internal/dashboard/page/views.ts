@@ -1,0 +1,149 @@
+// Which charts and tables a view has, and what they show of a block.
+import { Chart, Data, Line } from "./chart";
+import { Model, Point, Series, begins, percents } from "./model";
+import { choice } from "./state";
+import { count, inert, none, number, seconds, share, table } from "./show";
+
+export interface View { charts: Chart[]; draw(m: Model, block: number): void }
+
+const time = "seconds of load on the target";
+
+// joined are lines over one axis, on which the phases follow each other.
+function joined(of: Series[], lines: (s: Series) => { key: string; label: string; colour: number; dash: number; value: (p: Point) => number | null }[]): Data {
+  const from = begins(of), xs = new Set<number>();
+  for (const s of of) for (const p of s.points) xs.add(from.get(s.phase.number)! + p.s);
+  const x = [...xs].sort((a, b) => a - b), place = new Map(x.map((v, i) => [v, i]));
+  const out = new Map<string, Line>();
+  for (const s of of) {
+    for (const l of lines(s)) {
+      let line = out.get(l.key);
+      if (!line) out.set(l.key, line = { label: l.label, colour: l.colour, dash: l.dash, values: new Array(x.length).fill(null) });
+      for (const p of s.points) line.values[place.get(from.get(s.phase.number)! + p.s)!] = l.value(p);
+    }
+  }
+  return { x, lines: [...out.values()] };
+}
+
+// chosen are the phases of a block that the reader wants to see.
+function chosen(m: Model, block: number, target: string): Series[] {
+  return m.of(block).filter(s => (choice.phase === "" || s.phase.name === choice.phase) && (target === "" || s.target === target));
+}
+
+// percentile is the place of the one that is chosen.
+const percentile = () => Math.max(0, percents.indexOf(choice.p));
+
+export function runView(): View {
+  const rates = new Chart("rates", "Offered and answered per second", "Full lines: right answers. Dotted lines: requests that were due. In turns each target has the time of its own load.", time, number);
+  const times = new Chart("times", "How long answers took", "The percentile chosen above, of each second. Service time in the closed model and in the warm-up, else response time. A gap: too few requests for it.", time, seconds);
+  const notok = new Chart("notok", "Share not ok", "Of what ended in each second: answered wrongly, timed out, failed or dropped.", time, share);
+  const cpu = new Chart("cpu", "CPU time of the target per answer", "Since the phase began, of all replicas together.", time, seconds);
+  return {
+    charts: [rates, times, notok, cpu],
+    draw(m, block) {
+      const of = chosen(m, block, ""), names = m.targets(), i = percentile();
+      const each = (value: (p: Point) => number | null) => joined(of, s => [{ key: s.target, label: s.target, colour: names.indexOf(s.target), dash: names.indexOf(s.target) % 4, value }]);
+      rates.show(joined(of, s => [
+        { key: s.target, label: s.target, colour: names.indexOf(s.target), dash: 0, value: p => p.ok },
+        { key: s.target + " offered", label: s.target + ", offered", colour: names.indexOf(s.target), dash: 2, value: p => p.offered },
+      ]));
+      times.show(each(p => p.times[i]));
+      notok.show(each(p => p.not_ok));
+      cpu.show(each(p => p.cpu));
+    },
+  };
+}
+
+export function targetView(target: string, place: HTMLElement): View {
+  const rates = new Chart("rates", "Offered and answered per second", "Full line: right answers. Dotted line: requests that were due.", time, number);
+  const times = new Chart("times", "How long answers took", "Percentiles of each second. Service time in the closed model and in the warm-up, else response time. A gap: too few requests.", time, seconds);
+  const notok = new Chart("notok", "Share not ok", "Of what ended in each second.", time, share);
+  const cpu = new Chart("cpu", "CPU time per answer", "Since the phase began, of all replicas together.", time, seconds);
+  return {
+    charts: [rates, times, notok, cpu],
+    draw(m, block) {
+      const of = chosen(m, block, target);
+      rates.show(joined(of, () => [
+        { key: "ok", label: "answered", colour: 0, dash: 0, value: p => p.ok }, { key: "offered", label: "offered", colour: 1, dash: 2, value: p => p.offered },
+      ]));
+      times.show(joined(of, () => percents.map((percent, i) => ({ key: "p" + percent, label: "p" + percent, colour: i, dash: i % 4, value: (p: Point) => p.times[i] }))));
+      notok.show(joined(of, () => [{ key: "x", label: "not ok", colour: 1, dash: 0, value: p => p.not_ok }]));
+      cpu.show(joined(of, () => [{ key: "x", label: "CPU per answer", colour: 2, dash: 0, value: p => p.cpu }]));
+      place.replaceChildren(...books(of), ...replicas(of));
+    },
+  };
+}
+
+// books are what was counted in each phase so far.
+function books(of: Series[]): HTMLElement[] {
+  if (!of.length) return [];
+  const named = (s: Series) => Object.entries(s.sum.outcomes ?? {}).sort((a, b) => b[1] - a[1]).slice(0, 8).map(([k, n]) => inert(k) + " " + count(n)).join(", ") || none;
+  return [table("Books of block " + of[0].block + ": planned = sent + dropped, sent = ok + bad + timed out + error",
+    ["phase", "planned", "sent", "dropped", "ok", "bad", "timed out", "error", "late", "what was not ok"],
+    of.map(s => [inert(s.phase.name), ...[s.sum.planned, s.sum.sent, s.sum.dropped, s.sum.ok, s.sum.bad, s.sum.timeout, s.sum.error, s.sum.late].map(count), named(s)]))];
+}
+
+// replicas are the shares of the answers that each replica has.
+function replicas(of: Series[]): HTMLElement[] {
+  const rows: string[][] = [];
+  for (const s of of) {
+    const all = Object.entries(s.sum.replicas ?? {}).sort(), sum = all.reduce((n, [, v]) => n + v, 0);
+    for (const [name, n] of all) rows.push([inert(name), inert(s.phase.name), count(n), share(sum ? n / sum : null)]);
+  }
+  return rows.length ? [table("Answers of each replica", ["replica", "phase", "answers", "share"], rows)] : [];
+}
+
+export function tiersView(place: HTMLElement): View {
+  const cores = new Chart("cores", "Cores in use by tier", "Sampled every second; the host is the whole machine.", "seconds of the run", number);
+  const late = new Chart("late", "Requests taken up late by the agents", "Share of what was due in each second: more than 1 ms after it was due. It is the generator's fault.", time, share);
+  const lateness = new Chart("lateness", "Lateness of the agents", "p99 of each second. A gap: too few requests for it.", time, seconds);
+  return {
+    charts: [cores, late, lateness],
+    draw(m, block) {
+      cores.show(tierLines(m));
+      const of = chosen(m, block, ""), names = m.targets();
+      const each = (value: (p: Point) => number | null) => joined(of, s => [{ key: s.target, label: s.target, colour: names.indexOf(s.target), dash: names.indexOf(s.target) % 4, value }]);
+      late.show(each(p => p.late));
+      lateness.show(each(p => p.lateness));
+      place.replaceChildren(...agents(m), ...members(m), ...balanced(of));
+    },
+  };
+}
+
+const tiers = ["agent", "balancer", "target", "database", "controller", "host"];
+
+function tierLines(m: Model): Data {
+  const at = [...m.seconds.keys()].sort((a, b) => Date.parse(a) - Date.parse(b));
+  if (!at.length) return { x: [], lines: [] };
+  const first = Date.parse(at[0]), lines: Line[] = [];
+  tiers.forEach((tier, i) => {
+    const values = at.map(t => m.seconds.get(t)![tier] ?? null);
+    if (values.some(v => v !== null)) lines.push({ label: tier, colour: i, dash: i % 4, values });
+  });
+  return { x: at.map(t => (Date.parse(t) - first) / 1000), lines };
+}
+
+function agents(m: Model): HTMLElement[] {
+  if (!m.agents.length) return [];
+  const of = (used: number, most: number) => most ? count(used) + " of " + count(most) : none;
+  return [table("Load agents, in their newest window",
+    ["agent", "late", "dropped in the phase", "cores", "of", "ports", "descriptors", "stood still in the phase"],
+    m.agents.map(a => ["agent " + a.agent, share(a.late), count(a.dropped), a.unmeasured ? none : number(a.cores), a.cores_most ? number(a.cores_most) : none,
+      of(a.ports, a.ports_most), of(a.descriptors, a.descriptor_limit), a.unmeasured ? none : seconds(a.stopped_s)]))];
+}
+
+function members(m: Model): HTMLElement[] {
+  if (!m.members.length) return [];
+  const values = (v?: Record<string, number>) => Object.entries(v ?? {}).sort().slice(0, 8).map(([k, n]) => inert(k) + " " + number(n)).join(", ") || none;
+  return [table("Processes of each tier, as they were last sampled", ["process", "tier", "cores", "memory", "further values"],
+    m.members.map(x => [inert(x.name), inert(x.tier), number(x.cores), number(x.rss_bytes / 1e6) + " MB", values(x.values)]))];
+}
+
+// balanced is how the balancer spreads the load of each target.
+function balanced(of: Series[]): HTMLElement[] {
+  const rows: string[][] = [];
+  for (const s of of) {
+    const all = Object.entries(s.sum.replicas ?? {}).sort(), sum = all.reduce((n, [, v]) => n + v, 0);
+    if (all.length) rows.push([inert(s.target), inert(s.phase.name), all.map(([name, n]) => inert(name) + " " + share(sum ? n / sum : null)).join(", ")]);
+  }
+  return rows.length ? [table("Shares of the answers by replica", ["target", "phase", "shares"], rows)] : [];
+}

@@ -1,0 +1,484 @@
+package dashboard
+
+import (
+	"bytes"
+	"cmp"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"bakeoff/internal/chart"
+	"bakeoff/internal/figures"
+	"bakeoff/internal/live"
+	"bakeoff/internal/record"
+	"bakeoff/internal/report"
+	"bakeoff/internal/show"
+)
+
+// Files of the pages: their frame, and what tools/page has made of page/*.ts and page/*.css.
+//
+//go:embed page/frame.tmpl page/dist
+var files embed.FS
+
+// Views of a run.
+const (
+	viewRun    = "run"
+	viewTarget = "target"
+	viewTiers  = "tiers"
+)
+
+// Handler answers everything that a browser may ask for.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", s.home)
+	mux.HandleFunc("GET /history", s.history)
+	mux.HandleFunc("GET /compare", s.compare)
+	mux.HandleFunc("GET /run/{run}/{$}", s.view(viewRun))
+	mux.HandleFunc("GET /run/{run}/target", s.view(viewTarget))
+	mux.HandleFunc("GET /run/{run}/tiers", s.view(viewTiers))
+	mux.HandleFunc("GET /run/{run}/part/{view}", s.part)
+	mux.HandleFunc("GET /run/{run}/state.json", s.state)
+	mux.HandleFunc("GET /run/{run}/events", s.events)
+	mux.HandleFunc("GET /assets/{file}", s.asset)
+	return s.guard.before(mux)
+}
+
+// frame is a page as its template sees it.
+type frame struct {
+	Title   string
+	View    string
+	Run     string // its folder's name; empty: the page is of no run
+	Target  string
+	Base    string // address of the run
+	Live    bool
+	Strip   []fact
+	Links   []link
+	Targets []link
+	Palette string
+	Problem string
+	Body    template.HTML // written by report, which escapes what it draws
+	History []historyRow
+	Chosen  map[string]bool
+}
+
+type fact struct{ Key, Name, Text string }
+
+type link struct {
+	Text, To string
+	Here     bool
+}
+
+type historyRow struct {
+	Name, Folder, To, Started, Status, Valid, Verdict string
+	Live, Comparable                                  bool
+}
+
+// write writes a page. What it says is made before the first byte is sent.
+func (s *Server) write(w http.ResponseWriter, status int, f frame) {
+	t, err := template.ParseFS(files, "page/frame.tmpl")
+	var page bytes.Buffer
+	if err == nil {
+		f.Palette = palette()
+		f.Links = s.links(f)
+		err = t.Execute(&page, f)
+	}
+	if err != nil {
+		http.Error(w, "the page cannot be written: "+show.Inert(err.Error()), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = page.WriteTo(w) // whoever asked is gone
+}
+
+func palette() string {
+	text, err := json.Marshal(chart.Palette())
+	if err != nil {
+		return "[]"
+	}
+	return string(text)
+}
+
+// links are those to the views.
+func (s *Server) links(f frame) []link {
+	var out []link
+	if f.Run != "" {
+		out = append(out, link{"Run", f.Base, f.View == viewRun}, link{"Target", f.Base + "target", f.View == viewTarget}, link{"Tiers", f.Base + "tiers", f.View == viewTiers})
+	}
+	return append(out, link{"Compare", "/compare", f.View == "compare"}, link{"History", "/history", f.View == "history"})
+}
+
+// failed is a page that says why there is no other.
+func (s *Server) failed(w http.ResponseWriter, status int, err error) {
+	s.write(w, status, frame{Title: "bakeoff", View: "problem", Problem: show.Inert(err.Error())})
+}
+
+func (s *Server) home(w http.ResponseWriter, r *http.Request) {
+	if run := *s.first.Load(); run != "" {
+		http.Redirect(w, r, base(run), http.StatusSeeOther)
+		return
+	}
+	http.Redirect(w, r, "/history", http.StatusSeeOther)
+}
+
+// base is the address of a run.
+func base(name string) string { return "/run/" + url.PathEscape(name) + "/" }
+
+// view is a page of one run.
+func (s *Server) view(view string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		name := r.PathValue("run")
+		dir, err := s.folder(name)
+		if err != nil {
+			s.failed(w, http.StatusNotFound, err)
+			return
+		}
+		listed := record.Glance(dir)
+		f := frame{Title: cmp.Or(show.Inert(listed.Name), name), View: view, Run: name, Base: base(name), Live: listed.Live, Target: r.URL.Query().Get("name")}
+		if listed.Name == "" {
+			s.failed(w, http.StatusOK, fmt.Errorf("%s: %s", name, cmp.Or(listed.Problem, "no run here")))
+			return
+		}
+		if !slices.Contains(listed.Targets, f.Target) {
+			f.Target = ""
+		}
+		if f.Target == "" && view == viewTarget && len(listed.Targets) > 0 {
+			f.Target = listed.Targets[0]
+		}
+		for _, t := range listed.Targets {
+			f.Targets = append(f.Targets, link{show.Inert(t), f.Base + "target?" + url.Values{"name": {t}}.Encode(), t == f.Target})
+		}
+		f.Strip = s.strip(dir, listed)
+		f.Body, f.Problem = s.body(dir, view, f.Target)
+		s.write(w, http.StatusOK, f)
+	}
+}
+
+// strip is the line on every view that says what is under way, or what the run was.
+func (s *Server) strip(dir string, l record.Listed) []fact {
+	head := live.Head{Name: l.Name, Blocks: 0, Trials: l.Planned}
+	now := live.Now{Status: l.Status, Finished: l.Finished, Trials: l.Planned}
+	if l.Live {
+		if w := s.watches.open(dir); w != nil {
+			select {
+			case <-w.ready:
+				head, now = w.now()
+				now.Finished = l.Finished
+			default: // the page gets it by its events
+			}
+		}
+	}
+	doing, status := "nothing: the run has ended", now.Status
+	if l.Live {
+		doing, status = show.Inert(now.Text), "under way"
+	}
+	out := []fact{
+		{"plan", "plan", show.Inert(cmp.Or(head.Name, l.Name))},
+		{"status", "status", status},
+		{"started", "begun", l.Started.UTC().Format("2006-01-02 15:04:05") + " UTC"},
+		{"progress", "trials", fmt.Sprintf("%d of %d", l.Finished, l.Planned)},
+		{"doing", "under way", cmp.Or(doing, "starting")},
+	}
+	if !l.Live {
+		return append(out, fact{"left", "took", took(l)})
+	}
+	return append(out, fact{"left", "time left", show.None}, fact{"rate", "offered / answered", show.None}, fact{"notok", "not ok", show.None}, fact{"late", "agents, late", show.None})
+}
+
+func took(l record.Listed) string {
+	if l.Ended.IsZero() {
+		return show.None
+	}
+	return show.Clock(l.Ended.Sub(l.Started))
+}
+
+// body is what report says of a run in a view.
+func (s *Server) body(dir, view, target string) (body template.HTML, problem string) {
+	b := s.shelf.open(dir)
+	if b.summary == nil {
+		return "", "the figures of this run cannot be computed: " + show.Inert(errorText(b.err))
+	}
+	if b.err != nil {
+		problem = show.Inert(b.err.Error())
+	}
+	var out bytes.Buffer
+	fmt.Fprintf(&out, `<div class="part" data-finished="%d" data-standing="%t">`, b.version.finished, b.standing != nil)
+	if b.reader.Live() {
+		fmt.Fprintf(&out, `<p class="note">Figures of finished trials, computed at %s UTC. The run is under way.</p>`, b.read.UTC().Format("15:04:05"))
+	}
+	if view != viewTarget {
+		fmt.Fprintf(&out, `<p class="headline">%s</p>`, template.HTMLEscapeString(show.Inert(b.summary.Headline)))
+	}
+	err := s.writeView(&out, b, view, target)
+	out.WriteString("</div>")
+	if err != nil {
+		return "", show.Inert(err.Error())
+	}
+	return template.HTML(out.String()), problem
+}
+
+// writeView writes the sections of a view. What panics there is one run's record, and ends one page.
+func (s *Server) writeView(out *bytes.Buffer, b *book, view, target string) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the figures of this run cannot be drawn: %v", p)
+		}
+	}()
+	switch view {
+	case viewTiers:
+		return report.WriteTiersView(out, b.summary)
+	case viewTarget:
+		found, err := report.WriteTargetView(out, b.summary, target)
+		if err == nil && !found {
+			out.WriteString(`<p>This run has no such target.</p>`)
+		}
+		return err
+	}
+	return report.WriteRunView(out, b.summary, b.others, b.standing)
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return "no reason is known"
+	}
+	return err.Error()
+}
+
+// part is what report says of a view, for a page that is open already.
+func (s *Server) part(w http.ResponseWriter, r *http.Request) {
+	dir, err := s.folder(r.PathValue("run"))
+	view := r.PathValue("view")
+	if err != nil || view != viewRun && view != viewTarget && view != viewTiers {
+		http.Error(w, "no such part", http.StatusNotFound)
+		return
+	}
+	body, problem := s.body(dir, view, r.URL.Query().Get("name"))
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	if problem != "" {
+		fmt.Fprintf(w, `<p class="problem">%s</p>`, template.HTMLEscapeString(problem))
+	}
+	_, _ = w.Write([]byte(body)) // whoever asked is gone
+}
+
+// state is everything of a block that is drawn second by second.
+func (s *Server) state(w http.ResponseWriter, r *http.Request) {
+	dir, err := s.folder(r.PathValue("run"))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusNotFound)
+		return
+	}
+	block := -1
+	if text := r.URL.Query().Get("block"); text != "" {
+		if block, err = strconv.Atoi(text); err != nil || block < 0 {
+			http.Error(w, "block is no number", http.StatusBadRequest)
+			return
+		}
+	}
+	var update live.Update
+	if record.Glance(dir).Live {
+		watch := s.watches.open(dir)
+		if watch == nil {
+			http.Error(w, "too many runs are watched", http.StatusServiceUnavailable)
+			return
+		}
+		select {
+		case <-watch.ready:
+		case <-r.Context().Done():
+			return
+		}
+		update = watch.block(block)
+	} else if update, err = s.shelf.past(r.Context(), dir, block); err != nil {
+		http.Error(w, show.Inert(err.Error()), http.StatusUnprocessableEntity)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(update) // whoever asked is gone
+}
+
+// events is the stream of a run under way. A finished run has none: its page asks for nothing, and a page that was open at the
+// end is answered so that it asks no more.
+func (s *Server) events(w http.ResponseWriter, r *http.Request) {
+	dir, err := s.folder(r.PathValue("run"))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusNotFound)
+		return
+	}
+	if !record.Glance(dir).Live {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	watch := s.watches.open(dir)
+	if watch == nil {
+		http.Error(w, "too many runs are watched", http.StatusServiceUnavailable)
+		return
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	if r.Method == http.MethodHead {
+		return
+	}
+	select {
+	case <-watch.ready:
+	case <-r.Context().Done():
+		return
+	}
+	c, err := watch.join(cmp.Or(r.Header.Get("Last-Event-ID"), r.URL.Query().Get("after")))
+	if err != nil {
+		w.Header().Del("Content-Type")
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	defer watch.leave(c)
+	watch.stream(w, r, c)
+}
+
+// asset is a file of the pages.
+func (s *Server) asset(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("file")
+	kinds := map[string]string{".js": "text/javascript", ".css": "text/css", ".txt": "text/plain", ".svg": "image/svg+xml"}
+	kind := kinds[filepath.Ext(name)]
+	var content []byte
+	err := errors.New("no such file")
+	switch {
+	case kind == "":
+	case name == "report.css":
+		content, err = report.Styles()
+	case name == "report.js":
+		content, err = report.Script()
+	default:
+		content, err = files.ReadFile("page/dist/" + filepath.Base(name))
+	}
+	if err != nil {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", kind+"; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-cache")
+	_, _ = w.Write(content) // whoever asked is gone
+}
+
+// most time that one page of the history takes to compute figures that are not known yet.
+const historyTime = 2 * time.Second
+
+// history is the list of the runs of the folder, the newest first.
+func (s *Server) history(w http.ResponseWriter, _ *http.Request) {
+	runs, err := record.List(s.root)
+	if err != nil {
+		s.failed(w, http.StatusInternalServerError, err)
+		return
+	}
+	f := frame{Title: "History", View: "history"}
+	until := time.Now().Add(historyTime)
+	for _, l := range slices.Backward(runs) {
+		f.History = append(f.History, s.row(l, until))
+		if l.Live && f.Strip == nil {
+			f.Strip = s.strip(l.Dir, l)
+		}
+	}
+	s.write(w, http.StatusOK, f)
+}
+
+// row is a run of the history; its figures are computed while there is time.
+func (s *Server) row(l record.Listed, until time.Time) historyRow {
+	name := filepath.Base(l.Dir)
+	row := historyRow{Name: show.Inert(l.Name), Folder: show.Inert(name), To: base(name), Live: l.Live, Status: l.Status}
+	if l.Name == "" {
+		row.Status, row.Verdict = "damaged", show.Inert(l.Problem)
+		return row
+	}
+	row.Started = l.Started.UTC().Format("2006-01-02 15:04")
+	row.Valid = fmt.Sprintf("%d of %d trials settled", l.Finished, l.Planned)
+	if l.Live {
+		row.Status, row.Verdict = "under way", "not before the last block"
+		return row
+	}
+	if l.Problem != "" {
+		row.Status += ", damaged"
+	}
+	row.Comparable = true
+	b := s.shelf.peek(l.Dir)
+	if b == nil && time.Now().Before(until) {
+		b = s.shelf.open(l.Dir)
+	}
+	switch {
+	case b == nil:
+		row.Verdict = "not computed yet: load this page again, or look at the run"
+	case b.summary == nil:
+		row.Comparable, row.Verdict = false, show.Inert(errorText(b.err))
+	default:
+		row.Valid = fmt.Sprintf("%d of %d run", b.summary.Attempts.Valid, b.summary.Attempts.Run)
+		row.Verdict = show.Inert(b.summary.Headline)
+	}
+	return row
+}
+
+// mostCompared is how many runs are compared at once.
+const mostCompared = 12
+
+// compare is finished runs against the first of them.
+func (s *Server) compare(w http.ResponseWriter, r *http.Request) {
+	runs, err := record.List(s.root)
+	if err != nil {
+		s.failed(w, http.StatusInternalServerError, err)
+		return
+	}
+	f := frame{Title: "Compare", View: "compare", Chosen: map[string]bool{}}
+	for _, l := range slices.Backward(runs) {
+		if l.Name != "" && !l.Live {
+			name := filepath.Base(l.Dir)
+			f.History = append(f.History, historyRow{Name: show.Inert(l.Name), Folder: name, Started: l.Started.UTC().Format("2006-01-02 15:04"), Status: l.Status})
+		}
+	}
+	asked := r.URL.Query()["run"]
+	for _, name := range asked {
+		f.Chosen[name] = true
+	}
+	if len(asked) > 0 {
+		if f.Body, err = s.compared(asked); err != nil {
+			f.Problem = show.Inert(err.Error())
+		}
+	}
+	s.write(w, http.StatusOK, f)
+}
+
+func (s *Server) compared(names []string) (template.HTML, error) {
+	if len(names) < 2 {
+		return "", errors.New("choose two or more runs")
+	}
+	if len(names) > mostCompared {
+		return "", fmt.Errorf("%d runs are chosen, at most %d are compared", len(names), mostCompared)
+	}
+	var runs []figures.Labelled
+	for _, name := range names {
+		dir, err := s.folder(name)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", name, err)
+		}
+		b := s.shelf.open(dir)
+		switch {
+		case b.summary == nil:
+			return "", fmt.Errorf("%s: %s", name, errorText(b.err))
+		case b.reader.Live():
+			return "", fmt.Errorf("%s is in progress: only finished runs can be compared", name)
+		case slices.ContainsFunc(runs, func(o figures.Labelled) bool { return o.Label == name }):
+			continue
+		}
+		runs = append(runs, figures.Labelled{Label: name, Run: b.reader.Run(), Summary: b.summary})
+	}
+	c, err := figures.Compare(runs)
+	if err != nil {
+		return "", err
+	}
+	var out bytes.Buffer
+	if err := report.WriteComparedView(&out, c); err != nil {
+		return "", err
+	}
+	return template.HTML(out.String()), nil
+}

@@ -1,0 +1,364 @@
+package dashboard
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"bakeoff/internal/live"
+	"bakeoff/internal/record"
+)
+
+const (
+	mostWatched = 8   // runs followed at once
+	mostClients = 256 // of one run
+	mostQueued  = 32  // messages that wait for one page
+	mostRecent  = 240 // messages kept for pages that were cut off: a minute
+	// writeWithin is for how long a page may take no bytes before it is given up; it comes back by itself.
+	writeWithin = 10 * time.Second
+	beatEvery   = 15 * time.Second
+)
+
+// message is one event of a stream: what has changed, behind a position in the record.
+type message struct {
+	id   string
+	data []byte
+}
+
+// watches are the runs under way that somebody looks at.
+type watches struct {
+	ctx  context.Context
+	stop context.CancelFunc
+	mu   sync.Mutex
+	of   map[string]*watch
+	wait sync.WaitGroup
+}
+
+func newWatches() *watches {
+	ctx, stop := context.WithCancel(context.Background())
+	return &watches{ctx: ctx, stop: stop, of: map[string]*watch{}}
+}
+
+// close ends all of them and waits.
+func (w *watches) close() {
+	w.stop()
+	w.wait.Wait()
+}
+
+// open is the watch of a run, which begins with the first page; nil where too many runs are watched, or the server is closed.
+func (w *watches) open(dir string) *watch {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if one := w.of[dir]; one != nil && !one.over() {
+		return one
+	}
+	for other, one := range w.of {
+		if one.over() {
+			delete(w.of, other)
+		}
+	}
+	if len(w.of) >= mostWatched || w.ctx.Err() != nil {
+		return nil
+	}
+	one := newWatch()
+	w.of[dir] = one
+	w.wait.Go(func() { one.follow(dir, record.Follow(w.ctx, dir, record.Position{})) })
+	return one
+}
+
+// watch follows one run for all pages that show it.
+type watch struct {
+	ended chan struct{} // nobody writes the run any more, or it cannot be read
+	ready chan struct{} // all there was has been read
+
+	mu      sync.Mutex
+	state   *live.State
+	id      string // behind which the state is
+	whole   []byte // the state as JSON; nil: not made since it changed
+	recent  []message
+	clients map[*client]bool
+	err     error
+}
+
+// client is one page. Its queue is bounded, and whoever fills it does not wait.
+type client struct {
+	queue   chan message
+	skipped int // messages that it has lost; then nothing is queued until it has the whole state
+}
+
+func newWatch() *watch {
+	return &watch{ended: make(chan struct{}), ready: make(chan struct{}), state: live.New(), clients: map[*client]bool{}}
+}
+
+func (w *watch) over() bool {
+	select {
+	case <-w.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// follow takes in what the record yields, and says at each pause what has changed.
+func (w *watch) follow(dir string, items func(func(record.Item, error) bool)) {
+	defer close(w.ended)
+	first := true
+	for item, err := range items {
+		var line *record.LineError
+		if err != nil && !errors.As(err, &line) {
+			w.fail(err)
+			break
+		}
+		w.take(dir, item, line)
+		if item.Pause == nil || err != nil {
+			continue
+		}
+		if first {
+			first = false
+			w.begin(item.Position.String())
+			close(w.ready)
+		} else {
+			w.publish(item.Position.String())
+		}
+		if !item.Pause.Live {
+			break
+		}
+	}
+	if first {
+		close(w.ready)
+	}
+}
+
+func (w *watch) take(dir string, item record.Item, line *record.LineError) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.whole = nil
+	if line != nil {
+		w.state.Damaged(inside(dir, line))
+		return
+	}
+	w.state.Take(item)
+}
+
+func (w *watch) fail(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.err = err
+}
+
+// begin forgets what has changed up to now: every page begins with the whole state.
+func (w *watch) begin(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.id = id
+	w.state.Changed()
+}
+
+// publish gives every page what has changed. It waits for none.
+func (w *watch) publish(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.id, w.whole = id, nil
+	data, err := json.Marshal(w.state.Changed())
+	if err != nil {
+		w.err = fmt.Errorf("dashboard: %w", err)
+		return
+	}
+	m := message{id, data}
+	w.recent = append(w.recent, m)
+	if drop := len(w.recent) - mostRecent; drop > 0 {
+		w.recent = append([]message(nil), w.recent[drop:]...)
+	}
+	for c := range w.clients {
+		c.put(m)
+	}
+}
+
+// put queues a message; where there is no room, the page gets the whole state when it has taken what it has.
+func (c *client) put(m message) {
+	if c.skipped == 0 {
+		select {
+		case c.queue <- m:
+			return
+		default:
+		}
+	}
+	c.skipped++
+}
+
+// errTooMany is that no further page is served.
+var errTooMany = errors.New("too many pages watch this run")
+
+// join adds a page that has what is behind last; where that is not known any more it gets everything.
+func (w *watch) join(last string) (*client, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.clients) >= mostClients {
+		return nil, errTooMany
+	}
+	c := &client{queue: make(chan message, mostQueued)}
+	missed, known := w.since(last)
+	if known && len(missed) < mostQueued {
+		for _, m := range missed {
+			c.queue <- m
+		}
+	} else {
+		m, err := w.everything(0)
+		if err != nil {
+			return nil, err
+		}
+		c.queue <- m
+	}
+	w.clients[c] = true
+	return c, nil
+}
+
+func (w *watch) leave(c *client) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.clients, c)
+}
+
+// since are the messages behind an identifier, and whether it is known.
+func (w *watch) since(id string) ([]message, bool) {
+	if id == "" {
+		return nil, false
+	}
+	if id == w.id {
+		return nil, true
+	}
+	for i, m := range w.recent {
+		if m.id == id {
+			return w.recent[i+1:], true
+		}
+	}
+	return nil, false
+}
+
+// everything is the whole state as a message, made once for all pages that need it. Skipped is how many messages it stands for.
+func (w *watch) everything(skipped int) (message, error) {
+	if w.whole == nil {
+		data, err := json.Marshal(w.state.Block(-1))
+		if err != nil {
+			return message{}, fmt.Errorf("dashboard: %w", err)
+		}
+		w.whole = data
+	}
+	data := w.whole
+	if skipped > 0 {
+		data = fmt.Appendf(nil, `{"skipped":%d,%s`, skipped, w.whole[1:])
+	}
+	return message{w.id, data}, nil
+}
+
+// catchUp is the whole state for a page that has lost messages and taken all the others; false where it has lost none.
+func (w *watch) catchUp(c *client) (message, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if c.skipped == 0 || len(c.queue) > 0 {
+		return message{}, false
+	}
+	m, err := w.everything(c.skipped)
+	if err != nil {
+		return message{}, false
+	}
+	c.skipped = 0
+	return m, true
+}
+
+// block is everything of a block, or of the one under way where it is negative.
+func (w *watch) block(block int) live.Update {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.state.Block(block)
+}
+
+// now is what is under way.
+func (w *watch) now() (live.Head, live.Now) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.state.Head(), w.state.Now()
+}
+
+// stream sends a page what happens until the run or the page ends.
+func (w *watch) stream(rw http.ResponseWriter, r *http.Request, c *client) {
+	out := &stream{w: rw, control: http.NewResponseController(rw)}
+	beat := time.NewTicker(beatEvery)
+	defer beat.Stop()
+	for out.err == nil {
+		if m, lost := w.catchUp(c); lost {
+			out.send("", m)
+			continue
+		}
+		select {
+		case m := <-c.queue:
+			out.send("", m)
+		case <-r.Context().Done():
+			return
+		case <-beat.C:
+			out.text(": still here\n\n")
+		case <-w.ended:
+			w.drain(out, c)
+			return
+		}
+	}
+}
+
+// drain sends what is left once the run has ended, and says so.
+func (w *watch) drain(out *stream, c *client) {
+	for out.err == nil {
+		select {
+		case m := <-c.queue:
+			out.send("", m)
+			continue
+		default:
+		}
+		if m, lost := w.catchUp(c); lost {
+			out.send("", m)
+		}
+		break
+	}
+	w.mu.Lock()
+	m := message{w.id, []byte(`{}`)}
+	w.mu.Unlock()
+	out.send("end", m)
+}
+
+// stream is a response of events.
+type stream struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	err     error
+}
+
+func (s *stream) send(event string, m message) {
+	if event != "" {
+		event = "event: " + event + "\n"
+	}
+	id := strings.Map(func(r rune) rune {
+		if r < ' ' {
+			return -1
+		}
+		return r
+	}, m.id)
+	s.text(event + "id: " + id + "\ndata: " + string(m.data) + "\n\n")
+}
+
+func (s *stream) text(text string) {
+	if s.err != nil {
+		return
+	}
+	// A recorder of a test has no deadline.
+	if err := s.control.SetWriteDeadline(time.Now().Add(writeWithin)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		s.err = err
+		return
+	}
+	if _, s.err = s.w.Write([]byte(text)); s.err == nil {
+		s.err = s.control.Flush()
+	}
+}

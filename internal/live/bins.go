@@ -1,0 +1,386 @@
+package live
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"bakeoff/internal/record"
+	"bakeoff/internal/stats"
+)
+
+// Point is a second of load on one target, or several seconds of a long phase. Where targets take turns its time stands
+// still while it is not the target's turn.
+type Point struct {
+	S float64 `json:"s"` // where it begins, seconds of load since the phase's start
+	// Rates per second: planned by the schedule, answered, answered correctly.
+	Offered  float64 `json:"offered"`
+	Answered float64 `json:"answered"`
+	OK       float64 `json:"ok"`
+	// NotOK is the share of what ended that was not answered correctly: bad, timed out, failed or dropped.
+	NotOK float64 `json:"not_ok"`
+	// Times are the percentiles of Percents in seconds; null where too few requests support one.
+	Times []*float64 `json:"times"`
+	// Over says for each of Times that it falls among time-outs: it is longer than that.
+	Over []bool `json:"over,omitempty"`
+	Late float64 `json:"late"` // share of what was planned that the agents took up late
+	// Lateness is the p99 of the agents' own delay; null where too few requests support it, or it was not measured.
+	Lateness *float64 `json:"lateness"`
+	// CPU is the CPU time of the target per answer since the phase began, in seconds; null: not known.
+	CPU *float64 `json:"cpu"`
+	// Requests are those whose times are in the point.
+	Requests int64 `json:"requests"`
+}
+
+// trial is one trial as far as it has come.
+type trial struct {
+	folder, target string
+	block, attempt int
+	status         string // empty while it is under way
+	phases         map[int]*phase
+}
+
+// phase is one phase of a trial.
+type phase struct {
+	number   int
+	closed   bool // its times are service times
+	step     time.Duration
+	duration time.Duration // of sending; 0: not known
+	bins     []*bin        // by where they begin
+	sum      stats.Books
+	outcomes map[string]int64
+	replicas map[string]int64
+	times    *stats.Histogram // of the phase so far; nil once the trial is over
+	cpu      cpu
+}
+
+// bin is a point under way.
+type bin struct {
+	trial    *trial
+	phase    *phase
+	at       time.Duration
+	lengths  map[time.Duration]time.Duration // of the windows that count in rates, by their beginning
+	rates    stats.Books
+	books    stats.Books
+	times    *stats.Histogram
+	lateness *stats.Histogram
+	cpu      *float64
+	agents   map[int]time.Duration // how far the windows of each agent reach
+	point    Point                 // once its histograms are let go
+	settled  bool
+	changed  bool
+}
+
+// load takes in a window of an agent.
+func (s *State) load(folder string, l *record.Load) {
+	t := s.of(folder)
+	p := t.phases[l.Phase]
+	if p == nil {
+		p = s.newPhase(l)
+		t.phases[l.Phase] = p
+	}
+	p.sum.Add(l.Books)
+	p.count(l)
+	b := p.bin(l.Begin)
+	if b == nil {
+		b = s.newBin(t, p, l)
+	}
+	b.add(l)
+	s.last = b
+	s.agent(l)
+}
+
+func (s *State) newPhase(l *record.Load) *phase {
+	of := s.phase(l.Phase)
+	p := &phase{number: l.Phase, closed: of.Model != "open", duration: time.Duration(of.DurationS * float64(time.Second)), step: time.Second, outcomes: map[string]int64{}, replicas: map[string]int64{}}
+	if of.Model == "" { // the plan is not known: what has a response time of its own is open
+		p.closed = l.Response == nil
+	}
+	for p.duration > 0 && p.duration > p.step*mostBins {
+		p.step *= 2
+	}
+	p.times = stats.NewHistogram()
+	return p
+}
+
+// count adds up what the phase has so far.
+func (p *phase) count(l *record.Load) {
+	for class, n := range l.Outcomes {
+		addNamed(p.outcomes, class, n)
+	}
+	for name, r := range l.Replicas {
+		addNamed(p.replicas, name, r.Answers)
+	}
+	if h := p.timesOf(l); h != nil && p.times != nil {
+		p.times.Merge(h)
+	}
+}
+
+func (p *phase) timesOf(l *record.Load) *stats.Histogram {
+	if p.closed || l.Response == nil {
+		return l.Service
+	}
+	return l.Response
+}
+
+// addNamed counts under a name that a server may have chosen: beyond a number of them all are one.
+func addNamed(to map[string]int64, name string, n int64) {
+	if _, known := to[name]; !known && len(to) >= mostReplicas {
+		name = stats.Other
+	}
+	to[name] += n
+}
+
+// bin is the point that a window belongs to, nil where there is none yet.
+func (p *phase) bin(begin time.Duration) *bin {
+	at := p.place(begin)
+	for _, b := range slices.Backward(p.bins) {
+		if b.at == at {
+			return b
+		}
+		if b.at < at {
+			break
+		}
+	}
+	return nil
+}
+
+// place is where the point begins that holds a moment. What comes after sending has ended belongs to the last one.
+func (p *phase) place(begin time.Duration) time.Duration {
+	if p.duration > 0 {
+		begin = min(begin, p.duration-1)
+	}
+	return max(0, begin).Truncate(p.step)
+}
+
+func (s *State) newBin(t *trial, p *phase, l *record.Load) *bin {
+	if len(p.bins) >= mostBins {
+		s.points -= p.coarsen()
+		if b := p.bin(l.Begin); b != nil {
+			return b
+		}
+	}
+	b := &bin{trial: t, phase: p, at: p.place(l.Begin), lengths: map[time.Duration]time.Duration{}, agents: map[int]time.Duration{}, times: stats.NewHistogram()}
+	i, _ := slices.BinarySearchFunc(p.bins, b.at, func(o *bin, at time.Duration) int { return cmp.Compare(o.at, at) })
+	p.bins = slices.Insert(p.bins, i, b)
+	p.settle(openBins)
+	s.points++
+	s.bound()
+	return b
+}
+
+// settle lets go of the histograms of all but the newest points.
+func (p *phase) settle(keep int) {
+	for _, b := range p.bins[:max(0, len(p.bins)-keep)] {
+		b.settle()
+	}
+	if keep == 0 {
+		p.times = nil
+	}
+}
+
+// coarsen joins points in pairs where the length of a phase was not known and is too great, and says how many went.
+func (p *phase) coarsen() (gone int) {
+	p.step *= 2
+	var out []*bin
+	for _, b := range p.bins {
+		b.at, b.changed = b.at.Truncate(p.step), true
+		b.point.S = b.at.Seconds()
+		if len(out) > 0 && out[len(out)-1].at == b.at {
+			out[len(out)-1].join(b)
+			continue
+		}
+		out = append(out, b)
+	}
+	gone = len(p.bins) - len(out)
+	p.bins = out
+	return gone
+}
+
+// join takes in the point behind. Where one is settled the rates are averaged, and percentiles are those of the worse of the two.
+func (b *bin) join(o *bin) {
+	if !b.settled && !o.settled {
+		b.joinOpen(o)
+		return
+	}
+	b.settle()
+	o.settle()
+	x, y := &b.point, o.point
+	x.Offered, x.Answered, x.OK = (x.Offered+y.Offered)/2, (x.Answered+y.Answered)/2, (x.OK+y.OK)/2
+	x.NotOK, x.Late = max(x.NotOK, y.NotOK), max(x.Late, y.Late)
+	for i, t := range y.Times {
+		if t != nil && (x.Times[i] == nil || *t > *x.Times[i]) {
+			x.Times[i] = t
+		}
+	}
+	if y.Lateness != nil && (x.Lateness == nil || *y.Lateness > *x.Lateness) {
+		x.Lateness = y.Lateness
+	}
+	x.Requests += y.Requests
+	x.CPU = cmp.Or(y.CPU, x.CPU)
+}
+
+// joinOpen adds up what was counted.
+func (b *bin) joinOpen(o *bin) {
+	b.rates.Add(o.rates)
+	b.books.Add(o.books)
+	b.times.Merge(o.times)
+	for begin, length := range o.lengths {
+		b.lengths[begin] = max(b.lengths[begin], length)
+	}
+	for agent, reached := range o.agents {
+		b.agents[agent] = max(b.agents[agent], reached)
+	}
+	switch {
+	case b.lateness == nil:
+		b.lateness = o.lateness
+	case o.lateness != nil:
+		b.lateness.Merge(o.lateness)
+	}
+	b.cpu = cmp.Or(o.cpu, b.cpu)
+}
+
+// add adds a window. One that belongs to a settled point is in the sums of the phase alone.
+func (b *bin) add(l *record.Load) {
+	b.agents[l.Agent] = max(b.agents[l.Agent], l.End())
+	if b.settled {
+		return
+	}
+	b.changed = true
+	b.books.Add(l.Books)
+	sending := b.phase.duration
+	if l.Length > 0 && !l.Aside && (sending == 0 || l.End() <= sending) {
+		b.rates.Add(l.Books)
+		b.lengths[l.Begin] = max(b.lengths[l.Begin], l.Length)
+	}
+	if h := b.phase.timesOf(l); h != nil {
+		b.times.Merge(h)
+	}
+	if l.Lateness != nil {
+		if b.lateness == nil {
+			b.lateness = stats.NewHistogram()
+		}
+		b.lateness.Merge(l.Lateness)
+	}
+}
+
+// whole reports whether every agent that has sent in this phase has given all windows of the point: before that its rate would
+// be too low.
+func (b *bin) whole() bool {
+	if b.settled || b.trial.status != "" {
+		return true
+	}
+	end := b.at + b.phase.step
+	if b.phase.duration > 0 {
+		end = min(end, b.phase.duration)
+	}
+	newer := b.phase.bins[len(b.phase.bins)-1].at > b.at
+	for agent := range b.phase.seen() {
+		reached := b.agents[agent] >= end
+		if !reached && !(newer && b.phase.passed(agent, b.at)) {
+			return false
+		}
+	}
+	return len(b.agents) > 0
+}
+
+// seen are the agents that have sent in the newest points.
+func (p *phase) seen() map[int]bool {
+	out := map[int]bool{}
+	for _, b := range p.bins[max(0, len(p.bins)-openBins):] {
+		for agent := range b.agents {
+			out[agent] = true
+		}
+	}
+	return out
+}
+
+// passed reports whether an agent has a window in a later point.
+func (p *phase) passed(agent int, at time.Duration) bool {
+	for _, b := range slices.Backward(p.bins) {
+		if b.at <= at {
+			return false
+		}
+		if _, has := b.agents[agent]; has {
+			return true
+		}
+	}
+	return false
+}
+
+// settle turns what was counted into a point and lets go of the histograms.
+func (b *bin) settle() {
+	if b.settled {
+		return
+	}
+	b.point = b.now()
+	b.settled = true
+	b.lengths, b.times, b.lateness = nil, nil, nil
+}
+
+// now is the point as it is.
+func (b *bin) now() Point {
+	if b.settled {
+		return b.point
+	}
+	out := Point{S: b.at.Seconds(), CPU: b.cpu, Requests: b.times.Count()}
+	var length time.Duration
+	for _, l := range b.lengths {
+		length += l
+	}
+	if s := length.Seconds(); s > 0 {
+		out.Offered, out.OK = float64(b.rates.Planned)/s, float64(b.rates.OK)/s
+		out.Answered = float64(b.rates.Answered()) / s
+	}
+	failed := b.books.Bad + b.books.Timeout + b.books.Error + b.books.Dropped
+	if ended := failed + b.books.OK; ended > 0 {
+		out.NotOK = float64(failed) / float64(ended)
+	}
+	if b.books.Planned > 0 {
+		out.Late = float64(b.books.Late) / float64(b.books.Planned)
+	}
+	out.Times, out.Over = percentiles(b.times)
+	if b.lateness != nil {
+		if p := b.lateness.Percentile(99); p.Needs == 0 {
+			out.Lateness = new(p.Value.Seconds())
+		}
+	}
+	return out
+}
+
+// percentiles are those of Percents, nil where too few requests support one.
+func percentiles(h *stats.Histogram) (times []*float64, over []bool) {
+	some := false
+	for _, percent := range Percents() {
+		p := h.Percentile(percent)
+		var v *float64
+		if p.Needs == 0 {
+			v = new(p.Value.Seconds())
+		}
+		times, over = append(times, v), append(over, p.Needs == 0 && p.Censored)
+		some = some || over[len(over)-1]
+	}
+	if !some {
+		over = nil
+	}
+	return times, over
+}
+
+// newest is the newest whole point.
+func (s *State) newest() *Last {
+	if s.last == nil {
+		return nil
+	}
+	p := s.last.phase
+	for _, b := range slices.Backward(p.bins) {
+		if !b.whole() {
+			continue
+		}
+		out := &Last{Target: b.trial.target, Phase: p.number, Point: b.now()}
+		if p.times != nil {
+			out.SoFar, _ = percentiles(p.times)
+		}
+		return out
+	}
+	return nil
+}

@@ -1,0 +1,325 @@
+package live
+
+import (
+	"encoding/json"
+	"math"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"bakeoff/internal/record"
+	"bakeoff/internal/record/recordtest"
+	"bakeoff/internal/stats"
+)
+
+// followed is a run as far as it has come.
+func followed(t *testing.T, dir string) *State {
+	t.Helper()
+	s := New()
+	for item, err := range record.Follow(t.Context(), dir, record.Position{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Take(item); item.Pause != nil {
+			break
+		}
+	}
+	return s
+}
+
+// second is what the lines of a record say of one second of a phase of a trial, added up without this package.
+type second struct {
+	planned, ok, failed int64
+	times               *stats.Histogram
+}
+
+// added are the lines of a trial by phase and second.
+func added(t *testing.T, state record.TrialState) map[[2]int]*second {
+	t.Helper()
+	out := map[[2]int]*second{}
+	for l, err := range state.Loads() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		key := [2]int{l.Phase, int(l.Begin.Seconds())}
+		one := out[key]
+		if one == nil {
+			one = &second{times: stats.NewHistogram()}
+			out[key] = one
+		}
+		one.planned += l.Books.Planned
+		one.ok += l.Books.OK
+		one.failed += l.Books.Bad + l.Books.Timeout + l.Books.Error + l.Books.Dropped
+		if l.Phase == 2 { // the open one
+			one.times.Merge(l.Response)
+		} else {
+			one.times.Merge(l.Service)
+		}
+	}
+	return out
+}
+
+// planned gives a run of recordtest the phases that it has in a plan.
+func planned(r *recordtest.Run) *recordtest.Run {
+	r.Plan("throughput", `"agents":{"count":2},"phases":[{"name":"closed","model":"closed","duration":"4s"},{"name":"open","model":"open","duration":"4s","rate":600}]`)
+	return r
+}
+
+// Every point of every block is what the lines of the record add up to, and there is one for every second of every trial.
+func TestPointsAreThoseOfTheRecord(t *testing.T) {
+	r := planned(recordtest.Demo())
+	r.Change = func(tr *record.Trial) {
+		if tr.Block == 2 && tr.Target == "flask" {
+			tr.Status, tr.Reasons = record.Invalid, []record.Reason{{Code: record.CodeAgentLost, Text: "silent"}}
+		}
+	}
+	dir := r.Write(t)
+	s := followed(t, dir)
+	reader, err := record.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compared := 0
+	for _, trial := range reader.Trials() {
+		lines := added(t, trial)
+		u := s.Block(trial.Block)
+		for _, series := range u.Series {
+			if series.Target != trial.Target {
+				continue
+			}
+			for _, p := range series.Points {
+				want := lines[[2]int{series.Phase.Number, int(p.S)}]
+				if want == nil {
+					t.Fatalf("%s has a point at %g s of phase %d, the record none", trial.Target, p.S, series.Phase.Number)
+				}
+				delete(lines, [2]int{series.Phase.Number, int(p.S)})
+				compared++
+				p50 := want.times.Percentile(50)
+				if p.OK != float64(want.ok) || p.Offered != float64(want.planned) || p.NotOK != float64(want.failed)/float64(want.ok+want.failed) || p.Requests != want.times.Count() ||
+					(p.Times[0] == nil) != (p50.Needs > 0) || p.Times[0] != nil && *p.Times[0] != p50.Value.Seconds() {
+					t.Errorf("%s, block %d, phase %d, %g s: %+v, the record has %+v", trial.Target, trial.Block, series.Phase.Number, p.S, p, want)
+				}
+			}
+			if want := trial.Target == "flask" && trial.Block == 2; (series.Status == record.Invalid) != want {
+				t.Errorf("%s of block %d is %q", trial.Target, trial.Block, series.Status)
+			}
+		}
+		if len(lines) > 0 {
+			t.Errorf("%s, block %d: %d seconds have no point", trial.Target, trial.Block, len(lines))
+		}
+	}
+	if compared != 3*3+3*3*8 {
+		t.Errorf("%d points were compared", compared)
+	}
+	now := s.Now()
+	if now.Finished != 11 || now.Refused != 1 || now.Status != record.Complete || now.Live {
+		t.Errorf("now: %+v", now)
+	}
+}
+
+// The CPU time per answer at a phase's end is that of the whole phase.
+func TestCPUPerAnswer(t *testing.T) {
+	s := followed(t, planned(recordtest.Of(1, "flask")).Write(t))
+	for _, series := range s.Block(1).Series {
+		last := series.Points[len(series.Points)-1]
+		want := 2 * 0.4 * 4 / float64(series.Sum.OK) // two replicas of 0.4 cores for 4 s
+		if last.CPU == nil || math.Abs(*last.CPU-want) > 1e-9 {
+			t.Errorf("phase %s: %v, want %g", series.Phase.Name, last.CPU, want)
+		}
+	}
+}
+
+// merged is what a page has that has taken the updates.
+type merged struct {
+	points  map[string]Point
+	seconds map[time.Time]map[string]float64
+	sums    map[string]Sum
+}
+
+func (m *merged) take(u Update) {
+	if u.Whole || m.points == nil {
+		*m = merged{map[string]Point{}, map[time.Time]map[string]float64{}, map[string]Sum{}}
+	}
+	for _, s := range u.Series {
+		key, _ := json.Marshal([]any{s.Block, s.Attempt, s.Target, s.Phase.Number})
+		m.sums[string(key)] = s.Sum
+		for _, p := range s.Points {
+			at, _ := json.Marshal([]any{string(key), p.S})
+			m.points[string(at)] = p
+		}
+	}
+	for _, one := range u.Seconds {
+		m.seconds[one.At] = one.Cores
+	}
+}
+
+// A page that has taken every change has what one gets that asks for everything, however the record came in.
+func TestChangesAddUp(t *testing.T) {
+	for _, every := range []int{1, 7, 50} {
+		s := New()
+		var page merged
+		n := 0
+		dir := planned(recordtest.Of(1, "flask", "django")).Write(t)
+		for item, err := range record.Follow(t.Context(), dir, record.Position{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Take(item)
+			if n++; n%every == 0 || item.Pause != nil {
+				page.take(s.Changed())
+			}
+			if item.Pause != nil {
+				break
+			}
+		}
+		var whole merged
+		whole.take(s.Block(1))
+		for _, pair := range [][2]any{{whole.points, page.points}, {whole.seconds, page.seconds}, {whole.sums, page.sums}} {
+			if diff := cmp.Diff(pair[0], pair[1]); diff != "" {
+				t.Errorf("every %d items (-everything +changes):\n%s", every, diff)
+			}
+		}
+		if len(page.points) != 16 {
+			t.Errorf("%d points", len(page.points))
+		}
+	}
+}
+
+// window is a second of an agent, or a part of one.
+func window(agent int, begin, length time.Duration, n int64) *record.Load {
+	l := &record.Load{Agent: agent, Phase: 1, Window: stats.Window{Begin: begin, Length: length, Books: stats.Books{Planned: n, Sent: n, OK: n}, Service: stats.NewHistogram()}}
+	l.Service.RecordN(time.Millisecond, n)
+	return l
+}
+
+// A second is not shown before every agent has given its part: its rate would be too low. An agent that is gone holds up nothing
+// for long.
+func TestPartsOfASecondAreNotShown(t *testing.T) {
+	s := New()
+	put := func(agent int, second int) {
+		s.Take(record.Item{Trial: "1-1-flask", Load: window(agent, time.Duration(second)*time.Second, time.Second, 500)})
+	}
+	shown := func() []float64 {
+		var out []float64
+		for _, series := range s.Block(1).Series {
+			for _, p := range series.Points {
+				out = append(out, p.OK)
+			}
+		}
+		return out
+	}
+	put(0, 0)
+	put(1, 0)
+	put(0, 1)
+	if got := shown(); !slices.Equal(got, []float64{1000}) {
+		t.Errorf("with half of the second second: %v", got)
+	}
+	put(1, 1)
+	if got := shown(); !slices.Equal(got, []float64{1000, 1000}) {
+		t.Errorf("with all of it: %v", got)
+	}
+	for second := 2; second < 8; second++ {
+		put(0, second)
+	}
+	if got := shown(); len(got) < 5 || got[0] != 1000 {
+		t.Errorf("with one agent gone: %v", got)
+	}
+}
+
+// Slices of 250 ms are one point a second of the target's own time: nothing flickers while another target has its turn.
+func TestSlicesAreOneSecond(t *testing.T) {
+	s := New()
+	for slice := range 8 {
+		aside := window(0, time.Duration(slice)*250*time.Millisecond, 50*time.Millisecond, 5)
+		aside.Aside = true
+		s.Take(record.Item{Trial: "1-1-flask", Load: aside})
+		s.Take(record.Item{Trial: "1-1-flask", Load: window(0, time.Duration(slice)*250*time.Millisecond+50*time.Millisecond, 200*time.Millisecond, 100)})
+	}
+	series := s.Block(1).Series
+	if len(series) != 1 || len(series[0].Points) != 2 || series[0].Points[0].OK != 500 || series[0].Points[1].OK != 500 {
+		t.Errorf("got %+v", series)
+	}
+	if got := series[0].Sum.OK; got != 840 {
+		t.Errorf("%d answers in all", got)
+	}
+}
+
+// Whatever the length of a run, what is kept is bounded.
+func TestMemoryIsBounded(t *testing.T) {
+	s := New()
+	for second := range 5 * mostBins {
+		s.Take(record.Item{Trial: "1-1-flask", Load: window(0, time.Duration(second)*time.Second, time.Second, 300)})
+		s.Take(record.Item{Trial: "1-1-flask", Series: &record.Series{At: recordtest.Epoch().Add(time.Duration(second) * time.Second), Phase: 1, Tier: "host", Name: "host", CPUNS: int64(second) * 1e9}})
+	}
+	series := s.Block(1).Series
+	if n := len(series[0].Points); n > mostBins || n < mostBins/4 {
+		t.Errorf("%d points", n)
+	}
+	for _, p := range series[0].Points[:len(series[0].Points)-1] {
+		if p.OK != 300 {
+			t.Fatalf("a point says %g/s", p.OK)
+		}
+	}
+	if n := len(s.tiers.seconds); n != mostSeconds {
+		t.Errorf("%d seconds of the tiers", n)
+	}
+	open := 0
+	for _, b := range s.trials["1-1-flask"].phases[1].bins {
+		if b.times != nil {
+			open++
+		}
+	}
+	if open > openBins {
+		t.Errorf("%d points keep their histograms", open)
+	}
+	for i := range 200 {
+		s.Take(record.Item{Trial: "1-1-flask", Load: &record.Load{Phase: 1, Window: stats.Window{Outcomes: map[string]int64{string(rune('a' + i)): 1}}}})
+	}
+	if n := len(s.trials["1-1-flask"].phases[1].outcomes); n > mostReplicas+1 {
+		t.Errorf("%d outcomes", n)
+	}
+}
+
+// Old blocks give way.
+func TestOldBlocksGiveWay(t *testing.T) {
+	s := New()
+	for block := 1; s.points < mostPoints && block < 200; block++ {
+		folder := string(rune('0'+block%10)) + "-1-x" + string(rune('a'+block%26)) + string(rune('a'+block/26))
+		for second := range 1000 {
+			s.Take(record.Item{Trial: folder, Load: window(0, time.Duration(second)*time.Second, time.Second, 1)})
+		}
+	}
+	if s.points > mostPoints {
+		t.Errorf("%d points", s.points)
+	}
+}
+
+// When a run ends is known once a block is over.
+func TestEndIsExpected(t *testing.T) {
+	s := New()
+	at := recordtest.Epoch()
+	event := func(kind string, fields any) {
+		raw, err := json.Marshal(fields)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Take(record.Item{Event: &record.Event{At: at, Kind: kind, Fields: raw}})
+	}
+	run := record.Run{Name: "demo"}
+	for block := 1; block <= 4; block++ {
+		run.Order = append(run.Order, record.Place{Block: block, Position: 1, Target: "flask"})
+	}
+	event(record.EventRun, map[string]any{"run": run})
+	event(record.EventBegun, record.Begun{Folder: "1-1-flask", Block: 1, Position: 1, Target: "flask", Attempt: 1})
+	if !s.Now().Ends.IsZero() {
+		t.Error("the end is known before any block is over")
+	}
+	at = at.Add(time.Minute)
+	event(record.EventTrial, record.Proof{Folder: "1-1-flask", Block: 1, Position: 1, Target: "flask", Attempt: 1, Status: record.Valid})
+	if got := s.Now().Ends.Sub(at); got != 3*time.Minute {
+		t.Errorf("with a block of a minute, 3 to go: %v", got)
+	}
+}
+
