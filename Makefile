@@ -7,7 +7,7 @@ SEED := 1
 # What tests need in addition to what a run needs.
 TEST_PACKAGES := mariadb-server nginx-light libmariadb-dev pkg-config python3-venv python3-dev gcc
 
-.PHONY: help build demo test test-mysql test-jmeter test-page test-collectors readme bench-report seed-jmeter mutants lint deps test-deps clean race bench-data bench-engine bench-stall bench-fleet bench-turns bench-demos fuzz \
+.PHONY: help build demo page test test-mysql test-jmeter test-page test-collectors readme bench-report seed-jmeter mutants lint deps test-deps clean race bench-data bench-engine bench-stall bench-fleet bench-turns bench-demos fuzz \
 	test-long-stall test-long-kill test-long-data test-long-record test-long-contract test-long-engine test-long-accuse test-long-accuse-2 \
 	test-long-fleet test-long-ab test-long-program
 
@@ -16,7 +16,7 @@ help: ## list the targets
 
 build: $(BIN) ## build the program
 
-$(BIN): $(shell find . -name '*.go' -o -path './targets/*' -type f -o -path './plans/*' -type f -o -path './internal/report/page/*' -type f -o -name '*.tmpl' | sed 's/ /\\ /g') go.mod go.sum
+$(BIN): $(shell find . -name '*.go' -o -path './targets/*' -type f -o -path './plans/*' -type f -o -path './internal/report/page/*' -type f -o -path './internal/dashboard/page/dist/*' -type f -o -name '*.tmpl' | sed 's/ /\\ /g') go.mod go.sum
 	$(GO) build -o $@ .
 
 deps: $(BIN) ## install the Debian packages that the demo needs and this machine lacks
@@ -27,6 +27,9 @@ demo: deps ## prepare, run plans/demo.yaml, print the result
 
 test-deps: $(BIN) ## install the Debian packages that the tests need and this machine lacks
 	@scripts/install-missing $$(scripts/missing-packages $(TEST_PACKAGES))
+
+page: ## what a browser gets from bakeoff dashboard, from internal/dashboard/page
+	@GO=$(GO) scripts/page
 
 lint: ## formatting, vet, staticcheck, unreached code, plain English
 	@scripts/lint

@@ -36,7 +36,9 @@ const (
 )
 
 // Handler answers everything that a browser may ask for.
-func (s *Server) Handler() http.Handler {
+func (s *Server) Handler() http.Handler { return s.guard.before(s.mux()) }
+
+func (s *Server) mux() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.home)
 	mux.HandleFunc("GET /history", s.history)
@@ -48,7 +50,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /run/{run}/state.json", s.state)
 	mux.HandleFunc("GET /run/{run}/events", s.events)
 	mux.HandleFunc("GET /assets/{file}", s.asset)
-	return s.guard.before(mux)
+	return mux
 }
 
 // frame is a page as its template sees it.

@@ -22,11 +22,11 @@ type Point struct {
 	// Times are the percentiles of Percents in seconds; null where too few requests support one.
 	Times []*float64 `json:"times"`
 	// Over says for each of Times that it falls among time-outs: it is longer than that.
-	Over []bool `json:"over,omitempty"`
+	Over []bool  `json:"over,omitempty"`
 	Late float64 `json:"late"` // share of what was planned that the agents took up late
 	// Lateness is the p99 of the agents' own delay; null where too few requests support it, or it was not measured.
 	Lateness *float64 `json:"lateness"`
-	// CPU is the CPU time of the target per answer since the phase began, in seconds; null: not known.
+	// CPU is the CPU time of the target per answer from the start of the phase to the end of the point, in seconds; null: not known.
 	CPU *float64 `json:"cpu"`
 	// Requests are those whose times are in the point.
 	Requests int64 `json:"requests"`
@@ -51,7 +51,7 @@ type phase struct {
 	outcomes map[string]int64
 	replicas map[string]int64
 	times    *stats.Histogram // of the phase so far; nil once the trial is over
-	cpu      cpu
+	spent    spent
 }
 
 // bin is a point under way.
@@ -64,7 +64,8 @@ type bin struct {
 	books    stats.Books
 	times    *stats.Histogram
 	lateness *stats.Histogram
-	cpu      *float64
+	answered int64
+	end      time.Time             // of its last window, by the controller's clock; zero where lines do not say it
 	agents   map[int]time.Duration // how far the windows of each agent reach
 	point    Point                 // once its histograms are let go
 	settled  bool
@@ -74,10 +75,9 @@ type bin struct {
 // load takes in a window of an agent.
 func (s *State) load(folder string, l *record.Load) {
 	t := s.of(folder)
-	p := t.phases[l.Phase]
-	if p == nil {
-		p = s.newPhase(l)
-		t.phases[l.Phase] = p
+	p := s.phaseOf(t, l.Phase)
+	if len(p.bins) == 0 && s.phase(l.Phase).Model == "" { // the plan is not known: what has a response time of its own is open
+		p.closed = l.Response == nil
 	}
 	p.sum.Add(l.Books)
 	p.count(l)
@@ -90,16 +90,18 @@ func (s *State) load(folder string, l *record.Load) {
 	s.agent(l)
 }
 
-func (s *State) newPhase(l *record.Load) *phase {
-	of := s.phase(l.Phase)
-	p := &phase{number: l.Phase, closed: of.Model != "open", duration: time.Duration(of.DurationS * float64(time.Second)), step: time.Second, outcomes: map[string]int64{}, replicas: map[string]int64{}}
-	if of.Model == "" { // the plan is not known: what has a response time of its own is open
-		p.closed = l.Response == nil
+// phaseOf is a phase of a trial, made when it is first heard of.
+func (s *State) phaseOf(t *trial, number int) *phase {
+	if p := t.phases[number]; p != nil {
+		return p
 	}
+	of := s.phase(number)
+	p := &phase{number: number, closed: of.Model != "open", duration: time.Duration(of.DurationS * float64(time.Second)), step: time.Second, outcomes: map[string]int64{}, replicas: map[string]int64{}}
 	for p.duration > 0 && p.duration > p.step*mostBins {
 		p.step *= 2
 	}
 	p.times = stats.NewHistogram()
+	t.phases[number] = p
 	return p
 }
 
@@ -199,6 +201,8 @@ func (p *phase) coarsen() (gone int) {
 
 // join takes in the point behind. Where one is settled the rates are averaged, and percentiles are those of the worse of the two.
 func (b *bin) join(o *bin) {
+	b.answered += o.answered
+	b.end = later(b.end, o.end)
 	if !b.settled && !o.settled {
 		b.joinOpen(o)
 		return
@@ -217,7 +221,6 @@ func (b *bin) join(o *bin) {
 		x.Lateness = y.Lateness
 	}
 	x.Requests += y.Requests
-	x.CPU = cmp.Or(y.CPU, x.CPU)
 }
 
 // joinOpen adds up what was counted.
@@ -237,12 +240,15 @@ func (b *bin) joinOpen(o *bin) {
 	case o.lateness != nil:
 		b.lateness.Merge(o.lateness)
 	}
-	b.cpu = cmp.Or(o.cpu, b.cpu)
 }
 
 // add adds a window. One that belongs to a settled point is in the sums of the phase alone.
 func (b *bin) add(l *record.Load) {
 	b.agents[l.Agent] = max(b.agents[l.Agent], l.End())
+	b.answered += l.Books.Answered()
+	if !l.At.IsZero() {
+		b.end = later(b.end, l.At.Add(l.Length))
+	}
 	if b.settled {
 		return
 	}
@@ -323,7 +329,7 @@ func (b *bin) now() Point {
 	if b.settled {
 		return b.point
 	}
-	out := Point{S: b.at.Seconds(), CPU: b.cpu, Requests: b.times.Count()}
+	out := Point{S: b.at.Seconds(), Requests: b.times.Count()}
 	var length time.Duration
 	for _, l := range b.lengths {
 		length += l
@@ -346,6 +352,13 @@ func (b *bin) now() Point {
 		}
 	}
 	return out
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // percentiles are those of Percents, nil where too few requests support one.
@@ -377,6 +390,7 @@ func (s *State) newest() *Last {
 			continue
 		}
 		out := &Last{Target: b.trial.target, Phase: p.number, Point: b.now()}
+		out.CPU = p.perAnswer(b)
 		if p.times != nil {
 			out.SoFar, _ = percentiles(p.times)
 		}

@@ -129,9 +129,6 @@ func (s *State) Damaged(what string) {
 	s.changed.damage = true
 }
 
-// Live reports whether a process writes the run, as far as is known.
-func (s *State) Live() bool { return s.now.Live }
-
 // Head is what is known of the run itself.
 func (s *State) Head() Head { return s.head }
 

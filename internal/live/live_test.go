@@ -322,4 +322,3 @@ func TestEndIsExpected(t *testing.T) {
 		t.Errorf("with a block of a minute, 3 to go: %v", got)
 	}
 }
-

@@ -58,13 +58,23 @@ func newTiers() tiers {
 	return tiers{members: map[[2]string]*sampled{}, changed: map[*Second]bool{}}
 }
 
-// cpu is what a target has used in a phase.
-type cpu struct {
+// spent is the CPU time of a target in a phase.
+type spent struct {
 	first, last map[string]int64 // by replica
+	samples     []sample
 }
 
-// add takes in a sample, and returns the CPU time since the first one.
-func (c *cpu) add(name string, ns int64) time.Duration {
+// sample is what all replicas together had used since the first one.
+type sample struct {
+	at   time.Time
+	used time.Duration
+}
+
+// mostSamples is how many of a phase are kept.
+const mostSamples = 4 * mostBins
+
+// add takes in what a replica has used since it was started.
+func (c *spent) add(name string, at time.Time, ns int64) {
 	if c.first == nil {
 		c.first, c.last = map[string]int64{}, map[string]int64{}
 	}
@@ -76,7 +86,48 @@ func (c *cpu) add(name string, ns int64) time.Duration {
 	for name, last := range c.last {
 		sum += last - c.first[name]
 	}
-	return time.Duration(sum)
+	now := sample{at, time.Duration(sum)}
+	if n := len(c.samples); n > 0 && !at.After(c.samples[n-1].at) {
+		c.samples[n-1].used = now.used
+		return
+	}
+	if c.samples = append(c.samples, now); len(c.samples) > mostSamples {
+		half := c.samples[:0]
+		for i := 0; i < len(c.samples); i += 2 {
+			half = append(half, c.samples[i])
+		}
+		c.samples = half
+	}
+}
+
+// until is what was used until a moment; false where no sample is near it.
+func (c *spent) until(at time.Time) (time.Duration, bool) {
+	n := len(c.samples)
+	if n < 2 || at.IsZero() || !at.After(c.samples[0].at) {
+		return 0, false
+	}
+	i, _ := slices.BinarySearchFunc(c.samples, at, func(s sample, at time.Time) int { return s.at.Compare(at) })
+	if i == n { // the last sample of a phase may come a little before its end
+		return c.samples[n-1].used, at.Sub(c.samples[n-1].at) < 2*time.Second
+	}
+	before, behind := c.samples[i-1], c.samples[i]
+	part := float64(at.Sub(before.at)) / float64(behind.at.Sub(before.at))
+	return before.used + time.Duration(part*float64(behind.used-before.used)), true
+}
+
+// perAnswer is the CPU time per answer from the start of the phase to the end of a point, in seconds; nil: not known.
+func (p *phase) perAnswer(until *bin) *float64 {
+	used, known := p.spent.until(until.end)
+	var answered int64
+	for _, b := range p.bins {
+		if b.at <= until.at {
+			answered += b.answered
+		}
+	}
+	if !known || answered == 0 {
+		return nil
+	}
+	return new(used.Seconds() / float64(answered))
 }
 
 // series takes in a sample of a tier.
@@ -90,21 +141,22 @@ func (s *State) series(folder string, line *record.Series) {
 	s.tiers.sample(line)
 }
 
-// spent sets the CPU time per answer of the newest point.
+// spent takes in what a replica of a target has used: the points that end behind the sample before it have another CPU time per answer.
 func (s *State) spent(folder string, line *record.Series) {
-	t := s.of(folder)
-	p := t.phases[line.Phase]
-	if p == nil || len(p.bins) == 0 {
+	if line.Phase < 0 {
 		return
 	}
-	used := p.cpu.add(line.Name, line.CPUNS)
-	b := p.bins[len(p.bins)-1]
-	if n := p.sum.Answered(); n > 0 && used > 0 {
-		each := new(used.Seconds() / float64(n))
-		if b.settled {
-			b.point.CPU = each
+	p := s.phaseOf(s.of(folder), line.Phase)
+	var before time.Time
+	if n := len(p.spent.samples); n > 1 {
+		before = p.spent.samples[n-2].at
+	}
+	p.spent.add(line.Name, line.At, line.CPUNS)
+	for _, b := range slices.Backward(p.bins) {
+		if !b.end.After(before) {
+			break
 		}
-		b.cpu, b.changed = each, true
+		b.changed = true
 	}
 }
 
@@ -115,9 +167,9 @@ func (t *tiers) sample(line *record.Series) {
 	if m == nil {
 		m = &sampled{Member: Member{Tier: line.Tier, Name: line.Name}}
 		t.members[key] = m
-	} else if took := line.At.Sub(m.at); took <= 0 {
+	} else if took := line.At.Sub(m.at); took < leastApart {
 		return
-	} else if used := line.CPUNS - m.cpuNS; used >= 0 && took < time.Minute {
+	} else if used := line.CPUNS - m.cpuNS; used >= 0 && took < mostApart {
 		m.Cores, m.known = float64(used)/float64(took), true
 		t.second(line.At, line.Tier, m.Cores)
 	}
@@ -126,7 +178,7 @@ func (t *tiers) sample(line *record.Series) {
 		m.Values = line.Values
 	}
 	for other, o := range t.members { // of a replica of an earlier trial
-		if line.At.Sub(o.at) > time.Minute {
+		if line.At.Sub(o.at) > 10*mostApart {
 			delete(t.members, other)
 		}
 	}
@@ -149,6 +201,12 @@ func (t *tiers) second(at time.Time, tier string, cores float64) {
 		t.seconds = slices.Delete(t.seconds, 0, drop)
 	}
 }
+
+// Two samples that are nearer than the first, or farther apart than the second, say nothing of a second.
+const (
+	leastApart = 500 * time.Millisecond
+	mostApart  = 5 * time.Second
+)
 
 // newest are the members sampled within the last seconds, by tier and name.
 func (t *tiers) newest() []Member {

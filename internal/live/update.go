@@ -92,6 +92,9 @@ func (s *State) Block(block int) Update {
 			continue
 		}
 		for _, p := range t.sorted() {
+			if len(p.bins) == 0 {
+				continue
+			}
 			out.Series = append(out.Series, s.seriesOf(t, p, p.take(false)))
 		}
 	}
@@ -139,7 +142,9 @@ func (p *phase) take(changed bool) []Point {
 		if changed {
 			b.changed = false
 		}
-		out = append(out, b.now())
+		point := b.now()
+		point.CPU = p.perAnswer(b)
+		out = append(out, point)
 	}
 	return out
 }

@@ -49,11 +49,11 @@ export class Chart {
     this.data = data;
     const shape = JSON.stringify([data.lines.map(l => [l.label, l.colour, l.dash]), choice.log, dark.matches, this.place.clientWidth]);
     const values = data.lines.map(l => choice.log ? l.values.map(v => v !== null && v > 0 ? v : null) : l.values);
-    if (!data.x.length || !data.lines.length) {
+    if (!data.lines.some(l => l.values.some(v => v !== null))) {
       this.plot?.destroy();
       this.plot = null;
       this.shape = "";
-      this.place.replaceChildren(element("p", { class: "empty" }, "Nothing has been measured yet."));
+      this.place.replaceChildren(element("p", { class: "empty" }, data.x.length ? "Too few requests in each second, or not measured." : "Nothing has been measured yet."));
       this.legend.replaceChildren();
     } else if (this.plot && shape === this.shape) {
       this.plot.setData([data.x, ...values] as uPlot.AlignedData, false);

@@ -114,10 +114,12 @@ class Page {
     set("doing", [now.target ? inert(now.target) : "", (now.attempt ?? 1) > 1 ? "attempt " + now.attempt : "", inert(now.text) + step].filter(Boolean).join(", "));
     set("left", !now.live ? none : now.ends ? "about " + clock(-since(now.ends)) : "known after the first block");
     const last = now.last;
-    set("rate", last ? number(last.offered) + " / " + number(last.ok) + " per s" : none);
+    set("rate", last ? (this.open(last.phase) ? number(last.offered) : none) + " / " + number(last.ok) + " per s" : none);
     set("notok", last ? share(last.not_ok) : none);
     set("late", (this.live.agents.length || this.live.head.agents) + ", " + (last ? share(last.late) + (last.lateness === null ? "" : ", p99 " + seconds(last.lateness)) : none));
   }
+
+  private open(phase: number): boolean { return (this.live.head.phases ?? []).some(p => p.number === phase && p.model === "open"); }
 
   private draw(): void {
     cancelAnimationFrame(this.frame);

@@ -47,16 +47,16 @@ export function element<K extends keyof HTMLElementTagNameMap>(
   return e;
 }
 
-// table fills a table; the first cell of a row names it.
-export function table(caption: string, head: string[], rows: string[][]): HTMLElement {
+// table fills a table; the first cell of a row names it, and words are the numbers of further columns that hold no figures.
+export function table(caption: string, head: string[], rows: string[][], ...words: number[]): HTMLElement {
   const body = element("tbody");
   for (const row of rows) {
     const tr = element("tr");
-    row.forEach((text, i) => tr.append(i === 0 ? element("th", { scope: "row", class: "words" }, text) : element("td", {}, text)));
+    row.forEach((text, i) => tr.append(i === 0 ? element("th", { scope: "row", class: "words" }, text) : element("td", words.includes(i) ? { class: "words" } : {}, text)));
     body.append(tr);
   }
   const tr = element("tr");
-  head.forEach((text, i) => tr.append(element("th", i === 0 ? { scope: "col", class: "words" } : { scope: "col" }, text)));
+  head.forEach((text, i) => tr.append(element("th", i === 0 || words.includes(i) ? { scope: "col", class: "words" } : { scope: "col" }, text)));
   return element("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": caption },
     element("table", {}, element("caption", {}, caption), element("thead", {}, tr), body));
 }

@@ -10,7 +10,7 @@ function read(): Choice {
     const text = q.get(key);
     return text !== null && text !== "" && isFinite(Number(text)) ? Number(text) : null;
   };
-  return { p: number("p") ?? 95, log: q.get("scale") === "log", block: number("block"), phase: q.get("phase") ?? "", from: number("from"), to: number("to") };
+  return { p: number("p") ?? 50, log: q.get("scale") === "log", block: number("block"), phase: q.get("phase") ?? "", from: number("from"), to: number("to") };
 }
 
 // keep writes the choice into the address, and into the links to other views.
@@ -22,7 +22,7 @@ export function keep(): void {
 function at(address: string): string {
   const u = new URL(address, location.origin);
   const set = (key: string, value: string | null) => value === null || value === "" ? u.searchParams.delete(key) : u.searchParams.set(key, value);
-  set("p", choice.p === 95 ? null : String(choice.p));
+  set("p", choice.p === 50 ? null : String(choice.p));
   set("scale", choice.log ? "log" : null);
   set("block", choice.block === null ? null : String(choice.block));
   set("phase", choice.phase);

@@ -32,8 +32,11 @@ function chosen(m: Model, block: number, target: string): Series[] {
 // percentile is the place of the one that is chosen.
 const percentile = () => Math.max(0, percents.indexOf(choice.p));
 
+// due is the rate that a schedule asks for; in the closed model there is none.
+const due = (s: Series, p: Point): number | null => s.phase.model === "closed" ? null : p.offered;
+
 export function runView(): View {
-  const rates = new Chart("rates", "Offered and answered per second", "Full lines: right answers. Dotted lines: requests that were due. In turns each target has the time of its own load.", time, number);
+  const rates = new Chart("rates", "Offered and answered per second", "Full lines: right answers. Dotted lines: requests that were due, in the open model. In turns each target has the time of its own load.", time, number);
   const times = new Chart("times", "How long answers took", "The percentile chosen above, of each second. Service time in the closed model and in the warm-up, else response time. A gap: too few requests for it.", time, seconds);
   const notok = new Chart("notok", "Share not ok", "Of what ended in each second: answered wrongly, timed out, failed or dropped.", time, share);
   const cpu = new Chart("cpu", "CPU time of the target per answer", "Since the phase began, of all replicas together.", time, seconds);
@@ -44,7 +47,7 @@ export function runView(): View {
       const each = (value: (p: Point) => number | null) => joined(of, s => [{ key: s.target, label: s.target, colour: names.indexOf(s.target), dash: names.indexOf(s.target) % 4, value }]);
       rates.show(joined(of, s => [
         { key: s.target, label: s.target, colour: names.indexOf(s.target), dash: 0, value: p => p.ok },
-        { key: s.target + " offered", label: s.target + ", offered", colour: names.indexOf(s.target), dash: 2, value: p => p.offered },
+        { key: s.target + " offered", label: s.target + ", offered", colour: names.indexOf(s.target), dash: 2, value: p => due(s, p) },
       ]));
       times.show(each(p => p.times[i]));
       notok.show(each(p => p.not_ok));
@@ -54,7 +57,7 @@ export function runView(): View {
 }
 
 export function targetView(target: string, place: HTMLElement): View {
-  const rates = new Chart("rates", "Offered and answered per second", "Full line: right answers. Dotted line: requests that were due.", time, number);
+  const rates = new Chart("rates", "Offered and answered per second", "Full line: right answers. Dotted line: requests that were due, in the open model.", time, number);
   const times = new Chart("times", "How long answers took", "Percentiles of each second. Service time in the closed model and in the warm-up, else response time. A gap: too few requests.", time, seconds);
   const notok = new Chart("notok", "Share not ok", "Of what ended in each second.", time, share);
   const cpu = new Chart("cpu", "CPU time per answer", "Since the phase began, of all replicas together.", time, seconds);
@@ -62,8 +65,8 @@ export function targetView(target: string, place: HTMLElement): View {
     charts: [rates, times, notok, cpu],
     draw(m, block) {
       const of = chosen(m, block, target);
-      rates.show(joined(of, () => [
-        { key: "ok", label: "answered", colour: 0, dash: 0, value: p => p.ok }, { key: "offered", label: "offered", colour: 1, dash: 2, value: p => p.offered },
+      rates.show(joined(of, s => [
+        { key: "ok", label: "answered", colour: 0, dash: 0, value: p => p.ok }, { key: "offered", label: "offered", colour: 1, dash: 2, value: p => due(s, p) },
       ]));
       times.show(joined(of, () => percents.map((percent, i) => ({ key: "p" + percent, label: "p" + percent, colour: i, dash: i % 4, value: (p: Point) => p.times[i] }))));
       notok.show(joined(of, () => [{ key: "x", label: "not ok", colour: 1, dash: 0, value: p => p.not_ok }]));
@@ -79,7 +82,7 @@ function books(of: Series[]): HTMLElement[] {
   const named = (s: Series) => Object.entries(s.sum.outcomes ?? {}).sort((a, b) => b[1] - a[1]).slice(0, 8).map(([k, n]) => inert(k) + " " + count(n)).join(", ") || none;
   return [table("Books of block " + of[0].block + ": planned = sent + dropped, sent = ok + bad + timed out + error",
     ["phase", "planned", "sent", "dropped", "ok", "bad", "timed out", "error", "late", "what was not ok"],
-    of.map(s => [inert(s.phase.name), ...[s.sum.planned, s.sum.sent, s.sum.dropped, s.sum.ok, s.sum.bad, s.sum.timeout, s.sum.error, s.sum.late].map(count), named(s)]))];
+    of.map(s => [inert(s.phase.name), ...[s.sum.planned, s.sum.sent, s.sum.dropped, s.sum.ok, s.sum.bad, s.sum.timeout, s.sum.error, s.sum.late].map(count), named(s)]), 9)];
 }
 
 // replicas are the shares of the answers that each replica has.
@@ -89,7 +92,7 @@ function replicas(of: Series[]): HTMLElement[] {
     const all = Object.entries(s.sum.replicas ?? {}).sort(), sum = all.reduce((n, [, v]) => n + v, 0);
     for (const [name, n] of all) rows.push([inert(name), inert(s.phase.name), count(n), share(sum ? n / sum : null)]);
   }
-  return rows.length ? [table("Answers of each replica", ["replica", "phase", "answers", "share"], rows)] : [];
+  return rows.length ? [table("Answers of each replica", ["replica", "phase", "answers", "share"], rows, 1)] : [];
 }
 
 export function tiersView(place: HTMLElement): View {
@@ -133,9 +136,10 @@ function agents(m: Model): HTMLElement[] {
 
 function members(m: Model): HTMLElement[] {
   if (!m.members.length) return [];
-  const values = (v?: Record<string, number>) => Object.entries(v ?? {}).sort().slice(0, 8).map(([k, n]) => inert(k) + " " + number(n)).join(", ") || none;
+  const useful = ["target_connections", "threads_connected", "threads_running", "connections", "aborted_clients", "innodb_row_lock_waits", "slow_queries", "cpus"];
+  const values = (v?: Record<string, number>) => Object.entries(v ?? {}).filter(([k]) => useful.includes(k)).map(([k, n]) => inert(k) + " " + count(n)).join(", ") || none;
   return [table("Processes of each tier, as they were last sampled", ["process", "tier", "cores", "memory", "further values"],
-    m.members.map(x => [inert(x.name), inert(x.tier), number(x.cores), number(x.rss_bytes / 1e6) + " MB", values(x.values)]))];
+    m.members.map(x => [inert(x.name), inert(x.tier), number(x.cores), x.rss_bytes ? number(x.rss_bytes / 1e6) + " MB" : none, values(x.values)]), 1, 4)];
 }
 
 // balanced is how the balancer spreads the load of each target.
@@ -145,5 +149,5 @@ function balanced(of: Series[]): HTMLElement[] {
     const all = Object.entries(s.sum.replicas ?? {}).sort(), sum = all.reduce((n, [, v]) => n + v, 0);
     if (all.length) rows.push([inert(s.target), inert(s.phase.name), all.map(([name, n]) => inert(name) + " " + share(sum ? n / sum : null)).join(", ")]);
   }
-  return rows.length ? [table("Shares of the answers by replica", ["target", "phase", "shares"], rows)] : [];
+  return rows.length ? [table("Shares of the answers by replica", ["target", "phase", "shares"], rows, 1, 2)] : [];
 }
