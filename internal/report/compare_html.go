@@ -21,15 +21,20 @@ func WriteComparedHTML(w io.Writer, c figures.Compared) error {
 	for _, r := range c.Runs[1:] {
 		others = append(others, r.Label)
 	}
-	sections := comparedSections(c)
-	ratios := &sections[len(sections)-1]
-	ratios.figures = comparedFigure(c)
+	sections := drawnComparison(c)
 	return writePage(w, page{
 		kind: "bakeoff compare", title: "Comparison with " + first.Label,
 		head:  fmt.Sprintf("%s compared with %s, by %s", show.List(others), first.Label, c.Metric),
 		basis: "Runs, not versions within one run: an interval covers what varies within the runs, not from run to run, so that this is no verdict.",
 		facts: "Plan and start of the first: " + first.Name + ", " + first.Started + " UTC.", sections: sections,
 	})
+}
+
+// drawnComparison is what a comparison says, with its figure.
+func drawnComparison(c figures.Compared) []section {
+	sections := comparedSections(c)
+	sections[len(sections)-1].figures = comparedFigure(c)
+	return sections
 }
 
 // withShortLabels is a comparison whose runs have labels that a page has room for.

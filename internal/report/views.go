@@ -109,7 +109,7 @@ func latenessTable(p figures.Phase) show.Table {
 
 // WriteComparedView writes several runs against the first of them, as HTML without a frame.
 func WriteComparedView(w io.Writer, c figures.Compared) error {
-	return writeParts(w, comparedSections(c))
+	return writeParts(w, drawnComparison(withShortLabels(c)))
 }
 
 // writeParts writes sections that have something to show.
