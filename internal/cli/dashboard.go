@@ -107,7 +107,7 @@ func openPage(ctx context.Context, env Env, root string) (*page, error) {
 	return p, nil
 }
 
-// close ends the page; whoever looks at it keeps what it has.
+// close ends the page; a browser keeps what it has.
 func (p *page) close(env Env) {
 	p.stop()
 	if err := <-p.done; err != nil && !errors.Is(err, context.Canceled) {

@@ -98,7 +98,7 @@ func (s *Server) write(w http.ResponseWriter, status int, f frame) {
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = page.WriteTo(w) // whoever asked is gone
+	_, _ = page.WriteTo(w) // nobody waits for it any more
 }
 
 func palette() string {
@@ -267,7 +267,7 @@ func (s *Server) part(w http.ResponseWriter, r *http.Request) {
 	if problem != "" {
 		fmt.Fprintf(w, `<p class="problem">%s</p>`, template.HTMLEscapeString(problem))
 	}
-	_, _ = w.Write([]byte(body)) // whoever asked is gone
+	_, _ = w.Write([]byte(body)) // nobody waits for it any more
 }
 
 // state is everything of a block that is drawn second by second.
@@ -302,7 +302,7 @@ func (s *Server) state(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(update) // whoever asked is gone
+	_ = json.NewEncoder(w).Encode(update) // nobody waits for it any more
 }
 
 // events is the stream of a run under way. A finished run has none: its page asks for nothing, and a page that was open at the
@@ -363,7 +363,7 @@ func (s *Server) asset(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", kind+"; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-cache")
-	_, _ = w.Write(content) // whoever asked is gone
+	_, _ = w.Write(content) // nobody waits for it any more
 }
 
 // most time that one page of the history takes to compute figures that are not known yet.

@@ -85,7 +85,7 @@ type watch struct {
 	err     error
 }
 
-// client is one page. Its queue is bounded, and whoever fills it does not wait.
+// client is one page. Its queue is bounded, and nobody who fills it waits.
 type client struct {
 	queue   chan message
 	skipped int // messages that it has lost; then nothing is queued until it has the whole state

@@ -101,7 +101,7 @@ type State struct {
 	changed struct{ head, damage bool }
 }
 
-// New is the state of a run of which nothing is known yet.
+// New is the state of a run before anything is known of it.
 func New() *State {
 	return &State{trials: map[string]*trial{}, agents: map[int]*Agent{}, open: map[string]bool{}, tiers: newTiers(), now: Now{Status: record.Incomplete}}
 }
