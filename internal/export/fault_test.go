@@ -159,15 +159,21 @@ func play(t *testing.T, w *record.Writer, status string) {
 // long the end took.
 func live(t *testing.T, f *fake) (dir string, counts Counts, took time.Duration) {
 	t.Helper()
+	return follows(t, f.influx(SchemaBoth), cmp.Or(f.status, record.Complete))
+}
+
+// follows plays a run that ends so, into a collector.
+func follows(t *testing.T, to Sink, status string) (dir string, counts Counts, took time.Duration) {
+	t.Helper()
 	r := recordtest.Of(1, "a", "b")
 	r.Head.Plan = []byte(`{"phases":[{"name":"closed","model":"closed","connections":8}]}`)
 	w := r.Begin(t)
-	feed, err := Start(t.Context(), w.Dir(), f.influx(), SchemaBoth, func(text string) { t.Log(text) })
+	feed, err := Start(t.Context(), w.Dir(), to, func(text string) { t.Log(text) })
 	if err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	play(t, w, cmp.Or(f.status, record.Complete))
+	play(t, w, status)
 	if d := time.Since(began); d != 2*lasts*time.Second {
 		t.Errorf("the run took %v, its load takes %v", d, 2*lasts*time.Second)
 	}
@@ -179,8 +185,8 @@ func live(t *testing.T, f *fake) (dir string, counts Counts, took time.Duration)
 	return w.Dir(), counts, time.Since(ended)
 }
 
-func (f *fake) influx() Influx {
-	return Influx{URL: "http://127.0.0.1:1", Database: "x", transport: f}
+func (f *fake) influx(schema string) Influx {
+	return Influx{URL: "http://127.0.0.1:1", Database: "x", Schema: schema, transport: f}
 }
 
 // fault is one way in which a server can fail.
@@ -306,7 +312,7 @@ func TestFaults(t *testing.T) {
 					t.Errorf("%d requests of up to %d lines", f.requests, f.most)
 				}
 				f.fault = nil
-				after, err := Backfill(t.Context(), dir, f.influx(), SchemaBoth, func(string) {})
+				after, err := Backfill(t.Context(), dir, f.influx(SchemaBoth), func(string) {})
 				if err != nil || after.Written != all || !after.Whole() {
 					t.Errorf("afterwards: %+v, %v", after, err)
 				}
@@ -383,7 +389,7 @@ func TestHalves(t *testing.T) {
 			t.Errorf("%d points after %v: %+v", all, took, counts)
 		}
 		f.fault = nil
-		if after, err := Backfill(t.Context(), dir, f.influx(), SchemaBoth, func(string) {}); err != nil || !after.Whole() {
+		if after, err := Backfill(t.Context(), dir, f.influx(SchemaBoth), func(string) {}); err != nil || !after.Whole() {
 			t.Errorf("afterwards: %+v, %v", after, err)
 		}
 		f.holds(t, dir)
@@ -395,7 +401,7 @@ func TestBackfillGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{fault: alwaysStatus(503, "starting")}
 		dir := recordtest.Of(1, "a").Write(t)
-		counts, err := Backfill(t.Context(), dir, f.influx(), SchemaBakeoff, func(string) {})
+		counts, err := Backfill(t.Context(), dir, f.influx(SchemaBakeoff), func(string) {})
 		if err == nil || counts.Written > 0 || counts.Left == 0 || f.requests != 8 || !strings.Contains(err.Error(), "status 503: starting") {
 			t.Errorf("%d requests, %+v, %v", f.requests, counts, err)
 		}
@@ -413,18 +419,18 @@ func TestBoundedMemory(t *testing.T) {
 			<-sending.Done()
 			return nil, sending.Err()
 		}}
-		to := fake.influx()
+		to := fake.influx(SchemaBakeoff)
 		to.Timeout = time.Hour
 		s, err := to.connect()
 		if err != nil {
 			t.Fatal(err)
 		}
 		f, queue := &Feed{}, make(chan batch, mostBatches)
-		go (&sender{server: s, feed: f, tell: func(string) {}}).all(sending, queue)
+		go (&sender{taker: s, feed: f, tell: func(string) {}}).all(sending, queue)
 		var waiting, batches int
 		into := f.into(sending, queue)
 		p := &packer{hand: func(b batch) error {
-			waiting += len(b.lines)
+			waiting += len(b.text)
 			batches++
 			return into(b)
 		}}
@@ -432,7 +438,7 @@ func TestBoundedMemory(t *testing.T) {
 		go func() {
 			defer close(queue)
 			for ; read < 20_000; read++ {
-				p.add(Point{"m", nil, []Field{{"text", strings.Repeat("x", 1000)}}, time.Unix(int64(read), 0)})
+				p.put(Point{"m", nil, []Field{{"text", strings.Repeat("x", 1000)}}, time.Unix(int64(read), 0)}.line(nil))
 			}
 			p.flush()
 		}()
@@ -456,11 +462,11 @@ func TestSecretsStay(t *testing.T) {
 		}
 		return reply(401, "no", nil), nil
 	}}
-	to := f.influx()
+	to := f.influx(SchemaBakeoff)
 	to.User, to.Password = "me", "hunter2"
 	synctest.Test(t, func(t *testing.T) {
 		var said bytes.Buffer
-		_, err := Backfill(context.Background(), recordtest.Of(1, "a").Write(t), to, SchemaBakeoff, func(text string) { said.WriteString(text) })
+		_, err := Backfill(context.Background(), recordtest.Of(1, "a").Write(t), to, func(text string) { said.WriteString(text) })
 		if text := fmt.Sprint(err) + said.String(); strings.Contains(text, "hunter2") || !strings.Contains(text, "status 401") {
 			t.Errorf("said: %s", text)
 		}
@@ -501,7 +507,7 @@ func TestBegins(t *testing.T) {
 				if c.missing {
 					c.fake.fault = missing(c.fake)
 				}
-				counts, err := Backfill(t.Context(), recordtest.Of(1, "a").Write(t), c.fake.influx(), c.schema, func(string) {})
+				counts, err := Backfill(t.Context(), recordtest.Of(1, "a").Write(t), c.fake.influx(c.schema), func(string) {})
 				if !c.want(counts, c.fake) {
 					t.Errorf("%+v, %v", counts, err)
 				}

@@ -1,7 +1,6 @@
 package export
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"bakeoff/internal/figures"
 	"bakeoff/internal/record"
 )
 
@@ -33,10 +31,46 @@ const (
 	mostSingles = 20
 )
 
-// batch is some lines of one request.
+// A Sink is a collector that runs are written to: an Influx or an OTLP.
+type Sink interface {
+	open() (taker, former, error)
+}
+
+// taker is a collector that is being written to.
+type taker interface {
+	name() string                                // with its address, for messages
+	begin(ctx context.Context) error             // finds out what it is, before the first batch
+	post(ctx context.Context, text []byte) error // of points, one behind the other: nil, a refusal, or what may be tried again
+}
+
+// former makes what turns a run in a folder into points, each handed to put, which keeps no reference to it. omit is
+// called for each sample that is left out for want of a name.
+type former func(dir string, run record.Run, put func(point []byte), omit func()) forming
+
+// forming turns what is followed of a run into points. What it makes of a record depends on the record alone.
+type forming interface {
+	take(item record.Item) error
+	spoil(folder string) // a line of this trial cannot be read
+	finish()             // has everything be points that is not yet
+}
+
+// batch is the points of one request.
 type batch struct {
-	lines  []byte
-	points int
+	text []byte
+	ends []int // of each point in the text
+}
+
+func (b batch) points() int { return len(b.ends) }
+
+// halves are two batches of a batch of at least two points.
+func (b batch) halves() (first, second batch) {
+	n := len(b.ends) / 2
+	at := b.ends[n-1]
+	first, second.text = batch{b.text[:at], b.ends[:n]}, b.text[at:]
+	for _, end := range b.ends[n:] {
+		second.ends = append(second.ends, end-at)
+	}
+	return first, second
 }
 
 // Counts say what became of a run's points.
@@ -53,7 +87,7 @@ type Counts struct {
 // Whole says that the server has every point.
 func (c Counts) Whole() bool { return c.Refused == 0 && c.Left == 0 && !c.More }
 
-// Feed writes a run to an InfluxDB while it lasts. The record is its buffer: while the server is slow or away it
+// Feed writes a run to a collector while it lasts. The record is its buffer: while the server is slow or away it
 // reads no further, so its memory is bounded and nothing waits for it.
 type Feed struct {
 	stop   context.CancelCauseFunc // of reading, once the run has ended
@@ -73,15 +107,15 @@ var (
 
 // Start begins to follow a run from its beginning: what was written before is written again, and is the same. tell is
 // called from another goroutine when the server fails and when it is back.
-func Start(ctx context.Context, dir string, to Influx, schema string, tell func(string)) (*Feed, error) {
-	s, err := to.connect()
+func Start(ctx context.Context, dir string, to Sink, tell func(string)) (*Feed, error) {
+	t, form, err := to.open()
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	reading, stop := context.WithCancelCause(ctx)
 	f := &Feed{stop: stop, cancel: cancel, done: make(chan struct{})}
-	go f.run(ctx, &sender{server: s, tell: tell, every: liveEvery, feed: f, jmeter: schema != SchemaBakeoff}, source{dir: dir, schema: schema, live: true, ended: reading})
+	go f.run(ctx, &sender{taker: t, tell: tell, every: liveEvery, feed: f}, source{dir: dir, form: form, live: true, ended: reading})
 	return f, nil
 }
 
@@ -94,15 +128,15 @@ func (f *Feed) Finish() (Counts, error) {
 }
 
 // Backfill writes a whole run, or what there is of it.
-func Backfill(ctx context.Context, dir string, to Influx, schema string, tell func(string)) (Counts, error) {
-	s, err := to.connect()
+func Backfill(ctx context.Context, dir string, to Sink, tell func(string)) (Counts, error) {
+	t, form, err := to.open()
 	if err != nil {
 		return Counts{}, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	f := &Feed{stop: func(error) {}, cancel: cancel, done: make(chan struct{})}
-	f.run(ctx, &sender{server: s, tell: tell, feed: f, attempts: 8, jmeter: schema != SchemaBakeoff}, source{dir: dir, schema: schema, ended: context.Background()})
+	f.run(ctx, &sender{taker: t, tell: tell, feed: f, attempts: 8}, source{dir: dir, form: form, ended: context.Background()})
 	return f.counts, f.err
 }
 
@@ -137,7 +171,7 @@ func (f *Feed) into(sending context.Context, queue chan<- batch) func(batch) err
 		select {
 		case queue <- b:
 		case <-sending.Done():
-			f.count(func(c *Counts) { c.Left += int64(b.points) })
+			f.count(func(c *Counts) { c.Left += int64(b.points()) })
 		}
 		return nil
 	}
@@ -151,10 +185,11 @@ func (f *Feed) count(change func(*Counts)) {
 
 // source is the run that is read.
 type source struct {
-	dir, schema string
-	live        bool            // the run goes on: whatever comes is waited for until ended
-	ended       context.Context // ends when the run has
-	omit        func()          // is called for each point that is left out for want of a name
+	dir   string
+	form  former
+	live  bool            // the run goes on: whatever comes is waited for until ended
+	ended context.Context // ends when the run has
+	omit  func()          // is called for each point that is left out for want of a name
 }
 
 // read hands over the whole run in batches: of one that goes on whatever comes until it has ended, and then, as of any
@@ -192,7 +227,7 @@ type reading struct {
 	packer
 	dir   string
 	at    record.Position // behind what was read
-	shape *shaper         // nil until the run has said what it is
+	shape forming         // nil until the run has said what it is
 }
 
 // follow reads from where it is, until the context ends, or up to the end of what is there.
@@ -210,7 +245,7 @@ func (r *reading) follow(ctx context.Context, all bool) error {
 			r.age(time.Now())
 			continue
 		case item.Event != nil && item.Event.Kind == record.EventRun && r.shape == nil:
-			if r.shape, err = r.shaper(r.dir, *item.Event, r.add); err != nil {
+			if err := r.begin(*item.Event); err != nil {
 				return err
 			}
 		}
@@ -230,62 +265,19 @@ func (r *reading) follow(ctx context.Context, all bool) error {
 // spoil has no exact figures be written of the trial whose line cannot be read.
 func (r *reading) spoil(err error) {
 	var line *record.LineError
-	if r.shape == nil || !errors.As(err, &line) {
-		return
-	}
-	if t := r.shape.trials[filepath.Base(filepath.Dir(line.File))]; t != nil {
-		t.spoiled = true
+	if r.shape != nil && errors.As(err, &line) {
+		r.shape.spoil(filepath.Base(filepath.Dir(line.File)))
 	}
 }
 
-// shaper makes the one for a run, of its first event.
-func (s source) shaper(dir string, e record.Event, emit func(Point)) (*shaper, error) {
+// begin makes the shape for a run, of its first event.
+func (r *reading) begin(e record.Event) error {
 	var head struct{ Run record.Run }
 	if err := json.Unmarshal(e.Fields, &head); err != nil {
-		return nil, fmt.Errorf("export: %w", err)
+		return fmt.Errorf("export: %w", err)
 	}
-	name := filepath.Base(dir)
-	out := newShaper(name, head.Run, s.schema, emit)
-	out.omit = s.omit
-	out.figures = func(p record.Proof, followed *figures.Followed) []Point { return summary(dir, name, p, followed) }
-	out.starts = func() map[string]map[int]time.Time { return startsOf(dir) }
-	return out, nil
-}
-
-// summary are the points of a finished trial, of the windows that were followed; of a damaged one there are none. No window
-// is read again: the next trial is under way.
-func summary(dir, name string, p record.Proof, followed *figures.Followed) []Point {
-	raw, err := record.ReadTrial(dir, p)
-	if err != nil {
-		return nil // what of it can be read was written window by window
-	}
-	ends := map[int]time.Time{}
-	for _, phase := range raw.Phases {
-		ends[phase.Number] = phase.Ended
-	}
-	return summaryPoints(name, followed.Trial(raw), raw.Ended, ends)
-}
-
-// startsOf are the starts of the phases of finished trials, for lines from before they had a time of their own.
-func startsOf(dir string) map[string]map[int]time.Time {
-	out := map[string]map[int]time.Time{}
-	r, err := record.Open(dir)
-	if err != nil {
-		return out
-	}
-	for _, state := range r.Trials() {
-		trial, err := state.Trial()
-		if err != nil {
-			continue
-		}
-		out[state.Folder] = map[int]time.Time{}
-		for _, p := range trial.Phases {
-			if p.Turns == nil {
-				out[state.Folder][p.Number] = p.Started
-			}
-		}
-	}
-	return out
+	r.shape = r.form(r.dir, head.Run, r.put, r.omit)
+	return nil
 }
 
 // packer puts points into batches.
@@ -296,13 +288,14 @@ type packer struct {
 	err     error
 }
 
-func (p *packer) add(point Point) {
-	before := len(p.under.lines)
-	p.under.lines = point.line(p.under.lines)
-	if len(p.under.lines) == before {
+// put adds a point; an empty one is none.
+func (p *packer) put(point []byte) {
+	if len(point) == 0 {
 		return
 	}
-	if p.under.points++; p.under.points >= mostLines || len(p.under.lines) >= mostBytes {
+	p.under.text = append(p.under.text, point...)
+	p.under.ends = append(p.under.ends, len(p.under.text))
+	if p.under.points() >= mostLines || len(p.under.text) >= mostBytes {
 		p.flush()
 	}
 }
@@ -316,7 +309,7 @@ func (p *packer) age(now time.Time) {
 }
 
 func (p *packer) flush() {
-	if p.under.points == 0 || p.err != nil {
+	if p.under.points() == 0 || p.err != nil {
 		return
 	}
 	p.err = p.hand(p.under)
@@ -325,13 +318,12 @@ func (p *packer) flush() {
 
 // sender sends batches one after another.
 type sender struct {
-	*server
+	taker
 	tell     func(string)
 	feed     *Feed
 	every    time.Duration // between two batches, until hurry is closed
 	hurry    <-chan struct{}
 	attempts int  // at one batch; 0: until there is no more time
-	jmeter   bool // its schema is written
 	failing  bool // and it was said
 	begun    bool
 	singles  int // points refused one by one since the server last took something
@@ -342,7 +334,7 @@ func (s *sender) all(ctx context.Context, queue <-chan batch) error {
 	var failed error
 	for b := range queue {
 		if failed != nil || ctx.Err() != nil {
-			s.feed.count(func(c *Counts) { c.Left += int64(b.points) })
+			s.feed.count(func(c *Counts) { c.Left += int64(b.points()) })
 			continue
 		}
 		failed = s.send(ctx, b)
@@ -362,19 +354,19 @@ func (s *sender) send(ctx context.Context, b batch) error {
 		switch {
 		case err == nil:
 			s.well()
-			s.feed.count(func(c *Counts) { c.Written += int64(b.points) })
+			s.feed.count(func(c *Counts) { c.Written += int64(b.points()) })
 			return nil
 		case errors.As(err, &no):
 			return s.refused(ctx, b, no)
 		}
 		s.ill(err)
 		if ctx.Err() != nil {
-			s.feed.count(func(c *Counts) { c.Left += int64(b.points) })
+			s.feed.count(func(c *Counts) { c.Left += int64(b.points()) })
 			return nil
 		}
 		if s.attempts > 0 && attempt >= s.attempts {
-			s.feed.count(func(c *Counts) { c.Left += int64(b.points) })
-			return fmt.Errorf("influxdb: given up after %d attempts: %w", attempt, err)
+			s.feed.count(func(c *Counts) { c.Left += int64(b.points()) })
+			return fmt.Errorf("%s: given up after %d attempts: %w", s.name(), attempt, err)
 		}
 		rest := wait/2 + rand.N(wait)
 		var busy *trouble
@@ -393,42 +385,34 @@ func (s *sender) try(ctx context.Context, b batch) error {
 		if err := s.begin(ctx); err != nil {
 			return err
 		}
-		if s.three && s.jmeter {
-			var no *refusal
-			if err := s.post(ctx, everyTag(time.Unix(0, 0)).line(nil)); err != nil && !errors.As(err, &no) {
-				return err
-			}
-		}
 		s.begun = true
 	}
-	return s.post(ctx, b.lines)
+	return s.post(ctx, b.text)
 }
 
 // refused halves a batch that the server will not take as a whole, down to the single point that it will not take.
 func (s *sender) refused(ctx context.Context, b batch, no *refusal) error {
-	if no.dropped > 0 || b.points == 1 || s.singles >= mostSingles {
-		lost := b.points
+	if no.final || no.dropped > 0 || b.points() == 1 || s.singles >= mostSingles {
+		lost := b.points()
 		if no.dropped > 0 {
-			lost = min(no.dropped, b.points)
+			lost = min(no.dropped, b.points())
 		}
-		s.singles++
+		if !no.final {
+			s.singles++
+		}
 		s.feed.count(func(c *Counts) {
 			c.Refused += int64(lost)
-			c.Written += int64(b.points - lost)
+			c.Written += int64(b.points() - lost)
 			c.Cause = no.Error()
 		})
 		return nil
 	}
-	at := bytes.IndexByte(b.lines[len(b.lines)/2:], '\n') + len(b.lines)/2 + 1
-	if at >= len(b.lines) {
-		at = bytes.IndexByte(b.lines, '\n') + 1
-	}
-	n := bytes.Count(b.lines[:at], []byte("\n"))
-	if err := s.send(ctx, batch{b.lines[:at], n}); err != nil {
-		s.feed.count(func(c *Counts) { c.Left += int64(b.points - n) })
+	first, second := b.halves()
+	if err := s.send(ctx, first); err != nil {
+		s.feed.count(func(c *Counts) { c.Left += int64(second.points()) })
 		return err
 	}
-	return s.send(ctx, batch{b.lines[at:], b.points - n})
+	return s.send(ctx, second)
 }
 
 // ill counts a failure and says the first of several.
@@ -436,7 +420,7 @@ func (s *sender) ill(err error) {
 	s.feed.count(func(c *Counts) { c.Retries++; c.Cause = err.Error() })
 	if !s.failing {
 		s.failing = true
-		s.tell(fmt.Sprintf("influxdb at %s: %v; it is tried again, the run does not wait for it", s.URL, err))
+		s.tell(fmt.Sprintf("%s: %v; it is tried again, the run does not wait for it", s.name(), err))
 	}
 }
 
@@ -444,7 +428,7 @@ func (s *sender) well() {
 	s.singles = 0
 	if s.failing {
 		s.failing = false
-		s.tell(fmt.Sprintf("influxdb at %s takes points again", s.URL))
+		s.tell(s.name() + " takes points again")
 	}
 }
 

@@ -46,7 +46,8 @@ func TestRealInfluxDB(t *testing.T) {
 
 func backfill(t *testing.T, dir string, to Influx, schema string) Counts {
 	t.Helper()
-	counts, err := Backfill(context.Background(), dir, to, schema, func(text string) { t.Log(text) })
+	to.Schema = schema
+	counts, err := Backfill(context.Background(), dir, to, func(text string) { t.Log(text) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +74,9 @@ func sums(t *testing.T, dir, status string) stats.Totals {
 func points(t *testing.T, dir, schema string) []Point {
 	t.Helper()
 	var out []Point
-	r := &reading{source: source{dir: dir, schema: schema, ended: t.Context()}}
+	r := &reading{source: source{dir: dir, ended: t.Context(), form: func(dir string, run record.Run, _ func([]byte), _ func()) forming {
+		return shaperOf(dir, run, schema, func(p Point) { out = append(out, p) })
+	}}, dir: dir}
 	for item, err := range record.Follow(t.Context(), dir, record.Position{}) {
 		if err != nil && tolerable(err) != nil {
 			t.Fatal(err)
@@ -86,7 +89,7 @@ func points(t *testing.T, dir, schema string) []Point {
 			break
 		}
 		if item.Event != nil && r.shape == nil {
-			if r.shape, err = r.shaper(dir, *item.Event, func(p Point) { out = append(out, p) }); err != nil {
+			if err := r.begin(*item.Event); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
@@ -34,27 +35,15 @@ const (
 // shaper turns what is followed of a run into points. What it makes of a record depends on the record alone, and
 // not on when it was seen: a run that is written while it lasts and again afterwards gives the same points.
 type shaper struct {
-	run     string // name of the run directory
-	plan    []planPhase
-	labels  map[string]string // target to what is asked, such as "GET /demo"
+	naming
+	calendar
 	bakeoff bool
 	jmeter  bool
 	figures func(record.Proof, *figures.Followed) []Point // summary of a finished trial
-	starts  func() map[string]map[int]time.Time           // by folder and phase, for lines without a time
 	emit    func(Point)
 
-	old     map[string]map[int]time.Time // what starts has given
-	trials  map[string]*shaped           // by folder, while they are under way
-	jmeters map[string]*buckets          // by target
-	names   map[string]map[string]bool   // values of tags that a server chose, by kind
-	omit    func()                       // is called for each sample that has no name of its own; nil: nobody counts
-}
-
-// planPhase is what a point says of a phase while its trial is under way.
-type planPhase struct {
-	Name        string `json:"name"`
-	Model       string `json:"model"`
-	Connections int    `json:"connections"`
+	trials  map[string]*shaped  // by folder, while they are under way
+	jmeters map[string]*buckets // by target
 }
 
 // shaped is one trial under way.
@@ -73,32 +62,53 @@ type mark struct {
 	at   time.Time
 }
 
-// Numbers of the phases that no plan names.
-const (
-	warmupPhase = 0
-	pilotPhase  = 1000
-)
-
 // newShaper makes one for a run directory's name and its head.
 func newShaper(name string, run record.Run, schema string, emit func(Point)) *shaper {
-	var plan struct {
-		Phases  []planPhase `json:"phases"`
-		Targets []struct {
-			Name string `json:"name"`
-			URL  string `json:"url"`
-		} `json:"targets"`
+	return &shaper{
+		naming: newNaming(name, run), bakeoff: schema != SchemaJMeter, jmeter: schema == SchemaJMeter || schema == SchemaBoth, emit: emit,
+		trials: map[string]*shaped{}, jmeters: map[string]*buckets{},
 	}
-	_ = json.Unmarshal(run.Plan, &plan) // a plan of other times has phases without names
-	s := &shaper{
-		run: name, plan: plan.Phases, labels: map[string]string{}, bakeoff: schema != SchemaJMeter, jmeter: schema != SchemaBakeoff, emit: emit,
-		trials: map[string]*shaped{}, jmeters: map[string]*buckets{}, names: map[string]map[string]bool{},
-	}
-	for _, t := range plan.Targets {
-		if t.URL != "" {
-			s.labels[t.Name] = "GET " + pathOf(t.URL)
-		}
-	}
+}
+
+// form is the former of lines.
+func (i Influx) form(dir string, run record.Run, put func([]byte), omit func()) forming {
+	var line []byte
+	s := shaperOf(dir, run, i.Schema, func(p Point) {
+		line = p.line(line[:0])
+		put(line)
+	})
+	s.omit = omit
 	return s
+}
+
+// shaperOf makes one that reads what it needs of the run directory besides what is followed.
+func shaperOf(dir string, run record.Run, schema string, emit func(Point)) *shaper {
+	name := filepath.Base(dir)
+	s := newShaper(name, run, schema, emit)
+	s.figures = func(p record.Proof, followed *figures.Followed) []Point { return summary(dir, name, p, followed) }
+	s.starts = func() map[string]map[int]time.Time { return startsOf(dir) }
+	return s
+}
+
+// summary are the points of a finished trial, of the windows that were followed; of a damaged one there are none. No window
+// is read again: the next trial is under way.
+func summary(dir, name string, p record.Proof, followed *figures.Followed) []Point {
+	raw, err := record.ReadTrial(dir, p)
+	if err != nil {
+		return nil // what of it can be read was written window by window
+	}
+	ends := map[int]time.Time{}
+	for _, phase := range raw.Phases {
+		ends[phase.Number] = phase.Ended
+	}
+	return summaryPoints(name, followed.Trial(raw), raw.Ended, ends)
+}
+
+// spoil has no exact figures be written of a trial.
+func (s *shaper) spoil(folder string) {
+	if t := s.trials[folder]; t != nil {
+		t.spoiled = true
+	}
 }
 
 // take shapes one item.
@@ -194,7 +204,7 @@ func (s *shaper) load(t *shaped, l *record.Load) {
 	if s.bakeoff {
 		t.followed.Add(l)
 	}
-	if l.At.IsZero() && !s.timed(t, l) {
+	if !s.timed(t.Folder, l) {
 		return
 	}
 	b := t.phases[l.Phase]
@@ -211,16 +221,6 @@ func (s *shaper) load(t *shaped, l *record.Load) {
 	}
 	s.jmeters[t.Target].connections = s.phase(l.Phase).Connections
 	s.jmeters[t.Target].add(l)
-}
-
-// timed gives a line of earlier versions its time by the start of its phase; false where nothing says it.
-func (s *shaper) timed(t *shaped, l *record.Load) bool {
-	if s.old == nil && s.starts != nil {
-		s.old = s.starts()
-	}
-	start := s.old[t.Folder][l.Phase]
-	l.At = start.Add(l.Begin)
-	return !start.IsZero()
 }
 
 // begin makes the buckets of a phase, and says that it begins.
@@ -254,63 +254,6 @@ func phaseTags(run string, t record.Begun, phase, kind string) []Tag {
 	return []Tag{
 		{"attempt", strconv.Itoa(t.Attempt)}, {"block", strconv.Itoa(t.Block)}, {"kind", kind}, {"phase", phase}, {"run", run}, {"target", t.Target},
 	}
-}
-
-// kindOf says what a phase is for.
-func kindOf(number int) string {
-	switch {
-	case number == warmupPhase:
-		return "warmup"
-	case number >= pilotPhase:
-		return "pilot"
-	}
-	return "measured"
-}
-
-// phase is what the plan says of a phase; the warm-up has the connections of the first one, the pilot those of
-// the first closed one.
-func (s *shaper) phase(number int) planPhase {
-	kind := kindOf(number)
-	switch {
-	case kind == "measured" && number <= len(s.plan) && s.plan[number-1].Name != "":
-		return s.plan[number-1]
-	case kind == "measured":
-		return planPhase{Name: "phase " + strconv.Itoa(number)}
-	}
-	out := planPhase{Name: kind}
-	if len(s.plan) > 0 {
-		out.Connections = s.plan[0].Connections
-	}
-	if i := slices.IndexFunc(s.plan, func(p planPhase) bool { return p.Model == "closed" }); kind == "pilot" && i >= 0 {
-		out.Connections = s.plan[i].Connections
-	}
-	return out
-}
-
-// named reports whether a name that a server chose may be the value of a tag: whether it is among the first of its kind.
-// Others would be points of one name that overwrite each other: they are left out and counted.
-func (s *shaper) named(kind, name string) bool {
-	if s.few(kind, name) == name {
-		return true
-	}
-	if s.omit != nil {
-		s.omit()
-	}
-	return false
-}
-
-// few is a name that a server chose, or stats.Other where there are too many of its kind already.
-func (s *shaper) few(kind, name string) string {
-	known := s.names[kind]
-	if known == nil {
-		known = map[string]bool{}
-		s.names[kind] = known
-	}
-	if !known[name] && len(known) >= mostNames {
-		return stats.Other
-	}
-	known[name] = true
-	return name
 }
 
 // buckets gather the windows of one thing by the time at which they began.

@@ -29,7 +29,7 @@ func pathOf(text string) string {
 }
 
 // label is what a target is asked for, as the name of JMeter's sampler.
-func (s *shaper) label(target string) string {
+func (s *naming) label(target string) string {
 	if label := s.labels[target]; label != "" {
 		return label
 	}

@@ -227,7 +227,7 @@ func TestThreeRegisters(t *testing.T) {
 	for version, want := range map[string]bool{"3.0.1": true, "v2.7.4": false, "1.8.10": false} {
 		f := &fake{version: version}
 		dir := runOf(t)
-		if _, err := Backfill(t.Context(), dir, f.influx(), SchemaJMeter, func(string) {}); err != nil {
+		if _, err := Backfill(t.Context(), dir, f.influx(SchemaJMeter), func(string) {}); err != nil {
 			t.Fatal(err)
 		}
 		if _, has := f.points[`jmeter,application=none,responseCode=none,responseMessage=none,statut=none,transaction=internal 0`]; has != want {
@@ -238,9 +238,9 @@ func TestThreeRegisters(t *testing.T) {
 		}
 	}
 	f := &fake{version: "v2.7.4"}
-	to := f.influx()
+	to := f.influx(SchemaJMeter)
 	to.Database, to.Bucket, to.Org = "", "a b", "c"
-	if _, err := Backfill(t.Context(), runOf(t), to, SchemaJMeter, func(string) {}); err != nil || f.path != "http://127.0.0.1:1/api/v2/write?bucket=a+b&org=c&precision=ns" {
+	if _, err := Backfill(t.Context(), runOf(t), to, func(string) {}); err != nil || f.path != "http://127.0.0.1:1/api/v2/write?bucket=a+b&org=c&precision=ns" {
 		t.Errorf("written to %s: %v", f.path, err)
 	}
 }
@@ -347,9 +347,9 @@ func TestReadsOnce(t *testing.T) {
 		}
 	}
 	got := 0
-	s := source{dir: dir, schema: SchemaBakeoff, ended: t.Context()}
+	s := source{dir: dir, form: Influx{}.form, ended: t.Context()}
 	hand := func(b batch) error {
-		got += bytes.Count(b.lines, []byte("\n"+measurePhases+","))
+		got += bytes.Count(b.text, []byte("\n"+measurePhases+","))
 		return nil
 	}
 	r := &reading{source: s, dir: dir, packer: packer{hand: hand}}
@@ -361,7 +361,7 @@ func TestReadsOnce(t *testing.T) {
 			break
 		}
 		if item.Event != nil && r.shape == nil {
-			if r.shape, err = r.shaper(dir, *item.Event, r.add); err != nil {
+			if err := r.begin(*item.Event); err != nil {
 				t.Fatal(err)
 			}
 		}
