@@ -114,7 +114,7 @@ func compareVersions(ctx context.Context, env Env, f abFlags, args []string, ope
 	return f.conclude(env, at, err)
 }
 
-// runCollected runs a plan with its collector and closes the platform.
+// runCollected runs a plan with its collectors and closes the platform.
 func runCollected(ctx context.Context, env Env, o controller.Options, closePlatform func() error) (dir string, err error) {
 	progress := newProgress(env.Stderr, time.Now)
 	o.Progress = progress.show
@@ -122,7 +122,7 @@ func runCollected(ctx context.Context, env Env, o controller.Options, closePlatf
 	if here, ok := o.Venue.(*machine.Venue); ok {
 		on = here.Platform
 	}
-	collecting, err := newCollector(env, o.Plan, on, progress.show)
+	collecting, err := newCollectors(env, o.Plan, on, progress.show)
 	if err != nil {
 		progress.close()
 		return "", errors.Join(err, closePlatform())

@@ -20,7 +20,9 @@ func doctorCommand(env Env) *cobra.Command {
 		Use:   "doctor [PLAN...]",
 		Short: "show what is missing on this machine, and the command that installs it",
 		Long: `doctor looks for everything that a plan needs: a database server, a balancer, and
-the tools that the recipes of its targets need. The default PLAN is demo. It installs nothing.
+the tools that the recipes of its targets need. It asks the collectors of a plan whether they answer, and
+InfluxDB 2 for the bucket and for the database that is mapped onto it. The default PLAN is demo. It installs
+nothing.
 
 exit status: 0 nothing is missing; 5 something is`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -54,6 +56,13 @@ func doctor(ctx context.Context, env Env, plans []string, packagesOnly bool) err
 		})
 		if err != nil {
 			return explain(err)
+		}
+		if !packagesOnly {
+			collectors, err := collectorNeeds(ctx, env, p.Plan)
+			if err != nil {
+				return err
+			}
+			missing = append(missing, collectors...)
 		}
 		found.Missing = append(found.Missing, missing...)
 		if !packagesOnly {

@@ -30,7 +30,7 @@ damaged trial it writes what can still be read, and a warning on standard error.
 	for _, f := range export.Formats() {
 		cmd.AddCommand(exportFormat(env, f))
 	}
-	cmd.AddCommand(exportInflux(env))
+	cmd.AddCommand(exportInflux(env), exportOTLP(env))
 	return cmd
 }
 

@@ -83,8 +83,8 @@ func (c *collector) manage(ctx context.Context, dir string) error {
 		return fmt.Errorf("influxdb: %w", errors.Join(err, config.Close()))
 	}
 	c.lock = config
-	c.to.URL, c.to.Database = config.URL(), managedDatabase
-	c.tell(fmt.Sprintf("influxdb of this run: %s, database %s", c.to.URL, managedDatabase))
+	c.influx.URL, c.influx.Database = config.URL(), managedDatabase
+	c.tell(fmt.Sprintf("influxdb of this run: %s, database %s", c.influx.URL, managedDatabase))
 	return nil
 }
 

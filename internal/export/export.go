@@ -34,6 +34,7 @@ func Formats() []Format {
 		{Name: "openmetrics", Short: "the same as gauges in the text format of OpenMetrics", Write: OpenMetrics},
 		{Name: "bencher", Short: "each target's mean with lower and upper value, as JSON of Bencher", Write: Bencher},
 		{Name: "hlog", Short: "the times of every window as an HdrHistogram log", Write: HLog},
+		{Name: "jtl", Short: "the requests of the measured phases as a result file of JMeter's, from which it makes its HTML report", Write: JTL},
 		{Name: "hgrm", Short: "the distribution of each target and phase as HdrHistogram's percentile tables", Write: HGRM},
 	}
 }

@@ -20,21 +20,47 @@ func (c *checker) collect() {
 	if !c.has("collect") {
 		return
 	}
-	if !c.has("collect.influxdb") {
+	if !c.has("collect.influxdb") && !c.has("collect.otlp") {
 		c.report("collect", "add influxdb: {url: \"http://127.0.0.1:8086\", database: bakeoff}", "names no collector")
-		return
 	}
-	const at = "collect.influxdb"
-	if c.bad(at) {
-		return
+	if c.has("collect.influxdb") && !c.bad("collect.influxdb") {
+		c.influxdb("collect.influxdb", c.plan.Collect.InfluxDB)
 	}
-	i := c.plan.Collect.InfluxDB
+	if c.has("collect.otlp") && !c.bad("collect.otlp") {
+		c.otlp("collect.otlp", c.plan.Collect.OTLP)
+	}
+}
+
+// otlp looks at a server that takes OpenTelemetry's metrics.
+func (c *checker) otlp(at string, o OTLP) {
+	c.collector(at+".url", o.URL, "http://127.0.0.1:4318")
+	c.files(at, o.URL, []named{{".token_file", o.TokenFile}, {".headers_file", o.HeadersFile}, {".ca_file", o.CAFile}})
+}
+
+// named is a key with its text.
+type named struct{ key, text string }
+
+// files looks at the names of files; authorities are for https.
+func (c *checker) files(at, url string, files []named) {
+	for _, file := range files {
+		if c.has(at+file.key) && file.text == "" {
+			c.report(at+file.key, "leave it out", "names no file")
+		}
+		c.path(at+file.key, file.text)
+		if file.key == ".ca_file" && file.text != "" && !strings.HasPrefix(url, "https:") {
+			c.report(at+file.key, "", "is for https")
+		}
+	}
+}
+
+// influxdb looks at an InfluxDB.
+func (c *checker) influxdb(at string, i InfluxDB) {
 	c.word(at+".schema", i.Schema, "bakeoff", "jmeter", "both")
 	if i.Kind != "" {
 		c.managed(at, i)
 		return
 	}
-	c.collector(at+".url", i.URL)
+	c.collector(at+".url", i.URL, "http://127.0.0.1:8086")
 	c.destination(at, i)
 	switch {
 	case i.PasswordFile != "" && i.User == "":
@@ -45,15 +71,7 @@ func (c *checker) collect() {
 	if len(i.User) > 255 || strings.ContainsFunc(i.User, control) || strings.Contains(i.User, ":") {
 		c.report(at+".user", "", "%s is not a user: at most 255 characters without a colon", strictyaml.Quote(i.User))
 	}
-	for _, file := range []struct{ key, name string }{{".password_file", i.PasswordFile}, {".token_file", i.TokenFile}, {".ca_file", i.CAFile}} {
-		if c.has(at+file.key) && file.name == "" {
-			c.report(at+file.key, "leave it out", "names no file")
-		}
-		c.path(at+file.key, file.name)
-	}
-	if i.CAFile != "" && !strings.HasPrefix(i.URL, "https:") {
-		c.report(at+".ca_file", "", "is for https")
-	}
+	c.files(at, i.URL, []named{{".password_file", i.PasswordFile}, {".token_file", i.TokenFile}, {".ca_file", i.CAFile}})
 }
 
 // managed is of the kind that has nothing of a server's.
@@ -73,7 +91,7 @@ func (c *checker) managed(at string, i InfluxDB) {
 
 // destination wants a database, or a bucket and its organisation.
 func (c *checker) destination(at string, i InfluxDB) {
-	for _, name := range []struct{ key, text string }{{".database", i.Database}, {".bucket", i.Bucket}, {".org", i.Org}} {
+	for _, name := range []named{{".database", i.Database}, {".bucket", i.Bucket}, {".org", i.Org}} {
 		if c.has(at+name.key) && !bucketText.MatchString(name.text) {
 			c.report(at+name.key, "", "%s is not a name: 1 to 64 letters, digits, spaces, dots, - and _", strictyaml.Quote(name.text))
 		}
@@ -89,9 +107,9 @@ func (c *checker) destination(at string, i InfluxDB) {
 }
 
 // collector checks the URL of a collector, and that the plan's user allows its host.
-func (c *checker) collector(at, text string) {
+func (c *checker) collector(at, text, example string) {
 	if text == "" {
-		c.report(at, "such as http://127.0.0.1:8086", "is missing")
+		c.report(at, "such as "+example, "is missing")
 		return
 	}
 	if !c.url(at, text) {
@@ -106,14 +124,26 @@ func (c *checker) collector(at, text string) {
 	}
 }
 
-// Destination is where a recorded run is written to, and which hosts other than this machine that may be.
+// Destination is where a recorded run is written to: to one of the two, and which hosts other than this machine that may be.
 type Destination struct {
 	InfluxDB   InfluxDB
+	OTLP       OTLP
 	AllowHosts []string
 	Secrets    bool // may be sent: the user named the server, or it is this machine
 }
 
-// CollectOf is the destination that a recorded plan names, or another one where one is given; hosts are those other than
+// recordedCollect are the collectors of a recorded plan.
+func recordedCollect(recorded []byte) (Collect, error) {
+	var known struct {
+		Collect Collect `json:"collect"`
+	}
+	if err := json.Unmarshal(recorded, &known); err != nil {
+		return Collect{}, fmt.Errorf("plan: the recorded one: %w", err)
+	}
+	return known.Collect, nil
+}
+
+// CollectOf is the InfluxDB that a recorded plan names, or another one where one is given; hosts are those other than
 // this machine that may be sent to. A run directory may come from anyone: its plan allows no host and names no file
 // with a secret, and a server elsewhere that only it names gets no secret. It is checked as one of a plan.
 func CollectOf(recorded []byte, given InfluxDB, hosts []string) (Destination, error) {
@@ -127,19 +157,59 @@ func CollectOf(recorded []byte, given InfluxDB, hosts []string) (Destination, er
 	if d.InfluxDB.Schema == "" {
 		d.InfluxDB.Schema = "bakeoff"
 	}
-	return d, d.check()
+	i := d.InfluxDB
+	return d, d.check("influxdb", map[string]bool{"database": i.Database != "", "bucket": i.Bucket != "", "org": i.Org != ""})
+}
+
+// OTLPOf is CollectOf for a server that takes OpenTelemetry's metrics.
+func OTLPOf(recorded []byte, given OTLP, hosts []string) (Destination, error) {
+	d := Destination{OTLP: given, AllowHosts: hosts, Secrets: true}
+	if given.URL == "" {
+		known, err := recordedCollect(recorded)
+		if err != nil {
+			return d, err
+		}
+		d.OTLP = known.OTLP
+		if d.OTLP.URL == "" {
+			return d, errors.New("the run's plan names no OTLP server: name one with --url")
+		}
+		here, err := reachable("OTLP server", d.OTLP.URL, given.TokenFile+given.HeadersFile != "", hosts)
+		if err != nil {
+			return d, err
+		}
+		d.Secrets, d.OTLP.TokenFile, d.OTLP.HeadersFile = here, given.TokenFile, given.HeadersFile
+		if given.CAFile != "" {
+			d.OTLP.CAFile = given.CAFile
+		}
+	}
+	return d, d.check("otlp", nil)
+}
+
+// reachable is whether a server that only a recorded plan names is this machine; one elsewhere has to be among the hosts,
+// and gets no secret.
+func reachable(what, address string, secret bool, hosts []string) (here bool, err error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return false, fmt.Errorf("url of the %s: %w", what, err)
+	}
+	here = consent.Host(u.Hostname(), nil) == nil
+	if consent.Host(u.Hostname(), hosts) != nil {
+		return here, fmt.Errorf("the run's plan names the %s at %s, which is not this machine: allow it with --allow-host, or name it with --url", what, strictyaml.Quote(u.Host))
+	}
+	if !here && secret {
+		return here, fmt.Errorf("a password or token is sent to %s only where you name it with --url", strictyaml.Quote(u.Host))
+	}
+	return here, nil
 }
 
 // recordedInflux is the server that a recorded plan names, with the secrets and the schema of flags, and whether it is
 // this machine.
 func recordedInflux(recorded []byte, given InfluxDB, hosts []string) (i InfluxDB, here bool, err error) {
-	var known struct {
-		Collect Collect `json:"collect"`
+	known, err := recordedCollect(recorded)
+	if err != nil {
+		return i, false, err
 	}
-	if err := json.Unmarshal(recorded, &known); err != nil {
-		return i, false, fmt.Errorf("plan: the recorded one: %w", err)
-	}
-	i = known.Collect.InfluxDB
+	i = known.InfluxDB
 	switch {
 	case given.Database != "" || given.Bucket != "" || given.Org != "" || given.User != "":
 		return i, false, errors.New("flags of another server need its --url")
@@ -148,16 +218,8 @@ func recordedInflux(recorded []byte, given InfluxDB, hosts []string) (i InfluxDB
 	case i.URL == "":
 		return i, false, errors.New("the run's plan names no InfluxDB: name one with --url and --database, or --bucket and --org")
 	}
-	u, err := url.Parse(i.URL)
-	if err != nil {
-		return i, false, fmt.Errorf("influxdb.url: %w", err)
-	}
-	here = consent.Host(u.Hostname(), nil) == nil
-	if consent.Host(u.Hostname(), hosts) != nil {
-		return i, here, fmt.Errorf("the run's plan names the InfluxDB at %s, which is not this machine: allow it with --allow-host, or name it with --url", strictyaml.Quote(u.Host))
-	}
-	if !here && (i.User != "" || given.PasswordFile != "" || given.TokenFile != "") {
-		return i, here, fmt.Errorf("a password or token is sent to %s only where you name it with --url", strictyaml.Quote(u.Host))
+	if here, err = reachable("InfluxDB", i.URL, i.User != "" || given.PasswordFile != "" || given.TokenFile != "", hosts); err != nil {
+		return i, here, err
 	}
 	i.PasswordFile, i.TokenFile = given.PasswordFile, given.TokenFile
 	if given.CAFile != "" {
@@ -169,14 +231,15 @@ func recordedInflux(recorded []byte, given InfluxDB, hosts []string) (i InfluxDB
 	return i, here, nil
 }
 
-// check refuses what a plan would be refused for; the error names the key.
-func (d Destination) check() error {
+// check refuses what a plan would be refused for; the error names the key. given are the keys that have a value.
+func (d Destination) check(kind string, given map[string]bool) error {
 	var wrong error
+	at := "collect." + kind
 	c := checker{
-		plan: &Plan{Collect: Collect{d.InfluxDB}, AllowHosts: d.AllowHosts},
+		plan: &Plan{Collect: Collect{InfluxDB: d.InfluxDB, OTLP: d.OTLP}, AllowHosts: d.AllowHosts},
 		bad:  func(string) bool { return false },
 		has: func(path string) bool {
-			return path == "collect" || path == "collect.influxdb" || d.given()[strings.TrimPrefix(path, "collect.influxdb.")]
+			return path == "collect" || path == at || given[strings.TrimPrefix(path, at+".")]
 		},
 		report: func(path, hint, format string, args ...any) {
 			if wrong != nil {
@@ -191,10 +254,4 @@ func (d Destination) check() error {
 	}
 	c.collect()
 	return wrong
-}
-
-// given are the keys that have a value.
-func (d Destination) given() map[string]bool {
-	i := d.InfluxDB
-	return map[string]bool{"database": i.Database != "", "bucket": i.Bucket != "", "org": i.Org != ""}
 }

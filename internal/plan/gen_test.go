@@ -58,7 +58,11 @@ func drawCollect(t *rapid.T) Collect {
 		{Kind: KindManaged, Schema: schema},
 		{URL: "http://127.0.0.1:8086", Database: "1e3", Schema: schema, User: "~", PasswordFile: "p"},
 		{URL: "https://[::1]/influx", Bucket: "a b", Org: "on", Schema: schema, TokenFile: "t", CAFile: "null"},
-	}).Draw(t, "influxdb")}
+	}).Draw(t, "influxdb"), OTLP: rapid.SampledFrom([]OTLP{
+		{},
+		{URL: "http://127.0.0.1:4318", TokenFile: "on", HeadersFile: "1e3"},
+		{URL: "https://[::1]/opentelemetry", CAFile: "null"},
+	}).Draw(t, "otlp")}
 }
 
 // makeRunning turns a plan of recipes into one of running servers.

@@ -115,6 +115,7 @@ type Deployment struct {
 // Collect says which collectors a run is written to; the run directory has everything all the same.
 type Collect struct {
 	InfluxDB InfluxDB `json:"influxdb,omitzero" yaml:"influxdb,omitempty"`
+	OTLP     OTLP     `json:"otlp,omitzero" yaml:"otlp,omitempty"`
 }
 
 // InfluxDB is a server of any version that speaks its line protocol. Passwords and tokens are in files or in the environment, never in the plan.
@@ -136,6 +137,18 @@ type InfluxDB struct {
 	PasswordFile string `json:"password_file,omitempty" yaml:"password_file,omitempty" jsonschema:"minLength=1,maxLength=4096"`
 	// TokenFile is a file of mode 0600 with a token, which may also be in BAKEOFF_INFLUXDB_TOKEN.
 	TokenFile string `json:"token_file,omitempty" yaml:"token_file,omitempty" jsonschema:"minLength=1,maxLength=4096"`
+	// CAFile holds the authorities to trust, instead of the system's.
+	CAFile string `json:"ca_file,omitempty" yaml:"ca_file,omitempty" jsonschema:"minLength=1,maxLength=4096"`
+}
+
+// OTLP is a server that takes OpenTelemetry's metrics over HTTP, as protobuf. Tokens and headers are in files or in the environment, never in the plan.
+type OTLP struct {
+	// URL of the server, such as http://127.0.0.1:4318; /v1/metrics is added where it does not end so.
+	URL string `json:"url" yaml:"url" jsonschema:"required,pattern=^https?://[^?#@]+$"`
+	// TokenFile is a file of mode 0600 with a token, sent as bearer token, which may also be in BAKEOFF_OTLP_TOKEN.
+	TokenFile string `json:"token_file,omitempty" yaml:"token_file,omitempty" jsonschema:"minLength=1,maxLength=4096"`
+	// HeadersFile is a file of mode 0600 with headers to be sent, such as an API key, each on a line as in HTTP.
+	HeadersFile string `json:"headers_file,omitempty" yaml:"headers_file,omitempty" jsonschema:"minLength=1,maxLength=4096"`
 	// CAFile holds the authorities to trust, instead of the system's.
 	CAFile string `json:"ca_file,omitempty" yaml:"ca_file,omitempty" jsonschema:"minLength=1,maxLength=4096"`
 }

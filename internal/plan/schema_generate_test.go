@@ -154,7 +154,12 @@ func (Balancer) JSONSchemaExtend(s *jsonschema.Schema) {
 }
 
 // JSONSchemaExtend wants at least one collector.
-func (Collect) JSONSchemaExtend(s *jsonschema.Schema) { s.Required = []string{"influxdb"} }
+func (Collect) JSONSchemaExtend(s *jsonschema.Schema) { s.AnyOf = anyOf("influxdb", "otlp").AnyOf }
+
+// JSONSchemaExtend has authorities be for https.
+func (OTLP) JSONSchemaExtend(s *jsonschema.Schema) {
+	s.AllOf = []*jsonschema.Schema{{If: &jsonschema.Schema{Required: []string{"ca_file"}}, Then: property("url", &jsonschema.Schema{Pattern: "^https:"})}}
+}
 
 // JSONSchemaExtend wants a database, or a bucket with its organisation.
 func (InfluxDB) JSONSchemaExtend(s *jsonschema.Schema) {

@@ -33,6 +33,9 @@ const (
 	TrialAborted = "aborted"
 )
 
+// PlatformImported is the platform of a run that another program measured: its record was made of that one's results.
+const PlatformImported = "imported"
+
 // Run is run.json.
 type Run struct {
 	Format     int             `json:"format"`
@@ -350,7 +353,7 @@ type Phase struct {
 	Settling *Settling `json:"settling,omitempty"`
 	// CeilingS is how many requests per second the agents can send at most on this path, by the calibration; 0: not known.
 	CeilingS float64 `json:"ceiling_per_s,omitempty"`
-	// Unjudged says that the phase was cut short, so that its numbers were not judged.
+	// Unjudged says that the phase was cut short, or imported, so that its numbers were not judged.
 	Unjudged bool `json:"unjudged,omitempty"`
 }
 
