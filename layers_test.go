@@ -16,7 +16,7 @@ var levels = [][]string{
 	{"show", "verdict", "splitmix", "threshold"},
 	{"chart", "plan", "dataset", "stats", "platform", "strictyaml", "consent", "shell", "yardstick", "scratch", "checkout", "influxd", "grafana"},
 	{"load", "null", "record", "database", "balancer", "platform/local", "platform/platformtest", "load/loadtest"},
-	{"fleet", "collect", "target", "contract", "endpoint", "gate", "record/recordtest", "export/exporttest"},
+	{"fleet", "collect", "target", "contract", "endpoint", "gate", "jtl", "record/recordtest", "export/exporttest"},
 	{"venue", "figures", "measure", "jmeter", "live"},
 	{"controller", "venue/machine", "report", "audit", "export", "calibrate"},
 	{"dashboard"},

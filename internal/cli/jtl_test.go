@@ -37,7 +37,7 @@ func TestImportJTL(t *testing.T) {
 		dirs = append(dirs, strings.TrimSpace(s.run(0, "import", "jtl", file, "--out", s.path("runs")).stdout.String()))
 	}
 	report := s.run(0, "report", dirs[0]).stdout.String()
-	wantAll(t, "report", report, "get-a", "get-b", "one trial per target")
+	wantAll(t, "report", report, "get-a", "get-b", "IMPORTED", "one trial per target", "on a machine that is not known")
 	for _, claim := range []string{"faster", "slower", "is better"} {
 		if strings.Contains(report, claim) {
 			t.Errorf("the report says %q:\n%s", claim, report)

@@ -31,7 +31,7 @@ func JTL(ctx context.Context, w io.Writer, r *record.Reader) ([]record.Problem, 
 		return nil, err
 	}
 	out := bufio.NewWriter(w)
-	j := &jtl{out: csv.NewWriter(out), random: rand.New(rand.NewPCG(1, 2)), problems: r.Problems()}
+	j := &jtlWriter{out: csv.NewWriter(out), random: rand.New(rand.NewPCG(1, 2)), problems: r.Problems()}
 	if err := j.out.Write(jtlColumns()); err != nil {
 		return nil, fmt.Errorf("export: %w", err)
 	}
@@ -58,8 +58,8 @@ func jtlColumns() []string {
 	}
 }
 
-// jtl writes rows.
-type jtl struct {
+// jtlWriter writes rows.
+type jtlWriter struct {
 	out      *csv.Writer
 	random   *rand.Rand
 	problems []record.Problem
@@ -76,7 +76,7 @@ type pending struct {
 }
 
 // trial writes the rows of a trial that counts.
-func (j *jtl) trial(s *figures.Summary, state record.TrialState) error {
+func (j *jtlWriter) trial(s *figures.Summary, state record.TrialState) error {
 	raw, err := state.Trial()
 	if err != nil {
 		return nil // its damage is among the problems
@@ -130,7 +130,7 @@ func timesOf(t stats.Totals, model string) *stats.Histogram {
 }
 
 // add adds a window, and writes what waits once every answer in it has its time.
-func (j *jtl) add(p *pending, w Window) error {
+func (j *jtlWriter) add(p *pending, w Window) error {
 	p.windows = append(p.windows, w)
 	p.sum.Add(w.Line.Window)
 	if times := timesOf(p.sum, p.phase.Model); times.Count()-times.Over() != p.sum.Books.Answered() {
@@ -149,7 +149,7 @@ type outcomes struct {
 }
 
 // write writes the rows of all windows that wait.
-func (j *jtl) write(p *pending) error {
+func (j *jtlWriter) write(p *pending) error {
 	b := p.sum.Books
 	rows := b.Answered() + b.Timeout + b.Error
 	if rows == 0 {
@@ -204,7 +204,7 @@ func take[T any](from *[]T, otherwise T) T {
 }
 
 // outcomes takes the sum of windows apart: times in a random order, classes as they come.
-func (j *jtl) outcomes(p *pending) outcomes {
+func (j *jtlWriter) outcomes(p *pending) outcomes {
 	t := p.sum
 	times, ok, bad := timesOf(t, p.phase.Model), t.OKService(), t.BadService
 	if times == t.Response {
@@ -245,7 +245,7 @@ func (j *jtl) outcomes(p *pending) outcomes {
 }
 
 // shuffled are the samples of a histogram, those that are only known to exceed a bound left out.
-func (j *jtl) shuffled(h *stats.Histogram) []time.Duration {
+func (j *jtlWriter) shuffled(h *stats.Histogram) []time.Duration {
 	var out []time.Duration
 	for d, n := range h.Each {
 		out = append(out, slices.Repeat([]time.Duration{d}, int(n))...)

@@ -297,7 +297,9 @@ func otlpFaults() []struct {
 		requests int
 	}{
 		{"well", nil, whole, 60},
-		{"absent", func(*otlpFake) answer { return func(*http.Request, int, int) (*http.Response, error) { return nil, errRefusedConnection } }, nothing, 20},
+		{"absent", func(*otlpFake) answer {
+			return func(*http.Request, int, int) (*http.Response, error) { return nil, errRefusedConnection }
+		}, nothing, 20},
 		{"dies and comes back", func(*otlpFake) answer {
 			return func(_ *http.Request, n int, _ int) (*http.Response, error) {
 				if n > 5 && n < 9 {
@@ -306,7 +308,9 @@ func otlpFaults() []struct {
 				return nil, nil
 			}
 		}, whole, 60},
-		{"hangs", func(*otlpFake) answer { return func(r *http.Request, _, _ int) (*http.Response, error) { return hang(r) } }, nothing, 20},
+		{"hangs", func(*otlpFake) answer {
+			return func(r *http.Request, _, _ int) (*http.Response, error) { return hang(r) }
+		}, nothing, 20},
 		{"hangs from the third request on", func(*otlpFake) answer {
 			return func(r *http.Request, n, _ int) (*http.Response, error) {
 				if n <= 2 {

@@ -36,6 +36,9 @@ func (s *Summary) BlocksInWords() string {
 
 // CoresInWords names the cores of the agents' machine, and whether every tier shares them: "2 shared cores".
 func (s *Summary) CoresInWords() string {
+	if s.Run.Platform == record.PlatformImported {
+		return "a machine that is not known"
+	}
 	if s.Run.Platform == "" || s.Running() && !s.here() {
 		return show.Plural(s.Machine.Cores, "core")
 	}
@@ -70,6 +73,9 @@ func (s *Summary) mark(live bool) {
 	add := func(format string, a ...any) {
 		text := fmt.Sprintf(format, a...)
 		s.Marks, s.Caveats = append(s.Marks, text), append(s.Caveats, text)
+	}
+	if s.Run.Platform == record.PlatformImported {
+		add("IMPORTED: another program measured, with one trial per target; nothing may be claimed from these figures")
 	}
 	if s.Run.Short {
 		add("SHORT: scaled down to see that everything works; nothing may be claimed from these figures")

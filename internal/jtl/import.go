@@ -85,7 +85,7 @@ func (s *samples) add(r row) error {
 	l := s.labels[r.label]
 	if l == nil {
 		if len(s.labels) == mostLabels {
-			return fmt.Errorf("the file has more than %d labels, each of which would be a target; the last one is %s", mostLabels, strconv.Quote(r.label))
+			return fmt.Errorf("the file has more than %d labels, and each would be a target; the last one is %s", mostLabels, strconv.Quote(r.label))
 		}
 		l = &label{name: s.fresh(r.label), title: r.label, windows: map[int64]*stats.Window{}, first: r.sent.Unix()}
 		s.labels[r.label], s.order, s.names = l, append(s.order, l), append(s.names, l.name)
@@ -243,7 +243,7 @@ func (s *samples) head(o Options, digest string, began, ended time.Time) (record
 	for i, l := range s.order {
 		run.Targets = append(run.Targets, record.TargetInfo{Name: l.name, Kind: record.KindURL, Title: l.title, URL: l.url})
 		run.Order = append(run.Order, record.Place{Block: 1, Position: i + 1, Target: l.name})
-		threads, measured = max(threads, l.threads), measured+l.sending()
+		threads, measured = max(threads, l.threads), max(measured, l.sending())
 	}
 	run.Measured = measured
 	run.Notes = []string{

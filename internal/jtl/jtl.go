@@ -1,4 +1,4 @@
-// Package jtl brings a result file of JMeter's, whoever wrote it, into a run directory: one target for each label, with
+// Package jtl brings a result file of JMeter's, written by anyone, into a run directory: one target for each label, with
 // one trial. It refuses what would be read wrongly: XML, rows that stand for several requests, a file that was appended
 // to, and times that are no numbers. What such a file does not say stays empty in the record, and its notes name it.
 package jtl

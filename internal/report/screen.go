@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"bakeoff/internal/figures"
+	"bakeoff/internal/record"
 	"bakeoff/internal/show"
 )
 
@@ -106,6 +107,9 @@ func metric(s *figures.Summary) string {
 // where names the machine, and what others did on it before the run loaded anything.
 func where(s *figures.Summary) string {
 	machine := s.CoresInWords()
+	if s.Run.Platform == record.PlatformImported {
+		return "one run on " + machine
+	}
 	if s.Machine.CPU != "" {
 		machine += " of " + show.Clip(s.Machine.CPU, 40)
 	}
