@@ -31,7 +31,7 @@ type reach struct {
 	kind       string // influxdb or otlp, for errors
 	url        string
 	caFile     string        // PEM; empty: the system's authorities
-	allowHosts []string      // that may be sent to besides this machine
+	allowHosts []string      // that may be sent to in addition to this machine
 	timeout    time.Duration // of one request; 0: 10 s
 	transport  http.RoundTripper
 	authorize  func(*http.Request) // adds what proves who asks

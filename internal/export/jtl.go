@@ -50,7 +50,7 @@ func JTL(ctx context.Context, w io.Writer, r *record.Reader) ([]record.Problem, 
 	return j.problems, flushed(out)
 }
 
-// jtlColumns are those that JMeter writes unless it is told otherwise.
+// jtlColumns are those that JMeter writes by default.
 func jtlColumns() []string {
 	return []string{
 		"timeStamp", "elapsed", "label", "responseCode", "responseMessage", "threadName", "dataType", "success", "failureMessage",

@@ -22,7 +22,7 @@ type OTLP struct {
 	Token      string // sent as a bearer token; empty: none
 	Headers    http.Header
 	CAFile     string        // PEM; empty: the system's authorities
-	AllowHosts []string      // that may be sent to besides this machine
+	AllowHosts []string      // that may be sent to in addition to this machine
 	Timeout    time.Duration // of one request; 0: 10 s
 
 	transport http.RoundTripper // in place of the network; nil but in tests

@@ -81,7 +81,7 @@ func (i Influx) form(dir string, run record.Run, put func([]byte), omit func()) 
 	return s
 }
 
-// shaperOf makes one that reads what it needs of the run directory besides what is followed.
+// shaperOf makes one that reads what it needs of the run directory in addition to what is followed.
 func shaperOf(dir string, run record.Run, schema string, emit func(Point)) *shaper {
 	name := filepath.Base(dir)
 	s := newShaper(name, run, schema, emit)

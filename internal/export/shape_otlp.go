@@ -230,7 +230,7 @@ func bucketOf(d time.Duration) int32 {
 	return int32(math.Ceil(math.Log2(d.Seconds())*(1<<otlpScale))) - 1
 }
 
-// exponential is a histogram in seconds. Samples of which only a bound is known are at it.
+// exponential is a histogram in seconds. A sample that is only known to exceed a bound is at it.
 func exponential(h *stats.Histogram, attributes []*commonpb.KeyValue, start, at time.Time) *metricspb.ExponentialHistogramDataPoint {
 	out := &metricspb.ExponentialHistogramDataPoint{
 		Attributes: attributes, StartTimeUnixNano: nanos(start), TimeUnixNano: nanos(at), Scale: otlpScale, Count: uint64(h.Count()),
