@@ -24,6 +24,9 @@ type block struct {
 // conduct takes all targets through the block and writes their trials. The error is for what ends the run.
 func (b *block) conduct(ctx context.Context) ([]record.Trial, error) {
 	fatal := b.body(ctx)
+	for _, t := range b.trials {
+		fatal = t.examined(ctx, fatal)
+	}
 	if b.run.o.Keep && fatal == nil && ctx.Err() == nil && b.trials[0].d != nil {
 		b.trials[0].hold(ctx)
 	}

@@ -138,6 +138,7 @@ func TestReasonsOfTrials(t *testing.T) {
 		},
 		{"books", phases(func(p *phaseFaked) { p.books.OK-- }), record.CodeBooks, "phase closed"},
 		{"statements", phases(func(p *phaseFaked) { p.reads++ }), record.CodeWitness, "the database counted 1001"},
+		{"a statement for two", phases(func(p *phaseFaked) { p.extra = -1 }), record.CodeLookups, "phase closed: not each answer was one indexed lookup of its own: the database counted 999 statements"},
 		{"a balancer's count", phases(func(p *phaseFaked) { p.requests-- }), record.CodeWitness, "the balancer counted 999"},
 		{"wrong answers", phases(func(p *phaseFaked) {
 			p.books.OK, p.books.Bad, p.outcomes = p.books.OK-2, 2, map[string]int64{"wrong id": 2}
@@ -170,8 +171,11 @@ func TestReasonsOfTrials(t *testing.T) {
 	seen[record.CodeInterrupted], seen[record.CodeRunEnded] = true, true // TestRunEnds
 	seen[record.CodeTooFewArrivals] = true                               // TestTooFewArrivals
 	seen[record.CodeDisturbedHost] = true                                // TestDisturbedHost
-	seen[record.CodeBlock] = true                                        // TestTurnsRepeatTheBlock
-	seen[record.CodeNoAnswer] = true                                     // of running servers, which have no venue
+	for _, left := range []string{record.CodeLeftBehind, record.CodeLocks, record.CodeAccount} {
+		seen[left] = true // TestWhatIsLeftInTheDatabase
+	}
+	seen[record.CodeBlock] = true    // TestTurnsRepeatTheBlock
+	seen[record.CodeNoAnswer] = true // of running servers, which have no venue
 	for _, code := range codes(t) {
 		if !seen[code] {
 			t.Errorf("nothing here is refused with the code %s", code)

@@ -65,17 +65,27 @@ type world struct {
 	ended    string            // digest at the end; empty: that of the rows
 	look     func(n int) error // of the n-th look at the table
 	looks    int
+	extra    int64              // statements beyond the reads so far
+	accounts int                // that were made
+	open     map[string]bool    // accounts that were not retired
+	users    map[string]string  // by target: its last account
+	refused  map[string]error   // by account: what logging in comes to
+	under    []database.Session // on which statements run; held: that hold locks
+	held     []database.Session
+	closed   []int64 // sessions that were ended
+	tidied   int
 	counted  []time.Duration // since the start: when connections of workers were counted
 }
 
 // act is what goes wrong with one deployment; the zero value is a good one.
 type act struct {
 	deploy   error
-	open     int               // database connections after the start
-	drops    bool              // it closes every connection after its answer
-	held     int               // database connections under load
-	fails    string            // the contract check that fails: before or after
-	check    error             // a check that cannot be made
+	open     int    // database connections after the start
+	drops    bool   // it closes every connection after its answer
+	held     int    // database connections under load
+	fails    string // the contract check that fails: before or after
+	check    error  // a check that cannot be made
+	checking func(when string) error
 	phase    func(*phaseFaked) // changes what a phase comes to
 	intact   error
 	stop     error
@@ -99,6 +109,7 @@ type phaseFaked struct {
 	pending  int64 // of a slice: statements that come late
 	requests int64
 	executed int64 // prepared statements
+	extra    int64 // statements that touched the table beyond the reads
 	lines    int64 // written to the log
 	lost     []fleet.Lost
 	err      error
@@ -107,8 +118,10 @@ type phaseFaked struct {
 func newWorld() *world {
 	return &world{
 		machine: record.Machine{CPU: "fake", Cores: 2, Kernel: "6", Fingerprint: "here"}, room: 1 << 40, began: time.Now(),
-		digest: "0123456789abcdef", script: map[string][]act{}, at: map[string]int{}, requests: map[string]int64{}, live: map[string]bool{}, frozen: map[string]bool{}, lines: map[string]int64{},
-		info: database.Info{Vendor: "mariadb", Version: "10", MaxConnections: 200},
+		digest: "0123456789abcdef", script: map[string][]act{}, at: map[string]int{}, requests: map[string]int64{}, live: map[string]bool{}, open: map[string]bool{}, users: map[string]string{}, refused: map[string]error{}, frozen: map[string]bool{}, lines: map[string]int64{},
+		info: database.Info{Vendor: "mariadb", Version: "10", MaxConnections: 200, Meanings: database.Meanings{
+			database.Statements: {Counter: "commits", Counts: database.PerLookup, Used: true},
+		}},
 	}
 }
 
@@ -278,6 +291,7 @@ func (w *world) Deploy(_ context.Context, d venue.Deployment) (venue.Deployed, e
 	w.mu.Lock()
 	w.at[name]++
 	w.luck = append(w.luck, d.Luck)
+	w.users[name] = d.Database.User
 	w.mu.Unlock()
 	w.note("start %s", name)
 	time.Sleep(3 * time.Second)
@@ -379,6 +393,11 @@ func (w *world) check(_ context.Context, _ *contract.Contract, when string, _ []
 	if act.check != nil {
 		return contract.Result{}, act.check
 	}
+	if act.checking != nil {
+		if err := act.checking(when); err != nil {
+			return contract.Result{}, err
+		}
+	}
 	return contract.Result{Checks: []record.Check{{When: when, Name: "present keys", OK: act.fails != when}}, LengthPresent: 10, LengthAbsent: 20}, nil
 }
 
@@ -418,7 +437,49 @@ func (d *table) ConnectionCount(context.Context) (int, error) {
 	}
 	return sum, nil
 }
-func (d *table) Access() database.Access   { return database.Access{Password: "secret"} }
+
+// Account is account-1, account-2 and so on, in the order of the deployments.
+func (d *table) Account(context.Context) (database.Account, error) {
+	d.world.mu.Lock()
+	defer d.world.mu.Unlock()
+	d.world.accounts++
+	user := fmt.Sprintf("account-%d", d.world.accounts)
+	d.world.open[user] = true
+	return database.Account{Access: database.Access{User: user, Password: "secret"}, Own: true}, nil
+}
+
+func (d *table) Retire(_ context.Context, a database.Account) error {
+	d.world.mu.Lock()
+	defer d.world.mu.Unlock()
+	delete(d.world.open, a.User)
+	return nil
+}
+
+func (d *table) Opens(_ context.Context, a database.Account) error { return d.world.refused[a.User] }
+
+func (d *table) Busy(context.Context) ([]database.Session, error) {
+	d.world.mu.Lock()
+	defer d.world.mu.Unlock()
+	return slices.Clone(d.world.under), nil
+}
+
+func (d *table) Locking(context.Context) ([]database.Session, error) {
+	return slices.Clone(d.world.held), nil
+}
+
+func (d *table) End(_ context.Context, sessions []database.Session) error {
+	d.world.mu.Lock()
+	defer d.world.mu.Unlock()
+	for _, one := range sessions {
+		gone := func(s database.Session) bool { return s.ID == one.ID }
+		d.world.closed = append(d.world.closed, one.ID)
+		d.world.under, d.world.held = slices.DeleteFunc(d.world.under, gone), slices.DeleteFunc(d.world.held, gone)
+	}
+	return nil
+}
+
+func (d *table) Tidy(context.Context) error { d.world.tidied++; return nil }
+
 func (d *table) Process() platform.Process { return nil }
 func (d *table) Counters(context.Context) (database.Counters, error) {
 	return d.world.counters, nil
@@ -457,7 +518,7 @@ func (l *loading) Run(ctx context.Context, task fleet.Task, sink func(fleet.Snap
 	}
 	w.counters.Reads += p.reads
 	w.lines[name] += p.lines
-	w.counters.Others = map[string]int64{"stmt_execute": w.counters.Others["stmt_execute"] + p.executed}
+	w.count(p)
 	w.requests[name] += p.requests
 	report := fleet.Report{Start: start, End: time.Now(), Lost: p.lost}
 	if ctx.Err() != nil {
@@ -465,6 +526,13 @@ func (l *loading) Run(ctx context.Context, task fleet.Task, sink func(fleet.Snap
 	}
 	p.emit(&report, sink)
 	return report, p.err
+}
+
+// count has each read a statement of its own, and as many more or fewer as p says.
+func (w *world) count(p phaseFaked) {
+	w.extra += p.extra
+	w.counters.Others = map[string]int64{"stmt_execute": w.counters.Others["stmt_execute"] + p.executed, "select": w.counters.Reads}
+	w.counters.Touched = database.Touched{KeyReads: w.counters.Reads, Commits: w.counters.Reads + w.extra}
 }
 
 // taking is a phase under way on targets that take turns. A target answers 100 requests a second.
@@ -504,6 +572,7 @@ func (t *taking) Slice(ctx context.Context, i int, s fleet.Slice) (fleet.Sliced,
 		p.books, p.reads, p.requests = stats.Books{Planned: n + extra, Sent: n + extra, OK: n + extra}, n+extra, n+extra
 	}
 	w.counters.Reads, w.pending = w.counters.Reads+w.pending+p.reads-p.pending, p.pending
+	w.count(p)
 	w.requests[name] += p.requests
 	select {
 	case <-ctx.Done():

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"bakeoff/internal/collect"
@@ -27,7 +28,13 @@ type recipes struct {
 	balancer record.BalancerInfo
 	counted  database.Counters // at the last reading, while targets take turns
 	command  string            // that started the private database, as a shell line
+	meanings database.Meanings
+
+	mu     sync.Mutex             // guards logins and what is found of the targets
+	logins map[string]*replicated // by the names of their accounts in the database
 }
+
+func newRecipes(o *Options) *recipes { return &recipes{o: o, logins: map[string]*replicated{}} }
 
 // entrant is one target of the plan, prepared.
 type entrant struct {
@@ -110,7 +117,7 @@ func LoadData(ctx context.Context, o Options) (info record.DatabaseInfo, err err
 	if o.Plan.Running() {
 		return info, &PlanError{ErrNoData}
 	}
-	s := &recipes{o: &o}
+	s := newRecipes(&o)
 	if s.entrants, err = o.resolve(); err != nil {
 		return info, err
 	}
@@ -161,7 +168,7 @@ func (s *recipes) fill(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.command = info.Command
+	s.command, s.meanings = info.Command, info.Meanings
 	if s.o.Plan.Database.Kind == "external" && info.CounterReason != "" {
 		s.o.tell(record.Progress{Lasting: true, Text: fmt.Sprintf("the database's statements are counted by %s: %s", info.Counter, info.CounterReason)})
 	}
@@ -169,7 +176,7 @@ func (s *recipes) fill(ctx context.Context) error {
 		Kind: s.o.Plan.Database.Kind, Vendor: info.Vendor, Version: info.Version, MaxConnections: info.MaxConnections,
 		Settings: info.Settings, Collation: info.Collation, Counter: info.Counter, CounterReason: info.CounterReason,
 		Rows: s.rows.Rows(), Digest: s.rows.Digest(), DigestAtFill: filled.Digest, FromCache: filled.FromCache,
-		FillSeconds: time.Since(start).Seconds(),
+		FillSeconds: time.Since(start).Seconds(), Uncounted: info.Meanings.Unused(), AccountReason: info.AccountReason,
 	}
 	return nil
 }
@@ -245,8 +252,13 @@ func (s *recipes) ended() error {
 // gauges asks the database for its own.
 func (s *recipes) gauges() collect.Status { return s.db.Status }
 
-// look compares the table with the rows; quick.
-func (s *recipes) look(ctx context.Context) error { return s.db.Check(ctx, s.rows) }
+// look compares the table with the rows; quick. No statement of an earlier trial runs after that.
+func (s *recipes) look(ctx context.Context) error {
+	if err := s.alone(ctx); err != nil {
+		return err
+	}
+	return s.db.Check(ctx, s.rows)
+}
 
 // end reads the whole table back once more.
 func (s *recipes) end(ctx context.Context, update func(func(*record.Run)) error) error {

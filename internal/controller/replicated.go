@@ -14,6 +14,7 @@ import (
 
 	"bakeoff/internal/collect"
 	"bakeoff/internal/contract"
+	"bakeoff/internal/database"
 	"bakeoff/internal/dataset"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
@@ -33,6 +34,8 @@ type replicated struct {
 	open    int                       // database connections after the start
 	stood   bool                      // still, for some time
 	idle    *contract.IdleConnections // from the check before the load to that after it
+	login   database.Account          // by which it reaches the database
+	found   []record.Reason           // by the database; guarded by the stage
 }
 
 // deploy has the venue start the targets, and counts the database connections they have opened by then. Where those that
@@ -104,9 +107,12 @@ func stopAll(ctx context.Context, started []*replicated) error {
 const atOnce = 2
 
 func (d *replicated) start(ctx context.Context, logDir string) (err error) {
+	if err := d.admit(ctx); err != nil {
+		return err
+	}
 	d.at, err = d.stage.o.Venue.Deploy(ctx, venue.Deployment{
 		Target: d.entrant.plan, Prepared: d.entrant.prepared, Deployment: d.entrant.Deployment,
-		Balancer: d.stage.o.Plan.Balancer, InFlight: d.stage.o.Plan.InFlight(), Nonce: d.nonce, Database: d.stage.db.Access(),
+		Balancer: d.stage.o.Plan.Balancer, InFlight: d.stage.o.Plan.InFlight(), Nonce: d.nonce, Database: d.login.Access,
 		Luck: d.luck, LogDir: logDir,
 	})
 	return err
@@ -180,6 +186,9 @@ func (d *replicated) names() map[string]string {
 // describe fills in what was started.
 func (d *replicated) describe(rec *record.Trial) {
 	rec.Luck = &d.luck
+	if d.at == nil { // there was no account for it
+		return
+	}
 	rec.Nonce, rec.Replicas, rec.Commands = d.nonce, d.at.Replicas(), d.at.Commands()
 	rec.Declared = d.declared()
 }
@@ -211,7 +220,7 @@ func (d *replicated) keepAlive() time.Duration {
 func (d *replicated) check(ctx context.Context, when string, full bool) (findings, error) {
 	asked := d.stage.contract()
 	asked.Full, asked.Long = full, d.stage.o.LongKeepAlive
-	asked.Protocol, asked.KeepAlive = d.entrant.recipe.Protocol, d.keepAlive()
+	asked.Protocol, asked.KeepAlive, asked.Secrets = d.entrant.recipe.Protocol, d.keepAlive(), []string{d.login.Password}
 	if d.stood && when == after && d.stage.o.Checked == nil {
 		if err := contract.Awake(ctx, d.endpoints(), d.entrant.Workers); err != nil {
 			return findings{}, err
@@ -221,7 +230,10 @@ func (d *replicated) check(ctx context.Context, when string, full bool) (finding
 	if err != nil {
 		return findings{}, err
 	}
-	result, err := d.stage.o.ask(ctx, asked, when, d.endpoints(), d.at.URLs()[0])
+	result, err := d.askFreely(ctx, asked, when)
+	if errors.Is(err, database.ErrLocked) {
+		return findings{reasons: d.reasons()}, nil
+	}
 	if err != nil {
 		return findings{}, fmt.Errorf("contract of %s: %w", d.entrant.plan.Name, err)
 	}
@@ -233,6 +245,23 @@ func (d *replicated) check(ctx context.Context, when string, full bool) (finding
 		}
 	}
 	return findings{result.Checks, result.Reasons()}, nil
+}
+
+// askFreely makes the check. Where somebody's locks are in its way they are ended; it is made once more where they were not
+// the target's own.
+func (d *replicated) askFreely(ctx context.Context, asked *contract.Contract, when string) (contract.Result, error) {
+	result, err := d.stage.o.ask(ctx, asked, when, d.endpoints(), d.at.URLs()[0])
+	if !errors.Is(err, database.ErrLocked) {
+		return result, err
+	}
+	again, failed := d.freed(ctx, err)
+	if failed != nil {
+		return contract.Result{}, failed
+	}
+	if !again {
+		return contract.Result{}, err
+	}
+	return d.stage.o.ask(ctx, asked, when, d.endpoints(), d.at.URLs()[0])
 }
 
 // kept looks after the load whether the connections that were idle over it are still there.
@@ -247,7 +276,7 @@ func (d *replicated) kept(ctx context.Context, when string) ([]record.Check, err
 // contract is the check of the plan's contract against this stage's table.
 func (s *recipes) contract() *contract.Contract {
 	p := s.o.Plan
-	return &contract.Contract{Dataset: s.rows, Database: s.db, Lookups: p.Dataset.Lookups, Seed: p.Seed, InFlight: p.InFlight(), Secrets: []string{s.db.Access().Password}}
+	return &contract.Contract{Dataset: s.rows, Database: s.db, Lookups: p.Dataset.Lookups, Seed: p.Seed, InFlight: p.InFlight()}
 }
 
 // ask makes the check.
@@ -295,7 +324,12 @@ func (d *replicated) manualCommands() []string {
 
 func (d *replicated) sources() []collect.Source { return d.at.Sources() }
 func (d *replicated) countConnections() error   { return d.at.CountConnections() }
-func (d *replicated) intact() error             { return d.at.Intact() }
+func (d *replicated) intact() error {
+	if d.at == nil {
+		return nil
+	}
+	return d.at.Intact()
+}
 
 func (d *replicated) freeze(ctx context.Context) error {
 	if !d.entrant.recipe.Freezes {
@@ -314,7 +348,11 @@ func (d *replicated) stop(ctx context.Context) error {
 	ctx, cancel := teardown(ctx)
 	defer cancel()
 	d.idle.Close()
-	return d.at.Stop(ctx, patience)
+	var err error
+	if d.at != nil {
+		err = d.at.Stop(ctx, patience)
+	}
+	return errors.Join(err, d.dismiss(ctx))
 }
 
 func newNonce() string {

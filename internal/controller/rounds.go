@@ -295,6 +295,7 @@ func (ts *turns) end(ctx context.Context, reports []fleet.Report, err error) err
 		for _, lost := range report.Lost {
 			t.refuse(record.CodeAgentLost, fmt.Errorf("agent %d in phase %s: %s", lost.Agent, ts.phase.Name, lost.Why))
 		}
+		t.collect()
 		rec.Unjudged = ctx.Err() != nil || err != nil || len(report.Lost) > 0 || ts.stuck
 		t.rec.Phases = append(t.rec.Phases, rec)
 		if rec.Unjudged {

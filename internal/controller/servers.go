@@ -232,6 +232,8 @@ func (s *server) redraw(context.Context) error {
 	return nil
 }
 
+func (s *server) examine(context.Context) error                        { return nil }
+func (s *server) reasons() []record.Reason                             { return nil }
 func (s *server) describe(*record.Trial)                               {}
 func (s *server) sources() []collect.Source                            { return nil }
 func (s *server) names() map[string]string                             { return nil }

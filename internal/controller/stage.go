@@ -59,6 +59,10 @@ type deployment interface {
 	// check looks, before or after the load, whether answers are right; full is more of it, without
 	// load. Wrong answers are no error: that is for a check that could not be made.
 	check(ctx context.Context, when string, full bool) (findings, error)
+	// examine looks, before the target is stopped, for what it left in the database; reasons are what was found there since
+	// they were last asked for, and refuse the trial.
+	examine(ctx context.Context) error
+	reasons() []record.Reason
 	// keptOpen checks that what is before the replicas could keep its connections to them; false: nobody keeps any.
 	keptOpen() (record.Check, bool, error)
 	// seen is what was declared of it, against what these checks and the witnesses saw.
@@ -130,7 +134,7 @@ func (o *Options) stage() stage {
 	if o.Plan.Running() {
 		return &servers{o: o, names: net.DefaultResolver}
 	}
-	return &recipes{o: o}
+	return newRecipes(o)
 }
 
 // Preflight finds everything that can be known to be wrong before anything is

@@ -45,11 +45,33 @@ func (r *run) conduct(ctx context.Context, place plan.Trial, attempt, position i
 	if err != nil {
 		return record.Trial{}, err
 	}
-	fatal := t.body(ctx)
+	fatal := t.examined(ctx, t.body(ctx))
 	if t.run.o.Keep && fatal == nil && ctx.Err() == nil && t.d != nil {
 		t.hold(ctx)
 	}
 	return t.end(ctx, fatal)
+}
+
+// examined looks once more at what the target left in the database, before it is stopped; fatal is what ends the run.
+func (t *trial) examined(ctx context.Context, fatal error) error {
+	if fatal != nil || ctx.Err() != nil || t.d == nil {
+		return fatal
+	}
+	if err := t.d.examine(ctx); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	t.collect()
+	return nil
+}
+
+// collect refuses the trial for what was found of its target in the database.
+func (t *trial) collect() {
+	if t.d == nil {
+		return
+	}
+	for _, reason := range t.d.reasons() {
+		t.refuse(reason.Code, errors.New(reason.Text))
+	}
 }
 
 // begin begins a trial in the record.
@@ -81,6 +103,7 @@ func (t *trial) finish(ctx context.Context, fatal error) (record.Trial, error) {
 	if err := t.clear(ctx); err != nil {
 		t.refuse(record.CodeNotStopped, err)
 	}
+	t.collect()
 	if ctx.Err() != nil {
 		t.rec.Status = record.TrialAborted
 		t.refuse(record.CodeInterrupted, context.Cause(ctx))
@@ -249,6 +272,7 @@ func (t *trial) phase(ctx context.Context, phase load.Phase, last bool) error {
 	if !rec.Unjudged {
 		t.judge(rec)
 	}
+	t.collect()
 	if err := t.d.intact(); err != nil {
 		t.refuse(record.CodeWorkerGone, fmt.Errorf("phase %s: %w", phase.Name, err))
 	}

@@ -541,7 +541,7 @@ func TestTurnsNeedConnections(t *testing.T) {
 			t.Fatal(err)
 		}
 		o.Plan.Database.Kind = "external"
-		s := &recipes{o: &o, entrants: entrants, db: &table{world: w}, dbInfo: record.DatabaseInfo{MaxConnections: limit + 3}}
+		s := &recipes{o: &o, logins: map[string]*replicated{}, entrants: entrants, db: &table{world: w}, dbInfo: record.DatabaseInfo{MaxConnections: limit + 3}}
 		w.live["flask"], w.script["flask"], w.at["flask"] = true, []act{{open: 3}}, 1
 		if err := s.noConnections(t.Context()); err != nil || (o.inTurns() == nil) != turns {
 			t.Errorf("an external database with %d, 3 of them open: %v, %v", limit+3, err, o.inTurns())

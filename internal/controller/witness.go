@@ -41,9 +41,26 @@ func (d *replicated) count(ctx context.Context) (witnessCount, error) {
 	if err != nil {
 		return nil, err
 	}
+	if earlier.db.Running > 0 {
+		if earlier, err = d.still(ctx, "before the phase"); err != nil {
+			return nil, err
+		}
+	}
 	return func(ctx context.Context, sent int64) (record.Witness, error) {
 		return d.difference(ctx, earlier, sent)
 	}, nil
+}
+
+// still reads the counters once no statement of a target runs any more.
+func (d *replicated) still(ctx context.Context, when string) (count, error) {
+	ended, err := d.quiet(ctx, when)
+	if err == nil && ended {
+		_, _, err = contract.Idle(ctx, d.stage.db)
+	}
+	if err != nil {
+		return count{}, fmt.Errorf("database counters: %w", err)
+	}
+	return d.witness(ctx)
 }
 
 // settle is how long the database may take to finish statements whose clients gave up.
@@ -60,7 +77,12 @@ func (d *replicated) difference(ctx context.Context, before count, sent int64) (
 		if err != nil {
 			return record.Witness{}, err
 		}
-		w := minus(now, before)
+		if now.db.Running > 0 {
+			if now, err = d.still(ctx, "after the phase"); err != nil {
+				return record.Witness{}, err
+			}
+		}
+		w := d.minus(now, before)
 		agree := w.DatabaseReads == sent && (w.BalancerTotal < 0 || w.BalancerTotal == sent)
 		still := round > 0 && now.db.Reads == earlier.db.Reads && now.balancer == earlier.balancer
 		if agree || still || time.Now().After(deadline) {
@@ -75,12 +97,33 @@ func (d *replicated) difference(ctx context.Context, before count, sent int64) (
 	}
 }
 
-func minus(now, before count) record.Witness {
-	d := now.db.Sub(before.db)
-	if selects := d.Others["select"]; selects > 0 { // the reads are among them
-		if d.Others["select"] = selects - d.Reads; d.Others["select"] <= 0 {
-			delete(d.Others, "select")
+// minus is what was counted from before to now.
+func (d *replicated) minus(now, before count) record.Witness {
+	w := minus(now, before, len(d.stage.meanings) > 0)
+	counts := d.stage.meanings.Counts(now.db.Touched.Sub(before.db.Touched))
+	for what, into := range map[string]**int64{
+		database.Lookups: &w.Lookups, database.Statements: &w.Statements, database.RowsByName: &w.RowsByName, database.RowsByOther: &w.RowsByOther,
+	} {
+		n, counted := counts[what]
+		if !counted {
+			continue
 		}
+		if *into = new(n); w.Counters == nil {
+			w.Counters = map[string]string{}
+		}
+		w.Counters[what] = d.stage.meanings[what].String()
+	}
+	return w
+}
+
+// minus is that without what was counted of each lookup. Among the others are the SELECT statements that were no lookups; where every
+// lookup must be one, fewer of them than lookups are noted as less than none.
+func minus(now, before count, each bool) record.Witness {
+	d := now.db.Sub(before.db)
+	selects := d.Others["select"] - d.Reads
+	delete(d.Others, "select")
+	if selects > 0 || selects < 0 && each {
+		d.Others["select"] = selects
 	}
 	w := record.Witness{
 		DatabaseReads: d.Reads, BalancerTotal: gate.NotCounted, Connections: d.Connections, DatabaseOthers: d.Others,
@@ -123,6 +166,11 @@ func (a *turnAccount) turn(ctx context.Context, cut bool) error {
 		}
 	}
 	now, err := read(ctx)
+	if err == nil && now.Running > 0 { // a statement that goes on would be counted, and felt, in another target's turn
+		var last count
+		last, err = a.d.still(ctx, "after its turn")
+		now = last.db
+	}
 	if err != nil {
 		return fmt.Errorf("database counters: %w", err)
 	}
@@ -137,5 +185,5 @@ func (a *turnAccount) total(ctx context.Context) (record.Witness, error) {
 		return record.Witness{}, err
 	}
 	lines, err := a.d.at.LogLines()
-	return minus(count{a.sum, requests, lines}, a.begin), err
+	return a.d.minus(count{a.sum, requests, lines}, a.begin), err
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 
@@ -23,11 +24,16 @@ type Counters struct {
 	Reads       int64            // row-reading statements on demo_data
 	Others      map[string]int64 // statements by kind: "select", "begin", "rollback", "set_option", "stmt_execute", ...
 	Connections int64            // opened, or tried
+	Touched     Touched          // what was done to tables
+	Running     int64            // statements of others under way at that moment
 }
 
 // Sub is what was counted between earlier and c; kinds without any are left out.
 func (c Counters) Sub(earlier Counters) Counters {
-	d := Counters{Reads: c.Reads - earlier.Reads, Connections: c.Connections - earlier.Connections, Others: map[string]int64{}}
+	d := Counters{
+		Reads: c.Reads - earlier.Reads, Connections: c.Connections - earlier.Connections, Others: map[string]int64{},
+		Touched: c.Touched.Sub(earlier.Touched), Running: c.Running,
+	}
 	for kind, n := range c.Others {
 		if n -= earlier.Others[kind]; n != 0 {
 			d.Others[kind] = n
@@ -38,7 +44,10 @@ func (c Counters) Sub(earlier Counters) Counters {
 
 // Plus is what was counted in two stretches together.
 func (c Counters) Plus(o Counters) Counters {
-	sum := Counters{Reads: c.Reads + o.Reads, Connections: c.Connections + o.Connections, Others: map[string]int64{}}
+	sum := Counters{
+		Reads: c.Reads + o.Reads, Connections: c.Connections + o.Connections, Others: map[string]int64{},
+		Touched: c.Touched.Plus(o.Touched), Running: o.Running,
+	}
 	for _, others := range []map[string]int64{c.Others, o.Others} {
 		for kind, n := range others {
 			sum.Others[kind] += n
@@ -51,6 +60,10 @@ func (c Counters) Plus(o Counters) Counters {
 func (s *Server) Counters(ctx context.Context) (Counters, error) {
 	var counters Counters
 	err := s.peek(ctx, func(c *sql.Conn) error {
+		var rows Touched
+		if err := s.countRows(ctx, c, &rows); err != nil {
+			return err
+		}
 		all, err := status(ctx, c, "GLOBAL")
 		if err != nil {
 			return err
@@ -59,8 +72,10 @@ func (s *Server) Counters(ctx context.Context) (Counters, error) {
 		if err != nil {
 			return err
 		}
+		s.last = maps.Clone(own)
 		own["Com_show_status"]-- // this session statement is not in the global figures yet
 		counters = s.others(all, own)
+		counters.Touched.ByName, counters.Touched.ByOther = rows.ByName, rows.ByOther
 		if s.counter == ByDigest {
 			counters.Reads, err = digestReads(ctx, c)
 		}
@@ -79,6 +94,8 @@ func (s *Server) others(all, own map[string]int64) Counters {
 		Reads:       rest("Handler_read_key"),
 		Others:      map[string]int64{},
 		Connections: all["Connections"] - s.dialled.Load(),
+		Touched:     Touched{KeyReads: rest("Handler_read_key"), Commits: rest("Handler_commit")},
+		Running:     all["Threads_running"] - 1,
 	}
 	for name := range all {
 		if kind, ok := strings.CutPrefix(name, "Com_"); ok {
@@ -93,7 +110,11 @@ func (s *Server) others(all, own map[string]int64) Counters {
 // status reads the figures that are counted, of the server or of our session.
 func status(ctx context.Context, c *sql.Conn, scope string) (map[string]int64, error) {
 	return numbers(ctx, c, "SHOW "+scope+" STATUS", func(name string) bool {
-		return name == "Handler_read_key" || name == "Connections" || strings.HasPrefix(name, "Com_")
+		switch name {
+		case "Handler_read_key", "Handler_commit", "Connections", "Threads_running":
+			return true
+		}
+		return strings.HasPrefix(name, "Com_")
 	})
 }
 
@@ -344,7 +365,6 @@ func (s *Server) ConnectionCount(ctx context.Context) (int, error) {
 }
 
 func (s *Server) countConnections(ctx context.Context, c *sql.Conn) (n int, err error) {
-	err = c.QueryRowContext(ctx, `SELECT COUNT(*) FROM information_schema.PROCESSLIST
-		WHERE USER = ? AND ID <> CONNECTION_ID()`, s.access.User).Scan(&n)
+	err = c.QueryRowContext(ctx, "SELECT COUNT(*) FROM information_schema.PROCESSLIST p WHERE "+ofTargets, s.access.User).Scan(&n)
 	return n, err
 }

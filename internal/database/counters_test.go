@@ -233,6 +233,14 @@ func TestCountersByDigest(t *testing.T) {
 	if _, err := s.Fill(t.Context(), d, nil); err != nil {
 		t.Fatal(err)
 	}
+	for _, statement := range []string{ // as on a server of somebody else
+		"UPDATE performance_schema.setup_instruments SET ENABLED = 'YES' WHERE NAME LIKE 'statement/%'",
+		"UPDATE performance_schema.setup_consumers SET ENABLED = 'YES' WHERE NAME IN ('statements_digest', 'thread_instrumentation', 'global_instrumentation')",
+	} {
+		if err := s.run(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if why, err := s.tryCounter(t.Context(), ByDigest); err != nil || why != "" && s.private.binary.vendor == MySQL {
 		t.Fatalf("%s, %v", why, err)
 	} else if why != "" {

@@ -126,6 +126,7 @@ const (
 	markTable    = "bakeoff_state"
 	markFilling  = "filling"
 	markComplete = "complete"
+	markAccount  = "account " // before the name of an account that was made for a trial
 	fillLock     = "bakeoff_fill"
 )
 
@@ -192,11 +193,21 @@ func tableExists(ctx context.Context, c *sql.Conn, name string) (bool, error) {
 
 // setMark says of the table whether it can be trusted.
 func (s *Server) setMark(ctx context.Context, mark string) error {
+	if err := s.makeMarks(ctx); err != nil {
+		return err
+	}
+	return s.setMarkOf(ctx, tableName, mark)
+}
+
+// makeMarks makes the table of marks.
+func (s *Server) makeMarks(ctx context.Context) error {
+	return s.run(ctx, "CREATE TABLE IF NOT EXISTS "+markTable+" (name varchar(64) PRIMARY KEY, state varchar(64) NOT NULL) ENGINE = InnoDB")
+}
+
+// setMarkOf marks anything of ours on the server.
+func (s *Server) setMarkOf(ctx context.Context, name, mark string) error {
 	return s.use(ctx, func(c *sql.Conn) error {
-		_, err := c.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS "+markTable+" (name varchar(64) PRIMARY KEY, state varchar(64) NOT NULL) ENGINE = InnoDB")
-		if err == nil {
-			_, err = c.ExecContext(ctx, "REPLACE INTO "+markTable+" VALUES (?, ?)", tableName, mark)
-		}
+		_, err := c.ExecContext(ctx, "REPLACE INTO "+markTable+" VALUES (?, ?)", name, mark)
 		return err
 	})
 }
@@ -219,7 +230,7 @@ func (s *Server) proven(ctx context.Context, d *dataset.Dataset) (string, error)
 }
 
 // prepare grants the targets of a private server their one right, checks the
-// table, which also warms the server's cache, logs the account in once, and chooses the counter.
+// table, which also warms the server's cache, logs the account in once, and finds out what may be done and what can be counted.
 func (s *Server) prepare(ctx context.Context, d *dataset.Dataset) error {
 	err := s.use(ctx, func(c *sql.Conn) error {
 		s.table = d
@@ -242,7 +253,13 @@ func (s *Server) prepare(ctx context.Context, d *dataset.Dataset) error {
 	if err := s.warm(ctx); err != nil {
 		return err
 	}
-	return s.chooseCounter(ctx)
+	if err := s.rights(ctx); err != nil {
+		return err
+	}
+	if err := s.chooseCounter(ctx); err != nil {
+		return err
+	}
+	return s.explore(ctx)
 }
 
 // load makes the table from scratch: in bulk over one connection where the server can, else over several

@@ -39,12 +39,13 @@ func (s *Server) Lookup(ctx context.Context, name string) (id int64, ok bool, er
 	return id, ok, nil
 }
 
-// Insert adds a row and returns its id. Delete must follow: the table has to be the dataset's again.
+// Insert adds a row and returns its id. Delete must follow: the table has to be the dataset's again. Both wrap ErrLocked where
+// locks of others are in the way.
 func (s *Server) Insert(ctx context.Context, name string) (id int64, err error) {
 	err = s.use(ctx, func(c *sql.Conn) error {
 		result, err := c.ExecContext(ctx, "INSERT INTO demo_data (name) VALUES (?)", name)
 		if err != nil {
-			return err
+			return locked(err)
 		}
 		id, err = result.LastInsertId()
 		return err
@@ -63,7 +64,7 @@ func (s *Server) Delete(ctx context.Context, id int64) error {
 		}
 		result, err := c.ExecContext(ctx, "DELETE FROM demo_data WHERE id = ?", id)
 		if err != nil {
-			return err
+			return locked(err)
 		}
 		if n, err := result.RowsAffected(); err != nil || n != 1 {
 			return errors.Join(err, fmt.Errorf("row %d: %d rows removed", id, n))

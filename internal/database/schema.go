@@ -213,7 +213,7 @@ func isBroken(err error) bool {
 	if err == nil || errors.Is(err, sql.ErrNoRows) {
 		return false
 	}
-	for _, own := range []error{ErrRows, ErrData, ErrIndex, ErrCollation, ErrTable} {
+	for _, own := range []error{ErrRows, ErrData, ErrIndex, ErrCollation, ErrTable, ErrLocked} {
 		if errors.Is(err, own) {
 			return false
 		}

@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -39,6 +40,8 @@ type Info struct {
 	Collation      string            // of demo_data.name; empty before the fill
 	Counter        string            // how statements are counted: ByHandler or ByDigest
 	CounterReason  string            // why not by ByHandler, and what distorts the count; empty: nothing
+	Meanings       Meanings          // what the counters of Touched were found to count
+	AccountReason  string            // why all trials share one account; empty: each has one of its own
 	Command        string            // private: the command that started it, as a shell line
 	Config         string            // private: the configuration file it was started with
 }
@@ -65,6 +68,9 @@ type Server struct {
 	counter string
 	// counterReason says why counter is not the first choice, and what distorts it; empty: nothing.
 	counterReason string
+	rows          rowSource
+	meanings      Meanings
+	accountReason string           // why trials share one account; empty: they do not
 	table         *dataset.Dataset // whose rows are in place; nil before the fill
 }
 
@@ -94,6 +100,7 @@ func (s *Server) Info(ctx context.Context) (Info, error) {
 	info.Kind = s.kind
 	s.mu.Lock()
 	info.Counter, info.CounterReason = s.counter, s.counterReason
+	info.Meanings, info.AccountReason = maps.Clone(s.meanings), s.accountReason
 	s.mu.Unlock()
 	err := s.use(ctx, func(c *sql.Conn) error {
 		var err error
@@ -150,6 +157,7 @@ func (s *Server) connect(cfg *mysql.Config, dial func(ctx context.Context) (net.
 		return c, err
 	}
 	cfg.Logger = &mysql.NopLogger{}
+	cfg.Params = map[string]string{"innodb_lock_wait_timeout": fmt.Sprint(lockWait.Seconds())}
 	connector, err := mysql.NewConnector(cfg)
 	if err != nil {
 		return fmt.Errorf("database: %w", err)

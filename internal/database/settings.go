@@ -19,6 +19,9 @@ type setting struct {
 	why   string
 }
 
+// instruments is the setting that is given several times.
+const instruments = "performance_schema_instrument"
+
 // nothing is an empty value, as opposed to none.
 const nothing = "''"
 
@@ -33,7 +36,11 @@ var pinned = []setting{
 	{"transaction-isolation", "REPEATABLE-READ", "", "the default of both"},
 	{"bind-address", "127.0.0.1", "", "nobody else's business"},
 	{"skip-name-resolve", "ON", "", "no DNS on connect"},
-	{"performance-schema", "OFF", "", "costs CPU; statements are counted without it"},
+	{"performance-schema", "OFF", MariaDB, "costs CPU; what it counts is counted without it"},
+	{"userstat", "ON", MariaDB, "counts the rows that are read by each index"},
+	{"performance-schema", "ON", MySQL, "counts the rows that are read by each index"},
+	{"performance-schema-instrument", "'%=OFF'", MySQL, "nothing but these rows costs CPU"},
+	{"performance-schema-instrument", "'wait/io/table/sql/handler=COUNTED'", MySQL, "these rows"},
 	{"general-log", "OFF", "", "costs CPU, would hold keys"},
 	{"slow-query-log", "OFF", "", "costs CPU, would hold keys"},
 	{"skip-log-bin", "", "", "nothing is replicated"},
@@ -118,23 +125,28 @@ func checkSettings(settings map[string]string) error {
 func variable(name string) string { return strings.ReplaceAll(name, "-", "_") }
 
 // render writes the settings as lines of a configuration file, later ones of
-// one name replacing earlier ones.
+// one name replacing earlier ones; instruments are chosen by as many lines as there are.
 func render(vendor string, lists ...[]setting) string {
-	values := map[string]string{}
+	lines := map[string]string{}
 	for _, list := range lists {
 		for _, s := range list {
-			if s.only == "" || s.only == vendor {
-				values[variable(s.name)] = s.value
+			if s.only != "" && s.only != vendor {
+				continue
 			}
+			name := variable(s.name)
+			line := name
+			if s.value != "" {
+				line += " = " + s.value
+			}
+			if name == instruments {
+				name = line
+			}
+			lines[name] = line
 		}
 	}
 	var b strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		b.WriteString(name)
-		if values[name] != "" {
-			b.WriteString(" = " + values[name])
-		}
-		b.WriteByte('\n')
+	for _, name := range slices.Sorted(maps.Keys(lines)) {
+		b.WriteString(lines[name] + "\n")
 	}
 	return b.String()
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"bakeoff/internal/gate"
@@ -93,6 +94,12 @@ func (s *Summary) mark(live bool) {
 	}
 	if s.Run.AllowUnfair != "" {
 		add("UNFAIR BY PLAN: differences between targets were allowed: %s", s.Run.AllowUnfair)
+	}
+	if d := s.Database; len(d.Uncounted) > 0 {
+		add("LOOKUPS NOT PROVEN: the database server does not count, for each answer, %s", strings.Join(d.Uncounted, "; "))
+	}
+	if d := s.Database; d.AccountReason != "" {
+		add("ONE DATABASE ACCOUNT for all trials: what a trial leaves in the database may reach the next one; %s", d.AccountReason)
 	}
 	for _, rest := range s.Baselines {
 		if text := gate.Restless(record.Baseline{Container: rest.Container}, rest.Disturbance); text != "" {

@@ -17,10 +17,14 @@ const (
 	CodeNotReady         = "not-ready"         // the target could not be started
 	CodeConnections      = "connections"       // after its start the target held more database connections than the plan gives it
 	CodeNoOverlap        = "no-overlap"        // workers could not show two statements running at once
+	CodeLeftBehind       = "left-behind"       // statements of the target ran in the database while nothing was asked of it
+	CodeLocks            = "locks"             // the target held locks on rows of the table
+	CodeAccount          = "account"           // the target changed its account in the database
 	CodeWorkerGone       = "worker-gone"       // a worker ended during the load
 	CodeAgentLost        = "agent-lost"        // an agent fell silent or ended
 	CodeBooks            = "books"             // gate: the agents' counts do not add up
 	CodeWitness          = "witness"           // gate: database or balancer counted something else than the agents
+	CodeLookups          = "lookups"           // gate: answers were not each one indexed lookup of its own
 	CodeDeclared         = "declared"          // gate: the target did otherwise than its recipe declares
 	CodeLittlesLaw       = "littles-law"       // gate: the times recorded of requests are not those they spent in flight
 	CodeWrongAnswers     = "wrong-answers"     // gate: too many requests were not answered correctly

@@ -150,6 +150,10 @@ type DatabaseInfo struct {
 	DigestAtEnd    string            `json:"digest_at_end,omitempty"`  // read back at the end of the run
 	Counter        string            `json:"counter"`                  // how statements are counted: "digest" or "handler_read_key"
 	CounterReason  string            `json:"counter_reason,omitempty"` // why not by handler_read_key, and what distorts the count; empty: nothing
+	// Uncounted says what of each lookup cannot be counted here, and why.
+	Uncounted []string `json:"uncounted,omitempty"`
+	// AccountReason says why all trials share one account; empty: each has one of its own.
+	AccountReason string `json:"account_reason,omitempty"`
 }
 
 // BalancerInfo is the balancer as it was used.
@@ -403,7 +407,21 @@ type Witness struct {
 	BalancerTotal  int64            `json:"balancer_requests"`         // our own status requests taken off; -1 where there is no balancer that counts
 	Connections    int64            `json:"database_connections"`      // opened in the phase; -1 where there is no database
 	LogLines       *int64           `json:"log_lines,omitempty"`       // that the replicas wrote to their logs in the phase; nil: not counted
+	// What the database counted of each lookup; nil: not counted. Lookups are index reads, Statements those that touched a table.
+	Lookups    *int64 `json:"lookups,omitempty"`
+	Statements *int64 `json:"statements,omitempty"`
+	// RowsByName were read by the index on name, RowsByOther by another index or by none.
+	RowsByName  *int64 `json:"rows_by_name,omitempty"`
+	RowsByOther *int64 `json:"rows_by_other,omitempty"`
+	// Counters says what each of the four was found to count at the start of the run, such as "one per hit (INDEX_STATISTICS)".
+	Counters map[string]string `json:"counters,omitempty"`
 }
+
+// What a counter was found to count.
+const (
+	CountsLookups = "one per lookup"
+	CountsHits    = "one per hit"
+)
 
 // Check is one check of the contract.
 type Check struct {

@@ -93,8 +93,18 @@ type Database interface {
 	// Status are gauges for samples. ConnectionCount is how many connections are open.
 	Status(ctx context.Context) (map[string]float64, error)
 	ConnectionCount(ctx context.Context) (int, error)
-	// Access is how targets reach it; Process is nil where it is somebody else's.
-	Access() database.Access
+	// Account makes the account by which the target of one trial reaches it, which is logged in to once. Retire ends its
+	// connections and the account; Opens is database.ErrAccount where it is not as it was given out.
+	Account(ctx context.Context) (database.Account, error)
+	Opens(ctx context.Context, a database.Account) error
+	Retire(ctx context.Context, a database.Account) error
+	// Busy are the sessions of targets on which statements run, Locking those that hold locks on rows. End ends sessions.
+	Busy(ctx context.Context) ([]database.Session, error)
+	Locking(ctx context.Context) ([]database.Session, error)
+	End(ctx context.Context, sessions []database.Session) error
+	// Tidy removes rows that are not the dataset's.
+	Tidy(ctx context.Context) error
+	// Process is nil where it is somebody else's.
 	Process() platform.Process
 	Stop(ctx context.Context, grace time.Duration) error
 }

@@ -1,0 +1,108 @@
+package gate
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"bakeoff/internal/record"
+	"bakeoff/internal/stats"
+)
+
+// lookups refuses a measured phase whose answers were not each one indexed lookup of its own, by what the
+// database counted between two idle points. With neither time-out nor error every count is exact; each request that was cut
+// may or may not have been looked up.
+//
+// Index reads and statements that touched a table are as many as requests; rows by the index on name as many as
+// answers whose key exists, or as requests where the server counts misses too; rows by anything else none; and each
+// lookup is a SELECT of its own. Where Witness refuses the phase there is nothing more to say.
+func (p *Phase) lookups(sum stats.Totals) []record.Reason {
+	if p.Warmup || len(p.Witness.Counters) == 0 || disagree(sum.Books, sum.Unwritten, p.Witness.DatabaseReads) != "" {
+		return nil
+	}
+	var out []record.Reason
+	for _, text := range []string{p.indexReads(sum), p.statements(sum), p.selects(sum), p.byName(sum), p.byOther()} {
+		if text != "" {
+			out = append(out, record.Reason{Code: record.CodeLookups, Text: "not each answer was one indexed lookup of its own: " + text})
+		}
+	}
+	return out
+}
+
+// indexReads compares those of the storage engine with the requests, where Witness has not done so.
+func (p *Phase) indexReads(sum stats.Totals) string {
+	n := p.Witness.Lookups
+	if n == nil || *n == p.Witness.DatabaseReads {
+		return ""
+	}
+	if text := disagree(sum.Books, sum.Unwritten, *n); text != "" {
+		return fmt.Sprintf("the database counted %d index reads, %s", *n, text)
+	}
+	return ""
+}
+
+// statements compares those that touched a table with the requests. The server counts their ends, and those of transactions: where
+// there were any, or statements for something else, there may be more.
+func (p *Phase) statements(sum stats.Totals) string {
+	n := p.Witness.Statements
+	if n == nil {
+		return ""
+	}
+	count := *n
+	if p.others() > 0 {
+		count = min(count, sum.Books.Sent-sum.Unwritten)
+	}
+	if text := disagree(sum.Books, sum.Unwritten, count); text != "" {
+		return fmt.Sprintf("the database counted %d statements that touched a table, %s", *n, text)
+	}
+	return ""
+}
+
+// harmless are kinds of statements that touch no table and end no transaction.
+var harmless = []string{"stmt_prepare", "stmt_execute", "stmt_close", "stmt_reset", "admin_commands", "change_db"}
+
+// others are the statements that may be counted too and are no lookups.
+func (p *Phase) others() (n int64) {
+	for kind, times := range p.Witness.DatabaseOthers {
+		if !slices.Contains(harmless, kind) && times > 0 {
+			n += times
+		}
+	}
+	return n
+}
+
+// selects refuses fewer SELECT statements than answers: the record has those that were no lookups, which are then fewer than none.
+func (p *Phase) selects(sum stats.Totals) string {
+	if n := p.Witness.DatabaseReads + p.Witness.DatabaseOthers["select"]; p.Witness.DatabaseReads >= 0 && n < sum.Books.Answered() {
+		return fmt.Sprintf("the database counted %d SELECT statements for %d answers", n, sum.Books.Answered())
+	}
+	return ""
+}
+
+// byName compares the rows that were read by the index on name with the answers. Of a wrong answer nobody knows what it read.
+func (p *Phase) byName(sum stats.Totals) string {
+	n, b := p.Witness.RowsByName, sum.Books
+	if n == nil || sum.Hits+sum.Misses != b.Answered() { // the target drew keys
+		return ""
+	}
+	what, low := "answers whose key exists", sum.Hits
+	if strings.HasPrefix(p.Witness.Counters["rows_by_name"], record.CountsLookups) {
+		what, low = "answers", b.Answered()
+	}
+	least, most := low-b.Bad, low+b.Bad+b.Sent-sum.Unwritten-b.Answered()
+	switch {
+	case *n >= least && *n <= most:
+		return ""
+	case least == most:
+		return fmt.Sprintf("the database read %d rows by the index on name for %d %s", *n, low, what)
+	}
+	return fmt.Sprintf("the database read %d rows by the index on name, not within %d and %d for %d %s, wrong answers and cut requests", *n, least, most, low, what)
+}
+
+// byOther refuses rows that were read by another index, or by none.
+func (p *Phase) byOther() string {
+	if n := p.Witness.RowsByOther; n != nil && *n != 0 {
+		return fmt.Sprintf("the database read %d rows of the table by another index than that on name, or by none", *n)
+	}
+	return ""
+}
