@@ -30,10 +30,10 @@ func mine(all []Session, a Account) []Session {
 	return slices.DeleteFunc(all, func(one Session) bool { return one.User != a.User })
 }
 
-// until waits for sessions of an account.
+// until waits for sessions of an account. InnoDB looks again at its transactions only where nobody has asked for 100 ms.
 func until(t *testing.T, of func(context.Context) ([]Session, error), a Account) []Session {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(150 * time.Millisecond) {
 		all, err := of(t.Context())
 		if err != nil {
 			t.Fatal(err)

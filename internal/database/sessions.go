@@ -39,6 +39,7 @@ func (s *Server) Busy(ctx context.Context) ([]Session, error) {
 }
 
 // Locking are the sessions of targets that hold locks on rows, likewise. Where we have no right to know there are none.
+// InnoDB's answer may be some 100 ms old.
 func (s *Server) Locking(ctx context.Context) ([]Session, error) {
 	found, err := s.sessions(ctx, `SELECT p.ID, p.USER, COALESCE(p.INFO, ''), t.trx_rows_locked FROM information_schema.INNODB_TRX t
 		JOIN information_schema.PROCESSLIST p ON p.ID = t.trx_mysql_thread_id WHERE `+ofTrials+" AND t.trx_rows_locked > 0")
