@@ -14,11 +14,11 @@ import (
 // another one counts as its parent, one step below it.
 var levels = [][]string{
 	{"show", "verdict", "splitmix", "threshold"},
-	{"chart", "plan", "dataset", "stats", "platform", "strictyaml", "consent", "shell", "yardstick", "scratch", "checkout", "influxd", "grafana"},
-	{"load", "null", "record", "database", "balancer", "platform/local", "platform/platformtest", "load/loadtest"},
+	{"chart", "plan", "dataset", "stats", "platform", "strictyaml", "consent", "shell", "yardstick", "scratch", "checkout", "influxd", "grafana", "image"},
+	{"load", "null", "record", "database", "balancer", "platform/local", "platform/kube", "platform/platformtest", "load/loadtest"},
 	{"fleet", "collect", "target", "contract", "endpoint", "gate", "jtl", "record/recordtest", "export/exporttest"},
 	{"venue", "figures", "measure", "jmeter", "live"},
-	{"controller", "venue/machine", "report", "audit", "export", "calibrate"},
+	{"controller", "venue/machine", "venue/cluster", "report", "audit", "export", "calibrate"},
 	{"dashboard"},
 	{"cli"},
 }
@@ -148,8 +148,53 @@ func packages(t *testing.T) []goPackage {
 	return list
 }
 
+// TestKubernetesIsConfined wants what knows a cluster's own types, or images, to be in one package each.
+func TestKubernetesIsConfined(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{range .Imports}}{{$.ImportPath}} {{.}}{{"\n"}}{{end}}`, "./internal/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	confined := map[string]string{"k8s.io/": "bakeoff/internal/platform/kube", "github.com/google/go-containerregistry/": "bakeoff/internal/image"}
+	used := map[string]bool{}
+	for line := range strings.Lines(string(out)) {
+		from, to, _ := strings.Cut(strings.TrimSpace(line), " ")
+		for prefix, home := range confined {
+			if strings.HasPrefix(to, prefix) {
+				used[prefix] = true
+				if from != home {
+					t.Errorf("%s imports %s, which is for %s", from, to, home)
+				}
+			}
+		}
+	}
+	if len(used) != len(confined) {
+		t.Errorf("used are %v", used)
+	}
+}
+
 // heavy are packages that tests may use and the program must not carry.
-var heavy = []string{"go/parser", "go/ast", "testing", "github.com/chromedp/chromedp", "github.com/invopop/jsonschema", "pgregory.net/rapid", "github.com/google/go-cmp/cmp"}
+var heavy = []string{"testing", "github.com/chromedp/chromedp", "github.com/invopop/jsonschema", "pgregory.net/rapid", "github.com/google/go-cmp/cmp"}
+
+// parsers are carried all the same, by the machinery of Kubernetes' types; nothing else may use them.
+var parsers = map[string]string{"go/parser": "k8s.io/apimachinery/pkg/runtime", "go/ast": "k8s.io/apimachinery/pkg/runtime"}
+
+func TestProgramParsesNoGo(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "-f", `{{if not .Standard}}{{range .Imports}}{{$.ImportPath}} {{.}}{{"\n"}}{{end}}{{end}}`, ".").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	seen := 0
+	for line := range strings.Lines(string(out)) {
+		from, to, _ := strings.Cut(strings.TrimSpace(line), " ")
+		seen++
+		if home := parsers[to]; home != "" && from != home {
+			t.Errorf("%s imports %s", from, to)
+		}
+	}
+	if seen < 100 {
+		t.Errorf("only %d imports found", seen)
+	}
+}
 
 func TestProgramCarriesNoTools(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", ".").Output()

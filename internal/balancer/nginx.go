@@ -153,15 +153,31 @@ func Start(ctx context.Context, o Options) (*Nginx, error) {
 }
 
 func render(o Options, host string, front, back int) ([]byte, error) {
+	return Config(Site{
+		Backends: o.Backends, InFlight: o.InFlight, Root: os.Geteuid() == 0,
+		Front: fmt.Sprintf("%s:%d", host, front), Status: fmt.Sprintf("%s:%d", host, back),
+	})
+}
+
+// Site is what the configuration depends on.
+type Site struct {
+	Backends []Backend
+	InFlight int    // as in Options
+	Front    string // host:port of clients
+	Status   string // host:port of the counter
+	Root     bool   // nginx is started as root, and its worker stays it
+}
+
+// Config is the configuration. Every path in it is relative to nginx's prefix (-p), which it must be able to write to.
+func Config(s Site) ([]byte, error) {
 	parsed, err := template.New("nginx.conf").Parse(configText)
 	if err != nil {
 		return nil, fmt.Errorf("balancer: %w", err)
 	}
 	var out bytes.Buffer
 	err = parsed.Execute(&out, map[string]any{
-		"Front": fmt.Sprintf("%s:%d", host, front), "Status": fmt.Sprintf("%s:%d", host, back),
-		"Backends": o.Backends, "Idle": idleConnections(o.InFlight), "IdleSeconds": int(IdleTimeout.Seconds()),
-		"Root": os.Geteuid() == 0,
+		"Front": s.Front, "Status": s.Status, "Backends": s.Backends, "Idle": idleConnections(s.InFlight),
+		"IdleSeconds": int(IdleTimeout.Seconds()), "Root": s.Root,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("balancer: %w", err)

@@ -16,7 +16,7 @@ import (
 func renderCommand(env Env) *cobra.Command {
 	return parts(&cobra.Command{
 		Use: "render", Short: "write a plan, or dashboards of runs, for other programs",
-	}, renderJMeter(env), renderGrafana(env))
+	}, renderJMeter(env), renderGrafana(env), renderKubernetes(env))
 }
 
 func renderJMeter(env Env) *cobra.Command {

@@ -28,3 +28,40 @@ func TestRenderJMeter(t *testing.T) {
 	wantAll(t, "test plan", out, "<OpenModelThreadGroup ", "rate(50/sec) even_arrivals(1 sec) pause(6 sec)")
 	wantAll(t, "stderr", s.run(2, "render", "jmeter", "p.yaml", "--phase", "none").stderr.String(), `the plan has no phase "none" (it has closed)`)
 }
+
+// The objects of a run in a cluster are printed, the same each time; what they ask for is on stderr. A plan that says
+// nothing of a cluster, or what only a machine has, is refused with its line.
+func TestRenderKubernetes(t *testing.T) {
+	s := newScene(t)
+	s.write("p.yaml", planText("flask", 1, "agents: {count: 2}\nkubernetes: {registry: registry.example/b, allow_colocated: one node carries all of it}"))
+	first := s.run(0, "render", "kubernetes", "p.yaml")
+	out := first.stdout.String()
+	wantAll(t, "objects", out, "kind: Namespace\n", "image: registry.example/b/flask:1\n", "kind: StatefulSet\n", "name: bakeoff-agent-1\n", "admin-password: made for each run\n",
+		"server bakeoff-target-flask:8080 max_fails=0;")
+	wantAll(t, "stderr", first.stderr.String(), "the run asks the cluster for 6 pods on at least 1 node, with ", " cores and ")
+	if again := s.run(0, "render", "kubernetes", "p.yaml").stdout.String(); again != out {
+		t.Error("another text the second time")
+	}
+	wantAll(t, "objects", s.run(0, "render", "kubernetes", "p.yaml", "--namespace", "mine", "--short").stdout.String(), "namespace: mine\n", "cpu: 50m\n", "- --short\n")
+	if strings.Contains(s.run(0, "render", "kubernetes", "p.yaml", "--namespace", "mine").stdout.String(), "kind: Namespace") {
+		t.Error("a given namespace is made")
+	}
+	wantAll(t, "stderr", s.run(2, "render", "kubernetes", "p.yaml", "--namespace", "Mine").stderr.String(), `"Mine" is not a namespace`)
+	s.write("none.yaml", planText("flask", 1))
+	wantAll(t, "stderr", s.run(2, "render", "kubernetes", "none.yaml").stderr.String(), "none.yaml", "kubernetes: is missing")
+	s.write("jm.yaml", planText("flask", 1, "kubernetes: {registry: r.example}\ndatabase: {server: /usr/sbin/mysqld}"))
+	wantAll(t, "stderr", s.run(2, "render", "kubernetes", "jm.yaml").stderr.String(), "jm.yaml:", "database.server: in a cluster")
+}
+
+// An image of the program is written and pushed nowhere else; the digest is that of the same program each time.
+func TestImage(t *testing.T) {
+	s := newScene(t)
+	first := s.run(0, "image", "--out", "one").stdout.String()
+	if again := s.run(0, "image", "--out", "two").stdout.String(); again != first || !strings.HasPrefix(first, "sha256:") {
+		t.Errorf("digests %q and %q", first, again)
+	}
+	wantAll(t, "stderr", s.run(1, "image", "--out", "one").stderr.String(), "is not empty")
+	wantAll(t, "stderr", s.run(2, "image").stderr.String(), "either --out or --push")
+	s.write("script", "#!/bin/sh\n")
+	wantAll(t, "stderr", s.run(1, "image", "--out", "three", "--program", "script").stderr.String(), "is not a program for Linux")
+}

@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 
@@ -10,6 +11,7 @@ import (
 	"bakeoff/internal/endpoint"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/plan"
+	"bakeoff/internal/target"
 )
 
 // placeholder stands where the address of a target is that was not started.
@@ -49,4 +51,30 @@ func TaskOf(ctx context.Context, p *plan.Plan, n int) (fleet.Task, error) {
 func rowsOf(p *plan.Plan) dataset.Spec {
 	d := p.Dataset
 	return dataset.Spec{Rows: d.Rows, Seed: d.Seed, MinLength: d.Lengths.Min, MaxLength: d.Lengths.Max}
+}
+
+// Ahead is what is known of a run of recipes before anything is started; for running servers nothing is.
+type Ahead struct {
+	Recipes     []*target.Recipe // of the plan's targets, in their order
+	Connections int              // that the database has to allow
+	Together    bool             // all targets are up at the same time
+}
+
+// LookAhead resolves the plan's recipes, and refuses what a run of them would be refused for wherever it is.
+func LookAhead(o Options) (Ahead, error) {
+	if o.Plan.Running() {
+		return Ahead{}, nil
+	}
+	entrants, err := o.resolve()
+	if err != nil {
+		return Ahead{}, err
+	}
+	if err := errors.Join(o.budget(entrants), o.fair(entrants)); err != nil {
+		return Ahead{}, &PlanError{err}
+	}
+	ahead := Ahead{Connections: o.connectionsNeeded(entrants), Together: o.inTurns() == nil}
+	for _, e := range entrants {
+		ahead.Recipes = append(ahead.Recipes, e.recipe)
+	}
+	return ahead, nil
 }

@@ -333,20 +333,24 @@ func (p *private) configure(extra []setting) error {
 // accounts are the statements that make the accounts of this run and
 // remove all others that could log in. The server reads one statement per line.
 func (p *private) accounts() string {
+	return accounts([]string{"localhost", "127.0.0.1"}, p.account.name, p.admin, p.target) + knownZone
+}
+
+// accounts are the statements for clients of those hosts; own is the account that a server may have for who runs it.
+func accounts(hosts []string, own, admin, target string) string {
 	var b strings.Builder
-	for _, name := range []string{"root", "mysql", "", p.account.name} {
+	for _, name := range []string{"root", "mysql", "", own} {
 		for _, host := range []string{"localhost", "127.0.0.1", "::1", "%"} {
 			fmt.Fprintf(&b, "DROP USER IF EXISTS '%s'@'%s';\n", name, host)
 		}
 	}
 	fmt.Fprintf(&b, "CREATE DATABASE IF NOT EXISTS %s CHARACTER SET utf8mb4 COLLATE %s;\n", schemaName, collation)
-	for _, host := range []string{"localhost", "127.0.0.1"} {
+	for _, host := range hosts {
 		fmt.Fprintf(&b, "DROP USER IF EXISTS '%s'@'%s';\nDROP USER IF EXISTS '%s'@'%s';\n", adminUser, host, targetUser, host)
-		fmt.Fprintf(&b, "CREATE USER '%s'@'%s' IDENTIFIED BY '%s';\n", adminUser, host, p.admin)
-		fmt.Fprintf(&b, "CREATE USER '%s'@'%s' IDENTIFIED BY '%s';\n", targetUser, host, p.target)
+		fmt.Fprintf(&b, "CREATE USER '%s'@'%s' IDENTIFIED BY '%s';\n", adminUser, host, admin)
+		fmt.Fprintf(&b, "CREATE USER '%s'@'%s' IDENTIFIED BY '%s';\n", targetUser, host, target)
 		fmt.Fprintf(&b, "GRANT ALL ON *.* TO '%s'@'%s' WITH GRANT OPTION;\n", adminUser, host)
 	}
-	b.WriteString(knownZone)
 	return b.String()
 }
 

@@ -81,7 +81,16 @@ func (c Config) Write() ([]string, error) {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("influxd: %w", err)
 	}
-	text := fmt.Sprintf(`reporting-disabled = true
+	path := filepath.Join(c.Dir, "influxd.conf")
+	if err := os.WriteFile(path, []byte(c.Text()), 0o600); err != nil {
+		return nil, fmt.Errorf("influxd: %w", err)
+	}
+	return []string{"-config", path}, nil
+}
+
+// Text is the configuration file.
+func (c Config) Text() string {
+	return fmt.Sprintf(`reporting-disabled = true
 bind-address = %q
 
 [meta]
@@ -104,11 +113,6 @@ enabled = false
 bind-address = %q
 log-enabled = false
 `, c.RPC, filepath.Join(c.Dir, "meta"), filepath.Join(c.Dir, "data"), filepath.Join(c.Dir, "wal"), c.Addr)
-	path := filepath.Join(c.Dir, "influxd.conf")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		return nil, fmt.Errorf("influxd: %w", err)
-	}
-	return []string{"-config", path}, nil
 }
 
 // URL is where clients reach it.

@@ -53,6 +53,7 @@ func (c *checker) check() {
 	c.thresholds()
 	c.jmeters()
 	c.collect()
+	c.kubernetes()
 	c.consent()
 	c.prose("allow_unfair", p.AllowUnfair)
 	if c.has("allow_unfair") && utf8.RuneCountInString(strings.TrimSpace(p.AllowUnfair)) < 10 {

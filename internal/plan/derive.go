@@ -159,7 +159,7 @@ func (o Overhead) stretch(engine string) time.Duration {
 }
 
 // Short is the plan scaled for a quick look: at most 20,000 rows, 2 blocks, 1
-// worker per replica, 1 s of warm-up and of pilot, 2 s per phase; connections
+// worker per replica, 1 s of warm-up and of pilot, 2 s per phase, pods that ask for little; connections
 // and rates per worker stay (of running servers: in all), but not more than 64 connections and not fewer than agents.
 func (p *Plan) Short() *Plan {
 	s := *p
@@ -178,6 +178,7 @@ func (p *Plan) Short() *Plan {
 		s.Phases[i].shorten(max(p.Deployment.Workers, 1), max(p.Agents.Count, p.reach()))
 	}
 	s.AllowHosts, s.Thresholds = slices.Clone(p.AllowHosts), slices.Clone(p.Thresholds)
+	s.Kubernetes = p.Kubernetes.short()
 	s.Database.Settings = maps.Clone(p.Database.Settings)
 	return &s
 }

@@ -48,7 +48,33 @@ func drawPlan(t *rapid.T) *Plan {
 	if rapid.Bool().Draw(t, "running") {
 		makeRunning(t, p)
 	}
+	p.Kubernetes = drawKubernetes(t, p)
 	return p
+}
+
+func drawKubernetes(t *rapid.T, p *Plan) Kubernetes {
+	if rapid.Bool().Draw(t, "no kubernetes") {
+		return Kubernetes{}
+	}
+	k := Kubernetes{
+		Registry: "10.0.0.1:5000/a", Tag: rapid.SampledFrom([]string{"", "1", "0.10", "on"}).Draw(t, "tag"),
+		Images:     map[string]string{"bakeoff": "x.example/b@sha256:" + strings.Repeat("0a", 32)},
+		PullSecret: rapid.SampledFrom([]string{"", "no", "1"}).Draw(t, "pull secret"), Spread: rapid.SampledFrom([]string{"", AnyNode}).Draw(t, "spread"),
+		AllowColocated: rapid.SampledFrom([]string{"", "three nodes carry it all"}).Draw(t, "colocated"),
+		Pods: Pods{
+			NodeSelector: map[string]string{"pool": "on", "a.example/b": ""}, PriorityClass: "high", Annotations: map[string]string{"a/b": "1"},
+			Tolerations: []Toleration{{Operator: "Exists"}, {Key: "k.example/x", Value: "1", Effect: "NoExecute"}},
+		},
+	}
+	k.Resources.Agent = Resource{Limits: Amounts{Cores(rapid.Int64Range(1, 20_000).Draw(t, "cores")), mebi * Bytes(rapid.Int64Range(1, 5000).Draw(t, "memory"))}}
+	if !p.Running() {
+		k.Resources.Database.Requests.CPU = Cores(rapid.Int64Range(1, 20_000).Draw(t, "cores of the database"))
+		if p.Database.Kind == "private" {
+			k.Storage.Database = Volume{Size: gibi * Bytes(rapid.Int64Range(1, 3000).Draw(t, "size")), Class: "fast"}
+		}
+	}
+	k.fill(p.Collect.InfluxDB.Kind == KindManaged, p.Running())
+	return k
 }
 
 func drawCollect(t *rapid.T) Collect {

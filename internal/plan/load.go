@@ -80,6 +80,9 @@ func (p *Plan) fill(has func(path string) bool) {
 	if p.Running() {
 		p.Dataset, p.Database, p.Balancer, p.Deployment = Dataset{}, Database{}, Balancer{}, Deployment{}
 	}
+	if has("kubernetes") {
+		p.Kubernetes.fill(p.Collect.InfluxDB.Kind == KindManaged, p.Running())
+	}
 	if p.Collect.InfluxDB.Kind == KindServer {
 		p.Collect.InfluxDB.Kind = ""
 	}

@@ -37,6 +37,8 @@ type Plan struct {
 	Thresholds []string `json:"thresholds,omitempty" yaml:"thresholds,omitempty" jsonschema:"maxItems=100,uniqueItems=true"`
 	// Collect says where else the run is written while it lasts; nobody needs it, and nothing waits for it.
 	Collect Collect `json:"collect,omitzero" yaml:"collect,omitempty"`
+	// Kubernetes is for runs in a cluster: where images are, and what pods ask for. Elsewhere nothing of it counts.
+	Kubernetes Kubernetes `json:"kubernetes,omitzero" yaml:"kubernetes,omitempty"`
 	// AllowHosts are the non-loopback host names or addresses this plan may
 	// send anything to: consent, given by name.
 	AllowHosts []string `json:"allow_hosts,omitempty" yaml:"allow_hosts,omitempty"`
@@ -151,6 +153,84 @@ type OTLP struct {
 	HeadersFile string `json:"headers_file,omitempty" yaml:"headers_file,omitempty" jsonschema:"minLength=1,maxLength=4096"`
 	// CAFile holds the authorities to trust, instead of the system's.
 	CAFile string `json:"ca_file,omitempty" yaml:"ca_file,omitempty" jsonschema:"minLength=1,maxLength=4096"`
+}
+
+// Kubernetes says how the processes of a run become pods.
+type Kubernetes struct {
+	// Registry has the images: REGISTRY/NAME:TAG for bakeoff, each recipe by its name, database, nginx and influxdb.
+	Registry string `json:"registry,omitempty" yaml:"registry,omitempty" jsonschema:"pattern=^[a-z0-9][a-zA-Z0-9.-]*(:[0-9]+)?(/[a-z0-9._-]+)*$,maxLength=200"`
+	// Tag of those images; never latest.
+	Tag string `json:"tag,omitempty" yaml:"tag,omitempty" jsonschema:"pattern=^[A-Za-z0-9_][A-Za-z0-9_.-]{0\\,127}$,default=1"`
+	// Images that are elsewhere, by the same names, each with a tag or a digest.
+	Images map[string]string `json:"images,omitempty" yaml:"images,omitempty"`
+	// PullSecret is the name of a secret of the namespace with which images are pulled.
+	PullSecret string `json:"pull_secret,omitempty" yaml:"pull_secret,omitempty" jsonschema:"pattern=^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$,maxLength=253"`
+	// Spread: one-per-node forbids two replicas of a target on one node, any leaves it to the cluster.
+	Spread string `json:"spread,omitempty" yaml:"spread,omitempty" jsonschema:"enum=one-per-node,enum=any,default=one-per-node"`
+	// AllowColocated permits agents on nodes of targets and of the database, with the reason shown in every report.
+	AllowColocated string `json:"allow_colocated,omitempty" yaml:"allow_colocated,omitempty" jsonschema:"minLength=10,maxLength=10000"`
+	// Resources are what pods of each role ask for, and may use at most; no limit is set that is not written here, except the database's.
+	Resources Resources `json:"resources,omitzero" yaml:"resources,omitempty"`
+	Storage   Storage   `json:"storage,omitzero" yaml:"storage,omitempty"`
+	Pods      Pods      `json:"pods,omitzero" yaml:"pods,omitempty"`
+}
+
+// Resources by role.
+type Resources struct {
+	Controller Resource `json:"controller,omitzero" yaml:"controller,omitempty"`
+	Database   Resource `json:"database,omitzero" yaml:"database,omitempty"`
+	Target     Resource `json:"target,omitzero" yaml:"target,omitempty"`
+	Balancer   Resource `json:"balancer,omitzero" yaml:"balancer,omitempty"`
+	Agent      Resource `json:"agent,omitzero" yaml:"agent,omitempty"`
+	InfluxDB   Resource `json:"influxdb,omitzero" yaml:"influxdb,omitempty"`
+}
+
+// Resource is what one pod asks for, and may use at most.
+type Resource struct {
+	Requests Amounts `json:"requests,omitzero" yaml:"requests,omitempty"`
+	Limits   Amounts `json:"limits,omitzero" yaml:"limits,omitempty"`
+}
+
+// Amounts of processor and memory.
+type Amounts struct {
+	// CPU in cores, such as 2 or 500m.
+	CPU Cores `json:"cpu,omitempty" yaml:"cpu,omitempty"`
+	// Memory, such as 512Mi or 8Gi.
+	Memory Bytes `json:"memory,omitempty" yaml:"memory,omitempty"`
+}
+
+// Storage says what outlives a pod's restart.
+type Storage struct {
+	// Database, for a private one, is a volume for its data; without it the data end with the pod.
+	Database Volume `json:"database,omitzero" yaml:"database,omitempty"`
+}
+
+// Volume is asked of the cluster and removed with the run.
+type Volume struct {
+	Size Bytes `json:"size" yaml:"size" jsonschema:"required"`
+	// Class of the storage; the cluster's default where it is left out.
+	Class string `json:"class,omitempty" yaml:"class,omitempty" jsonschema:"pattern=^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$,maxLength=253"`
+}
+
+// Pods is added to every pod of the run.
+type Pods struct {
+	// NodeSelector are labels that a node must have.
+	NodeSelector map[string]string `json:"node_selector,omitempty" yaml:"node_selector,omitempty"`
+	// Tolerations let pods onto nodes with taints.
+	Tolerations   []Toleration      `json:"tolerations,omitempty" yaml:"tolerations,omitempty" jsonschema:"maxItems=20"`
+	PriorityClass string            `json:"priority_class,omitempty" yaml:"priority_class,omitempty" jsonschema:"pattern=^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$,maxLength=253"`
+	Annotations   map[string]string `json:"annotations,omitempty" yaml:"annotations,omitempty"`
+}
+
+// Toleration of a taint.
+type Toleration struct {
+	// Key of the taint; every taint where it is left out.
+	Key string `json:"key,omitempty" yaml:"key,omitempty" jsonschema:"minLength=1,maxLength=317"`
+	// Operator: Equal, the default, compares the value; Exists takes any.
+	Operator string `json:"operator,omitempty" yaml:"operator,omitempty" jsonschema:"enum=Equal,enum=Exists"`
+	Value    string `json:"value,omitempty" yaml:"value,omitempty" jsonschema:"maxLength=63"`
+	// Effect of the taint; each of them where it is left out.
+	Effect string `json:"effect,omitempty" yaml:"effect,omitempty" jsonschema:"enum=NoSchedule,enum=PreferNoSchedule,enum=NoExecute"`
 }
 
 // Kinds of an InfluxDB.

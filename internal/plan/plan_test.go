@@ -511,3 +511,59 @@ func TestTurnsOfNewPlans(t *testing.T) {
 		t.Errorf("turns: %s, digests %s and %s, %s", without.Turns, without.Digest(), off.Digest(), without.canonical())
 	}
 }
+
+// What a plan leaves out of its cluster is as the seed had it: requests for three nodes, and limits of the database
+// alone. A short plan asks for little and limits nothing; a plan without the key keeps its digest.
+func TestKubernetes(t *testing.T) {
+	p := small(t, 2, "kubernetes: {registry: r.example/b, images: {b: \"o/b:2\"}, resources: {target: {limits: {cpu: 0.25}}}}\ncollect: {influxdb: managed}")
+	k := p.Kubernetes
+	if k.Tag != "1" || k.Spread != OnePerNode || k.Image("a") != "r.example/b/a:1" || k.Image("b") != "o/b:2" {
+		t.Errorf("%+v", k)
+	}
+	want := Resources{
+		Controller: Resource{Requests: Amounts{200, 256 * mebi}},
+		Database:   Resource{Requests: Amounts{2000, 8 * gibi}, Limits: Amounts{2000, 8 * gibi}},
+		Target:     Resource{Requests: Amounts{250, 512 * mebi}, Limits: Amounts{250, 0}},
+		Balancer:   Resource{Requests: Amounts{250, 128 * mebi}},
+		Agent:      Resource{Requests: Amounts{1000, 256 * mebi}},
+		InfluxDB:   Resource{Requests: Amounts{250, 512 * mebi}},
+	}
+	if diff := cmp.Diff(want, k.Resources); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if names, folder := p.Images(); !slices.Equal(names, []string{"a", "b", "bakeoff", "database", "influxdb", "nginx"}) || folder {
+		t.Errorf("images %q, %v", names, folder)
+	}
+	r := p.Short().Kubernetes.Resources
+	if r.Database != (Resource{Requests: Amounts{100, 512 * mebi}}) || r.Target != (Resource{Requests: Amounts{50, 128 * mebi}}) || r.InfluxDB != (Resource{Requests: Amounts{50, 128 * mebi}}) {
+		t.Errorf("short: %+v", r)
+	}
+	if small(t, 2, "").Digest() != small(t, 2, "pilot: 0s").Digest() || strings.Contains(string(small(t, 2, "").YAML()), "kubernetes") {
+		t.Error("the key changes plans without it")
+	}
+}
+
+func TestAmounts(t *testing.T) {
+	for text, want := range map[string]string{"2": "2", "0.5": "500m", "1500m": "1500m", "2000m": "2", "0.001": "1m"} {
+		var c Cores
+		if err := c.UnmarshalText([]byte(text)); err != nil || c.String() != want {
+			t.Errorf("%s: %s, %v", text, c, err)
+		}
+	}
+	for text, want := range map[string]string{"512Mi": "512Mi", "1024Mi": "1Gi", "1536Mi": "1536Mi", "2048Gi": "2Ti", "1Ki": "1Ki"} {
+		var b Bytes
+		if err := b.UnmarshalText([]byte(text)); err != nil || b.String() != want {
+			t.Errorf("%s: %s, %v", text, b, err)
+		}
+	}
+	for _, text := range []string{"", "-1", "1.2345", "1 ", "0", "0m", "1e3", "m"} {
+		if err := new(Cores).UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q are cores", text)
+		}
+	}
+	for _, text := range []string{"", "0Mi", "1", "1M", "1.5Gi", "1Pi", "9999999999Gi"} {
+		if err := new(Bytes).UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q are bytes", text)
+		}
+	}
+}

@@ -82,6 +82,19 @@ func (Delta) JSONSchema() *jsonschema.Schema {
 	return &jsonschema.Schema{Type: "string", Pattern: `^([0-9]+(\.[0-9]*)?|\.[0-9]+)%$`}
 }
 
+// JSONSchema of cores: a number, or a text.
+func (Cores) JSONSchema() *jsonschema.Schema {
+	return &jsonschema.Schema{OneOf: []*jsonschema.Schema{
+		{Type: "string", Pattern: coresText.String(), Not: &jsonschema.Schema{Pattern: `^0(\.0*)?$`}},
+		{Type: "number", Minimum: "0.001", Maximum: "999999"},
+	}}
+}
+
+// JSONSchema of bytes: a text.
+func (Bytes) JSONSchema() *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "string", Pattern: bytesText.String()}
+}
+
 // JSONSchemaExtend lets a target be a bare string, and says which keys go with which kind.
 func (Target) JSONSchemaExtend(s *jsonschema.Schema) {
 	names(s, "settings", settingText.String(), settingsOfContract)

@@ -181,7 +181,7 @@ func (p *Prepared) values() map[string]string {
 func (p *Prepared) path() string {
 	var dirs []string
 	for _, n := range p.Recipe.spec.Needs {
-		if tool := p.tools[n.Tool]; tool != "" {
+		if tool := p.tools[n.Tool]; filepath.IsAbs(tool) { // in an image it is a name
 			dirs = append(dirs, filepath.Dir(tool))
 		}
 	}

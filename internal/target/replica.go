@@ -35,6 +35,7 @@ var (
 type Launch struct {
 	Prepared  *Prepared
 	Platform  platform.Platform
+	Host      string // where it listens; empty: the platform's own
 	Name      string // such as "django-2"
 	Port      int
 	Nonce     string
@@ -69,6 +70,22 @@ func Start(ctx context.Context, l Launch) (*Replica, error) {
 }
 
 func start(ctx context.Context, l Launch) (*Replica, error) {
+	r, err := l.replica()
+	if err != nil {
+		return nil, err
+	}
+	if listening(ctx, r.Address()) {
+		return nil, fmt.Errorf("%s: %w", r.Address(), ErrPortTaken)
+	}
+	r.process, err = l.Platform.Start(ctx, r.spec)
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// replica is one that is not started.
+func (l Launch) replica() (*Replica, error) {
 	recipe, err := l.Prepared.Recipe.With(l.Settings)
 	if err != nil {
 		return nil, err
@@ -79,14 +96,15 @@ func start(ctx context.Context, l Launch) (*Replica, error) {
 	r := &Replica{launch: l, recipe: recipe}
 	r.spec = r.newSpec()
 	r.tail.path = r.spec.Log
-	if listening(ctx, r.Address()) {
-		return nil, fmt.Errorf("%s: %w", r.Address(), ErrPortTaken)
-	}
-	r.process, err = l.Platform.Start(ctx, r.spec)
-	if err != nil {
-		return nil, err
-	}
 	return r, nil
+}
+
+// host is where the replica listens.
+func (l Launch) host() string {
+	if l.Host != "" {
+		return l.Host
+	}
+	return l.Platform.Host()
 }
 
 func (r *Replica) newSpec() platform.Spec {
@@ -130,7 +148,7 @@ func (l Launch) contractEnv() map[string]string {
 		"DATABASE_SOCKET": l.Database.Socket, "DATABASE_USER": l.Database.User,
 		passwordName: l.Database.Password, "DATABASE_NAME": l.Database.Name,
 		"DATABASE_POOL": strconv.Itoa(l.Pool), "WORKERS": strconv.Itoa(l.Workers),
-		"HOST": l.Platform.Host(), "PORT": strconv.Itoa(l.Port),
+		"HOST": l.host(), "PORT": strconv.Itoa(l.Port),
 		"BAKEOFF_NONCE": l.Nonce, "BAKEOFF_ACCESS_LOG": accessLog,
 	}
 }
@@ -145,7 +163,7 @@ const passwordName = "DATABASE_PASSWORD"
 func (r *Replica) values() map[string]string {
 	l := r.launch
 	values := merged(l.Prepared.values(), map[string]string{
-		"name": l.Name, "host": l.Platform.Host(), "port": strconv.Itoa(l.Port),
+		"name": l.Name, "host": l.host(), "port": strconv.Itoa(l.Port),
 		"workers": strconv.Itoa(l.Workers), "pool": strconv.Itoa(l.Pool),
 	})
 	for name, value := range r.recipe.spec.Env {
@@ -292,7 +310,7 @@ func (r *Replica) Process() platform.Process { return r.process }
 
 // Address is where the replica listens, as host:port.
 func (r *Replica) Address() string {
-	return net.JoinHostPort(r.launch.Platform.Host(), strconv.Itoa(r.launch.Port))
+	return net.JoinHostPort(r.launch.host(), strconv.Itoa(r.launch.Port))
 }
 
 // Name is the replica's name, such as "django-2".

@@ -1,0 +1,37 @@
+package target
+
+import (
+	"fmt"
+	"path"
+
+	"bakeoff/internal/platform"
+)
+
+const (
+	// imageDir is where an image of a target has what Prepare makes in the cache: the recipe's folder, and what is built.
+	imageDir   = "/bakeoff"
+	dockerfile = "Dockerfile"
+)
+
+// InImage is a recipe as its image has it. Tools are found there by their names.
+func InImage(r *Recipe) *Prepared {
+	tools := map[string]string{}
+	for _, n := range r.spec.Needs {
+		if n.Tool != "" && !n.Optional {
+			tools[n.Tool] = path.Base(n.Tool)
+		}
+	}
+	return &Prepared{Recipe: r, Dir: imageDir, Digest: r.digest, tools: tools}
+}
+
+// HasImage reports whether the recipe's folder says how to build its image.
+func (r *Recipe) HasImage() bool { return r.contents[dockerfile] != "" }
+
+// Spec is the process of a replica: what Start would start.
+func (l Launch) Spec() (platform.Spec, error) {
+	r, err := l.replica()
+	if err != nil {
+		return platform.Spec{}, fmt.Errorf("target: %s: %w", l.Name, err)
+	}
+	return r.spec, nil
+}

@@ -1,0 +1,172 @@
+// Package cluster says what a run is made of in a cluster: a controller, agents, a database, the replicas of each
+// target with a balancer before them, collectors; which image each has, what it is started with, what it asks for, and which
+// nodes it keeps away from. It describes them as workloads and knows no Kubernetes of its own. It refuses
+// what a plan says that only one machine has: an external balancer, the path of a database's program.
+package cluster
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"bakeoff/internal/plan"
+	"bakeoff/internal/platform"
+	"bakeoff/internal/target"
+)
+
+// Options are what the workloads of a run follow from.
+type Options struct {
+	Plan        *plan.Plan
+	Given       []byte           // the plan's file, which the controller reads
+	Short       bool             // which it cuts down again
+	Recipes     []*target.Recipe // of its targets, in their order; none for running servers
+	Connections int              // that the database has to allow
+	Run         string           // name of the run
+	Namespace   string
+	Own         bool // the namespace is made for the run
+}
+
+// Names of workloads, secrets and documents.
+const (
+	controllerName = "controller"
+	databaseName   = "database"
+	influxName     = "influxdb"
+	runSecret      = "run"
+	databaseSecret = "database"
+)
+
+// Ports that pods listen on.
+const (
+	targetPort  = 8080
+	frontPort   = 8080 // of nginx
+	statusPort  = 8081 // its counter
+	laptopPort  = 8080 // of the controller
+	agentsPort  = 8443 // likewise
+	influxPort  = 8086
+	samplerPort = 8079
+)
+
+const mebi = 1 << 20
+
+// Check finds what the plan says that cannot be in a cluster, each at its place in the plan's file.
+func Check(p *plan.Plan) []plan.Finding {
+	var out []plan.Finding
+	add := func(path, hint, format string, args ...any) {
+		out = append(out, plan.Finding{Path: path, Hint: hint, Text: fmt.Sprintf(format, args...)})
+	}
+	if p.Kubernetes.Tag == "" {
+		add("kubernetes", "such as kubernetes: {registry: registry.example/bakeoff}", "is missing: it says where the images of a run in a cluster are")
+	}
+	if p.Balancer.Kind == "external" {
+		add("balancer.kind", "nginx or direct", "an external balancer cannot know the addresses of pods before they are there")
+	}
+	if p.Database.Kind == "external" {
+		add("database.kind", "private", "an external database cannot be used in a cluster yet")
+	}
+	if strings.HasPrefix(p.Database.Server, "/") {
+		add("database.server", "kubernetes.images.database", "in a cluster the server is that of the image of the database")
+	}
+	if p.Uses(plan.JMeter) {
+		add("agents.engine", "native", "JMeter cannot be used in a cluster yet")
+	}
+	for i, t := range p.Targets {
+		if strings.Trim(t.Name, "-") != t.Name {
+			add(fmt.Sprintf("targets[%d].name", i), "", "%q is a label in a cluster, and has to begin and end with a letter or a digit", t.Name)
+		}
+	}
+	return out
+}
+
+// builder makes the workloads of one run.
+type builder struct {
+	o Options
+	k plan.Kubernetes
+}
+
+// Workloads are all of a run, in the order in which they come up, and what they have in common. A plan for which Check
+// finds something has none.
+func Workloads(o Options) (platform.Scope, []platform.Workload, error) {
+	b := builder{o, o.Plan.Kubernetes}
+	scope := b.scope()
+	all := []platform.Workload{b.controller()}
+	if o.Plan.Collect.InfluxDB.Kind == plan.KindManaged {
+		all = append(all, b.influxdb())
+		if err := b.grafana(&scope); err != nil {
+			return scope, nil, err
+		}
+	}
+	if !o.Plan.Running() {
+		db, err := b.database()
+		if err != nil {
+			return scope, nil, err
+		}
+		all = append(all, db)
+	}
+	for i, r := range o.Recipes {
+		some, err := b.target(o.Plan.Targets[i], r)
+		if err != nil {
+			return scope, nil, err
+		}
+		all = append(all, some...)
+	}
+	return scope, append(all, b.agents()...), nil
+}
+
+// scope is what every pod has.
+func (b builder) scope() platform.Scope {
+	pods := b.k.Pods
+	s := platform.Scope{
+		Run: b.o.Run, Namespace: b.o.Namespace, Own: b.o.Own, PullSecret: b.k.PullSecret,
+		NodeSelector: pods.NodeSelector, Priority: pods.PriorityClass, Annotations: pods.Annotations,
+		Sampler: platform.Container{
+			Image: b.k.Image("bakeoff"), Argv: []string{programInImage, "sample"},
+			Env:   []platform.Variable{secret("BAKEOFF_TOKEN", runSecret, "token")},
+			Ports: []platform.Port{{Name: "sampler", Number: samplerPort}}, Requests: platform.Amounts{MilliCPU: 20, Bytes: 32 * mebi},
+		},
+		Secrets:   map[string]map[string]string{runSecret: {"token": ""}},
+		Documents: map[string]map[string]string{}, Marks: map[string]map[string]string{},
+	}
+	for i := range b.o.Plan.Agents.Count {
+		s.Secrets[agentName(i)] = map[string]string{}
+		for _, name := range agentVariables() {
+			s.Secrets[agentName(i)][name] = ""
+		}
+	}
+	for _, t := range pods.Tolerations {
+		s.Tolerations = append(s.Tolerations, platform.Toleration(t))
+	}
+	if !b.o.Plan.Running() {
+		s.Secrets[databaseSecret] = map[string]string{"admin-password": "", "password": ""}
+		for _, t := range b.o.Plan.Targets {
+			s.Secrets[runSecret][nonceOf(t.Name)] = ""
+		}
+	}
+	return s
+}
+
+// programInImage is where the image of bakeoff has it.
+const programInImage = "/bakeoff"
+
+func nonceOf(target string) string { return "nonce-" + target }
+
+func secret(name, from, key string) platform.Variable {
+	return platform.Variable{Name: name, Secret: from, Key: key}
+}
+
+// with gives a container what its role asks for.
+func with(c platform.Container, r plan.Resource) platform.Container {
+	c.Requests = platform.Amounts{MilliCPU: int64(r.Requests.CPU), Bytes: int64(r.Requests.Memory)}
+	c.Limits = platform.Amounts{MilliCPU: int64(r.Limits.CPU), Bytes: int64(r.Limits.Memory)}
+	return c
+}
+
+// temporary is a folder for programs that need one.
+func temporary() platform.Folder {
+	return platform.Folder{Path: "/tmp", Memory: true, Bytes: 64 * mebi}
+}
+
+// lifelong is how long the pods of a run may be there: what a run ahead of all repetitions takes, and an hour.
+func (b builder) lifelong() time.Duration {
+	overhead := plan.Overhead{Setup: 5 * time.Minute, Trial: 30 * time.Second, Phase: time.Second}
+	return (3*b.o.Plan.Expected(overhead) + time.Hour).Round(time.Second)
+}

@@ -1,0 +1,183 @@
+package cluster
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"bakeoff/internal/fleet"
+	"bakeoff/internal/plan"
+	"bakeoff/internal/platform"
+	"bakeoff/internal/platform/kube"
+	"bakeoff/internal/target"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// optionsOf are those of a plan in testdata.
+func optionsOf(t *testing.T, name string) Options {
+	t.Helper()
+	given, err := os.ReadFile(filepath.Join("testdata", name+".yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := plan.Load(name, given)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Plan: p, Given: given, Connections: 500, Run: name + "-1", Namespace: "bench", Own: true}
+	if p.Running() {
+		return o
+	}
+	for _, one := range p.Targets {
+		r, err := target.Load(os.DirFS("../../../targets"), one.Recipe, one.Variant)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Recipes = append(o.Recipes, r)
+	}
+	return o
+}
+
+// The objects of several plans are those of files, to the byte.
+func TestGolden(t *testing.T) {
+	for _, name := range []string{"seed", "direct", "running"} {
+		t.Run(name, func(t *testing.T) {
+			scope, workloads, err := Workloads(optionsOf(t, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			delete(scope.Documents, "grafana-dashboards") // internal/grafana has its own test of them
+			objects, err := kube.Render(scope, workloads)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got bytes.Buffer
+			if err := kube.Write(&got, objects); err != nil {
+				t.Fatal(err)
+			}
+			golden := filepath.Join("testdata", name+".golden")
+			if *update {
+				if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(got.Bytes(), want) {
+				t.Errorf("not as in %s: go test ./internal/venue/cluster -run Golden -update, then git diff\n%s", golden, firstDifference(string(want), got.String()))
+			}
+		})
+	}
+}
+
+func firstDifference(want, got string) string {
+	a, b := strings.Split(want, "\n"), strings.Split(got, "\n")
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return "want " + a[i] + "\ngot  " + b[i]
+		}
+	}
+	return "one is longer"
+}
+
+// What a run asks for is what its pods ask for; in turns all targets are up at once.
+func TestAsked(t *testing.T) {
+	scope, workloads, err := Workloads(optionsOf(t, "seed"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const sampler = 20
+	one := int64(3*(500+sampler) + 250 + sampler)
+	around := int64(200 + 2000 + sampler + 250 + 2*1000)
+	for together, want := range map[bool]int64{true: around + 2*one, false: around + one} {
+		if got := scope.Ask(workloads, together); got.MilliCPU != want || got.Storage != 20<<30 {
+			t.Errorf("together %v: %+v, want %d thousandths of a core", together, got, want)
+		}
+	}
+	if n := platform.Nodes(workloads); n != 3 {
+		t.Errorf("%d nodes", n)
+	}
+	o := optionsOf(t, "seed")
+	o.Plan.Kubernetes.AllowColocated = ""
+	if _, workloads, err = Workloads(o); err != nil || platform.Nodes(workloads) != 4 {
+		t.Errorf("%d nodes where agents keep away, %v", platform.Nodes(workloads), err)
+	}
+}
+
+// An agent gets every variable that the program asks for.
+func TestAgentVariables(t *testing.T) {
+	given := map[string]string{}
+	for _, name := range agentVariables() {
+		given[name] = "1"
+	}
+	o, err := fleet.FromEnvironment(func(name string) string { return given[name] })
+	if err != nil || o.PlanDigest != "1" {
+		t.Errorf("%+v, %v", o, err)
+	}
+}
+
+// No password is written into what is not a secret.
+func TestSecretsStayInSecrets(t *testing.T) {
+	scope, workloads, err := Workloads(optionsOf(t, "seed"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := 0
+	for name, keys := range scope.Secrets {
+		for key := range keys {
+			known++
+			used := false
+			for _, w := range append(workloads, platform.Workload{Main: scope.Sampler}) {
+				for _, v := range w.Main.Env {
+					used = used || v.Secret == name && v.Key == key
+				}
+			}
+			if !used {
+				t.Errorf("nothing reads %s of %s", key, name)
+			}
+		}
+	}
+	for _, w := range workloads {
+		for _, v := range w.Main.Env {
+			if _, ok := scope.Secrets[v.Secret][v.Key]; v.Secret != "" && !ok {
+				t.Errorf("%s reads %s of %s, which is not there", w.Name, v.Key, v.Secret)
+			}
+			if secretive := strings.Contains(v.Name, "PASSWORD") || strings.Contains(v.Name, "TOKEN") || v.Name == "BAKEOFF_NONCE"; secretive && v.Secret == "" {
+				t.Errorf("%s: %s is no secret", w.Name, v.Name)
+			}
+		}
+	}
+	if known < 10 {
+		t.Errorf("%d keys of secrets", known)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "kubernetes",
+		"kubernetes: {registry: r.example}\nbalancer: {kind: external, url: \"http://127.0.0.1:1\", replica_ports: [1]}": "balancer.kind",
+		"kubernetes: {registry: r.example}\ndatabase: {server: /usr/sbin/mysqld}":                                        "database.server",
+		"kubernetes: {registry: r.example}\ndatabase: {kind: external, dsn_file: dsn}":                                   "database.kind",
+		"kubernetes: {registry: r.example}\nagents: {engine: jmeter}":                                                    "agents.engine",
+		"kubernetes: {registry: r.example}\nballast: 1":                                                                  "",
+	} {
+		p, err := plan.Load("p.yaml", []byte("name: p\ntargets: [{recipe: flask, name: a}]\nphases: [{model: closed, connections: 8, duration: 2s}]\n"+strings.Replace(text, "ballast: 1", "", 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := Check(p)
+		if want == "" && len(got) > 0 || want != "" && (len(got) != 1 || got[0].Path != want) {
+			t.Errorf("%q: %+v, want %q", text, got, want)
+		}
+	}
+	p := &plan.Plan{Kubernetes: plan.Kubernetes{Tag: "1"}, Targets: []plan.Target{{Name: "-a"}}}
+	if got := Check(p); len(got) != 1 || got[0].Path != "targets[0].name" {
+		t.Errorf("%+v", got)
+	}
+}
