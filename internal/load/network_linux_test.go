@@ -20,9 +20,9 @@ func TestEarlyAnswersOverACable(t *testing.T) {
 		status int
 	}{
 		"413, then kept open": {"client_max_body_size 1k;", http.StatusRequestEntityTooLarge},
-		"413, then closed":    {"client_max_body_size 1k; lingering_close off; keepalive_requests 1;", http.StatusRequestEntityTooLarge},
+		"413, then closed":    {"client_max_body_size 1k; lingering_time 0;", http.StatusRequestEntityTooLarge},
 		"200, then kept open": {"client_max_body_size 0;", http.StatusOK},
-		"200, then closed":    {"client_max_body_size 0; lingering_close off; keepalive_requests 1;", http.StatusOK},
+		"200, then closed":    {"client_max_body_size 0; lingering_time 0; keepalive_requests 1;", http.StatusOK},
 	} {
 		nginx := loadtest.StartNginxWith(t, loadtest.NginxOptions{Server: c.server, Host: network.Far, Enter: network.Enter()})
 		onPlain(t, func(t *testing.T, e Engine) {
