@@ -19,10 +19,10 @@ func TestEarlyAnswersOverACable(t *testing.T) {
 		server string
 		status int
 	}{
-		"413, then kept open": {"client_max_body_size 1k;", http.StatusRequestEntityTooLarge},
-		"413, then closed":    {"client_max_body_size 1k; lingering_time 0;", http.StatusRequestEntityTooLarge},
-		"200, then kept open": {"client_max_body_size 0;", http.StatusOK},
-		"200, then closed":    {"client_max_body_size 0; lingering_time 0; keepalive_requests 1;", http.StatusOK},
+		"413, all is read":    {"client_max_body_size 1k;", http.StatusRequestEntityTooLarge},
+		"413, little is read": {"client_max_body_size 1k; lingering_time 0;", http.StatusRequestEntityTooLarge},
+		"200, all is read":    {"client_max_body_size 0;", http.StatusOK},
+		"200, little is read": {"client_max_body_size 0; lingering_time 0; keepalive_requests 1;", http.StatusOK},
 	} {
 		nginx := loadtest.StartNginxWith(t, loadtest.NginxOptions{Server: c.server, Host: network.Far, Enter: network.Enter()})
 		onPlain(t, func(t *testing.T, e Engine) {
