@@ -100,3 +100,20 @@ func TestServersStayWhereTheyWere(t *testing.T) {
 		t.Errorf("run.json: %+v", rec)
 	}
 }
+
+// How fast each phase asks is said, also of rates below one request per second.
+func TestPaceInWords(t *testing.T) {
+	for _, c := range []struct {
+		phase plan.Phase
+		want  string
+	}{
+		{plan.Phase{Model: load.Closed, Connections: 8}, "as fast as 8 connections get answers"},
+		{plan.Phase{Model: load.Open, Rate: 250}, "250 requests per second"},
+		{plan.Phase{Model: load.Open, Rate: 0.5}, "0.5 requests per second"},
+		{plan.Phase{Model: load.Open, RateOfPilot: 0.6}, "0.6 of what the slowest server answers in the pilot"},
+	} {
+		if got := pace(c.phase); got != c.want {
+			t.Errorf("%+v: %q, want %q", c.phase, got, c.want)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package figures
 
 import (
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -86,6 +87,26 @@ func TestStallsOfExtendedSlices(t *testing.T) {
 	dead := func(i int) float64 { return map[bool]float64{true: 3, false: 500}[i == 4] }
 	if found, _ := windowed(openTurns(sum(lengths)), lengths, dead).stalls(1); len(found) != 1 || found[0].SliceS != 0.25 {
 		t.Errorf("a dead server: %+v", found)
+	}
+}
+
+// Windows in which the rate fell are one stall where they follow each other, from the first window on, and two where they do not.
+func TestNeighbouringStallsAreOne(t *testing.T) {
+	closed := record.Phase{Number: 1, Name: "closed", Model: "closed", DurationS: 12}
+	for name, c := range map[string]struct {
+		slow []int
+		want []Stall
+	}{
+		"the first two":   {[]int{0, 1}, []Stall{{Block: 3, AtS: 0, LengthS: 2, Rate: 10, Usual: 100}}},
+		"three":           {[]int{4, 5, 6}, []Stall{{Block: 3, AtS: 4, LengthS: 3, Rate: 10, Usual: 100}}},
+		"one between two": {[]int{4, 6}, []Stall{{Block: 3, AtS: 4, LengthS: 1, Rate: 10, Usual: 100}, {Block: 3, AtS: 6, LengthS: 1, Rate: 10, Usual: 100}}},
+	} {
+		found, _ := windowed(closed, repeated(12, 1, nil), func(i int) float64 {
+			return map[bool]float64{true: 10, false: 100}[slices.Contains(c.slow, i)]
+		}).stalls(3)
+		if !slices.Equal(found, c.want) {
+			t.Errorf("%s: %+v, want %+v", name, found, c.want)
+		}
 	}
 }
 

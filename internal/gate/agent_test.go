@@ -108,6 +108,8 @@ func TestCause(t *testing.T) {
 		"a freeze of a busy one":     {windows(append(all(busy)[:9], still(900*ms))...), "stopped: it stood still for 900 ms at second 9; its loop was busy"},
 		"the greater comes first":    {windows(starved(300*ms, 0), still(200*ms)), "starved: it was ready to run and had no core for 300 ms at second 0; it stood still for 200 ms at second 1"},
 		"a process without its loop": {windows(all(stats.Window{CPU: 1950 * ms, Resources: &stats.Resources{Cores: 2}})...), "loop: "},
+		"the same on one core":       {windows(all(stats.Window{CPU: 990 * ms, Resources: &stats.Resources{Cores: 1}})...), "loop: "},
+		"within a quota":             {windows(all(stats.Window{CPU: 490 * ms, Resources: &stats.Resources{Cores: 0.5}})...), "unknown: "},
 	} {
 		cause, text := c.s.cause()
 		if !strings.HasPrefix(cause+": "+text, c.want) {
