@@ -7,7 +7,7 @@ SEED := 1
 # What tests need in addition to what a run needs.
 TEST_PACKAGES := mariadb-server nginx-light libmariadb-dev pkg-config python3-venv python3-dev gcc
 
-.PHONY: help build demo page test test-mysql test-jmeter test-page test-collectors readme bench-report seed-jmeter mutants lint deps test-deps clean race bench-data bench-engine bench-stall bench-fleet bench-turns bench-demos fuzz \
+.PHONY: help build demo page test test-mysql test-jmeter test-page test-collectors readme bench-report seed-jmeter mutants lint deps test-deps clean race bench-data bench-engine bench-stall bench-fleet bench-turns bench-redraws bench-demos fuzz \
 	test-long-stall test-long-kill test-long-data test-long-record test-long-contract test-long-engine test-long-accuse test-long-accuse-2 \
 	test-long-fleet test-long-ab test-long-program
 
@@ -124,6 +124,9 @@ bench-report: ## a run of 10^9 requests, and one of 20 targets in 30 blocks: eac
 
 bench-turns: test-deps ## the demo's targets one after another, in turns, in turns, one after another (20 minutes on a quiet machine); into docs/method.md
 	$(BENCH) -run TestBenchTurns ./internal/cli
+
+bench-redraws: test-deps ## does redrawing connections narrow the spread of the ratio? redrawn, kept, kept, redrawn (20 minutes on a quiet machine)
+	$(BENCH) -run TestBenchRedraws ./internal/cli
 
 bench-demos: deps ## four demos, and one with a busy loop during some trials: spread within and between runs (40 minutes on a quiet machine)
 	scripts/bench-demos

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -49,9 +51,24 @@ func (n *Nginx) Redraw(ctx context.Context) error {
 	return nil
 }
 
-// workers are the processes of nginx but the first.
+// workers are the processes of nginx but the first: its children as the kernel has them now, and where it does not say, those
+// that the platform has seen, a little later.
 func (n *Nginx) workers() []int {
+	pid := n.process.PID()
+	if list, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid)); err == nil {
+		return numbers(string(list))
+	}
 	return slices.DeleteFunc(n.process.PIDs(), func(pid int) bool { return pid == n.process.PID() })
+}
+
+// numbers are those of a text, which blanks separate.
+func numbers(text string) (out []int) {
+	for word := range strings.FieldsSeq(text) {
+		if n, err := strconv.Atoi(word); err == nil {
+			out = append(out, n)
+		}
+	}
+	return out
 }
 
 // replaced reports whether there is a worker, and none of those before.

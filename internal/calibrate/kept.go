@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/google/renameio/v2"
 
@@ -34,12 +33,6 @@ func Keep(cache string, c record.Calibration) (path string, err error) {
 	}
 	return path, nil
 }
-
-// Lasts is how long a calibration's ceiling may refuse trials: a machine changes with its kernel, and without.
-const Lasts = 30 * 24 * time.Hour
-
-// Old reports whether a calibration is older than that.
-func Old(c *record.Calibration, now time.Time) bool { return now.Sub(c.At) > Lasts }
 
 // Forget removes the calibration of a machine, and reports whether there was one.
 func Forget(cache, fingerprint string) (bool, error) {

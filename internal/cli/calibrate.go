@@ -40,7 +40,7 @@ const calibrateHelp = `calibrate measures this machine with servers of its own t
 The result is kept in the cache folder for this machine, hardware and kernel, and copied into
 every later run. A run is not decided by it, with one exception: a trial is refused if its
 target answers more than 70 % of the ceiling, because the agents may then be the limit.
-A calibration older than 30 days refuses nothing: runs do without it, and warn. --forget removes it.
+A calibration older than 30 days refuses nothing, and runs warn of it. --forget removes it.
 
 With --short it takes less than a minute, to see that everything works. It is not kept.
 
@@ -88,16 +88,15 @@ func forgetCalibration(env Env) error {
 	return err
 }
 
-// fresh is the calibration that a run may use: none that is too old; it warns of such a one.
-func fresh(env Env, cache, fingerprint string) *record.Calibration {
+// known is the calibration of this machine; nil where there is none. It warns of one that is too old to refuse a trial.
+func known(env Env, cache, fingerprint string) *record.Calibration {
 	c, err := calibrate.Kept(cache, fingerprint)
 	if err != nil {
 		fmt.Fprintf(env.Stderr, "bakeoff: warning: %v\n", err)
 	}
-	if c != nil && calibrate.Old(c, time.Now()) {
-		fmt.Fprintf(env.Stderr, "bakeoff: warning: the calibration of %s is older than %d days, and this run does without it: bakeoff calibrate makes a new one\n",
-			c.At.UTC().Format("2006-01-02"), int(calibrate.Lasts.Hours()/24))
-		return nil
+	if c != nil && c.Old(time.Now()) {
+		fmt.Fprintf(env.Stderr, "bakeoff: warning: the calibration of %s is older than %d days, and its ceiling refuses no trial: bakeoff calibrate makes a new one\n",
+			c.At.UTC().Format("2006-01-02"), int(record.CalibrationLasts.Hours()/24))
 	}
 	return c
 }

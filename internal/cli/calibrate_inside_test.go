@@ -11,17 +11,17 @@ import (
 	"bakeoff/internal/venue/machine"
 )
 
-// A run uses a calibration for 30 days; then it warns and does without. One that is forgotten is gone.
+// A run warns of a calibration that is older than 30 days, and has it all the same. One that is forgotten is gone.
 func TestCalibrationLasts(t *testing.T) {
 	cache, here := t.TempDir(), new(machine.Venue).Machine().Fingerprint
 	var stdout, stderr bytes.Buffer
 	env := Env{Stdout: &stdout, Stderr: &stderr, Getenv: func(name string) string { return map[string]string{"BAKEOFF_CACHE": cache}[name] }}
-	for age, used := range map[time.Duration]bool{calibrate.Lasts - time.Hour: true, calibrate.Lasts + time.Hour: false} {
+	for age, old := range map[time.Duration]bool{record.CalibrationLasts - time.Hour: false, record.CalibrationLasts + time.Hour: true} {
 		stderr.Reset()
 		if _, err := calibrate.Keep(cache, record.Calibration{Fingerprint: here, At: time.Now().Add(-age)}); err != nil {
 			t.Fatal(err)
 		}
-		if got := fresh(env, cache, here); (got != nil) != used || strings.Contains(stderr.String(), "older than 30 days") == used {
+		if got := known(env, cache, here); got == nil || strings.Contains(stderr.String(), "is older than 30 days, and its ceiling refuses no trial") != old {
 			t.Errorf("%v old: %v\n%s", age, got, stderr.String())
 		}
 	}
@@ -31,7 +31,7 @@ func TestCalibrationLasts(t *testing.T) {
 			t.Errorf("%q, %v, not %q", stdout.String(), err, want)
 		}
 	}
-	if got := fresh(env, cache, here); got != nil {
+	if got := known(env, cache, here); got != nil {
 		t.Errorf("forgotten: %+v", got)
 	}
 }

@@ -102,14 +102,12 @@ func costsOf(pilot *plan.Plan, s *figures.Summary, usual plan.Overhead) plan.Ove
 	}
 	n = len(s.Trials) + len(s.Pilot)
 	seconds := func(s float64) time.Duration { return max(0, time.Duration(s*float64(time.Second))) }
-	stretch := usual.Phase
-	if pilot.Uses(plan.JMeter) {
-		stretch += usual.Master
-	}
-	load := pilot.Measured() + time.Duration(len(s.Trials))*(stretch*time.Duration(1+len(pilot.Phases))+time.Duration(pilot.Warmup.Most))
-	load += time.Duration(len(s.Pilot)) * (time.Duration(pilot.Warmup.Most) + time.Duration(pilot.Pilot) + 2*stretch)
-	return plan.Overhead{ // the start of JVMs is in what was set up
-		Setup: seconds(s.Time.WallS-trials) - min(pilot.Rest(), seconds(s.Time.WallS-trials)),
-		Trial: max(0, seconds(trials)-load) / time.Duration(max(n, 1)), Phase: usual.Phase, Loading: plan.Loading{Master: usual.Master},
-	}
+	// The start of JVMs is in what was set up.
+	load := plan.Overhead{Phase: usual.Phase, Turns: usual.Turns, Slice: usual.Slice, Loading: plan.Loading{Master: usual.Master}}
+	known := pilot.Expected(load) - pilot.Rest()
+	out := load
+	out.Setup = seconds(s.Time.WallS-trials) - min(pilot.Rest(), seconds(s.Time.WallS-trials))
+	out.Trial = max(0, seconds(trials)-known) / time.Duration(max(n, 1))
+	out.Together = out.Trial
+	return out
 }

@@ -78,13 +78,25 @@ func engines() map[string]load.Engine {
 // workloads are all contracts an agent can speak.
 func workloads() map[string]func(json.RawMessage) (load.Workload, error) {
 	return map[string]func(json.RawMessage) (load.Workload, error){
-		controller.Contract: func(raw json.RawMessage) (load.Workload, error) {
-			var spec dataset.WorkloadSpec
-			if err := json.Unmarshal(raw, &spec); err != nil {
-				return nil, fmt.Errorf("workload: %w", err)
+		controller.Contract: lookups(),
+		endpoint.Contract:   endpoint.NewRequests,
+	}
+}
+
+// lookups makes workloads of a dataset that is built once: targets that take turns differ in the lengths of their answers alone.
+func lookups() func(json.RawMessage) (load.Workload, error) {
+	var rows *dataset.Dataset
+	return func(raw json.RawMessage) (load.Workload, error) {
+		var spec dataset.WorkloadSpec
+		if err := json.Unmarshal(raw, &spec); err != nil {
+			return nil, fmt.Errorf("workload: %w", err)
+		}
+		if rows == nil || rows.Spec() != spec.Dataset {
+			var err error
+			if rows, err = dataset.New(spec.Dataset); err != nil {
+				return nil, err
 			}
-			return dataset.NewWorkload(spec)
-		},
-		endpoint.Contract: endpoint.NewRequests,
+		}
+		return rows.Workload(spec)
 	}
 }

@@ -127,7 +127,7 @@ func openPlan(ctx context.Context, env Env, f runFlags, of planFile) (controller
 	if err := controller.Preflight(ctx, o); err != nil {
 		return o, nil, explain(err)
 	}
-	o.Calibration = fresh(env, here.CacheDir, here.Machine().Fingerprint)
+	o.Calibration = known(env, here.CacheDir, here.Machine().Fingerprint)
 	closeMachine, err := openMachine(ctx, env, here, f.share, o.Plan.Name)
 	if err != nil {
 		return o, nil, err

@@ -3,9 +3,11 @@ package cli_test
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -50,27 +52,15 @@ type benched struct {
 // intervals are into docs/method.md. BAKEOFF_BENCH_BLOCKS=2 tries it out, scaled down and next to other runs, and writes nothing.
 func TestBenchTurns(t *testing.T) {
 	onlyBench(t)
-	blocks, trying := 7, false
-	if text := os.Getenv("BAKEOFF_BENCH_BLOCKS"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		blocks, trying = n, true
-	}
+	blocks, trying := benchBlocks(t, 7)
 	dir := t.TempDir()
-	binary := filepath.Join(dir, "bakeoff")
-	build := exec.Command("go", "build", "-o", binary, "bakeoff")
-	build.Dir = "../.."
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	binary := buildBench(t, dir)
 	var runs []benched
 	for i, turns := range []string{"off", "250ms", "250ms", "off"} {
 		out := filepath.Join(dir, strconv.Itoa(i))
 		plan := fmt.Sprintf(turnsBench, blocks, turns)
 		if trying {
-			plan = strings.NewReplacer("duration: 4s", "duration: 1s", "pilot: 2s\n", "", "2s\n", "1s\n", "replicas: 3, workers: 2", "replicas: 1, workers: 1").Replace(plan) + "dataset: {rows: 20000}\n"
+			plan = scaledDown(plan)
 		}
 		runs = append(runs, benched{turns, benchRun(t, binary, out, plan, trying)})
 	}
@@ -86,6 +76,38 @@ func TestBenchTurns(t *testing.T) {
 			t.Error("missed: " + text)
 		}
 	}
+}
+
+// benchBlocks is how many blocks a bench has, and whether it is only tried out.
+func benchBlocks(t *testing.T, usual int) (blocks int, trying bool) {
+	t.Helper()
+	text := os.Getenv("BAKEOFF_BENCH_BLOCKS")
+	if text == "" {
+		return usual, false
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n, true
+}
+
+// scaledDown is a plan of a bench that is only tried out.
+func scaledDown(plan string) string {
+	return strings.NewReplacer("duration: 4s", "duration: 2s", "pilot: 2s\n", "", "pilot: 1s\n", "", "2s\n", "1s\n", "replicas: 3, workers: 2", "replicas: 1, workers: 1").Replace(plan) +
+		"dataset: {rows: 20000}\n"
+}
+
+// buildBench builds the program into a folder.
+func buildBench(t *testing.T, dir string) string {
+	t.Helper()
+	binary := filepath.Join(dir, "bakeoff")
+	build := exec.Command("go", "build", "-o", binary, "bakeoff")
+	build.Dir = "../.."
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return binary
 }
 
 // benchRun is one run of the program, and its figures. A run with too few valid trials is shown all the same.
@@ -207,4 +229,58 @@ func variation(run benched) float64 {
 		squares += sum / float64(max(1, len(of)-1)) / (mean * mean) / float64(len(values))
 	}
 	return math.Sqrt(squares)
+}
+
+// redrawsBench is two targets in short blocks, with connections that are redrawn or kept.
+const redrawsBench = `name: bench-redraws
+blocks: %d
+deployment: {replicas: 3, workers: 2, pool: 8}
+targets: [fastapi, flask]
+warmup: 1s
+pilot: 1s
+turns: 250ms
+keep_connections: %t
+phases: [{model: closed, connections: 32, duration: 4s}]
+`
+
+// TestBenchRedraws runs two targets with connections that are redrawn, kept, kept, and redrawn, and prints how the ratio spreads
+// over the blocks of each, and by how much that may differ by chance. BAKEOFF_BENCH_BLOCKS=2 tries it out.
+func TestBenchRedraws(t *testing.T) {
+	onlyBench(t)
+	blocks, trying := benchBlocks(t, 14)
+	dir := t.TempDir()
+	binary := buildBench(t, dir)
+	squares := map[bool][]float64{}
+	for i, kept := range []bool{false, true, true, false} {
+		plan := fmt.Sprintf(redrawsBench, blocks, kept)
+		if trying {
+			plan = scaledDown(plan)
+		}
+		s := benchRun(t, binary, filepath.Join(dir, strconv.Itoa(i)), plan, trying)
+		c := s.Verdict.Comparisons[0]
+		squares[kept] = append(squares[kept], c.SD()*c.SD())
+		t.Logf("connections kept: %t: %s/%s %.3f, spread of the ratio between blocks %.1f %% (%d blocks)", kept, c.A, c.B, float64(c.Ratio), 100*math.Expm1(c.SD()), c.Blocks)
+	}
+	sd := func(kept bool) float64 { return math.Sqrt((squares[kept][0] + squares[kept][1]) / 2) }
+	low, high := ratiosByChance(2 * (blocks - 1))
+	t.Logf("spread redrawn / kept: %.2f (%.1f and %.1f %%); by chance %.2f to %.2f in 95 of 100", sd(false)/sd(true), 100*math.Expm1(sd(false)), 100*math.Expm1(sd(true)), low, high)
+}
+
+// ratiosByChance is between which bounds 95 % of the ratios lie of two standard deviations with so many degrees of freedom each,
+// whose truth is the same: by simulation.
+func ratiosByChance(freedom int) (low, high float64) {
+	random := rand.New(rand.NewPCG(1, 2))
+	sum := func() (sum float64) {
+		for range freedom {
+			x := random.NormFloat64()
+			sum += x * x
+		}
+		return sum
+	}
+	ratios := make([]float64, 4000)
+	for i := range ratios {
+		ratios[i] = math.Sqrt(sum() / sum())
+	}
+	slices.Sort(ratios)
+	return ratios[len(ratios)/40], ratios[len(ratios)-len(ratios)/40]
 }

@@ -6,10 +6,11 @@ import (
 )
 
 // ceiling is how many requests per second the agents can send at most in the phase, by the calibration that there was when the
-// run began; 0: it was for other agents or another way, or there was none.
+// run began; 0: it was for other agents or another way, or too old, or there was none.
 func (r *run) ceiling(p load.Phase) float64 {
-	c, agents := r.writer.Run().Calibration, r.o.Plan.Agents
-	if c == nil || c.Engine != r.engineOf(p) || c.Agents != agents.Count || p.Reconnect || p.HTTP2 {
+	rec, agents := r.writer.Run(), r.o.Plan.Agents
+	c := rec.Calibration
+	if c == nil || c.Old(rec.Started) || c.Engine != r.engineOf(p) || c.Agents != agents.Count || p.Reconnect || p.HTTP2 {
 		return 0
 	}
 	return c.Ceilings[r.way()]

@@ -14,7 +14,7 @@ import (
 // the same way: the fake's 100 answers per second are 80 % of it.
 func TestCalibratedCeiling(t *testing.T) {
 	calibration := func() *record.Calibration {
-		return &record.Calibration{Engine: "native", Agents: 2, Ceilings: map[string]float64{record.PathNginx: 125, record.PathDirect: 1000}}
+		return &record.Calibration{At: time.Now(), Engine: "native", Agents: 2, Ceilings: map[string]float64{record.PathNginx: 125, record.PathDirect: 1000}}
 	}
 	for name, c := range map[string]struct {
 		lines  string
@@ -27,6 +27,7 @@ func TestCalibratedCeiling(t *testing.T) {
 		"other agents":        {oneTarget + "agents: {count: 3}\n" + closedOnly, nil, false},
 		"another engine":      {oneTarget + "agents: {engine: http}\n" + closedOnly, nil, false},
 		"a higher ceiling":    {oneTarget + closedOnly, func(c *record.Calibration) { c.Ceilings[record.PathNginx] = 1000 }, false},
+		"an old one":          {oneTarget + closedOnly, func(c *record.Calibration) { c.At = c.At.Add(-record.CalibrationLasts - time.Second) }, false},
 		"connections renewed": {oneTarget + strings.Replace(closedOnly, "}]", ", reconnect: true}]", 1), nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -59,8 +60,8 @@ func TestCeilingOfServers(t *testing.T) {
 	for second, want := range map[string]float64{"127.0.0.3:80": 1000, "192.0.2.1:80": 0} {
 		s := serversOf(t, &book{}, "targets:\n  - {name: a, kind: url, url: \"http://127.0.0.2/\"}\n  - {name: b, kind: url, url: \"http://127.0.0.3/\"}\n")
 		w, err := record.Create(t.TempDir(), record.Run{
-			Format: record.FormatVersion, Name: "a", Targets: []record.TargetInfo{{Name: "a", Address: "127.0.0.2:80"}, {Name: "b", Address: second}},
-			Calibration: &record.Calibration{Engine: "native", Agents: s.o.Plan.Agents.Count, Ceilings: map[string]float64{record.PathDirect: 1000}},
+			Format: record.FormatVersion, Name: "a", Started: time.Now(), Targets: []record.TargetInfo{{Name: "a", Address: "127.0.0.2:80"}, {Name: "b", Address: second}},
+			Calibration: &record.Calibration{At: time.Now(), Engine: "native", Agents: s.o.Plan.Agents.Count, Ceilings: map[string]float64{record.PathDirect: 1000}},
 		}, nil, nil, time.Now())
 		if err != nil {
 			t.Fatal(err)

@@ -568,6 +568,24 @@ func TestResume(t *testing.T) {
 	})
 }
 
+// What could not be ended is said, also when the user interrupts the run.
+func TestInterruptedWithLeftovers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.closing = errors.New("agent 1 does not end")
+		o := w.options(t, "blocks: 1\n"+oneTarget+closedOnly)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		w.script["flask"] = []act{{phase: func(*phaseFaked) { cancel(ErrInterrupted) }}}
+		dir, err := Run(ctx, o)
+		if !errors.Is(err, ErrInterrupted) || !errors.Is(err, w.closing) {
+			t.Errorf("%v", err)
+		}
+		if rec := runOf(t, dir); rec.Status != record.Aborted || !strings.Contains(rec.Reason, "agent 1 does not end") || !strings.HasPrefix(rec.Reason, ErrInterrupted.Error()) {
+			t.Errorf("run.json: %s: %s", rec.Status, rec.Reason)
+		}
+	})
+}
+
 // A run goes on only where it was begun, with what it was begun with.
 func TestResumeRefuses(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -65,6 +65,7 @@ type world struct {
 	ended    string            // digest at the end; empty: that of the rows
 	look     func(n int) error // of the n-th look at the table
 	looks    int
+<<<<<<< HEAD
 	extra    int64              // statements beyond the reads so far
 	accounts int                // that were made
 	open     map[string]bool    // accounts that were not retired
@@ -74,6 +75,9 @@ type world struct {
 	held     []database.Session
 	closed   []int64 // sessions that were ended
 	tidied   int
+=======
+	closing  error           // of the loader's end
+>>>>>>> 5aa3a80 (controller, plan, figures: rounds that are left out are made up for, phases begin faster, expected time of turns)
 	counted  []time.Duration // since the start: when connections of workers were counted
 }
 
@@ -496,7 +500,7 @@ type loading struct{ world *world }
 func (l *loading) Heal(context.Context) error    { l.world.healed++; return nil }
 func (l *loading) Processes() []platform.Process { return nil }
 func (l *loading) Notes() []string               { return []string{"agents are faked"} }
-func (l *loading) Close() error                  { l.world.note("agents end"); return nil }
+func (l *loading) Close() error                  { l.world.note("agents end"); return l.world.closing }
 
 // Run takes the phase's duration; the target answers 100 requests a second in the closed model.
 func (l *loading) Run(ctx context.Context, task fleet.Task, sink func(fleet.Snapshot)) (fleet.Report, error) {

@@ -61,20 +61,27 @@ func tookOf(t record.Trial) pilotTook {
 
 // blockTakes is how long a block takes: by the pilot's trials, and by what is usual where there were none.
 func (r *run) blockTakes() time.Duration {
-	p, usual := r.o.Plan, r.stage.overhead()
-	trial := usual.Trial + usual.Phase + time.Duration(p.Warmup.Most)
+	p, usual := *r.o.Plan, r.o.costs(r.stage)
 	if len(r.pilots) > 0 {
 		var sum, longest time.Duration
 		for _, took := range r.pilots {
 			sum += took.rest
 			longest = max(longest, took.settling)
 		}
-		trial = max(0, sum/time.Duration(len(r.pilots))-time.Duration(p.Pilot)-usual.Phase) + longest
+		stretch := usual.Phase
+		if p.Uses(plan.JMeter) {
+			stretch += usual.Master
+		}
+		spent := time.Duration(p.Pilot) + stretch
+		if !p.Warmup.Settles() && p.Warmup.Most > 0 {
+			spent += time.Duration(p.Warmup.Most) + stretch
+		} else {
+			p.Warmup = plan.FixedWarmup(plan.Duration(longest))
+		}
+		usual.Trial = max(0, sum/time.Duration(len(r.pilots))-spent)
+		usual.Together = usual.Trial
 	}
-	for _, phase := range p.Phases {
-		trial += time.Duration(phase.Duration) + usual.Phase
-	}
-	return max(time.Millisecond, trial*time.Duration(len(p.Targets)))
+	return max(time.Millisecond, p.Block(usual))
 }
 
 // lastBlock is how many blocks an order has.

@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 
 	"bakeoff/internal/fleet"
+	"bakeoff/internal/plan"
 	"bakeoff/internal/record"
 )
 
@@ -57,4 +58,41 @@ func TestLuckIsRecorded(t *testing.T) {
 			t.Errorf("%d starts, %d different paddings, want 5: %+v", len(w.luck), len(paddings), w.luck)
 		}
 	})
+}
+
+// A resumed run draws for each trial which agent has the first connection and the first request, and all else that a start leaves
+// to chance: what the plan draws for it, as if there had been no interruption.
+func TestResumeDrawsLuck(t *testing.T) {
+	for _, turns := range []string{"off", "250ms"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			o := w.options(t, "blocks: 6\nturns: "+turns+"\ndeployment: {replicas: 3}\n"+twoTargets+closedOnly)
+			o.Resume = interrupted(t, w, o, "flask", 2, 1)
+			w.script, w.tasks = map[string][]act{}, nil
+			dir, _ := conducted(t, o)
+			first := map[int]int{}
+			for _, state := range openRecord(t, dir).Trials() {
+				trial, err := state.Trial()
+				if err != nil {
+					t.Fatal(err)
+				}
+				padding, order, agents := o.Plan.Luck(plan.Trial{Block: trial.Block, Target: trial.Target}, trial.Attempt)
+				if l := trial.Luck; l == nil || l.Padding != padding || !slices.Equal(l.Order, order) || !slices.Equal(l.Agents, agents) {
+					t.Errorf("turns %s, %s in block %d, attempt %d: %+v, want agents %v", turns, trial.Target, trial.Block, trial.Attempt, l, agents)
+					continue
+				}
+				first[agents[0]]++
+			}
+			if len(first) != 2 {
+				t.Errorf("turns %s: the same agent goes first in all trials: %v", turns, first)
+			}
+			given := map[int]int{}
+			for _, task := range w.tasks {
+				given[task.Shares[0]+1]++
+			}
+			if turns == "off" && len(given) != 2 {
+				t.Errorf("after the interruption agent %v goes first in all phases", given)
+			}
+		})
+	}
 }

@@ -36,7 +36,7 @@ func roundsPerDraw(p load.Phase, length time.Duration) int {
 // slice begin with fresh ones. Nothing is under way.
 func (ts *turns) redraw(ctx context.Context, length time.Duration) error {
 	every := roundsPerDraw(ts.phase, length)
-	if every == 0 || ts.kept || ts.rounds%every != 0 || !ts.left() {
+	if every == 0 || ts.kept || ts.rounds%every != 0 || ts.rec.Redraws == mostRedraws || !ts.left() {
 		return nil
 	}
 	errs, wait := make([]error, len(ts.up)), sync.WaitGroup{}

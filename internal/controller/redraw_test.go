@@ -50,6 +50,17 @@ func TestConnectionsAreRedrawn(t *testing.T) {
 	})
 }
 
+// A plan may have them kept.
+func TestKeptConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		dir, _ := conducted(t, w.options(t, "blocks: 1\nkeep_connections: true\n"+threeTurns+closedOnly))
+		if got := w.happened("redraw", "fresh"); len(got) > 0 || trialRecord(t, dir, 1, "flask").Phases[1].Turns.Redraws != 0 {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
 // Connections are redrawn once a second of a target's own time, in long phases seven times.
 func TestRoundsPerDraw(t *testing.T) {
 	const ms = time.Millisecond

@@ -22,18 +22,21 @@ type turns struct {
 	watched  []*gate.Phase
 	stall    []time.Duration // from when on what is under way extends a slice
 	at       []time.Duration // up to where the phase is, in its own time
+	again    []time.Duration // what of it is made up for behind the phase's own time
+	spare    time.Duration   // the most of that
 	on       []time.Duration
 	slices   []int
 	frozen   []bool
 	fresh    []bool // the next slice begins with fresh connections
 	idle     []idleClock
 
-	held     []heldWindow // of the round under way
-	rounds   int          // so far
-	spoilt   bool         // the one under way
-	cut      bool         // requests of the slice under way were cut short
-	kept     bool         // connections are not redrawn
-	stuck    bool         // they could not be, which ends the phase
+	held     []heldWindow    // of the round under way
+	spans    []time.Duration // of its slices
+	rounds   int             // so far
+	spoilt   bool            // the one under way
+	cut      bool            // requests of the slice under way were cut short
+	kept     bool            // connections are not redrawn
+	stuck    bool            // they could not be, which ends the phase
 	writeErr error
 }
 
@@ -48,14 +51,15 @@ type heldWindow struct {
 func (b *block) phase(ctx context.Context, sampler venue.Sampler, phase load.Phase, last bool) error {
 	k := len(b.up)
 	ts := &turns{
-		block: b, phase: phase, at: make([]time.Duration, k), on: make([]time.Duration, k),
-		slices: make([]int, k), frozen: make([]bool, k), kept: b.run.settles(phase), fresh: make([]bool, k),
+		block: b, phase: phase, at: make([]time.Duration, k), again: make([]time.Duration, k), on: make([]time.Duration, k),
+		slices: make([]int, k), spans: make([]time.Duration, k), frozen: make([]bool, k), kept: b.run.o.Plan.KeepConnections || b.run.settles(phase), fresh: make([]bool, k),
 	}
+	n, length, runIn := b.run.pace(phase)
+	ts.spare = b.run.spare(phase, n, length)
 	tasks, err := ts.begin(ctx)
 	if err != nil {
 		return err
 	}
-	n, length, runIn := b.run.pace(phase)
 	ts.rec.SliceS, ts.rec.RunInS = length.Seconds(), runIn.Seconds()
 	b.up[0].say(ts.announce(n, length), time.Duration(k)*phase.Duration)
 	if err := ts.freezeAll(ctx); err != nil {
@@ -97,16 +101,18 @@ func (ts *turns) announce(n int, length time.Duration) string {
 
 // begin makes the tasks, and begins what is counted and watched of each target.
 func (ts *turns) begin(ctx context.Context) (tasks []fleet.Task, err error) {
-	for _, t := range ts.up {
-		task, err := t.task(ts.phase)
+	longest := ts.phase
+	longest.Duration += ts.spare
+	for i, t := range ts.up {
+		task, err := t.task(longest)
 		if err != nil {
 			return nil, err
 		}
-		account, err := t.d.account(ctx)
+		account, err := t.d.account(ctx, i == 0)
 		if err != nil {
 			return nil, err
 		}
-		watched := gate.NewPhase(ts.run.recordPhase(ts.phase, fleet.Report{}))
+		watched := gate.NewPhase(ts.run.recordPhase(longest, fleet.Report{}))
 		watched.Declare(t.rec.Declared)
 		t.watch(watched)
 		tasks, ts.accounts, ts.watched = append(tasks, task), append(ts.accounts, account), append(ts.watched, watched)
@@ -147,9 +153,12 @@ func (ts *turns) all(ctx context.Context, under Turns, length, runIn time.Durati
 	return nil
 }
 
+// until is where a target's phase ends as far as is known: rounds that were left out are made up for.
+func (ts *turns) until(i int) time.Duration { return ts.phase.Duration + ts.again[i] }
+
 // remains is how much of the phase a target still has to have: not what rounding leaves.
 func (ts *turns) remains(i int) time.Duration {
-	if left := ts.phase.Duration - ts.at[i]; left > load.SliceRest {
+	if left := ts.until(i) - ts.at[i]; left > load.SliceRest {
 		return left
 	}
 	return 0
@@ -188,6 +197,7 @@ func (ts *turns) endRound(length time.Duration) {
 	}
 	if ts.spoilt {
 		ts.rec.LeftOut++
+		ts.makeUp()
 	}
 	for _, h := range ts.held {
 		h.Window.Aside = h.Window.Aside || ts.spoilt
@@ -198,6 +208,20 @@ func (ts *turns) endRound(length time.Duration) {
 		}
 	}
 	ts.held, ts.spoilt = nil, false
+	clear(ts.spans)
+}
+
+// makeUp has every target get once more what it had in the round that is left out, where there is time to spare.
+func (ts *turns) makeUp() {
+	for i, span := range ts.spans {
+		if ts.again[i]+span > ts.spare {
+			return
+		}
+	}
+	for i, span := range ts.spans {
+		ts.again[i] += span
+	}
+	ts.rec.Replaced++
 }
 
 // upAs is the place of a target among those that are up, or -1.
@@ -222,12 +246,14 @@ func (ts *turns) slice(ctx context.Context, under Turns, i int, length, runIn ti
 	began := time.Now()
 	sliced, err := under.Slice(ctx, i, fleet.Slice{
 		Begin: ts.at[i], Length: length, RunIn: min(runIn, length/2), Stall: ts.stall[i], Fresh: ts.fresh[i],
+		Until: ts.until(i),
 	})
 	ts.fresh[i] = false
 	ts.on[i] += time.Since(began)
 	done()
 	idle()
 	ts.at[i] += sliced.Length
+	ts.spans[i] = sliced.Length
 	ts.slices[i]++
 	ts.rec.LateNS = max(ts.rec.LateNS, int64(sliced.Late))
 	ts.spoilt = ts.spoilt || float64(sliced.Late) > spoiltBy*float64(length)
@@ -284,6 +310,7 @@ func (ts *turns) end(ctx context.Context, reports []fleet.Report, err error) err
 		}
 		rec := ts.run.recordPhase(ts.phase, report)
 		rec.CeilingS = ts.run.ceiling(ts.phase)
+		rec.DurationS = max(rec.DurationS, ts.at[i].Seconds())
 		ts.settled(i, &rec)
 		spent := ts.rec
 		spent.OnS, spent.Slices, spent.Rounds = ts.on[i].Seconds(), ts.slices[i], ts.rounds

@@ -41,6 +41,7 @@ type run struct {
 	measured time.Duration
 	starts   starts
 	warmups  warmups
+	leftover error            // of ending what the run started, which Ctrl-C does not explain
 	rest     *record.Baseline // of the machine, measured before the first trial; nil until then
 	speed    collect.Source   // the yardstick; it has no process where the venue has none
 }
@@ -112,8 +113,8 @@ func (r *run) openRecord() error {
 }
 
 // all opens the stage and conducts every remaining trial.
-func (r *run) all(ctx context.Context) (err error) {
-	defer func() { err = errors.Join(err, r.stage.close(ctx)) }()
+func (r *run) all(ctx context.Context) error {
+	defer func() { r.leftover = errors.Join(r.leftover, r.stage.close(ctx)) }()
 	if err := r.stage.open(ctx, r.writer.Dir()); err != nil {
 		return err
 	}
@@ -123,18 +124,18 @@ func (r *run) all(ctx context.Context) (err error) {
 	if err := r.startLoader(ctx); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, r.loader.Close()) }()
+	defer func() { r.leftover = errors.Join(r.leftover, r.loader.Close()) }()
 	if err := r.startYardstick(ctx); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, r.stopYardstick(ctx)) }()
+	defer func() { r.leftover = errors.Join(r.leftover, r.stopYardstick(ctx)) }()
 	if err := r.measureRest(ctx); err != nil {
 		return err
 	}
 	if err := r.noteTurns(); err != nil {
 		return err
 	}
-	err = r.blocks(ctx, r.remaining())
+	err := r.blocks(ctx, r.remaining())
 	if noteErr := r.writer.Update(r.noteSoFar); err == nil {
 		err = noteErr
 	}
@@ -292,7 +293,7 @@ func (r *run) note(rec record.Trial) {
 	r.remember(rec)
 	for _, phase := range rec.Phases {
 		if rec.Block > 0 && !phase.Warmup {
-			r.measured += phase.Duration()
+			r.measured += phase.Duration() - phase.LeftOut()
 		}
 	}
 	for _, reason := range rec.Reasons {
@@ -337,6 +338,7 @@ func (r *run) finish(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx) // whatever failed, failed because of that
 	}
+	err = errors.Join(err, r.leftover)
 	status, reason := record.Complete, ""
 	if err != nil {
 		status, reason = record.Aborted, err.Error()

@@ -116,7 +116,10 @@ func rightOf(e plan.Expect) string {
 
 // overhead as seen on two cores.
 func (s *servers) overhead() plan.Overhead {
-	return plan.Overhead{Setup: time.Second, Trial: 200 * time.Millisecond, Phase: 500 * time.Millisecond}
+	return plan.Overhead{
+		Setup: time.Second, Trial: 200 * time.Millisecond, Phase: 500 * time.Millisecond,
+		Together: 200 * time.Millisecond, Slice: 20 * time.Millisecond,
+	}
 }
 
 func (s *servers) owns() bool { return false }
@@ -212,7 +215,7 @@ func (s *server) count(context.Context) (witnessCount, error) {
 }
 
 // account counts nothing.
-func (s *server) account(context.Context) (account, error) { return noAccount{}, nil }
+func (s *server) account(context.Context, bool) (account, error) { return noAccount{}, nil }
 
 type noAccount struct{}
 

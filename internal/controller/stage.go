@@ -69,9 +69,10 @@ type deployment interface {
 	seen(ctx context.Context, checks []record.Check) ([]Seen, error)
 	// task is where requests go and what is asked; the phase, seed and engine are left to the caller.
 	task(phase load.Phase) (fleet.Task, error)
-	// count begins to count the requests, once nothing is under way; account does where targets take turns.
+	// count begins to count the requests, once nothing is under way; account does where targets take turns: the first of
+	// them waits for that.
 	count(ctx context.Context) (witnessCount, error)
-	account(ctx context.Context) (account, error)
+	account(ctx context.Context, first bool) (account, error)
 	// freeze holds the target still until thaw; venue.ErrNoFreezing where that cannot be had.
 	freeze(ctx context.Context) error
 	thaw(ctx context.Context) error
@@ -172,8 +173,11 @@ func Missing(ctx context.Context, o Options) ([]target.Need, error) { return o.s
 func (o Options) Outline() ([]string, error) { return o.stage().outline() }
 
 // Overhead is what a run of the plan costs in addition to its phases.
-func (o Options) Overhead() plan.Overhead {
-	out := o.stage().overhead()
-	out.Loading = o.Loading
+func (o Options) Overhead() plan.Overhead { return o.costs(o.stage()) }
+
+// costs are the stage's and the loader's, of the blocks that the plan has.
+func (o *Options) costs(on stage) plan.Overhead {
+	out := on.overhead()
+	out.Loading, out.Turns = o.Loading, o.inTurns() == nil
 	return out
 }

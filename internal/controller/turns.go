@@ -133,6 +133,18 @@ func (r *run) pace(p load.Phase) (n int, length, runIn time.Duration) {
 	return n, length, min(runIn, length/2)
 }
 
+// sparePart is the part of a phase's rounds that may have another in their place, where an agent was late or stood still in them:
+// behind the phase's own time, so that each target has all of it undisturbed.
+const sparePart = 5
+
+// spare is how much longer a phase may last for that; a warm-up counts nothing.
+func (r *run) spare(p load.Phase, rounds int, length time.Duration) time.Duration {
+	if r.isWarmup(p) {
+		return 0
+	}
+	return time.Duration(max(1, rounds/sparePart)) * length
+}
+
 // leastStall and stallMedians are from when on a request that is under way extends a slice of the open model.
 const (
 	leastStall   = 50 * time.Millisecond

@@ -142,14 +142,17 @@ type turnAccount struct {
 	sum   database.Counters
 }
 
-// account begins once the database stands still.
-func (d *replicated) account(ctx context.Context) (account, error) {
-	now, _, err := contract.Idle(ctx, d.stage.db)
-	if err != nil {
-		return nil, fmt.Errorf("database counters: %w", err)
+// account begins once the database stands still, for which the first of those that take turns waits.
+func (d *replicated) account(ctx context.Context, first bool) (account, error) {
+	if first {
+		now, _, err := contract.Idle(ctx, d.stage.db)
+		if err != nil {
+			return nil, fmt.Errorf("database counters: %w", err)
+		}
+		d.stage.counted = now
 	}
-	d.stage.counted = now
 	a := &turnAccount{d: d}
+	var err error
 	if a.begin.balancer, err = d.at.Requests(ctx); err != nil {
 		return a, err
 	}

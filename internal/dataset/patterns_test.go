@@ -9,8 +9,12 @@ import (
 // A client that compares texts finds right what Check finds right, and wrong what it finds wrong.
 func TestPatternsAgreeWithCheck(t *testing.T) {
 	for _, lookups := range []string{Client, Server} {
-		w, err := NewWorkload(WorkloadSpec{
-			Dataset: Spec{Rows: 2000, Seed: 1, MinLength: 1, MaxLength: 255}, Seed: 3, HitRatio: 0.5, Lookups: lookups, LengthPresent: -1, LengthAbsent: -1,
+		rows, err := New(Spec{Rows: 2000, Seed: 1, MinLength: 1, MaxLength: 255})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := rows.Workload(WorkloadSpec{
+			Dataset: rows.Spec(), Seed: 3, HitRatio: 0.5, Lookups: lookups, LengthPresent: -1, LengthAbsent: -1,
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -45,18 +45,8 @@ type Workload struct {
 	keys *Keys
 }
 
-// NewWorkload returns the workload of a specification. It builds the indexes
-// that its checks need, so that none is built under load.
-func NewWorkload(spec WorkloadSpec) (*Workload, error) {
-	d, err := New(spec.Dataset)
-	if err != nil {
-		return nil, err
-	}
-	return d.Workload(spec)
-}
-
-// Workload is NewWorkload over a dataset that exists already; spec.Dataset
-// must be d's.
+// Workload returns the workload of a specification over these rows; spec.Dataset must be theirs. It builds the
+// indexes that its checks need, so that none is built under load.
 func (d *Dataset) Workload(spec WorkloadSpec) (*Workload, error) {
 	if spec.Dataset != d.spec {
 		return nil, fmt.Errorf("dataset: the workload is for %+v, the dataset is %+v", spec.Dataset, d.spec)

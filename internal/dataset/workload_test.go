@@ -14,7 +14,7 @@ var _ load.Workload = (*dataset.Workload)(nil)
 
 func newWorkload(t testing.TB, lookups string, ratio float64) *dataset.Workload {
 	t.Helper()
-	w, err := dataset.NewWorkload(dataset.WorkloadSpec{
+	w, err := workloadOf(dataset.WorkloadSpec{
 		Dataset: dataset.Spec{Rows: 5000, Seed: 1, MinLength: 1, MaxLength: 255}, Seed: 4, HitRatio: ratio, Lookups: lookups,
 		LengthPresent: len(`{"name":"","exists":true,"id":}`), LengthAbsent: len(`{"name":"","exists":false,"id":null}`),
 	})
@@ -22,6 +22,15 @@ func newWorkload(t testing.TB, lookups string, ratio float64) *dataset.Workload 
 		t.Fatal(err)
 	}
 	return w
+}
+
+// workloadOf is the workload of a specification, over rows of its own.
+func workloadOf(spec dataset.WorkloadSpec) (*dataset.Workload, error) {
+	rows, err := dataset.New(spec.Dataset)
+	if err != nil {
+		return nil, err
+	}
+	return rows.Workload(spec)
 }
 
 // body is the right answer, as most targets write it.
@@ -180,7 +189,7 @@ func TestWorkloadSpecTravels(t *testing.T) {
 	} {
 		wrong := spec
 		bad(&wrong)
-		if _, err := dataset.NewWorkload(wrong); err == nil {
+		if _, err := workloadOf(wrong); err == nil {
 			t.Errorf("%+v accepted", wrong)
 		}
 	}

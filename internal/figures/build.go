@@ -203,7 +203,7 @@ func (b *builder) finish(run record.Run) {
 	for _, t := range s.Trials {
 		for _, f := range t.Phases {
 			if t.Used {
-				s.Time.MeasuredS += f.DurationS
+				s.Time.MeasuredS += f.DurationS - f.leftOutS
 			}
 		}
 	}

@@ -107,7 +107,7 @@ type Target struct {
 
 // Time is where the run's time went.
 type Time struct {
-	MeasuredS float64       `json:"measured_s"` // seconds of measured phases in trials that count
+	MeasuredS float64       `json:"measured_s"` // seconds of measured phases in trials that count, without rounds that are left out
 	WallS     float64       `json:"wall_s"`
 	Useful    float64       `json:"useful"` // measured / wall
 	Steps     []record.Step `json:"steps"`  // sums over all finished trials, the pilot's included
@@ -156,6 +156,7 @@ type PhaseFigures struct {
 	Status    map[int]int64    `json:"status,omitempty"`   // answers by status code
 	Unwritten int64            `json:"unwritten,omitempty"`
 	Lost      map[string]int64 `json:"lost,omitempty"`
+	leftOutS  float64          // of DurationS, in rounds that are left out
 	WorkS     float64          `json:"yardstick_s,omitempty"` // mean CPU time of the yardstick's work; 0: not measured
 	// Rates per second of the phase: planned, sent, answered correctly.
 	Offered  float64 `json:"offered_per_s"`

@@ -7,6 +7,53 @@ import (
 	"bakeoff/internal/record"
 )
 
+// A phase may have the name of a step, and rounds of it may be left out: each second is booked once, as what it was.
+func TestSharesOfNames(t *testing.T) {
+	for _, c := range []struct {
+		phases []PhaseFigures
+		steps  []record.Step
+		want   map[string]float64
+	}{
+		{
+			[]PhaseFigures{{Name: "start", DurationS: 10}, {Name: "stop", DurationS: 20}, {Name: "table", DurationS: 30}, {Name: "verify-after", DurationS: 40}},
+			[]record.Step{
+				{Name: "table", Seconds: 1},
+				{Name: "start", Seconds: 2},
+				{Name: "verify-before", Seconds: 3},
+				{Name: "warmup", Seconds: 4},
+				{Name: "start", Seconds: 11},
+				{Name: "stop", Seconds: 21},
+				{Name: "table", Seconds: 31},
+				{Name: "verify-after", Seconds: 41},
+				{Name: "verify-after", Seconds: 5},
+				{Name: "stop", Seconds: 6},
+			},
+			map[string]float64{timeChecks: 9, timeStarts: 2, timeWarmup: 4, timePauses: 4, timeStops: 6},
+		},
+		{
+			[]PhaseFigures{{Name: "warmup", DurationS: 10}},
+			[]record.Step{{Name: "verify-before", Seconds: 3}, {Name: "warmup", Seconds: 4}, {Name: "warmup", Seconds: 12}},
+			map[string]float64{timeChecks: 3, timeWarmup: 4, timePauses: 2},
+		},
+		{
+			[]PhaseFigures{{Name: "warmup", DurationS: 10, leftOutS: 1}},
+			[]record.Step{{Name: "verify-before", Seconds: 3}, {Name: "warmup", Seconds: 12}},
+			map[string]float64{timeChecks: 3, timePauses: 2, timeLeftOut: 1},
+		},
+	} {
+		s := &Summary{Time: Time{WallS: 1000}, Trials: []Trial{{Block: 1, Used: true, Phases: c.phases, timeline: c.steps}}}
+		for _, one := range s.shares() {
+			if one.Name != timeSetUp && one.Seconds != c.want[one.Name] {
+				t.Errorf("%s: %v s, want %v", one.Name, one.Seconds, c.want[one.Name])
+			}
+			delete(c.want, one.Name)
+		}
+		if len(c.want) > 0 {
+			t.Errorf("nothing is booked of %v", c.want)
+		}
+	}
+}
+
 // The time of a run is taken apart whole: what is useful, and what each kind of step took of the rest.
 func TestShares(t *testing.T) {
 	steps := func(list ...any) (out []record.Step) {
@@ -43,6 +90,10 @@ func TestShares(t *testing.T) {
 	}
 	if len(got) != len(want) || math.Abs(sum-40) > 1e-9 {
 		t.Errorf("%d kinds, %v s in all", len(got), sum)
+	}
+	s.Trials[0].Status = record.TrialAborted
+	if got := s.shares(); got[1] != (Share{Name: timeCut, Seconds: 6, Share: 6.0 / 40}) {
+		t.Errorf("a trial that the end of the run cut short: %+v", got)
 	}
 	s.Time.WallS = 0
 	if got := s.shares(); got != nil {

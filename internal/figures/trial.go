@@ -48,7 +48,7 @@ func readTrial(state record.TrialState) (Trial, record.Trial, error) {
 func newFigures(p record.Phase) PhaseFigures {
 	return PhaseFigures{
 		Number: p.Number, Name: p.Name, Model: p.Model, DurationS: p.DurationS, Witness: Witness{Witness: p.Witness},
-		totals: stats.Totals{Sending: p.Duration()}, levels: gate.NewLevels(p), stretches: stretches{},
+		totals: stats.Totals{Sending: p.Duration()}, levels: gate.NewLevels(p), stretches: stretches{}, leftOutS: p.LeftOut().Seconds(),
 	}
 }
 

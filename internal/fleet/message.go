@@ -109,6 +109,7 @@ type slice struct {
 	RunIn  time.Duration `json:"run_in_ns,omitempty"`
 	Fresh  bool          `json:"fresh,omitempty"`    // on connections of its own
 	Stall  time.Duration `json:"stall_ns,omitempty"` // 0: the agent says nothing of what is stuck
+	Until  time.Duration `json:"until_ns,omitempty"` // where the phase ends as far as is known; 0: at its duration
 }
 
 // stuck says, shortly before a slice ends, that something has been under way for as long as the slice calls a stall.

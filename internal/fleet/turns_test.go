@@ -49,7 +49,7 @@ func TestTurns(t *testing.T) {
 			before, _ := s.seen()
 			idle, _ := servers[1-i].seen()
 			began = time.Now()
-			slice, err := turns.Slice(t.Context(), i, Slice{Begin: time.Duration(round) * length, Length: length, RunIn: 10 * time.Millisecond})
+			slice, err := turns.Slice(t.Context(), i, Slice{Begin: time.Duration(round) * length, Length: length, RunIn: 10 * time.Millisecond, Until: 10 * length})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -69,6 +69,11 @@ func TestTurns(t *testing.T) {
 		b := report.Totals().Books
 		if len(report.Lost) > 0 || len(report.Agents) != 2 || !report.Agents[0].Done || b.Exact() != nil || b.OK != int64(all) || b != sums[i].Books {
 			t.Errorf("server %d was asked %d times; report %+v, windows %+v", i, all, report, sums[i].Books)
+		}
+	}
+	for i, sum := range sums { // although the phase might have lasted longer
+		if sum.Response.Count() != sum.Books.OK {
+			t.Errorf("server %d: %d answers, times of %d", i, sum.Books.OK, sum.Response.Count())
 		}
 	}
 	if len(agents) != 2 {

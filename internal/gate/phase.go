@@ -97,19 +97,23 @@ func (p *Phase) Judge(rest *record.Baseline) Judgement {
 	return j
 }
 
-// maxLeftOut is the share of rounds that may be left out; a single one always may.
+// maxLeftOut is the share of rounds that may be left out without another in their place; a single one always may.
 const maxLeftOut = 0.02
 
-// leftOut refuses a phase in turns when too many of its rounds were left out.
+// leftOut refuses a phase in turns that lacks too many of its rounds.
 func (p *Phase) leftOut() []record.Reason {
 	if p.Warmup || p.Turns == nil {
 		return nil
 	}
-	n, rounds := p.Turns.LeftOut, max(p.Turns.Rounds, p.Turns.Slices)
-	if n <= 1 || float64(n) <= maxLeftOut*float64(rounds) {
+	lacking, rounds := p.Turns.LeftOut-p.Turns.Replaced, max(p.Turns.Rounds, p.Turns.Slices)
+	if lacking <= 1 || float64(lacking) <= maxLeftOut*float64(rounds) {
 		return nil
 	}
-	text := fmt.Sprintf("in %d of %d rounds an agent was late or stood still, and they are left out; one may be, or %.0f %%", n, rounds, 100*maxLeftOut)
+	text := fmt.Sprintf("in %d of %d rounds an agent was late or stood still, and they are left out", p.Turns.LeftOut, rounds)
+	if p.Turns.Replaced > 0 {
+		text += fmt.Sprintf(", %d of them with no other in their place", lacking)
+	}
+	text += fmt.Sprintf("; one may be, or %.0f %%", 100*maxLeftOut)
 	return []record.Reason{{Code: record.CodeGeneratorLimited, Text: text}}
 }
 

@@ -257,3 +257,31 @@ func TestReasonsNameTheClasses(t *testing.T) {
 		}
 	}
 }
+
+// A phase in turns lacks the rounds that were left out with no other in their place: one may be missing, or 2 %.
+func TestRoundsLeftOut(t *testing.T) {
+	for _, c := range []struct {
+		turns record.PhaseTurns
+		want  string
+	}{
+		{record.PhaseTurns{Rounds: 16, LeftOut: 1}, ""},
+		{record.PhaseTurns{Rounds: 16, LeftOut: 2}, "in 2 of 16 rounds an agent was late or stood still, and they are left out; one may be, or 2 %"},
+		{record.PhaseTurns{Rounds: 18, LeftOut: 2, Replaced: 2}, ""},
+		{record.PhaseTurns{Rounds: 19, LeftOut: 4, Replaced: 3}, ""},
+		{record.PhaseTurns{Rounds: 19, LeftOut: 5, Replaced: 3}, "in 5 of 19 rounds an agent was late or stood still, and they are left out, 2 of them with no other in their place; one may be, or 2 %"},
+		{record.PhaseTurns{Slices: 100, LeftOut: 2}, ""},
+		{record.PhaseTurns{Slices: 100, LeftOut: 3}, "in 3 of 100 rounds an agent was late or stood still, and they are left out; one may be, or 2 %"},
+	} {
+		p := &Phase{Phase: record.Phase{Turns: &c.turns}}
+		got := ""
+		if reasons := p.leftOut(); len(reasons) > 0 {
+			got = reasons[0].Text
+		}
+		if got != c.want {
+			t.Errorf("%+v: %q, want %q", c.turns, got, c.want)
+		}
+		if p.Warmup = true; p.leftOut() != nil {
+			t.Errorf("%+v: a warm-up is refused", c.turns)
+		}
+	}
+}

@@ -51,7 +51,7 @@ func (s *httpSlices) Run(ctx context.Context, slice Slice, emit func(stats.Windo
 	unhook()
 	watch.end()
 	now := max(int64(time.Since(r.start)), r.begin)
-	windows := r.ledger.over(now, isLast(r.end.Load(), r.job.Phase))
+	windows := r.ledger.over(now, slice.isLast(r.end.Load(), r.job.Phase))
 	tuneCollector()
 	watch.fill(windows)
 	for _, w := range windows {

@@ -162,6 +162,8 @@ type Slice struct {
 	RunIn time.Duration `json:"run_in_ns"`
 	// Fresh: the connections of the slices before are closed first, and new ones are opened as they are needed.
 	Fresh bool `json:"fresh,omitempty"`
+	// Until is where the phase ends as far as is known: the last slice hands on all histograms. 0: at its duration.
+	Until time.Duration `json:"until_ns,omitempty"`
 }
 
 // A Slicer is an Engine that also carries out a phase slice by slice.

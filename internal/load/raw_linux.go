@@ -157,7 +157,7 @@ func (s *rawSlices) Run(ctx context.Context, slice Slice, emit func(stats.Window
 	now := max(int64(time.Since(r.start)), r.begin)
 	var sum []stats.Window
 	for _, l := range r.loops {
-		windows := l.ledger.over(now, isLast(r.end, r.job.Phase))
+		windows := l.ledger.over(now, slice.isLast(r.end, r.job.Phase))
 		if sum == nil {
 			sum = windows
 			continue

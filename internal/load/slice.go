@@ -97,5 +97,11 @@ func (s Slice) startOf(number, connections int) int64 {
 // SliceRest is how much of a phase its slices may leave over: what rounding does, and no slice of its own.
 const SliceRest = 100 * time.Microsecond
 
-// isLast reports whether nothing is left of the phase behind a slice that ended there.
-func isLast(end int64, p Phase) bool { return p.Duration-time.Duration(end) <= SliceRest }
+// isLast reports whether nothing is left of the phase behind the slice, which ended there.
+func (s Slice) isLast(end int64, p Phase) bool {
+	until := p.Duration
+	if s.Until > 0 {
+		until = s.Until
+	}
+	return until-time.Duration(end) <= SliceRest
+}

@@ -219,3 +219,32 @@ func (plainWork) AppendTarget(dst []byte, _, _ uint64) []byte { return append(ds
 func (plainWork) Length(_, _ uint64, _ int64) bool            { return true }
 func (plainWork) Check(_, _ uint64, _ int, _ []byte) string   { return "" }
 func (plainWork) Hit(_, _ uint64) (hit, known bool)           { return false, false }
+
+// A phase may end before its duration: the slice that is said to be the last hands on all histograms.
+func TestSlicesEndEarly(t *testing.T) {
+	for _, engine := range []Slicer{NewRaw(1).(Slicer), NewHTTP().(Slicer)} {
+		const length, rounds = 40 * time.Millisecond, 3
+		s := newTurnServer(t, time.Millisecond)
+		s.turn.Store(true)
+		phase := Phase{Name: "closed", Model: Closed, Connections: 4, Duration: 10 * length, Timeout: time.Second}
+		slices, err := engine.Slices(t.Context(), Job{URLs: []string{s.URL}, Phase: phase, Share: Share{Of: 1}, Seed: 1, Workload: plainWork{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var answers, recorded int64
+		for i := range time.Duration(rounds) {
+			one := Slice{Start: time.Now().Add(2 * time.Millisecond), Begin: i * length, Length: length, Until: rounds * length}
+			err := slices.Run(t.Context(), one, func(w stats.Window) {
+				answers += w.Books.OK
+				recorded += w.Response.Count()
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		slices.Close()
+		if answers == 0 || recorded != answers {
+			t.Errorf("%T: %d answers, times of %d", engine, answers, recorded)
+		}
+	}
+}

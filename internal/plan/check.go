@@ -98,6 +98,9 @@ func (c *checker) warmup() {
 func (c *checker) turns() {
 	t := c.plan.Turns
 	if t == 0 {
+		if c.plan.KeepConnections {
+			c.report("keep_connections", "leave it out, or write turns: 250ms", "needs turns: without them connections are always kept")
+		}
 		return
 	}
 	c.duration("turns", Duration(t), 100*time.Millisecond, 10*time.Second)

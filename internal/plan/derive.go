@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -115,9 +116,12 @@ func (p *Plan) Rest() time.Duration {
 
 // Overhead is what a run costs in addition to the stretches of load that the plan names.
 type Overhead struct {
-	Setup time.Duration // once: database, table, preparing targets, teardown
-	Trial time.Duration // per trial, pilot trials included: start, verify, stop
-	Phase time.Duration // per phase, warm-up and pilot included: common start, last answers, counting
+	Setup    time.Duration // once: starting the database with a filled table, teardown
+	Trial    time.Duration // per trial of one target by itself, such as the pilot's: start, verify, stop
+	Phase    time.Duration // per phase, warm-up and pilot included: common start, last answers, counting; in turns once for all targets
+	Turns    bool          // the targets of a block take turns, and start side by side
+	Together time.Duration // with turns: per trial, in place of Trial
+	Slice    time.Duration // with turns: per slice, for its last answers and the switch to the next target
 	Loading
 }
 
@@ -130,24 +134,51 @@ type Loading struct {
 // Expected is how long a run of the plan takes, with the caller's overheads; a warm-up that ends when it is steady counts
 // with the most it may take.
 func (p *Plan) Expected(o Overhead) time.Duration {
-	var phases time.Duration
-	for _, ph := range p.Phases {
-		phases += o.stretch(p.EngineOf(ph))
-	}
-	first := o.stretch(p.EngineOf(p.Phases[0])) // whose engine the warm-up and the pilot have
-	warmup := time.Duration(p.Warmup.Most)
-	if warmup > 0 {
-		warmup += first
-	}
-	blocks := time.Duration(p.Blocks * len(p.Targets))
-	total := o.Setup + p.Rest() + p.Measured() + blocks*(o.Trial+warmup+phases)
+	total := o.Setup + p.Rest() + time.Duration(p.Blocks)*p.Block(o)
 	if p.Pilot > 0 {
-		total += time.Duration(len(p.Targets)) * (o.Trial + warmup + time.Duration(p.Pilot) + first)
+		total += time.Duration(len(p.Targets)) * (o.Trial + p.warms(o) + time.Duration(p.Pilot) + o.stretch(p.firstEngine()))
 	}
 	if p.Uses(JMeter) {
 		total += o.Servers
 	}
 	return total
+}
+
+// firstEngine is the one that the warm-up and the pilot have.
+func (p *Plan) firstEngine() string { return p.EngineOf(p.Phases[0]) }
+
+// warms is how long the warm-up of one target takes by itself.
+func (p *Plan) warms(o Overhead) time.Duration {
+	if p.Warmup.Most == 0 {
+		return 0
+	}
+	return time.Duration(p.Warmup.Most) + o.stretch(p.firstEngine())
+}
+
+// Block is how long one block takes.
+func (p *Plan) Block(o Overhead) (total time.Duration) {
+	k := time.Duration(len(p.Targets))
+	if !o.Turns {
+		total = o.Trial + p.warms(o)
+		for _, ph := range p.Phases {
+			total += time.Duration(ph.Duration) + o.stretch(p.EngineOf(ph))
+		}
+		return k * total
+	}
+	total = k*o.Together + p.rounds(o, p.Warmup.Most)
+	for _, ph := range p.Phases {
+		total += p.rounds(o, ph.Duration)
+	}
+	return total
+}
+
+// rounds is how long all targets together take for so much load on each, in turns.
+func (p *Plan) rounds(o Overhead, each Duration) time.Duration {
+	if each == 0 {
+		return 0
+	}
+	slices := time.Duration(math.Ceil(float64(each) / float64(p.Turns)))
+	return o.Phase + time.Duration(len(p.Targets))*(time.Duration(each)+slices*o.Slice)
 }
 
 // stretch is what a stretch of load costs in addition to its length.

@@ -77,6 +77,9 @@ func (w *Warmup) UnmarshalText(text []byte) error {
 	least, most, two := strings.Cut(string(text), toMost)
 	if !two {
 		most = least
+		if m := apart.FindStringSubmatch(least); m != nil {
+			return &textError{show.Quote(least, 40) + " is neither a duration nor two", "write " + m[1] + toMost + m[2]}
+		}
 	}
 	return cmp.Or(w.Least.UnmarshalText([]byte(least)), w.Most.UnmarshalText([]byte(most)))
 }
@@ -100,7 +103,9 @@ func (d *Duration) UnmarshalText(text []byte) error {
 
 var (
 	number = regexp.MustCompile(`^[-+]?[0-9]*\.?[0-9]+$`)
-	loose  = regexp.MustCompile(`^([0-9]*\.?[0-9]+) *([a-zA-Z]+)$`)
+	// apart are two durations with something else between them than toMost.
+	apart = regexp.MustCompile(`^([0-9.]+(?:ms|[smh])) *(?:\.\.+|[-,;/]| [a-z]* *) *([0-9.]+(?:ms|[smh]))$`)
+	loose = regexp.MustCompile(`^([0-9]*\.?[0-9]+) *([a-zA-Z]+)$`)
 )
 
 // units are other ways to write a unit, and what to write.

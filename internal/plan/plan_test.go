@@ -80,10 +80,10 @@ func TestTags(t *testing.T) {
 
 func TestDemo(t *testing.T) {
 	p := loadShipped(t, "demo.yaml")
-	phase := func(name, model string, connections int) Phase {
-		return Phase{Name: name, Model: model, Connections: connections, Duration: Duration(4 * time.Second), Timeout: Duration(10 * time.Second), CheckShare: 0.1, Lookups: "client"}
+	phase := func(name, model string, connections, seconds int) Phase {
+		return Phase{Name: name, Model: model, Connections: connections, Duration: Duration(time.Duration(seconds) * time.Second), Timeout: Duration(10 * time.Second), CheckShare: 0.1, Lookups: "client"}
 	}
-	open := phase("open", "open", 128)
+	open := phase("open", "open", 128, 5)
 	open.RateOfPilot, open.Arrivals = 0.6, "poisson"
 	want := &Plan{
 		Name: "demo", Description: p.Description, Seed: 1, Blocks: 7, Primary: Throughput, Delta: 0.03,
@@ -97,8 +97,8 @@ func TestDemo(t *testing.T) {
 			{Name: "flask", Recipe: "flask"},
 			{Name: "fastapi", Recipe: "fastapi"},
 		},
-		Warmup: FixedWarmup(Duration(2 * time.Second)), Pilot: Duration(3 * time.Second), Turns: Turns(250 * time.Millisecond),
-		Phases: []Phase{phase("closed", "closed", 32), open},
+		Warmup: FixedWarmup(Duration(time.Second)), Pilot: Duration(2 * time.Second), Turns: Turns(250 * time.Millisecond),
+		Phases: []Phase{phase("closed", "closed", 32, 6), open},
 	}
 	if diff := cmp.Diff(want, p); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -112,7 +112,7 @@ func TestDemo(t *testing.T) {
 	if got := len(p.Trials()); got != 3+7*3 {
 		t.Errorf("%d trials", got)
 	}
-	if got := p.Measured(); got != 168*time.Second {
+	if got := p.Measured(); got != 231*time.Second {
 		t.Errorf("%s measured", got)
 	}
 }
@@ -385,6 +385,12 @@ func TestExpected(t *testing.T) {
 	if got := small(t, 2, "warmup: 0s").Expected(o); got != 232*time.Second {
 		t.Errorf("without warm-up: %s", got)
 	}
+	// 5 blocks: 2 targets of 3 s, 2 phases of 1 s for both, 2 x 2 x 8 slices of 250 ms with 0.1 s each, 2 x 4 s of load; 2 s at rest.
+	o.Turns, o.Together, o.Slice = true, 3*time.Second, 100*time.Millisecond
+	if got := small(t, 2, "turns: 250ms").Expected(o); got != 100*time.Second+2*time.Second+5*(6*time.Second+2*time.Second+3200*time.Millisecond+8*time.Second) {
+		t.Errorf("in turns: %s", got)
+	}
+	o.Turns = false
 	if got := small(t, 2, "").Expected(Overhead{}); got != 42*time.Second {
 		t.Errorf("without overhead: %s", got)
 	}
@@ -506,6 +512,13 @@ func TestTurnsOfNewPlans(t *testing.T) {
 	off, err := Load("bare.yaml", []byte(bare+"turns: off\n"))
 	if err != nil {
 		t.Fatal(err)
+	}
+	kept, err := Load("bare.yaml", []byte(bare+"turns: 250ms\nkeep_connections: true\n"))
+	if err != nil || !kept.KeepConnections {
+		t.Errorf("connections are not kept: %v", err)
+	}
+	if _, err := Load("bare.yaml", []byte(bare+"keep_connections: true\n")); err == nil || !strings.Contains(err.Error(), "keep_connections: needs turns") {
+		t.Errorf("connections are kept without turns: %v", err)
 	}
 	if without.Turns != 0 || without.Digest() != off.Digest() || strings.Contains(string(without.canonical()), "turns") {
 		t.Errorf("turns: %s, digests %s and %s, %s", without.Turns, without.Digest(), off.Digest(), without.canonical())

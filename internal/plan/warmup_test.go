@@ -30,3 +30,17 @@ func TestWarmup(t *testing.T) {
 		t.Errorf("expected %v, with a fixed warm-up %v", long, short)
 	}
 }
+
+// Two durations with something else between them are recognised.
+func TestWarmupHint(t *testing.T) {
+	const rest = "name: w\ntargets: [flask]\nphases: [{model: closed, connections: 8, duration: 2s}]\nwarmup: "
+	for text, hint := range map[string]string{
+		"2s til 9s": "write 2s to 9s", "500ms-9s": "write 500ms to 9s", "2s..1.5m": "write 2s to 1.5m", "2s 9s": "write 2s to 9s", "2s, 9s": "write 2s to 9s",
+		"2s to 9": "write 9s", "2 seconds": "write 2s", "til 9s": "such as 4s",
+	} {
+		_, err := Load("w.yaml", []byte(rest+text+"\n"))
+		if err == nil || !strings.Contains(err.Error(), hint) {
+			t.Errorf("%s: %v, no %q", text, err, hint)
+		}
+	}
+}

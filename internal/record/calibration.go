@@ -26,6 +26,12 @@ type Calibration struct {
 	Planted  Planted            `json:"planted"`
 }
 
+// CalibrationLasts is how long a calibration's ceiling may refuse trials: a machine changes with its kernel, and without.
+const CalibrationLasts = 30 * 24 * time.Hour
+
+// Old reports whether the calibration was older than that when something began.
+func (c Calibration) Old(began time.Time) bool { return began.Sub(c.At) > CalibrationLasts }
+
 // ConstantServer is a server that answers after a fixed time, as the agents saw it.
 type ConstantServer struct {
 	ServerS float64 `json:"server_s"`

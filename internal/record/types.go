@@ -366,6 +366,14 @@ func (p Phase) Duration() time.Duration {
 	return time.Duration(math.Round(p.DurationS * float64(time.Second)))
 }
 
+// LeftOut is how much of the phase's time is in rounds that are left out.
+func (p Phase) LeftOut() time.Duration {
+	if p.Turns == nil {
+		return 0
+	}
+	return min(p.Duration(), time.Duration(float64(p.Turns.LeftOut)*p.Turns.SliceS*float64(time.Second)))
+}
+
 // Settling is how a warm-up ended that ends when it is steady.
 type Settling struct {
 	LeastS float64 `json:"least_s"`
@@ -381,10 +389,11 @@ type PhaseTurns struct {
 	OnS    float64 `json:"on_s"`     // all slices together, with the waits for their last answers
 	LateNS int64   `json:"late_ns"`  // by so much an agent missed the common start of a slice at worst
 	// LeftOut counts rounds in which an agent was late or stood still: all of their windows are aside.
-	LeftOut int  `json:"left_out"`
-	Rounds  int  `json:"rounds,omitempty"`  // of all targets; 0: not known
-	Redraws int  `json:"redraws,omitempty"` // how often the connections to the replicas were closed and opened again
-	Frozen  bool `json:"frozen"`            // the target stood still while it was not its turn
+	LeftOut  int  `json:"left_out"`
+	Replaced int  `json:"replaced,omitempty"` // so many of them had a round in their place, behind the phase's own
+	Rounds   int  `json:"rounds,omitempty"`   // of all targets, those in place of others among them; 0: not known
+	Redraws  int  `json:"redraws,omitempty"`  // how often the connections to the replicas were closed and opened again
+	Frozen   bool `json:"frozen"`             // the target stood still while it was not its turn
 	// IdleShare is the share of the CPU time of all cores that the target used while it was not its turn.
 	IdleShare float64 `json:"idle_share"`
 }

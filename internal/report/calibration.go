@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"time"
 
 	"bakeoff/internal/record"
 	"bakeoff/internal/show"
@@ -35,13 +36,21 @@ func calibrated(c record.Calibration) string {
 		show.Percent(c.Noise.Detects), c.Noise.Blocks, show.Seconds(c.Noise.PhaseS), c.At.UTC().Format("2006-01-02"))
 }
 
-// calibrationInWords is what a run says of its machine's calibration.
-func calibrationInWords(c *record.Calibration) string {
+// aged warns of a calibration that was too old to refuse a trial when a run began.
+func aged(c record.Calibration, began time.Time) string {
+	if !c.Old(began) {
+		return ""
+	}
+	return fmt.Sprintf("; it was older than %.0f days, so that its ceiling refused no trial", record.CalibrationLasts.Hours()/24)
+}
+
+// calibrationInWords is what a run that began then says of its machine's calibration.
+func calibrationInWords(c *record.Calibration, began time.Time) string {
 	if c == nil {
 		return "Calibration: none of this machine when the run began (bakeoff calibrate)."
 	}
-	return fmt.Sprintf("Calibration: %s; ceiling %s answers/s through nginx and %s directly; a stall's p99 was %s, true %s; 5 %% more work was %s.",
-		calibrated(*c), show.Number(c.Ceilings[record.PathNginx]), show.Number(c.Ceilings[record.PathDirect]), show.Seconds(c.Stall.SeenS),
+	return fmt.Sprintf("Calibration: %s%s; ceiling %s answers/s through nginx and %s directly; a stall's p99 was %s, true %s; 5 %% more work was %s.",
+		calibrated(*c), aged(*c, began), show.Number(c.Ceilings[record.PathNginx]), show.Number(c.Ceilings[record.PathDirect]), show.Seconds(c.Stall.SeenS),
 		show.Seconds(c.Stall.TrueS), foundOrNot(c.Planted.Found))
 }
 

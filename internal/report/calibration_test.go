@@ -55,10 +55,21 @@ func TestReportsSayTheCalibration(t *testing.T) {
 	if last := strings.Join(rows[len(rows)-1], " "); !strings.HasPrefix(last, "calibrated on this machine bakeoff shows differences from 1.8 %") {
 		t.Errorf("%q", last)
 	}
-	if text := calibrationInWords(&c); !strings.Contains(text, "ceiling 21,340 answers/s through nginx") || !strings.Contains(text, "5 % more work was found") {
+	if text := calibrationInWords(&c, c.At); !strings.Contains(text, "ceiling 21,340 answers/s through nginx") || !strings.Contains(text, "5 % more work was found") {
 		t.Error(text)
 	}
-	if text := calibrationInWords(nil); !strings.Contains(text, "none of this machine") {
+	const old = "; it was older than 30 days, so that its ceiling refused no trial"
+	for after, said := range map[time.Duration]bool{record.CalibrationLasts: false, record.CalibrationLasts + time.Second: true} {
+		s.Run.Started = c.At.Add(after)
+		rows := outcome(s, figures.Others{}).Rows
+		if row := rows[len(rows)-1][1]; strings.HasSuffix(row, old) != said {
+			t.Errorf("%v later: %q", after, row)
+		}
+		if text := calibrationInWords(&c, s.Run.Started); strings.Contains(text, old+"; ceiling") != said {
+			t.Errorf("%v later: %q", after, text)
+		}
+	}
+	if text := calibrationInWords(nil, time.Time{}); !strings.Contains(text, "none of this machine") {
 		t.Error(text)
 	}
 }

@@ -24,7 +24,7 @@ func outcome(s *figures.Summary, others figures.Others) show.Table {
 		t.Rows = append(t.Rows, []string{"time", text})
 	}
 	if s.Calibration != nil {
-		t.Rows = append(t.Rows, []string{"calibrated", calibrated(*s.Calibration)})
+		t.Rows = append(t.Rows, []string{"calibrated", calibrated(*s.Calibration) + aged(*s.Calibration, s.Run.Started)})
 	}
 	if text := otherRuns(others); text != "" {
 		t.Rows = append(t.Rows, []string{"other runs", text})
