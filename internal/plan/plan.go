@@ -31,7 +31,7 @@ type Plan struct {
 	Pilot Duration `json:"pilot" yaml:"pilot" jsonschema:"default=0s"`
 	// Turns: the targets of a block are up together and the load goes from one to the next, for so long at a time; off: one target after another.
 	Turns Turns `json:"turns,omitempty" yaml:"turns,omitempty" jsonschema:"default=off"`
-	// KeepConnections, with turns: those to the replicas are kept for the whole of a closed phase; else they are opened anew about once a second.
+	// KeepConnections, with turns: those to the replicas are kept for the whole of a closed phase; else they are closed and opened again about once a second.
 	KeepConnections bool `json:"keep_connections,omitempty" yaml:"keep_connections,omitempty" jsonschema:"default=false"`
 	// Phases are the measured stretches of a trial, in order.
 	Phases []Phase `json:"phases" yaml:"phases" jsonschema:"required,minItems=1,maxItems=100"`

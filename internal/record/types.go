@@ -390,7 +390,7 @@ type PhaseTurns struct {
 	LateNS int64   `json:"late_ns"`  // by so much an agent missed the common start of a slice at worst
 	// LeftOut counts rounds in which an agent was late or stood still: all of their windows are aside.
 	LeftOut  int  `json:"left_out"`
-	Replaced int  `json:"replaced,omitempty"` // so many of them had a round in their place, behind the phase's own
+	Replaced int  `json:"replaced,omitempty"` // how many of them had a round in their place, behind the phase's own
 	Rounds   int  `json:"rounds,omitempty"`   // of all targets, those in place of others among them; 0: not known
 	Redraws  int  `json:"redraws,omitempty"`  // how often the connections to the replicas were closed and opened again
 	Frozen   bool `json:"frozen"`             // the target stood still while it was not its turn
