@@ -65,7 +65,6 @@ type world struct {
 	ended    string            // digest at the end; empty: that of the rows
 	look     func(n int) error // of the n-th look at the table
 	looks    int
-<<<<<<< HEAD
 	extra    int64              // statements beyond the reads so far
 	accounts int                // that were made
 	open     map[string]bool    // accounts that were not retired
@@ -75,9 +74,7 @@ type world struct {
 	held     []database.Session
 	closed   []int64 // sessions that were ended
 	tidied   int
-=======
 	closing  error           // of the loader's end
->>>>>>> 5aa3a80 (controller, plan, figures: rounds that are left out are made up for, phases begin faster, expected time of turns)
 	counted  []time.Duration // since the start: when connections of workers were counted
 }
 
