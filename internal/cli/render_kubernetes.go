@@ -27,8 +27,8 @@ applied, and on stderr what they ask for in all. The plan's key kubernetes says 
 the same text. Secrets are printed without their values, which are made for each run; before the pods of a
 target are there, its nginx finds them by name.
 
-This version cannot conduct a run in a cluster yet: the program of the controller and that of the samplers are
-missing. The objects can be looked at, checked (kubectl apply --dry-run=server) and used in parts.`,
+This version cannot conduct a run in a cluster yet: the program of the controller is missing. The objects can be
+looked at, checked (kubectl apply --dry-run=server) and used in parts.`,
 		Args: exactly(1, "one plan"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			return printObjects(env, args[0], namespace, short)

@@ -2,13 +2,16 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net"
+	"os"
 
 	"github.com/spf13/cobra"
 
+	"bakeoff/internal/collect"
 	"bakeoff/internal/controller"
 	"bakeoff/internal/dataset"
 	"bakeoff/internal/endpoint"
@@ -16,6 +19,7 @@ import (
 	"bakeoff/internal/load"
 	"bakeoff/internal/null"
 	"bakeoff/internal/platform/local"
+	"bakeoff/internal/sidecar"
 	"bakeoff/internal/yardstick"
 )
 
@@ -54,6 +58,30 @@ func yardstickCommand(Env) *cobra.Command {
 	return &cobra.Command{
 		Use: "yardstick FILE", Short: "role: time a fixed piece of work on every core, four times a second", Hidden: true, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return yardstick.Run(cmd.Context(), args[0]) },
+	}
+}
+
+// samplerAddress is where a sampler is asked, in every pod.
+const samplerAddress = ":8079"
+
+func sampleCommand(env Env) *cobra.Command {
+	return &cobra.Command{
+		Use: "sample", Short: "role: say what the main container of the same pod uses", Hidden: true, Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			token := env.Getenv("BAKEOFF_TOKEN")
+			if token == "" {
+				return usageError{errors.New("BAKEOFF_TOKEN is not set: samplers are started by bakeoff itself")}
+			}
+			l, err := new(net.ListenConfig).Listen(cmd.Context(), "tcp", samplerAddress)
+			if err != nil {
+				return fmt.Errorf("sample: %w", err)
+			}
+			self := os.Getpid()
+			return sidecar.Serve(cmd.Context(), l, token, sidecar.Pod{
+				Proc: "/proc", Self: self,
+				Connections: func(port int, pids []int) (map[int]int, error) { return collect.Connections(port, pids, self) },
+			})
+		},
 	}
 }
 

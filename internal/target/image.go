@@ -7,9 +7,13 @@ import (
 	"bakeoff/internal/platform"
 )
 
+// An image of a target has in one folder what Prepare makes in the cache: the recipe's folder, and what is built.
 const (
-	// imageDir is where an image of a target has what Prepare makes in the cache: the recipe's folder, and what is built.
-	imageDir   = "/bakeoff"
+	imageDir = "/bakeoff"
+	// ImageRecipe is the recipe's folder, ImageVersions what its command for versions printed.
+	ImageRecipe   = imageDir + "/" + recipeDir
+	ImageVersions = imageDir + "/versions.json"
+
 	dockerfile = "Dockerfile"
 )
 

@@ -1,0 +1,84 @@
+// Package sidecar reads what the main container of a pod uses, from the container next to it: processor time,
+// throttling and memory by the files of its control group, its processes one by one, their connections, and
+// which recipe its image was built from. It needs no right in the cluster, only that both containers share their processes
+// and their user. It answers over HTTP to who knows the run's token, and refuses everybody else. What
+// cannot be read is named as unmeasured, never given as 0.
+package sidecar
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// TokenHeader carries the token. Authorization would not do: the API server, through which a laptop asks, keeps it.
+const TokenHeader = "X-Bakeoff-Token"
+
+// Pod is where the processes are seen.
+type Pod struct {
+	Proc string // "/proc"
+	Self int    // process id of this program there
+	// Connections counts those that each process holds to a port; see collect.Connections.
+	Connections func(port int, pids []int) (map[int]int, error)
+}
+
+// ErrNoContainer is returned while the main container has no process.
+var ErrNoContainer = errors.New("the main container has no process")
+
+// Serve answers until ctx ends: GET /usage?port=N gives a Usage, GET /image an Image.
+func Serve(ctx context.Context, l net.Listener, token string, p Pod) error {
+	if token == "" {
+		return errors.New("sidecar: no token")
+	}
+	routes := http.NewServeMux()
+	routes.HandleFunc("GET /usage", func(w http.ResponseWriter, r *http.Request) {
+		port, err := strconv.Atoi(r.FormValue("port"))
+		if r.FormValue("port") != "" && (err != nil || port < 1 || port > 65535) {
+			http.Error(w, "port is not one", http.StatusBadRequest)
+			return
+		}
+		usage, err := p.Usage(port)
+		answer(w, usage, err)
+	})
+	routes.HandleFunc("GET /image", func(w http.ResponseWriter, _ *http.Request) {
+		image, err := p.Image()
+		answer(w, image, err)
+	})
+	server := &http.Server{Handler: guarded(token, routes), ReadHeaderTimeout: 5 * time.Second}
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
+	defer stop()
+	if err := server.Serve(l); ctx.Err() == nil {
+		return fmt.Errorf("sidecar: %w", err)
+	}
+	return nil
+}
+
+// guarded lets those through who know the token.
+func guarded(token string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if subtle.ConstantTimeCompare([]byte(r.Header.Get(TokenHeader)), []byte(token)) != 1 {
+			http.Error(w, "the token is not the run's", http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func answer(w http.ResponseWriter, v any, err error) {
+	switch {
+	case errors.Is(err, ErrNoContainer):
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	case err != nil:
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v) // who asked is gone
+}

@@ -1,0 +1,192 @@
+package sidecar
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"bakeoff/internal/target"
+)
+
+// pod is a /proc of a pod: its first process, our own, and two of the main container.
+func pod(t *testing.T, version int) (Pod, func(name, text string)) {
+	t.Helper()
+	dir := t.TempDir()
+	put := func(name, text string) {
+		at := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(at, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	group := func(name string) string {
+		if version == 2 {
+			return "0::/../" + name + "\n"
+		}
+		return "9:memory:/k/" + name + "\n2:cpuacct:/k/" + name + "\n0::/\n"
+	}
+	stat := func(pid, parent int, command string) string {
+		return fmt.Sprintf("%d (%s) S %d 1 1 0 -1 4194560 100 0 0 0 7 5 0 0 20 0 1 0 100 1000000 25 18446744073709551615\n", pid, command, parent)
+	}
+	for pid, of := range map[int]string{1: "pause", 7: "own", 20: "main", 21: "main"} {
+		put(fmt.Sprintf("%d/cgroup", pid), group(of))
+		put(fmt.Sprintf("%d/stat", pid), stat(pid, 20, "a (b) c"))
+	}
+	put("30/cgroup", group("main"))
+	put("30/stat", strings.Replace(stat(30, 20, "gone"), ") S", ") Z", 1))
+	put("sys/kernel/random/boot_id", "boot-1\n")
+	put("sys/kernel/osrelease", "6.1.0\n")
+	return Pod{Proc: dir, Self: 7, Connections: func(port int, pids []int) (map[int]int, error) {
+		if port != 8080 || len(pids) != 2 {
+			return nil, errors.New("other processes")
+		}
+		return map[int]int{20: 0, 21: 4}, nil
+	}}, put
+}
+
+// The processes are those of the main container alone, living ones, each with its connections.
+func TestProcesses(t *testing.T) {
+	for _, version := range []int{1, 2} {
+		p, _ := pod(t, version)
+		u, err := p.Usage(8080)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(u.Processes) != 2 || u.Processes[0].PID != 20 || u.Processes[1].PID != 21 {
+			t.Fatalf("version %d: %+v", version, u.Processes)
+		}
+		one := u.Processes[1]
+		if one.Command != "a (b) c" || one.Parent != 20 || one.CPUNS != 120e6 || one.RSSBytes != int64(25*os.Getpagesize()) || one.Connections == nil || *one.Connections != 4 {
+			t.Errorf("version %d: %+v", version, one)
+		}
+		if u.BootID != "boot-1" || u.Kernel != "6.1.0" || u.CPUs < 1 || u.Group.Unmeasured == "" {
+			t.Errorf("version %d: %+v", version, u)
+		}
+		if u, err = p.Usage(0); err != nil || u.Processes[0].Connections != nil {
+			t.Errorf("no port: %+v, %v", u.Processes, err)
+		}
+	}
+}
+
+func TestGroup(t *testing.T) {
+	want := Group{CPUNS: 5_000_000_000, Periods: 62, Throttled: 58, ThrottledNS: 3_000_000_000, MemoryBytes: 1 << 20}
+	const root = "20/root/sys/fs/cgroup/"
+	p, put := pod(t, 1)
+	put(root+"cpu/cpu.stat", "nr_periods 62\nnr_throttled 58\nthrottled_time 3000000000\n")
+	put(root+"cpuacct/cpuacct.usage", "5000000000\n")
+	if u, err := p.Usage(0); err != nil || u.Group.Unmeasured == "" {
+		t.Errorf("without its memory: %+v, %v", u.Group, err)
+	}
+	put(root+"memory/memory.usage_in_bytes", "1048576\n")
+	if u, err := p.Usage(0); err != nil || u.Group != want {
+		t.Errorf("version 1: %+v, %v", u.Group, err)
+	}
+	p, put = pod(t, 2)
+	put(root+"cgroup.controllers", "cpu memory\n")
+	put(root+"cpu.stat", "usage_usec 5000000\nuser_usec 1\nnr_periods 62\nnr_throttled 58\nthrottled_usec 3000000\n")
+	put(root+"memory.current", "1048576\n")
+	if u, err := p.Usage(0); err != nil || u.Group != want {
+		t.Errorf("version 2: %+v, %v", u.Group, err)
+	}
+}
+
+// The image's recipe is digested as it is there: a changed file gives another digest than the recipe's own.
+func TestImage(t *testing.T) {
+	p, put := pod(t, 1)
+	if _, err := p.Image(); err == nil {
+		t.Error("an image without a recipe")
+	}
+	if err := os.CopyFS(filepath.Join(p.Proc, "20/root", target.ImageRecipe), os.DirFS("../../targets/flask")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Image(); err == nil || !strings.Contains(err.Error(), "versions") {
+		t.Errorf("without its versions: %v", err)
+	}
+	put("20/root"+target.ImageVersions, `{"flask": "3.1.3"}`)
+	own, err := target.Load(os.DirFS("../../targets"), "flask", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, err := p.Image()
+	if err != nil || image.Recipe != "flask" || image.Digest != own.Digest() || image.Versions["flask"] != "3.1.3" {
+		t.Errorf("%+v, %v, want the digest %s", image, err, own.Digest())
+	}
+	put("20/root"+target.ImageRecipe+"/requirements.lock", "flask==3.1.4\n")
+	if image, err := p.Image(); err != nil || image.Digest == own.Digest() {
+		t.Errorf("another lock: %+v, %v", image, err)
+	}
+}
+
+// Only who knows the token is answered; a pod whose container has no process yet is not ready.
+func TestServe(t *testing.T) {
+	p, _ := pod(t, 1)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- Serve(ctx, l, "secret", p) }()
+	ask := func(path, token string) (int, string) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+l.Addr().String()+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set(TokenHeader, token)
+		answer, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		body, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer.StatusCode, string(body)
+	}
+	status, body := ask("/usage?port=8080", "secret")
+	var u Usage
+	if err := json.Unmarshal([]byte(body), &u); status != http.StatusOK || err != nil || len(u.Processes) != 2 {
+		t.Errorf("%d %s: %v", status, body, err)
+	}
+	for _, c := range []struct {
+		path, token string
+		want        int
+	}{
+		{"/usage", "", http.StatusUnauthorized},
+		{"/usage", "secret2", http.StatusUnauthorized},
+		{"/image", "", http.StatusUnauthorized},
+		{"/usage?port=0", "secret", http.StatusBadRequest},
+		{"/image", "secret", http.StatusInternalServerError},
+		{"/other", "secret", http.StatusNotFound},
+	} {
+		if got, body := ask(c.path, c.token); got != c.want {
+			t.Errorf("%s with %q: %d %s", c.path, c.token, got, body)
+		}
+	}
+	for _, pid := range []string{"20", "21", "30"} {
+		if err := os.RemoveAll(filepath.Join(p.Proc, pid)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, _ := ask("/usage", "secret"); got != http.StatusServiceUnavailable {
+		t.Errorf("without a process: %d", got)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if err := Serve(t.Context(), l, "", p); err == nil {
+		t.Error("served without a token")
+	}
+}
