@@ -22,8 +22,9 @@ func renderGrafana(env Env) *cobra.Command {
 		Use: "grafana", Short: "write a data source and dashboards for a Grafana that shows an InfluxDB",
 		Long: `grafana writes files that a Grafana of version 10 or later reads at its start: a data source, and
 dashboards for the schemas bakeoff and jmeter. Copy or mount provisioning/ over Grafana's own folder of that name;
-it names the folder of the dashboards. InfluxDB 2 is asked in InfluxQL: it needs a mapping of the database onto
-a bucket, and its token in Grafana's environment as BAKEOFF_INFLUXDB_TOKEN.`,
+it names the folder of the dashboards. Every version is asked in InfluxQL. InfluxDB 2 needs a mapping of the
+database onto a bucket for that; InfluxDB 2 and 3 need a token in Grafana's environment, as
+BAKEOFF_INFLUXDB_TOKEN.`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			u, err := url.Parse(source.URL)
@@ -32,8 +33,8 @@ a bucket, and its token in Grafana's environment as BAKEOFF_INFLUXDB_TOKEN.`,
 				return misused("such as --out grafana", "grafana needs a folder with --out")
 			case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil:
 				return misused("such as http://127.0.0.1:8086", "--url is not that of a server")
-			case source.Version != 1 && source.Version != 2:
-				return misused("1 or 2", "--influxdb %d is no version that can be asked in InfluxQL here", source.Version)
+			case source.Version < 1 || source.Version > 3:
+				return misused("1, 2 or 3", "--influxdb %d is no version of InfluxDB", source.Version)
 			case source.Database == "":
 				return misused("such as --database bakeoff", "--database is empty")
 			}
@@ -44,7 +45,7 @@ a bucket, and its token in Grafana's environment as BAKEOFF_INFLUXDB_TOKEN.`,
 	flags.StringVar(&out, "out", "", "folder to write into")
 	flags.StringVar(&source.URL, "url", "http://127.0.0.1:8086", "the InfluxDB, as Grafana reaches it")
 	flags.StringVar(&source.Database, "database", managedDatabase, "its database")
-	flags.IntVar(&source.Version, "influxdb", 1, "its version: 1 or 2")
+	flags.IntVar(&source.Version, "influxdb", 1, "its version: 1, 2 or 3")
 	return cmd
 }
 

@@ -9,12 +9,12 @@ import (
 	"path"
 )
 
-// Source is the InfluxDB that is asked. Version 2 is asked in InfluxQL, which needs a mapping of the database
-// onto a bucket there.
+// Source is the InfluxDB that is asked. Every version is asked in InfluxQL: version 2 needs a mapping of the database onto a
+// bucket for that, and versions 2 and 3 need a token.
 type Source struct {
 	URL      string
 	Database string
-	Version  int // 1 or 2
+	Version  int // 1, 2 or 3
 }
 
 // schemaVersion is that of Grafana 10.
@@ -74,11 +74,11 @@ datasources:
       dbName: %s
       httpMode: POST
 `, quoted(s.URL), quoted(s.Database))
-	if s.Version == 2 {
-		text += `      httpHeaderName1: Authorization
+	if scheme := map[int]string{2: "Token", 3: "Bearer"}[s.Version]; scheme != "" {
+		text += fmt.Sprintf(`      httpHeaderName1: Authorization
     secureJsonData:
-      httpHeaderValue1: "Token ${BAKEOFF_INFLUXDB_TOKEN}"
-`
+      httpHeaderValue1: "%s ${BAKEOFF_INFLUXDB_TOKEN}"
+`, scheme)
 	}
 	return text
 }
@@ -179,11 +179,12 @@ func tagVariable(name, label, query string) object {
 	return object{"name": name, "label": label, "type": "query", "datasource": variableSource, "query": query, "refresh": 2, "sort": 2}
 }
 
-// annotation marks where phases begin and trials end.
+// annotation marks where phases begin and trials end. Grafana reads all of it from the target, where that has a query.
 func (d Dashboard) annotation() object {
 	return object{
-		"name": "phases", "enable": true, "iconColor": "blue", "datasource": variableSource,
-		"target": object{"refId": "A", "query": d.Annotation(), "rawQuery": true}, "query": d.Annotation(), "textColumn": "text", "titleColumn": "title",
+		"name": "phases", "enable": true, "iconColor": "blue", "datasource": variableSource, "target": object{
+			"refId": "A", "query": d.Annotation(), "rawQuery": true, "fromAnnotations": true, "textColumn": "text", "titleColumn": "title",
+		},
 	}
 }
 

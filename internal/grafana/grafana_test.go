@@ -1,11 +1,13 @@
 package grafana_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v4"
 
 	"bakeoff/internal/grafana"
@@ -44,6 +46,89 @@ func TestFiles(t *testing.T) {
 	}
 	if err := yaml.Load(files["provisioning/dashboards/bakeoff.yaml"], &providers); err != nil || providers.Providers[0].Options.Path != "/var/dash boards" {
 		t.Errorf("provider %+v: %v", providers, err)
+	}
+}
+
+// TestSchema compares every dashboard with Grafana's own schema of classic ones, and one that is not right with it too.
+func TestSchema(t *testing.T) {
+	c := jsonschema.NewCompiler()
+	s, err := c.Compile("testdata/foundation-sdk/dashboard.jsonschema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := grafana.Files(grafana.Source{URL: "http://127.0.0.1:8086", Database: "x", Version: 1}, "/var/dashboards")
+	if err != nil {
+		t.Fatal(err)
+	}
+	checked := 0
+	for name, text := range files {
+		if !strings.HasSuffix(name, ".json") {
+			continue
+		}
+		if err := validated(t, s, text); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		checked++
+		for old, wrong := range map[string]string{`"gridPos"`: `"gridPosition"`, `"type": "text"`: `"type": ""`, `"iconColor"`: `"color"`, `"w": 24`: `"w": 25`, `"schemaVersion": 38`: `"schemaVersion": "38"`} {
+			if spoiled := strings.Replace(string(text), old, wrong, 1); spoiled == string(text) || validated(t, s, []byte(spoiled)) == nil {
+				t.Errorf("%s: with %s in place of %s it is taken", name, wrong, old)
+			}
+		}
+	}
+	if checked != len(grafana.Dashboards()) {
+		t.Errorf("%d dashboards", checked)
+	}
+}
+
+func validated(t *testing.T, s *jsonschema.Schema, text []byte) error {
+	t.Helper()
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Validate(v)
+}
+
+// TestAnnotation has the columns of an annotation where Grafana looks for them: in its target.
+func TestAnnotation(t *testing.T) {
+	files, err := grafana.Files(grafana.Source{URL: "http://127.0.0.1:8086", Database: "x", Version: 1}, "/var/dashboards")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d struct {
+		Annotations struct {
+			List []struct{ Target map[string]any }
+		}
+	}
+	if err := json.Unmarshal(files["dashboards/bakeoff-run.json"], &d); err != nil || len(d.Annotations.List) != 1 {
+		t.Fatalf("%v: %+v", err, d)
+	}
+	if at := d.Annotations.List[0].Target; at["textColumn"] != "text" || at["titleColumn"] != "title" || at["fromAnnotations"] != true || at["query"] == "" {
+		t.Errorf("target %v", at)
+	}
+}
+
+// TestSources has each version asked in InfluxQL, with a token in the way that it takes one.
+func TestSources(t *testing.T) {
+	for version, want := range map[int]string{1: "", 2: "Token ${BAKEOFF_INFLUXDB_TOKEN}", 3: "Bearer ${BAKEOFF_INFLUXDB_TOKEN}"} {
+		files, err := grafana.Files(grafana.Source{URL: "http://127.0.0.1:8181", Database: "x", Version: version}, "/var/dashboards")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var source struct {
+			Datasources []struct {
+				Type     string
+				JSONData map[string]any    `yaml:"jsonData"`
+				Secure   map[string]string `yaml:"secureJsonData"`
+			}
+		}
+		if err := yaml.Load(files["provisioning/datasources/bakeoff.yaml"], &source); err != nil {
+			t.Fatal(err)
+		}
+		one := source.Datasources[0]
+		if one.Type != "influxdb" || one.JSONData["version"] != "InfluxQL" || one.Secure["httpHeaderValue1"] != want || (one.JSONData["httpHeaderName1"] == "Authorization") != (want != "") {
+			t.Errorf("version %d: %+v", version, one)
+		}
 	}
 }
 
