@@ -152,7 +152,7 @@ func TestCollectorDelaysNobody(t *testing.T) {
 	defer collector.Close()
 	web := serve(t, s, "location /ping { return 200 pong; }")
 	s.write("p.yaml", serversText([][3]string{{"near", web.address + "/ping?x=1", ""}},
-		"phases: [{name: open, model: open, rate: 400, connections: 16, duration: 32s}]", fmt.Sprintf("collect: {influxdb: {url: %q, database: live}}", collector.URL)))
+		"phases: [{name: open, model: open, rate: 400, arrivals: constant, connections: 16, duration: 32s}]", fmt.Sprintf("collect: {influxdb: {url: %q, database: live}}", collector.URL)))
 	e := s.start("run", "p.yaml")
 	e.wantEnd(3 * time.Minute)
 	var late [2][]float64 // p99 of each window's lateness in seconds

@@ -37,7 +37,7 @@ warmup: 1s
 phases: [{name: closed, model: closed, connections: 8, duration: 2s, think: 20ms}]
 `
 	if draw {
-		text = strings.NewReplacer("warmup: 1s", "warmup: 3s", "duration: 2s", "duration: 12s").Replace(text)
+		text = strings.NewReplacer("warmup: 1s", "warmup: 3s", "duration: 2s", "duration: 12s", ", think: 20ms", "").Replace(text)
 	}
 	s.write("p.yaml", text+fmt.Sprintf("collect: {influxdb: {url: %q, database: live}}\n", at))
 	s.measured("run", "p.yaml")
