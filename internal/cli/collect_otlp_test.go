@@ -155,7 +155,7 @@ func TestCollectorDelaysNobody(t *testing.T) {
 		"phases: [{name: open, model: open, rate: 400, arrivals: constant, connections: 16, duration: 32s}]", fmt.Sprintf("collect: {influxdb: {url: %q, database: live}}", collector.URL)))
 	e := s.start("run", "p.yaml")
 	e.wantEnd(3 * time.Minute)
-	var late [2][]float64 // p99 of each window's lateness in seconds
+	var late [2][]float64                             // p99 of each window's lateness in seconds
 	planned, sent := map[int]int64{}, map[int]int64{} // by attempt
 	for w, err := range export.Windows(s.open()) {
 		if err != nil {

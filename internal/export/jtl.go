@@ -141,6 +141,9 @@ func (j *jtlWriter) add(p *pending, w Window) error {
 	return err
 }
 
+// notStarted is JMeter's class of requests that were never sent; no row is of those.
+const notStarted = "not started"
+
 // outcomes are what is left of the times and classes of answers and failures.
 type outcomes struct {
 	ok, bad     []time.Duration
@@ -231,7 +234,7 @@ func (j *jtlWriter) outcomes(p *pending) outcomes {
 			statuses = append(statuses, slices.Repeat([]string{class}, int(n))...)
 		case isError:
 			o.gone = append(o.gone, slices.Repeat([]string{class}, int(n))...)
-		case class != "timeout":
+		case class != "timeout" && class != notStarted:
 			o.wrong = append(o.wrong, slices.Repeat([]string{class}, int(n))...)
 		}
 	}

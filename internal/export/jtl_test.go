@@ -118,13 +118,16 @@ func oddRun(t *testing.T) *record.Reader {
 	times.RecordN(40*time.Millisecond, 2)
 	times.RecordN(2*time.Second, 1)
 	times.RecordOver(5 * time.Second)
+	response := stats.NewHistogram()
+	response.RecordN(time.Minute, 6) // of the closed model it says nothing
 	bad := stats.NewHistogram()
 	bad.RecordN(40*time.Millisecond, 2)
 	for i, window := range []stats.Window{
-		{Books: stats.Books{Planned: 2, Sent: 2, OK: 2}, Status: map[int]int64{200: 2}, Service: stats.NewHistogram(), Received: 90},
+		{Books: stats.Books{Planned: 2, Sent: 2, OK: 2}, Status: map[int]int64{200: 2}, Service: stats.NewHistogram(), Response: stats.NewHistogram(), Received: 90},
 		{
-			Books: stats.Books{Planned: 6, Sent: 6, OK: 2, Bad: 2, Timeout: 1, Error: 1}, Status: map[int]int64{200: 2, 201: 1, 503: 1}, Service: times, BadService: bad,
-			Outcomes: map[string]int64{"status 503": 1, "wrong id": 1, "timeout": 1, "reset": 1}, Examples: map[string]string{"reset": "connection reset by peer"},
+			Books:  stats.Books{Planned: 8, Sent: 6, Dropped: 2, OK: 2, Bad: 2, Timeout: 1, Error: 1},
+			Status: map[int]int64{200: 2, 201: 1, 503: 1}, Response: response, Service: times, BadService: bad,
+			Outcomes: map[string]int64{"status 503": 1, "wrong id": 1, "timeout": 1, "reset": 1, "not started": 2}, Examples: map[string]string{"reset": "connection reset by peer"},
 			ErrorTime: 5.25, Received: 70,
 		},
 	} {

@@ -320,8 +320,8 @@ func otlpFaults() []struct {
 			}
 		}, func(c Counts, all int64) bool { return c.Written > 0 && c.Left > 0 && c.Written+c.Left == all }, 20},
 		{"400", always(400), func(c Counts, all int64) bool { return c.Written == 0 && c.Refused == all }, 200},
-		{"401", always(401), refusedFinally, 60},
-		{"500", always(500), refusedFinally, 60},
+		{"401", always(401), refusedFinally, 20},
+		{"500", always(500), refusedFinally, 20},
 		{"413", func(*otlpFake) answer {
 			return func(_ *http.Request, _, points int) (*http.Response, error) {
 				if points > 20 {

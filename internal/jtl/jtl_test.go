@@ -58,11 +58,16 @@ func TestImport(t *testing.T) {
 	}
 	p := trial.Phases[0]
 	sum := stats.Totals{Sending: time.Duration(p.DurationS) * time.Second}
+	var last stats.Window
 	for line, err := range first.Loads() {
 		if err != nil || line.Response != nil || line.Lateness != nil || line.Resources != nil || line.InFlight != nil {
 			t.Fatalf("%v: %+v", err, line)
 		}
 		sum.Add(line.Window)
+		last = line.Window
+	}
+	if last.Books != (stats.Books{Timeout: 1}) || last.Begin != 8*time.Second {
+		t.Errorf("the last second has %+v", last)
 	}
 	if want := (stats.Books{Planned: 5, Sent: 5, OK: 1, Bad: 2, Timeout: 1, Error: 1}); sum.Books != want || sum.Exact() != nil {
 		t.Errorf("books %+v", sum.Books)

@@ -7,6 +7,44 @@ import (
 	"bakeoff/internal/plan"
 )
 
+// TestOTLPOfRecord is the same for OpenTelemetry's metrics.
+func TestOTLPOfRecord(t *testing.T) {
+	const files = `,"token_file":"/home/me/.token","headers_file":"/home/me/.headers"}}}`
+	const there = `{"allow_hosts":["evil.example"],"collect":{"otlp":{"url":"http://evil.example:4318"`
+	const here = `{"allow_hosts":["evil.example"],"collect":{"otlp":{"url":"http://127.0.0.1:4318"`
+	allowed := []string{"evil.example"}
+	for _, c := range []struct {
+		name, record string
+		given        plan.OTLP
+		hosts        []string
+		wrong        string // part of the error; empty: none
+		secrets      bool
+	}{
+		{"none", `{}`, plan.OTLP{}, nil, "--url", false},
+		{"elsewhere", there + "}}}", plan.OTLP{}, nil, "--allow-host", false},
+		{"elsewhere, allowed", there + files, plan.OTLP{}, allowed, "", false},
+		{"elsewhere, with headers", there + files, plan.OTLP{HeadersFile: "/h"}, allowed, "--url", false},
+		{"named, elsewhere", `{}`, plan.OTLP{URL: "http://evil.example:4318", TokenFile: "/t"}, nil, "not this machine", true},
+		{"named, elsewhere, allowed", `{}`, plan.OTLP{URL: "http://evil.example:4318", TokenFile: "/t"}, allowed, "", true},
+		{"named, authorities without TLS", `{}`, plan.OTLP{URL: "http://127.0.0.1:4318", CAFile: "/c"}, nil, "otlp.ca_file: is for https", true},
+		{"here", here + files, plan.OTLP{}, nil, "", true},
+		{"here, with a token", here + files, plan.OTLP{TokenFile: "/t"}, nil, "", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d, err := plan.OTLPOf([]byte(c.record), c.given, c.hosts)
+			if c.wrong != "" {
+				if err == nil || !strings.Contains(err.Error(), c.wrong) {
+					t.Errorf("error %v, want one with %q", err, c.wrong)
+				}
+				return
+			}
+			if err != nil || d.Secrets != c.secrets || d.OTLP.TokenFile != c.given.TokenFile || d.OTLP.HeadersFile != c.given.HeadersFile || d.OTLP.URL == "" {
+				t.Errorf("%+v, %v", d, err)
+			}
+		})
+	}
+}
+
 // TestCollectOfRecord has run directories of others name a server and the files of secrets: no secret goes anywhere
 // that its user did not name, and nothing at all leaves the machine without a flag.
 func TestCollectOfRecord(t *testing.T) {
