@@ -182,6 +182,21 @@ func TestOTLP(t *testing.T) {
 	}
 }
 
+// TestOTLPOutcomes has each class of failures be the type of an error.
+func TestOTLPOutcomes(t *testing.T) {
+	f := &otlpFake{}
+	r := oddRun(t)
+	if _, err := Backfill(t.Context(), r.Dir(), f.otlp(), func(string) {}); err != nil {
+		t.Fatal(err)
+	}
+	for class, n := range map[string]int64{"status 503": 1, "bad id": 1, "timeout": 1, "reset": 1, "not started": 2, "": 6} {
+		attribute := map[bool]string{true: "error.type"}[class != ""]
+		if got := f.last(t, "bakeoff.requests.failed", attribute, class); got != n {
+			t.Errorf("class %q: %d, the record has %d", class, got, n)
+		}
+	}
+}
+
 // percentiles compares the histograms of each phase of a trial with the record's.
 func (f *otlpFake) percentiles(t *testing.T, dir string) {
 	t.Helper()
