@@ -74,6 +74,34 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+// Two blocks are enough for an interval, in both runs, and all intervals hold together.
+func TestComparedLevel(t *testing.T) {
+	of := func(blocks int, targets ...string) Labelled {
+		s := &Summary{Verdict: &Verdict{}}
+		for _, target := range targets {
+			s.Targets = append(s.Targets, Target{Name: target})
+			for block := range blocks {
+				s.Verdict.Values = append(s.Verdict.Values, Value{block + 1, target, 100 + float64(block)})
+			}
+		}
+		return Labelled{Summary: s}
+	}
+	for _, c := range []struct {
+		first, other int
+		level        float64 // 0: no interval
+	}{{2, 2, 0.975}, {2, 3, 0.975}, {3, 2, 0.975}, {1, 3, 0}, {3, 1, 0}} {
+		compared, err := Compare([]Labelled{of(c.first, "a", "b"), of(c.other, "a", "b")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, target := range compared.Targets {
+			if cell := target.Cells[1]; cell.Low.Known() != (c.level > 0) || c.level > 0 && float64(cell.Level) != c.level {
+				t.Errorf("%d and %d blocks: %+v", c.first, c.other, cell)
+			}
+		}
+	}
+}
+
 // A run is compared with five or more earlier ones of its plan on its machine, and with no others.
 func TestExpect(t *testing.T) {
 	root := t.TempDir()
