@@ -79,7 +79,7 @@ func TestComparedLevel(t *testing.T) {
 	of := func(blocks int, targets ...string) Labelled {
 		s := &Summary{Verdict: &Verdict{}}
 		for _, target := range targets {
-			s.Targets = append(s.Targets, Target{Name: target})
+			s.Targets = append(s.Targets, Target{TargetInfo: record.TargetInfo{Name: target}})
 			for block := range blocks {
 				s.Verdict.Values = append(s.Verdict.Values, Value{block + 1, target, 100 + float64(block)})
 			}
