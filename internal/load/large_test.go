@@ -138,7 +138,7 @@ func TestLengthOfNoBody(t *testing.T) {
 			heard := make(chan string, 1000)
 			server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { heard <- strings.Join(r.Header["Content-Length"], ",") }))
 			job := post(1, nil, server.URL)
-			job.Method, job.Phase.Duration = method, 20*ms
+			job.Method, job.Phase.Duration, job.Phase.Requests = method, job.Phase.Timeout, 5
 			if b := collect(t, engine(), job).Books; b.OK == 0 || b.OK != b.Sent {
 				t.Errorf("%s: %+v", method, b)
 			}
