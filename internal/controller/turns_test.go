@@ -280,7 +280,7 @@ func TestTurnsLeaveRoundsOut(t *testing.T) {
 	}
 }
 
-// wantRoundsLeftOut wants so many rounds of 25 answers left out in the target's first trial, in those of flask with 15 less, and
+// wantRoundsLeftOut wants a number of rounds of 25 answers left out in the target's first trial, in those of flask with 15 less, and
 // up to 8 of them replaced.
 func wantRoundsLeftOut(t *testing.T, dir, name string, rounds int) {
 	t.Helper()
@@ -296,7 +296,7 @@ func wantRoundsLeftOut(t *testing.T, dir, name string, rounds int) {
 		}
 		again := min(rounds, 8)
 		answers := int64(25*(40+again) - 15*rounds*boolean(name == "flask"))
-		if p := phase.Turns; p.LeftOut != rounds || p.Replaced != again || p.Rounds != 40+again || p.Slices != 40+again || p.Redraws != mostRedraws || phase.DurationS != 10+0.25*float64(again) {
+		if p := phase.Turns; p.LeftOut != rounds || p.Replaced != again || p.Rounds != 40+again || p.Slices != 40+again || p.Redraws != mostRedraws || p.LateNS != 20e6 || phase.DurationS != 10+0.25*float64(again) {
 			t.Errorf("%s: %v s, %+v", name, phase.DurationS, p)
 		}
 		if totals.Books.OK != answers || math.Abs(totals.Goodput()-25/0.2) > 1e-9 || phase.LeftOut() != time.Duration(rounds)*250*time.Millisecond {
