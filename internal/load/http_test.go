@@ -380,7 +380,9 @@ func TestInterrupted(t *testing.T) {
 
 // Once the permission is refused nothing is sent, even if it comes back.
 func TestPermit(t *testing.T) {
+	t.Parallel()
 	onAll(t, func(t *testing.T, e Engine) {
+		t.Parallel()
 		for _, model := range []string{Open, Closed} {
 			for _, reconnect := range []bool{false, true} {
 				s := serverFor(t, e, &hostile{fate: fates[0].fate})
@@ -413,7 +415,9 @@ func TestPermit(t *testing.T) {
 
 // A connection that was idle for longer than the time-out is as good as before.
 func TestIdleConnectionsStay(t *testing.T) {
+	t.Parallel()
 	onAll(t, func(t *testing.T, e Engine) {
+		t.Parallel()
 		s := serverFor(t, e, &hostile{fate: fates[0].fate})
 		job := openJob(1, 4, time.Second, s.url())
 		job.Phase.Arrivals, job.Phase.Timeout = Constant, 150*ms
@@ -425,7 +429,9 @@ func TestIdleConnectionsStay(t *testing.T) {
 
 // The engine sends nothing before the common start.
 func TestCommonStart(t *testing.T) {
+	t.Parallel()
 	onAll(t, func(t *testing.T, e Engine) {
+		t.Parallel()
 		first := make(chan time.Time, 1)
 		s := serverFor(t, e, &hostile{fate: fates[0].fate, greet: func(*hostile, peer) bool {
 			select {

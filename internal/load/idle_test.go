@@ -18,6 +18,7 @@ import (
 // A connection on which the server closed, or spoke, between two requests is not used again: no request is lost
 // to it, and no bytes of it are taken for an answer.
 func TestIdleConnectionIsLookedAt(t *testing.T) {
+	t.Parallel()
 	for name, then := range map[string]func(c peer) (keep bool){
 		"closed": func(peer) bool { return false },
 		"a late second answer": func(c peer) bool {
@@ -39,6 +40,7 @@ func TestIdleConnectionIsLookedAt(t *testing.T) {
 		"reset": cut,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			onAll(t, func(t *testing.T, e Engine) {
 				t.Parallel()
 				s := serverFor(t, e, &hostile{fate: func(s *hostile, c peer, _ int64, name string) bool {
@@ -88,9 +90,11 @@ func TestTicketsLeaveConnectionsAlone(t *testing.T) {
 
 // nginx closes idle connections over TLS as it does without: each request then opens one, and none is lost.
 func TestNginxClosesIdleConnections(t *testing.T) {
+	t.Parallel()
 	cert, key := loadtest.NewAuthority(t).Issue(t, time.Now().Add(time.Hour))
 	nginx := loadtest.StartNginxWith(t, loadtest.NginxOptions{KeepAlive: 20 * ms, Cert: cert, Key: key})
 	onAll(t, func(t *testing.T, e Engine) {
+		t.Parallel()
 		url := nginx.URL
 		if _, over := e.(secured); over {
 			url = nginx.Secure
