@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"strconv"
@@ -17,8 +18,7 @@ import (
 )
 
 func renderKubernetes(env Env) *cobra.Command {
-	var namespace string
-	var short bool
+	var f clusterFlags
 	cmd := &cobra.Command{
 		Use:   "kubernetes PLAN",
 		Short: "print what a run of a plan is made of in a Kubernetes cluster",
@@ -27,46 +27,88 @@ applied, and on stderr what they ask for in all. The plan's key kubernetes says 
 the same text. Secrets are printed without their values, which are made for each run; before the pods of a
 target are there, its nginx finds them by name.
 
+With --check nothing is printed: the cluster looks at every object as if it were applied in the namespace, and what it
+would refuse, or only warn of, is named; nothing is changed in it. The cluster is found as kubectl finds it.
+
 This version cannot conduct a run in a cluster yet: the program of the controller is missing. The objects can be
-looked at, checked (kubectl apply --dry-run=server) and used in parts.`,
+looked at, checked and used in parts.`,
 		Args: exactly(1, "one plan"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			return printObjects(env, args[0], namespace, short)
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.check && f.namespace == "" {
+				return misused("such as --namespace bench", "--check needs a namespace that exists")
+			}
+			objects, err := objectsOf(env, args[0], f)
+			if err != nil {
+				return err
+			}
+			if f.check {
+				return checkObjects(cmd.Context(), env, f.context, objects)
+			}
+			return kube.Write(env.Stdout, objects)
 		},
 	}
-	cmd.Flags().StringVar(&namespace, "namespace", "", "namespace to use (default: one of the run's own, which is made and removed with it)")
-	cmd.Flags().BoolVar(&short, "short", false, "the objects of run --short, which ask for less")
+	flags := cmd.Flags()
+	flags.StringVar(&f.namespace, "namespace", "", "namespace to use (default: one of the run's own, which is made and removed with it)")
+	flags.BoolVar(&f.short, "short", false, "the objects of run --short, which ask for less")
+	flags.BoolVar(&f.check, "check", false, "have a cluster look at the objects, which must take all of them, and change nothing")
+	flags.StringVar(&f.context, "context", "", "with --check: the context of the kubeconfig to use (default: the current one)")
 	return cmd
 }
 
-func printObjects(env Env, path, namespace string, short bool) error {
-	f := runFlags{short: short, out: "."}
-	p, err := f.plan(env, path)
+// clusterFlags say where in which cluster a run is.
+type clusterFlags struct {
+	namespace, context string
+	short, check       bool
+}
+
+// checkObjects fails where the cluster would not take an object.
+func checkObjects(ctx context.Context, env Env, name string, objects []kube.Object) error {
+	api, err := kube.Open(name)
+	if err != nil {
+		return usageError{err}
+	}
+	refused, err := api.Check(ctx, objects)
 	if err != nil {
 		return err
 	}
+	for _, r := range refused {
+		fmt.Fprintln(env.Stdout, r)
+	}
+	if len(refused) > 0 {
+		return fmt.Errorf("the cluster refuses, or warns of, %d of %s", len(refused), show.Plural(len(objects), "object"))
+	}
+	fmt.Fprintf(env.Stdout, "the cluster takes all %s\n", show.Plural(len(objects), "object"))
+	return nil
+}
+
+// objectsOf are those of a run of a plan; what they ask for is printed.
+func objectsOf(env Env, path string, f clusterFlags) ([]kube.Object, error) {
+	p, err := (&runFlags{short: f.short, out: "."}).plan(env, path)
+	if err != nil {
+		return nil, err
+	}
 	if findings := cluster.Check(p.Plan); len(findings) > 0 {
-		return usageError{plan.Locate(p.name, p.given, findings)}
+		return nil, usageError{plan.Locate(p.name, p.given, findings)}
 	}
 	recipes, err := fs.Sub(env.Assets, "targets")
 	if err != nil {
-		return fmt.Errorf("targets: %w", err)
+		return nil, fmt.Errorf("targets: %w", err)
 	}
 	ahead, err := controller.LookAhead(controller.Options{Plan: p.Plan, PlanGiven: p.given, PlanName: p.name, PlanDir: p.dir, Recipes: recipes})
 	if err != nil {
-		return explain(err)
+		return nil, explain(err)
 	}
-	run := objectsOf(p.Plan)
+	run := clusterRun(p.Plan)
 	o := cluster.Options{
-		Plan: p.Plan, Given: p.given, Short: short, Recipes: ahead.Recipes, Connections: ahead.Connections,
-		Run: run, Namespace: namespace, Own: namespace == "",
+		Plan: p.Plan, Given: p.given, Short: f.short, Recipes: ahead.Recipes, Connections: ahead.Connections,
+		Run: run, Namespace: f.namespace, Own: f.namespace == "",
 	}
 	if o.Own {
 		o.Namespace = platform.ObjectName(run)
 	}
 	scope, workloads, err := cluster.Workloads(o)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, values := range scope.Secrets {
 		for key := range values {
@@ -75,7 +117,7 @@ func printObjects(env Env, path, namespace string, short bool) error {
 	}
 	objects, err := kube.Render(scope, workloads)
 	if err != nil {
-		return usageError{err}
+		return nil, usageError{err}
 	}
 	for _, r := range ahead.Recipes {
 		if !r.HasImage() {
@@ -83,11 +125,11 @@ func printObjects(env Env, path, namespace string, short bool) error {
 		}
 	}
 	fmt.Fprintf(env.Stderr, "bakeoff: %s\n", demand(scope, workloads, ahead.Together))
-	return kube.Write(env.Stdout, objects)
+	return objects, nil
 }
 
-// objectsOf is the name of a run of a plan before it has one of its own.
-func objectsOf(p *plan.Plan) string {
+// clusterRun is the name of a run of a plan before it has one of its own.
+func clusterRun(p *plan.Plan) string {
 	name := strings.Trim(p.Name, "-")
 	if len(name) > 40 {
 		name = strings.TrimRight(name[:40], "-")

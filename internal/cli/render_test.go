@@ -65,3 +65,13 @@ func TestImage(t *testing.T) {
 	s.write("script", "#!/bin/sh\n")
 	wantAll(t, "stderr", s.run(1, "image", "--out", "three", "--program", "script").stderr.String(), "is not a program for Linux")
 }
+
+// Objects are checked in a namespace, by the cluster of the kubeconfig.
+func TestRenderKubernetesCheck(t *testing.T) {
+	s := newScene(t)
+	s.env = append(s.env, "KUBECONFIG="+s.write("config", "apiVersion: v1\nkind: Config\nclusters: [{name: a, cluster: {server: \"https://127.0.0.1:1\"}}]\ncontexts: [{name: a, context: {cluster: a, user: a}}]\nusers: [{name: a, user: {token: t}}]\n"))
+	s.write("p.yaml", planText("flask", 1, "kubernetes: {registry: registry.example/b}"))
+	wantAll(t, "stderr", s.run(2, "render", "kubernetes", "p.yaml", "--check").stderr.String(), "--check needs a namespace that exists")
+	wantAll(t, "stderr", s.run(2, "render", "kubernetes", "p.yaml", "--check", "--namespace", "n").stderr.String(), "kube: ")
+	wantAll(t, "stderr", s.run(1, "render", "kubernetes", "p.yaml", "--check", "--namespace", "n", "--context", "a").stderr.String(), "127.0.0.1:1")
+}

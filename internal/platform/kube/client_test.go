@@ -1,0 +1,107 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	core "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+)
+
+// Every kind is applied, by our name, and an object that is there keeps what others manage in it.
+func TestApply(t *testing.T) {
+	objects := render(t)
+	client := fake.NewClientset(&core.ConfigMap{ObjectMeta: meta.ObjectMeta{Name: "bakeoff-pages", Namespace: "ns", Labels: map[string]string{"theirs": "1"}}})
+	c := &Cluster{client, &warnings{}}
+	for _, o := range objects {
+		if err := c.apply(t.Context(), o, false); err != nil {
+			t.Errorf("%s %s: %v", o.Kind, o.Name, err)
+		}
+	}
+	d, err := client.AppsV1().Deployments("ns").Get(t.Context(), "bakeoff-target-django", meta.GetOptions{})
+	if err != nil || *d.Spec.Replicas != 3 || len(d.ManagedFields) != 1 || d.ManagedFields[0].Manager != "bakeoff" {
+		t.Errorf("%+v, %v", d, err)
+	}
+	pages, err := client.CoreV1().ConfigMaps("ns").Get(t.Context(), "bakeoff-pages", meta.GetOptions{})
+	if err != nil || pages.Labels["theirs"] != "1" || pages.Labels["grafana_dashboard"] != "1" {
+		t.Errorf("%+v, %v", pages, err)
+	}
+	if err := c.apply(t.Context(), Object{Kind: "Pod"}, false); err == nil {
+		t.Error("a pod is applied")
+	}
+	for _, kind := range kinds() {
+		if !slices.ContainsFunc(objects, func(o Object) bool { return o.Kind == kind }) {
+			t.Errorf("no %s", kind)
+		}
+	}
+}
+
+// A check asks for dry runs only, and returns what the API refuses, or warns of, by the object's name; a cluster that does
+// not answer is an error.
+func TestCheck(t *testing.T) {
+	objects := render(t)
+	client, seen := fake.NewClientset(), &warnings{}
+	refuse, broken := schema.GroupResource{Group: "apps", Resource: "deployments"}, false
+	client.PrependReactor("patch", "*", func(a clienttesting.Action) (bool, runtime.Object, error) {
+		patch := a.(clienttesting.PatchActionImpl)
+		if !slices.Equal(patch.PatchOptions.DryRun, []string{meta.DryRunAll}) {
+			t.Errorf("%s %s is no dry run", patch.Resource.Resource, patch.Name)
+		}
+		switch {
+		case broken:
+			return true, nil, context.DeadlineExceeded
+		case patch.Name == "bakeoff-target-django" && patch.Resource.Resource == "deployments":
+			return true, nil, apierrors.NewForbidden(refuse, patch.Name, errors.New("no such\n right"))
+		case patch.Name == "bakeoff-agent-0" && patch.Resource.Resource == "jobs":
+			seen.HandleWarningHeader(299, "-", "would violate PodSecurity")
+		}
+		return false, nil, nil
+	})
+	c := &Cluster{client, seen}
+	got, err := c.Check(t.Context(), objects)
+	if err != nil || len(got) != 2 || got[0].Name != "bakeoff-target-django" || !strings.Contains(got[0].String(), "no such right") ||
+		got[1].String() != "Job bakeoff-agent-0: would violate PodSecurity" {
+		t.Errorf("%q, %v", got, err)
+	}
+	broken = true
+	if got, err := c.Check(t.Context(), objects); !errors.Is(err, context.DeadlineExceeded) || len(got) > 0 {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func TestOpen(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config")
+	t.Setenv("KUBECONFIG", file)
+	if _, err := Open(""); err == nil {
+		t.Error("opened without a configuration")
+	}
+	if err := os.WriteFile(file, []byte(`
+apiVersion: v1
+kind: Config
+clusters: [{name: a, cluster: {server: "https://127.0.0.1:1"}}]
+contexts: [{name: a, context: {cluster: a, user: a}}]
+users: [{name: a, user: {token: t}}]
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open("b"); err == nil || !strings.Contains(err.Error(), `"b"`) {
+		t.Errorf("a context that is not there: %v", err)
+	}
+	c, err := Open("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Check(t.Context(), []Object{render(t)[0]}); err == nil || !strings.Contains(err.Error(), "127.0.0.1:1") {
+		t.Errorf("nobody answers: %v", err)
+	}
+}
