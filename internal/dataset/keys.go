@@ -15,6 +15,7 @@ type Keys struct {
 	rows  *Dataset
 	base  uint64
 	share uint64 // a random number below it means a hit
+	key   splitmix.Key
 }
 
 // NewKeys returns keys; the share hitRatio of them, 0 to 1, are names of
@@ -24,6 +25,14 @@ func NewKeys(d *Dataset, seed uint64, hitRatio float64) (*Keys, error) {
 		return nil, fmt.Errorf("dataset: hit ratio must be 0 to 1, not %v", hitRatio)
 	}
 	return &Keys{rows: d, base: splitmix.Finalize(seed ^ domainKeys), share: uint64(hitRatio * (1 << 53))}, nil
+}
+
+// Salted are other keys of the same rows, with the same share of hits: in an order that nobody can foresee without the salt,
+// whatever keys they have seen. An empty salt changes nothing.
+func (k *Keys) Salted(salt string) *Keys {
+	out := *k
+	out.key = splitmix.NewKey(salt, "keys")
+	return &out
 }
 
 // AppendKey appends key n of a stream and returns the right answer: whether it
@@ -49,6 +58,9 @@ func (k *Keys) Hit(stream, n uint64) bool { return k.hit(k.state(stream, n)) }
 // state mixes the stream and the number one after the other, so that (1, 2)
 // and (2, 1) differ.
 func (k *Keys) state(stream, n uint64) uint64 {
+	if !k.key.IsZero() {
+		return k.key.Draw(k.base+stream*splitmix.Gamma, n)
+	}
 	return splitmix.Finalize(splitmix.Finalize(k.base+stream*splitmix.Gamma) + n*splitmix.Gamma)
 }
 

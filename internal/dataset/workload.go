@@ -14,8 +14,10 @@ const (
 // WorkloadSpec is all an agent needs to know to ask and to judge. It travels
 // as JSON.
 type WorkloadSpec struct {
-	Dataset  Spec    `json:"dataset"`
-	Seed     uint64  `json:"seed"` // of the keys
+	Dataset Spec   `json:"dataset"`
+	Seed    uint64 `json:"seed"` // of the keys
+	// Salt is a secret on which the order of the keys depends in addition; empty: there is none.
+	Salt     string  `json:"salt,omitempty"`
 	HitRatio float64 `json:"hit_ratio"`
 	Lookups  string  `json:"lookups"` // Client or Server
 	// LengthPresent and LengthAbsent are what Overhead is for every answer of this
@@ -65,7 +67,7 @@ func (d *Dataset) Workload(spec WorkloadSpec) (*Workload, error) {
 	default:
 		return nil, fmt.Errorf("dataset: lookups must be %q or %q, not %q", Client, Server, spec.Lookups)
 	}
-	return &Workload{spec: spec, keys: keys}, nil
+	return &Workload{spec: spec, keys: keys.Salted(spec.Salt)}, nil
 }
 
 // Keys are the keys the workload asks for where the client draws them.

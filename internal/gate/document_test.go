@@ -19,18 +19,18 @@ func TestDocumentedBounds(t *testing.T) {
 	percent := func(share float64) string { return fmt.Sprintf("%.3g %%", 100*share) }
 	for what, want := range map[string]string{
 		"Little's law:": "| " + percent(maxLittle) + " |",
-		"Planned requests that were not answered": "| " + percent(maxWrong) + " |",
-		"An agent lost requests":                  fmt.Sprintf("| %s of its share; lateness p99 of %v ms or %s of", percent(maxLost), minLateness.Milliseconds(), percent(lateShare)),
-		"Others used the CPU time":                fmt.Sprintf("| %s over what they used at rest; from %s on", percent(maxForeign), percent(warnForeign)),
-		"The host of a virtual machine":           "| " + percent(maxSteal) + " over rest",
-		"A CPU quota held":                        fmt.Sprintf("| %s of the time over rest, unless the run itself used %s of", percent(maxThrottled), percent(ownQuota)),
-		"Pages read back":                         fmt.Sprintf("| %d pages/s; %s of the time over rest, from %s on", maxSwapIn, percent(maxPressure), percent(warnPressure)),
-		"The level steps":                         fmt.Sprintf("| %d times the noise from one window to the next, and %s; from %d windows on", beyondNoise, percent(minStep), fewestWindows),
-		"that excludes no change":                 "by " + percent(minDrift) + " or more",
-		"A warm-up of at least":                   fmt.Sprintf("A warm-up of at least %d windows", SettlingWindows),
-		"Two levels, split":                       fmt.Sprintf("%.2f standard errors", mostScan),
-		"windows vary by less":                    fmt.Sprintf("%.2f times what neighbours", mostSpread),
-		"Where neighbours differ":                 percent(mostNoise),
+		"Planned requests that were not answered,": "| " + percent(maxWrong) + " |",
+		"An agent lost requests":                   fmt.Sprintf("| %s of its share; lateness p99 of %v ms or %s of", percent(maxLost), minLateness.Milliseconds(), percent(lateShare)),
+		"Others used the CPU time":                 fmt.Sprintf("| %s over what they used at rest; from %s on", percent(maxForeign), percent(warnForeign)),
+		"The host of a virtual machine":            "| " + percent(maxSteal) + " over rest",
+		"A CPU quota held":                         fmt.Sprintf("| %s of the time over rest, unless the run itself used %s of", percent(maxThrottled), percent(ownQuota)),
+		"Pages read back":                          fmt.Sprintf("| %d pages/s; %s of the time over rest, from %s on", maxSwapIn, percent(maxPressure), percent(warnPressure)),
+		"The level steps":                          fmt.Sprintf("| %d times the noise from one window to the next, and %s; from %d windows on", beyondNoise, percent(minStep), fewestWindows),
+		"that excludes no change":                  "by " + percent(minDrift) + " or more",
+		"A warm-up of at least":                    fmt.Sprintf("A warm-up of at least %d windows", SettlingWindows),
+		"Two levels, split":                        fmt.Sprintf("%.2f standard errors", mostScan),
+		"windows vary by less":                     fmt.Sprintf("%.2f times what neighbours", mostSpread),
+		"Where neighbours differ":                  percent(mostNoise),
 	} {
 		_, line, found := strings.Cut(text, what)
 		line, _, _ = strings.Cut(line, "\n")

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 
 	"bakeoff/internal/record"
 	"bakeoff/internal/show"
@@ -78,7 +79,7 @@ func (p *Phase) Judge(rest *record.Baseline) Judgement {
 	sum := p.Totals()
 	found := p.disturbances(rest)
 	j := Judgement{Reasons: slices.Concat(exact(sum), Witness(sum.Books, sum.Unwritten, p.Witness.DatabaseReads, p.Witness.BalancerTotal),
-		p.lookups(sum), p.otherwise(sum), littlesLaw(sum), answered(sum), p.steady())}
+		p.lookups(sum), p.otherwise(sum), littlesLaw(sum), wrong(sum), answered(sum), p.steady())}
 	for _, f := range found {
 		reason := record.Reason{Code: record.CodeDisturbedHost, Text: f.text}
 		if f.refuse {
@@ -153,12 +154,29 @@ func littlesLaw(sum stats.Totals) []record.Reason {
 	return []record.Reason{{Code: record.CodeLittlesLaw, Text: text}}
 }
 
-// maxWrong is the share of planned requests that may fail to be answered correctly.
+// wrong refuses a phase with a single wrong answer: only a share of the bodies is checked, so one that is found stands for more.
+func wrong(sum stats.Totals) []record.Reason {
+	if sum.Wrong == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("%s with a wrong body (none may be), of %d checked", show.Plural(int(sum.Wrong), "answer"), sum.Checked)
+	for _, class := range slices.Sorted(maps.Keys(sum.Outcomes)) {
+		if words := sum.Examples[class]; words != "" && (class == "not json" || strings.HasPrefix(class, "wrong ")) {
+			text += "; " + class + ": " + words
+			break
+		}
+	}
+	return []record.Reason{{Code: record.CodeWrongAnswers, Text: text}}
+}
+
+// maxWrong is the share of planned requests that may fail to be answered: by their status, with a time-out or an error, or as
+// they were dropped.
 const maxWrong = 0.001
 
 // answered refuses a phase in which too many requests were not answered correctly.
 func answered(sum stats.Totals) []record.Reason {
 	b := sum.Books
+	b.Bad -= sum.Wrong // a reason of its own
 	failed, share := b.Bad+b.Timeout+b.Error+b.Dropped, 1.0
 	if b.Planned > 0 {
 		share = float64(failed) / float64(b.Planned)

@@ -85,6 +85,7 @@ func TestJudge(t *testing.T) {
 		"dropped": {func(w *stats.Window) {
 			w.Books = stats.Books{Planned: million, Sent: million - 5000, Dropped: 5000, OK: million - 5000}
 		}, seen(million - 5000), []string{"wrong-answers"}},
+		"one wrong body":           {func(w *stats.Window) { w.Books.OK, w.Books.Bad, w.Wrong = million-1, 1, 1 }, seen(million), []string{"wrong-answers"}},
 		"nothing due":              {func(w *stats.Window) { *w = windowOf(stats.Books{}) }, seen(0), []string{"wrong-answers"}},
 		"the database asked twice": {nil, record.Witness{DatabaseReads: 2 * million, BalancerTotal: million}, []string{"witness"}},
 		"the slowest tenth left out": {func(w *stats.Window) {
@@ -283,5 +284,18 @@ func TestRoundsLeftOut(t *testing.T) {
 		if p.Warmup = true; p.leftOut() != nil {
 			t.Errorf("%+v: a warm-up is refused", c.turns)
 		}
+	}
+}
+
+// The reason for a wrong body has its key, what was expected and what came, and is one of its own.
+func TestWrongBodyIsNamed(t *testing.T) {
+	w := windowOf(stats.Books{Planned: 1000, Sent: 1000, OK: 998, Bad: 2})
+	w.Wrong, w.Checked = 2, 900
+	w.Outcomes = map[string]int64{"wrong id": 1, "wrong length": 1}
+	w.Examples = map[string]string{"reset": "by peer", "wrong id": `key "a" of length 1: expected exists true, id 7, got exists true, id 8`}
+	r := phaseOf(seen(1000), w).Judge(nil).Reasons
+	want := `phase open: 2 answers with a wrong body (none may be), of 900 checked; wrong id: key "a" of length 1: expected exists true, id 7, got exists true, id 8`
+	if len(r) != 1 || r[0].Code != record.CodeWrongAnswers || r[0].Text != want {
+		t.Errorf("%+v, want %s", r, want)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"bakeoff/internal/load"
-	"bakeoff/internal/splitmix"
 )
 
 const (
@@ -83,5 +82,5 @@ func oneLine(pattern string) string {
 
 // checks picks the share of requests whose body is compared.
 func checks(p load.Phase, stream, n uint64) bool {
-	return p.CheckShare >= 1 || float64(splitmix.Mix(splitmix.Mix(stream)^n)>>11)/(1<<53) < p.CheckShare
+	return p.Checker().Checks(stream, n)
 }

@@ -85,7 +85,7 @@ func (a *agent) outcome(w *stats.Window, r row) {
 			w.Misses++
 		}
 	}
-	class := a.judge(s, status, r)
+	class, wrong := a.judge(s, status, r)
 	answeredBy(w, r, class == "")
 	if r.numbered && !a.foreign && checks(a.phase, s, r.number) {
 		w.Checked++
@@ -96,6 +96,10 @@ func (a *agent) outcome(w *stats.Window, r row) {
 		return
 	}
 	w.Books.Bad++
+	if wrong {
+		w.Wrong++
+		a.explain(w, class, s, r)
+	}
 	w.Outcomes[class]++
 	if w.BadService == nil {
 		w.BadService = stats.NewHistogram()
@@ -126,10 +130,22 @@ func answeredBy(w *stats.Window, r row, ok bool) {
 	w.Replicas[r.replica] = one
 }
 
-// judge says why an answer is not right; "": it is.
-func (a *agent) judge(s uint64, status int, r row) string {
+// explain keeps one wrong answer of a class, in words. The body itself is not in the results.
+func (a *agent) explain(w *stats.Window, class string, s uint64, r row) {
+	words, ok := a.asked.(load.Explainer)
+	if _, seen := w.Examples[class]; seen || !ok {
+		return
+	}
+	if w.Examples == nil {
+		w.Examples = map[string]string{}
+	}
+	w.Examples[class] = words.Explain(s, r.number, r.received, nil)
+}
+
+// judge says why an answer is not right, "": it is; wrong: of an answer of the right status.
+func (a *agent) judge(s uint64, status int, r row) (class string, wrong bool) {
 	if a.foreign && r.ok {
-		return "" // redirects may be followed, and other statuses asserted
+		return "", false // redirects may be followed, and other statuses asserted
 	}
 	right := status == http.StatusOK
 	if by, ok := a.asked.(load.ByStatus); ok {
@@ -137,19 +153,19 @@ func (a *agent) judge(s uint64, status int, r row) string {
 	}
 	switch {
 	case !right:
-		return "status " + strconv.Itoa(status)
+		return "status " + strconv.Itoa(status), false
 	case a.foreign:
-		return "failed assertion"
+		return "failed assertion", false
 	case !r.numbered:
-		return "unknown request"
+		return "unknown request", false
 	}
 	if why := a.asked.Judge(s, r.number, r.captures); why != "" {
-		return why
+		return why, true
 	}
 	if !r.ok {
-		return "wrong body"
+		return "wrong body", true
 	}
-	return ""
+	return "", false
 }
 
 // failed books a request without a whole answer.

@@ -69,6 +69,8 @@ type result struct {
 	answered  bool   // a whole answer came: ok or bad
 	written   bool   // the request was fully written
 	checked   bool
+	wrong     bool   // the body of an answer of the right status, or its length, is wrong
+	words     string // about that
 	status    int
 	replica   string
 	hit       bool    // expected to exist
@@ -142,7 +144,7 @@ func (b *book) finished(r *result) {
 	if !r.answered && !r.written {
 		w.Unwritten++
 	}
-	if r.cause != nil {
+	if r.cause != nil || r.words != "" {
 		b.example(r)
 	}
 	w.Received += r.received
@@ -178,6 +180,9 @@ func (b *book) answered(r *result, service time.Duration) {
 	if r.checked {
 		w.Checked++
 	}
+	if r.wrong {
+		w.Wrong++
+	}
 	if r.known && r.hit {
 		w.Hits++
 	}
@@ -206,7 +211,7 @@ func (b *book) bad(r *result, service time.Duration) {
 	b.badResponse.Record(time.Duration(r.ended - r.intended))
 }
 
-// example keeps the first failure of a class, in words.
+// example keeps the first failure or wrong answer of a class, in words.
 func (b *book) example(r *result) {
 	w := &b.window
 	if _, seen := w.Examples[r.class]; seen || len(w.Examples) >= maxClasses {
@@ -214,6 +219,10 @@ func (b *book) example(r *result) {
 	}
 	if w.Examples == nil {
 		w.Examples = map[string]string{}
+	}
+	if r.cause == nil {
+		w.Examples[r.class] = r.words
+		return
 	}
 	w.Examples[r.class] = b.explain(r)
 }

@@ -466,7 +466,7 @@ func TestCheckShare(t *testing.T) {
 	job.Phase.CheckShare = 0.1
 	checked := 0
 	for n := range uint64(100_000) {
-		first, again := job.checks(7, n), job.checks(7, n)
+		first, again := job.Phase.Checker().Checks(7, n), job.Phase.Checker().Checks(7, n)
 		if first != again {
 			t.Fatal("not a function")
 		}
@@ -480,12 +480,12 @@ func TestCheckShare(t *testing.T) {
 	onAll(t, func(t *testing.T, e Engine) {
 		s := serverFor(t, e, &hostile{fate: func(s *hostile, c peer, _ int64, _ string) bool { return s.answer(c, "wrong") }})
 		job := openJob(4, 400, time.Second, s.url())
-		job.Phase.CheckShare = 0.25
+		job.Phase.CheckShare, job.Phase.Salt = 0.25, "known to the agents alone"
 		sum := collect(t, e, job)
 		numbers, _ := all(t, job.Seed, job.Phase, job.Share)
 		var want int64
 		for _, n := range numbers {
-			if job.checks(job.stream(-1), n) {
+			if job.Phase.Checker().Checks(job.stream(-1), n) {
 				want++
 			}
 		}

@@ -81,6 +81,8 @@ func (j *Job) check() error {
 	}
 	j.byURL, _ = j.Workload.(ByURL)
 	j.byStatus, _ = j.Workload.(ByStatus)
+	j.explains, _ = j.Workload.(Explainer)
+	j.checker = p.Checker()
 	if k, ok := j.Workload.(ByKey); ok && j.holds(k.KeyMark()) {
 		j.byKey = k
 	}
@@ -283,11 +285,29 @@ func (j *Job) stream(connection int) uint64 {
 	return uint64(j.Phase.Number)<<32 | uint64(connection+1)
 }
 
-// checks reports whether the body of the answer to request n of a stream is
-// checked: a pure function that picks CheckShare of them.
-func (j *Job) checks(stream, n uint64) bool {
-	share := j.Phase.CheckShare
-	return share >= 1 || float64(splitmix.Mix(splitmix.Mix(stream)^n)>>11)/(1<<53) < share
+// checks reports whether the body of the answer to request n of a stream is checked.
+func (j *Job) checks(stream, n uint64) bool { return j.checker.Checks(stream, n) }
+
+// A Checker picks the answers of a phase whose body is checked: a pure function of the phase's salt and of a request's identity,
+// so that all agents agree, and a reader of the record with them.
+type Checker struct {
+	share float64
+	key   splitmix.Key
+}
+
+// Checker picks CheckShare of the phase's answers.
+func (p Phase) Checker() Checker { return Checker{p.CheckShare, splitmix.NewKey(p.Salt, "checks")} }
+
+// Checks reports whether the answer to request n of a stream is among them.
+func (c Checker) Checks(stream, n uint64) bool {
+	if c.share >= 1 {
+		return true
+	}
+	drawn := splitmix.Mix(splitmix.Mix(stream) ^ n)
+	if !c.key.IsZero() {
+		drawn = c.key.Draw(stream, n)
+	}
+	return float64(drawn>>11)/(1<<53) < c.share
 }
 
 // rightStatus reports whether a status is that of an ok answer.
@@ -306,9 +326,16 @@ func (j *Job) judge(r *result, length int64, body []byte) {
 	case !j.rightStatus(r.status):
 		r.class = statusClass(r.status)
 	case !j.Workload.Length(r.stream, r.n, length):
-		r.class = "wrong length"
+		r.class, r.wrong = "wrong length", true
 	case r.checked:
 		r.class = j.Workload.Check(r.stream, r.n, r.status, body)
+		r.wrong = r.class != ""
+	}
+	if r.wrong && j.explains != nil {
+		if !r.checked {
+			body = nil
+		}
+		r.words = j.explains.Explain(r.stream, r.n, length, body)
 	}
 }
 

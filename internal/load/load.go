@@ -62,6 +62,7 @@ type Phase struct {
 	HTTP2       bool          `json:"http2,omitempty"`     // one request at a time on a connection, as in HTTP/1.1; only NewHTTP speaks it
 	CheckShare  float64       `json:"check_share"`         // share of answers whose body is checked, 0..1; status is always checked
 	BodyLimit   int64         `json:"body_limit"`          // bytes; a longer body is a protocol error; 0 means 1 MiB
+	Salt        string        `json:"salt,omitempty"`      // a secret on which it depends which answers are checked; empty: their numbers alone say it
 }
 
 // RatePoint is the rate, in arrivals per second in total, at one moment of a
@@ -111,6 +112,12 @@ type ByKey interface {
 	AppendKey(dst []byte, stream, n uint64) []byte
 }
 
+// A Workload that also has this method says of a wrong answer what was asked for, what is right and what came. The body is nil
+// where it was not kept.
+type Explainer interface {
+	Explain(stream, n uint64, length int64, body []byte) string
+}
+
 // A Workload that also has this method says which status is right; for all
 // others that is 200 alone.
 type ByStatus interface {
@@ -146,9 +153,11 @@ type Job struct {
 	// more (the controller has gone silent). nil permits always. What was planned but not permitted is booked as dropped.
 	Permit func() bool
 
-	byURL    ByURL    // Workload, where it is one
-	byStatus ByStatus // likewise
-	byKey    ByKey    // likewise, with a mark that the header or the body holds
+	byURL    ByURL     // Workload, where it is one
+	byStatus ByStatus  // likewise
+	explains Explainer // likewise
+	checker  Checker
+	byKey    ByKey // likewise, with a mark that the header or the body holds
 }
 
 // Slice is one stretch of a phase's load. The phase's own time, in which all books are kept, stands still

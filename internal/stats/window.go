@@ -20,10 +20,11 @@ type Window struct {
 	Unwritten int64            `json:"unwritten,omitempty"` // timeouts and errors whose request was not fully written
 	Lost      map[string]int64 `json:"lost,omitempty"`      // by our own fault: "ports", "descriptors", "memory" (part of Books.Error), "loop", "permit" (part of Books.Dropped), "not permitted" (Error)
 	Checked   int64            `json:"checked"`             // answers whose body was checked whole
+	Wrong     int64            `json:"wrong,omitempty"`     // answers of the right status whose body, or its length, is wrong (part of Books.Bad)
 	Hits      int64            `json:"hits"`                // answers expected to exist
 	Misses    int64            `json:"misses"`              // answers expected not to exist
 	Opened    int64            `json:"opened"`              // connections opened
-	// Examples are one failure of each class of errors, in words, without secrets.
+	// Examples are one failure of each class of errors and of wrong answers, in words, without secrets.
 	Examples map[string]string `json:"examples,omitempty"`
 	// Received and Written are bytes of answers and requests, header and body; 0 where they were not counted. Those of
 	// failed ones are among them. With TLS and HTTP/1.1 they are those of HTTP, with HTTP/2 those of the connection.
@@ -90,6 +91,7 @@ func (w *Window) Merge(o Window) {
 	addCounts(&w.Lost, o.Lost)
 	w.Unwritten += o.Unwritten
 	w.Checked += o.Checked
+	w.Wrong += o.Wrong
 	w.Hits += o.Hits
 	w.Misses += o.Misses
 	w.Opened += o.Opened
