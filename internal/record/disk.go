@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"os"
 	"path/filepath"
@@ -96,7 +97,7 @@ func (d *disk) open(kind, path string, flags int) (*file, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &file{disk: d, os: f}, nil
+	return &file{disk: d, os: f, digest: sha256.New()}, nil
 }
 
 // replace writes a file so that a reader sees the old content or the new one,
@@ -133,10 +134,13 @@ func temporaryName(path string) string {
 	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".tmp")
 }
 
-// file is an open file whose every operation goes through its disk.
+// file is an open file whose every operation goes through its disk. It knows what was written into it, whatever others
+// do with the file meanwhile.
 type file struct {
-	disk *disk
-	os   *os.File
+	disk   *disk
+	os     *os.File
+	size   int64     // of what was written
+	digest hash.Hash // likewise
 }
 
 // Write writes at the file's position, or at its end when opened by append.
@@ -144,9 +148,22 @@ func (f *file) Write(p []byte) (int, error) {
 	allow, err := f.disk.ask("write", f.os.Name(), len(p))
 	if err != nil {
 		n, werr := f.os.Write(p[:allow])
+		f.wrote(p[:n])
 		return n, errors.Join(err, werr)
 	}
-	return f.os.Write(p)
+	n, err := f.os.Write(p)
+	f.wrote(p[:n])
+	return n, err
+}
+
+func (f *file) wrote(p []byte) {
+	f.size += int64(len(p))
+	_, _ = f.digest.Write(p) // never fails
+}
+
+// seal seals what was written into a file that was empty when it was opened.
+func (f *file) seal(name string) FileSeal {
+	return FileSeal{Path: name, Size: f.size, SHA256: hex.EncodeToString(f.digest.Sum(nil))}
 }
 
 func (f *file) sync() error {

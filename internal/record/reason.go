@@ -27,13 +27,15 @@ const (
 	CodeLookups          = "lookups"           // gate: answers were not each one indexed lookup of its own
 	CodeDeclared         = "declared"          // gate: the target did otherwise than its recipe declares
 	CodeLittlesLaw       = "littles-law"       // gate: the times recorded of requests are not those they spent in flight
-	CodeWrongAnswers     = "wrong-answers"     // gate: too many requests were not answered correctly
+	CodeWrongAnswers     = "wrong-answers"     // gate: an answer had a wrong body, or too many requests were not answered correctly
 	CodeNotSteady        = "not-steady"        // gate: the level changed during the phase by more than noise explains
 	CodeGeneratorLimited = "generator-limited" // gate: an agent was the limit, not the target
 	CodeDisturbedHost    = "disturbed-host"    // gate: others used the machine during the load
 	CodeTooFewArrivals   = "too-few-arrivals"  // an open phase would have had hardly any arrivals, and was not run
 	CodeBlock            = "block"             // the targets could not take their turns in the block to its end, mostly as another one was refused: all are measured again together
 	CodeNotStopped       = "not-stopped"       // the target could not be stopped
+	CodeLeftBehind       = "left-behind"       // processes of the target outlived it; they were ended
+	CodeRewritten        = "rewritten"         // somebody else changed the trial's files while it ran
 	CodeInterrupted      = "interrupted"       // the user ended the run
 	CodeRunEnded         = "run-ended"         // an error ended the run
 )

@@ -1,8 +1,10 @@
 package record
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -57,7 +59,7 @@ func resume(d *disk, dir, planDigest string, now time.Time) (*Writer, []Place, e
 	if err != nil {
 		return nil, nil, err
 	}
-	w := &Writer{dir: dir, disk: d, now: time.Now, events: events, finished: map[string]bool{}}
+	w := &Writer{dir: dir, disk: d, now: time.Now, events: events, finished: map[string]bool{}, digest: sha256.New()}
 	left, err := w.takeUp(planDigest, now)
 	if err != nil {
 		return nil, nil, errors.Join(err, w.Close())
@@ -99,6 +101,9 @@ func (w *Writer) takeUp(planDigest string, now time.Time) ([]Place, error) {
 func (w *Writer) clean(r *Reader) error {
 	if err := w.events.truncate(r.intact); err != nil {
 		return err
+	}
+	if n, err := io.Copy(w.digest, io.NewSectionReader(w.events.os, 0, r.intact)); err != nil || n != r.intact {
+		return fmt.Errorf("%s: %d of %d bytes read: %w", eventsFile, n, r.intact, err)
 	}
 	w.size = r.intact
 	w.sequence = r.log.last

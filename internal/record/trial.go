@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -165,8 +166,40 @@ func (t *TrialWriter) append(to *bufio.Writer, v any) error {
 	return err
 }
 
+// ErrRewritten is returned by TrialWriter.Intact.
+var ErrRewritten = errors.New("somebody else has changed what was written")
+
+// Intact fails with ErrRewritten where load.jsonl or series.jsonl does not hold what was written into it: then somebody else has changed the
+// file while the trial ran. It is for the trial's end, once everything that ran in it has ended.
+func (t *TrialWriter) Intact() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ended {
+		return ErrEnded
+	}
+	if err := errors.Join(t.loadLines.Flush(), t.seriesLines.Flush()); err != nil {
+		return fmt.Errorf("record: trial %s: %w", t.folder, err)
+	}
+	var changed []string
+	for _, written := range t.own() {
+		if what := written.proves(t.dir); what != "" {
+			changed = append(changed, written.Path+": "+what)
+		}
+	}
+	if len(changed) > 0 {
+		return fmt.Errorf("record: trial %s: %w: %s", t.folder, ErrRewritten, strings.Join(changed, "; "))
+	}
+	return nil
+}
+
+// own are the seals of the files that this process writes itself, by what it has written.
+func (t *TrialWriter) own() []FileSeal {
+	return []FileSeal{t.load.seal(loadFile), t.series.seal(seriesFile)}
+}
+
 // Finish makes every file of the trial durable, seals each with its size and
-// digest in trial.json, writes that, and names its digest in events.jsonl.
+// digest in trial.json, writes that, and names its digest in events.jsonl. The digests of load.jsonl and
+// series.jsonl are those of what was written, not of what is there now.
 // Only then the trial counts as finished. Place, attempt and files of the
 // given trial are filled in here. The logs must be closed before. After an error the trial is unfinished.
 func (t *TrialWriter) Finish(trial Trial) error {
@@ -222,9 +255,9 @@ func (w *Writer) prove(p Proof) error {
 	return nil
 }
 
-// seal makes every regular file of the folder durable, the folders too, and measures them.
+// seal makes every regular file of the folder durable, the folders too, and measures those that others wrote.
 func (t *TrialWriter) seal() ([]FileSeal, error) {
-	var files []FileSeal
+	files := t.own()
 	err := filepath.WalkDir(t.dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -242,10 +275,14 @@ func (t *TrialWriter) seal() ([]FileSeal, error) {
 		if err := t.syncFile(path); err != nil {
 			return err
 		}
+		if name == loadFile || name == seriesFile {
+			return nil
+		}
 		s, err := sealFile(path, name)
 		files = append(files, s)
 		return err
 	})
+	slices.SortFunc(files, func(a, b FileSeal) int { return strings.Compare(a.Path, b.Path) })
 	return files, err
 }
 

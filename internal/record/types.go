@@ -43,6 +43,7 @@ type Run struct {
 	Name       string          `json:"name"`    // of the plan
 	PlanDigest string          `json:"plan_digest"`
 	Seed       uint64          `json:"seed"`
+	Salt       string          `json:"salt,omitempty"` // drawn at random: which answers are checked and the order of keys depend on it; empty in runs from before
 	Status     string          `json:"status"`
 	Reason     string          `json:"reason,omitempty"` // why aborted
 	Started    time.Time       `json:"started"`
@@ -302,10 +303,14 @@ type Step struct {
 
 // Replica is one replica as it was started.
 type Replica struct {
-	Name    string   `json:"name"` // such as "django-1"
-	Address string   `json:"address"`
-	PID     int      `json:"pid"`
-	ReadyS  float64  `json:"ready_s"`
+	Name    string  `json:"name"` // such as "django-1"
+	Address string  `json:"address"`
+	PID     int     `json:"pid"`
+	ReadyS  float64 `json:"ready_s"`
+	// Account is the one that it ran under; empty: that of bakeoff itself. HeldBy says how its processes were held together:
+	// "cgroup", "guard", or empty where that is not known.
+	Account string   `json:"account,omitempty"`
+	HeldBy  string   `json:"held_by,omitempty"`
 	Workers []Worker `json:"workers"`
 }
 
@@ -334,18 +339,20 @@ func (o *Overlap) Proven() bool {
 
 // Phase is one phase of a trial and what the witnesses counted around it.
 type Phase struct {
-	Number      int       `json:"number"`
-	Name        string    `json:"name"`
-	Model       string    `json:"model"`
-	Engine      string    `json:"engine,omitempty"` // that drove it; empty: one of bakeoff's own
-	Connections int       `json:"connections"`
-	Rate        float64   `json:"rate,omitempty"`
-	Arrivals    string    `json:"arrivals,omitempty"`
-	DurationS   float64   `json:"duration_s"`
-	TimeoutS    float64   `json:"timeout_s"`
-	Warmup      bool      `json:"warmup,omitempty"`
-	Started     time.Time `json:"started"`
-	Ended       time.Time `json:"ended"` // the last answer or time-out
+	Number      int     `json:"number"`
+	Name        string  `json:"name"`
+	Model       string  `json:"model"`
+	Engine      string  `json:"engine,omitempty"` // that drove it; empty: one of bakeoff's own
+	Connections int     `json:"connections"`
+	Rate        float64 `json:"rate,omitempty"`
+	Arrivals    string  `json:"arrivals,omitempty"`
+	DurationS   float64 `json:"duration_s"`
+	TimeoutS    float64 `json:"timeout_s"`
+	// CheckShare is the share of answers whose body was checked, fixed before the phase; 0 in runs from before.
+	CheckShare float64   `json:"check_share,omitempty"`
+	Warmup     bool      `json:"warmup,omitempty"`
+	Started    time.Time `json:"started"`
+	Ended      time.Time `json:"ended"` // the last answer or time-out
 	// StartSpreadNS is the greatest difference between the actual starts of the agents in Starts.
 	StartSpreadNS int64   `json:"start_spread_ns"`
 	Starts        []Start `json:"starts"`

@@ -2,9 +2,12 @@ package record
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -57,7 +60,8 @@ type Writer struct {
 
 	mu       sync.Mutex
 	events   *file
-	size     int64 // of events.jsonl, up to the end of its last whole line
+	size     int64     // of events.jsonl, up to the end of its last whole line
+	digest   hash.Hash // of these bytes, as they were written
 	sequence int64
 	run      Run
 	plans    []FileSeal
@@ -85,7 +89,7 @@ func create(d *disk, root string, run Run, given, resolved []byte, now time.Time
 	if err != nil {
 		return nil, err
 	}
-	w := &Writer{dir: dir, disk: d, now: time.Now, run: run, finished: map[string]bool{}}
+	w := &Writer{dir: dir, disk: d, now: time.Now, run: run, finished: map[string]bool{}, digest: sha256.New()}
 	w.run.Format, w.run.Status, w.run.Started = FormatVersion, Incomplete, now
 	if err := w.lay(given, resolved); err != nil {
 		return nil, errors.Join(err, w.Close())
@@ -196,6 +200,7 @@ func (w *Writer) appendEvent(line []byte, durable bool) error {
 		return errors.Join(err, w.events.truncate(w.size))
 	}
 	w.size += int64(len(line))
+	_, _ = w.digest.Write(line) // never fails
 	return nil
 }
 
@@ -281,10 +286,7 @@ func (w *Writer) finish() error {
 	if err := w.event(EventFinished, map[string]string{"status": w.run.Status, "reason": w.run.Reason}, true); err != nil {
 		return err
 	}
-	seal, err := sealFile(filepath.Join(w.dir, eventsFile), eventsFile)
-	if err != nil {
-		return fmt.Errorf("record: %w", err)
-	}
+	seal := FileSeal{Path: eventsFile, Size: w.size, SHA256: hex.EncodeToString(w.digest.Sum(nil))}
 	return w.replaceRun(append(slices.Clone(w.plans), seal))
 }
 
