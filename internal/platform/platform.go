@@ -32,9 +32,12 @@ type Spec struct {
 	// many were discarded. 0 means 16 MiB.
 	Log      string
 	LogLimit int64
-	// User, when not empty, is the account the process runs as; it needs
+	// User, when not empty, is the account the process runs as, by its name or its number; it needs
 	// root and is refused otherwise.
 	User string
+	// Guest tells that the process runs what others wrote: whatever it starts is held together as well as the machine
+	// allows, and what it leaves behind is named. Its Process is a Guest.
+	Guest bool
 }
 
 // Exit says how a process ended.
@@ -69,6 +72,34 @@ type Process interface {
 	// every process left of the tree and waits until none is left. Calling it again, or
 	// after the end, is no error. A grace of 0 kills at once.
 	Stop(ctx context.Context, grace time.Duration) error
+}
+
+// How the processes of a guest are held together.
+const (
+	HeldByGroup = "cgroup" // in a control group of their own
+	HeldByGuard = "guard"  // by the walk of their common ancestor over the process table
+)
+
+// A Guest is a Process whose descendants may hide.
+type Guest interface {
+	// HeldBy is how its processes are held together.
+	HeldBy() string
+	// Left are the processes that outlived it when it was asked to end, once Stop has returned. They are ended by then.
+	Left() []Leftover
+}
+
+// Leftover is a process that outlived the first one of its tree.
+type Leftover struct {
+	PID  int
+	Name string // as the kernel calls it; empty where it ended meanwhile
+}
+
+// String names it.
+func (l Leftover) String() string {
+	if l.Name == "" {
+		return fmt.Sprintf("process %d", l.PID)
+	}
+	return fmt.Sprintf("process %d (%s)", l.PID, l.Name)
 }
 
 // A Freezer is a Platform that can hold processes still. A frozen tree uses no

@@ -1,12 +1,14 @@
 package target
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -103,14 +105,8 @@ func (n need) find(ctx context.Context, within time.Duration) (string, error) {
 		candidates = []string{n.Tool}
 	}
 	why := errAbsent
-	for _, candidate := range candidates {
-		path, err := exec.LookPath(candidate)
-		if err != nil {
-			continue
-		}
-		if path, err = filepath.Abs(path); err != nil {
-			continue
-		}
+	for _, path := range paths(candidates) {
+		var err error
 		if n.Check != nil {
 			err = try(ctx, within, path, n.Check...)
 		}
@@ -122,6 +118,33 @@ func (n need) find(ctx context.Context, within time.Duration) (string, error) {
 		}
 	}
 	return "", why
+}
+
+// paths are the candidates that are there, as absolute paths. Where bakeoff is root, those come first that every account can
+// run: targets run under one of their own.
+func paths(candidates []string) (found []string) {
+	for _, candidate := range candidates {
+		path, err := exec.LookPath(candidate)
+		if err != nil {
+			continue
+		}
+		if path, err = filepath.Abs(path); err == nil {
+			found = append(found, path)
+		}
+	}
+	if os.Geteuid() == 0 {
+		slices.SortStableFunc(found, func(a, b string) int { return cmp.Compare(hidden(a), hidden(b)) })
+	}
+	return found
+}
+
+// hidden is 1 for a program that not every account can reach.
+func hidden(path string) int {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil || !Passable(filepath.Dir(path)) || !Passable(filepath.Dir(real)) {
+		return 1
+	}
+	return 0
 }
 
 // try runs a short command: nil when it exits 0, errSlow when it does not end in time.

@@ -140,6 +140,9 @@ func (p *Prepared) build(ctx context.Context, keep int) error {
 	if p.Versions, err = p.readVersions(ctx); err != nil {
 		return fmt.Errorf("versions: %w", err)
 	}
+	if err := p.publish(); err != nil {
+		return err
+	}
 	return writeDone(p.Dir, done{
 		Digest: p.Digest, Tools: stamps(p.tools), Versions: p.Versions, Seconds: time.Since(began).Seconds(),
 	})
@@ -159,6 +162,9 @@ func (p *Prepared) step(ctx context.Context, i int, s chained, of int) error {
 	}
 	if !s.keepable {
 		return nil
+	}
+	if err := p.publish(); err != nil { // the note holds the modes
+		return err
 	}
 	return p.noteStep(i, s)
 }

@@ -24,6 +24,7 @@ import (
 var (
 	ErrPortTaken = errors.New("port is already listened on")
 	ErrPortHeld  = errors.New("port is still listened on after the stop")
+	ErrLeft      = errors.New("it left processes behind that outlived it (they were ended)")
 	ErrExited    = errors.New("process ended before it was ready")
 	ErrNotReady  = errors.New("not ready in time")
 	ErrNoOverlap = errors.New("no proof that two statements run at once in a worker")
@@ -45,6 +46,7 @@ type Launch struct {
 	Settings  map[string]string // of the plan, over the recipe's environment
 	Database  database.Access
 	Padding   int    // bytes by which the environment is longer
+	User      string // the account that it runs under; empty: bakeoff's own
 	LogDir    string // the log is LogDir/<Name>.log
 }
 
@@ -133,7 +135,7 @@ func (r *Replica) newSpec() platform.Spec {
 	slices.Sort(pairs)
 	return platform.Spec{
 		Name: l.Name, Argv: argv, Env: pairs, Dir: values["recipe"],
-		Log: filepath.Join(l.LogDir, l.Name+".log"),
+		Log: filepath.Join(l.LogDir, l.Name+".log"), User: l.User, Guest: true,
 	}
 }
 
@@ -334,7 +336,38 @@ func (r *Replica) Stop(ctx context.Context, grace time.Duration) error {
 	if err != nil {
 		return fmt.Errorf("target: stop %s: %s: %w", r.launch.Name, r.Address(), context.Cause(within))
 	}
-	return nil
+	return r.left()
+}
+
+// left fails where processes outlived the replica that are none of its workers: those that said they are ready are a part of it,
+// also where their master does not wait for them.
+func (r *Replica) left() error {
+	guest, ok := r.process.(platform.Guest)
+	if !ok {
+		return nil
+	}
+	workers, err := r.tail.workers()
+	if err != nil {
+		return nil // it has not come so far as to be measured
+	}
+	var left []string
+	for _, l := range guest.Left() {
+		if !slices.ContainsFunc(workers, func(w record.Worker) bool { return w.PID == l.PID }) {
+			left = append(left, l.String())
+		}
+	}
+	if len(left) == 0 {
+		return nil
+	}
+	return fmt.Errorf("target: stop %s: %w: %s", r.launch.Name, ErrLeft, strings.Join(left, ", "))
+}
+
+// HeldBy is how the replica's processes are held together: one of the platform's words, or empty where it does not say.
+func (r *Replica) HeldBy() string {
+	if guest, ok := r.process.(platform.Guest); ok {
+		return guest.HeldBy()
+	}
+	return ""
 }
 
 // listening reports whether anybody accepts connections at address.

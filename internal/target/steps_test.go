@@ -141,7 +141,7 @@ func TestAFolderThatWasTouchedIsMadeAnew(t *testing.T) {
 	for what, touch := range map[string]func(dir string) error{
 		"a file changed": func(dir string) error { return os.WriteFile(filepath.Join(dir, "installed"), []byte("2"), 0o600) },
 		"a file removed": func(dir string) error { return os.Remove(filepath.Join(dir, "installed")) },
-		"a mode changed": func(dir string) error { return os.Chmod(dir, 0o755) },
+		"a mode changed": func(dir string) error { return os.Chmod(dir, 0o750) },
 	} {
 		t.Run(what, func(t *testing.T) {
 			w := newWorkshop(t)

@@ -37,6 +37,7 @@ func (g *guard) deputize() error {
 	if err := cmd.Start(); err != nil { // reaped as every other child
 		return err
 	}
+	g.aide = cmd.Process.Pid
 	_ = cmd.Process.Release()
 	return json.NewEncoder(ours).Encode(g.hello)
 }

@@ -34,6 +34,8 @@ type guard struct {
 	lock    *machineLock
 	null    *os.File
 	deputy  *os.File // a pipe that ends with this process
+	aide    int      // the process id of the deputy
+	groups  groups
 
 	mu      sync.Mutex // over forking, reaping and what follows
 	state   state
@@ -55,7 +57,10 @@ type tree struct {
 	number   int
 	first    Identity
 	log      *logCopy
-	ended    bool // the first process was reaped
+	guest    bool
+	grouped  bool   // it has a control group
+	uid      uint32 // of a guest with an account of its own; 0: it has none
+	ended    bool   // the first process was reaped
 	frozen   bool
 	reported chan struct{} // closed when the controller was informed
 }
@@ -172,6 +177,9 @@ func (g *guard) setUp(h hello) error {
 		removeState(h.StateDir, h.Token)
 		return fmt.Errorf("local: guard: deputy: %w", err)
 	}
+	if !h.NoGroups {
+		g.groups = newGroups(h.Token)
+	}
 	return nil
 }
 
@@ -198,7 +206,8 @@ func (g *guard) handle(r request) {
 	answer := reply{ID: r.ID, Tree: r.Tree}
 	switch r.Op {
 	case opStop:
-		if err := g.stop(r.Tree, r.Grace); err != nil {
+		left, err := g.stop(r.Tree, r.Grace)
+		if answer.Left = left; err != nil {
 			answer.Error = err.Error()
 		}
 	case opPIDs:
@@ -280,7 +289,7 @@ func (g *guard) start(r request) {
 		if err != nil {
 			answer.Error = err.Error()
 		} else {
-			answer.Tree, answer.First = t.number, t.first
+			answer.Tree, answer.First, answer.Grouped = t.number, t.first, t.grouped
 		}
 		g.replies <- answer
 	}
@@ -303,12 +312,13 @@ func (g *guard) spawn(spec platform.Spec) (*tree, error) {
 	env := slices.DeleteFunc(slices.Clone(spec.Env), func(entry string) bool {
 		return strings.HasPrefix(entry, markVariable+"=")
 	})
-	pid, err := syscall.ForkExec(spec.Argv[0], spec.Argv, &syscall.ProcAttr{
+	attr := &syscall.ProcAttr{
 		Dir:   spec.Dir,
 		Env:   append(env, m.variable()),
 		Files: []uintptr{g.null.Fd(), uintptr(output), uintptr(output)},
 		Sys:   &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL, Credential: owner},
-	})
+	}
+	pid, grouped, err := g.forkExec(spec, m.number, attr)
 	mark{token: g.hello.Token}.set() // the guard's own again
 	unix.Close(output)
 	go log.run()
@@ -320,12 +330,32 @@ func (g *guard) spawn(spec platform.Spec) (*tree, error) {
 		syscall.Kill(pid, syscall.SIGKILL)
 		return nil, err
 	}
-	t := &tree{number: m.number, first: first, log: log, reported: make(chan struct{})}
+	t := &tree{number: m.number, first: first, log: log, guest: spec.Guest, grouped: grouped, reported: make(chan struct{})}
+	if owner != nil {
+		t.uid = owner.Uid
+	}
 	g.trees[t.number] = t
 	g.stale.Store(true)
 	g.known[first] = t.number
 	g.save()
 	return t, nil
+}
+
+// forkExec starts the process, a guest in a control group of its own where it can have one.
+func (g *guard) forkExec(spec platform.Spec, number int, attr *syscall.ProcAttr) (pid int, grouped bool, err error) {
+	if spec.Guest {
+		if fd := g.groups.open(number); fd >= 0 {
+			defer unix.Close(fd)
+			attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, fd
+			if pid, err = syscall.ForkExec(spec.Argv[0], spec.Argv, attr); err == nil {
+				return pid, true, nil
+			}
+			g.groups.drop(number)
+			attr.Sys.UseCgroupFD = false // whatever it was: without the group it shows again, or was the group
+		}
+	}
+	pid, err = syscall.ForkExec(spec.Argv[0], spec.Argv, attr)
+	return pid, false, err
 }
 
 // nextNumber is the number of the next tree; g.mu is held.
@@ -338,13 +368,16 @@ func (g *guard) nextNumber() int {
 	}
 }
 
-// credential looks an account up; supplementary groups are dropped.
+// credential looks an account up, or takes its number; supplementary groups are dropped.
 func credential(name string) (*syscall.Credential, error) {
 	if name == "" {
 		return nil, nil
 	}
 	if os.Geteuid() != 0 {
 		return nil, fmt.Errorf("starting as user %s needs root", name)
+	}
+	if number, err := strconv.ParseUint(name, 10, 32); err == nil {
+		return &syscall.Credential{Uid: uint32(number), Gid: uint32(number)}, nil
 	}
 	u, err := user.Lookup(name)
 	if err != nil {
@@ -455,6 +488,7 @@ func (g *guard) end() error {
 	g.mu.Lock()
 	g.closing = true
 	g.mu.Unlock()
+	g.groups.remove()
 	err := removeState(g.hello.StateDir, g.hello.Token)
 	g.lock.release()
 	return err
@@ -471,14 +505,14 @@ func (g *guard) pause(d time.Duration) {
 	}
 }
 
-// stop ends one tree. A second stop without grace cuts the grace of a first
+// stop ends one tree and names what a guest left behind. A second stop without grace cuts the grace of a first
 // one short by killing what that one waits for.
-func (g *guard) stop(number int, grace time.Duration) error {
+func (g *guard) stop(number int, grace time.Duration) (left []platform.Leftover, err error) {
 	g.mu.Lock()
 	t := g.trees[number]
 	if t == nil {
 		g.mu.Unlock()
-		return nil
+		return nil, nil
 	}
 	asked, frozen := false, t.frozen
 	g.mu.Unlock()
@@ -493,8 +527,11 @@ func (g *guard) stop(number int, grace time.Duration) error {
 	if asked {
 		g.await(t, grace)
 	}
+	if grace > 0 {
+		left = g.leftBehind(t)
+	}
 	if err := g.killTree(t); err != nil {
-		return err
+		return left, err
 	}
 	<-t.reported
 	t.log.finish()
@@ -502,13 +539,17 @@ func (g *guard) stop(number int, grace time.Duration) error {
 	defer g.mu.Unlock()
 	delete(g.trees, number)
 	g.save()
-	return nil
+	if t.grouped {
+		g.groups.drop(number)
+	}
+	return left, nil
 }
 
 // await returns when the tree has gone by itself or the grace is over.
 func (g *guard) await(t *tree, grace time.Duration) {
 	over := time.NewTimer(grace)
 	defer over.Stop()
+	var rest <-chan time.Time
 	for {
 		g.mu.Lock()
 		ended, changed := t.ended, g.changed
@@ -518,6 +559,9 @@ func (g *guard) await(t *tree, grace time.Duration) {
 			if g.gone(t.number) {
 				return
 			}
+			if t.guest && rest == nil {
+				rest = time.After(guestRest)
+			}
 			again = 50 * time.Millisecond
 		}
 		select {
@@ -525,9 +569,14 @@ func (g *guard) await(t *tree, grace time.Duration) {
 		case <-time.After(again):
 		case <-over.C:
 			return
+		case <-rest:
+			return
 		}
 	}
 }
+
+// guestRest is how long what a guest started may live on after its first process has ended as it was asked to.
+const guestRest = 5 * time.Second
 
 // killWait bounds the wait for killed processes to vanish; only one stuck in
 // the kernel, or of another user, takes longer.
@@ -536,7 +585,13 @@ const killWait = 20 * time.Second
 func (g *guard) killTree(t *tree) error {
 	deadline := time.Now().Add(killWait)
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		if t.grouped {
+			g.groups.kill(t.number)
+		}
 		left := g.members(t.number, 0)
+		if t.guest && !t.grouped {
+			left = append(slices.Clone(left), g.members(0, 0)...) // nobody else's
+		}
 		for _, p := range left {
 			_ = p.signal(unix.SIGKILL)
 		}
@@ -591,8 +646,8 @@ func (g *guard) members(number int, age time.Duration) []proc {
 }
 
 // attribute says which tree every living descendant belongs to: as seen
-// before, else by its mark, its parent, its session. What says none of these is
-// of tree 0 and is ended when the guard ends.
+// before, else by its control group, its account, its mark, its parent, its session. What says none of these is
+// of tree 0 and is ended with the next guest without a group, or when the guard ends.
 func (g *guard) attribute(table map[int]proc) map[int][]proc {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -604,9 +659,16 @@ func (g *guard) attribute(table map[int]proc) map[int][]proc {
 	}
 	found := make(map[int][]proc)
 	for _, p := range descendants(table, os.Getpid()) { // parents come first
+		if p.PID == g.aide {
+			continue // it is of no tree
+		}
 		number, ok := g.known[p.Identity]
 		if !ok {
-			if m, marked := markOf(p.PID); marked && m.token == g.hello.Token {
+			if in, grouped := g.groups.numberOf(p.PID); grouped {
+				number = in
+			} else if guest, owned := g.guestOf(p.PID); owned {
+				number = guest
+			} else if m, marked := markOf(p.PID); marked && m.token == g.hello.Token {
 				number = m.number
 			} else if parent, ok := known[table[p.parent].Identity]; ok {
 				number = parent

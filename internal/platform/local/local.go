@@ -54,6 +54,8 @@ type Options struct {
 	Lock string
 	// Log receives what goes wrong out of sight; nil means nowhere.
 	Log *slog.Logger
+
+	noGroups bool // for tests: as where no control group can be made
 }
 
 // Holder describes a run on this machine.

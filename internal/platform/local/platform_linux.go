@@ -130,7 +130,7 @@ func (p *Platform) greet(ctx context.Context) error {
 	defer cancel()
 	r, err := p.call(ctx, request{Op: opHello, Hello: &hello{
 		Token: p.token, Controller: self, StateDir: p.options.StateDir,
-		Lock: p.options.Lock, Share: p.options.Share, Label: p.options.Label,
+		Lock: p.options.Lock, Share: p.options.Share, Label: p.options.Label, NoGroups: p.options.noGroups,
 	}})
 	switch {
 	case r.Busy != nil:
@@ -217,7 +217,7 @@ func (p *Platform) hear(r reply) {
 		p.others = append(p.others, *r.Other)
 	default:
 		if r.First.PID != 0 && r.Tree != 0 {
-			p.processes[r.Tree] = &process{platform: p, tree: r.Tree, first: r.First, done: make(chan struct{})}
+			p.processes[r.Tree] = &process{platform: p, tree: r.Tree, first: r.First, grouped: r.Grouped, done: make(chan struct{})}
 		}
 		answer := p.waiting[r.ID]
 		delete(p.waiting, r.ID)
@@ -376,9 +376,35 @@ type process struct {
 	tree     int
 	name     string
 	first    Identity
+	grouped  bool
 	once     sync.Once
 	done     chan struct{}
 	exit     platform.Exit
+
+	mu   sync.Mutex
+	left []platform.Leftover
+}
+
+// HeldBy implements platform.Guest.
+func (c *process) HeldBy() string {
+	if c.grouped {
+		return platform.HeldByGroup
+	}
+	return platform.HeldByGuard
+}
+
+// Left implements platform.Guest.
+func (c *process) Left() []platform.Leftover {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.left)
+}
+
+// keepLeft keeps what a stop found.
+func (c *process) keepLeft(left []platform.Leftover) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.left = append(c.left, left...)
 }
 
 func (c *process) end(e platform.Exit) {
@@ -416,7 +442,8 @@ func (c *process) Stop(ctx context.Context, grace time.Duration) error {
 	if ctx.Err() != nil {
 		grace = 0
 	}
-	_, err := c.platform.call(ctx, request{Op: opStop, Tree: c.tree, Grace: grace})
+	r, err := c.platform.call(ctx, request{Op: opStop, Tree: c.tree, Grace: grace})
+	c.keepLeft(r.Left)
 	if ctx.Err() != nil {
 		_, err = c.platform.call(context.Background(), request{Op: opStop, Tree: c.tree})
 	}

@@ -42,15 +42,18 @@ type hello struct {
 	Lock       string
 	Share      bool
 	Label      string
+	NoGroups   bool
 }
 
 type reply struct {
-	ID    int
-	Error string
-	Busy  *Holder        // the error is ErrBusy
-	Tree  int            // of a start, or of an Exit
-	First Identity       // of a start, or of the guard
-	PIDs  []int          // of opPIDs
-	Exit  *platform.Exit // without a request: the first process of Tree has ended
-	Other *Holder        // without a request: this run shares the machine with ours
+	ID      int
+	Error   string
+	Busy    *Holder             // the error is ErrBusy
+	Tree    int                 // of a start, or of an Exit
+	First   Identity            // of a start, or of the guard
+	PIDs    []int               // of opPIDs
+	Left    []platform.Leftover // of opStop: what a guest left behind
+	Grouped bool                // of a start
+	Exit    *platform.Exit      // without a request: the first process of Tree has ended
+	Other   *Holder             // without a request: this run shares the machine with ours
 }

@@ -1,0 +1,121 @@
+//go:build linux
+
+package local_test
+
+import (
+	"os/exec"
+	"strconv"
+	"testing"
+	"time"
+
+	"bakeoff/internal/platform"
+	"bakeoff/internal/platform/local"
+)
+
+// A guest's daemon that has dropped its parent, its session, its environment and its limits is ended with the guest, and
+// named; a neighbour that was started before is neither. So it is in a control group, and without.
+func TestGuestLeavesNothing(t *testing.T) {
+	for name, grouped := range map[string]bool{"in a group": true, "by the walk": false} {
+		t.Run(name, func(t *testing.T) {
+			var o local.Options
+			if !grouped {
+				o = o.WithoutGroups()
+			}
+			p := openWith(t, o)
+			neighbour, neighbourPort := start(t, p, "prefork.py", "1")
+			c, port := startGuest(t, p, "daemon.py", "LIMIT")
+			if by := c.HeldBy(); grouped && by != platform.HeldByGroup {
+				t.Skipf("SKIPPED: no control group can be made here (%s)", by)
+			} else if !grouped && by != platform.HeldByGuard {
+				t.Fatalf("held by %s", by)
+			}
+			if err := c.Stop(t.Context(), 10*time.Second); err != nil {
+				t.Fatal(err)
+			}
+			if left := c.Left(); len(left) != 1 {
+				t.Errorf("left behind: %v, want the daemon", left)
+			}
+			if listening(port) {
+				t.Error("the daemon survived the stop of the guest")
+			}
+			if n := len(neighbour.PIDs()); n != 2 || !listening(neighbourPort) {
+				t.Errorf("%d processes of the neighbour, not 2", n)
+			}
+			guard := p.GuardPID()
+			if err := p.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if left := local.Groups(guard); len(left) > 0 {
+				t.Errorf("groups left: %v", left)
+			}
+		})
+	}
+}
+
+// A guest whose workers end as they are asked to has left nothing behind.
+func TestGuestEndsByItself(t *testing.T) {
+	for name, o := range map[string]local.Options{"in a group": {}, "by the walk": local.Options{}.WithoutGroups()} {
+		t.Run(name, func(t *testing.T) {
+			p := openWith(t, o)
+			c := runGuest(t, p, "-c", waiting)
+			eventually(t, "the guest has four processes", func() bool { return len(c.PIDs()) == 4 })
+			if err := c.Stop(t.Context(), 10*time.Second); err != nil {
+				t.Fatal(err)
+			}
+			if left := c.Left(); len(left) > 0 {
+				t.Errorf("left behind: %v", left)
+			}
+		})
+	}
+}
+
+// waiting is a master that ends its three workers when it is asked to end, and waits for them.
+const waiting = `
+import os, signal
+workers = []
+for _ in range(3):
+    pid = os.fork()
+    if pid == 0:
+        signal.pause()
+    workers.append(pid)
+def end(*_):
+    for pid in workers:
+        os.kill(pid, signal.SIGTERM)
+    for pid in workers:
+        os.waitpid(pid, 0)
+    os._exit(0)
+signal.signal(signal.SIGTERM, end)
+while True:
+    signal.pause()
+`
+
+// guest is a process that says what it left.
+type guest interface {
+	platform.Process
+	platform.Guest
+}
+
+func startGuest(t *testing.T, p *local.Platform, program string, options ...string) (guest, int) {
+	t.Helper()
+	port, err := p.Port(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := runGuest(t, p, append([]string{program, strconv.Itoa(port)}, options...)...)
+	eventually(t, "it listens", func() bool { return listening(port) })
+	return c, port
+}
+
+// runGuest starts Python with these arguments.
+func runGuest(t *testing.T, p *local.Platform, arguments ...string) guest {
+	t.Helper()
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := p.Start(t.Context(), platform.Spec{Name: "guest", Dir: "testdata", Argv: append([]string{python}, arguments...), Guest: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.(guest)
+}

@@ -1,0 +1,68 @@
+package local
+
+import (
+	"cmp"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"bakeoff/internal/platform"
+)
+
+// leftBehind names what a guest that was asked to end has left: what lives on although its first process has ended and the
+// grace is over, and what has been handed to the guard as its parents ended. A worker that still ends is neither.
+func (g *guard) leftBehind(t *tree) []platform.Leftover {
+	if !t.guest {
+		return nil
+	}
+	g.mu.Lock()
+	ended := t.ended
+	g.mu.Unlock()
+	left := g.members(t.number, 0)
+	if !t.grouped {
+		left = append(slices.Clone(left), g.members(0, 0)...) // nobody else's
+	}
+	var out []platform.Leftover
+	for _, p := range left {
+		if p.Identity != t.first && (ended || p.parent == os.Getpid()) {
+			name, _ := os.ReadFile("/proc/" + strconv.Itoa(p.PID) + "/comm")
+			out = append(out, platform.Leftover{PID: p.PID, Name: strings.TrimSpace(string(name))})
+		}
+	}
+	slices.SortFunc(out, func(a, b platform.Leftover) int { return cmp.Compare(a.PID, b.PID) })
+	return out
+}
+
+// guestOf is the tree of a process that runs under an account that only one guest has; g.mu is held.
+func (g *guard) guestOf(pid int) (int, bool) {
+	uid, ok := userOf(pid)
+	if !ok || uid == 0 {
+		return 0, false
+	}
+	number := 0
+	for _, t := range g.trees {
+		if t.guest && t.uid == uid {
+			if number != 0 {
+				return 0, false // replicas share an account
+			}
+			number = t.number
+		}
+	}
+	return number, number != 0
+}
+
+// userOf is the effective account of a process, which says it even where its folder in /proc belongs to root.
+func userOf(pid int) (uint32, bool) {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return 0, false
+	}
+	_, rest, _ := strings.Cut(string(data), "\nUid:")
+	f := strings.Fields(rest)
+	if len(f) < 2 {
+		return 0, false
+	}
+	uid, err := strconv.ParseUint(f[1], 10, 32)
+	return uint32(uid), err == nil
+}
