@@ -142,8 +142,7 @@ func (b *block) drop(ctx context.Context) bool {
 		if t.rec.Status == record.Valid {
 			continue
 		}
-		if err := t.clear(ctx); err != nil {
-			t.refuse(record.CodeNotStopped, err)
+		if !t.stopped(ctx) {
 			still = t
 		}
 	}

@@ -71,6 +71,7 @@ type Options struct {
 	Version       string
 	Revisions     *record.Revisions // that a run compares of one target; nil: it compares targets
 	noTurns       error             // why targets take no turns after all, found in the run
+	salt          string            // of the run; empty in one that was begun before there were salts
 	// Progress is called with what happens, which a run also writes into its record; nil shows nobody. It is called
 	// from one goroutine at a time.
 	Progress func(record.Progress)

@@ -276,7 +276,7 @@ func (d *replicated) kept(ctx context.Context, when string) ([]record.Check, err
 // contract is the check of the plan's contract against this stage's table.
 func (s *recipes) contract() *contract.Contract {
 	p := s.o.Plan
-	return &contract.Contract{Dataset: s.rows, Database: s.db, Lookups: p.Dataset.Lookups, Seed: p.Seed, InFlight: p.InFlight()}
+	return &contract.Contract{Dataset: s.rows, Database: s.db, Lookups: p.Dataset.Lookups, Seed: s.o.contractSeed(), InFlight: p.InFlight()}
 }
 
 // ask makes the check.
@@ -294,7 +294,7 @@ const Contract = "lookup"
 func (d *replicated) task(phase load.Phase) (fleet.Task, error) {
 	p := d.stage.o.Plan
 	spec, err := json.Marshal(dataset.WorkloadSpec{
-		Dataset: d.stage.rows.Spec(), Seed: p.Seed, HitRatio: p.Dataset.HitRatio,
+		Dataset: d.stage.rows.Spec(), Seed: p.Seed, Salt: phase.Salt, HitRatio: p.Dataset.HitRatio,
 		Lookups:       lookupsOf(p, phase),
 		LengthPresent: d.learned.LengthPresent, LengthAbsent: d.learned.LengthAbsent,
 	})

@@ -60,6 +60,7 @@ func (r *run) takeUp() error {
 		return fmt.Errorf("%s was started on another machine (%s, %d cores, kernel %s): a run cannot be resumed on another machine",
 			r.writer.Dir(), rec.Machine.CPU, rec.Machine.Cores, rec.Machine.Kernel)
 	}
+	r.o.salt = rec.Salt
 	r.trials, r.planned = len(rec.Order), lastBlock(rec.Order)
 	if rec.Pilot != nil {
 		r.pilot, r.piloted = rec.Pilot, true

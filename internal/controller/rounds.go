@@ -101,9 +101,9 @@ func (ts *turns) announce(n int, length time.Duration) string {
 
 // begin makes the tasks, and begins what is counted and watched of each target.
 func (ts *turns) begin(ctx context.Context) (tasks []fleet.Task, err error) {
-	longest := ts.phase
-	longest.Duration += ts.spare
 	for i, t := range ts.up {
+		longest := t.checked(ts.phase)
+		longest.Duration += ts.spare
 		task, err := t.task(longest)
 		if err != nil {
 			return nil, err
@@ -308,7 +308,7 @@ func (ts *turns) end(ctx context.Context, reports []fleet.Report, err error) err
 		if err == nil && (t.rec.Block > 0 || !ts.run.isWarmup(ts.phase)) { // in the pilot its measured phase says it
 			ts.run.learn(t.rec.Target, t.totals[ts.phase.Number])
 		}
-		rec := ts.run.recordPhase(ts.phase, report)
+		rec := ts.run.recordPhase(t.checked(ts.phase), report)
 		rec.CeilingS = ts.run.ceiling(ts.phase)
 		rec.DurationS = max(rec.DurationS, ts.at[i].Seconds())
 		ts.settled(i, &rec)

@@ -91,8 +91,9 @@ func (r *run) openRecord() error {
 		return fmt.Errorf("controller: %w", err)
 	}
 	order := o.Plan.Trials()
+	o.salt = newSalt()
 	rec := record.Run{
-		Format: record.FormatVersion, Bakeoff: o.Version, Name: o.Plan.Name, PlanDigest: o.Plan.Digest(), Seed: o.Plan.Seed,
+		Format: record.FormatVersion, Bakeoff: o.Version, Name: o.Plan.Name, PlanDigest: o.Plan.Digest(), Seed: o.Plan.Seed, Salt: o.salt,
 		Status: record.Incomplete, Started: r.started, Short: o.Short, Shared: o.Shared, Platform: o.Venue.Name(),
 		Machine: o.Venue.Machine(), Plan: resolved, Calibration: o.Calibration, Revisions: o.Revisions,
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -100,9 +101,7 @@ func (t *trial) end(ctx context.Context, fatal error) (record.Trial, error) {
 
 // finish is end without the blame; its error is that of writing.
 func (t *trial) finish(ctx context.Context, fatal error) (record.Trial, error) {
-	if err := t.clear(ctx); err != nil {
-		t.refuse(record.CodeNotStopped, err)
-	}
+	t.stopped(ctx)
 	t.collect()
 	if ctx.Err() != nil {
 		t.rec.Status = record.TrialAborted
@@ -110,6 +109,9 @@ func (t *trial) finish(ctx context.Context, fatal error) (record.Trial, error) {
 	} else if fatal != nil {
 		t.rec.Status = record.TrialAborted
 		t.refuse(record.CodeRunEnded, fatal)
+	}
+	if err := t.writer.Intact(); errors.Is(err, record.ErrRewritten) {
+		t.refuse(record.CodeRewritten, err)
 	}
 	t.rec.Ended = time.Now()
 	if err := t.writer.Finish(t.rec); err != nil {
@@ -175,8 +177,23 @@ func (t *trial) deployed(out launched) error {
 		if t.rec.Luck == nil && t.shares != nil {
 			t.rec.Luck = &record.Luck{Agents: t.shares}
 		}
+		if err := t.noteAccount(); err != nil {
+			return err
+		}
 	}
 	return out.err
+}
+
+// sharedAccount is the note about targets that run under bakeoff's own account.
+const sharedAccount = "targets ran under the account of bakeoff itself: nothing but their honesty kept them from its files and processes (docs/trust.md)"
+
+// noteAccount notes that the target was not held apart from bakeoff.
+func (t *trial) noteAccount() error {
+	shares := func(r record.Replica) bool { return r.HeldBy != "" && r.Account == "" }
+	if !slices.ContainsFunc(t.rec.Replicas, shares) || slices.Contains(t.run.writer.Run().Notes, sharedAccount) {
+		return nil
+	}
+	return t.run.writer.Update(func(rec *record.Run) { addNote(rec, sharedAccount) })
 }
 
 // reasonOf names why a target could not be started.
@@ -240,6 +257,7 @@ func (t *trial) load(ctx context.Context) error {
 // phase runs one phase between two idle points and compares what the agents,
 // the balancer and the database counted.
 func (t *trial) phase(ctx context.Context, phase load.Phase, last bool) error {
+	phase = t.checked(phase)
 	task, err := t.task(phase)
 	if err != nil {
 		return err
@@ -350,6 +368,21 @@ func (t *trial) clear(ctx context.Context) error {
 	return t.own("stop", "", func() error { return <-t.stopping })
 }
 
+// stopped waits until what the trial started is stopped, and refuses the trial for what is found then. It reports whether nothing
+// of it runs any more.
+func (t *trial) stopped(ctx context.Context) bool {
+	err := t.clear(ctx)
+	if err == nil {
+		return true
+	}
+	code := record.CodeNotStopped
+	if errors.Is(err, target.ErrLeft) {
+		code = record.CodeLeftBehind
+	}
+	t.refuse(code, err)
+	return code == record.CodeLeftBehind
+}
+
 // stop begins to stop what the trial started.
 func (t *trial) stop(ctx context.Context) {
 	if t.d == nil || t.stopping != nil {
@@ -415,7 +448,7 @@ func (r *run) recordPhase(p load.Phase, report fleet.Report) record.Phase {
 func recordPhase(p load.Phase, warmup bool, report fleet.Report) record.Phase {
 	out := record.Phase{
 		Number: p.Number, Name: p.Name, Model: p.Model, Connections: p.Connections, Rate: p.Rate, Arrivals: p.Arrivals,
-		DurationS: p.Duration.Seconds(), TimeoutS: p.Timeout.Seconds(), Warmup: warmup, Started: report.Start, Ended: report.End,
+		DurationS: p.Duration.Seconds(), TimeoutS: p.Timeout.Seconds(), CheckShare: p.CheckShare, Warmup: warmup, Started: report.Start, Ended: report.End,
 		StartSpreadNS: int64(report.Skew),
 	}
 	for _, a := range report.Agents {

@@ -43,6 +43,7 @@ func (f Findings) OK() bool {
 // Verify starts each target in turn, checks the whole contract, stops it, and hands
 // what it found to emit. It returns ErrContract when one fails.
 func Verify(ctx context.Context, o Options, emit func(Findings)) (err error) {
+	o.salt = newSalt()
 	s := o.stage()
 	if err := s.preflight(ctx); err != nil {
 		return err

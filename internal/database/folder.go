@@ -28,6 +28,9 @@ func makeBase(dir string, a account) (base string, remove func() error, err erro
 	if err == nil {
 		err = os.Mkdir(base, 0o700)
 	}
+	if err == nil && a.name != "" {
+		err = os.Chmod(base, 0o711) // a target under another account reaches the socket
+	}
 	if err == nil {
 		err = os.Chown(base, a.uid, a.gid)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"bakeoff/internal/database"
 	"bakeoff/internal/target"
@@ -11,10 +12,17 @@ import (
 
 // CleanCache removes prepared targets that no process uses, and filled tables.
 func CleanCache(dir string) (target.Cleaned, error) {
-	cleaned, err := target.CleanCache(filepath.Join(dir, "targets"))
-	bytes, dataErr := database.CleanCache(filepath.Join(dir, "data"))
+	var cleaned target.Cleaned
+	var errs []error
+	own, used := filepath.Join(dir, "targets"), preparedDir(dir)
+	for _, prepared := range slices.Compact([]string{own, used}) { // as another account or version may have left some
+		some, err := target.CleanCache(prepared)
+		cleaned.Bytes, cleaned.InUse = cleaned.Bytes+some.Bytes, append(cleaned.InUse, some.InUse...)
+		errs = append(errs, err)
+	}
+	bytes, err := database.CleanCache(filepath.Join(dir, "data"))
 	cleaned.Bytes += bytes
-	errs := []error{err, dataErr}
+	errs = append(errs, err)
 	logs, _ := filepath.Glob(filepath.Join(dir, "prepare-*.log")) // of earlier versions; the pattern is well formed
 	for _, log := range logs {
 		errs = append(errs, os.Remove(log))

@@ -29,6 +29,7 @@ import (
 // deployed are the replicas of one target, and what is before them.
 type deployed struct {
 	platform platform.Platform
+	account  string // that they run under; empty: ours
 	replicas []*target.Replica
 	records  []record.Replica
 	nginx    *balancer.Nginx // nil unless the plan's balancer is nginx
@@ -39,10 +40,10 @@ type deployed struct {
 // Deploy starts the replicas side by side, waits until each is ready, and
 // puts the balancer before them.
 func (v *Venue) Deploy(ctx context.Context, d venue.Deployment) (venue.Deployed, error) {
-	out := &deployed{platform: v.Platform}
+	out := &deployed{platform: v.Platform, account: v.accountFor(d.Prepared)}
 	began := time.Now()
 	for _, number := range order(d) {
-		r, err := v.start(ctx, d, number-1)
+		r, err := v.start(ctx, d, number-1, out.account)
 		if err != nil {
 			return out, err
 		}
@@ -63,7 +64,7 @@ func order(d venue.Deployment) []int {
 	return out
 }
 
-func (v *Venue) start(ctx context.Context, d venue.Deployment, index int) (*target.Replica, error) {
+func (v *Venue) start(ctx context.Context, d venue.Deployment, index int, account string) (*target.Replica, error) {
 	port, err := v.port(ctx, d, index)
 	if err != nil {
 		return nil, err
@@ -71,7 +72,7 @@ func (v *Venue) start(ctx context.Context, d venue.Deployment, index int) (*targ
 	return target.Start(ctx, target.Launch{
 		Prepared: d.Prepared, Platform: v.Platform, Name: d.Target.Name + "-" + strconv.Itoa(index+1), Port: port,
 		Nonce: d.Nonce, Workers: d.Workers, Pool: d.Pool, AccessLog: d.AccessLog,
-		Settings: d.Target.Settings, Database: d.Database, Padding: d.Luck.Padding, LogDir: d.LogDir,
+		Settings: d.Target.Settings, Database: d.Database, Padding: d.Luck.Padding, LogDir: d.LogDir, User: account,
 	})
 }
 
@@ -98,7 +99,7 @@ func (d *deployed) ready(ctx context.Context, began time.Time, within time.Durat
 			workers, err := r.Ready(ctx)
 			d.records[i] = record.Replica{
 				Name: r.Process().Name(), Address: r.Address(), PID: r.Process().PID(),
-				ReadyS: time.Since(began).Seconds(), Workers: workers,
+				ReadyS: time.Since(began).Seconds(), Workers: workers, Account: d.account, HeldBy: r.HeldBy(),
 			}
 			return err
 		})

@@ -31,6 +31,8 @@ type Venue struct {
 	Self     string // this program, for the roles it starts itself
 	// Shared names the runs that shared the machine with this one so far; nil means none can.
 	Shared func() []string
+
+	accounts accounts
 }
 
 // Name implements venue.Host.
@@ -129,7 +131,11 @@ func serverNeed(server string, err error) target.Need {
 
 // Prepare runs a recipe's preparation.
 func (v *Venue) Prepare(ctx context.Context, r *target.Recipe, progress func(text string, passing bool)) (*target.Prepared, error) {
-	return target.Prepare(ctx, r, target.Preparation{CacheDir: filepath.Join(v.CacheDir, "targets"), Platform: v.Platform, Progress: progress})
+	dir := preparedDir(v.CacheDir)
+	if err := makeShared(dir); err != nil {
+		return nil, err
+	}
+	return target.Prepare(ctx, r, target.Preparation{CacheDir: dir, Platform: v.Platform, Progress: progress})
 }
 
 // Database starts a private server, or opens an external one.

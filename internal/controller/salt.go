@@ -1,0 +1,59 @@
+package controller
+
+import (
+	"crypto/rand"
+	"fmt"
+
+	"bakeoff/internal/load"
+	"bakeoff/internal/splitmix"
+)
+
+// The salt of a run is drawn at its start and kept in its record. Which answers are checked, and which keys are asked for in which
+// order, follows from it; a plan alone says neither.
+
+// newSalt is 130 random bits as text.
+func newSalt() string { return rand.Text() }
+
+// salt is that of a trial: all targets of a block are asked for the same keys in the same order, and those of the next block
+// for others. A run from before there were salts has none.
+func (t *trial) salt() string {
+	if t.run.o.salt == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s/%d", t.run.o.salt, t.rec.Block)
+}
+
+// contractSeed is the seed of the keys that the check of the contract asks for.
+func (o *Options) contractSeed() uint64 {
+	if o.salt == "" {
+		return o.Plan.Seed
+	}
+	return splitmix.NewKey(o.salt, "contract").Draw(o.Plan.Seed, 0)
+}
+
+// leastChecked is how many bodies of a phase are checked at least, of those that are expected.
+const leastChecked = 3000
+
+// checked is a phase with its salt and with the share of its answers whose body is checked: that of the plan, or more where it
+// would be fewer than leastChecked. It is fixed before the phase, by the rate of the warm-up.
+func (t *trial) checked(phase load.Phase) load.Phase {
+	phase.Salt = t.salt()
+	if t.run.isWarmup(phase) || phase.Salt == "" {
+		return phase
+	}
+	rate := phase.Rate
+	if phase.Model == load.Closed {
+		warm := t.totals[warmupPhase]
+		rate = warm.Goodput()
+	}
+	phase.CheckShare = max(phase.CheckShare, leastShare(rate*phase.Duration.Seconds()))
+	return phase
+}
+
+// leastShare is the share of the expected answers that are leastChecked; all of them where it is not known how many there will be.
+func leastShare(expected float64) float64 {
+	if expected <= leastChecked {
+		return 1
+	}
+	return leastChecked / expected
+}
