@@ -1,0 +1,111 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"log"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// processLies are those about processes and files.
+func processLies() map[string]lie {
+	return map[string]lie{
+		// A process that works on after the server has ended, without anything by which it is known.
+		"ghost": {begin: func(*server) error { return spawn("orphan") }},
+		// The same, started only when the server is asked to end.
+		"late-ghost": {end: func(*server) { log.Print("late ghost: ", spawn("orphan")) }},
+		// The record is made shorter when the trial ends. LIE_ARG is the folder of the runs.
+		"rewrite": {end: func(t *server) {
+			changed, err := shorten(t.argument)
+			log.Printf("rewrite: %d files shortened, %v", changed, err)
+		}},
+		// The environment of the agents is read, and who may be signalled is found out.
+		"spy": {begin: func(*server) error {
+			read, signalled := spy()
+			log.Printf("spy: %d environments read, %d processes may be signalled", read, signalled)
+			return nil
+		}},
+	}
+}
+
+// spawn starts this program again in a session of its own, with an empty environment.
+func spawn(as string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(self, as)
+	cmd.Env, cmd.Dir = []string{}, "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	return cmd.Start()
+}
+
+// realtimeLimit is RLIMIT_RTTIME: children inherit it.
+const realtimeLimit = 15
+
+// haunt is the body of the two processes behind a ghost: the first one changes its limits, starts the second, and ends. That
+// one works for two minutes.
+func haunt(as string) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(realtimeLimit, &limit); err == nil {
+		limit.Cur = limit.Max
+		_ = syscall.Setrlimit(realtimeLimit, &limit)
+	}
+	if as == "orphan" {
+		if err := spawn("ghost"); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); {
+		for busy := time.Now().Add(time.Millisecond); time.Now().Before(busy); {
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// shorten takes the last line from each load.jsonl of the runs in a folder.
+func shorten(runs string) (changed int, err error) {
+	found, err := filepath.Glob(filepath.Join(runs, "*", "trials", "*", "load.jsonl"))
+	if err != nil {
+		return 0, err
+	}
+	if len(found) == 0 {
+		return 0, fmt.Errorf("no load.jsonl can be seen in %s", runs)
+	}
+	for _, path := range found {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return changed, err
+		}
+		cut := bytes.LastIndexByte(bytes.TrimSuffix(data, []byte("\n")), '\n') + 1
+		if err := os.WriteFile(path, data[:cut], 0o600); err != nil {
+			return changed, err
+		}
+		changed++
+	}
+	return changed, nil
+}
+
+// spy counts the environments of other processes that can be read and those that may be signalled.
+func spy() (read, signalled int) {
+	found, _ := filepath.Glob("/proc/[0-9]*")
+	for _, dir := range found {
+		pid, err := strconv.Atoi(filepath.Base(dir))
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		if data, err := os.ReadFile(filepath.Join(dir, "environ")); err == nil && len(data) > 0 {
+			read++
+		}
+		if syscall.Kill(pid, 0) == nil {
+			signalled++
+		}
+	}
+	return read, signalled
+}
