@@ -5,19 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"sync/atomic"
 )
 
 // answerLies are those about what an answer says. Each still asks the database once, so that all counts agree, but for letters.
 func answerLies() map[string]lie {
 	return map[string]lie{
 		// Two wrong ids in a thousand answers.
-		"rare": {answer: func(ctx context.Context, t *server, name string) (answer, error) {
-			found, err := t.look(ctx, name)
-			if t.answered.Load()%500 == 0 {
-				return otherID(found), err
-			}
-			return found, err
-		}},
+		"rare": rare(),
 		// Wrong ids, but for names of four lengths only.
 		"lengths": {answer: func(ctx context.Context, t *server, name string) (answer, error) {
 			found, err := t.look(ctx, name)
@@ -57,6 +52,19 @@ func otherID(a answer) answer {
 	}
 	a.ID = &id
 	return a
+}
+
+// rare owes a lie with every 500th answer, and pays with the next one that has an id.
+func rare() lie {
+	var paid atomic.Int64
+	return lie{answer: func(ctx context.Context, t *server, name string) (answer, error) {
+		found, err := t.look(ctx, name)
+		owed := (t.answered.Load()-trusting)/500 + 1
+		if done := paid.Load(); found.ID != nil && done < owed && paid.CompareAndSwap(done, done+1) {
+			return otherID(found), err
+		}
+		return found, err
+	}}
 }
 
 func oracle() lie {

@@ -4,12 +4,14 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
 	"maps"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -29,7 +31,7 @@ import (
 const lookup = "SELECT id FROM demo_data WHERE name = ? ORDER BY id LIMIT 1"
 
 // trusting is how many honest answers a lie waits for: more than the contract's check asks for before the load.
-const trusting = 800
+const trusting = 400
 
 type answer struct {
 	Name   string `json:"name"`
@@ -174,7 +176,10 @@ func ping(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (t *server) demo(w http.ResponseWriter, r *http.Request) {
-	name := strings.ToValidUTF8(r.URL.Query().Get("name"), "\uFFFD")
+	name := strings.Repeat(rand.Text(), 10)[:1+mathrand.IntN(255)] // without a name the server draws one
+	if values, given := r.URL.Query()["name"]; given {
+		name = strings.ToValidUTF8(values[0], "\uFFFD")
+	}
 	if n := utf8.RuneCountInString(name); n < 1 || n > 255 {
 		write(w, http.StatusBadRequest, map[string]string{"error": "name must have 1 to 255 characters"})
 		return
