@@ -7,7 +7,7 @@ SEED := 1
 # What tests need in addition to what a run needs.
 TEST_PACKAGES := mariadb-server nginx-light libmariadb-dev pkg-config python3-venv python3-dev gcc
 
-.PHONY: help build demo page test test-mysql test-jmeter test-page test-collectors picture readme bench-report seed-jmeter mutants lint deps test-deps clean race bench-data bench-engine bench-stall bench-fleet bench-turns bench-redraws bench-demos fuzz \
+.PHONY: help build demo page test test-mysql test-jmeter test-page test-collectors test-lies picture readme bench-report seed-jmeter mutants lint deps test-deps clean race bench-data bench-engine bench-stall bench-fleet bench-turns bench-redraws bench-demos fuzz \
 	test-long-stall test-long-kill test-long-data test-long-record test-long-contract test-long-engine test-long-accuse test-long-accuse-2 \
 	test-long-fleet test-long-ab test-long-program
 
@@ -55,6 +55,9 @@ test-collectors: test-deps ## runs written to a real InfluxDB and VictoriaMetric
 
 picture: test-deps ## docs/collectors.svg: a panel's data, from a real InfluxDB's answer to its query after a real run
 	BAKEOFF_COLLECTORS=1 BAKEOFF_PICTURE=1 $(GO) test -count=1 -run TestCollectedPicture ./internal/cli
+
+test-lies: test-deps ## targets that lie, in real runs: each lie is refused by its name, or comes to nothing
+	@GO=$(GO) scripts/test-lies
 
 readme: $(BIN) ## the result and picture in README.md, from the run directory RUN
 	@scripts/readme $(RUN)

@@ -132,7 +132,7 @@ func TestReasonsOfTrials(t *testing.T) {
 		{"wrong after", act{fails: after}, record.CodeContract, "1 of 1 checks failed after the load"},
 		{"worker gone", act{intact: errFaked}, record.CodeWorkerGone, "phase warmup: faked"},
 		{"not stopped", act{stop: errFaked}, record.CodeNotStopped, "faked"},
-		{"left behind", act{stop: fmt.Errorf("flask-1: %w: process 7 (sleep)", target.ErrLeft)}, record.CodeLeftBehind, "process 7 (sleep)"},
+		{"left behind", act{stop: fmt.Errorf("flask-1: %w: process 7 (sleep)", target.ErrLeft)}, record.CodeGhost, "process 7 (sleep)"},
 		{
 			"agent lost", phases(func(p *phaseFaked) { p.lost = []fleet.Lost{{Agent: 1, Why: "silent for 2s"}} }),
 			record.CodeAgentLost, "agent 1 in phase closed: silent for 2s",
@@ -175,8 +175,8 @@ func TestReasonsOfTrials(t *testing.T) {
 	for _, left := range []string{record.CodeLeftBehind, record.CodeLocks, record.CodeAccount} {
 		seen[left] = true // TestWhatIsLeftInTheDatabase
 	}
-	seen[record.CodeBlock] = true    // TestTurnsRepeatTheBlock
-	seen[record.CodeNoAnswer] = true // of running servers, which have no venue
+	seen[record.CodeBlock] = true     // TestTurnsRepeatTheBlock
+	seen[record.CodeNoAnswer] = true  // of running servers, which have no venue
 	seen[record.CodeRewritten] = true // TestRewritten
 	for _, code := range codes(t) {
 		if !seen[code] {

@@ -377,10 +377,10 @@ func (t *trial) stopped(ctx context.Context) bool {
 	}
 	code := record.CodeNotStopped
 	if errors.Is(err, target.ErrLeft) {
-		code = record.CodeLeftBehind
+		code = record.CodeGhost
 	}
 	t.refuse(code, err)
-	return code == record.CodeLeftBehind
+	return code == record.CodeGhost
 }
 
 // stop begins to stop what the trial started.

@@ -21,7 +21,7 @@ func salted(t *testing.T, salt string) *dataset.Workload {
 	if err := json.Unmarshal(raw, &spec); err != nil {
 		t.Fatal(err)
 	}
-	w, err := dataset.NewWorkload(spec)
+	w, err := workloadOf(spec)
 	if err != nil {
 		t.Fatal(err)
 	}

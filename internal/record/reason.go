@@ -34,7 +34,7 @@ const (
 	CodeTooFewArrivals   = "too-few-arrivals"  // an open phase would have had hardly any arrivals, and was not run
 	CodeBlock            = "block"             // the targets could not take their turns in the block to its end, mostly as another one was refused: all are measured again together
 	CodeNotStopped       = "not-stopped"       // the target could not be stopped
-	CodeLeftBehind       = "left-behind"       // processes of the target outlived it; they were ended
+	CodeGhost            = "ghost"             // processes of the target outlived it; they were ended
 	CodeRewritten        = "rewritten"         // somebody else changed the trial's files while it ran
 	CodeInterrupted      = "interrupted"       // the user ended the run
 	CodeRunEnded         = "run-ended"         // an error ended the run

@@ -1,0 +1,177 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"bakeoff/internal/dataset"
+	"bakeoff/internal/load"
+	"bakeoff/internal/record"
+)
+
+// fate is what becomes of a lie: it is refused for a reason, or it comes to nothing, and then the trial is valid.
+type fate struct {
+	code, text string // of the reason; no code: it comes to nothing
+	log        string // that the replica has printed, where that tells
+	argument   func(s *scene) string
+}
+
+// processFates are those of the lies about processes and files.
+func processFates() map[string]fate {
+	runs := func(s *scene) string { return s.path("runs") }
+	out := map[string]fate{
+		"ghost":      {code: record.CodeGhost, text: "(server)"},
+		"late-ghost": {code: record.CodeGhost, text: "(server)"},
+		"rewrite":    {code: record.CodeRewritten, text: "load.jsonl", argument: runs},
+	}
+	if os.Geteuid() == 0 { // targets run under other accounts
+		out["rewrite"] = fate{log: "0 files shortened", argument: runs}
+		out["spy"] = fate{log: "0 environments read, 0 processes may be signalled"}
+	}
+	return out
+}
+
+// answerFates are those of the lies about answers.
+func answerFates() map[string]fate {
+	return map[string]fate{
+		"rare":    {code: record.CodeWrongAnswers, text: "wrong id: key "},
+		"lengths": {code: record.CodeWrongAnswers, text: "wrong id: key "},
+		"oracle":  {code: record.CodeWrongAnswers, text: "wrong id: key ", argument: foreseen},
+		"letters": {code: record.CodeWitness},
+	}
+}
+
+// foreseen is a file with the keys that nobody would check if that followed from the plan alone.
+func foreseen(s *scene) string {
+	s.t.Helper()
+	rows, err := dataset.New(dataset.Spec{Rows: 2000, Seed: 1, MinLength: 1, MaxLength: 255})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	keys, err := dataset.NewKeys(rows, 1, 0.5)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	unchecked := map[string]bool{}
+	var buf []byte
+	for phase := range 3 {
+		checker := load.Phase{CheckShare: 0.1}.Checker()
+		for connection := range 4 {
+			stream := uint64(phase)<<32 | uint64(connection+1)
+			for n := range uint64(1000) {
+				buf, _, _ = keys.AppendKey(buf[:0], stream, n)
+				checked, known := unchecked[string(buf)]
+				unchecked[string(buf)] = (!known || checked) && !checker.Checks(stream, n)
+			}
+		}
+	}
+	maps.DeleteFunc(unchecked, func(_ string, no bool) bool { return !no })
+	data, err := json.Marshal(unchecked)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	path := s.write("unchecked.json", string(data))
+	if err := os.Chmod(path, 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+	return path
+}
+
+// lie runs the lying target once with each of these lies, and once without any, and checks what becomes of each. Where a
+// busy machine had a trial refused that should be valid it runs again.
+func (s *scene) lie(fates map[string]fate) {
+	t := s.t
+	t.Helper()
+	if err := os.CopyFS(s.path("lying"), os.DirFS("../contract/testdata/liar")); err != nil {
+		t.Fatal(err)
+	}
+	fates["none"] = fate{}
+	var targets []string
+	for _, name := range slices.Sorted(maps.Keys(fates)) {
+		settings := "LIE: " + name
+		if argument := fates[name].argument; argument != nil {
+			settings += ", LIE_ARG: " + argument(s)
+		}
+		targets = append(targets, fmt.Sprintf("{name: %s, recipe: ./lying, settings: {%s}}", name, settings))
+	}
+	s.write("lies.yaml", planText(strings.Join(targets, ", "), 1, `allow_unfair: "each target is told to lie in another way"`))
+	for range 3 {
+		e := s.start("run", "--short", "lies.yaml")
+		e.wantStatus(0, 4*time.Minute)
+		e.nothingLeft(time.Second)
+		crowded := s.fates(fates)
+		if len(crowded) == 0 {
+			return
+		}
+		t.Logf("the machine was too busy for %v", crowded)
+		if err := os.RemoveAll(s.path("runs")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Error("the machine was too busy for a run three times")
+}
+
+// fates checks what became of each lie, and returns those that a busy machine hides.
+func (s *scene) fates(fates map[string]fate) (crowded []string) {
+	t := s.t
+	t.Helper()
+	last := ofBlocks(lastAttempts(t, s.open()))
+	if len(last) != len(fates) {
+		t.Errorf("%d trials, want one of each of %d lies", len(last), len(fates))
+	}
+	for _, a := range last {
+		want := fates[a.said.Target]
+		is := slices.IndexFunc(a.said.Reasons, func(r record.Reason) bool { return r.Code == want.code && strings.Contains(r.Text, want.text) })
+		switch {
+		case want.code != "" && is >= 0:
+			t.Logf("%s is refused: %s: %s", a.said.Target, want.code, a.said.Reasons[is].Text)
+		case busy(a.said):
+			crowded = append(crowded, a.said.Target)
+			continue
+		case want.code != "":
+			t.Errorf("%s is %s, %+v, want the reason %s with %q", a.said.Target, a.said.Status, a.said.Reasons, want.code, want.text)
+		case a.said.Status != record.Valid:
+			t.Errorf("%s is refused: %+v, want it valid", a.said.Target, a.said.Reasons)
+		}
+		s.printed(a, want.log)
+	}
+	return crowded
+}
+
+// printed checks that the replica of a trial has printed a text.
+func (s *scene) printed(a attempt, want string) {
+	s.t.Helper()
+	log, err := os.ReadFile(filepath.Join(s.theRun(), "trials", a.Folder, "logs", a.said.Target+"-1.log"))
+	if err != nil || !strings.Contains(string(log), want) {
+		s.t.Errorf("%s printed %q, %v, want %q", a.said.Target, log, err, want)
+	}
+}
+
+// Four lies, and their honest form: each is refused by its name in a real run, or comes to nothing.
+func TestLies(t *testing.T) {
+	all := answerFates()
+	maps.Copy(all, processFates())
+	s := newScene(t)
+	some := map[string]fate{}
+	for _, name := range []string{"rare", "oracle", "ghost", "rewrite"} {
+		some[name] = all[name]
+	}
+	s.lie(some)
+}
+
+// All of them.
+func TestAllLies(t *testing.T) {
+	if os.Getenv("BAKEOFF_LIES") == "" {
+		t.Skip("SKIPPED: make test-lies sets BAKEOFF_LIES")
+	}
+	all := answerFates()
+	maps.Copy(all, processFates())
+	newScene(t).lie(all)
+}
