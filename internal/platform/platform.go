@@ -35,7 +35,7 @@ type Spec struct {
 	// User, when not empty, is the account the process runs as, by its name or its number; it needs
 	// root and is refused otherwise.
 	User string
-	// Guest tells that the process runs what others wrote: whatever it starts is held together as well as the machine
+	// Guest says that the process runs what others wrote: whatever it starts is held together as well as the machine
 	// allows, and what it leaves behind is named. Its Process is a Guest.
 	Guest bool
 }
@@ -91,7 +91,7 @@ type Guest interface {
 // Leftover is a process that outlived the first one of its tree.
 type Leftover struct {
 	PID  int
-	Name string // as the kernel calls it; empty where it ended meanwhile
+	Name string // as the kernel calls it; empty where it had just ended
 }
 
 // String names it.

@@ -135,7 +135,7 @@ func temporaryName(path string) string {
 }
 
 // file is an open file whose every operation goes through its disk. It knows what was written into it, whatever others
-// do with the file meanwhile.
+// do with the file.
 type file struct {
 	disk   *disk
 	os     *os.File

@@ -20,7 +20,7 @@ func NewKey(secret, purpose string) Key {
 	return Key{binary.LittleEndian.Uint64(digest[:]), binary.LittleEndian.Uint64(digest[8:])}
 }
 
-// IsZero tells that there is no key.
+// IsZero says that there is no key.
 func (k Key) IsZero() bool { return k == Key{} }
 
 // Draw is 64 bits for a position of two numbers: SipHash-2-4 of their 16 bytes, little endian (Aumasson and Bernstein:

@@ -39,7 +39,7 @@ func (p *Prepared) publish() error {
 	return nil
 }
 
-// allow gives all what the owner of a file or folder may do with it but for writing; only is the part of it that counts, 0: all.
+// allow gives all what the owner of a file or folder may do with it except for writing; only is the part of it that counts, 0: all.
 func allow(path string, only fs.FileMode) error {
 	info, err := os.Lstat(path)
 	if err != nil {

@@ -8,12 +8,12 @@ import (
 	"sync/atomic"
 )
 
-// answerLies are those about what an answer says. Each still asks the database once, so that all counts agree, but for letters.
+// answerLies are those about what an answer says. Each still asks the database once, so that all counts agree, except for letters.
 func answerLies() map[string]lie {
 	return map[string]lie{
 		// Two wrong ids in a thousand answers.
 		"rare": rare(),
-		// Wrong ids, but for names of four lengths only.
+		// Wrong ids, for names of four lengths only.
 		"lengths": {answer: func(ctx context.Context, t *server, name string) (answer, error) {
 			found, err := t.look(ctx, name)
 			if len(name)%64 == 17 {
@@ -21,10 +21,10 @@ func answerLies() map[string]lie {
 			}
 			return found, err
 		}},
-		// Wrong ids for the keys of which the plan and the source of bakeoff seem to say that nobody checks them. LIE_ARG is the
+		// Wrong ids for keys that nobody checks if that follows from the plan and the source of bakeoff alone. LIE_ARG is the
 		// file of these keys, as a JSON object: key to true.
 		"oracle": oracle(),
-		// What the letters of a name tell is not asked of the database.
+		// What the letters of a name show is not asked of the database.
 		"letters": {answer: func(ctx context.Context, t *server, name string) (answer, error) {
 			sum := byte(0)
 			for i := range len(name) {

@@ -1,4 +1,4 @@
-// Command lying is the target of the tests about lies: an honest lookup, and ways to cheat of which LIE names one. It
+// Command lying is the target of the tests about lies: an honest lookup, and ways to cheat. LIE names one of them. It
 // is built from this folder alone, as a target is; module.txt and modulesum.txt become go.mod and go.sum then.
 package main
 
