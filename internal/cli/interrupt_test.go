@@ -21,9 +21,8 @@ func TestInterrupt(t *testing.T) {
 		signal     syscall.Signal
 	}{
 		{"database", "starting a private database", 1, 500 * time.Millisecond, 0, syscall.SIGINT},
-		{"start", "starting", 3, 100 * time.Millisecond, 1, syscall.SIGTERM}, // "starting a private database" is the first
-		{"load", "closed: 4 connections", 1, 300 * time.Millisecond, 0, syscall.SIGHUP},
-		{"stop", "stopping", 1, 50 * time.Millisecond, 0, syscall.SIGINT},
+		{"load", "closed: 4 connections", 2, 300 * time.Millisecond, 1, syscall.SIGHUP},
+		{"stop", "stopping", 1, 50 * time.Millisecond, 0, syscall.SIGTERM},
 	}
 	s := newScene(t)
 	s.write("p.yaml", planText("flask", 6, "warmup: 0s"))

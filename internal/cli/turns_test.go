@@ -48,31 +48,17 @@ func turnsCounted(t *testing.T, trials []attempt) {
 	}
 }
 
-// TestTurnsCutShort ends a run while one target has its turn and the other is frozen: nothing is left, frozen or not.
+// TestTurnsCutShort kills the program while one target has its turn and the other is frozen: nothing is left, frozen or not.
 // One has gunicorn and the other uvicorn as the parent of its workers.
 func TestTurnsCutShort(t *testing.T) {
 	s := newScene(t)
 	s.write("p.yaml", strings.Replace(planText("flask, fastapi", 1, "warmup: 0s", "turns: 150ms"), "duration: 1s", "duration: 12s", 1))
-	for _, c := range []struct {
-		signal syscall.Signal
-		within time.Duration
-	}{{syscall.SIGINT, 15 * time.Second}, {syscall.SIGKILL, 0}} {
-		t.Run(c.signal.String(), func(t *testing.T) {
-			s := s.again(t)
-			e := s.start("run", "p.yaml")
-			e.await("closed: 4 connections for 12s, in turns", 1)
-			time.Sleep(700 * time.Millisecond)
-			e.signal(c.signal)
-			if c.within > 0 {
-				e.wantStatus(130, c.within)
-				e.nothingLeft(0)
-				s.noFiles()
-				return
-			}
-			<-e.done
-			e.nothingLeft(5 * time.Second)
-		})
-	}
+	e := s.start("run", "p.yaml")
+	e.await("closed: 4 connections for 12s, in turns", 1)
+	time.Sleep(700 * time.Millisecond)
+	e.signal(syscall.SIGKILL)
+	<-e.done
+	e.nothingLeft(5 * time.Second)
 }
 
 // TestClean kills everything of a run at once that could end the rest: controller, guard and agents. What these did not
