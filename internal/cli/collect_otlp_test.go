@@ -75,7 +75,7 @@ func (r *receiver) sum(name string) (sum int64) {
 }
 
 // TestCollectOTLP writes a run in turns as OpenTelemetry's metrics while it lasts: its counts arrive, with the token of a
-// file, which is nowhere in the run; and again by hand.
+// file, which is nowhere in the run; and again by a command.
 func TestCollectOTLP(t *testing.T) {
 	exporttest.Needed(t)
 	s := newScene(t)

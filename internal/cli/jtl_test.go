@@ -16,7 +16,7 @@ import (
 	"bakeoff/internal/stats"
 )
 
-// jtlText is a result file of two labels, each with so many requests a second.
+// jtlText is a result file of two labels, each with that many requests a second.
 func jtlText(perSecond int) string {
 	var b strings.Builder
 	b.WriteString("timeStamp,elapsed,label,responseCode,responseMessage,threadName,success,bytes,sentBytes,grpThreads,allThreads\n")

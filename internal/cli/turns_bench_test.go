@@ -266,7 +266,7 @@ func TestBenchRedraws(t *testing.T) {
 	t.Logf("spread redrawn / kept: %.2f (%.1f and %.1f %%); by chance %.2f to %.2f in 95 of 100", sd(false)/sd(true), 100*math.Expm1(sd(false)), 100*math.Expm1(sd(true)), low, high)
 }
 
-// ratiosByChance is between which bounds 95 % of the ratios lie of two standard deviations with so many degrees of freedom each,
+// ratiosByChance is between which bounds 95 % of the ratios lie of two standard deviations with that many degrees of freedom each,
 // whose truth is the same: by simulation.
 func ratiosByChance(freedom int) (low, high float64) {
 	random := rand.New(rand.NewPCG(1, 2))

@@ -28,7 +28,7 @@ import (
 
 // otlpFake is a server that decodes what it is sent with OpenTelemetry's own types, and keeps the last value of each point.
 type otlpFake struct {
-	// fault may answer in its place: request n, from 1, of so many points. Nil, nil: it takes them.
+	// fault may answer in its place: request n, from 1, of that many points. Nil, nil: it takes them.
 	fault func(r *http.Request, n int, points int) (*http.Response, error)
 
 	mu       sync.Mutex
@@ -280,7 +280,7 @@ func TestOTLPBuckets(t *testing.T) {
 	}
 }
 
-// partialAnswer is an answer of success that rejects so many points.
+// partialAnswer is an answer of success that rejects that many points.
 func partialAnswer(rejected int64, why string) string {
 	success := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), uint64(rejected))
 	success = protowire.AppendString(protowire.AppendTag(success, 2, protowire.BytesType), why)

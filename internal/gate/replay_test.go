@@ -25,7 +25,7 @@ func window(n int64, late time.Duration) stats.Window {
 	return w
 }
 
-// spoilt are the phases of one trial, each of which breaks another rule, and one that was cut short.
+// spoilt are the phases of one trial: each breaks another rule, and one was cut short.
 func spoilt() (phases []record.Phase, windows []stats.Window) {
 	add := func(name string, reads int64, unjudged bool, w stats.Window) {
 		phases = append(phases, record.Phase{

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// required is a plan of one or two targets, of which lines are the thresholds.
+// required is a plan of one or two targets with these lines as its thresholds.
 func required(targets string, thresholds ...string) []byte {
 	text := "name: p\ntargets: [" + targets + "]\nphases:\n  - {model: closed, connections: 4, duration: 1s}\n  - {model: open, rate: 10, duration: 1s}\nthresholds:\n"
 	for _, one := range thresholds {

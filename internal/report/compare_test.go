@@ -17,7 +17,7 @@ func comparedText(t *testing.T, markdown bool, labels ...string) string {
 	return out.String()
 }
 
-// comparedRuns are runs of which each is slower than the one before it; the third is on another machine.
+// comparedRuns are runs, each slower than the one before it; the third is on another machine.
 func comparedRuns(t *testing.T, labels ...string) figures.Compared {
 	t.Helper()
 	var runs []figures.Labelled
