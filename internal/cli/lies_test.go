@@ -19,7 +19,7 @@ import (
 // fate is what becomes of a lie: it is refused for a reason, or it comes to nothing, and then the trial is valid.
 type fate struct {
 	code, text string // of the reason; no code: it comes to nothing
-	log        string // that the replica has printed, where that tells
+	log        string // that the replica has printed, where that says
 	argument   func(s *scene) string
 }
 
