@@ -16,7 +16,7 @@ var levels = [][]string{
 	{"show", "verdict", "splitmix", "threshold"},
 	{"chart", "plan", "dataset", "stats", "platform", "strictyaml", "consent", "shell", "yardstick", "scratch", "checkout", "influxd", "grafana", "image"},
 	{"load", "null", "record", "database", "balancer", "platform/local", "platform/kube", "platform/platformtest", "load/loadtest"},
-	{"fleet", "collect", "target", "contract", "endpoint", "gate", "jtl", "record/recordtest", "export/exporttest"},
+	{"fleet", "collect", "target", "contract", "endpoint", "gate", "jtl", "record/recordtest", "export/exporttest", "platform/kube/kubetest"},
 	{"venue", "figures", "measure", "jmeter", "live", "sidecar"},
 	{"controller", "venue/machine", "venue/cluster", "report", "audit", "export", "calibrate"},
 	{"dashboard"},

@@ -12,6 +12,7 @@ import (
 	"bakeoff/internal/plan"
 	"bakeoff/internal/platform"
 	"bakeoff/internal/platform/kube"
+	"bakeoff/internal/platform/kube/kubetest"
 	"bakeoff/internal/target"
 )
 
@@ -51,10 +52,18 @@ func TestGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			delete(scope.Documents, "grafana-dashboards") // internal/grafana has its own test of them
+			for _, w := range workloads {
+				for name := range w.Files {
+					if w.Role == platform.RoleDatabase {
+						w.Files[name] = "written by internal/database\n"
+					}
+				}
+			}
 			objects, err := kube.Render(scope, workloads)
 			if err != nil {
 				t.Fatal(err)
 			}
+			kubetest.Validate(t, objects)
 			var got bytes.Buffer
 			if err := kube.Write(&got, objects); err != nil {
 				t.Fatal(err)
