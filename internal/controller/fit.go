@@ -26,7 +26,7 @@ func (r *run) fit(remaining []plan.Trial) ([]plan.Trial, error) {
 	if r.o.MaxTime == 0 {
 		return remaining, nil
 	}
-	left := r.o.MaxTime - time.Since(r.started) - r.stage.overhead().Setup/4
+	left := r.o.MaxTime - time.Since(r.started) - r.stage.overhead().Setup/2
 	n := max(1, int(left/r.blockTakes()))
 	if n >= r.planned {
 		return remaining, nil

@@ -80,10 +80,10 @@ func TestTags(t *testing.T) {
 
 func TestDemo(t *testing.T) {
 	p := loadShipped(t, "demo.yaml")
-	phase := func(name, model string, connections, seconds int) Phase {
-		return Phase{Name: name, Model: model, Connections: connections, Duration: Duration(time.Duration(seconds) * time.Second), Timeout: Duration(10 * time.Second), CheckShare: 0.1, Lookups: "client"}
+	phase := func(name, model string, connections int, long time.Duration) Phase {
+		return Phase{Name: name, Model: model, Connections: connections, Duration: Duration(long), Timeout: Duration(10 * time.Second), CheckShare: 0.1, Lookups: "client"}
 	}
-	open := phase("open", "open", 128, 5)
+	open := phase("open", "open", 128, 5500*time.Millisecond)
 	open.RateOfPilot, open.Arrivals = 0.6, "poisson"
 	want := &Plan{
 		Name: "demo", Description: p.Description, Seed: 1, Blocks: 7, Primary: Throughput, Delta: 0.03,
@@ -98,7 +98,7 @@ func TestDemo(t *testing.T) {
 			{Name: "fastapi", Recipe: "fastapi"},
 		},
 		Warmup: FixedWarmup(Duration(time.Second)), Pilot: Duration(2 * time.Second), Turns: Turns(250 * time.Millisecond),
-		Phases: []Phase{phase("closed", "closed", 32, 6), open},
+		Phases: []Phase{phase("closed", "closed", 32, 6*time.Second), open},
 	}
 	if diff := cmp.Diff(want, p); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -112,7 +112,7 @@ func TestDemo(t *testing.T) {
 	if got := len(p.Trials()); got != 3+7*3 {
 		t.Errorf("%d trials", got)
 	}
-	if got := p.Measured(); got != 231*time.Second {
+	if got := p.Measured(); got != 241500*time.Millisecond {
 		t.Errorf("%s measured", got)
 	}
 }
