@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -40,12 +39,7 @@ func wantExamples(t *testing.T, f fate, s *hostile, sum *total) {
 // What failed before there was a connection is distinguished, too.
 func TestExamplesOfConnecting(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
-	address := l.Addr().String()
+	address := refusing(t)
 	for name, engine := range engines {
 		sum := collect(t, engine(), closedJob(1, 30*ms, "http://"+address))
 		if got := sum.Examples[classRefused]; got != "connection refused by "+address {

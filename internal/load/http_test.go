@@ -239,15 +239,28 @@ func TestMixedFates(t *testing.T) {
 	})
 }
 
+// refusing is an address at which nobody listens, and nobody else can until the end of the test: a socket is bound to it.
+func refusing(t *testing.T) string {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", name.(*unix.SockaddrInet4).Port)
+}
+
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	onPlain(t, func(t *testing.T, e Engine) {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		url := "http://" + l.Addr().String()
-		l.Close()
+		url := "http://" + refusing(t)
 		sum := collect(t, e, openJob(4, 300, 300*ms, url))
 		if b := sum.Books; b.Sent == 0 || sum.Outcomes[classRefused] != b.Sent || sum.Unwritten != b.Sent || sum.Opened != 0 {
 			t.Errorf("books %+v, outcomes %v, unwritten %d, opened %d", b, sum.Outcomes, sum.Unwritten, sum.Opened)
