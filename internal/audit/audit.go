@@ -137,6 +137,12 @@ func (out *Result) trial(r *record.Reader, state record.TrialState, trial record
 	if what := misjudged(trial, state.Proved); what != "" {
 		out.found(at("status"), "%s", what)
 	}
+	checked := bodiesOf(state)
+	for _, p := range trial.Phases {
+		if what := unlike(p, r.Run().SaltOf(trial.Block), checked[p.Number]); what != "" {
+			out.found(at("phases"), "%s", what)
+		}
+	}
 	for _, of := range []struct {
 		key           string
 		recorded, now []record.Reason

@@ -154,11 +154,41 @@ func (s *scene) printed(a attempt, want string) {
 	}
 }
 
+// docs/trust.md has a row for every lie, and no other.
+func TestLiesAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../docs/trust.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "| lie | ")
+	table, _, _ = strings.Cut(table, "\n\n")
+	var rows []string
+	for _, row := range strings.Split(table, "\n")[2:] {
+		rows = append(rows, strings.Trim(strings.Split(row, "|")[1], " `"))
+	}
+	want := []string{"none", "spy"} // spy has no fate where bakeoff is not root
+	for name := range allFates() {
+		want = append(want, name)
+	}
+	slices.Sort(rows)
+	slices.Sort(want)
+	if want = slices.Compact(want); !slices.Equal(rows, want) {
+		t.Errorf("docs/trust.md has rows for %q, the lies are %q", rows, want)
+	}
+}
+
+// allFates are those of all lies.
+func allFates() map[string]fate {
+	all := map[string]fate{}
+	for _, family := range []map[string]fate{answerFates(), processFates()} {
+		maps.Copy(all, family)
+	}
+	return all
+}
+
 // Four lies, and their honest form: each is refused by its name in a real run, or comes to nothing.
 func TestLies(t *testing.T) {
-	all := answerFates()
-	maps.Copy(all, processFates())
-	s := newScene(t)
+	all, s := allFates(), newScene(t)
 	some := map[string]fate{}
 	for _, name := range []string{"rare", "oracle", "ghost", "rewrite"} {
 		some[name] = all[name]
@@ -171,7 +201,5 @@ func TestAllLies(t *testing.T) {
 	if os.Getenv("BAKEOFF_LIES") == "" {
 		t.Skip("SKIPPED: make test-lies sets BAKEOFF_LIES")
 	}
-	all := answerFates()
-	maps.Copy(all, processFates())
-	newScene(t).lie(all)
+	newScene(t).lie(allFates())
 }

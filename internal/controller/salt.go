@@ -2,9 +2,9 @@ package controller
 
 import (
 	"crypto/rand"
-	"fmt"
 
 	"bakeoff/internal/load"
+	"bakeoff/internal/record"
 	"bakeoff/internal/splitmix"
 )
 
@@ -14,14 +14,8 @@ import (
 // newSalt is 130 random bits as text.
 func newSalt() string { return rand.Text() }
 
-// salt is that of a trial: all targets of a block are asked for the same keys in the same order, and those of the next block
-// for others. A run from before there were salts has none.
-func (t *trial) salt() string {
-	if t.run.o.salt == "" {
-		return ""
-	}
-	return fmt.Sprintf("%s/%d", t.run.o.salt, t.rec.Block)
-}
+// salt is that of the trial; a run from before there were salts has none.
+func (t *trial) salt() string { return record.Run{Salt: t.run.o.salt}.SaltOf(t.rec.Block) }
 
 // contractSeed is the seed of the keys that the check of the contract asks for.
 func (o *Options) contractSeed() uint64 {

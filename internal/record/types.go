@@ -6,6 +6,7 @@ package record
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"time"
 
@@ -69,6 +70,15 @@ type Run struct {
 	Revisions *Revisions `json:"revisions,omitempty"` // nil: not a comparison of two versions of one target
 	Measured  float64    `json:"measured_s"`          // seconds of measured phases
 	Wall      float64    `json:"wall_s"`
+}
+
+// SaltOf is the salt of a block's trials: all its targets are asked for the same keys in the same order, those of another block
+// for others. Empty: the run is from before there were salts.
+func (r Run) SaltOf(block int) string {
+	if r.Salt == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s/%d", r.Salt, block)
 }
 
 // Revisions are the two versions that a run compares of one target. Base and Head are the names of its targets.
