@@ -59,6 +59,9 @@ picture: test-deps ## docs/collectors.svg: a panel's data, from a real InfluxDB'
 test-lies: test-deps ## targets that lie, in real runs: each lie is refused by its name, or comes to nothing
 	@GO=$(GO) scripts/test-lies
 
+test-kube-api: ## what a cluster's API server takes: validation, Pod Security, rights; needs KUBECONFIG, SKIPPED without one
+	@GO=$(GO) scripts/test-kube-api
+
 readme: $(BIN) ## the result and picture in README.md, from the run directory RUN
 	@scripts/readme $(RUN)
 
