@@ -7,7 +7,7 @@ SEED := 1
 # What tests need in addition to what a run needs.
 TEST_PACKAGES := mariadb-server nginx-light libmariadb-dev pkg-config python3-venv python3-dev gcc
 
-.PHONY: help build demo page test test-mysql test-jmeter test-page test-collectors test-lies picture readme bench-report seed-jmeter mutants lint deps test-deps clean race bench-data bench-engine bench-stall bench-fleet bench-turns bench-redraws bench-demos fuzz \
+.PHONY: help build demo page pictures test test-mysql test-jmeter test-page test-collectors test-lies picture readme bench-report seed-jmeter mutants lint deps test-deps clean race bench-data bench-engine bench-stall bench-fleet bench-turns bench-redraws bench-demos fuzz \
 	test-long-stall test-long-kill test-long-data test-long-record test-long-contract test-long-engine test-long-accuse test-long-accuse-2 \
 	test-long-fleet test-long-ab test-long-program
 
@@ -30,6 +30,11 @@ test-deps: $(BIN) ## install the Debian packages that the tests need and this ma
 
 page: ## what a browser gets from bakeoff dashboard, from internal/dashboard/page
 	@GO=$(GO) scripts/page
+
+PICTURES := $(CURDIR)/bin/pictures
+pictures: ## screenshots of every view of the live page, on a desk, on a phone and dark, into bin/pictures
+	@mkdir -p $(PICTURES)
+	BAKEOFF_PAGE=1 BAKEOFF_PICTURES=$(PICTURES) $(GO) test -count=1 -run BrowserMedia ./internal/dashboard
 
 lint: ## formatting, vet, staticcheck, unreached code, plain English
 	@scripts/lint

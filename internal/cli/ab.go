@@ -107,15 +107,16 @@ func compareVersions(ctx context.Context, env Env, f abFlags, args []string, ope
 		return err
 	}
 	o.Revisions = found.revisions()
-	at, err := runCollected(ctx, env, o, closePlatform)
+	defer withoutPipes()()
+	at, err := runCollected(ctx, env, o, closePlatform, nil)
 	if at == "" {
 		return explain(err)
 	}
 	return f.conclude(env, at, err)
 }
 
-// runCollected runs a plan with its collectors and closes the platform.
-func runCollected(ctx context.Context, env Env, o controller.Options, closePlatform func() error) (dir string, err error) {
+// runCollected runs a plan with its collectors and closes the platform. Events gets what is recorded, as lines of JSON; nil: nobody asks.
+func runCollected(ctx context.Context, env Env, o controller.Options, closePlatform func() error, events io.Writer) (dir string, err error) {
 	progress := newProgress(env.Stderr, time.Now)
 	o.Progress = progress.show
 	var on platform.Platform
@@ -127,16 +128,17 @@ func runCollected(ctx context.Context, env Env, o controller.Options, closePlatf
 		progress.close()
 		return "", errors.Join(err, closePlatform())
 	}
-	if collecting != nil {
-		opened := o.Opened
-		o.Opened = func(dir string) {
-			if opened != nil {
-				opened(dir)
-			}
-			collecting.opened(ctx, dir)
+	var following followers
+	opened := o.Opened
+	o.Opened = func(dir string) {
+		if opened != nil {
+			opened(dir)
 		}
+		collecting.opened(ctx, dir)
+		following.follow(dir, progress, events)
 	}
 	dir, err = controller.Run(ctx, o)
+	following.finish()
 	collecting.finish()
 	err = errors.Join(err, closePlatform())
 	progress.close()

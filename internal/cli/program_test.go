@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -197,11 +198,12 @@ func (e *execution) wantStatus(status int, within time.Duration) {
 	}
 }
 
-// await waits until stderr holds text n times.
+// await waits until stderr holds text n times, or the record does of what this execution said: of the steps of a trial only the
+// first is printed.
 func (e *execution) await(text string, n int) {
 	e.scene.t.Helper()
 	deadline := time.Now().Add(3 * time.Minute)
-	for strings.Count(e.stderr.String(), text) < n {
+	for max(strings.Count(e.stderr.String(), text), e.recorded(text)) < n {
 		select {
 		case <-e.done:
 			e.scene.t.Fatalf("%v ended before it said %q (%d times)\nstderr:\n%s", e.cmd.Args[1:], text, n, e.stderr)
@@ -211,6 +213,31 @@ func (e *execution) await(text string, n int) {
 			e.scene.t.Fatalf("%v did not say %q in time\nstderr:\n%s", e.cmd.Args[1:], text, e.stderr)
 		}
 	}
+}
+
+// recorded is how many steps with that text are in the records in runs/ since the execution began.
+func (e *execution) recorded(text string) int {
+	found, err := filepath.Glob(e.scene.path("runs", "*", "events.jsonl"))
+	if err != nil {
+		e.scene.t.Fatal(err)
+	}
+	n := 0
+	for _, path := range found {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			continue // it is being moved
+		}
+		for line := range bytes.Lines(content) {
+			var framed struct{ Record record.Event }
+			if json.Unmarshal(line, &framed) != nil {
+				continue // it is being written
+			}
+			if said, ok := framed.Record.Progress(); ok && framed.Record.At.After(e.began) && strings.Contains(said.Text, text) {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // awaitLoad waits until the record in runs/ holds a second of load of that many trials.

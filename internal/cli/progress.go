@@ -10,12 +10,13 @@ import (
 
 	"golang.org/x/term"
 
+	"bakeoff/internal/live"
 	"bakeoff/internal/record"
 	"bakeoff/internal/show"
 )
 
-// progress shows what a run is doing: one line that is drawn over on a
-// terminal, plain lines elsewhere.
+// progress shows what a run is doing: on a terminal a few lines that are drawn over, elsewhere a plain line for each
+// trial and for what lasts. It uses no colour. A writer that fails is not written to again: what it shows is in the record too.
 type progress struct {
 	w        io.Writer
 	terminal bool
@@ -25,15 +26,30 @@ type progress struct {
 	mu      sync.Mutex
 	current record.Progress
 	since   time.Time
-	printed time.Time // when the last line was, elsewhere than on a terminal
+	printed time.Time       // when the last line was, elsewhere than on a terminal
+	trials  map[string]bool // of which a line was printed, elsewhere than on a terminal
+	state   *live.State     // of the run that is followed; nil: none is
+	lines   int             // that are drawn
+	drawn   time.Time       // when
+	behind  bool            // something has happened since
+	gone    bool            // the writer has failed
 	done    chan struct{}
 	stopped chan struct{}
 }
 
+const (
+	// drawEvery is the time between two drawings on a terminal.
+	drawEvery = 250 * time.Millisecond
+	// passingEvery is how often passing texts become a line elsewhere than on a terminal.
+	passingEvery = 10 * time.Second
+	// mostLines is how many lines are drawn on a terminal.
+	mostLines = 8
+)
+
 func newProgress(w io.Writer, now func() time.Time) *progress {
-	p := &progress{w: w, now: now, began: now(), done: make(chan struct{}), stopped: make(chan struct{})}
+	p := &progress{w: w, now: now, began: now(), trials: map[string]bool{}, done: make(chan struct{}), stopped: make(chan struct{})}
 	if file, ok := w.(*os.File); ok {
-		p.terminal = term.IsTerminal(int(file.Fd()))
+		p.terminal = term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb"
 	}
 	go p.tick()
 	return p
@@ -41,9 +57,6 @@ func newProgress(w io.Writer, now func() time.Time) *progress {
 
 // show prints what happens now.
 func (p *progress) show(e record.Progress) { p.showAt(e, p.now()) }
-
-// passingEvery is how often passing texts become a line elsewhere than on a terminal.
-const passingEvery = 10 * time.Second
 
 // showAt prints what happened at a time.
 func (p *progress) showAt(e record.Progress, at time.Time) {
@@ -56,20 +69,39 @@ func (p *progress) showAt(e record.Progress, at time.Time) {
 	}
 	switch {
 	case p.terminal && e.Lasting:
-		fmt.Fprintf(p.w, "\r\033[K%s\n", line)
+		p.write(p.erased() + line + "\n")
 		p.current = record.Progress{}
+		p.draw()
+	case p.terminal && p.now().Sub(p.drawn) < drawEvery:
+		p.behind = true
 	case p.terminal:
 		p.draw()
-	case !e.Passing || at.Sub(p.printed) >= passingEvery:
-		fmt.Fprintln(p.w, line)
+	case p.worthALine(e, at):
+		p.write(line + "\n")
 		p.printed = at
 	}
 }
 
-// tick redraws the line once a second, so that waiting is seen to go on.
+// worthALine reports whether something is printed elsewhere than on a terminal: of the steps of a trial only the first.
+func (p *progress) worthALine(e record.Progress, at time.Time) bool {
+	switch {
+	case e.Lasting:
+		return true
+	case e.Passing:
+		return at.Sub(p.printed) >= passingEvery
+	case e.Target == "" || e.Trials == 0:
+		return true
+	}
+	key := fmt.Sprint(e.Block, " ", e.Attempt, " ", e.Target)
+	seen := p.trials[key]
+	p.trials[key] = true
+	return !seen
+}
+
+// tick draws again when something has happened, and once a second, so that waiting is seen to go on.
 func (p *progress) tick() {
 	defer close(p.stopped)
-	t := time.NewTicker(time.Second)
+	t := time.NewTicker(drawEvery)
 	defer t.Stop()
 	for {
 		select {
@@ -77,7 +109,7 @@ func (p *progress) tick() {
 			return
 		case <-t.C:
 			p.mu.Lock()
-			if p.terminal && p.current.Text != "" {
+			if p.terminal && (p.behind || p.current.Text != "" && p.now().Sub(p.drawn) >= time.Second) {
 				p.draw()
 			}
 			p.mu.Unlock()
@@ -85,20 +117,145 @@ func (p *progress) tick() {
 	}
 }
 
+// draw draws what is under way over what was drawn before.
 func (p *progress) draw() {
+	columns, rows := show.Columns(p.w)-1, mostLines
+	if file, ok := p.w.(*os.File); ok {
+		if _, high, err := term.GetSize(int(file.Fd())); err == nil {
+			rows = max(1, min(rows, high-1))
+		}
+	}
+	lines := p.screen(columns)
+	lines = lines[:min(len(lines), rows)]
+	var b strings.Builder
+	b.WriteString(p.erased())
+	for i, line := range lines {
+		if i > 0 {
+			b.WriteString("\n")
+		}
+		b.WriteString("\r\033[K" + show.Cut(line, columns))
+	}
+	p.write(b.String())
+	p.lines, p.drawn, p.behind = len(lines), p.now(), false
+}
+
+// screen are the lines to draw: what is under way, and of a run that is followed how it goes.
+func (p *progress) screen(columns int) []string {
 	line := show.Clock(p.now().Sub(p.began)) + " " + text(p.current)
 	if p.current.Expect > 0 {
 		line += " " + show.Bar(p.now().Sub(p.since), p.current.Expect)
+		if left := p.current.Expect - p.now().Sub(p.since); left > 0 {
+			line += " " + show.Clock(left) + " left"
+		}
 	}
-	fmt.Fprintf(p.w, "\r\033[K%s", show.Cut(line, show.Columns(p.w)-1))
+	if p.state == nil {
+		return []string{line}
+	}
+	return append([]string{line}, p.following(columns)...)
 }
 
-// clear removes the line, so that something else can be printed.
+// following is how a run goes that is followed.
+func (p *progress) following(columns int) []string {
+	now := p.state.Now()
+	run := fmt.Sprintf("  run      %d of %s settled", now.Finished, show.Plural(now.Trials, "trial"))
+	if now.Refused > 0 {
+		run += fmt.Sprintf(", %d refused", now.Refused)
+	}
+	if !now.Ends.IsZero() {
+		run += ", about " + show.Clock(max(0, now.Ends.Sub(p.now()))) + " left"
+	}
+	out := []string{run}
+	if last := now.Last; last != nil {
+		rate := show.Number(last.OK) + "/s answered"
+		if p.open(last.Phase) {
+			rate += " of " + show.Number(last.Offered) + "/s due"
+		}
+		out = append(out,
+			"  rate     "+show.Inert(last.Target)+": "+rate,
+			"  times    "+timesInWords(last),
+			"  not ok   "+show.Percent(last.NotOK)+"; agents: "+show.Percent(last.Late)+" late")
+	}
+	return append(out, p.medians(columns)...)
+}
+
+func (p *progress) open(phase int) bool {
+	for _, one := range p.state.Head().Phases {
+		if one.Number == phase {
+			return one.Model == "open"
+		}
+	}
+	return false
+}
+
+// timesInWords are p50 and p95 of the last second, or of the phase so far where a second has too few requests.
+func timesInWords(l *live.Last) string {
+	var out []string
+	for i, percent := range live.Percents() {
+		if percent != 50 && percent != 95 {
+			continue
+		}
+		name := fmt.Sprintf("p%g ", percent)
+		switch {
+		case l.Times[i] != nil:
+			out = append(out, name+show.Seconds(*l.Times[i]))
+		case l.SoFar != nil && l.SoFar[i] != nil:
+			out = append(out, name+show.Seconds(*l.SoFar[i])+" (phase so far)")
+		default:
+			out = append(out, name+show.None)
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// medians are the figures of the targets so far, on at most three lines.
+func (p *progress) medians(columns int) []string {
+	of, seconds := p.state.Medians()
+	var words []string
+	for _, m := range of {
+		switch {
+		case m.Blocks == 0:
+		case seconds:
+			words = append(words, show.Inert(m.Target)+" "+show.Seconds(m.Value))
+		default:
+			words = append(words, show.Inert(m.Target)+" "+show.Number(m.Value)+"/s")
+		}
+	}
+	if len(words) == 0 {
+		return nil
+	}
+	const name = "  medians  "
+	lines := strings.Split(show.Wrap(strings.Join(words, ", "), max(20, columns-len(name)), ""), "\n")
+	lines = lines[:min(3, len(lines))]
+	for i := range lines {
+		lines[i] = strings.Repeat(" ", len(name)) + lines[i]
+	}
+	lines[0] = name + lines[0][len(name):]
+	return lines
+}
+
+// erased is what takes away the lines that are drawn.
+func (p *progress) erased() string {
+	out := strings.Repeat("\r\033[K\033[A", max(0, p.lines-1)) + "\r\033[K"
+	p.lines = 0
+	return out
+}
+
+// write writes, unless that failed before.
+func (p *progress) write(text string) {
+	if p.gone {
+		return
+	}
+	if _, err := io.WriteString(p.w, text); err != nil {
+		p.gone = true
+	}
+}
+
+// clear removes the lines, so that something else can be printed.
 func (p *progress) clear() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.terminal {
-		fmt.Fprint(p.w, "\r\033[K")
+		p.write(p.erased())
 	}
 }
 

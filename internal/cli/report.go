@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"syscall"
+	"time"
 
 	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
@@ -140,8 +142,9 @@ func writeReport(w io.Writer, format string, s *figures.Summary, others figures.
 	return usageError{fmt.Errorf("unknown format %q (there are: text, markdown, html, svg, json)", format)}
 }
 
-// printResult prints the end of a run, and keeps the whole report in the run directory; a threshold that is missed is an error.
-func printResult(env Env, dir string, strict bool) error {
+// printResult prints the end of a run, and keeps the whole report in the run directory; a threshold that is missed is an error, and
+// that nobody reads what is printed is none.
+func printResult(env Env, dir string, strict, asJSON bool) error {
 	reader, err := record.Open(dir)
 	if err != nil {
 		return err
@@ -150,11 +153,26 @@ func printResult(env Env, dir string, strict bool) error {
 	if err != nil {
 		return err
 	}
-	others, err := writeSummary(env.Stdout, reader, summary)
-	if err != nil {
-		return err
+	var others figures.Others
+	if asJSON {
+		if others, err = figures.OtherRuns(reader, summary); err == nil {
+			err = json.NewEncoder(env.Stdout).Encode(resultLine{At: summary.Run.Ended, Kind: "result", Run: dir, Summary: summary})
+		}
+	} else {
+		others, err = writeSummary(env.Stdout, reader, summary)
 	}
-	return errors.Join(keepReports(dir, summary, others), missed(summary, strict))
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.EIO) {
+		err = nil
+	}
+	return errors.Join(err, keepReports(dir, summary, others), missed(summary, strict))
+}
+
+// resultLine is the last line of a run whose events are printed.
+type resultLine struct {
+	At      time.Time        `json:"at"`
+	Kind    string           `json:"kind"` // "result", which no event of a record is
+	Run     string           `json:"run"`  // the run directory
+	Summary *figures.Summary `json:"summary"`
 }
 
 // reportFile is a form of the report that a run directory holds.

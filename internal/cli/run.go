@@ -32,7 +32,7 @@ type runFlags struct {
 	out, resume, platform string
 	short, keep, share    bool
 	strict                bool // a threshold that is undecided is as one that is missed
-	dashboard             bool
+	dashboard, json       bool
 	folders               bool // a target's folder may take the place of a plan
 	maxTime               time.Duration
 }
@@ -74,6 +74,7 @@ undecided); 4 finished, but a target lacks enough valid trials; 5 a prerequisite
 	flags.BoolVar(&f.share, "share-machine", false, "run even if another run is in progress on this machine; both are marked")
 	flags.BoolVar(&f.strict, "strict", false, "exit with 3 also when a threshold of the plan is undecided")
 	flags.BoolVar(&f.dashboard, "dashboard", false, "serve a web page that shows the run while it lasts; 'bakeoff dashboard' shows it afterwards")
+	flags.BoolVar(&f.json, "json", false, "print every event of the record as a line of JSON while the run lasts, and its figures as the last line")
 	flags.DurationVar(&f.maxTime, "max-time", 0, "run as many blocks as fit into this time, by the pilot, and end the run after it (0: no limit)")
 	return cmd
 }
@@ -95,7 +96,12 @@ func runPlan(ctx context.Context, env Env, f runFlags, path string) error {
 		defer page.close(env)
 		o.Opened = func(dir string) { page.server.Show(filepath.Base(dir)) }
 	}
-	dir, err := runCollected(ctx, env, o, closePlatform)
+	var events io.Writer
+	if f.json {
+		events = env.Stdout
+	}
+	defer withoutPipes()()
+	dir, err := runCollected(ctx, env, o, closePlatform, events)
 	if errors.Is(err, record.ErrComplete) {
 		fmt.Fprintf(env.Stderr, "bakeoff: %s is complete: nothing to do\n", f.resume)
 		dir, err = o.Resume, nil
@@ -103,7 +109,7 @@ func runPlan(ctx context.Context, env Env, f runFlags, path string) error {
 	if dir == "" {
 		return explain(err)
 	}
-	return errors.Join(err, printResult(env, dir, f.strict))
+	return errors.Join(err, printResult(env, dir, f.strict, f.json))
 }
 
 // prepare turns flags and a plan file into the options of a run, with the platform open.

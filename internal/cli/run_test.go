@@ -24,7 +24,10 @@ func TestRun(t *testing.T) {
 		t.Errorf("the watcher saw %d processes and %d listening sockets: too few to prove anything", processes, sockets)
 	}
 	wantAll(t, "stdout", e.stdout.String(), "e2e, answers per second on 4 connections: ", "flask", "fastapi", "go-nethttp", "3 planned, ", "bakeoff report "+s.theRun()+" --full\n")
-	wantAll(t, "stderr", e.stderr.String(), "pilot", "block 1 of 1, flask", "closed: 4 connections for 1.5s, in turns with the others: ", " slices of ")
+	wantAll(t, "stderr", e.stderr.String(), "] pilot, flask, starting\n", "] block 1 of 1, flask, starting\n")
+	if printed, recorded := strings.Count(e.stderr.String(), "] block 1 of 1"), e.recorded("closed: 4 connections for 1.5s, in turns with the others: "); printed != 3 || recorded != 1 {
+		t.Errorf("%d lines of 3 trials, %d recorded steps of their load\n%s", printed, recorded, e.stderr)
+	}
 	if strings.Contains(e.stderr.String(), "bakeoff: ") {
 		t.Errorf("a good run complains:\n%s", e.stderr)
 	}

@@ -47,7 +47,7 @@ func TestThresholdStatus(t *testing.T) {
 		dir := aRunWith(t, t.TempDir(), 0, c.thresholds)
 		for strict, want := range map[bool]int{false: c.run, true: c.strict} {
 			var out bytes.Buffer
-			if got := exitStatus(printResult(Env{Stdout: &out, Stderr: &out}, dir, strict)); got != want {
+			if got := exitStatus(printResult(Env{Stdout: &out, Stderr: &out}, dir, strict, false)); got != want {
 				t.Errorf("%s: a run, strict %v, exits with %d, want %d", c.thresholds, strict, got, want)
 			}
 		}

@@ -48,6 +48,8 @@ type phase struct {
 	duration time.Duration // of sending; 0: not known
 	bins     []*bin        // by where they begin
 	sum      stats.Books
+	right    stats.Totals // of correct answers alone, for the rate of the whole phase
+	median   *float64     // of the times, once the trial is over; nil: too few requests
 	outcomes map[string]int64
 	replicas map[string]int64
 	times    *stats.Histogram // of the phase so far; nil once the trial is over
@@ -80,6 +82,7 @@ func (s *State) load(folder string, l *record.Load) {
 		p.closed = l.Response == nil
 	}
 	p.sum.Add(l.Books)
+	p.right.Add(stats.Window{Begin: l.Begin, Length: l.Length, Aside: l.Aside, Books: stats.Books{OK: l.Books.OK}})
 	p.count(l)
 	b := p.bin(l.Begin)
 	if b == nil {
@@ -100,7 +103,7 @@ func (s *State) phaseOf(t *trial, number int) *phase {
 	for p.duration > 0 && p.duration > p.step*mostBins {
 		p.step *= 2
 	}
-	p.times = stats.NewHistogram()
+	p.times, p.right.Sending = stats.NewHistogram(), p.duration
 	t.phases[number] = p
 	return p
 }
@@ -176,7 +179,10 @@ func (p *phase) settle(keep int) {
 	for _, b := range p.bins[:max(0, len(p.bins)-keep)] {
 		b.settle()
 	}
-	if keep == 0 {
+	if keep == 0 && p.times != nil {
+		if m := p.times.Percentile(50); m.Needs == 0 {
+			p.median = new(m.Value.Seconds())
+		}
 		p.times = nil
 	}
 }

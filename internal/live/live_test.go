@@ -322,3 +322,18 @@ func TestEndIsExpected(t *testing.T) {
 		t.Errorf("with a block of a minute, 3 to go: %v", got)
 	}
 }
+
+// The medians so far are those of the report.
+func TestMedians(t *testing.T) {
+	r := planned(recordtest.Demo())
+	r.Change = func(tr *record.Trial) {
+		if tr.Block == 3 && tr.Target == "flask" {
+			tr.Status, tr.Reasons = record.Invalid, []record.Reason{{Code: record.CodeAgentLost, Text: "silent"}}
+		}
+	}
+	got, seconds := followed(t, r.Write(t)).Medians()
+	want := []Median{{"django", 3, 1020}, {"flask", 2, 1415}, {"fastapi", 3, 1220}}
+	if seconds || !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}

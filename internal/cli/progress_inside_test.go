@@ -1,0 +1,165 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"bakeoff/internal/live"
+	"bakeoff/internal/record"
+	"bakeoff/internal/record/recordtest"
+	"bakeoff/internal/show"
+)
+
+// drawings are what was written to a terminal, one each.
+type drawings struct{ all []string }
+
+func (d *drawings) Write(b []byte) (int, error) {
+	d.all = append(d.all, string(b))
+	return len(b), nil
+}
+
+// followedState is what is known of a run.
+func followedState(t *testing.T, dir string) *live.State {
+	t.Helper()
+	s := live.New()
+	for item, err := range record.Follow(t.Context(), dir, record.Position{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Take(item); item.Pause != nil {
+			break
+		}
+	}
+	return s
+}
+
+// However much happens, a terminal gets at most eight lines at most four times a second, none wider than it is, and no colour.
+func TestTerminalIsDrawnSeldom(t *testing.T) {
+	var names []string
+	for _, c := range "abcdefghijkl" {
+		names = append(names, strings.Repeat(string(c), 40))
+	}
+	r := recordtest.Of(1, names...)
+	r.ClosedS, r.OpenS = 1, 0
+	r.Plan("throughput", `"phases":[{"name":"closed","model":"closed","duration":"1s"}]`)
+	state := followedState(t, r.Write(t))
+	synctest.Test(t, func(t *testing.T) {
+		var d drawings
+		p := newProgress(&d, time.Now)
+		p.terminal, p.state = true, state
+		for i := range 1000 {
+			p.show(record.Progress{Block: 1, Blocks: 1, Trial: 1, Trials: 12, Target: names[0], Text: strings.Repeat("long ", i), Expect: time.Minute})
+			time.Sleep(10 * time.Millisecond)
+		}
+		p.show(record.Progress{Text: "this stays", Lasting: true})
+		p.close()
+		if n := len(d.all); n > 4*10+4 || n < 20 {
+			t.Errorf("%d drawings in 10 s", n)
+		}
+		most := 0
+		for _, text := range d.all {
+			_, fresh, _ := strings.Cut(text, "this stays\n")
+			if fresh == "" {
+				fresh = text
+			}
+			fresh = strings.TrimLeft(strings.ReplaceAll(fresh, "\r\x1b[K\x1b[A", ""), "\r\x1b[K")
+			lines := strings.Split(fresh, "\n")
+			most = max(most, len(lines))
+			for _, line := range lines {
+				if w := show.Width(strings.NewReplacer("\r", "", "\x1b[K", "").Replace(line)); w > 99 {
+					t.Errorf("a line of %d columns: %q", w, line)
+				}
+			}
+			if regexp.MustCompile(`\x1b\[[0-9;]*m`).MatchString(text) {
+				t.Errorf("a colour: %q", text)
+			}
+		}
+		if most < 6 || most > mostLines {
+			t.Errorf("%d lines at most", most)
+		}
+		if last := d.all[len(d.all)-1]; !strings.HasSuffix(last, "\r\x1b[K") {
+			t.Errorf("at the end something is left: %q", last)
+		}
+	})
+}
+
+// What is drawn are the numbers of the record.
+func TestTerminalShowsTheRecord(t *testing.T) {
+	r := recordtest.Of(2, "flask", "django")
+	r.Plan("throughput", `"agents":{"count":2},"phases":[{"name":"closed","model":"closed","duration":"4s"},{"name":"open","model":"open","duration":"4s","rate":600}]`)
+	p := &progress{now: time.Now, state: followedState(t, r.Write(t))}
+	text := strings.Join(p.following(80), "\n")
+	for _, want := range []string{"4 of 4 trials settled", "django: 600/s answered of 600/s due", "p50 1", "not ok   0.0 %; agents: 0.0 % late", "medians  flask 1,000/s, django 1,000/s"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("lacks %q:\n%s", want, text)
+		}
+	}
+}
+
+// Elsewhere there is one line a trial, and one for everything else that lasts or belongs to no trial.
+func TestPlainLines(t *testing.T) {
+	var out bytes.Buffer
+	p := newProgress(&out, time.Now)
+	steps := []string{"starting", "checking the contract before the load", "warmup: 4 connections for 1s", "closed: 4 connections for 1s", "checking the contract after the load", "stopping"}
+	for attempt := 1; attempt <= 2; attempt++ {
+		for _, target := range []string{"a", "b"} {
+			for _, step := range steps {
+				p.show(record.Progress{Block: 1, Blocks: 1, Trial: 1, Trials: 2, Attempt: attempt, Target: target, Text: step})
+			}
+		}
+	}
+	p.show(record.Progress{Block: 1, Blocks: 1, Trial: 1, Trials: 2, Target: "a", Text: "invalid: late", Lasting: true})
+	p.show(record.Progress{Text: "filling the table"})
+	p.close()
+	if got := strings.Count(out.String(), "\n"); got != 6 || strings.Contains(out.String(), "stopping") || strings.Count(out.String(), "starting") != 4 {
+		t.Errorf("%d lines:\n%s", got, &out)
+	}
+}
+
+// broken is a terminal that was closed.
+type broken struct{ writes int }
+
+func (b *broken) Write([]byte) (int, error) {
+	b.writes++
+	return 0, errors.New("gone")
+}
+
+// What cannot be shown is not tried again, and ends nothing.
+func TestClosedTerminal(t *testing.T) {
+	for _, terminal := range []bool{true, false} {
+		var b broken
+		p := newProgress(&b, time.Now)
+		p.terminal = terminal
+		for range 100 {
+			p.show(record.Progress{Text: "x", Lasting: true})
+		}
+		p.close()
+		if b.writes != 1 {
+			t.Errorf("%d writes", b.writes)
+		}
+	}
+}
+
+// A program gets every event of the record, in order.
+func TestEventsAreLinesOfJSON(t *testing.T) {
+	dir := recordtest.Of(1, "flask").Write(t)
+	var out bytes.Buffer
+	printEvents(t.Context(), &out, dir)
+	next, kinds := int64(1), map[string]bool{}
+	for dec := json.NewDecoder(&out); dec.More(); next++ {
+		var e record.Event
+		if err := dec.Decode(&e); err != nil || e.Sequence != next {
+			t.Fatalf("event %d: %+v (%v)", next, e, err)
+		}
+		kinds[e.Kind] = true
+	}
+	if !kinds[record.EventRun] || !kinds[record.EventTrial] || !kinds[record.EventFinished] {
+		t.Errorf("kinds %v", kinds)
+	}
+}
