@@ -27,7 +27,7 @@ type progress struct {
 	current record.Progress
 	since   time.Time
 	printed time.Time       // when the last line was, elsewhere than on a terminal
-	trials  map[string]bool // of which a line was printed, elsewhere than on a terminal
+	trials  map[string]bool // those with a line, elsewhere than on a terminal
 	state   *live.State     // of the run that is followed; nil: none is
 	lines   int             // that are drawn
 	drawn   time.Time       // when

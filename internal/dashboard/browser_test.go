@@ -106,7 +106,8 @@ func eval[T any](t *testing.T, b *tab, expression string) T {
 // until waits for an expression to be true.
 func until(t *testing.T, b *tab, what, expression string) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !eval[bool](t, b, expression); {
+	holds := "(() => { try { return !!(" + expression + "); } catch { return false; } })()" // a page that is loaded has no parts yet
+	for end := time.Now().Add(30 * time.Second); !eval[bool](t, b, holds); {
 		if time.Now().After(end) {
 			t.Fatalf("%s never holds: %s", what, eval[string](t, b, "document.body.innerText.slice(0, 2000)"))
 		}

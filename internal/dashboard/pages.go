@@ -159,7 +159,7 @@ func (s *Server) view(view string) http.HandlerFunc {
 			f.Targets = append(f.Targets, link{show.Inert(t), f.Base + "target?" + url.Values{"name": {t}}.Encode(), t == f.Target})
 		}
 		f.Strip = s.strip(dir, listed)
-		f.Body, f.Problem = s.body(dir, view, f.Target)
+		f.Body, f.Problem = s.body(dir, view, f.Target, -1)
 		s.write(w, http.StatusOK, f)
 	}
 }
@@ -203,8 +203,8 @@ func took(l record.Listed) string {
 }
 
 // body is what report says of a run in a view.
-func (s *Server) body(dir, view, target string) (body template.HTML, problem string) {
-	b := s.shelf.open(dir)
+func (s *Server) body(dir, view, target string, after int) (body template.HTML, problem string) {
+	b := s.shelf.open(dir, after)
 	if b.summary == nil {
 		return "", "the figures of this run cannot be computed: " + show.Inert(errorText(b.err))
 	}
@@ -212,7 +212,7 @@ func (s *Server) body(dir, view, target string) (body template.HTML, problem str
 		problem = show.Inert(b.err.Error())
 	}
 	var out bytes.Buffer
-	fmt.Fprintf(&out, `<div class="part" data-finished="%d" data-standing="%t">`, b.version.finished, b.standing != nil)
+	fmt.Fprintf(&out, `<div class="part" data-finished="%d" data-standing="%t">`, b.finished, b.standing != nil)
 	if b.reader.Live() {
 		fmt.Fprintf(&out, `<p class="note">Figures of finished trials, computed at %s UTC. The run is under way.</p>`, b.read.UTC().Format("15:04:05"))
 	}
@@ -262,7 +262,11 @@ func (s *Server) part(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no such part", http.StatusNotFound)
 		return
 	}
-	body, problem := s.body(dir, view, r.URL.Query().Get("name"))
+	after, err := strconv.Atoi(r.URL.Query().Get("after"))
+	if err != nil {
+		after = -1
+	}
+	body, problem := s.body(dir, view, r.URL.Query().Get("name"), after)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	if problem != "" {
 		fmt.Fprintf(w, `<p class="problem">%s</p>`, template.HTMLEscapeString(problem))
@@ -407,7 +411,7 @@ func (s *Server) row(l record.Listed, until time.Time) historyRow {
 	row.Comparable = true
 	b := s.shelf.peek(l.Dir)
 	if b == nil && time.Now().Before(until) {
-		b = s.shelf.open(l.Dir)
+		b = s.shelf.open(l.Dir, -1)
 	}
 	switch {
 	case b == nil:
@@ -463,7 +467,7 @@ func (s *Server) compared(names []string) (template.HTML, error) {
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", name, err)
 		}
-		b := s.shelf.open(dir)
+		b := s.shelf.open(dir, -1)
 		switch {
 		case b.summary == nil:
 			return "", fmt.Errorf("%s: %s", name, errorText(b.err))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -50,6 +51,7 @@ type book struct {
 	read     time.Time // when
 	took     time.Duration
 	version  version
+	finished int // trials that ended, valid or not
 }
 
 // version is what the figures of a run depend on.
@@ -92,8 +94,9 @@ func (s *shelf) entry(dir string) *entry {
 	return e
 }
 
-// open is a run with its figures, as it is now; where it is under way, as it was at most restAfter times what reading it takes ago.
-func (s *shelf) open(dir string) *book {
+// open is a run with its figures, as it is now. Where it is under way, they are computed again when a trial has ended, or more have
+// than after, and restAfter times what that takes has passed.
+func (s *shelf) open(dir string, after int) *book {
 	e := s.entry(dir)
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -102,7 +105,7 @@ func (s *shelf) open(dir string) *book {
 		switch {
 		case b.version == now:
 			return b
-		case now.live && b.version.live && (b.version.finished == now.finished || time.Since(b.read) < restAfter*b.took):
+		case now.live && b.version.live && (b.version.finished == now.finished && b.finished > after || time.Since(b.read) < restAfter*b.took):
 			return b
 		}
 	}
@@ -149,6 +152,11 @@ func read(dir string, v version) (b *book) {
 	}
 	if b.summary, b.err = figures.Build(b.reader); b.err != nil {
 		return b
+	}
+	for _, t := range slices.Concat(b.summary.Trials, b.summary.Pilot) {
+		if t.Status == record.Valid || t.Status == record.Invalid {
+			b.finished++
+		}
 	}
 	if b.reader.Live() {
 		b.standing, b.err = b.summary.Standing()

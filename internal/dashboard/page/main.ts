@@ -21,7 +21,7 @@ class Page {
   private heard: Heard = { at: Date.now(), now: null };
   private frame = 0;
   private shown = ""; // controls
-  private parts = ""; // of which trials the figures below are
+  private wanted = -1; // trials whose figures were asked for
   private asked = 0;
 
   constructor() {
@@ -72,16 +72,15 @@ class Page {
     void this.refresh(false);
   }
 
-  // refresh asks for the figures of finished trials when there are more of them.
+  // refresh asks for the figures of finished trials when there are more of them than those below.
   private async refresh(always: boolean): Promise<void> {
-    const now = this.live.now, of = now ? now.finished + " " + now.refused : "";
-    if (!always && (of === this.parts || Date.now() - this.asked < 2000)) return;
-    const first = this.parts === "";
-    this.parts = of;
+    const now = this.live.now, want = now ? now.finished + now.refused : 0;
+    const have = Number(document.querySelector<HTMLElement>("#parts .part")?.dataset.finished ?? -1);
+    if (!always && (want <= have || Date.now() - this.asked < (want === this.wanted ? 10_000 : 1000))) return;
+    this.wanted = want;
     this.asked = Date.now();
-    if (first && !always) return; // the page came with them
-    const q = page.target ? "?" + new URLSearchParams({ name: page.target }) : "";
-    const answer = await fetch(base + "part/" + page.view + q).catch(() => null);
+    const q = new URLSearchParams({ after: String(have), name: page.target ?? "" });
+    const answer = await fetch(base + "part/" + page.view + "?" + q).catch(() => null);
     if (!answer?.ok) return;
     const place = document.getElementById("parts")!;
     const open = new Set([...place.querySelectorAll("details[open] > summary")].map(s => s.textContent));
