@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"bakeoff/internal/record"
+	"bakeoff/internal/threshold"
 )
 
 // Bounds of what is kept.
@@ -40,8 +41,10 @@ type Head struct {
 	Trials  int       `json:"trials"` // planned, the pilot's included
 	Agents  int       `json:"agents"`
 	Phases  []Phase   `json:"phases"` // number, name; the warm-up is 0
-	Cores   int       `json:"cores"`  // of the machine; 0: not known
-	Short   bool      `json:"short,omitempty"`
+	// Objectives are the thresholds of the plan on a percentile.
+	Objectives []Objective `json:"objectives,omitempty"`
+	Cores      int         `json:"cores"` // of the machine; 0: not known
+	Short      bool        `json:"short,omitempty"`
 }
 
 // Phase is a phase as the plan has it.
@@ -51,6 +54,15 @@ type Phase struct {
 	Model     string  `json:"model"`
 	DurationS float64 `json:"duration_s,omitempty"` // 0: not known
 	Rate      float64 `json:"rate,omitempty"`
+}
+
+// Objective is a time that a percentile is to be below.
+type Objective struct {
+	Text    string  `json:"text"`
+	Phase   string  `json:"phase,omitempty"`  // empty: every phase
+	Target  string  `json:"target,omitempty"` // empty: every target
+	P       float64 `json:"p"`
+	Seconds float64 `json:"seconds"`
 }
 
 // Now is what is under way.
@@ -207,9 +219,10 @@ func (s *State) run(e record.Event) {
 // plan takes in what is used of the plan as resolved; what it lacks stays unknown.
 func (s *State) plan(raw json.RawMessage) {
 	var p struct {
-		Primary string
-		Agents  struct{ Count int }
-		Phases  []struct {
+		Primary    string
+		Agents     struct{ Count int }
+		Thresholds []string
+		Phases     []struct {
 			Name, Model, Duration string
 			Rate                  float64
 		}
@@ -218,6 +231,12 @@ func (s *State) plan(raw json.RawMessage) {
 		return
 	}
 	s.head.Primary, s.head.Agents = p.Primary, p.Agents.Count
+	for _, text := range p.Thresholds {
+		t, err := threshold.Parse(text)
+		if err == nil && t.Left.Name == "p" && t.Right == nil && strings.HasPrefix(t.Op, "<") {
+			s.head.Objectives = append(s.head.Objectives, Objective{text, t.Phase, t.Left.Target, t.Left.P, t.Bound})
+		}
+	}
 	s.head.Phases = []Phase{{Number: 0, Name: "warmup", Model: "closed"}}
 	for i, one := range p.Phases {
 		d, err := time.ParseDuration(one.Duration)

@@ -174,6 +174,9 @@ func TestChangesAddUp(t *testing.T) {
 				break
 			}
 		}
+		if again := s.Changed(); len(again.Series)+len(again.Seconds) > 0 {
+			t.Errorf("what was taken has changed again: %d series, %d seconds", len(again.Series), len(again.Seconds))
+		}
 		var whole merged
 		whole.take(s.Block(1))
 		for _, pair := range [][2]any{{whole.points, page.points}, {whole.seconds, page.seconds}, {whole.sums, page.sums}} {
@@ -320,6 +323,17 @@ func TestEndIsExpected(t *testing.T) {
 	event(record.EventTrial, record.Proof{Folder: "1-1-flask", Block: 1, Position: 1, Target: "flask", Attempt: 1, Status: record.Valid})
 	if got := s.Now().Ends.Sub(at); got != 3*time.Minute {
 		t.Errorf("with a block of a minute, 3 to go: %v", got)
+	}
+}
+
+// Of the thresholds of a plan those on a percentile are lines of a chart.
+func TestObjectives(t *testing.T) {
+	r := recordtest.Of(1, "flask")
+	r.Plan("throughput", `"thresholds":["open: p99 < 50ms","closed: flask.p95 <= 0.2s","closed: throughput > 100","open: errors < 1%","open: p50 > 1ms"],"phases":[]`)
+	got := followed(t, r.Write(t)).Head().Objectives
+	want := []Objective{{"open: p99 < 50ms", "open", "", 99, 0.05}, {"closed: flask.p95 <= 0.2s", "closed", "flask", 95, 0.2}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -16,7 +16,9 @@ export interface Series {
   block: number; attempt: number; target: string; phase: Phase; status?: string; step_s: number; service?: boolean; points: Point[]; sum: Sum;
 }
 
-export interface Head { name: string; targets: string[] | null; blocks: number; trials: number; agents: number; phases: Phase[] | null; cores: number }
+export interface Head { name: string; targets: string[] | null; blocks: number; trials: number; agents: number; phases: Phase[] | null; cores: number; objectives?: Objective[] }
+
+export interface Objective { text: string; phase?: string; target?: string; p: number; seconds: number }
 
 export interface Last extends Point { target: string; phase: number; so_far: (number | null)[] | null }
 

@@ -35,6 +35,12 @@ const percentile = () => Math.max(0, percents.indexOf(choice.p));
 // due is the rate that a schedule asks for; in the closed model there is none.
 const due = (s: Series, p: Point): number | null => s.phase.model === "closed" ? null : p.offered;
 
+// objectives are what the plan asks of percentiles in this phase, as straight lines.
+function objectives(m: Model, s: Series) {
+  return (m.head.objectives ?? []).filter(o => (!o.phase || o.phase === s.phase.name) && (!o.target || o.target === s.target) && s.phase.number > 0)
+    .map(o => ({ key: "objective " + o.text, label: "objective: " + o.text, colour: 5, dash: 3, p: o.p, value: () => o.seconds }));
+}
+
 export function runView(): View {
   const rates = new Chart("rates", "Offered and answered per second", "Full lines: right answers. Dotted lines: requests that were due, in the open model. In turns each target has the time of its own load.", time, number);
   const times = new Chart("times", "How long answers took", "The percentile chosen above, of each second. Service time in the closed model and in the warm-up, else response time. A gap: too few requests for it.", time, seconds);
@@ -49,7 +55,10 @@ export function runView(): View {
         { key: s.target, label: s.target, colour: names.indexOf(s.target), dash: 0, value: p => p.ok },
         { key: s.target + " offered", label: s.target + ", offered", colour: names.indexOf(s.target), dash: 2, value: p => due(s, p) },
       ]));
-      times.show(each(p => p.times[i]));
+      times.show(joined(of, s => [
+        { key: s.target, label: s.target, colour: names.indexOf(s.target), dash: names.indexOf(s.target) % 4, value: p => p.times[i] },
+        ...objectives(m, s).filter(o => o.p === choice.p),
+      ]));
       notok.show(each(p => p.not_ok));
       cpu.show(each(p => p.cpu));
     },
@@ -68,7 +77,7 @@ export function targetView(target: string, place: HTMLElement): View {
       rates.show(joined(of, s => [
         { key: "ok", label: "answered", colour: 0, dash: 0, value: p => p.ok }, { key: "offered", label: "offered", colour: 1, dash: 2, value: p => due(s, p) },
       ]));
-      times.show(joined(of, () => percents.map((percent, i) => ({ key: "p" + percent, label: "p" + percent, colour: i, dash: i % 4, value: (p: Point) => p.times[i] }))));
+      times.show(joined(of, s => [...percents.map((percent, i) => ({ key: "p" + percent, label: "p" + percent, colour: i, dash: i % 4, value: (p: Point) => p.times[i] })), ...objectives(m, s)]));
       notok.show(joined(of, () => [{ key: "x", label: "not ok", colour: 1, dash: 0, value: p => p.not_ok }]));
       cpu.show(joined(of, () => [{ key: "x", label: "CPU per answer", colour: 2, dash: 0, value: p => p.cpu }]));
       place.replaceChildren(...books(of), ...replicas(of));
