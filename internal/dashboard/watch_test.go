@@ -178,7 +178,7 @@ func TestNoClaimBeforeTheLastBlock(t *testing.T) {
 	}
 	s := serving(t, Options{Root: root})
 	_, body := get(t, s, base(filepath.Base(w.Dir())))
-	for _, want := range []string{`data-live="true"`, `data-standing="true"`, "Intervals as they are so far", "After 2 blocks of 3", "django, the first of the plan", "6 of 9", "under way"} {
+	for _, want := range []string{`data-live="true"`, `data-standing="true"`, "Intervals as they are so far", "After 2 whole blocks of 3", "django, the first of the plan", "6 of 9", "under way"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the page lacks %q", want)
 		}

@@ -153,7 +153,7 @@ func standingSection(s *figures.Summary, v *figures.Verdict) section {
 	f := figure{
 		title: "How " + short(first) + ", the first of the plan, compares with each other target",
 		how: fmt.Sprintf("After %s of %d. The number of blocks was fixed before the run: nothing is decided before the last one, and an interval that excludes 1 now may not do so then.",
-			show.Plural(blocksWith(v), "block"), s.Run.Blocks),
+			show.Plural(wholeBlocks(v, len(s.Targets)), "whole block"), s.Run.Blocks),
 		numbers: table,
 	}
 	if len(known) > 0 {
@@ -163,13 +163,15 @@ func standingSection(s *figures.Summary, v *figures.Verdict) section {
 	return out
 }
 
-// blocksWith is how many blocks have a value.
-func blocksWith(v *figures.Verdict) int {
-	blocks := map[int]bool{}
+// wholeBlocks is how many blocks have a value of every target.
+func wholeBlocks(v *figures.Verdict, targets int) (whole int) {
+	values := map[int]int{}
 	for _, one := range v.Values {
-		blocks[one.Block] = true
+		if values[one.Block]++; values[one.Block] == targets {
+			whole++
+		}
 	}
-	return len(blocks)
+	return whole
 }
 
 // only is a run without its other targets, for the parts that look at one.

@@ -47,7 +47,7 @@ export class Chart {
   // show draws data in place of what was drawn.
   show(data: Data): void {
     this.data = data;
-    const shape = JSON.stringify([data.lines.map(l => [l.label, l.colour, l.dash]), choice.log, dark.matches, this.place.clientWidth]);
+    const shape = JSON.stringify([data.lines.map(l => [l.label, l.colour, l.dash, l.values.some(v => v !== null)]), choice.log, dark.matches, this.place.clientWidth]);
     const values = data.lines.map(l => choice.log ? l.values.map(v => v !== null && v > 0 ? v : null) : l.values);
     if (!data.lines.some(l => l.values.some(v => v !== null))) {
       this.plot?.destroy();
@@ -98,7 +98,7 @@ export class Chart {
       for (const [k, v] of [["width", "26"], ["height", "8"], ["aria-hidden", "true"]]) mark.setAttribute(k, v);
       for (const [k, v] of [["x1", "0"], ["x2", "26"], ["y1", "4"], ["y2", "4"], ["stroke", colour(l.colour)], ["stroke-dasharray", dashes[l.dash % dashes.length].join(" ") || "none"]]) line.setAttribute(k, v);
       mark.append(line);
-      return element("li", {}, mark, inert(l.label));
+      return element("li", {}, mark, inert(l.label) + (l.values.some(v => v !== null) ? "" : " (too few requests)"));
     }));
   }
 

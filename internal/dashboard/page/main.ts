@@ -110,7 +110,7 @@ class Page {
     set("status", now.live ? "under way" : now.status);
     set("progress", now.finished + " of " + now.trials + (now.refused ? ", " + now.refused + " refused" : "") + (now.blocks ? "; block " + now.block + " of " + now.blocks : ""));
     const step = now.expect_s ? " (" + clock(since(now.since)) + " of " + clock(now.expect_s) + ")" : "";
-    set("doing", [now.target ? inert(now.target) : "", (now.attempt ?? 1) > 1 ? "attempt " + now.attempt : "", inert(now.text) + step].filter(Boolean).join(", "));
+    set("doing", [now.target ? inert(now.target) : "", (now.attempt ?? 1) > 1 ? "attempt " + now.attempt : "", inert(now.text) + step].filter(Boolean).join(", ") || none);
     set("left", !now.live ? none : now.ends ? "about " + clock(-since(now.ends)) : "known after the first block");
     const last = now.last;
     set("rate", last ? (this.open(last.phase) ? number(last.offered) : none) + " / " + number(last.ok) + " per s" : none);

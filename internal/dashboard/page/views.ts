@@ -32,9 +32,6 @@ function chosen(m: Model, block: number, target: string): Series[] {
 // percentile is the place of the one that is chosen.
 const percentile = () => Math.max(0, percents.indexOf(choice.p));
 
-// due is the rate that a schedule asks for; in the closed model there is none.
-const due = (s: Series, p: Point): number | null => s.phase.model === "closed" ? null : p.offered;
-
 // objectives are what the plan asks of percentiles in this phase, as straight lines.
 function objectives(m: Model, s: Series) {
   return (m.head.objectives ?? []).filter(o => (!o.phase || o.phase === s.phase.name) && (!o.target || o.target === s.target) && s.phase.number > 0)
@@ -53,7 +50,7 @@ export function runView(): View {
       const each = (value: (p: Point) => number | null) => joined(of, s => [{ key: s.target, label: s.target, colour: names.indexOf(s.target), dash: names.indexOf(s.target) % 4, value }]);
       rates.show(joined(of, s => [
         { key: s.target, label: s.target, colour: names.indexOf(s.target), dash: 0, value: p => p.ok },
-        { key: s.target + " offered", label: s.target + ", offered", colour: names.indexOf(s.target), dash: 2, value: p => due(s, p) },
+        ...(s.phase.model === "closed" ? [] : [{ key: s.target + " offered", label: s.target + ", offered", colour: names.indexOf(s.target), dash: 2, value: (p: Point) => p.offered }]),
       ]));
       times.show(joined(of, s => [
         { key: s.target, label: s.target, colour: names.indexOf(s.target), dash: names.indexOf(s.target) % 4, value: p => p.times[i] },
@@ -75,7 +72,7 @@ export function targetView(target: string, place: HTMLElement): View {
     draw(m, block) {
       const of = chosen(m, block, target);
       rates.show(joined(of, s => [
-        { key: "ok", label: "answered", colour: 0, dash: 0, value: p => p.ok }, { key: "offered", label: "offered", colour: 1, dash: 2, value: p => due(s, p) },
+        { key: "ok", label: "answered", colour: 0, dash: 0, value: p => p.ok }, ...(s.phase.model === "closed" ? [] : [{ key: "offered", label: "offered", colour: 1, dash: 2, value: (p: Point) => p.offered }]),
       ]));
       times.show(joined(of, s => [...percents.map((percent, i) => ({ key: "p" + percent, label: "p" + percent, colour: i, dash: i % 4, value: (p: Point) => p.times[i] })), ...objectives(m, s)]));
       notok.show(joined(of, () => [{ key: "x", label: "not ok", colour: 1, dash: 0, value: p => p.not_ok }]));

@@ -27,6 +27,7 @@
     for (const table of document.querySelectorAll("table.sorts")) {
       if (table.querySelector("thead button")) continue;
       [...table.tHead.rows[0].cells].forEach((head, column) => {
+        if (!head.textContent) return;
         const button = document.createElement("button");
         button.type = "button";
         button.textContent = head.textContent;
