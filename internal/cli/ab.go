@@ -60,6 +60,7 @@ func abCommand(env Env) *cobra.Command {
 		Use: "ab BASE HEAD", Short: "compare two versions of one target: is the new one slower?",
 		Long: abHelp, Example: abExamples, Args: exactly(2, "two versions, BASE and HEAD"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			defer withoutPipes()()
 			return compareVersions(cmd.Context(), env, f, args, openPlan)
 		},
 	}
@@ -107,7 +108,6 @@ func compareVersions(ctx context.Context, env Env, f abFlags, args []string, ope
 		return err
 	}
 	o.Revisions = found.revisions()
-	defer withoutPipes()()
 	at, err := runCollected(ctx, env, o, closePlatform, nil)
 	if at == "" {
 		return explain(err)

@@ -62,6 +62,7 @@ undecided); 4 finished, but a target lacks enough valid trials; 5 a prerequisite
 			if err := f.sane(); err != nil {
 				return err
 			}
+			defer withoutPipes()()
 			return runPlan(cmd.Context(), env, f, strings.Join(args, ""))
 		},
 	}
@@ -100,7 +101,6 @@ func runPlan(ctx context.Context, env Env, f runFlags, path string) error {
 	if f.json {
 		events = env.Stdout
 	}
-	defer withoutPipes()()
 	dir, err := runCollected(ctx, env, o, closePlatform, events)
 	if errors.Is(err, record.ErrComplete) {
 		fmt.Fprintf(env.Stderr, "bakeoff: %s is complete: nothing to do\n", f.resume)
