@@ -55,6 +55,9 @@ func attach(ctx context.Context, env Env, dir string) error {
 func (p *progress) follow(ctx context.Context, dir string) error {
 	for item, err := range record.Follow(ctx, dir, record.Position{}) {
 		var line *record.LineError
+		if err == nil && p.terminal {
+			p.keep(item)
+		}
 		switch {
 		case errors.As(err, &line): // the report names it
 		case err != nil:

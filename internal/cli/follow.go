@@ -49,24 +49,29 @@ func (f *followers) finish() {
 
 // watch keeps what a run's record says, until nobody writes it any more.
 func (p *progress) watch(ctx context.Context, dir string) {
-	p.mu.Lock()
-	p.state = live.New()
-	p.mu.Unlock()
 	for item, err := range record.Follow(ctx, dir, record.Position{}) {
 		var line *record.LineError
 		if err != nil && !errors.As(err, &line) {
 			return
 		}
-		p.mu.Lock()
 		if err == nil {
-			p.state.Take(item)
+			p.keep(item)
 		}
-		p.behind = p.behind || item.Pause != nil
-		p.mu.Unlock()
 		if item.Pause != nil && !item.Pause.Live {
 			return
 		}
 	}
+}
+
+// keep takes in an item of the record of the run that is shown.
+func (p *progress) keep(item record.Item) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state == nil {
+		p.state = live.New()
+	}
+	p.state.Take(item)
+	p.behind = p.behind || item.Pause != nil
 }
 
 // printEvents prints every event of a run as a line of JSON, until nobody writes it any more. Where they cannot be printed the run

@@ -70,8 +70,7 @@ func (p *progress) showAt(e record.Progress, at time.Time) {
 	switch {
 	case p.terminal && e.Lasting:
 		p.write(p.erased() + line + "\n")
-		p.current = record.Progress{}
-		p.draw()
+		p.current, p.behind = record.Progress{}, p.state != nil
 	case p.terminal && p.now().Sub(p.drawn) < drawEvery:
 		p.behind = true
 	case p.terminal:

@@ -392,15 +392,17 @@ func faultsOf(t *testing.T, b *tab) []string {
 	return out
 }
 
-// pictured keeps a screenshot for people to look at, where a folder is named.
+// pictured keeps screenshots for people to look at, where a folder is named: of the whole page, and of its top for documents.
 func (b *tab) pictured(t *testing.T, name string, m medium) {
 	t.Helper()
 	folder := os.Getenv("BAKEOFF_PICTURES")
 	if folder == "" {
 		return
 	}
-	height := min(2*float64(m.height), eval[float64](t, b, "document.documentElement.scrollHeight"))
-	clip := &cdpage.Viewport{Width: float64(m.width), Height: height, Scale: 1}
-	picture := call(t, b, cdpage.CaptureScreenshot, cdpage.CaptureScreenshotParams{Clip: clip, CaptureBeyondViewport: new(true)})
-	check(t, os.WriteFile(filepath.Join(folder, "live-page-"+name+"-"+m.name+".png"), picture.Data, 0o644))
+	whole := eval[float64](t, b, "document.documentElement.scrollHeight")
+	for part, height := range map[string]float64{"": min(4*float64(m.height), whole), "-top": min(860, whole)} {
+		clip := &cdpage.Viewport{Width: float64(m.width), Height: height, Scale: 1}
+		picture := call(t, b, cdpage.CaptureScreenshot, cdpage.CaptureScreenshotParams{Clip: clip, CaptureBeyondViewport: new(true)})
+		check(t, os.WriteFile(filepath.Join(folder, name+"-"+m.name+part+".png"), picture.Data, 0o644))
+	}
 }

@@ -63,6 +63,8 @@ type bin struct {
 	at       time.Duration
 	lengths  map[time.Duration]time.Duration // of the windows that count in rates, by their beginning
 	rates    stats.Books
+	longer   stats.Books   // of windows that reach beyond the end of sending, for a point that has no others
+	lasted   time.Duration // of those
 	books    stats.Books
 	times    *stats.Histogram
 	lateness *stats.Histogram
@@ -232,6 +234,8 @@ func (b *bin) join(o *bin) {
 // joinOpen adds up what was counted.
 func (b *bin) joinOpen(o *bin) {
 	b.rates.Add(o.rates)
+	b.longer.Add(o.longer)
+	b.lasted += o.lasted
 	b.books.Add(o.books)
 	b.times.Merge(o.times)
 	for begin, length := range o.lengths {
@@ -261,9 +265,14 @@ func (b *bin) add(l *record.Load) {
 	b.changed = true
 	b.books.Add(l.Books)
 	sending := b.phase.duration
-	if l.Length > 0 && !l.Aside && (sending == 0 || l.End() <= sending) {
+	switch {
+	case l.Length == 0 || l.Aside:
+	case sending == 0 || l.End() <= sending:
 		b.rates.Add(l.Books)
 		b.lengths[l.Begin] = max(b.lengths[l.Begin], l.Length)
+	default:
+		b.longer.Add(l.Books)
+		b.lasted = max(b.lasted, l.Length)
 	}
 	if h := b.phase.timesOf(l); h != nil {
 		b.times.Merge(h)
@@ -336,13 +345,15 @@ func (b *bin) now() Point {
 		return b.point
 	}
 	out := Point{S: b.at.Seconds(), Requests: b.times.Count()}
-	var length time.Duration
+	of, length := b.rates, time.Duration(0)
 	for _, l := range b.lengths {
 		length += l
 	}
+	if length == 0 {
+		of, length = b.longer, b.lasted
+	}
 	if s := length.Seconds(); s > 0 {
-		out.Offered, out.OK = float64(b.rates.Planned)/s, float64(b.rates.OK)/s
-		out.Answered = float64(b.rates.Answered()) / s
+		out.Offered, out.OK, out.Answered = float64(of.Planned)/s, float64(of.OK)/s, float64(of.Answered())/s
 	}
 	failed := b.books.Bad + b.books.Timeout + b.books.Error + b.books.Dropped
 	if ended := failed + b.books.OK; ended > 0 {
