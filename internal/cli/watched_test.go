@@ -43,7 +43,9 @@ func TestRunWatched(t *testing.T) {
 	points, lines := 0, bufio.NewScanner(stream.Body)
 	lines.Buffer(nil, 1<<24)
 	for lines.Scan() {
-		var u struct{ Series []struct{ Points []json.RawMessage } }
+		var u struct {
+			Series []struct{ Points []json.RawMessage }
+		}
 		if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok && json.Unmarshal([]byte(data), &u) == nil {
 			for _, series := range u.Series {
 				points += len(series.Points)
