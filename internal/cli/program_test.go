@@ -215,14 +215,31 @@ func (e *execution) await(text string, n int) {
 	}
 }
 
-// recorded is how many steps with that text are in the records in runs/ since the execution began.
+// recorded is how many steps with that text are in the records that it writes, since the execution began.
 func (e *execution) recorded(text string) int {
-	found, err := filepath.Glob(e.scene.path("runs", "*", "events.jsonl"))
-	if err != nil {
-		e.scene.t.Fatal(err)
+	patterns := []string{filepath.Join("runs", "*")}
+	for i, arg := range e.cmd.Args[:len(e.cmd.Args)-1] {
+		switch arg {
+		case "--out":
+			patterns = append(patterns, filepath.Join(e.cmd.Args[i+1], "*"))
+		case "--resume":
+			patterns = append(patterns, e.cmd.Args[i+1])
+		}
 	}
+	var found []string
+	for _, pattern := range patterns {
+		if !filepath.IsAbs(pattern) {
+			pattern = filepath.Join(e.cmd.Dir, pattern)
+		}
+		paths, err := filepath.Glob(filepath.Join(pattern, "events.jsonl"))
+		if err != nil {
+			e.scene.t.Fatal(err)
+		}
+		found = append(found, paths...)
+	}
+	slices.Sort(found)
 	n := 0
-	for _, path := range found {
+	for _, path := range slices.Compact(found) {
 		content, err := os.ReadFile(path)
 		if err != nil {
 			continue // it is being moved
