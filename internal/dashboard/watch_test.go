@@ -274,7 +274,7 @@ func TestStalledPagesLoseDetailOnly(t *testing.T) {
 	}
 }
 
-// The end of a run waits for no page: with 100 real connections, 10 of which never read, the writer ends, every page that
+// The end of a run waits for no page: with 100 real connections, 10 that never read, the writer ends, every page that
 // reads hears of it, and the server closes.
 func TestEndWaitsForNoPage(t *testing.T) {
 	root := t.TempDir()
