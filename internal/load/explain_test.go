@@ -41,7 +41,9 @@ func TestExamplesOfConnecting(t *testing.T) {
 	t.Parallel()
 	address := refusing(t)
 	for name, engine := range engines {
-		sum := collect(t, engine(), closedJob(1, 30*ms, "http://"+address))
+		job := closedJob(1, 10*time.Second, "http://"+address)
+		job.Phase.Requests = 2
+		sum := collect(t, engine(), job)
 		if got := sum.Examples[classRefused]; got != "connection refused by "+address {
 			t.Errorf("%s: %q", name, got)
 		}

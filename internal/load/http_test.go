@@ -525,8 +525,8 @@ func TestTargetsThatAreNone(t *testing.T) {
 	onPlain(t, func(t *testing.T, e Engine) {
 		for _, target := range []string{"", "demo", "/a b", "/a\r\nX: y", "/\x00", "/\u00fc"} {
 			s := serverFor(t, e, &hostile{fate: fates[0].fate})
-			job := openJob(1, 50, 100*ms, s.url())
-			job.Workload = fixed{target: target}
+			job := openJob(1, 50, 10*time.Second, s.url())
+			job.Phase.Requests, job.Workload = 5, fixed{target: target}
 			sum := collect(t, e, job)
 			if sum.Outcomes[classRequest] != sum.Books.Sent || sum.Books.Sent == 0 || s.requests.Load() != 0 || sum.Unwritten != sum.Books.Sent {
 				t.Errorf("target %q: outcomes %v, server counts %d", target, sum.Outcomes, s.requests.Load())
