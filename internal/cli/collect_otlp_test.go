@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -102,6 +103,15 @@ func TestCollectOTLP(t *testing.T) {
 	}
 	if hits := grep(t, s.theRun(), token); len(hits) > 0 {
 		t.Errorf("the token is in %v", hits)
+	}
+	s.write("headers", "Authorization: Basic hunter9\nX-Other: 1\n")
+	s.run(0, "export", "otlp", s.theRun(), "--url", again.URL, "--headers-file", s.path("headers"))
+	if !again.tokens["Basic hunter9"] {
+		t.Errorf("with a file of headers it was sent %v", again.tokens)
+	}
+	s.write("headers", "X-Other: 1\nhunter9\n")
+	if said := s.run(2, "export", "otlp", s.theRun(), "--url", again.URL, "--headers-file", s.path("headers")).stderr.String(); !strings.Contains(said, "headers:2 is not a header") || strings.Contains(said, "hunter9") {
+		t.Errorf("said: %s", said)
 	}
 	s.run(2, "export", "otlp", s.theRun(), "--url", "http://metrics.example")
 	s.write("token", "a\nb\n")
