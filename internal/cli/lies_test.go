@@ -48,6 +48,18 @@ func answerFates() map[string]fate {
 	}
 }
 
+// databaseFates are those of the lies about what the database is asked.
+func databaseFates() map[string]fate {
+	return map[string]fate{
+		"copy":     {code: record.CodeWitness},
+		"cheap":    {code: record.CodeLookups},
+		"many":     {code: record.CodeLookups},
+		"leftover": {code: record.CodeLeftBehind},
+		"password": {log: "password: "}, // it ends with its account
+		"lock":     {code: record.CodeLocks},
+	}
+}
+
 // foreseen is a file with the keys that nobody would check if that followed from the plan alone.
 func foreseen(s *scene) string {
 	s.t.Helper()
@@ -180,7 +192,7 @@ func TestLiesAreDocumented(t *testing.T) {
 // allFates are those of all lies.
 func allFates() map[string]fate {
 	all := map[string]fate{}
-	for _, family := range []map[string]fate{answerFates(), processFates()} {
+	for _, family := range []map[string]fate{answerFates(), processFates(), databaseFates()} {
 		maps.Copy(all, family)
 	}
 	return all

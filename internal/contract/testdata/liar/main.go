@@ -49,7 +49,7 @@ type lie struct {
 // lies are all of them by name, each family in a file of its own.
 func lies() map[string]lie {
 	all := map[string]lie{"none": {}}
-	for _, family := range []map[string]lie{answerLies(), processLies()} {
+	for _, family := range []map[string]lie{answerLies(), processLies(), databaseLies()} {
 		maps.Copy(all, family)
 	}
 	return all
