@@ -166,6 +166,7 @@ func (d abTable) Check(context.Context, *dataset.Dataset) error      { return ni
 func (d abTable) Digest(context.Context) (string, error)             { return d.world.rows.Digest(), nil }
 func (d abTable) Status(context.Context) (map[string]float64, error) { return nil, nil }
 func (d abTable) ConnectionCount(context.Context) (int, error)       { return 0, nil }
+func (d abTable) BeginMoves(context.Context, []dataset.Move) error   { return database.ErrNotOurs }
 func (d abTable) Account(context.Context) (database.Account, error)  { return database.Account{}, nil }
 func (d abTable) Retire(context.Context, database.Account) error     { return nil }
 func (d abTable) Busy(context.Context) ([]database.Session, error)   { return nil, nil }

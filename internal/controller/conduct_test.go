@@ -140,6 +140,11 @@ func TestReasonsOfTrials(t *testing.T) {
 		{"books", phases(func(p *phaseFaked) { p.books.OK-- }), record.CodeBooks, "phase closed"},
 		{"statements", phases(func(p *phaseFaked) { p.reads++ }), record.CodeWitness, "the database counted 1001"},
 		{"a statement for two", phases(func(p *phaseFaked) { p.extra = -1 }), record.CodeLookups, "phase closed: not each answer was one indexed lookup of its own: the database counted 999 statements"},
+		{"an answer of long before", phases(func(p *phaseFaked) {
+			p.seen = func() map[int]stats.MoveSeen {
+				return map[int]stats.MoveSeen{0: {Before: 1, LastBefore: time.Now().UnixNano()}}
+			}
+		}), record.CodeStale, "phase closed: 1 row of 5 that changed during the phase had answers that were not true at that moment"},
 		{"a balancer's count", phases(func(p *phaseFaked) { p.requests-- }), record.CodeWitness, "the balancer counted 999"},
 		{"wrong answers", phases(func(p *phaseFaked) {
 			p.books.OK, p.books.Bad, p.outcomes = p.books.OK-2, 2, map[string]int64{"wrong id": 2}

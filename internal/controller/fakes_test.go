@@ -29,53 +29,57 @@ import (
 // a process: what each does is scripted, and what was asked of it is noted. Time passes only where it
 // would in truth: in the deployments, the loads and the waits of the controller.
 type world struct {
-	lost     error // of the venue
-	machine  record.Machine
-	room     int64
-	others   []string
-	lacking  []target.Need
-	stolen   func(at time.Duration) time.Duration // of the one core, since the beginning; nil: nothing
-	foreign  func(at time.Duration) time.Duration // likewise, used by others
-	work     func(at time.Duration) int64         // CPU time of the yardstick's work, in nanoseconds; nil: there is none
-	began    time.Time
-	mu       sync.Mutex // guards notes and deployments: targets are started, redrawn and stopped side by side
-	digest   string     // of the recipes
-	programs []record.Program
-	script   map[string][]act // by target, for each of its deployments; those beyond are good
-	at       map[string]int   // deployments so far
-	up       string           // the target that was deployed last and runs
-	live     map[string]bool  // targets that run
-	notes    []string         // what happened, in order
-	luck     []record.Luck    // of each deployment
-	events   []record.Progress
-	tasks    []fleet.Task
-	healed   int
-	counters database.Counters
-	requests map[string]int64 // that each target's balancer has taken
-	frozen   map[string]bool
-	lines    map[string]int64 // in each target's logs
-	pss      int64            // of each target, in two replicas
-	used     int64            // of the machine's memory
-	busy     float64          // cores that flask uses, in any target's turn
-	rests    time.Duration    // since the beginning: when it stops that; 0: never
-	pending  int64            // statements that come with the next slice of any target
-	rows     *dataset.Dataset
-	info     database.Info
-	filled   string            // digest at the fill; empty: that of the rows
-	ended    string            // digest at the end; empty: that of the rows
-	look     func(n int) error // of the n-th look at the table
-	looks    int
-	extra    int64              // statements beyond the reads so far
-	accounts int                // that were made
-	open     map[string]bool    // accounts that were not retired
-	users    map[string]string  // by target: its last account
-	refused  map[string]error   // by account: what logging in comes to
-	under    []database.Session // on which statements run; held: that hold locks
-	held     []database.Session
-	closed   []int64 // sessions that were ended
-	tidied   int
-	closing  error           // of the loader's end
-	counted  []time.Duration // since the start: when connections of workers were counted
+	lost       error // of the venue
+	machine    record.Machine
+	room       int64
+	others     []string
+	lacking    []target.Need
+	stolen     func(at time.Duration) time.Duration // of the one core, since the beginning; nil: nothing
+	foreign    func(at time.Duration) time.Duration // likewise, used by others
+	work       func(at time.Duration) int64         // CPU time of the yardstick's work, in nanoseconds; nil: there is none
+	began      time.Time
+	mu         sync.Mutex // guards notes and deployments: targets are started, redrawn and stopped side by side
+	digest     string     // of the recipes
+	programs   []record.Program
+	script     map[string][]act // by target, for each of its deployments; those beyond are good
+	at         map[string]int   // deployments so far
+	up         string           // the target that was deployed last and runs
+	live       map[string]bool  // targets that run
+	notes      []string         // what happened, in order
+	luck       []record.Luck    // of each deployment
+	events     []record.Progress
+	tasks      []fleet.Task
+	healed     int
+	counters   database.Counters
+	requests   map[string]int64 // that each target's balancer has taken
+	frozen     map[string]bool
+	lines      map[string]int64 // in each target's logs
+	pss        int64            // of each target, in two replicas
+	used       int64            // of the machine's memory
+	busy       float64          // cores that flask uses, in any target's turn
+	rests      time.Duration    // since the beginning: when it stops that; 0: never
+	pending    int64            // statements that come with the next slice of any target
+	rows       *dataset.Dataset
+	info       database.Info
+	filled     string            // digest at the fill; empty: that of the rows
+	ended      string            // digest at the end; empty: that of the rows
+	look       func(n int) error // of the n-th look at the table
+	looks      int
+	extra      int64              // statements beyond the reads so far
+	accounts   int                // that were made
+	open       map[string]bool    // accounts that were not retired
+	users      map[string]string  // by target: its last account
+	refused    map[string]error   // by account: what logging in comes to
+	under      []database.Session // on which statements run; held: that hold locks
+	held       []database.Session
+	closed     []int64 // sessions that were ended
+	tidied     int
+	journal    int      // rows that are to be put back
+	moved      []string // kinds of moves that were made
+	journalErr error
+	moveErr    error
+	closing    error           // of the loader's end
+	counted    []time.Duration // since the start: when connections of workers were counted
 }
 
 // act is what goes wrong with one deployment; the zero value is a good one.
@@ -109,9 +113,10 @@ type phaseFaked struct {
 	reads    int64
 	pending  int64 // of a slice: statements that come late
 	requests int64
-	executed int64 // prepared statements
-	extra    int64 // statements that touched the table beyond the reads
-	lines    int64 // written to the log
+	executed int64                         // prepared statements
+	extra    int64                         // statements that touched the table beyond the reads
+	seen     func() map[int]stats.MoveSeen // of rows that change; nil: nothing
+	lines    int64                         // written to the log
 	lost     []fleet.Lost
 	err      error
 }
@@ -479,6 +484,32 @@ func (d *table) End(_ context.Context, sessions []database.Session) error {
 	return nil
 }
 
+func (d *table) BeginMoves(_ context.Context, moves []dataset.Move) error {
+	d.world.mu.Lock()
+	defer d.world.mu.Unlock()
+	if d.world.journal > 0 {
+		return errors.New("MISTAKE: moves of an earlier phase are not undone")
+	}
+	if d.world.journalErr == nil {
+		d.world.journal = len(moves)
+	}
+	return d.world.journalErr
+}
+
+func (d *table) Move(_ context.Context, m dataset.Move) error {
+	d.world.mu.Lock()
+	defer d.world.mu.Unlock()
+	d.world.moved = append(d.world.moved, m.Kind)
+	return d.world.moveErr
+}
+
+func (d *table) UndoMoves(context.Context) error {
+	d.world.mu.Lock()
+	defer d.world.mu.Unlock()
+	d.world.journal = 0
+	return nil
+}
+
 func (d *table) Tidy(context.Context) error { d.world.tidied++; return nil }
 
 func (d *table) Process() platform.Process { return nil }
@@ -591,6 +622,9 @@ func (t *taking) Slice(ctx context.Context, i int, s fleet.Slice) (fleet.Sliced,
 	aside.Begin, aside.Length, aside.Aside = begin, runIn, true
 	counted := windowOf(p.books)
 	counted.Begin, counted.Length, counted.Outcomes = begin+runIn, length-runIn, p.outcomes
+	if p.seen != nil {
+		counted.Moves = p.seen()
+	}
 	counted.Lateness.Reset()
 	counted.Lateness.RecordN(p.late, p.books.Planned)
 	if p.took > 0 {
@@ -617,6 +651,9 @@ func (p *phaseFaked) emit(report *fleet.Report, sink func(fleet.Snapshot)) {
 	window.Lateness.Reset()
 	window.Lateness.RecordN(p.late, p.books.Planned)
 	window.Length = p.task.Phase.Duration
+	if p.seen != nil {
+		window.Moves = p.seen()
+	}
 	if p.took > 0 {
 		window.Response.RecordN(p.took, p.books.OK)
 	}

@@ -29,6 +29,7 @@ type recipes struct {
 	counted  database.Counters // at the last reading, while targets take turns
 	command  string            // that started the private database, as a shell line
 	meanings database.Meanings
+	changing *mover // the rows that change in the phase under way; nil: none do
 
 	mu     sync.Mutex             // guards logins and what is found of the targets
 	logins map[string]*replicated // by the names of their accounts in the database

@@ -296,6 +296,7 @@ func (d *replicated) task(phase load.Phase) (fleet.Task, error) {
 	spec, err := json.Marshal(dataset.WorkloadSpec{
 		Dataset: d.stage.rows.Spec(), Seed: p.Seed, Salt: phase.Salt, HitRatio: p.Dataset.HitRatio,
 		Lookups:       lookupsOf(p, phase),
+		Moves:         d.stage.movesIn(phase),
 		LengthPresent: d.learned.LengthPresent, LengthAbsent: d.learned.LengthAbsent,
 	})
 	if err != nil {

@@ -29,6 +29,7 @@ type turns struct {
 	frozen   []bool
 	fresh    []bool // the next slice begins with fresh connections
 	idle     []idleClock
+	moves    []record.Move // rows that changed
 
 	held     []heldWindow    // of the round under way
 	spans    []time.Duration // of its slices
@@ -48,7 +49,17 @@ type heldWindow struct {
 
 // phase runs one phase in rounds of slices, between two idle points, and compares for each target what the
 // agents, the balancer and the database counted.
-func (b *block) phase(ctx context.Context, sampler venue.Sampler, phase load.Phase, last bool) error {
+func (b *block) phase(ctx context.Context, sampler venue.Sampler, phase load.Phase, last bool) (err error) {
+	m, err := b.run.stage.change(ctx, phase, b.run.engineOf(phase), time.Duration(len(b.up))*phase.Duration)
+	if err != nil {
+		return fmt.Errorf("phase %s: %w", phase.Name, err)
+	}
+	defer func() { err = errors.Join(err, m.undo(ctx)) }()
+	return b.rounds(ctx, sampler, phase, last, m)
+}
+
+// rounds runs the phase while rows change.
+func (b *block) rounds(ctx context.Context, sampler venue.Sampler, phase load.Phase, last bool, m *mover) error {
 	k := len(b.up)
 	ts := &turns{
 		block: b, phase: phase, at: make([]time.Duration, k), again: make([]time.Duration, k), on: make([]time.Duration, k),
@@ -72,7 +83,10 @@ func (b *block) phase(ctx context.Context, sampler venue.Sampler, phase load.Pha
 		sampler.Phase(-1)
 		return fmt.Errorf("phase %s: %w", phase.Name, err)
 	}
+	m.start(ctx)
 	roundsErr := ts.all(ctx, under, length, runIn, last)
+	moves, moveErr := m.end()
+	ts.moves, roundsErr = moves, errors.Join(roundsErr, moveErr)
 	ts.endRound(length)
 	reports, err := under.End(ctx)
 	sampler.Phase(-1)
@@ -311,6 +325,7 @@ func (ts *turns) end(ctx context.Context, reports []fleet.Report, err error) err
 		rec := ts.run.recordPhase(t.checked(ts.phase), report)
 		rec.CeilingS = ts.run.ceiling(ts.phase)
 		rec.DurationS = max(rec.DurationS, ts.at[i].Seconds())
+		rec.Moves = ts.moves
 		ts.settled(i, &rec)
 		spent := ts.rec
 		spent.OnS, spent.Slices, spent.Rounds = ts.on[i].Seconds(), ts.slices[i], ts.rounds

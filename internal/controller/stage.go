@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 
 	"bakeoff/internal/collect"
 	"bakeoff/internal/fleet"
@@ -36,6 +37,8 @@ type stage interface {
 	same(rec record.Run) error
 	// describe fills in what run.json says of the stage.
 	describe(rec *record.Run)
+	// change prepares changes of the truth while a phase is measured that takes about so long on that engine; nil: there are none.
+	change(ctx context.Context, phase load.Phase, engine string, wall time.Duration) (*mover, error)
 	// look fails where the stage is not any more as it was opened, which ends the run.
 	look(ctx context.Context) error
 	// deploy readies targets, side by side: one for a trial, or those of a block that take turns. What was started is in

@@ -254,9 +254,19 @@ func (t *trial) load(ctx context.Context) error {
 	return nil
 }
 
-// phase runs one phase between two idle points and compares what the agents,
+// phase runs one phase, during which rows change, and puts these back.
+func (t *trial) phase(ctx context.Context, phase load.Phase, last bool) (err error) {
+	m, err := t.run.stage.change(ctx, phase, t.run.engineOf(phase), phase.Duration)
+	if err != nil {
+		return fmt.Errorf("phase %s: %w", phase.Name, err)
+	}
+	defer func() { err = errors.Join(err, m.undo(ctx)) }()
+	return t.counted(ctx, phase, last, m)
+}
+
+// counted runs one phase between two idle points and compares what the agents,
 // the balancer and the database counted.
-func (t *trial) phase(ctx context.Context, phase load.Phase, last bool) error {
+func (t *trial) counted(ctx context.Context, phase load.Phase, last bool, m *mover) error {
 	phase = t.checked(phase)
 	task, err := t.task(phase)
 	if err != nil {
@@ -267,11 +277,15 @@ func (t *trial) phase(ctx context.Context, phase load.Phase, last bool) error {
 		return err
 	}
 	t.say(describe(phase), phase.Duration)
+	m.start(ctx)
 	report, writeErr, err := t.measure(ctx, task, last)
+	moves, moveErr := m.end()
 	if writeErr != nil {
 		return fmt.Errorf("controller: %w", writeErr)
 	}
+	err = errors.Join(err, moveErr)
 	rec := t.run.recordPhase(phase, report)
+	rec.Moves = moves
 	rec.CeilingS = t.run.ceiling(phase)
 	if err == nil && len(report.Lost) == 0 {
 		rec.Witness, err = witness(ctx, t.totals[phase.Number].Books.Sent)

@@ -75,7 +75,7 @@ func (s *Server) Counters(ctx context.Context) (Counters, error) {
 		s.last = maps.Clone(own)
 		own["Com_show_status"]-- // this session statement is not in the global figures yet
 		counters = s.others(all, own)
-		counters.Touched.ByName, counters.Touched.ByOther = rows.ByName, rows.ByOther
+		counters.Touched.ByName, counters.Touched.ByOther = rows.ByName, rows.ByOther-s.moved
 		if s.counter == ByDigest {
 			counters.Reads, err = digestReads(ctx, c)
 		}

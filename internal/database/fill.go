@@ -137,6 +137,12 @@ func (s *Server) fillExternal(ctx context.Context, d *dataset.Dataset, progress 
 	if err != nil {
 		return Filled{}, err
 	}
+	s.adopted = present && mark == ""
+	if present && mark == markComplete {
+		if err := s.UndoMoves(ctx); err != nil {
+			return Filled{}, err
+		}
+	}
 	if present && mark != markFilling {
 		digest, err := s.adopt(ctx, d)
 		if err == nil {
@@ -266,7 +272,7 @@ func (s *Server) prepare(ctx context.Context, d *dataset.Dataset) error {
 // at once, each with a range of ids. The secondary index is added when the rows are in, which is
 // faster than keeping it up to date.
 func (s *Server) load(ctx context.Context, d *dataset.Dataset, progress func(done, total int64)) error {
-	if err := s.run(ctx, "DROP TABLE IF EXISTS demo_data", ddl); err != nil {
+	if err := s.run(ctx, "DROP TABLE IF EXISTS demo_data", "DROP TABLE IF EXISTS "+journalTable, ddl); err != nil {
 		return err
 	}
 	var unique errgroup.Group

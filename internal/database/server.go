@@ -70,6 +70,8 @@ type Server struct {
 	counterReason string
 	rows          rowSource
 	meanings      Meanings
+	adopted       bool             // the table is somebody else's
+	moved         int64            // rows that we changed by their ids, which the server counts as read
 	accountReason string           // why trials share one account; empty: they do not
 	table         *dataset.Dataset // whose rows are in place; nil before the fill
 }

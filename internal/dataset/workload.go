@@ -24,6 +24,8 @@ type WorkloadSpec struct {
 	// target, learned before the load; -1 means unknown.
 	LengthPresent int `json:"length_present"`
 	LengthAbsent  int `json:"length_absent"`
+	// Moves are the changes of rows that go on meanwhile; nil: none.
+	Moves *MoveSpec `json:"moves,omitempty"`
 }
 
 // Overhead is the part of a body's length that does not depend on the answer:
@@ -43,8 +45,9 @@ func digits(id int64) int {
 // Workload asks GET /demo and judges the answers. It satisfies the engine's
 // interface of the same name, is pure, and is safe for concurrent use.
 type Workload struct {
-	spec WorkloadSpec
-	keys *Keys
+	spec  WorkloadSpec
+	keys  *Keys
+	moves *moves // nil: there are none
 }
 
 // Workload returns the workload of a specification over these rows; spec.Dataset must be theirs. It builds the
@@ -67,7 +70,11 @@ func (d *Dataset) Workload(spec WorkloadSpec) (*Workload, error) {
 	default:
 		return nil, fmt.Errorf("dataset: lookups must be %q or %q, not %q", Client, Server, spec.Lookups)
 	}
-	return &Workload{spec: spec, keys: keys.Salted(spec.Salt)}, nil
+	w := &Workload{spec: spec, keys: keys.Salted(spec.Salt)}
+	if spec.Lookups == Client {
+		w.moves = newMoves(d, spec.Moves)
+	}
+	return w, nil
 }
 
 // Keys are the keys the workload asks for where the client draws them.
@@ -80,6 +87,9 @@ func (w *Workload) AppendTarget(dst []byte, stream, n uint64) []byte {
 		return append(dst, "/demo"...)
 	}
 	dst = append(dst, "/demo?name="...)
+	if move, renamed := w.moveOf(stream, n); move >= 0 {
+		return append(dst, w.moves.all[move].key(renamed)...)
+	}
 	dst, _, _ = w.keys.AppendKey(dst, stream, n) // letters and digits need no escaping
 	return dst
 }

@@ -71,6 +71,8 @@ type result struct {
 	checked   bool
 	wrong     bool   // the body of an answer of the right status, or its length, is wrong
 	words     string // about that
+	move      int    // that concerns the request, from 1; 0: none
+	after     bool   // the answer is that after the move
 	status    int
 	replica   string
 	hit       bool    // expected to exist
@@ -189,6 +191,9 @@ func (b *book) answered(r *result, service time.Duration) {
 	if r.known && !r.hit {
 		w.Misses++
 	}
+	if ok && r.move > 0 {
+		b.moved(r)
+	}
 	b.service.Record(service)
 	b.response.Record(time.Duration(r.ended - r.intended))
 	if !ok {
@@ -200,6 +205,17 @@ func (b *book) answered(r *result, service time.Duration) {
 		}
 		b.replica(r.replica, ok, service)
 	}
+}
+
+// moved keeps when the answer was that before or after a move.
+func (b *book) moved(r *result) {
+	if b.window.Moves == nil {
+		b.window.Moves = map[int]stats.MoveSeen{}
+	}
+	now := time.Now() // times of a phase in turns stand still between slices
+	seen := b.window.Moves[r.move-1]
+	seen.Add(r.after, now.Add(time.Duration(r.sent-r.ended)), now)
+	b.window.Moves[r.move-1] = seen
 }
 
 // bad keeps the times of a bad answer apart as well.

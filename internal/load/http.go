@@ -313,6 +313,6 @@ func (w *worker) attempt(res *result) (int64, error) {
 			return 0, err
 		}
 	}
-	res.checked = r.job.checks(res.stream, res.n)
+	res.checked = r.job.checks(res.stream, res.n) || r.job.moving(res.stream, res.n) >= 0
 	return w.exchange(res, deadline)
 }

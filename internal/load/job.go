@@ -80,6 +80,7 @@ func (j *Job) check() error {
 		j.Method = http.MethodGet
 	}
 	j.byURL, _ = j.Workload.(ByURL)
+	j.byMove, _ = j.Workload.(ByMove)
 	j.byStatus, _ = j.Workload.(ByStatus)
 	j.explains, _ = j.Workload.(Explainer)
 	j.checker = p.Checker()
@@ -310,6 +311,14 @@ func (c Checker) Checks(stream, n uint64) bool {
 	return float64(drawn>>11)/(1<<53) < c.share
 }
 
+// moving is the change that concerns a request; -1: none.
+func (j *Job) moving(stream, n uint64) int {
+	if j.byMove == nil {
+		return -1
+	}
+	return j.byMove.Moving(stream, n)
+}
+
 // rightStatus reports whether a status is that of an ok answer.
 func (j *Job) rightStatus(status int) bool {
 	if j.byStatus != nil {
@@ -322,6 +331,13 @@ func (j *Job) rightStatus(status int) bool {
 func (j *Job) judge(r *result, length int64, body []byte) {
 	r.answered = true
 	r.hit, r.known = j.Workload.Hit(r.stream, r.n)
+	if r.move = 1 + j.moving(r.stream, r.n); r.move > 0 {
+		r.after, r.hit, r.class = j.byMove.Moved(r.stream, r.n, r.status, body)
+		if r.wrong = r.class != "" && j.rightStatus(r.status); r.wrong {
+			r.words = fmt.Sprintf("right neither before the row changed nor after it: got %.200q", body)
+		}
+		return
+	}
 	switch {
 	case !j.rightStatus(r.status):
 		r.class = statusClass(r.status)

@@ -124,6 +124,14 @@ type ByStatus interface {
 	RightStatus(status int) bool
 }
 
+// A Workload that also has these methods asks for things that change meanwhile. Moving is the number of the change that concerns a
+// request; -1: none does. Then Moved judges the answer in place of Check: it may be right before the change or after it, and
+// the window keeps when it was which.
+type ByMove interface {
+	Moving(stream, n uint64) int
+	Moved(stream, n uint64, status int, body []byte) (after, exists bool, class string)
+}
+
 // Field is one line of a request's header; it is sent as it stands, and as often.
 type Field struct {
 	Name  string `json:"name"`
@@ -153,7 +161,8 @@ type Job struct {
 	// more (the controller has gone silent). nil permits always. What was planned but not permitted is booked as dropped.
 	Permit func() bool
 
-	byURL    ByURL     // Workload, where it is one
+	byMove   ByMove    // Workload, where it is one
+	byURL    ByURL     // likewise
 	byStatus ByStatus  // likewise
 	explains Explainer // likewise
 	checker  Checker

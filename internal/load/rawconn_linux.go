@@ -53,7 +53,7 @@ func (c *rawConn) begin(a arrival, now int64) {
 		c.fail(err)
 		return
 	}
-	c.res.checked = l.run.job.checks(c.stream, a.n)
+	c.res.checked = l.run.job.checks(c.stream, a.n) || l.run.job.moving(c.stream, a.n) >= 0
 	c.tail, c.wrote = l.run.job.large(), nil
 	c.parser.reset(l.run.job.Method == "HEAD", c.res.checked, l.run.job.Phase.BodyLimit)
 	if c.fd >= 0 && l.checkFirst && !quiet(c.fd) {

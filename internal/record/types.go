@@ -367,6 +367,8 @@ type Phase struct {
 	StartSpreadNS int64   `json:"start_spread_ns"`
 	Starts        []Start `json:"starts"`
 	Witness       Witness `json:"witness"`
+	// Moves are the rows that changed while the phase was measured, in the order of their numbers in load.jsonl; nil: none.
+	Moves []Move `json:"moves,omitempty"`
 	// Turns, where the targets took turns, says of how many slices the phase consists and how long they were
 	// together, each with the wait for its last answers; nil: it ran at a stretch.
 	Turns *PhaseTurns `json:"turns,omitempty"`
@@ -389,6 +391,16 @@ func (p Phase) LeftOut() time.Duration {
 		return 0
 	}
 	return min(p.Duration(), time.Duration(float64(p.Turns.LeftOut)*p.Turns.SliceS*float64(time.Second)))
+}
+
+// Move is the change of one row during a phase, by the controller's clock. One without an end was not made, or may not have been.
+type Move struct {
+	Kind    string `json:"kind"` // "inserted", "renamed" or "deleted"
+	ID      int64  `json:"id"`
+	Old     string `json:"old,omitempty"` // name before; empty: there was no such row
+	New     string `json:"new,omitempty"` // name after; empty: there is no such row
+	BegunNS int64  `json:"begun_ns,omitempty"`
+	DoneNS  int64  `json:"done_ns,omitempty"`
 }
 
 // Settling is how a warm-up ended that ends when it is steady.

@@ -24,6 +24,8 @@ type Window struct {
 	Hits      int64            `json:"hits"`                // answers expected to exist
 	Misses    int64            `json:"misses"`              // answers expected not to exist
 	Opened    int64            `json:"opened"`              // connections opened
+	// Moves are the right answers about rows that changed meanwhile, by the number of the change; they are among the others.
+	Moves map[int]MoveSeen `json:"moves,omitempty"`
 	// Examples are one failure of each class of errors and of wrong answers, in words, without secrets.
 	Examples map[string]string `json:"examples,omitempty"`
 	// Received and Written are bytes of answers and requests, header and body; 0 where they were not counted. Those of
@@ -96,6 +98,7 @@ func (w *Window) Merge(o Window) {
 	w.Misses += o.Misses
 	w.Opened += o.Opened
 	w.mergeExamples(o.Examples)
+	w.mergeMoves(o.Moves)
 	w.Received += o.Received
 	w.Written += o.Written
 	w.BadResponse, w.BadService = either(w.BadResponse, o.BadResponse), either(w.BadService, o.BadService)

@@ -82,6 +82,7 @@ func TestNoFieldIsForgotten(t *testing.T) {
 		Begin: 3 * time.Second, Length: time.Second, Aside: true, Books: Books{1, 2, 3, 4, 5, 6, 7, 8, 9},
 		Outcomes: map[string]int64{"reset": 1}, Status: map[int]int64{200: 2}, Lost: map[string]int64{"loop": 3},
 		Unwritten: 4, Checked: 5, Wrong: 34, Hits: 6, Misses: 7, Opened: 8, Response: one(), Service: one(), Lateness: one(),
+		Moves:    map[int]MoveSeen{2: {34, 35, 36, 37}},
 		Examples: map[string]string{"reset": "by peer"}, Received: 26, Written: 27, BadResponse: one(), BadService: one(),
 		URLs:     map[int]URL{1: {28, 29, 30, 31, map[int]int64{200: 33}, one(), one()}},
 		Replicas: map[string]Replica{"a": {9, 10, one()}}, InFlight: new(11.5), ErrorTime: 12.5, CPU: 13, GCPause: 14,

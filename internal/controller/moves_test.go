@@ -1,0 +1,96 @@
+package controller
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"bakeoff/internal/database"
+	"bakeoff/internal/load"
+)
+
+// Rows change in each measured phase, of each trial or of the block, and are put back after it.
+func TestRowsChange(t *testing.T) {
+	for name, c := range map[string]struct {
+		lines  string
+		change func(w *world)
+		moved  int // in all
+		none   bool
+	}{
+		"one after another":     {twoTargets + closedOnly, nil, 2 * 15, false},
+		"in turns":              {"turns: 250ms\n" + twoTargets + closedOnly, nil, 15, false},
+		"the target draws keys": {twoTargets + "phases: [{name: closed, model: closed, connections: 32, duration: 10s, lookups: server}]\n", nil, 0, true},
+		"a table of others":     {twoTargets + closedOnly, func(w *world) { w.journalErr = database.ErrNotOurs }, 0, true},
+		"rows that are locked":  {twoTargets + closedOnly, func(w *world) { w.moveErr = fmt.Errorf("x: %w", database.ErrLocked) }, 2, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				if c.change != nil {
+					c.change(w)
+				}
+				dir, _ := conducted(t, w.options(t, "blocks: 1\nseed: 1\n"+c.lines))
+				if len(w.moved) != c.moved || w.journalErr == nil && w.journal != 0 {
+					t.Errorf("%d rows were changed, want %d; %d are not put back", len(w.moved), c.moved, w.journal)
+				}
+				for _, target := range []string{"flask", "fastapi"} {
+					phases := trialRecord(t, dir, 1, target).Phases
+					if len(phases) != 2 || len(phases[0].Moves) > 0 || (len(phases[1].Moves) == 0) != c.none {
+						t.Fatalf("%s: phases %+v", target, phases)
+					}
+					last := int64(0)
+					for i, m := range phases[1].Moves {
+						switch {
+						case w.moveErr != nil && (m.DoneNS != 0 || (m.BegunNS != 0) != (i == 0)):
+							t.Errorf("a move that was not made: %+v", m)
+						case w.moveErr == nil && (m.BegunNS <= last || m.DoneNS < m.BegunNS):
+							t.Errorf("%s: out of order: %+v", target, m)
+						}
+						last = m.BegunNS
+					}
+				}
+				if len(slices.Compact(slices.Sorted(slices.Values(w.moved)))) != 3 && c.moved > 2 {
+					t.Errorf("kinds %v", w.moved)
+				}
+				for _, task := range w.tasks {
+					if got := strings.Contains(string(task.Workload), "\"moves\""); got != (task.Phase.Name == "closed" && !c.none) {
+						t.Errorf("%s: told of moves: %v", task.Phase.Name, got)
+					}
+				}
+			})
+		})
+	}
+}
+
+// A change that cannot be made ends the run, and what was changed before is put back.
+func TestRowsCannotChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.moveErr = errors.New("no such row")
+		conducted(t, w.options(t, "blocks: 1\n"+twoTargets+closedOnly), "rows that change: no such row")
+		if w.journal != 0 {
+			t.Errorf("%d rows are not put back", w.journal)
+		}
+	})
+}
+
+// Each row that changes is asked for several times, and no more than ten change in a second.
+func TestMovesOf(t *testing.T) {
+	for _, c := range []struct {
+		phase load.Phase
+		want  int
+	}{
+		{load.Phase{Model: load.Open, Rate: 50, Duration: 2 * time.Second}, 1},
+		{load.Phase{Model: load.Open, Rate: 1000, Duration: 10 * time.Second}, 50},
+		{load.Phase{Model: load.Open, Rate: 100_000, Duration: 10 * time.Second}, 100},
+		{load.Phase{Model: load.Closed, Rate: 0, Duration: 10 * time.Second}, 15},
+	} {
+		if got := movesOf(c.phase); got != c.want {
+			t.Errorf("%+v: %d, want %d", c.phase, got, c.want)
+		}
+	}
+}

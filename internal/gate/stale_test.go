@@ -1,0 +1,44 @@
+package gate
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"bakeoff/internal/record"
+	"bakeoff/internal/stats"
+)
+
+func TestStale(t *testing.T) {
+	const second = int64(time.Second)
+	made := record.Move{Kind: "renamed", ID: 7, Old: "alpha", New: "beta", BegunNS: 100 * second, DoneNS: 100*second + 5e6}
+	never := record.Move{Kind: "deleted", ID: 8, Old: "gamma"}
+	unknown := record.Move{Kind: "inserted", ID: 9, New: "delta", BegunNS: 100 * second}
+	for _, c := range []struct {
+		name string
+		move record.Move
+		seen stats.MoveSeen
+		want string
+	}{
+		{"nobody asked", made, stats.MoveSeen{}, ""},
+		{"as it was, before and just after", made, stats.MoveSeen{Before: 5, LastBefore: 101 * second}, ""},
+		{"as it was, long after", made, stats.MoveSeen{Before: 5, LastBefore: 102 * second}, "\"alpha\" (row 7) was renamed, and a request 2.00 s later"},
+		{"as it is, after", made, stats.MoveSeen{After: 3, FirstAfter: 103 * second}, ""},
+		{"as it is, just before", made, stats.MoveSeen{After: 3, FirstAfter: 99*second + 1}, ""},
+		{"as it is, long before", made, stats.MoveSeen{After: 3, FirstAfter: 98 * second}, "as if it had been renamed 2.00 s before"},
+		{"it never changed", never, stats.MoveSeen{Before: 9, LastBefore: 200 * second}, ""},
+		{"it never changed, and was answered so", never, stats.MoveSeen{After: 1, FirstAfter: 200 * second}, "which did not happen"},
+		{"nobody knows whether it changed", unknown, stats.MoveSeen{Before: 1, After: 1, LastBefore: 200 * second, FirstAfter: 200 * second}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := NewPhase(record.Phase{Moves: []record.Move{{}, c.move}})
+			found := p.stale(stats.Totals{Window: stats.Window{Moves: map[int]stats.MoveSeen{1: c.seen}}})
+			switch {
+			case c.want == "" && found != nil:
+				t.Errorf("refused: %+v", found)
+			case c.want != "" && (len(found) != 1 || found[0].Code != record.CodeStale || !strings.Contains(found[0].Text, c.want)):
+				t.Errorf("%+v, want %q", found, c.want)
+			}
+		})
+	}
+}
