@@ -24,7 +24,7 @@ type WorkloadSpec struct {
 	// target, learned before the load; -1 means unknown.
 	LengthPresent int `json:"length_present"`
 	LengthAbsent  int `json:"length_absent"`
-	// Moves are the changes of rows that go on meanwhile; nil: none.
+	// Moves are the changes of rows that go on at the same time; nil: none.
 	Moves *MoveSpec `json:"moves,omitempty"`
 }
 

@@ -124,7 +124,7 @@ type ByStatus interface {
 	RightStatus(status int) bool
 }
 
-// A Workload that also has these methods asks for things that change meanwhile. Moving is the number of the change that concerns a
+// A Workload that also has these methods asks for things that change during that time. Moving is the number of the change that concerns a
 // request; -1: none does. Then Moved judges the answer in place of Check: it may be right before the change or after it, and
 // the window keeps when it was which.
 type ByMove interface {

@@ -24,7 +24,7 @@ type Window struct {
 	Hits      int64            `json:"hits"`                // answers expected to exist
 	Misses    int64            `json:"misses"`              // answers expected not to exist
 	Opened    int64            `json:"opened"`              // connections opened
-	// Moves are the right answers about rows that changed meanwhile, by the number of the change; they are among the others.
+	// Moves are the right answers about rows that changed during that time, by the number of the change; they are among the others.
 	Moves map[int]MoveSeen `json:"moves,omitempty"`
 	// Examples are one failure of each class of errors and of wrong answers, in words, without secrets.
 	Examples map[string]string `json:"examples,omitempty"`
