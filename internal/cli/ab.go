@@ -137,6 +137,7 @@ func runCollected(ctx context.Context, env Env, o controller.Options, closePlatf
 		collecting.opened(ctx, dir)
 		following.follow(dir, progress, events)
 	}
+	o.Load = listening(o.Load, collecting)
 	dir, err = controller.Run(ctx, o)
 	following.finish()
 	collecting.finish()

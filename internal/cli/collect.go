@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -128,6 +129,7 @@ type collector struct {
 	feed   *export.Feed
 	dir    string
 
+	listens  bool // JMeter's own listener is to write to the server, too
 	managed  bool
 	platform platform.Platform // where a managed server is started
 	process  platform.Process  // that server; nil: there is none
@@ -141,7 +143,7 @@ type collector struct {
 func newCollectors(env Env, p *plan.Plan, on platform.Platform, tell func(record.Progress)) (out collectors, err error) {
 	say := func(text string) { tell(record.Progress{Text: text, Lasting: true}) }
 	if i := p.Collect.InfluxDB; i != (plan.InfluxDB{}) {
-		c := &collector{env: env, kind: kindInflux, tell: say, managed: i.Kind == plan.KindManaged, platform: on}
+		c := &collector{env: env, kind: kindInflux, tell: say, listens: i.Listener, managed: i.Kind == plan.KindManaged, platform: on}
 		if c.influx, err = influx(env, i, p.AllowHosts); err != nil {
 			return nil, err
 		}
@@ -178,6 +180,16 @@ func (all collectors) say() {
 	}
 }
 
+// listener is the URL to which JMeter's own listener writes; empty where it is off.
+func (all collectors) listener() string {
+	for _, c := range all {
+		if at := c.listener(); at != "" {
+			return at
+		}
+	}
+	return ""
+}
+
 // url is where the collector is.
 func (c *collector) url() string {
 	if c.kind == kindOTLP {
@@ -207,6 +219,14 @@ func (c *collector) opened(ctx context.Context, dir string) {
 	if c.feed, err = export.Start(ctx, dir, c.sink(), c.tell); err != nil {
 		c.tell(err.Error())
 	}
+}
+
+// listener is the URL to which JMeter's own listener writes; empty where it is off, or where there is no server.
+func (c *collector) listener() string {
+	if !c.listens || c.influx.URL == "" {
+		return ""
+	}
+	return strings.TrimSuffix(c.influx.URL, "/") + "/write?" + url.Values{"db": {c.influx.Database}}.Encode()
 }
 
 // finish sends what remains, for 10 s at most, and stops a managed server.

@@ -148,6 +148,20 @@ func TestCollectorHangs(t *testing.T) {
 	}
 }
 
+// collector starts the managed InfluxDB of the scene's run again, and returns it with its address.
+func (s *scene) collector() (look *execution, at string) {
+	s.t.Helper()
+	look = s.start("collector", s.theRun())
+	look.await("is up until Ctrl-C", 1)
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(look.stdout.String(), "\n"); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.t.Fatal("the address was not printed within a minute")
+		}
+	}
+	at, _, _ = strings.Cut(look.stdout.String(), " ")
+	return look, at
+}
+
 // TestManagedCollector has a run start its own InfluxDB, which ends with it and leaves its data in the run directory; the
 // same data is there when it is started again.
 func TestManagedCollector(t *testing.T) {
@@ -164,14 +178,7 @@ func TestManagedCollector(t *testing.T) {
 		"bakeoff: hint: to look at it again: bakeoff collector ")
 	private(t, s.theRun())
 	books := windowsOf(t, s.open())
-	look := s.start("collector", s.theRun())
-	look.await("is up until Ctrl-C", 1)
-	for deadline := time.Now().Add(time.Minute); !strings.Contains(look.stdout.String(), "\n"); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the address was not printed within a minute")
-		}
-	}
-	at, _, _ := strings.Cut(look.stdout.String(), " ")
+	look, at := s.collector()
 	sent := exporttest.Query(t, at, "bakeoff", `SELECT sum(sent) AS n FROM bakeoff`)
 	if len(sent) != 1 || sent[0].Float(t, "n") != float64(books.Sent) || books.Sent == 0 {
 		t.Errorf("sent %v, the record has %+v", sent, books)

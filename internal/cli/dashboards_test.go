@@ -12,6 +12,7 @@ import (
 	"bakeoff/internal/export/exporttest"
 	"bakeoff/internal/figures"
 	"bakeoff/internal/grafana"
+	"bakeoff/internal/record"
 )
 
 // TestDashboardsCollected asks every query of every panel of a real InfluxDB that a real run was written to: none fails or
@@ -31,30 +32,17 @@ func TestDashboardsCollected(t *testing.T) {
 		queriesOf(t, file, queries)
 	}
 	r := s.open()
-	run := r.Run()
-	span := fmt.Sprintf("time >= %d AND time <= %d", run.Started.Add(-time.Minute).UnixNano(), run.Ended.Add(time.Minute).UnixNano())
-	asked := 0
-	// As Grafana puts values in the place of variables.
-	variables := strings.NewReplacer("$timeFilter", span, "$__interval", "1s", "$run", filepath.Base(s.theRun()), "$target", "go-nethttp")
-	fill := func(q grafana.Query) string { return variables.Replace(q.Text) }
 	answers := map[string][]exporttest.Row{}
+	asked := 0
 	for _, d := range grafana.Dashboards() {
 		for _, p := range d.Panels {
 			for _, q := range p.Queries {
 				if !queries[q.Text] {
 					t.Errorf("%s, %s: the query is in no file: %s", d.UID, p.Title, q.Text)
 				}
-				rows := exporttest.Query(t, at, "live", fill(q))
-				if len(rows) == 0 {
-					t.Errorf("%s, %s: empty: %s", d.UID, p.Title, fill(q))
-				}
-				answers[d.UID+": "+p.Title] = rows
-				asked++
 			}
 		}
-		if rows := exporttest.Query(t, at, "live", fill(grafana.Query{Text: d.Annotation()})); len(rows) == 0 {
-			t.Errorf("%s: no annotation", d.UID)
-		}
+		asked += askPanels(t, at, "live", d, r, "go-nethttp", answers)
 	}
 	if asked < 30 {
 		t.Errorf("%d queries", asked)
@@ -87,6 +75,30 @@ func TestDashboardsCollected(t *testing.T) {
 			t.Errorf("block %d: no goodput of %v in %v", trial.Block, trial.Phases[0].Goodput, phases)
 		}
 	}
+}
+
+// askPanels asks every query of a dashboard about a run and a target, as Grafana does: none may fail or be empty. It returns how many there
+// are, and puts the answers under the dashboard's and the panel's names.
+func askPanels(t *testing.T, at, database string, d grafana.Dashboard, r *record.Reader, target string, answers map[string][]exporttest.Row) (asked int) {
+	t.Helper()
+	run := r.Run()
+	span := fmt.Sprintf("time >= %d AND time <= %d", run.Started.Add(-time.Minute).UnixNano(), run.Ended.Add(time.Minute).UnixNano())
+	variables := strings.NewReplacer("$timeFilter", span, "$__interval", "1s", "$run", filepath.Base(r.Dir()), "$target", target)
+	for _, p := range d.Panels {
+		for _, q := range p.Queries {
+			text := variables.Replace(q.Text)
+			rows := exporttest.Query(t, at, database, text)
+			if len(rows) == 0 {
+				t.Errorf("%s, %s: empty: %s", d.UID, p.Title, text)
+			}
+			answers[d.UID+": "+p.Title] = rows
+			asked++
+		}
+	}
+	if rows := exporttest.Query(t, at, database, variables.Replace(d.Annotation())); len(rows) == 0 {
+		t.Errorf("%s: no annotation", d.UID)
+	}
+	return asked
 }
 
 // theNumber is the only number of a row but its time.

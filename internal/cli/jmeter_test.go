@@ -39,7 +39,8 @@ func totalsOf(t *testing.T, a attempt) map[int]*stats.Totals {
 	return out
 }
 
-// A whole run: a master and two servers drive a target, and nginx and the database have counted what they did.
+// A whole run: a master and two servers drive a target, and nginx, the database and an InfluxDB of the run have counted what they
+// did, the last by what bakeoff writes and by what JMeter's own listener does.
 func TestJMeterRun(t *testing.T) {
 	jmeterOnly(t)
 	s := newScene(t)
@@ -54,6 +55,7 @@ phases:
   - {name: closed, model: closed, connections: 5, duration: 4s, timeout: 5s}
   - {name: open, model: open, rate: 50, duration: 4s, timeout: 3s, check_share: 0.5}
   - {name: server-keys, model: closed, connections: 4, duration: 3s, lookups: server, reconnect: true, timeout: 5s}
+collect: {influxdb: {kind: managed, schema: jmeter, listener: true}}
 `)
 	e, _, all := s.measured("run", "p.yaml")
 	e.nothingLeft(5 * time.Second)
@@ -79,6 +81,7 @@ phases:
 	}
 	whole := s.run(0, "report", "--full", s.theRun()).stdout.String()
 	wantAll(t, "report", whole, "driven by jmeter", "n/m: not measured", "JMeter 5.6.3", "Java", "with JMeter the targets", "take no turns", "JMeter on this machine")
+	s.bothArrived()
 }
 
 // Interrupted in the middle of JMeter's load, the run ends cleanly within seconds and leaves no JVM.

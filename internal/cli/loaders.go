@@ -100,6 +100,17 @@ func needsOf(env Env, cache string) func(context.Context, *plan.Plan) []target.N
 	}
 }
 
+// listening has the JMeter of a plan write to a collector too, which is known when the load starts.
+func listening(load func(context.Context, string, func(string)) (controller.Loader, error), c collectors) func(context.Context, string, func(string)) (controller.Loader, error) {
+	return func(ctx context.Context, logDir string, tell func(string)) (controller.Loader, error) {
+		l, err := load(ctx, logDir, tell)
+		if ours, ok := l.(*loaders); ok && err == nil && ours.jmeter != nil {
+			ours.jmeter.Listen(c.listener())
+		}
+		return l, err
+	}
+}
+
 // Run implements controller.Loader; so do the others.
 func (l *loaders) Run(ctx context.Context, t fleet.Task, sink func(fleet.Snapshot)) (fleet.Report, error) {
 	if t.Engine == plan.JMeter {

@@ -341,7 +341,7 @@ func (t *trial) measure(ctx context.Context, task fleet.Task, last bool) (report
 // task is the phase as the agents need it.
 func (t *trial) task(phase load.Phase) (fleet.Task, error) {
 	task, err := t.d.task(phase)
-	task.Phase, task.Seed, task.Engine = phase, t.run.o.Plan.Seed, t.run.engineOf(phase)
+	task.Phase, task.Seed, task.Engine, task.Target = phase, t.run.o.Plan.Seed, t.run.engineOf(phase), t.rec.Target
 	for _, number := range t.shares {
 		task.Shares = append(task.Shares, number-1)
 	}

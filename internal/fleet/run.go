@@ -43,6 +43,7 @@ type Task struct {
 	Shares   []int           // the share of the whole that each agent takes, from 0; nil: that of its place
 	Contract string          // a name in AgentOptions.Workloads
 	Workload json.RawMessage // what that constructor gets
+	Target   string          // what the target is called, for who writes that down
 	// Begun, where a loader takes its time until it sends anything, is called when it begins to, from the goroutine
 	// of Run. A fleet begins at once and never calls it.
 	Begun func()

@@ -66,6 +66,7 @@ type Loader struct {
 	warming    bool     // the phase under way is the warm-up
 	result     string   // file of the last phase
 	warm       string   // what the warm-up showed
+	listener   string   // where JMeter's own InfluxDB listener writes to; empty: it is off
 	current    masters
 
 	mu      sync.Mutex
@@ -176,6 +177,9 @@ func (l *Loader) Processes() []platform.Process {
 	}
 	return out
 }
+
+// Listen switches JMeter's own InfluxDB listener on in all phases from now on; it writes lines to this URL.
+func (l *Loader) Listen(url string) { l.listener = url }
 
 // own reports whether the phase is that of a team's own test plan: the warm-up is not.
 func (l *Loader) own() bool { return l.o.Own != nil && !l.warming }

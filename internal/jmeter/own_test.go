@@ -6,8 +6,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"bakeoff/internal/fleet"
+	"bakeoff/internal/load"
 	"bakeoff/internal/stats"
 )
 
@@ -170,5 +172,36 @@ func TestOwnPlanDials(t *testing.T) {
 	got, err := (&OwnPlan{}).properties(task, 2, "keys")
 	if err != nil || got[0] != "-Ghost=127.0.0.9" || got[1] != "-Gport=81" {
 		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// JMeter's own listener is in the test plan of a phase, and names the target and a measurement of its own; it is not in the plan of
+// the warm-up of the JVMs, and not where nobody asked for it.
+func TestListenerInPlan(t *testing.T) {
+	l := &Loader{o: Options{Count: 2}}
+	task := fleet.Task{URLs: []string{"http://127.0.0.1:1"}, Target: "flask & co", Phase: load.Phase{Name: "closed", Model: load.Closed, Connections: 2, Duration: time.Second}}
+	const element = "org.apache.jmeter.visualizers.backend.influxdb.InfluxdbBackendListenerClient"
+	text := func() string {
+		plan, _, err := l.plan(task, always{}, "keys")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := classes(plan); err != nil {
+			t.Fatal(err)
+		}
+		return string(plan)
+	}
+	if strings.Contains(text(), element) {
+		t.Error("a listener that nobody asked for")
+	}
+	l.Listen("http://127.0.0.1:8086/write?db=a&b")
+	got := text()
+	for _, want := range []string{element, "<stringProp name=\"Argument.value\">flask &amp; co</stringProp>", ">http://127.0.0.1:8086/write?db=a&amp;b<", ">" + ListenerMeasurement + "<"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %s in the plan", want)
+		}
+	}
+	if l.warming = true; strings.Contains(text(), element) {
+		t.Error("a listener in the warm-up of the JVMs")
 	}
 }

@@ -121,6 +121,9 @@ func (l *Loader) plan(t fleet.Task, asked Asked, keys string) (text []byte, glob
 	if err != nil {
 		return nil, nil, err
 	}
+	if l.listener != "" && !l.warming {
+		p.Listener = listener(l.listener, t.Target)
+	}
 	var b bytes.Buffer
 	err = p.write(&b)
 	return b.Bytes(), nil, err

@@ -40,6 +40,20 @@ type testPlan struct {
 	Captures   []capture
 	Status     string // regular expression
 	Expects    []string
+	Listener   []pair // arguments of JMeter's own InfluxDB listener; empty: there is none
+}
+
+// ListenerMeasurement is what JMeter's own listener writes: the schema of the measurement jmeter, under a name of its own, so that no
+// request is there twice.
+const ListenerMeasurement = "jmeter_listener"
+
+// listener are the arguments of JMeter's InfluxDB listener for a target; at is where lines are written to.
+func listener(at, target string) []pair {
+	return []pair{
+		{"influxdbMetricsSender", "org.apache.jmeter.visualizers.backend.influxdb.HttpMetricsSender"}, {"influxdbUrl", at},
+		{"application", target}, {"measurement", ListenerMeasurement}, {"summaryOnly", "false"}, {"samplersRegex", ".*"},
+		{"percentiles", "50;90;95;99"}, {"testTitle", "JMeter's own listener"}, {"eventTags", ""},
+	}
 }
 
 type pair struct{ Name, Value string }

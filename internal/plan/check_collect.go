@@ -56,6 +56,7 @@ func (c *checker) files(at, url string, files []named) {
 // influxdb looks at an InfluxDB.
 func (c *checker) influxdb(at string, i InfluxDB) {
 	c.word(at+".schema", i.Schema, "bakeoff", "jmeter", "both")
+	c.listener(at, i)
 	if i.Kind != "" {
 		c.managed(at, i)
 		return
@@ -72,6 +73,20 @@ func (c *checker) influxdb(at string, i InfluxDB) {
 		c.report(at+".user", "", "%s is not a user: at most 255 characters without a colon", strictyaml.Quote(i.User))
 	}
 	c.files(at, i.URL, []named{{".password_file", i.PasswordFile}, {".token_file", i.TokenFile}, {".ca_file", i.CAFile}})
+}
+
+// listener is for a JMeter whose test plan is written here, and for a server that asks for no secret: it would be in that plan.
+func (c *checker) listener(at string, i InfluxDB) {
+	path := at + ".listener"
+	switch {
+	case !i.Listener || !c.has(path):
+	case !c.plan.Uses(JMeter):
+		c.report(path, "", "is for engine jmeter, and no phase has that")
+	case c.plan.Agents.JMX != "":
+		c.report(path, "", "is not for a test plan of your own (agents.jmx), which is run as it is")
+	case i.User != "" || i.TokenFile != "" || i.Bucket != "" || i.CAFile != "":
+		c.report(path, "", "is for a managed server, or a database that needs no user, token or ca_file: they would be in JMeter's test plan")
+	}
 }
 
 // managed is of the kind that has nothing of a server's.

@@ -84,3 +84,24 @@ func TestCollectOfRecord(t *testing.T) {
 		})
 	}
 }
+
+// JMeter's own listener is for phases that JMeter drives, a test plan that bakeoff writes, and a server that needs no secret.
+func TestListener(t *testing.T) {
+	const managed = "kind: managed, listener: true"
+	const server = "url: \"http://127.0.0.1:8086\", listener: true, "
+	for _, c := range []struct{ agents, influxdb, wrong string }{
+		{"engine: jmeter", managed, ""},
+		{"engine: jmeter", server + "database: x", ""},
+		{"engine: native", "kind: managed, listener: false", ""},
+		{"engine: native", managed, "collect.influxdb.listener: is for engine jmeter"},
+		{"engine: jmeter, jmx: own.jmx", managed, "collect.influxdb.listener: is not for a test plan of your own"},
+		{"engine: jmeter", server + "database: x, user: me, password_file: p", "collect.influxdb.listener: is for a managed server, or a database"},
+		{"engine: jmeter", server + "bucket: x, org: y", "collect.influxdb.listener: is for a managed server, or a database"},
+	} {
+		text := "name: p\ntargets: [a]\nagents: {" + c.agents + "}\nphases: [{model: closed, connections: 4, duration: 1s}]\ncollect: {influxdb: {" + c.influxdb + "}}\n"
+		_, err := plan.Load("p.yaml", []byte(text))
+		if c.wrong == "" && err != nil || c.wrong != "" && (err == nil || !strings.Contains(err.Error(), c.wrong)) {
+			t.Errorf("%s, %s: %v, want %q", c.agents, c.influxdb, err, c.wrong)
+		}
+	}
+}

@@ -135,6 +135,8 @@ type InfluxDB struct {
 	Org    string `json:"org,omitempty" yaml:"org,omitempty" jsonschema:"minLength=1,maxLength=64"`
 	// Schema: bakeoff writes every figure, jmeter what JMeter's own listener writes, for dashboards that exist; or both.
 	Schema string `json:"schema,omitempty" yaml:"schema,omitempty" jsonschema:"enum=bakeoff,enum=jmeter,enum=both,default=bakeoff"`
+	// Listener: in phases that JMeter drives, its own InfluxDB listener writes to this server too, as the measurement jmeter_listener.
+	Listener bool `json:"listener,omitempty" yaml:"listener,omitempty" jsonschema:"default=false"`
 	// User of version 1; the password is in password_file, or in BAKEOFF_INFLUXDB_PASSWORD.
 	User string `json:"user,omitempty" yaml:"user,omitempty" jsonschema:"minLength=1,maxLength=255"`
 	// PasswordFile is a file of mode 0600.
