@@ -24,19 +24,38 @@ type workflow struct {
 	}
 }
 
-// The workflow in docs/ci.md is YAML, its scripts are scripts, its command line is one of this program, and it finds its
-// comment by the mark that the program writes.
-func TestWorkflowOfDocument(t *testing.T) {
+// WorkflowScripts are the scripts of the steps of the workflow in docs/ci.md, by the steps' names.
+func WorkflowScripts(t *testing.T) map[string]string {
+	t.Helper()
+	w, _ := workflowOf(t)
+	out := map[string]string{}
+	for _, step := range w.Jobs["ab"].Steps {
+		if step.Run != "" {
+			out[step.Name] = step.Run
+		}
+	}
+	return out
+}
+
+// workflowOf is the workflow in docs/ci.md, and its text.
+func workflowOf(t *testing.T) (w workflow, source string) {
+	t.Helper()
 	text, err := os.ReadFile("../../docs/ci.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, rest, _ := strings.Cut(string(text), "<!-- workflow: read by the tests of internal/cli -->\n```yaml\n")
-	source, _, _ := strings.Cut(rest, "\n```\n")
-	var w workflow
+	source, _, _ = strings.Cut(rest, "\n```\n")
 	if err := yaml.Load([]byte(source), &w); err != nil {
 		t.Fatal(err)
 	}
+	return w, source
+}
+
+// The workflow in docs/ci.md is YAML, its scripts are scripts, its command line is one of this program, and it finds its
+// comment by the mark that the program writes.
+func TestWorkflowOfDocument(t *testing.T) {
+	w, source := workflowOf(t)
 	compares, comments := 0, 0
 	for _, step := range w.Jobs["ab"].Steps {
 		if step.Run != "" {
