@@ -50,7 +50,7 @@ dataset: {rows: 2000}
 deployment: {replicas: 2, workers: 1, pool: 4}
 targets: [flask]
 agents: {engine: jmeter, count: 2}
-warmup: 3s
+warmup: 0s
 phases:
   - {name: closed, model: closed, connections: 5, duration: 4s, timeout: 5s}
   - {name: open, model: open, rate: 50, duration: 4s, timeout: 3s, check_share: 0.5}

@@ -44,6 +44,9 @@ func drawPlan(t *rapid.T) *Plan {
 		p.Phases = append(p.Phases, drawPhase(t, i, max(agents, p.reach())))
 	}
 	p.Collect = drawCollect(t)
+	if rapid.Bool().Draw(t, "thresholds") {
+		p.Thresholds = []string{p.Phases[0].Name + ": service p99 < 50ms", fmt.Sprintf("%s: %s.errors <= 0.1%%", p.Phases[0].Name, p.Targets[0].Name)}
+	}
 	p.Primary = map[string]string{"closed": Throughput, "open": P99AtRate}[p.Phases[0].Model]
 	if rapid.Bool().Draw(t, "running") {
 		makeRunning(t, p)
