@@ -50,9 +50,15 @@ const ListenerMeasurement = "jmeter_listener"
 // listener are the arguments of JMeter's InfluxDB listener for a target; at is where lines are written to.
 func listener(at, target string) []pair {
 	return []pair{
-		{"influxdbMetricsSender", "org.apache.jmeter.visualizers.backend.influxdb.HttpMetricsSender"}, {"influxdbUrl", at},
-		{"application", target}, {"measurement", ListenerMeasurement}, {"summaryOnly", "false"}, {"samplersRegex", ".*"},
-		{"percentiles", "50;90;95;99"}, {"testTitle", "JMeter's own listener"}, {"eventTags", ""},
+		{"influxdbMetricsSender", "org.apache.jmeter.visualizers.backend.influxdb.HttpMetricsSender"},
+		{"influxdbUrl", at},
+		{"application", target},
+		{"measurement", ListenerMeasurement},
+		{"summaryOnly", "false"},
+		{"samplersRegex", ".*"},
+		{"percentiles", "50;90;95;99"},
+		{"testTitle", "JMeter's own listener"},
+		{"eventTags", ""},
 	}
 }
 
