@@ -46,6 +46,7 @@ func TestLookout(t *testing.T) {
 		{name: "away while awake, and woken early afterwards", awake: 40 * ms, meant: 50 * ms, slept: 5 * ms, want: stopped(0, 40*ms)},
 		{name: "busy and away", awake: 70 * ms, run: 30 * ms, want: stopped(0, 40*ms)},
 		{name: "overslept", meant: 10 * ms, slept: 50 * ms, want: stopped(0, 40*ms)},
+		{name: "overslept soon after the counters were read", meant: 5 * ms, slept: 10 * ms, want: stopped(0, 5*ms)},
 		{name: "busy, then overslept", awake: 5 * ms, run: 5 * ms, meant: 10 * ms, slept: 50 * ms, want: stopped(5*ms, 40*ms)},
 		{name: "waited for another", awake: 40 * ms, idle: 40 * ms},
 		{name: "no core while awake", awake: 40 * ms, waited: 40 * ms, want: starved(0, 40*ms)},
