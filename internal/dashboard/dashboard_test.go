@@ -302,13 +302,19 @@ func TestShelfKeepsWhatIsLookedAt(t *testing.T) {
 func TestFiguresRestWhileARunIsUnderWay(t *testing.T) {
 	root := t.TempDir()
 	var names []string
-	for range 2 {
+	for range 4 {
 		names = append(names, filepath.Base(demo(root).Write(t)))
 	}
 	r := demo(root)
 	w := r.Begin(t)
 	r.Trial(t, w, 1, 1, "django", 1, nil)
 	s := serving(t, Options{Root: root})
+	turn := s.shelf.turn()
+	for _, name := range names[2:] {
+		s.shelf.open(filepath.Join(root, name), -1, turn)
+	}
+	turn.end()
+	s.shelf.pause.until = time.Time{}
 	own := base(filepath.Base(w.Dir()))
 	begun := time.Now()
 	if _, body := get(t, s, own); !strings.Contains(body, `data-finished="1"`) {
@@ -320,16 +326,16 @@ func TestFiguresRestWhileARunIsUnderWay(t *testing.T) {
 	}
 	s.shelf.pause.until = time.Now().Add(time.Hour)
 	r.Trial(t, w, 1, 2, "flask", 1, nil)
-	compare := "/compare?" + url.Values{"run": names}.Encode()
-	paths := []string{own, base(names[0]), compare, "/history"}
-	for i, want := range []string{`data-finished="1"`, "not computed yet", "not computed yet", "not computed yet"} {
+	of := func(names []string) string { return "/compare?" + url.Values{"run": names}.Encode() }
+	paths := []string{own, base(names[0]), of(names[:2]), of(names[2:]), "/history"}
+	for i, want := range []string{`data-finished="1"`, "not computed yet", "not computed yet", "the comparison is not computed yet", "not computed yet"} {
 		if code, body := get(t, s, paths[i]); code != http.StatusOK || !strings.Contains(body, want) {
 			t.Errorf("%s: status %d, and not %q", paths[i], code, want)
 		}
 	}
-	ctx, stop := context.WithCancel(t.Context())
-	stop()
-	if _, err := s.shelf.past(ctx, filepath.Join(root, names[0]), -1); !errors.Is(err, context.Canceled) {
+	ctx, stop := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer stop()
+	if _, err := s.shelf.past(ctx, filepath.Join(root, names[0]), -1); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the seconds of a finished run do not wait: %v", err)
 	}
 	check(t, w.Finish(record.Aborted, "test"))

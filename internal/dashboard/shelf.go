@@ -182,6 +182,13 @@ func (p *pause) spent(begun time.Time) {
 	}
 }
 
+// saw notes a run that is under way.
+func (p *pause) saw(dir string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.alive = dir
+}
+
 // lives reports whether a run of the folder is under way.
 func (p *pause) lives() bool {
 	if p.alive != "" && record.Glance(p.alive).Live {
@@ -237,6 +244,9 @@ func (s *shelf) open(dir string, after int, t *turn) *book {
 	defer e.mu.Unlock()
 	now := versionOf(dir)
 	e.live.Store(now.live)
+	if now.live {
+		s.pause.saw(dir)
+	}
 	if b := e.book; b != nil {
 		switch {
 		case b.version == now:
