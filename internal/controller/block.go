@@ -193,6 +193,9 @@ func (b *block) load(ctx context.Context) error {
 		if !b.drop(ctx) || len(b.up) == 0 {
 			break
 		}
+		if err := b.run.stage.putBack(ctx); err != nil {
+			return errors.Join(err, sampler.Stop())
+		}
 	}
 	if err := sampler.Stop(); err != nil {
 		return fmt.Errorf("controller: %w", err)

@@ -78,6 +78,9 @@ type world struct {
 	moved      []string // kinds of moves that were made
 	journalErr error
 	moveErr    error
+	moveTakes  time.Duration
+	undo       func(n int) error // of the n-th time that rows are put back
+	undone     int
 	closing    error           // of the loader's end
 	counted    []time.Duration // since the start: when connections of workers were counted
 }
@@ -496,7 +499,12 @@ func (d *table) BeginMoves(_ context.Context, moves []dataset.Move) error {
 	return d.world.journalErr
 }
 
-func (d *table) Move(_ context.Context, m dataset.Move) error {
+func (d *table) Move(ctx context.Context, m dataset.Move) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d.world.moveTakes):
+	}
 	d.world.mu.Lock()
 	defer d.world.mu.Unlock()
 	d.world.moved = append(d.world.moved, m.Kind)
@@ -506,6 +514,12 @@ func (d *table) Move(_ context.Context, m dataset.Move) error {
 func (d *table) UndoMoves(context.Context) error {
 	d.world.mu.Lock()
 	defer d.world.mu.Unlock()
+	d.world.undone++
+	if d.world.undo != nil {
+		if err := d.world.undo(d.world.undone); err != nil {
+			return err
+		}
+	}
 	d.world.journal = 0
 	return nil
 }

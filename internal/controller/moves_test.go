@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"bakeoff/internal/database"
+	"bakeoff/internal/dataset"
 	"bakeoff/internal/load"
+	"bakeoff/internal/record"
 )
 
 // Rows change in each measured phase, of each trial or of the block, and are put back after it.
@@ -74,6 +76,99 @@ func TestRowsCannotChange(t *testing.T) {
 		conducted(t, w.options(t, "blocks: 1\n"+twoTargets+closedOnly), "rows that change: no such row")
 		if w.journal != 0 {
 			t.Errorf("%d rows are not put back", w.journal)
+		}
+	})
+}
+
+// A change that is under way when the phase ends is awaited, not broken off.
+func TestRowChangesAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.moveTakes = 4 * time.Second
+		dir, _ := conducted(t, w.options(t, "blocks: 1\nseed: 1\n"+twoTargets+closedOnly))
+		for _, target := range []string{"flask", "fastapi"} {
+			phase := trialRecord(t, dir, 1, target).Phases[1]
+			begun := 0
+			for _, m := range phase.Moves {
+				if begun += int(min(m.BegunNS, 1)); m.BegunNS > 0 && m.DoneNS-m.BegunNS != int64(w.moveTakes) {
+					t.Errorf("%s: %+v", target, m)
+				}
+			}
+			if last := phase.Moves[max(begun, 1)-1].DoneNS; begun == 0 || last <= phase.Ended.UnixNano() {
+				t.Errorf("%s: the last of %d ended at %d, the phase at %d: the test proves nothing", target, begun, last, phase.Ended.UnixNano())
+			}
+		}
+	})
+}
+
+// Rows that stay locked refuse the trial, or those in turns, and are put back once the targets are stopped; only where that fails
+// too does the run end.
+func TestRowsStayLocked(t *testing.T) {
+	locked := func(times int) func(int) error {
+		return func(n int) error {
+			if n <= times {
+				return fmt.Errorf("x: %w", database.ErrLocked)
+			}
+			return nil
+		}
+	}
+	for name, c := range map[string]struct {
+		lines string
+		times int
+		words []string
+		codes []string // of the first attempts of flask and fastapi, one of them where they are measured alone
+	}{
+		"one after another": {"", 2, nil, []string{"locks"}},
+		"in turns":          {"turns: 250ms\n", 2, nil, []string{"locks", "locks"}},
+		"to the end":        {"", 1000, []string{"rows that changed", "locks on rows"}, []string{"locks"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				w.undo = locked(c.times)
+				dir, _ := conducted(t, w.options(t, "blocks: 1\nseed: 1\n"+c.lines+twoTargets+closedOnly), c.words...)
+				if (w.journal == 0) != (c.words == nil) {
+					t.Errorf("%d rows are not put back", w.journal)
+				}
+				r, err := record.Open(dir)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var codes []string
+				for _, state := range r.Trials() {
+					trial, err := state.Trial()
+					if err != nil || trial.Status != record.Invalid {
+						continue
+					}
+					for _, reason := range trial.Reasons {
+						codes = append(codes, reason.Code)
+					}
+				}
+				if !slices.Equal(codes, c.codes) {
+					t.Errorf("reasons %q, want %q", codes, c.codes)
+				}
+			})
+		})
+	}
+}
+
+// What is left of a phase is expected to take as long as what is over, in proportion.
+func TestMovesKeepPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		m := &mover{stage: &recipes{db: &table{world: w}}, moves: make([]dataset.Move, 8)}
+		m.wall.Store(int64(10 * time.Second))
+		began := time.Now()
+		m.start(t.Context())
+		for over := range 10 { // a second of the phase takes two
+			time.Sleep(2 * time.Second)
+			m.paced(time.Duration(over+1)*time.Second, 10*time.Second)
+		}
+		if err := m.end(); err != nil {
+			t.Fatal(err)
+		}
+		if last := time.Unix(0, m.made[7].BegunNS).Sub(began).Round(time.Millisecond); last != 17*time.Second {
+			t.Errorf("the last of 8 rows changed after %v of 20 s, want at 85 %%", last)
 		}
 	})
 }

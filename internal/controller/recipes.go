@@ -30,6 +30,7 @@ type recipes struct {
 	command  string            // that started the private database, as a shell line
 	meanings database.Meanings
 	changing *mover // the rows that change in the phase under way; nil: none do
+	owed     bool   // rows that changed are still to be put back
 
 	mu     sync.Mutex             // guards logins and what is found of the targets
 	logins map[string]*replicated // by the names of their accounts in the database
@@ -177,7 +178,7 @@ func (s *recipes) fill(ctx context.Context) error {
 		Kind: s.o.Plan.Database.Kind, Vendor: info.Vendor, Version: info.Version, MaxConnections: info.MaxConnections,
 		Settings: info.Settings, Collation: info.Collation, Counter: info.Counter, CounterReason: info.CounterReason,
 		Rows: s.rows.Rows(), Digest: s.rows.Digest(), DigestAtFill: filled.Digest, FromCache: filled.FromCache,
-		FillSeconds: time.Since(start).Seconds(), Uncounted: info.Meanings.Unused(), AccountReason: info.AccountReason,
+		FillSeconds: time.Since(start).Seconds(), Uncounted: info.Meanings.Unused(), AccountReason: info.AccountReason, MovesReason: info.MovesReason,
 	}
 	return nil
 }
@@ -190,10 +191,11 @@ func (s *recipes) close(ctx context.Context) error {
 	patience := grace(ctx)
 	ctx, cancel := teardown(ctx)
 	defer cancel()
+	back := s.putBack(ctx)
 	if err := s.db.Stop(ctx, patience); err != nil {
-		return fmt.Errorf("database: %w", err)
+		return errors.Join(back, fmt.Errorf("database: %w", err))
 	}
-	return nil
+	return back
 }
 
 // connectionsNeeded is the number of database connections that the greediest target may
@@ -255,7 +257,7 @@ func (s *recipes) gauges() collect.Status { return s.db.Status }
 
 // look compares the table with the rows; quick. No statement of an earlier trial runs after that.
 func (s *recipes) look(ctx context.Context) error {
-	if err := s.alone(ctx); err != nil {
+	if err := errors.Join(s.alone(ctx), s.putBack(ctx)); err != nil {
 		return err
 	}
 	return s.db.Check(ctx, s.rows)
@@ -264,6 +266,9 @@ func (s *recipes) look(ctx context.Context) error {
 // end reads the whole table back once more.
 func (s *recipes) end(ctx context.Context, update func(func(*record.Run)) error) error {
 	s.o.tell(record.Progress{Text: "reading the table back"})
+	if err := s.putBack(ctx); err != nil {
+		return err
+	}
 	digest, err := s.db.Digest(ctx)
 	if err != nil {
 		return fmt.Errorf("database: %w", err)

@@ -29,7 +29,7 @@ type turns struct {
 	frozen   []bool
 	fresh    []bool // the next slice begins with fresh connections
 	idle     []idleClock
-	moves    []record.Move // rows that changed
+	mover    *mover // of rows that change; nil: none do
 
 	held     []heldWindow    // of the round under way
 	spans    []time.Duration // of its slices
@@ -54,7 +54,7 @@ func (b *block) phase(ctx context.Context, sampler venue.Sampler, phase load.Pha
 	if err != nil {
 		return fmt.Errorf("phase %s: %w", phase.Name, err)
 	}
-	defer func() { err = errors.Join(err, m.undo(ctx)) }()
+	defer func() { err = errors.Join(err, m.undo(ctx, b.up...)) }()
 	return b.rounds(ctx, sampler, phase, last, m)
 }
 
@@ -63,7 +63,7 @@ func (b *block) rounds(ctx context.Context, sampler venue.Sampler, phase load.Ph
 	k := len(b.up)
 	ts := &turns{
 		block: b, phase: phase, at: make([]time.Duration, k), again: make([]time.Duration, k), on: make([]time.Duration, k),
-		slices: make([]int, k), spans: make([]time.Duration, k), frozen: make([]bool, k), kept: b.run.o.Plan.KeepConnections || b.run.settles(phase), fresh: make([]bool, k),
+		slices: make([]int, k), spans: make([]time.Duration, k), frozen: make([]bool, k), kept: b.run.o.Plan.KeepConnections || b.run.settles(phase), fresh: make([]bool, k), mover: m,
 	}
 	n, length, runIn := b.run.pace(phase)
 	ts.spare = b.run.spare(phase, n, length)
@@ -85,8 +85,7 @@ func (b *block) rounds(ctx context.Context, sampler venue.Sampler, phase load.Ph
 	}
 	m.start(ctx)
 	roundsErr := ts.all(ctx, under, length, runIn, last)
-	moves, moveErr := m.end()
-	ts.moves, roundsErr = moves, errors.Join(roundsErr, moveErr)
+	roundsErr = errors.Join(roundsErr, m.end())
 	ts.endRound(length)
 	reports, err := under.End(ctx)
 	sampler.Phase(-1)
@@ -157,7 +156,9 @@ func (ts *turns) all(ctx context.Context, under Turns, length, runIn time.Durati
 				return err
 			}
 		}
-		if ts.endRound(length); last && ts.rounds == int(ts.phase.Duration/length+1)/2 {
+		ts.endRound(length)
+		ts.mover.paced(ts.over(), ts.phase.Duration)
+		if last && ts.rounds == int(ts.phase.Duration/length+1)/2 {
 			ts.countConnections()
 		}
 		if err := ts.redraw(ctx, length); err != nil {
@@ -176,6 +177,14 @@ func (ts *turns) remains(i int) time.Duration {
 		return left
 	}
 	return 0
+}
+
+// over is how much of the phase the targets have had on average, without what is made up for.
+func (ts *turns) over() (sum time.Duration) {
+	for i, at := range ts.at {
+		sum += at - ts.again[i]
+	}
+	return sum / time.Duration(len(ts.at))
 }
 
 func (ts *turns) left() bool {
@@ -325,7 +334,7 @@ func (ts *turns) end(ctx context.Context, reports []fleet.Report, err error) err
 		rec := ts.run.recordPhase(t.checked(ts.phase), report)
 		rec.CeilingS = ts.run.ceiling(ts.phase)
 		rec.DurationS = max(rec.DurationS, ts.at[i].Seconds())
-		rec.Moves = ts.moves
+		ts.mover.into(&rec)
 		ts.settled(i, &rec)
 		spent := ts.rec
 		spent.OnS, spent.Slices, spent.Rounds = ts.on[i].Seconds(), ts.slices[i], ts.rounds

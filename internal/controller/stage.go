@@ -39,6 +39,8 @@ type stage interface {
 	describe(rec *record.Run)
 	// change prepares changes of the truth while a phase is measured that takes about so long on that engine; nil: there are none.
 	change(ctx context.Context, phase load.Phase, engine string, wall time.Duration) (*mover, error)
+	// putBack ends the changes that targets kept from being ended, now that these are stopped.
+	putBack(ctx context.Context) error
 	// look fails where the stage is not any more as it was opened, which ends the run.
 	look(ctx context.Context) error
 	// deploy readies targets, side by side: one for a trial, or those of a block that take turns. What was started is in

@@ -34,6 +34,7 @@ type trial struct {
 
 	shares []int // of the load that the agents take, from 1; nil: that of their places
 	memory peak
+	locked bool // rows that changed could not be put back
 
 	mu      sync.Mutex  // guards the use of watched: samples come from a goroutine of their own
 	watched *gate.Phase // the phase under way or the last one; nil before the first
@@ -136,7 +137,7 @@ func (t *trial) body(ctx context.Context) error {
 	if err := t.load(ctx); err != nil {
 		return err
 	}
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || t.locked {
 		return nil
 	}
 	if _, err := t.check(ctx, after); err != nil {
@@ -260,7 +261,7 @@ func (t *trial) phase(ctx context.Context, phase load.Phase, last bool) (err err
 	if err != nil {
 		return fmt.Errorf("phase %s: %w", phase.Name, err)
 	}
-	defer func() { err = errors.Join(err, m.undo(ctx)) }()
+	defer func() { err = errors.Join(err, m.undo(ctx, t)) }()
 	return t.counted(ctx, phase, last, m)
 }
 
@@ -279,13 +280,13 @@ func (t *trial) counted(ctx context.Context, phase load.Phase, last bool, m *mov
 	t.say(describe(phase), phase.Duration)
 	m.start(ctx)
 	report, writeErr, err := t.measure(ctx, task, last)
-	moves, moveErr := m.end()
+	moveErr := m.end()
 	if writeErr != nil {
 		return fmt.Errorf("controller: %w", writeErr)
 	}
 	err = errors.Join(err, moveErr)
 	rec := t.run.recordPhase(phase, report)
-	rec.Moves = moves
+	m.into(&rec)
 	rec.CeilingS = t.run.ceiling(phase)
 	if err == nil && len(report.Lost) == 0 {
 		rec.Witness, err = witness(ctx, t.totals[phase.Number].Books.Sent)

@@ -140,7 +140,7 @@ func TestFillFresh(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"collation_server": collation, "character_set_server": "utf8mb4", "performance_schema": map[bool]string{false: "OFF", true: "ON"}[info.Vendor == MySQL], "innodb_doublewrite": "ON",
-		"innodb_flush_log_at_trx_commit": "1", "local_infile": "OFF", "bind_address": "127.0.0.1", "skip_name_resolve": "ON",
+		"innodb_flush_log_at_trx_commit": "2", "local_infile": "OFF", "bind_address": "127.0.0.1", "skip_name_resolve": "ON",
 		"max_connections": "208", "innodb_buffer_pool_size": "536870912", "general_log": "OFF",
 	} {
 		if info.Settings[name] != want {

@@ -259,7 +259,7 @@ func (s *Server) prepare(ctx context.Context, d *dataset.Dataset) error {
 	if err := s.warm(ctx); err != nil {
 		return err
 	}
-	if err := s.rights(ctx); err != nil {
+	if err := errors.Join(s.rights(ctx), s.mayMove(ctx)); err != nil {
 		return err
 	}
 	if err := s.chooseCounter(ctx); err != nil {

@@ -6,22 +6,66 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/go-sql-driver/mysql"
+
 	"bakeoff/internal/dataset"
 )
 
 // journalTable keeps, for each row that is about to be changed, what it is: a null name where there is no such row.
 const journalTable = "bakeoff_moves"
 
-// ErrNotOurs is returned by BeginMoves for a table that somebody else made.
-var ErrNotOurs = errors.New("the table is not bakeoff's own")
+const makeJournal = "CREATE TABLE IF NOT EXISTS " + journalTable + " (id bigint PRIMARY KEY, name varchar(255)) CHARACTER SET = utf8mb4 COLLATE = " +
+	collation + " ENGINE = InnoDB"
+
+// undoing are the statements that put back what is in the journal, and empty it. Done again they change nothing.
+var undoing = []string{
+	"DELETE demo_data FROM demo_data JOIN " + journalTable + " j ON demo_data.id = j.id WHERE j.name IS NULL",
+	"INSERT INTO demo_data (id, name) SELECT j.id, j.name FROM " + journalTable + " j WHERE j.name IS NOT NULL ON DUPLICATE KEY UPDATE name = j.name",
+	"DELETE FROM " + journalTable,
+}
+
+// ErrNotOurs is returned by BeginMoves for a table that somebody else made, or that we may not change.
+var ErrNotOurs = errors.New("the table is not bakeoff's to change")
+
+// mayMove finds out whether rows may change on a server of somebody else, by the statements themselves on a row that is not there.
+func (s *Server) mayMove(ctx context.Context) error {
+	s.noMoves("")
+	if s.private != nil {
+		return nil
+	}
+	if s.adopted {
+		s.noMoves("bakeoff did not make the table")
+		return nil
+	}
+	statements := append([]string{
+		makeJournal, "INSERT INTO " + journalTable + " SELECT id, name FROM demo_data WHERE id = 0",
+		"UPDATE demo_data SET name = name WHERE id = 0", "DELETE FROM demo_data WHERE id = 0",
+	}, undoing...)
+	err := s.run(ctx, statements...)
+	if refused, ok := errors.AsType[*mysql.MySQLError](err); ok && ctx.Err() == nil {
+		s.noMoves(fmt.Sprintf("the account of the DSN file may not change them: %s (it needs CREATE, and SELECT, INSERT, UPDATE and DELETE on %s and %s)",
+			refused.Message, tableName, journalTable))
+		return nil
+	}
+	return err
+}
+
+func (s *Server) noMoves(why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.movesReason = why
+}
 
 // BeginMoves keeps what the rows are that the moves will change, so that UndoMoves puts them back, also after a crash.
 func (s *Server) BeginMoves(ctx context.Context, moves []dataset.Move) error {
-	if s.adopted {
-		return ErrNotOurs
+	s.mu.Lock()
+	reason := s.movesReason
+	s.mu.Unlock()
+	if reason != "" {
+		return fmt.Errorf("%w: %s", ErrNotOurs, reason)
 	}
 	err := s.use(ctx, func(c *sql.Conn) error {
-		if _, err := c.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS "+journalTable+" (id bigint PRIMARY KEY, name varchar(255)) CHARACTER SET = utf8mb4 COLLATE = "+collation+" ENGINE = InnoDB"); err != nil {
+		if _, err := c.ExecContext(ctx, makeJournal); err != nil {
 			return err
 		}
 		tx, err := c.BeginTx(ctx, nil)
@@ -33,11 +77,7 @@ func (s *Server) BeginMoves(ctx context.Context, moves []dataset.Move) error {
 				return errors.Join(err, tx.Rollback())
 			}
 		}
-		if err := tx.Commit(); err != nil || s.private == nil {
-			return err
-		}
-		_, err = c.ExecContext(ctx, "SET GLOBAL innodb_flush_log_at_trx_commit = 2") // a move waits for no disk
-		return err
+		return tx.Commit()
 	})
 	if err != nil {
 		return fmt.Errorf("database: journal of moves: %w", err)
@@ -45,7 +85,7 @@ func (s *Server) BeginMoves(ctx context.Context, moves []dataset.Move) error {
 	return nil
 }
 
-// Move changes one row.
+// Move changes one row. One that fails because of locks may have read its row, which is taken off the counts as well.
 func (s *Server) Move(ctx context.Context, m dataset.Move) error {
 	err := s.use(ctx, func(c *sql.Conn) error {
 		query, args := "UPDATE demo_data SET name = ? WHERE id = ?", []any{m.New, m.ID}
@@ -55,8 +95,15 @@ func (s *Server) Move(ctx context.Context, m dataset.Move) error {
 		case dataset.Deleted:
 			query, args = "DELETE FROM demo_data WHERE id = ?", []any{m.ID}
 		}
+		var before, after Touched
+		if err := s.countRows(ctx, c, &before); err != nil {
+			return err
+		}
 		result, err := c.ExecContext(ctx, query, args...)
 		if err != nil {
+			if s.countRows(ctx, c, &after) == nil {
+				s.moved += min(max(after.ByOther-before.ByOther, 0), 1)
+			}
 			return locked(err)
 		}
 		if m.Kind != dataset.Inserted {
@@ -80,20 +127,16 @@ func (s *Server) UndoMoves(ctx context.Context) error {
 		if err != nil || !present {
 			return err
 		}
-		for _, statement := range []string{
-			"DELETE demo_data FROM demo_data JOIN " + journalTable + " j ON demo_data.id = j.id WHERE j.name IS NULL",
-			"INSERT INTO demo_data (id, name) SELECT j.id, j.name FROM " + journalTable + " j WHERE j.name IS NOT NULL ON DUPLICATE KEY UPDATE name = j.name",
-			"DELETE FROM " + journalTable,
-		} {
+		var rows int64
+		if err := c.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+journalTable).Scan(&rows); err != nil || rows == 0 {
+			return err
+		}
+		for _, statement := range undoing {
 			if _, err := c.ExecContext(ctx, statement); err != nil {
 				return locked(err)
 			}
 		}
-		if s.private == nil {
-			return nil
-		}
-		_, err = c.ExecContext(ctx, "SET GLOBAL innodb_flush_log_at_trx_commit = 1")
-		return err
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("database: moves are not undone: %w", err)

@@ -2,6 +2,9 @@ package database
 
 import (
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"bakeoff/internal/dataset"
@@ -58,9 +61,91 @@ func TestMoves(t *testing.T) {
 			t.Errorf("digest %s, %v", digest, err)
 		}
 	}
-	info, err := s.Info(ctx)
-	if err != nil || info.Settings["innodb_flush_log_at_trx_commit"] != "1" {
-		t.Errorf("flushes are left at %q, %v", info.Settings["innodb_flush_log_at_trx_commit"], err)
+}
+
+// TestMovesLeaveSettings wants in force, while rows change and after it, what is recorded before.
+func TestMovesLeaveSettings(t *testing.T) {
+	s, d := shared(t)
+	const name = "innodb_flush_log_at_trx_commit"
+	info, err := s.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	same := func(when string) {
+		if now, err := s.variable(t.Context(), name); err != nil || now != info.Settings[name] || now != "2" {
+			t.Errorf("%s: %q, recorded is %q, %v", when, now, info.Settings[name], err)
+		}
+	}
+	made(t, s, d.Moves(dataset.MoveSpec{Seed: 9, Count: 3}))
+	same("while rows change")
+	if err := s.UndoMoves(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	same("afterwards")
+}
+
+// TestMoveOfALockedRow wants the row that a move reads, and then may not change, taken off the counts of what others do.
+func TestMoveOfALockedRow(t *testing.T) {
+	s, d := shared(t)
+	ctx := t.Context()
+	moves := d.Moves(dataset.MoveSpec{Seed: 10, Count: 3})
+	at := slices.IndexFunc(moves, func(m dataset.Move) bool { return m.Kind == dataset.Renamed })
+	a, c := opened(t, s)
+	for _, statement := range []string{"SET autocommit = 0", fmt.Sprintf("SELECT id FROM demo_data WHERE id = %d LOCK IN SHARE MODE", moves[at].ID)} {
+		if _, err := c.ExecContext(ctx, statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.BeginMoves(ctx, moves); err != nil {
+		t.Fatal(err)
+	}
+	before, err := s.Counters(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Move(ctx, moves[at]); !errors.Is(err, ErrLocked) {
+		t.Errorf("a locked row: %v", err)
+	}
+	after, err := s.Counters(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := after.Sub(before); got.Reads != 0 || got.Touched != (Touched{}) {
+		t.Errorf("counted of our move: %+v", got)
+	}
+	if err := errors.Join(s.Retire(ctx, a), s.UndoMoves(ctx), s.Check(ctx, d)); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestMovesWithoutRights wants a run on a server of somebody else to go on without moves, with the reason, where the account may
+// not change rows.
+func TestMovesWithoutRights(t *testing.T) {
+	s, d := shared(t)
+	ctx := t.Context()
+	e := externalServer(t, "rightless")
+	if _, err := e.Fill(ctx, d, nil); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := e.Info(ctx); err != nil || info.MovesReason != "" {
+		t.Errorf("with all rights: %q, %v", info.MovesReason, err)
+	}
+	for _, missing := range []string{"UPDATE", "CREATE"} {
+		_ = e.Stop(ctx, 0)
+		if err := s.run(ctx, "GRANT ALL ON rightless.* TO 'somebody'@'127.0.0.1'", "REVOKE "+missing+" ON rightless.* FROM 'somebody'@'127.0.0.1'"); err != nil {
+			t.Fatal(err)
+		}
+		e = openOn(t, s, "rightless")
+		if _, err := e.Fill(ctx, d, nil); err != nil {
+			t.Fatalf("without %s: %v", missing, err)
+		}
+		info, err := e.Info(ctx)
+		if err != nil || !strings.Contains(info.MovesReason, "it needs CREATE") {
+			t.Errorf("without %s: %q, %v", missing, info.MovesReason, err)
+		}
+		if err := e.BeginMoves(ctx, d.Moves(dataset.MoveSpec{Seed: 11, Count: 3})); !errors.Is(err, ErrNotOurs) {
+			t.Errorf("without %s: %v", missing, err)
+		}
 	}
 }
 

@@ -42,6 +42,7 @@ type Info struct {
 	CounterReason  string            // why not by ByHandler, and what distorts the count; empty: nothing
 	Meanings       Meanings          // what the counters of Touched were found to count
 	AccountReason  string            // why all trials share one account; empty: each has one of its own
+	MovesReason    string            // why BeginMoves is ErrNotOurs; empty: it is not
 	Command        string            // private: the command that started it, as a shell line
 	Config         string            // private: the configuration file it was started with
 }
@@ -73,6 +74,7 @@ type Server struct {
 	adopted       bool             // the table is somebody else's
 	moved         int64            // rows that we changed by their ids, which the server counts as read
 	accountReason string           // why trials share one account; empty: they do not
+	movesReason   string           // why no rows can change; empty: they can
 	table         *dataset.Dataset // whose rows are in place; nil before the fill
 }
 
@@ -102,7 +104,7 @@ func (s *Server) Info(ctx context.Context) (Info, error) {
 	info.Kind = s.kind
 	s.mu.Lock()
 	info.Counter, info.CounterReason = s.counter, s.counterReason
-	info.Meanings, info.AccountReason = maps.Clone(s.meanings), s.accountReason
+	info.Meanings, info.AccountReason, info.MovesReason = maps.Clone(s.meanings), s.accountReason, s.movesReason
 	s.mu.Unlock()
 	err := s.use(ctx, func(c *sql.Conn) error {
 		var err error

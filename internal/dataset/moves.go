@@ -10,7 +10,7 @@ import (
 type MoveSpec struct {
 	Seed  uint64  `json:"seed"`  // of the choice of rows and names
 	Count int     `json:"count"` // of changes
-	Share float64 `json:"share"` // of the requests that ask for what changes
+	Share float64 `json:"share"` // of the requests that ask for what changes; less where fewer changes are to be had
 }
 
 // Kinds of moves.
@@ -99,7 +99,8 @@ func newMoves(d *Dataset, spec *MoveSpec) *moves {
 	if spec == nil || spec.Count == 0 {
 		return nil
 	}
-	m := &moves{all: d.Moves(*spec), share: uint64(spec.Share * (1 << 53)), rows: map[int64]int{}, base: splitmix.Finalize(spec.Seed + 1)}
+	m := &moves{all: d.Moves(*spec), rows: map[int64]int{}, base: splitmix.Finalize(spec.Seed + 1)}
+	m.share = uint64(spec.Share * float64(len(m.all)) / float64(spec.Count) * (1 << 53))
 	for i, one := range m.all {
 		if one.Old != "" {
 			m.rows[one.ID] = i

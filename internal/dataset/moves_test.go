@@ -122,3 +122,31 @@ func TestMovedAnswers(t *testing.T) {
 		t.Errorf("asked for %v", seen)
 	}
 }
+
+// Where fewer rows can change than are to, those are not asked for the more often.
+func TestFewMoves(t *testing.T) {
+	rows := Spec{Rows: 6, Seed: 1, MinLength: 100, MaxLength: 255}
+	d, err := New(rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec := &MoveSpec{Seed: 5, Count: 90, Share: 0.9}
+	w, err := d.Workload(WorkloadSpec{Dataset: rows, Seed: 3, Lookups: Client, LengthPresent: -1, LengthAbsent: -1, Moves: spec})
+	if err != nil {
+		t.Fatal(err)
+	}
+	few := len(d.Moves(*spec))
+	if few == 0 || few > 12 {
+		t.Fatalf("%d moves in 6 rows", few)
+	}
+	moving := 0
+	const n = 10_000
+	for i := range uint64(n) {
+		if w.Moving(1, i) >= 0 {
+			moving++
+		}
+	}
+	if want := n * 9 / 10 * few / 90; moving < want*8/10 || moving > want*12/10 {
+		t.Errorf("%d of %d requests ask for what changes, want about %d", moving, n, want)
+	}
+}

@@ -27,6 +27,18 @@ func TestMarksOfTheMachine(t *testing.T) {
 	}
 }
 
+// That no rows changed comes before any figure, with the reason.
+func TestMarkOfMoves(t *testing.T) {
+	for _, reason := range []string{"", "bakeoff did not make the table"} {
+		r := recordtest.Demo()
+		r.Head.Database.MovesReason = reason
+		all := strings.Join(open(t, r.Begin(t)).Marks, "\n")
+		if marked := strings.Contains(all, "NO ROWS CHANGED") && strings.Contains(all, "checks; "+reason); marked != (reason != "") {
+			t.Errorf("%q: %s", reason, all)
+		}
+	}
+}
+
 // Trends are over the trials that count, of each target in each phase.
 func TestTrends(t *testing.T) {
 	s := &Summary{Targets: []Target{{TargetInfo: record.TargetInfo{Name: "a"}}, {TargetInfo: record.TargetInfo{Name: "b"}}}, Phases: []Phase{{Number: 1, Name: "closed", Model: "closed"}}}

@@ -101,6 +101,9 @@ func (s *Summary) mark(live bool) {
 	if d := s.Database; d.AccountReason != "" {
 		add("ONE DATABASE ACCOUNT for all trials: what a trial leaves in the database may reach the next one; %s", d.AccountReason)
 	}
+	if d := s.Database; d.MovesReason != "" {
+		add("NO ROWS CHANGED during the phases: a target that answers from a copy of the table is found by fewer checks; %s", d.MovesReason)
+	}
 	for _, rest := range s.Baselines {
 		if text := gate.Restless(record.Baseline{Container: rest.Container}, rest.Disturbance); text != "" {
 			add("NOT AT REST: before anything was loaded, %s", text)

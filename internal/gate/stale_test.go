@@ -32,7 +32,8 @@ func TestStale(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := NewPhase(record.Phase{Moves: []record.Move{{}, c.move}})
-			found := p.stale(stats.Totals{Window: stats.Window{Moves: map[int]stats.MoveSeen{1: c.seen}}})
+			p.Load(3, stats.Window{Moves: map[int]stats.MoveSeen{1: c.seen}})
+			found := p.stale()
 			switch {
 			case c.want == "" && found != nil:
 				t.Errorf("refused: %+v", found)
@@ -40,5 +41,35 @@ func TestStale(t *testing.T) {
 				t.Errorf("%+v, want %q", found, c.want)
 			}
 		})
+	}
+}
+
+// An agent's clock that is ahead or behind, or may be, and one that was set during the phase, make no answer stale.
+func TestStaleByOtherClocks(t *testing.T) {
+	const second = int64(time.Second)
+	made := record.Move{Kind: "renamed", ID: 7, Old: "alpha", New: "beta", BegunNS: 100 * second, DoneNS: 100 * second}
+	late, early := stats.MoveSeen{Before: 1, LastBefore: 104 * second}, stats.MoveSeen{After: 1, FirstAfter: 96 * second}
+	for _, c := range []struct {
+		name  string
+		phase record.Phase
+		seen  stats.MoveSeen
+		stale bool
+	}{
+		{"one clock, late", record.Phase{}, late, true},
+		{"one clock, early", record.Phase{}, early, true},
+		{"ahead, late", record.Phase{Starts: []record.Start{{Agent: 3, ClockShiftNS: 3 * second}}}, late, false},
+		{"ahead, early", record.Phase{Starts: []record.Start{{Agent: 3, ClockShiftNS: 3 * second}}}, early, true},
+		{"behind, early", record.Phase{Starts: []record.Start{{Agent: 3, ClockShiftNS: -3 * second}}}, early, false},
+		{"another agent is ahead", record.Phase{Starts: []record.Start{{Agent: 2, ClockShiftNS: 3 * second}}}, late, true},
+		{"not known well", record.Phase{Starts: []record.Start{{Agent: 3, ClockErrorNS: 3 * second}}}, late, false},
+		{"set during the phase", record.Phase{ClockStepNS: 3 * second}, late, false},
+		{"set by less", record.Phase{ClockStepNS: 2 * second}, late, true},
+	} {
+		c.phase.Moves = []record.Move{made}
+		p := NewPhase(c.phase)
+		p.Load(3, stats.Window{Moves: map[int]stats.MoveSeen{0: c.seen}})
+		if found := p.stale(); (found != nil) != c.stale {
+			t.Errorf("%s: %+v", c.name, found)
+		}
 	}
 }

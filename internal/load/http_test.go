@@ -607,3 +607,36 @@ func TestImpossibleRateIsInterrupted(t *testing.T) {
 		}
 	})
 }
+
+// movingWork is echoWork two of whose three requests concern a change.
+type movingWork struct{ echoWork }
+
+func (movingWork) Moving(_, n uint64) int { return int(n%3) - 1 }
+func (w movingWork) Moved(stream, n uint64, status int, body []byte) (after, exists bool, class string) {
+	return true, true, w.Check(stream, n, status, body)
+}
+
+// Answers about changes are all judged by their body; among the checked ones are only those that the salt chooses.
+func TestCheckedWithMoves(t *testing.T) {
+	t.Parallel()
+	onAll(t, func(t *testing.T, e Engine) {
+		s := serverFor(t, e, &hostile{fate: func(s *hostile, c peer, _ int64, name string) bool { return s.answer(c, name) }})
+		job := openJob(4, 400, time.Second, s.url())
+		job.Workload, job.Phase.CheckShare, job.Phase.Salt = movingWork{}, 0.25, "of the run"
+		sum := collect(t, e, job)
+		numbers, _ := all(t, job.Seed, job.Phase, job.Share)
+		var want int64
+		for _, n := range numbers {
+			if job.Phase.Checker().Checks(job.stream(-1), n) {
+				want++
+			}
+		}
+		moved := int64(0)
+		for _, seen := range sum.Moves {
+			moved += seen.After
+		}
+		if sum.Books.OK != sum.Books.Sent || sum.Checked > want || sum.Checked < want-sum.Books.Dropped || moved < sum.Books.OK/2 {
+			t.Errorf("%d checked, want %d; %d about changes; books %+v", sum.Checked, want, moved, sum.Books)
+		}
+	})
+}

@@ -333,6 +333,7 @@ func (j *Job) judge(r *result, length int64, body []byte) {
 	r.hit, r.known = j.Workload.Hit(r.stream, r.n)
 	if r.move = 1 + j.moving(r.stream, r.n); r.move > 0 {
 		r.after, r.hit, r.class = j.byMove.Moved(r.stream, r.n, r.status, body)
+		r.checked = j.checks(r.stream, r.n) // the body was kept in any case
 		if r.wrong = r.class != "" && j.rightStatus(r.status); r.wrong {
 			r.words = fmt.Sprintf("right neither before the row changed nor after it: got %.200q", body)
 		}

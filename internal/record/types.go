@@ -165,6 +165,8 @@ type DatabaseInfo struct {
 	Uncounted []string `json:"uncounted,omitempty"`
 	// AccountReason says why all trials share one account; empty: each has one of its own.
 	AccountReason string `json:"account_reason,omitempty"`
+	// MovesReason says why no rows change in phases that could have it; empty: they do.
+	MovesReason string `json:"moves_reason,omitempty"`
 }
 
 // BalancerInfo is the balancer as it was used.
@@ -369,6 +371,8 @@ type Phase struct {
 	Witness       Witness `json:"witness"`
 	// Moves are the rows that changed while the phase was measured, in the order of their numbers in load.jsonl; nil: none.
 	Moves []Move `json:"moves,omitempty"`
+	// ClockStepNS is by how much the controller's wall clock was set, either way, from the first move on until the last.
+	ClockStepNS int64 `json:"clock_step_ns,omitempty"`
 	// Turns, where the targets took turns, says of how many slices the phase consists and how long they were
 	// together, each with the wait for its last answers; nil: it ran at a stretch.
 	Turns *PhaseTurns `json:"turns,omitempty"`
