@@ -43,7 +43,7 @@ type mover struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 	made   []record.Move
-	step   time.Duration // by which the wall clock was set meanwhile
+	step   time.Duration // by which the wall clock was set during that time
 	err    error
 }
 
