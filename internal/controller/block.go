@@ -30,21 +30,45 @@ func (b *block) conduct(ctx context.Context) ([]record.Trial, error) {
 	if b.run.o.Keep && fatal == nil && ctx.Err() == nil && b.trials[0].d != nil {
 		b.trials[0].hold(ctx)
 	}
-	b.spoil(ctx, fatal)
 	ending := b.blame(fatal) // before anything is stopped
-	for _, t := range b.trials {
-		t.stop(ctx)
-	}
+	b.end(ctx, ending)
+	b.spoil(ctx, fatal)
 	var out []record.Trial
 	var writing error
 	for _, t := range b.trials {
-		rec, err := t.finish(ctx, ending)
+		rec, err := t.write()
 		out, writing = append(out, rec), errors.Join(writing, err)
 	}
 	if ctx.Err() != nil {
 		return out, context.Cause(ctx)
 	}
 	return out, errors.Join(ending, writing)
+}
+
+// end stops all targets side by side and refuses their trials for what is found then. None is written before: what one left may
+// refuse the others.
+func (b *block) end(ctx context.Context, ending error) {
+	for _, t := range b.trials {
+		t.stop(ctx)
+	}
+	for _, t := range b.trials {
+		t.stopped(ctx)
+	}
+	b.haunted()
+	for _, t := range b.trials {
+		t.conclude(ctx, ending)
+	}
+}
+
+// haunted reports whether processes outlived a target that may be another one's; then it refuses all of them.
+func (b *block) haunted() bool {
+	for _, t := range b.trials {
+		if t.unclaimed != nil {
+			b.refuseOthers(t.unclaimed)
+			return true
+		}
+	}
+	return false
 }
 
 // blame is trial.blame by the first target that can name what has ended under way.
@@ -135,7 +159,7 @@ func (b *block) deploy(ctx context.Context) {
 }
 
 // drop stops the targets that are refused, while others are still to be measured: unfrozen they would work in others' turns.
-// It reports whether they were stopped; where one was not, it refuses the others, too.
+// It reports whether they were stopped; where one was not, or left what may be another's, it refuses the others, too.
 func (b *block) drop(ctx context.Context) bool {
 	var still *trial
 	for _, t := range b.trials {
@@ -149,8 +173,9 @@ func (b *block) drop(ctx context.Context) bool {
 	if still != nil {
 		b.refuseOthers(fmt.Errorf("%s could not be stopped and may work in the turns of others", still.rec.Target))
 	}
+	haunted := b.haunted()
 	b.up = slices.DeleteFunc(b.up, func(t *trial) bool { return t.rec.Status != record.Valid })
-	return still == nil
+	return still == nil && !haunted
 }
 
 // refuseOthers refuses the trials that are still valid for what happened to another one.

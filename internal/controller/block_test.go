@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"bakeoff/internal/record"
+	"bakeoff/internal/target"
 )
 
 // The targets of a block are started side by side and stopped side by side, each with its share of the time.
@@ -109,6 +111,28 @@ func TestBlocksEndWhereATargetGoesOn(t *testing.T) {
 				if len(fastapi.Reasons) != 1 || fastapi.Reasons[0] != want {
 					t.Errorf("fastapi: %+v", fastapi.Reasons)
 				}
+			})
+		})
+	}
+}
+
+// What is found of a target when it is stopped refuses the others of its block, which are written behind that; where nothing says
+// whose it was, nobody is blamed and all are refused.
+func TestBlocksEndBeforeTheyAreWritten(t *testing.T) {
+	for name, c := range map[string]struct {
+		stop error
+		want []string
+	}{
+		"of one":    {fmt.Errorf("flask-1: %w: process 7 (sleep)", target.ErrLeft), []string{"1 fastapi block", "1 flask ghost", "2 fastapi", "2 flask"}},
+		"of nobody": {fmt.Errorf("flask-1: %w: process 7 (sleep)", target.ErrUnclaimed), []string{"1 fastapi block", "1 flask block", "2 fastapi", "2 flask"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				w.script["flask"] = []act{{stop: c.stop}}
+				dir, _ := conducted(t, w.options(t, "blocks: 1\nturns: 250ms\n"+twoTargets+closedOnly))
+				w.wantNoMistake(t)
+				wantList(t, "trials", attemptsOf(t, dir), c.want...)
 			})
 		})
 	}

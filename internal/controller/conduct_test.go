@@ -133,6 +133,7 @@ func TestReasonsOfTrials(t *testing.T) {
 		{"worker gone", act{intact: errFaked}, record.CodeWorkerGone, "phase warmup: faked"},
 		{"not stopped", act{stop: errFaked}, record.CodeNotStopped, "faked"},
 		{"left behind", act{stop: fmt.Errorf("flask-1: %w: process 7 (sleep)", target.ErrLeft)}, record.CodeGhost, "process 7 (sleep)"},
+		{"left behind alone", act{stop: fmt.Errorf("flask-1: %w: process 8 (sleep)", target.ErrUnclaimed)}, record.CodeGhost, "process 8 (sleep)"},
 		{
 			"agent lost", phases(func(p *phaseFaked) { p.lost = []fleet.Lost{{Agent: 1, Why: "silent for 2s"}} }),
 			record.CodeAgentLost, "agent 1 in phase closed: silent for 2s",

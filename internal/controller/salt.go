@@ -29,7 +29,7 @@ func (o *Options) contractSeed() uint64 {
 const leastChecked = 3000
 
 // checked is a phase with its salt and with the share of its answers whose body is checked: that of the plan, or more where it
-// would be fewer than leastChecked. It is fixed before the phase, by the rate of the warm-up.
+// would be fewer than leastChecked. It is fixed before the phase, by the rate that is expected.
 func (t *trial) checked(phase load.Phase) load.Phase {
 	phase.Salt = t.salt()
 	if t.run.isWarmup(phase) || phase.Salt == "" {
@@ -37,11 +37,19 @@ func (t *trial) checked(phase load.Phase) load.Phase {
 	}
 	rate := phase.Rate
 	if phase.Model == load.Closed {
-		warm := t.totals[warmupPhase]
-		rate = warm.Goodput()
+		rate = t.expectedRate()
 	}
 	phase.CheckShare = max(phase.CheckShare, leastShare(rate*phase.Duration.Seconds()))
 	return phase
+}
+
+// expectedRate is how many answers per second the target gave in the warm-up, else in the pilot; 0: neither is known.
+func (t *trial) expectedRate() float64 {
+	warm := t.totals[warmupPhase]
+	if rate := warm.Goodput(); rate > 0 || t.run.pilot == nil {
+		return rate
+	}
+	return t.run.pilot.Throughput[t.rec.Target]
 }
 
 // leastShare is the share of the expected answers that are leastChecked; all of them where it is not known how many there will be.

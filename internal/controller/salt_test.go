@@ -77,7 +77,7 @@ func saltOf(t *testing.T, dir string) string {
 	return r.Run().Salt
 }
 
-// The share of checked answers is the plan's, or 3,000 of those that the warm-up's rate lets expect.
+// The share of checked answers is the plan's, or 3,000 of those that the rate of the warm-up, else of the pilot, lets expect.
 func TestCheckedShare(t *testing.T) {
 	window := func(ok int64) stats.Totals {
 		sum := stats.Totals{Sending: time.Second}
@@ -87,16 +87,22 @@ func TestCheckedShare(t *testing.T) {
 	for name, c := range map[string]struct {
 		phase load.Phase
 		warm  int64 // answers per second; 0: there was no warm-up
+		pilot float64
 		want  float64
 	}{
-		"the plan's, of many":        {load.Phase{Number: 1, Model: load.Closed, Duration: 20 * time.Second, CheckShare: 0.1}, 10_000, 0.1},
-		"3,000 of fewer":             {load.Phase{Number: 1, Model: load.Closed, Duration: 10 * time.Second, CheckShare: 0.1}, 1000, 0.3},
-		"all of few":                 {load.Phase{Number: 1, Model: load.Closed, Duration: 2 * time.Second, CheckShare: 0.1}, 1000, 1},
-		"all where nothing is known": {load.Phase{Number: 1, Model: load.Closed, Duration: 2 * time.Second, CheckShare: 0.1}, 0, 1},
-		"by the arrivals":            {load.Phase{Number: 1, Model: load.Open, Rate: 600, Duration: 10 * time.Second, CheckShare: 0.1}, 9_000, 0.5},
-		"of the warm-up the plan's":  {load.Phase{Model: load.Closed, Duration: time.Second, CheckShare: 0.1}, 0, 0.1},
+		"the plan's, of many":        {load.Phase{Number: 1, Model: load.Closed, Duration: 20 * time.Second, CheckShare: 0.1}, 10_000, 0, 0.1},
+		"3,000 of fewer":             {load.Phase{Number: 1, Model: load.Closed, Duration: 10 * time.Second, CheckShare: 0.1}, 1000, 0, 0.3},
+		"all of few":                 {load.Phase{Number: 1, Model: load.Closed, Duration: 2 * time.Second, CheckShare: 0.1}, 1000, 0, 1},
+		"all where nothing is known": {load.Phase{Number: 1, Model: load.Closed, Duration: 2 * time.Second, CheckShare: 0.1}, 0, 0, 1},
+		"3,000 of the pilot's":       {load.Phase{Number: 1, Model: load.Closed, Duration: 10 * time.Second, CheckShare: 0.1}, 0, 1000, 0.3},
+		"the warm-up is newer":       {load.Phase{Number: 1, Model: load.Closed, Duration: 10 * time.Second, CheckShare: 0.1}, 1000, 9000, 0.3},
+		"by the arrivals":            {load.Phase{Number: 1, Model: load.Open, Rate: 600, Duration: 10 * time.Second, CheckShare: 0.1}, 9_000, 0, 0.5},
+		"of the warm-up the plan's":  {load.Phase{Model: load.Closed, Duration: time.Second, CheckShare: 0.1}, 0, 0, 0.1},
 	} {
 		tr := &trial{run: &run{o: &Options{Plan: &plan.Plan{}, salt: "s"}}, totals: map[int]stats.Totals{}}
+		if c.pilot > 0 {
+			tr.run.pilot = &record.Pilot{Throughput: map[string]float64{"": c.pilot}}
+		}
 		if c.warm > 0 {
 			tr.totals[warmupPhase] = window(c.warm)
 		}

@@ -31,6 +31,8 @@ type trial struct {
 
 	stopping chan error // nil until the target is asked to stop
 	cleared  bool       // and waited for
+	// unclaimed are processes that outlived it and may be another target's; nil: none did.
+	unclaimed error
 
 	shares []int // of the load that the agents take, from 1; nil: that of their places
 	memory peak
@@ -102,7 +104,15 @@ func (t *trial) end(ctx context.Context, fatal error) (record.Trial, error) {
 
 // finish is end without the blame; its error is that of writing.
 func (t *trial) finish(ctx context.Context, fatal error) (record.Trial, error) {
-	t.stopped(ctx)
+	if t.stopped(ctx); t.unclaimed != nil {
+		t.refuse(record.CodeGhost, t.unclaimed) // there is no other target
+	}
+	t.conclude(ctx, fatal)
+	return t.write()
+}
+
+// conclude refuses the trial for what is found once everything that ran in it is stopped.
+func (t *trial) conclude(ctx context.Context, fatal error) {
 	t.collect()
 	if ctx.Err() != nil {
 		t.rec.Status = record.TrialAborted
@@ -114,6 +124,10 @@ func (t *trial) finish(ctx context.Context, fatal error) (record.Trial, error) {
 	if err := t.writer.Intact(); errors.Is(err, record.ErrRewritten) {
 		t.refuse(record.CodeRewritten, err)
 	}
+}
+
+// write writes the trial's end.
+func (t *trial) write() (record.Trial, error) {
 	t.rec.Ended = time.Now()
 	if err := t.writer.Finish(t.rec); err != nil {
 		return t.rec, fmt.Errorf("controller: %w", err)
@@ -386,16 +400,17 @@ func (t *trial) clear(ctx context.Context) error {
 // stopped waits until what the trial started is stopped, and refuses the trial for what is found then. It reports whether nothing
 // of it runs any more.
 func (t *trial) stopped(ctx context.Context) bool {
-	err := t.clear(ctx)
-	if err == nil {
-		return true
+	switch err := t.clear(ctx); {
+	case err == nil:
+	case errors.Is(err, target.ErrLeft):
+		t.refuse(record.CodeGhost, err)
+	case errors.Is(err, target.ErrUnclaimed):
+		t.unclaimed = err
+	default:
+		t.refuse(record.CodeNotStopped, err)
+		return false
 	}
-	code := record.CodeNotStopped
-	if errors.Is(err, target.ErrLeft) {
-		code = record.CodeGhost
-	}
-	t.refuse(code, err)
-	return code == record.CodeGhost
+	return true
 }
 
 // stop begins to stop what the trial started.

@@ -254,7 +254,8 @@ func TestCountersByDigest(t *testing.T) {
 	if got := settle(t, s, before); got.Reads != 0 {
 		t.Errorf("%d statements of our own counted", got.Reads)
 	}
-	defer others(t, s)()
+	stop := others(t, s)
+	defer stop()
 	if err := s.chooseCounter(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -264,6 +265,52 @@ func TestCountersByDigest(t *testing.T) {
 	e := externalOn(t, s, "norights")
 	if _, err := e.Fill(t.Context(), d, nil); err == nil || !strings.Contains(err.Error(), "GRANT SELECT ON performance_schema") {
 		t.Errorf("without the right to read digests: %v", err)
+	}
+	stop()
+	if err := s.explore(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	info, err := s.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, used := range map[string]bool{Lookups: false, Statements: false, RowsByName: true, RowsByOther: true} {
+		if got := info.Meanings[what]; got.Used != used || !used && got.Counts != othersUse {
+			t.Errorf("%s: %+v", what, got)
+		}
+	}
+}
+
+// TestResting wants nothing counted as running while nobody asks anything, also where the event scheduler runs.
+func TestResting(t *testing.T) {
+	s, _ := shared(t)
+	look := func() int64 {
+		t.Helper()
+		if err := s.findResting(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		c, err := s.Counters(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Running
+	}
+	if n := look(); n != 0 || s.resting != 0 {
+		t.Errorf("%d statements run on a private server, %d of them always", n, s.resting)
+	}
+	if err := s.run(t.Context(), "SET GLOBAL event_scheduler = ON"); err != nil {
+		t.Fatal(err)
+	}
+	n := look()
+	t.Logf("with the event scheduler %d statements run always", s.resting)
+	if n != 0 {
+		t.Errorf("%d statements run", n)
+	}
+	if err := s.run(t.Context(), "SET GLOBAL event_scheduler = OFF"); err != nil {
+		t.Fatal(err)
+	}
+	if n := look(); n != 0 || s.resting != 0 {
+		t.Errorf("%d statements run behind it, %d always", n, s.resting)
 	}
 }
 

@@ -94,13 +94,24 @@ func TestSecretsStay(t *testing.T) {
 	if seen != 1 {
 		t.Errorf("passwords found %d times, not once in %s", seen, allowed)
 	}
-	passed := os.FileMode(0o700)
-	if p.account.name != "" { // targets under other accounts pass through to the socket
-		passed = 0o711
+	if info, err := os.Stat(p.options.Dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("%s: %v %v", p.options.Dir, info.Mode(), err)
 	}
-	for dir, want := range map[string]os.FileMode{p.options.Dir: 0o700, p.base: passed} {
-		if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != want {
-			t.Errorf("%s: %v %v, want %v", dir, info.Mode(), err, want)
+	// Others pass through to the socket where targets may have accounts of their own, and see and reach nothing else.
+	want := fs.FileMode(0o700)
+	if p.account.name != "" {
+		want = 0o711
+	}
+	if info, err := os.Stat(p.base); err != nil || info.Mode().Perm() != want {
+		t.Errorf("%s: %v %v, want %v", p.base, info.Mode(), err, want)
+	}
+	entries, err := os.ReadDir(p.base)
+	if err != nil || len(entries) == 0 {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && info.Mode()&os.ModeSocket == 0 && info.Mode().Perm()&0o007 != 0 {
+			t.Errorf("others reach %s: %v", e.Name(), info.Mode())
 		}
 	}
 	if text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.Process().PID())); err != nil || strings.Contains(string(text), "\nUid:\t0\t") {

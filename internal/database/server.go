@@ -72,6 +72,7 @@ type Server struct {
 	rows          rowSource
 	meanings      Meanings
 	adopted       bool             // the table is somebody else's
+	resting       int64            // statements that run while no target does
 	moved         int64            // rows that we changed by their ids, which the server counts as read
 	accountReason string           // why trials share one account; empty: they do not
 	movesReason   string           // why no rows can change; empty: they can

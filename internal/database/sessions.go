@@ -21,8 +21,8 @@ type Session struct {
 
 const (
 	// ofTrials selects the connections of accounts that were made for trials from the process list p; ofTargets those of the account
-	// that targets share as well, which others may use.
-	ofTrials  = `p.USER LIKE 'bakeoff\_trial\_%'`
+	// that targets share as well, which others may use. A pattern with an escape would depend on the server's sql_mode.
+	ofTrials  = "LEFT(p.USER, 14) = '" + trialPrefix + "'"
 	ofTargets = "p.ID <> CONNECTION_ID() AND (p.USER = ? OR " + ofTrials + ")"
 )
 

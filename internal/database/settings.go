@@ -41,6 +41,7 @@ var pinned = []setting{
 	{"performance-schema", "ON", MySQL, "counts the rows that are read by each index"},
 	{"performance-schema-instrument", "'%=OFF'", MySQL, "nothing but these rows costs CPU"},
 	{"performance-schema-instrument", "'wait/io/table/sql/handler=COUNTED'", MySQL, "these rows"},
+	{"event-scheduler", "OFF", "", "on in MySQL since 8.0; it counts as a running statement"},
 	{"general-log", "OFF", "", "costs CPU, would hold keys"},
 	{"slow-query-log", "OFF", "", "costs CPU, would hold keys"},
 	{"skip-log-bin", "", "", "nothing is replicated"},

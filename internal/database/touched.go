@@ -108,6 +108,9 @@ func (m Meanings) Unused() []string {
 
 // explore finds out what each counter counts, by lookups over a connection that is not taken for ours.
 func (s *Server) explore(ctx context.Context) error {
+	if err := s.findResting(ctx); err != nil {
+		return err
+	}
 	why, err := s.findRows(ctx)
 	if err != nil {
 		return err
@@ -123,9 +126,18 @@ func (s *Server) explore(ctx context.Context) error {
 		}
 	}
 	s.mu.Lock()
-	s.meanings = found
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	if s.meanings = found; s.counter == ByDigest {
+		found.share()
+	}
 	return nil
+}
+
+// share gives up what the whole server counts, as others use it. Rows are counted by the table.
+func (m Meanings) share() {
+	for _, what := range []string{Lookups, Statements} {
+		m[what] = Meaning{m[what].Counter, othersUse, false}
+	}
 }
 
 // findRows finds where the server counts rows by index, and says why nowhere.

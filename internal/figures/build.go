@@ -35,7 +35,7 @@ func Build(r *record.Reader) (*Summary, error) {
 		Dataset: p.Dataset, Notes: run.Notes, Found: run.Pilot, Problems: r.Problems(),
 		Baselines: run.Baselines, Calibration: run.Calibration, margin: float64(p.Delta),
 	}
-	b := builder{s: s, steps: map[string]float64{}}
+	b := builder{s: s, steps: map[string]float64{}, whole: run.Salt == ""}
 	for _, state := range r.Trials() {
 		b.add(state)
 	}
@@ -84,6 +84,7 @@ type builder struct {
 	raws  []record.Phase // measured phases, as in the first trial that has them
 	steps map[string]float64
 	names []string // of steps, in the order they were seen
+	whole bool     // a phase's time is all of it: so it was before runs had a salt
 }
 
 // add reads one trial and files it.
@@ -92,6 +93,11 @@ func (b *builder) add(state record.TrialState) {
 	if err != nil {
 		b.unusable(state, err)
 		return
+	}
+	for i := range t.Phases {
+		if b.whole {
+			t.Phases[i].leftOutS = 0
+		}
 	}
 	for _, step := range raw.Timeline {
 		if _, seen := b.steps[step.Name]; !seen {

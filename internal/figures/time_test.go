@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"bakeoff/internal/record"
+	"bakeoff/internal/record/recordtest"
 )
 
 // A phase may have the name of a step, and rounds of it may be left out: each second is booked once, as what it was.
@@ -50,6 +51,24 @@ func TestSharesOfNames(t *testing.T) {
 		}
 		if len(c.want) > 0 {
 			t.Errorf("nothing is booked of %v", c.want)
+		}
+	}
+}
+
+// Rounds that are left out are not measured time, but in runs from before there were salts: those recorded all of it as useful.
+func TestRoundsLeftOutByVersion(t *testing.T) {
+	for salt, want := range map[string]float64{"a salt": 7, "": 8} {
+		r := recordtest.Of(1, "django")
+		r.Head.Salt = salt
+		r.Change = func(tr *record.Trial) {
+			for i := range tr.Phases {
+				if tr.Phases[i].Number == 1 {
+					tr.Phases[i].Turns = &record.PhaseTurns{Slices: 4, SliceS: 1, LeftOut: 1}
+				}
+			}
+		}
+		if got := build(t, r.Write(t)).Time.MeasuredS; math.Abs(got-want) > 1e-9 {
+			t.Errorf("with %q as salt %v s are measured, want %v", salt, got, want)
 		}
 	}
 }

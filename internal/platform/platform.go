@@ -92,6 +92,8 @@ type Guest interface {
 type Leftover struct {
 	PID  int
 	Name string // as the kernel calls it; empty where it had just ended
+	// Unclaimed says that it may be another guest's that was there at the same time.
+	Unclaimed bool
 }
 
 // String names it.

@@ -138,11 +138,14 @@ func paths(candidates []string) (found []string) {
 	return found
 }
 
-// hidden is 1 for a program that not every account can reach.
+// hidden is 1 for a program that not every account can reach, read and run.
 func hidden(path string) int {
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil || !Passable(filepath.Dir(path)) || !Passable(filepath.Dir(real)) {
 		return 1
+	}
+	if info, err := os.Stat(real); err != nil || info.Mode().Perm()&0o005 != 0o005 {
+		return 1 // a script must be read by its interpreter, too
 	}
 	return 0
 }

@@ -25,6 +25,7 @@ var (
 	ErrPortTaken = errors.New("port is already listened on")
 	ErrPortHeld  = errors.New("port is still listened on after the stop")
 	ErrLeft      = errors.New("it left processes behind that outlived it (they were ended)")
+	ErrUnclaimed = errors.New("processes outlived it that may be another target's (they were ended)")
 	ErrExited    = errors.New("process ended before it was ready")
 	ErrNotReady  = errors.New("not ready in time")
 	ErrNoOverlap = errors.New("no proof that two statements run at once in a worker")
@@ -340,7 +341,7 @@ func (r *Replica) Stop(ctx context.Context, grace time.Duration) error {
 }
 
 // left fails where processes outlived the replica that are none of its workers: those that said they are ready are a part of it,
-// also where their master does not wait for them.
+// also where their master does not wait for them. It is ErrUnclaimed where all of them may be others'.
 func (r *Replica) left() error {
 	guest, ok := r.process.(platform.Guest)
 	if !ok {
@@ -351,15 +352,19 @@ func (r *Replica) left() error {
 		return nil // it has not come so far as to be measured
 	}
 	var left []string
+	why := ErrUnclaimed
 	for _, l := range guest.Left() {
-		if !slices.ContainsFunc(workers, func(w record.Worker) bool { return w.PID == l.PID }) {
-			left = append(left, l.String())
+		if slices.ContainsFunc(workers, func(w record.Worker) bool { return w.PID == l.PID }) {
+			continue
+		}
+		if left = append(left, l.String()); !l.Unclaimed {
+			why = ErrLeft
 		}
 	}
 	if len(left) == 0 {
 		return nil
 	}
-	return fmt.Errorf("target: stop %s: %w: %s", r.launch.Name, ErrLeft, strings.Join(left, ", "))
+	return fmt.Errorf("target: stop %s: %w: %s", r.launch.Name, why, strings.Join(left, ", "))
 }
 
 // HeldBy is how the replica's processes are held together: one of the platform's words, or empty where it does not say.

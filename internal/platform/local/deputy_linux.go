@@ -75,10 +75,7 @@ func succeed(h hello) error {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	r := remnant{token: h.Token}
-	if s, err := loadState(statePath(h.StateDir, h.Token)); err == nil {
-		r.known = s.First
-	}
+	r := remnantOf(h.StateDir, h.Token)
 	ctx, cancel := context.WithTimeout(context.Background(), killWait)
 	defer cancel()
 	if err := r.end(ctx); err != nil {

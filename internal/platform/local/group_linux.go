@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,7 +24,8 @@ type groups struct{ dir string }
 // groupPrefix begins the name of a run's folder of groups; the guard's process id and the token follow.
 const groupPrefix = "bakeoff-"
 
-// newGroups makes the folder in the guard's own group; none where that cannot be had. It removes what guards that are gone left.
+// newGroups makes the folder in the guard's own group; none where that cannot be had, or would change what is measured. It
+// removes what guards that are gone left.
 func newGroups(t token) groups {
 	own, err := ownGroup()
 	if err != nil {
@@ -33,16 +36,49 @@ func newGroups(t token) groups {
 	if os.Mkdir(g.dir, 0o755) != nil {
 		return groups{}
 	}
+	if weighs(g.dir) {
+		g.remove()
+		return groups{}
+	}
 	return g
 }
 
-// sweepGroups removes the groups of guards that are gone; one with processes in it cannot be removed.
+// weighs reports whether the kernel gives a group its processor time as if it were one process. Then targets in it would have
+// another share of the cores than they have next to the database and the agents without a group.
+func weighs(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "cpu.weight"))
+	return err == nil
+}
+
+// sweepGroups ends what lives in the groups of guards that are gone, and removes them.
 func sweepGroups(own string) {
 	found, _ := filepath.Glob(filepath.Join(own, groupPrefix+"*"))
 	for _, dir := range found {
 		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), groupPrefix), "-")
-		if _, err := os.Stat("/proc/" + pid); errors.Is(err, os.ErrNotExist) {
-			groups{dir}.remove()
+		if _, err := os.Stat("/proc/" + pid); errors.Is(err, os.ErrNotExist) && !foreign(dir) {
+			groups{dir}.clear(time.Second)
+		}
+	}
+}
+
+// foreign reports whether a process in a group, or in one below it, is of another process id namespace: then so may the guard
+// be, and it may live.
+func foreign(dir string) bool {
+	data, _ := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	if slices.Contains(strings.Fields(string(data)), "0") {
+		return true
+	}
+	entries, _ := os.ReadDir(dir)
+	return slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.IsDir() && foreign(filepath.Join(dir, e.Name())) })
+}
+
+// clear ends what lives in the groups and removes them, within a time.
+func (g groups) clear(within time.Duration) {
+	for end := time.Now().Add(within); ; time.Sleep(5 * time.Millisecond) {
+		g.killAll()
+		g.remove()
+		if _, err := os.Stat(g.dir); err != nil || time.Now().After(end) {
+			return
 		}
 	}
 }
@@ -136,6 +172,13 @@ func (g groups) numberOf(pid int) (int, bool) {
 func (g groups) kill(number int) {
 	if g.dir != "" {
 		_ = os.WriteFile(filepath.Join(g.of(number), "cgroup.kill"), []byte("1"), 0)
+	}
+}
+
+// killAll is kill for all trees.
+func (g groups) killAll() {
+	if g.dir != "" {
+		_ = os.WriteFile(filepath.Join(g.dir, "cgroup.kill"), []byte("1"), 0)
 	}
 }
 

@@ -58,6 +58,7 @@ type tree struct {
 	first    Identity
 	log      *logCopy
 	guest    bool
+	alone    bool   // no other guest was there in its time
 	grouped  bool   // it has a control group
 	uid      uint32 // of a guest with an account of its own; 0: it has none
 	ended    bool   // the first process was reaped
@@ -179,6 +180,10 @@ func (g *guard) setUp(h hello) error {
 	}
 	if !h.NoGroups {
 		g.groups = newGroups(h.Token)
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.state.Groups = g.groups.dir
+		g.save()
 	}
 	return nil
 }
@@ -334,11 +339,22 @@ func (g *guard) spawn(spec platform.Spec) (*tree, error) {
 	if owner != nil {
 		t.uid = owner.Uid
 	}
+	g.meet(t)
 	g.trees[t.number] = t
 	g.stale.Store(true)
 	g.known[first] = t.number
 	g.save()
 	return t, nil
+}
+
+// meet notes which guests are there at the same time as a new one; g.mu is held.
+func (g *guard) meet(t *tree) {
+	t.alone = t.guest
+	for _, o := range g.trees {
+		if t.guest && o.guest {
+			o.alone, t.alone = false, false
+		}
+	}
 }
 
 // forkExec starts the process, a guest in a control group of its own where it can have one.

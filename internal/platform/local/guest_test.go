@@ -5,6 +5,7 @@ package local_test
 import (
 	"os/exec"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -49,6 +50,52 @@ func TestGuestLeavesNothing(t *testing.T) {
 				t.Errorf("groups left: %v", left)
 			}
 		})
+	}
+}
+
+// What a guest hides in its control group is ended with the guard, also where nobody asked the guard to end.
+func TestGuestWithoutGuard(t *testing.T) {
+	p := open(t)
+	c, port := startGuest(t, p, "daemon.py", "LIMIT")
+	if by := c.HeldBy(); by != platform.HeldByGroup {
+		t.Skipf("SKIPPED: no control group can be made here (%s)", by)
+	}
+	guard := p.GuardPID()
+	for _, pid := range append(deputies(t, guard), guard) {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if listening(port) {
+		t.Error("the daemon survived the guard")
+	}
+	if left := local.Groups(guard); len(left) > 0 {
+		t.Errorf("groups left: %v", left)
+	}
+}
+
+// What a guest's daemon has dropped all of may be any guest's where several were there: nobody is blamed for it, also not the last one.
+func TestUnclaimed(t *testing.T) {
+	p := openWith(t, local.Options{}.WithoutGroups())
+	hider, port := startGuest(t, p, "daemon.py", "LIMIT")
+	innocent := runGuest(t, p, "-c", waiting)
+	eventually(t, "the guest has four processes", func() bool { return len(innocent.PIDs()) == 4 })
+	if err := innocent.Stop(t.Context(), 10*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if err := hider.Stop(t.Context(), 10*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range innocent.Left() {
+		if !l.Unclaimed {
+			t.Errorf("%v is blamed on a guest that left nothing", l)
+		}
+	}
+	if n := len(innocent.Left()) + len(hider.Left()); n != 1 || listening(port) {
+		t.Errorf("%d processes left behind, want the daemon", n)
 	}
 }
 

@@ -11,23 +11,29 @@ import (
 )
 
 // leftBehind names what a guest that was asked to end has left: what lives on although its first process has ended and the
-// grace is over, and what has been handed to the guard as its parents ended. A worker that still ends is neither.
+// grace is over, and what has been handed to the guard as its parents ended. A worker that still ends is neither. Where several
+// guests were there and nothing says whose a process is, it is unclaimed.
 func (g *guard) leftBehind(t *tree) []platform.Leftover {
 	if !t.guest {
 		return nil
 	}
 	g.mu.Lock()
-	ended := t.ended
+	ended, alone := t.ended, t.alone
 	g.mu.Unlock()
-	left := g.members(t.number, 0)
-	if !t.grouped {
-		left = append(slices.Clone(left), g.members(0, 0)...) // nobody else's
-	}
 	var out []platform.Leftover
-	for _, p := range left {
+	add := func(p proc, unclaimed bool) {
 		if p.Identity != t.first && (ended || p.parent == os.Getpid()) {
 			name, _ := os.ReadFile("/proc/" + strconv.Itoa(p.PID) + "/comm")
-			out = append(out, platform.Leftover{PID: p.PID, Name: strings.TrimSpace(string(name))})
+			out = append(out, platform.Leftover{PID: p.PID, Name: strings.TrimSpace(string(name)), Unclaimed: unclaimed})
+		}
+	}
+	for _, p := range g.members(t.number, 0) {
+		add(p, false)
+	}
+	if !t.grouped {
+		for _, p := range g.members(0, 0) { // of no tree
+			uid, _ := userOf(p.PID)
+			add(p, !alone && (t.uid == 0 || uid != t.uid))
 		}
 	}
 	slices.SortFunc(out, func(a, b platform.Leftover) int { return cmp.Compare(a.PID, b.PID) })

@@ -16,7 +16,17 @@ type state struct {
 	Namespace string     `json:"namespace"` // the process id namespace, likewise
 	Run       string     `json:"run"`
 	Holder    Holder     `json:"holder"`
-	First     []Identity `json:"first"` // first processes that have not ended
+	First     []Identity `json:"first"`            // first processes that have not ended
+	Groups    string     `json:"groups,omitempty"` // the folder of the run's control groups; empty: it has none
+}
+
+// groups are the control groups that a state file names; none where the folder cannot be the run's.
+func (s state) groups(t token) groups {
+	name := filepath.Base(s.Groups)
+	if !strings.HasPrefix(name, groupPrefix) || !strings.HasSuffix(name, "-"+t.String()) {
+		return groups{}
+	}
+	return groups{s.Groups}
 }
 
 func newState(h Holder) state {

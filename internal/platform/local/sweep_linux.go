@@ -15,11 +15,21 @@ import (
 )
 
 // A remnant finds what a run whose guard is dead has left: processes known by
-// id and start time, processes that carry its mark, and the descendants of both.
+// id and start time, processes that carry its mark or are in its control groups, and the descendants of all these.
 type remnant struct {
 	token  token
 	known  []Identity
+	groups groups
 	killed map[Identity]bool
+}
+
+// remnantOf is that of a run by its state file.
+func remnantOf(dir string, t token) remnant {
+	s, err := loadState(statePath(dir, t))
+	if err != nil {
+		return remnant{token: t}
+	}
+	return remnant{token: t, known: s.First, groups: s.groups(t)}
 }
 
 // find lists what is left, this process and zombies excluded.
@@ -34,7 +44,8 @@ func (r *remnant) find() ([]proc, error) {
 			continue
 		}
 		m, ok := markOf(pid)
-		if ok && m.token == r.token || slices.Contains(r.known, p.Identity) {
+		_, in := r.groups.numberOf(pid)
+		if in || ok && m.token == r.token || slices.Contains(r.known, p.Identity) {
 			found[pid] = p
 			for _, d := range descendants(table, pid) {
 				found[d.PID] = d
@@ -69,17 +80,19 @@ func (r *remnant) end(ctx context.Context) error {
 				r.killed[p.Identity] = true
 			}
 		}
+		r.groups.killAll()
 		if ctx.Err() != nil {
 			return fmt.Errorf("local: processes %v do not end: %w", pids(left), ctx.Err())
 		}
 		r.hunt(5 * time.Millisecond)
 	}
+	r.groups.remove()
 	return nil
 }
 
 // endOrphans ends what a lost guard left to this process.
 func (p *Platform) endOrphans() error {
-	r := remnant{token: p.token}
+	r := remnantOf(p.options.StateDir, p.token)
 	p.mu.Lock()
 	for _, child := range p.processes {
 		r.known = append(r.known, child.first)
@@ -156,7 +169,7 @@ func sweepRun(ctx context.Context, dir string, t token, swept *Swept) error {
 		swept.Living++
 		return nil
 	}
-	r := remnant{token: t, known: append(s.First, s.Holder.Guard)}
+	r := remnant{token: t, known: append(s.First, s.Holder.Guard), groups: s.groups(t)}
 	err = r.end(ctx)
 	swept.Runs = append(swept.Runs, cmp.Or(s.Run, t.String()))
 	for id := range r.killed {

@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 
 	"bakeoff/internal/target"
 )
@@ -48,14 +50,36 @@ const (
 
 // accounts gives each started target an account that nobody else has, and that none had for a while.
 type accounts struct {
+	once  sync.Once
+	works bool // a process could be started under one
+
 	mu   sync.Mutex
 	last int // the number that was given last; 0: none
 }
 
-// accountFor is an account for a target, where bakeoff is root and others can read what was prepared; else it is empty, and the
-// target runs under bakeoff's own.
+// usable reports whether processes can be started under such an account, which is tried once. Root in a user namespace may have
+// none of these numbers, and a service manager may have taken the right to change to another account.
+func (a *accounts) usable() bool {
+	a.once.Do(func() { a.works = startAs(firstAccount) == nil })
+	return a.works
+}
+
+// startAs starts a program that does nothing under an account, and waits for its end.
+func startAs(account uint32) error {
+	program, err := exec.LookPath("true")
+	if err != nil {
+		return nil // what a target's start comes to will be seen
+	}
+	cmd := exec.Command(program)
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: account, Gid: account}}
+	return cmd.Run()
+}
+
+// accountFor is an account for a target, where bakeoff is root, can start processes under other accounts, and others can read
+// what was prepared; else it is empty, and the target runs under bakeoff's own.
 func (v *Venue) accountFor(p *target.Prepared) string {
-	if os.Geteuid() != 0 || p == nil || !p.Public() {
+	if os.Geteuid() != 0 || p == nil || !p.Public() || !v.accounts.usable() {
 		return ""
 	}
 	return v.accounts.next()
