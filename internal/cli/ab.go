@@ -60,7 +60,7 @@ func abCommand(env Env) *cobra.Command {
 		Use: "ab BASE HEAD", Short: "compare two versions of one target: is the new one slower?",
 		Long: abHelp, Example: abExamples, Args: exactly(2, "two versions, BASE and HEAD"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			defer withoutPipes()()
+			withoutPipes()
 			return compareVersions(cmd.Context(), env, f, args, openPlan)
 		},
 	}
@@ -115,8 +115,8 @@ func compareVersions(ctx context.Context, env Env, f abFlags, args []string, ope
 	return f.conclude(env, at, err)
 }
 
-// runCollected runs a plan with its collectors and closes the platform. Events gets what is recorded, as lines of JSON; nil: nobody asks.
-func runCollected(ctx context.Context, env Env, o controller.Options, closePlatform func() error, events io.Writer) (dir string, err error) {
+// runCollected runs a plan with its collectors and closes the platform. Events prints what is recorded; nil: nobody asks.
+func runCollected(ctx context.Context, env Env, o controller.Options, closePlatform func() error, events *eventLines) (dir string, err error) {
 	progress := newProgress(env.Stderr, time.Now)
 	o.Progress = progress.show
 	var on platform.Platform

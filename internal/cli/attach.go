@@ -28,7 +28,7 @@ exit status: 0 the run is complete; 1 it was aborted, or its controller is gone;
 }
 
 func attach(ctx context.Context, env Env, dir string) error {
-	screen := newProgress(env.Stderr, time.Now)
+	screen := newScreen(env.Stderr, time.Now, true)
 	err := screen.follow(ctx, dir)
 	screen.close()
 	if err != nil {

@@ -96,9 +96,9 @@ func openPage(ctx context.Context, env Env, root string) (*page, error) {
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		return nil, fmt.Errorf("dashboard: %w", err)
 	}
-	server, err := dashboard.Open(dashboard.Options{Root: root})
+	server, err := dashboard.Open(dashboard.Options{Root: root, Token: env.Getenv(pageTokenVariable)})
 	if err != nil {
-		return nil, err
+		return nil, usageError{err}
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx)) // an interrupted run is watched to its end
 	p := &page{server: server, stop: stop, done: make(chan error, 1)}

@@ -45,6 +45,35 @@ func TestDashboardIsServed(t *testing.T) {
 	}
 }
 
+// The page of a run under way asks for the token that is set.
+func TestPageOfRunHasToken(t *testing.T) {
+	env := Env{Stderr: io.Discard, Getenv: func(name string) string { return map[string]string{pageTokenVariable: "0123456789abcdef"}[name] }}
+	p, err := openPage(t.Context(), env, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close(env)
+	with := p.server.URL()
+	without, _, found := strings.Cut(with, "?")
+	if !found {
+		t.Fatalf("%s has no token", with)
+	}
+	for at, want := range map[string]int{with: http.StatusOK, without: http.StatusUnauthorized} {
+		answer, err := http.Get(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != want {
+			t.Errorf("%s: status %d", at, answer.StatusCode)
+		}
+	}
+	env.Getenv = func(string) string { return "short" }
+	if _, err := openPage(t.Context(), env, t.TempDir()); exitStatus(err) != exitUsage {
+		t.Errorf("a short token: %v", err)
+	}
+}
+
 func TestDashboardMisused(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -71,11 +72,20 @@ func exitStatus(err error) int {
 		return exitPrerequisite
 	case errors.Is(err, controller.ErrTooFewValid), errors.Is(err, calibrate.ErrDisturbed), errors.Is(err, errInvalidLoad), errors.Is(err, errInconclusive):
 		return exitTooFew
-	case errors.Is(err, errMissed), errors.Is(err, errWorse), errors.Is(err, errThreshold):
+	case errors.Is(err, errMissed), errors.Is(err, errWorse), only(err, errThreshold):
 		return exitMissed
 	default:
 		return exitFailed
 	}
+}
+
+// only reports whether err is target and nothing else: of errors that are joined, each is.
+func only(err, target error) bool {
+	if several, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // each level is looked at
+		return !slices.ContainsFunc(several.Unwrap(), func(one error) bool { return !only(one, target) })
+	}
+	inner := errors.Unwrap(err)
+	return err == target || inner != nil && only(inner, target) //nolint:errorlint // likewise
 }
 
 // isCobraUsage reports whether an error is the library's own about an unknown command; those have no type.

@@ -16,9 +16,11 @@ import (
 )
 
 // progress shows what a run is doing: on a terminal a few lines that are drawn over, elsewhere a plain line for each
-// trial and for what lasts. It uses no colour. A writer that fails is not written to again: what it shows is in the record too.
+// trial and for what lasts. It uses no colour. Nobody who shows something waits for the writer, and one that fails is not written
+// to again: what it shows is in the record too.
 type progress struct {
 	w        io.Writer
+	out      *queue // to w
 	terminal bool
 	now      func() time.Time
 	began    time.Time
@@ -32,7 +34,8 @@ type progress struct {
 	lines   int             // that are drawn
 	drawn   time.Time       // when
 	behind  bool            // something has happened since
-	gone    bool            // the writer has failed
+	lost    int             // lines that had no room, since one last had
+	blind   bool            // the run is not followed any more, since a panic
 	done    chan struct{}
 	stopped chan struct{}
 }
@@ -46,8 +49,14 @@ const (
 	mostLines = 8
 )
 
-func newProgress(w io.Writer, now func() time.Time) *progress {
-	p := &progress{w: w, now: now, began: now(), trials: map[string]bool{}, done: make(chan struct{}), stopped: make(chan struct{})}
+func newProgress(w io.Writer, now func() time.Time) *progress { return newScreen(w, now, false) }
+
+// newScreen is newProgress; with patient whoever shows something waits for the writer, so that no line is lost.
+func newScreen(w io.Writer, now func() time.Time, patient bool) *progress {
+	p := &progress{
+		w: w, out: newQueue(w, patient), now: now, began: now(), trials: map[string]bool{},
+		done: make(chan struct{}), stopped: make(chan struct{}),
+	}
 	if file, ok := w.(*os.File); ok {
 		p.terminal = term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb"
 	}
@@ -69,14 +78,14 @@ func (p *progress) showAt(e record.Progress, at time.Time) {
 	}
 	switch {
 	case p.terminal && e.Lasting:
-		p.write(p.erased() + line + "\n")
+		p.lay(line)
 		p.current, p.behind = record.Progress{}, p.state != nil
 	case p.terminal && p.now().Sub(p.drawn) < drawEvery:
 		p.behind = true
 	case p.terminal:
 		p.draw()
 	case p.worthALine(e, at):
-		p.write(line + "\n")
+		p.lay(line)
 		p.printed = at
 	}
 }
@@ -116,8 +125,12 @@ func (p *progress) tick() {
 	}
 }
 
-// draw draws what is under way over what was drawn before.
+// draw draws what is under way over what was drawn before, unless the writer is behind: then there is time.
 func (p *progress) draw() {
+	if p.out.waiting() {
+		p.behind = true
+		return
+	}
 	columns, rows := show.Columns(p.w)-1, mostLines
 	if file, ok := p.w.(*os.File); ok {
 		if _, high, err := term.GetSize(int(file.Fd())); err == nil {
@@ -134,8 +147,9 @@ func (p *progress) draw() {
 		}
 		b.WriteString("\r\033[K" + show.Cut(line, columns))
 	}
-	p.write(b.String())
-	p.lines, p.drawn, p.behind = len(lines), p.now(), false
+	if p.out.put(b.String()) {
+		p.lines, p.drawn, p.behind = len(lines), p.now(), false
+	}
 }
 
 // screen are the lines to draw: what is under way, and of a run that is followed how it goes.
@@ -150,7 +164,27 @@ func (p *progress) screen(columns int) []string {
 	if p.state == nil {
 		return []string{line}
 	}
-	return append([]string{line}, p.following(columns)...)
+	return append([]string{line}, p.followed(columns)...)
+}
+
+// followed is following, or nothing after a panic.
+func (p *progress) followed(columns int) (lines []string) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			lines = nil
+			p.unfollow(cause)
+		}
+	}()
+	return p.following(columns)
+}
+
+// unfollow ends the following of the run after a panic, and says so once. The caller holds mu.
+func (p *progress) unfollow(cause any) {
+	if p.blind {
+		return
+	}
+	p.state, p.blind = nil, true
+	p.lay("bakeoff: warning: the lines about the run end here, the run goes on: internal error: " + show.Inert(fmt.Sprint(cause)))
 }
 
 // following is how a run goes that is followed.
@@ -234,28 +268,33 @@ func (p *progress) medians(columns int) []string {
 
 // erased is what takes away the lines that are drawn.
 func (p *progress) erased() string {
-	out := strings.Repeat("\r\033[K\033[A", max(0, p.lines-1)) + "\r\033[K"
-	p.lines = 0
-	return out
+	return strings.Repeat("\r\033[K\033[A", max(0, p.lines-1)) + "\r\033[K"
 }
 
-// write writes, unless that failed before.
-func (p *progress) write(text string) {
-	if p.gone {
+// lay prints a line that stays, in the place of what is drawn; where there is no room it counts as lost.
+func (p *progress) lay(line string) {
+	text := line + "\n"
+	if p.lost > 0 {
+		text = "bakeoff: " + show.Plural(p.lost, "line") + " left out here\n" + text
+	}
+	if p.terminal {
+		text = p.erased() + text
+	}
+	if !p.out.put(text) {
+		p.lost++
 		return
 	}
-	if _, err := io.WriteString(p.w, text); err != nil {
-		p.gone = true
-	}
+	p.lines, p.lost = 0, 0
 }
 
 // clear removes the lines, so that something else can be printed.
 func (p *progress) clear() {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.terminal {
-		p.write(p.erased())
+	if p.terminal && p.out.put(p.erased()) {
+		p.lines = 0
 	}
+	p.mu.Unlock()
+	p.out.flush()
 }
 
 // close ends the drawing.
@@ -263,6 +302,7 @@ func (p *progress) close() {
 	close(p.done)
 	<-p.stopped
 	p.clear()
+	p.out.close()
 }
 
 func text(e record.Progress) string {
@@ -274,7 +314,7 @@ func text(e record.Progress) string {
 		parts = append(parts, fmt.Sprintf("[%d/%d] block %d of %d", e.Trial, e.Trials, e.Block, e.Blocks))
 	}
 	if e.Target != "" {
-		parts = append(parts, e.Target)
+		parts = append(parts, show.Inert(e.Target))
 	}
 	if e.Target != "" && e.Attempt > 1 {
 		parts = append(parts, fmt.Sprintf("attempt %d", e.Attempt))

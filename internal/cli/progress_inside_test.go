@@ -150,7 +150,10 @@ func TestClosedTerminal(t *testing.T) {
 func TestEventsAreLinesOfJSON(t *testing.T) {
 	dir := recordtest.Of(1, "flask").Write(t)
 	var out bytes.Buffer
-	printEvents(t.Context(), &out, dir)
+	events := &eventLines{w: &out}
+	if err := events.print(record.Follow(t.Context(), dir, record.Position{})); err != nil {
+		t.Error(err)
+	}
 	next, kinds := int64(1), map[string]bool{}
 	for dec := json.NewDecoder(&out); dec.More(); next++ {
 		var e record.Event
@@ -158,6 +161,9 @@ func TestEventsAreLinesOfJSON(t *testing.T) {
 			t.Fatalf("event %d: %+v (%v)", next, e, err)
 		}
 		kinds[e.Kind] = true
+	}
+	if next != events.printed.Load()+1 {
+		t.Errorf("%d events, counted are %d", next-1, events.printed.Load())
 	}
 	if !kinds[record.EventRun] || !kinds[record.EventTrial] || !kinds[record.EventFinished] {
 		t.Errorf("kinds %v", kinds)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -119,8 +118,13 @@ func writeSummary(w io.Writer, r *record.Reader, s *figures.Summary) (figures.Ot
 	if err != nil {
 		return others, err
 	}
+	return others, writeScreen(w, r, s, others)
+}
+
+// writeScreen is writeSummary where the figures of other runs are known.
+func writeScreen(w io.Writer, r *record.Reader, s *figures.Summary, others figures.Others) error {
 	full := shell.Line([]string{"bakeoff", "report", r.Dir(), "--full"})
-	return others, report.WriteScreen(w, s, others, full, show.Columns(w))
+	return report.WriteScreen(w, s, others, full, show.Columns(w))
 }
 
 // writeReport prints everything.
@@ -153,18 +157,19 @@ func printResult(env Env, dir string, strict, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	var others figures.Others
-	if asJSON {
-		if others, err = figures.OtherRuns(reader, summary); err == nil {
-			err = json.NewEncoder(env.Stdout).Encode(resultLine{At: summary.Run.Ended, Kind: "result", Run: dir, Summary: summary})
-		}
-	} else {
-		others, err = writeSummary(env.Stdout, reader, summary)
+	others, err := figures.OtherRuns(reader, summary)
+	kept := keepReports(dir, summary, others) // first: printing lasts as long as the reader likes
+	switch {
+	case err != nil:
+	case asJSON:
+		err = json.NewEncoder(env.Stdout).Encode(resultLine{At: summary.Run.Ended, Kind: "result", Run: dir, Summary: summary})
+	default:
+		err = writeScreen(env.Stdout, reader, summary, others)
 	}
-	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.EIO) {
+	if nobodyReads(err) {
 		err = nil
 	}
-	return errors.Join(err, keepReports(dir, summary, others), missed(summary, strict))
+	return errors.Join(err, kept, missed(summary, strict))
 }
 
 // resultLine is the last line of a run whose events are printed.

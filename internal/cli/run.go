@@ -62,7 +62,7 @@ undecided); 4 finished, but a target lacks enough valid trials; 5 a prerequisite
 			if err := f.sane(); err != nil {
 				return err
 			}
-			defer withoutPipes()()
+			withoutPipes()
 			return runPlan(cmd.Context(), env, f, strings.Join(args, ""))
 		},
 	}
@@ -97,9 +97,9 @@ func runPlan(ctx context.Context, env Env, f runFlags, path string) error {
 		defer page.close(env)
 		o.Opened = func(dir string) { page.server.Show(filepath.Base(dir)) }
 	}
-	var events io.Writer
+	var events *eventLines
 	if f.json {
-		events = env.Stdout
+		events = &eventLines{w: env.Stdout}
 	}
 	dir, err := runCollected(ctx, env, o, closePlatform, events)
 	if errors.Is(err, record.ErrComplete) {
@@ -109,7 +109,8 @@ func runPlan(ctx context.Context, env Env, f runFlags, path string) error {
 	if dir == "" {
 		return explain(err)
 	}
-	return errors.Join(err, printResult(env, dir, f.strict, f.json))
+	env, unwritten := events.conclude(env)
+	return errors.Join(err, unwritten, printResult(env, dir, f.strict, f.json))
 }
 
 // prepare turns flags and a plan file into the options of a run, with the platform open.

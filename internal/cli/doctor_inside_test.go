@@ -1,0 +1,40 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A secret or a file of a collector that is missing is listed with what else is, and the other collector is asked.
+func TestDoctorListsSecrets(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "p.yaml")
+	const secrets = "user: u"
+	for influx, want := range map[string]string{
+		secrets:                          `p: missing: collect.influxdb.user "u" has no password (name a password_file, or set BAKEOFF_INFLUXDB_PASSWORD)`,
+		secrets + ", password_file: %s":  "p: missing: collect.influxdb: open " + filepath.Join(dir, "none"),
+		"token_file: %s":                 "p: missing: collect.influxdb: open " + filepath.Join(dir, "none"),
+		"ca_file: %s":                    "p: missing: influxdb: ",
+	} {
+		text := `name: p
+targets: [{name: a, kind: url, url: "http://127.0.0.1:1"}]
+phases: [{model: closed, connections: 1, duration: 1s}]
+collect: {influxdb: {url: "http://127.0.0.1:1", database: b, ` + strings.ReplaceAll(influx, "%s", filepath.Join(dir, "none")) + `}, otlp: {url: "http://127.0.0.1:1", headers_file: ` + filepath.Join(dir, "other") + `}}
+`
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		status, out, errs := exits(t, "doctor", path)
+		for _, want := range []string{want, "p: missing: collect.otlp: open " + filepath.Join(dir, "other"), "calibration: "} {
+			if status != exitPrerequisite || !strings.Contains(out, want) {
+				t.Errorf("%s: status %d, lacks %q\n%s%s", influx, status, want, out, errs)
+			}
+		}
+		if want := fmt.Sprintf("missing on this machine: %s", strings.TrimPrefix(want, "p: missing: ")); !strings.Contains(errs, want[:40]) {
+			t.Errorf("%s: %s", influx, errs)
+		}
+	}
+}
