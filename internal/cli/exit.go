@@ -119,6 +119,7 @@ func withSignals(parent context.Context, stderr io.Writer) (context.Context, fun
 	if !signal.Ignored(syscall.SIGHUP) { // nohup ignores it for us
 		signal.Notify(signals, syscall.SIGHUP)
 	}
+	said := newQueue(stderr, false) // a terminal that is paused must not keep the signal from its work
 	done := make(chan struct{})
 	stopped := make(chan struct{})
 	go func() {
@@ -132,8 +133,8 @@ func withSignals(parent context.Context, stderr io.Writer) (context.Context, fun
 			if count == 1 {
 				os.Exit(exitInterrupted)
 			}
-			fmt.Fprintln(stderr, "bakeoff: interrupted, ending cleanly (interrupt again to leave at once)")
 			cancel(controller.ErrInterrupted)
+			said.put("bakeoff: interrupted, ending cleanly (interrupt again to leave at once)\n")
 		}
 	}()
 	return ctx, func() {
@@ -141,5 +142,6 @@ func withSignals(parent context.Context, stderr io.Writer) (context.Context, fun
 		close(done)
 		<-stopped
 		cancel(nil)
+		said.close()
 	}
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -137,8 +138,6 @@ func TestDrawingPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newProgress(&d, time.Now)
 		p.terminal = true
-		p.keep(record.Item{})
-		p.state = nil
 		p.mu.Lock()
 		lines := p.followed(80) // of no state
 		p.mu.Unlock()
@@ -188,11 +187,30 @@ func TestTerminalPaused(t *testing.T) {
 		p.show(record.Progress{Text: "stays", Lasting: true})
 		began := time.Now()
 		p.close()
-		if took := time.Since(began); took != 2*lastWritten {
+		if took := time.Since(began); took != lastWritten {
 			t.Errorf("the end took %v", took)
 		}
 		close(w.free)
 	})
+}
+
+// A terminal that is paused does not keep a signal from its work.
+func TestSignalOnPausedTerminal(t *testing.T) {
+	w := newPaused()
+	ctx, stop := withSignals(t.Context(), w)
+	if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(time.Minute):
+		t.Error("not interrupted")
+	}
+	close(w.free)
+	stop()
+	if got := w.String(); !errors.Is(context.Cause(ctx), controller.ErrInterrupted) || strings.Count(got, "bakeoff: interrupted, ending cleanly") != 1 {
+		t.Errorf("%v: %s", context.Cause(ctx), got)
+	}
 }
 
 // lacking is how many lines have no room in TestTerminalPaused: what passes is a line too where it is not drawn.
@@ -200,7 +218,7 @@ func lacking(terminal bool) int {
 	if terminal {
 		return 11
 	}
-	return 11 + int(100*drawEvery/passingEvery) + 1
+	return 11 + int(100*drawEvery/passingEvery)
 }
 
 // No line is lost of a run that is attached to, however slowly they are read.

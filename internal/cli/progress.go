@@ -289,19 +289,23 @@ func (p *progress) lay(line string) {
 
 // clear removes the lines, so that something else can be printed.
 func (p *progress) clear() {
+	p.erase()
+	p.out.flush()
+}
+
+func (p *progress) erase() {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.terminal && p.out.put(p.erased()) {
 		p.lines = 0
 	}
-	p.mu.Unlock()
-	p.out.flush()
 }
 
 // close ends the drawing.
 func (p *progress) close() {
 	close(p.done)
 	<-p.stopped
-	p.clear()
+	p.erase()
 	p.out.close()
 }
 
