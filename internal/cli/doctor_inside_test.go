@@ -12,15 +12,15 @@ func TestDoctorListsSecrets(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "p.yaml")
 	for influx, want := range map[string]string{
-		"user: u":                          `p: missing: collect.influxdb.user "u" has no password (name a password_file, or set BAKEOFF_INFLUXDB_PASSWORD)`,
-		"user: u, password_file: %s":  "p: missing: collect.influxdb: open " + filepath.Join(dir, "none"),
-		"token_file: %s":                 "p: missing: collect.influxdb: open " + filepath.Join(dir, "none"),
-		"ca_file: %s":                    "p: missing: influxdb: ",
+		"url: \"http://127.0.0.1:1\", user: u":                    `p: missing: collect.influxdb.user "u" has no password (name a password_file, or set BAKEOFF_INFLUXDB_PASSWORD)`,
+		"url: \"http://127.0.0.1:1\", user: u, password_file: %s": "p: missing: collect.influxdb: open " + filepath.Join(dir, "none"),
+		"url: \"http://127.0.0.1:1\", token_file: %s":             "p: missing: collect.influxdb: open " + filepath.Join(dir, "none"),
+		"url: \"https://127.0.0.1:1\", ca_file: %s":               "p: missing: influxdb: ",
 	} {
 		text := `name: p
 targets: [{name: a, kind: url, url: "http://127.0.0.1:1"}]
-phases: [{model: closed, connections: 1, duration: 1s}]
-collect: {influxdb: {url: "http://127.0.0.1:1", database: b, ` + strings.ReplaceAll(influx, "%s", filepath.Join(dir, "none")) + `}, otlp: {url: "http://127.0.0.1:1", headers_file: ` + filepath.Join(dir, "other") + `}}
+phases: [{model: closed, connections: 2, duration: 1s}]
+collect: {influxdb: {database: b, ` + strings.ReplaceAll(influx, "%s", filepath.Join(dir, "none")) + `}, otlp: {url: "http://127.0.0.1:1", headers_file: ` + filepath.Join(dir, "other") + `}}
 `
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)

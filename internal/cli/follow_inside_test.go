@@ -141,6 +141,7 @@ func TestDrawingPanics(t *testing.T) {
 		p.mu.Lock()
 		lines := p.followed(80) // of no state
 		p.mu.Unlock()
+		synctest.Wait()
 		p.show(record.Progress{Text: "after it"})
 		p.close()
 		if text := strings.Join(d.all, ""); lines != nil || strings.Count(text, "internal error") != 1 || !strings.Contains(text, "after it") {
@@ -223,18 +224,16 @@ func lacking(terminal bool) int {
 
 // No line is lost of a run that is attached to, however slowly they are read.
 func TestAttachWaits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newPaused()
-		screen := newScreen(w, time.Now, true)
-		time.AfterFunc(time.Hour, func() { close(w.free) })
-		for range 3 * mostQueued {
-			screen.show(record.Progress{Text: "stays", Lasting: true})
-		}
-		screen.close()
-		if n := strings.Count(w.String(), "\n"); n != 3*mostQueued {
-			t.Errorf("%d lines", n)
-		}
-	})
+	w := newPaused()
+	screen := newScreen(w, time.Now, true)
+	time.AfterFunc(50*time.Millisecond, func() { close(w.free) })
+	for range 3 * mostQueued {
+		screen.show(record.Progress{Text: "stays", Lasting: true})
+	}
+	screen.close()
+	if n := strings.Count(w.String(), "\n"); n != 3*mostQueued {
+		t.Errorf("%d lines", n)
+	}
 }
 
 // The names of targets in a record are not to be trusted.
