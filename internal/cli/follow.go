@@ -45,7 +45,7 @@ func (f *followers) follow(dir string, screen *progress, events *eventLines) {
 	}()
 }
 
-// finish ends the following once the last events are out, or have not been for too long: then whoever still writes is left behind.
+// finish ends the following once the last events are out, or have not been for too long: then one that still writes is left behind.
 func (f *followers) finish() {
 	if f.stop == nil {
 		return

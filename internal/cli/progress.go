@@ -51,7 +51,7 @@ const (
 
 func newProgress(w io.Writer, now func() time.Time) *progress { return newScreen(w, now, false) }
 
-// newScreen is newProgress; with patient whoever shows something waits for the writer, so that no line is lost.
+// newScreen is newProgress; with patient, showing something waits for the writer, so that no line is lost.
 func newScreen(w io.Writer, now func() time.Time, patient bool) *progress {
 	p := &progress{
 		w: w, out: newQueue(w, patient), now: now, began: now(), trials: map[string]bool{},

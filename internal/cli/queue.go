@@ -10,7 +10,7 @@ import (
 // nobody who prints. It holds mostQueued texts. After a failure it writes nothing more.
 type queue struct {
 	w       io.Writer
-	patient bool // whoever prints waits for room, and for the end
+	patient bool // printing waits for room, and closing for the end
 	items   chan queued
 	gone    atomic.Bool   // nothing more is written
 	ended   chan struct{} // the goroutine is not needed any more
