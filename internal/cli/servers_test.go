@@ -249,7 +249,7 @@ func TestServersThatFail(t *testing.T) {
 		}
 	}
 	// Right as long as little is asked of them.
-	for target, class := range map[string]string{"limited": "(status 503 ", "busy": "(wrong body "} {
+	for target, class := range map[string]string{"limited": "(status 503 ", "busy": "; wrong body"} {
 		if got := reasons[target]; len(got) == 0 || got[0].Code != "wrong-answers" || !strings.Contains(got[0].Text, class) {
 			t.Errorf("%s: %v", target, got)
 		}

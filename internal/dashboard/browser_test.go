@@ -281,6 +281,24 @@ func TestBrowserLive(t *testing.T) {
 	compared(t, numbers(t, second, "rates"), map[string]map[int]int64{"answered": rates(t, dir, 3)["flask"]}, 8)
 }
 
+// A run under way that cannot be followed any more is no run that has ended: the page says so, and keeps what it has.
+func TestBrowserFailure(t *testing.T) {
+	root := t.TempDir()
+	r := demo(root)
+	w := r.Begin(t)
+	defer func() { _ = w.Close() }() // its record is gone
+	s := serving(t, Options{Root: root})
+	b := chromium(t, s)
+	r.Trial(t, w, 1, 1, "django", 1, nil)
+	b.open(t, base(filepath.Base(w.Dir())), media()[0])
+	until(t, b, "the chart", drawn)
+	check(t, os.Truncate(filepath.Join(w.Dir(), "events.jsonl"), 0))
+	until(t, b, "the failure", `document.getElementById("notice").textContent.includes("cannot be followed")`)
+	if table := numbers(t, b, "rates"); len(table) != 9 {
+		t.Errorf("the chart has %d rows", len(table))
+	}
+}
+
 // A phase of 1,000 seconds is drawn whole; arrow keys move the cursor, and the values under it are said.
 func TestBrowserThousandWindows(t *testing.T) {
 	root := t.TempDir()

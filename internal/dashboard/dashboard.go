@@ -21,6 +21,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -71,7 +72,7 @@ func Open(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dashboard: %w", err)
 	}
-	s := &Server{root: root, listener: l, shelf: newShelf(), watches: newWatches()}
+	s := &Server{root: root, listener: l, shelf: newShelf(root), watches: newWatches()}
 	s.Show(o.Run)
 	if s.guard, err = newGuard(host, l.Addr(), o.Token); err != nil {
 		return nil, errors.Join(err, l.Close())
@@ -88,10 +89,10 @@ func newGuard(host string, at net.Addr, token string) (guard, error) {
 	}
 	g := guard{port: strconv.Itoa(tcp.Port), loopback: tcp.IP.IsLoopback(), names: map[string]bool{"localhost": true}, token: token}
 	if _, err := netip.ParseAddr(host); err != nil && host != "" {
-		g.names[host] = true
+		g.names[strings.ToLower(host)] = true
 	}
 	if name, err := os.Hostname(); err == nil && !g.loopback {
-		g.names[name] = true
+		g.names[strings.ToLower(name)] = true
 	}
 	switch {
 	case token != "" && len(token) < leastToken:

@@ -1,7 +1,10 @@
 package dashboard
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -12,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/net/html"
 
@@ -218,6 +222,133 @@ func TestGuard(t *testing.T) {
 	}
 }
 
+// A name answers in whatever letters it was given.
+func TestNamesWithCapitals(t *testing.T) {
+	for _, ip := range []string{"127.0.0.1", "192.0.2.1"} {
+		g := must[guard](t)(newGuard("Bench.Example", &net.TCPAddr{IP: net.ParseIP(ip), Port: 8080}, ""))
+		for _, host := range []string{"Bench.Example:8080", "bench.example:8080"} {
+			if !g.called(host) {
+				t.Errorf("%s: %s is refused", ip, host)
+			}
+		}
+		for name := range g.names {
+			if name != strings.ToLower(name) {
+				t.Errorf("%s: nobody can say %s", ip, name)
+			}
+		}
+	}
+}
+
+// The history knows the figures of every run that it has computed, however many there are.
+func TestHistoryKeepsAllVerdicts(t *testing.T) {
+	root := t.TempDir()
+	for range mostKept + 3 {
+		r := recordtest.Of(1, "flask")
+		r.Root, r.ClosedS, r.OpenS = root, 1, 0
+		r.Write(t)
+	}
+	s := serving(t, Options{Root: root})
+	runs := must[[]record.Listed](t)(record.List(root))
+	left := func(until time.Time) (n int) {
+		turn := s.shelf.turn()
+		defer turn.end()
+		for _, l := range slices.Backward(runs) {
+			if row := s.row(l, until, turn); !strings.Contains(row.Valid, "run") {
+				n++
+			}
+		}
+		return n
+	}
+	if n := left(time.Now().Add(time.Hour)); n > 0 || len(runs) != mostKept+3 {
+		t.Errorf("%d of %d runs have no figures", n, len(runs))
+	}
+	if n := left(time.Now()); n > 0 {
+		t.Errorf("%d runs have lost theirs", n)
+	}
+	if n := len(s.shelf.kept); n != mostKept {
+		t.Errorf("%d whole runs are kept", n)
+	}
+}
+
+// What was looked at last stays, and what is under way.
+func TestShelfKeepsWhatIsLookedAt(t *testing.T) {
+	r := demo(t.TempDir())
+	w := r.Begin(t)
+	s := newShelf(r.Root)
+	s.open(w.Dir(), -1, s.turn())
+	fill := func(from, to int) {
+		for i := from; i < to; i++ {
+			s.entry(fmt.Sprint("run ", i))
+		}
+	}
+	fill(1, mostKept)
+	s.entry("run 1")
+	fill(mostKept, 2*mostKept-2)
+	if s.kept["run 1"] == nil || s.kept["run 2"] != nil {
+		t.Error("what went is not what was looked at longest ago")
+	}
+	if s.kept[w.Dir()] == nil {
+		t.Error("the run under way has gone")
+	}
+	check(t, w.Finish(record.Aborted, "test"))
+	fill(2*mostKept, 2*mostKept+1)
+	if s.kept[w.Dir()] != nil || len(s.kept) != mostKept {
+		t.Errorf("after its end it stays for ever; %d are kept", len(s.kept))
+	}
+}
+
+// While a run is under way, no view computes figures before twenty times as long has passed as the last ones took; what is known
+// is shown. Afterwards everything is.
+func TestFiguresRestWhileARunIsUnderWay(t *testing.T) {
+	root := t.TempDir()
+	var names []string
+	for range 4 {
+		names = append(names, filepath.Base(demo(root).Write(t)))
+	}
+	r := demo(root)
+	w := r.Begin(t)
+	r.Trial(t, w, 1, 1, "django", 1, nil)
+	s := serving(t, Options{Root: root})
+	turn := s.shelf.turn()
+	for _, name := range names[2:] {
+		s.shelf.open(filepath.Join(root, name), -1, turn)
+	}
+	turn.end()
+	s.shelf.pause.until = time.Time{}
+	own := base(filepath.Base(w.Dir()))
+	begun := time.Now()
+	if _, body := get(t, s, own); !strings.Contains(body, `data-finished="1"`) {
+		t.Fatal("the run under way has no figures")
+	}
+	took := s.shelf.kept[w.Dir()].book.took
+	if rests := s.shelf.pause.until.Sub(begun); rests < restAfter*took || s.shelf.pause.busy != 0 {
+		t.Errorf("figures that took %s are followed by %s of rest, %d turns", took, rests, s.shelf.pause.busy)
+	}
+	s.shelf.pause.until = time.Now().Add(time.Hour)
+	r.Trial(t, w, 1, 2, "flask", 1, nil)
+	of := func(names []string) string { return "/compare?" + url.Values{"run": names}.Encode() }
+	paths := []string{own, base(names[0]), of(names[:2]), of(names[2:]), "/history"}
+	for i, want := range []string{`data-finished="1"`, "not computed yet", "not computed yet", "the comparison is not computed yet", "not computed yet"} {
+		if code, body := get(t, s, paths[i]); code != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("%s: status %d, and not %q", paths[i], code, want)
+		}
+	}
+	ctx, stop := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer stop()
+	if _, err := s.shelf.past(ctx, filepath.Join(root, names[0]), -1); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the seconds of a finished run do not wait: %v", err)
+	}
+	check(t, w.Finish(record.Aborted, "test"))
+	for _, path := range paths {
+		if _, body := get(t, s, path); strings.Contains(body, "not computed yet") {
+			t.Errorf("%s is not computed although no run is under way", path)
+		}
+	}
+	if _, body := get(t, s, base(names[0])+"state.json"); !strings.Contains(body, "flask") {
+		t.Error("the seconds of a finished run are not there")
+	}
+}
+
 // On another address than this machine's own a token is asked for, once.
 func TestToken(t *testing.T) {
 	root := t.TempDir()
@@ -406,7 +537,7 @@ func TestDamagedRecords(t *testing.T) {
 			flipped[at] ^= 0x41
 			for what, now := range map[string][]byte{"cut": content[:at], "flipped": flipped} {
 				check(t, os.WriteFile(path, now, 0o600))
-				s := &Server{root: root, shelf: newShelf(), watches: newWatches()}
+				s := &Server{root: root, shelf: newShelf(root), watches: newWatches()}
 				s.Show("")
 				for _, of := range []string{base(name), base(name) + "target", base(name) + "tiers", base(name) + "state.json", "/history"} {
 					w := httptest.NewRecorder()

@@ -23,7 +23,7 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 type guard struct {
 	port     string
 	loopback bool
-	names    map[string]bool // by which the server may be called, in addition to addresses
+	names    map[string]bool // by which the server may be called, in addition to addresses; in lower case
 	token    string          // empty: none is needed
 }
 

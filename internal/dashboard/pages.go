@@ -204,7 +204,12 @@ func took(l record.Listed) string {
 
 // body is what report says of a run in a view.
 func (s *Server) body(dir, view, target string, after int) (body template.HTML, problem string) {
-	b := s.shelf.open(dir, after)
+	turn := s.shelf.turn()
+	defer turn.end()
+	b := s.shelf.open(dir, after, turn)
+	if errors.Is(b.err, errResting) {
+		return template.HTML(`<p class="note">The figures of this run are ` + template.HTMLEscapeString(b.err.Error()) + `.</p>`), ""
+	}
 	if b.summary == nil {
 		return "", "the figures of this run cannot be computed: " + show.Inert(errorText(b.err))
 	}
@@ -381,18 +386,20 @@ func (s *Server) history(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	f := frame{Title: "History", View: "history"}
+	turn := s.shelf.turn()
 	until := time.Now().Add(historyTime)
 	for _, l := range slices.Backward(runs) {
-		f.History = append(f.History, s.row(l, until))
+		f.History = append(f.History, s.row(l, until, turn))
 		if l.Live && f.Strip == nil {
 			f.Strip = s.strip(l.Dir, l)
 		}
 	}
+	turn.end()
 	s.write(w, http.StatusOK, f)
 }
 
 // row is a run of the history; its figures are computed while there is time.
-func (s *Server) row(l record.Listed, until time.Time) historyRow {
+func (s *Server) row(l record.Listed, until time.Time, t *turn) historyRow {
 	name := filepath.Base(l.Dir)
 	row := historyRow{Name: show.Inert(l.Name), Folder: show.Inert(name), To: base(name), Live: l.Live, Status: l.Status}
 	if l.Name == "" {
@@ -409,18 +416,22 @@ func (s *Server) row(l record.Listed, until time.Time) historyRow {
 		row.Status += ", damaged"
 	}
 	row.Comparable = true
-	b := s.shelf.peek(l.Dir)
-	if b == nil && time.Now().Before(until) {
-		b = s.shelf.open(l.Dir, -1)
+	now := versionIn(l)
+	h, known := s.shelf.headline(l.Dir, now)
+	if !known && time.Now().Before(until) {
+		s.shelf.open(l.Dir, -1, t)
+		h, known = s.shelf.headline(l.Dir, now)
 	}
 	switch {
-	case b == nil:
+	case !known && t.asked && !t.has:
+		row.Verdict = "not computed yet: a run is under way; load this page again in a minute"
+	case !known:
 		row.Verdict = "not computed yet: load this page again, or look at the run"
-	case b.summary == nil:
-		row.Comparable, row.Verdict = false, show.Inert(errorText(b.err))
+	case h.failed:
+		row.Comparable, row.Verdict = false, show.Inert(h.text)
 	default:
-		row.Valid = fmt.Sprintf("%d of %d run", b.summary.Attempts.Valid, b.summary.Attempts.Run)
-		row.Verdict = show.Inert(b.summary.Headline)
+		row.Valid = fmt.Sprintf("%d of %d run", h.valid, h.run)
+		row.Verdict = show.Inert(h.text)
 	}
 	return row
 }
@@ -461,13 +472,15 @@ func (s *Server) compared(names []string) (template.HTML, error) {
 	if len(names) > mostCompared {
 		return "", fmt.Errorf("%d runs are chosen, at most %d are compared", len(names), mostCompared)
 	}
+	turn := s.shelf.turn()
+	defer turn.end()
 	var runs []figures.Labelled
 	for _, name := range names {
 		dir, err := s.folder(name)
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", name, err)
 		}
-		b := s.shelf.open(dir, -1)
+		b := s.shelf.open(dir, -1, turn)
 		switch {
 		case b.summary == nil:
 			return "", fmt.Errorf("%s: %s", name, errorText(b.err))
@@ -477,6 +490,9 @@ func (s *Server) compared(names []string) (template.HTML, error) {
 			continue
 		}
 		runs = append(runs, figures.Labelled{Label: name, Run: b.reader.Run(), Summary: b.summary})
+	}
+	if !turn.take(false) {
+		return "", fmt.Errorf("the comparison is %w", errResting)
 	}
 	c, err := figures.Compare(runs)
 	if err != nil {

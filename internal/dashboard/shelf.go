@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"bakeoff/internal/figures"
@@ -17,11 +18,16 @@ import (
 )
 
 const (
-	mostKept = 16 // runs whose figures are kept
-	// restAfter is how many times as long as the figures of a run under way took to compute nobody computes them again: the
+	mostKept = 16 // runs whose figures are kept, apart from those that are under way
+	// restAfter is how many times as long as figures took to compute none are computed while a run of the folder is under way: the
 	// machine is being measured.
 	restAfter = 20
+	// lookEvery is for how long it is believed that no run of the folder is under way.
+	lookEvery = 5 * time.Second
 )
+
+// errResting is that figures are not computed now.
+var errResting = errors.New("not computed yet: a run of this folder is under way, and figures are computed at most for a twentieth of the time; load this page again in a minute")
 
 // errNoSuchRun is that there is no run of that name in the folder.
 var errNoSuchRun = errors.New("there is no such run in this folder")
@@ -62,20 +68,35 @@ type version struct {
 	finished int
 }
 
-// shelf keeps the figures of the runs that were looked at last.
+// shelf keeps the figures of the runs that were looked at last, and of those that are under way.
 type shelf struct {
+	root  string
+	pause pause
+
 	mu    sync.Mutex
-	order []string // by directory, the newest last
+	order []string // by directory, what was looked at last at the end
 	kept  map[string]*entry
+	lines map[string]headline // of all finished runs that were computed
 }
 
 type entry struct {
-	mu    sync.Mutex // held while the figures are computed: several pages wait for one result
+	live  atomic.Bool // the run was under way when it was looked at last
+	mu    sync.Mutex  // held while the figures are computed: several pages wait for one result
 	book  *book
 	whole *live.State // a finished run as it was live; nil: not asked for
 }
 
-func newShelf() *shelf { return &shelf{kept: map[string]*entry{}} }
+// headline is what the history says of the figures of a finished run.
+type headline struct {
+	version    version
+	valid, run int    // trials
+	text       string // the verdict, or what is wrong
+	failed     bool   // there are no figures
+}
+
+func newShelf(root string) *shelf {
+	return &shelf{root: root, kept: map[string]*entry{}, lines: map[string]headline{}, pause: pause{root: root}}
+}
 
 // entry is the place of a run.
 func (s *shelf) entry(dir string) *entry {
@@ -85,22 +106,147 @@ func (s *shelf) entry(dir string) *entry {
 	if e == nil {
 		e = &entry{}
 		s.kept[dir] = e
-		s.order = append(s.order, dir)
 	}
-	for len(s.order) > mostKept {
-		delete(s.kept, s.order[0])
-		s.order = s.order[1:]
-	}
+	s.order = append(slices.DeleteFunc(s.order, func(o string) bool { return o == dir }), dir)
+	s.bound()
 	return e
 }
 
+// bound lets go of what was looked at longest ago. A run under way stays: when its figures may be computed again depends on when
+// they were computed last.
+func (s *shelf) bound() {
+	for i := 0; len(s.order) > mostKept && i < len(s.order)-1; {
+		dir := s.order[i]
+		if s.kept[dir].live.Load() && record.Glance(dir).Live {
+			i++
+			continue
+		}
+		delete(s.kept, dir)
+		s.order = slices.Delete(s.order, i, i+1)
+	}
+}
+
+// headline is what is known of the figures of a run as it is now.
+func (s *shelf) headline(dir string, now version) (headline, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h, known := s.lines[dir]
+	return h, known && h.version == now
+}
+
+// note keeps what the history says of a run.
+func (s *shelf) note(dir string, b *book) {
+	h := headline{version: b.version, failed: b.summary == nil, text: errorText(b.err)}
+	if b.summary != nil {
+		h.valid, h.run, h.text = b.summary.Attempts.Valid, b.summary.Attempts.Run, b.summary.Headline
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lines[dir] = h
+}
+
+// pause keeps figures from being computed too often while a run of the folder is under way.
+type pause struct {
+	root string
+
+	mu    sync.Mutex
+	busy  int       // turns
+	until time.Time // nothing is computed before that
+	alive string    // a run that was under way; empty: none was
+	seen  time.Time // when all runs of the folder were looked at
+}
+
+// claim begins a turn of computing; where it returns more than 0, it is so long until the next attempt and no turn.
+func (p *pause) claim(live bool) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	wait := time.Until(p.until)
+	if p.busy > 0 {
+		wait = max(wait, time.Second)
+	}
+	if wait > 0 && (live || p.lives()) {
+		return wait
+	}
+	p.busy++
+	return 0
+}
+
+// spent ends a turn.
+func (p *pause) spent(begun time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.busy--
+	now := time.Now()
+	if until := now.Add(restAfter * now.Sub(begun)); until.After(p.until) {
+		p.until = until
+	}
+}
+
+// saw notes a run that is under way.
+func (p *pause) saw(dir string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.alive = dir
+}
+
+// lives reports whether a run of the folder is under way.
+func (p *pause) lives() bool {
+	if p.alive != "" && record.Glance(p.alive).Live {
+		return true
+	}
+	p.alive = ""
+	if time.Since(p.seen) < lookEvery {
+		return false
+	}
+	runs, err := record.List(p.root)
+	if err != nil {
+		return false // nothing is there that could be disturbed
+	}
+	p.seen = time.Now()
+	for _, l := range runs {
+		if l.Live {
+			p.alive = l.Dir
+		}
+	}
+	return p.alive != ""
+}
+
+// turn is the time that one page may take to compute figures. It begins with the first that have to be.
+type turn struct {
+	pause *pause
+	asked bool
+	has   bool
+	begun time.Time
+}
+
+func (s *shelf) turn() *turn { return &turn{pause: &s.pause} }
+
+// take reports whether figures may be computed.
+func (t *turn) take(live bool) bool {
+	if !t.asked {
+		t.asked, t.has, t.begun = true, t.pause.claim(live) == 0, time.Now()
+	}
+	return t.has
+}
+
+func (t *turn) end() {
+	if t.has {
+		t.pause.spent(t.begun)
+	}
+}
+
 // open is a run with its figures, as it is now. Where it is under way, they are computed again when a trial has ended, or more have
-// than after, and restAfter times what that takes has passed.
-func (s *shelf) open(dir string, after int) *book {
+// than after, and restAfter times what that takes has passed. Where it is not the time to compute they are those of before, or
+// missing with errResting.
+func (s *shelf) open(dir string, after int, t *turn) *book {
 	e := s.entry(dir)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := versionOf(dir)
+	e.live.Store(now.live)
+	if now.live {
+		s.pause.saw(dir)
+	}
 	if b := e.book; b != nil {
 		switch {
 		case b.version == now:
@@ -109,29 +255,24 @@ func (s *shelf) open(dir string, after int) *book {
 			return b
 		}
 	}
+	if !t.take(now.live) {
+		if e.book != nil && now.live {
+			return e.book
+		}
+		return &book{version: now, err: errResting}
+	}
 	e.book, e.whole = read(dir, now), nil
-	return e.book
-}
-
-// peek is what is kept of a run as it is now, or nil.
-func (s *shelf) peek(dir string) *book {
-	s.mu.Lock()
-	e := s.kept[dir]
-	s.mu.Unlock()
-	if e == nil || !e.mu.TryLock() {
-		return nil
-	}
-	defer e.mu.Unlock()
-	if e.book == nil || e.book.version != versionOf(dir) {
-		return nil
+	if !now.live {
+		s.note(dir, e.book)
 	}
 	return e.book
 }
 
-func versionOf(dir string) version {
-	l := record.Glance(dir)
+func versionOf(dir string) version { return versionIn(record.Glance(dir)) }
+
+func versionIn(l record.Listed) version {
 	v := version{live: l.Live, finished: l.Finished}
-	if info, err := os.Lstat(filepath.Join(dir, "events.jsonl")); err == nil {
+	if info, err := os.Lstat(filepath.Join(l.Dir, "events.jsonl")); err == nil {
 		v.events, v.changed = info.Size(), info.ModTime()
 	}
 	return v
@@ -166,9 +307,20 @@ func read(dir string, v version) (b *book) {
 	return b
 }
 
-// past is a run that nobody writes, as it was live.
+// past is a run that nobody writes, as it was live. While another run is under way it waits for its turn.
 func (s *shelf) past(ctx context.Context, dir string, block int) (live.Update, error) {
 	e := s.entry(dir)
+	if u, known := e.past(block); known {
+		return u, nil
+	}
+	for wait := s.pause.claim(false); wait > 0; wait = s.pause.claim(false) {
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return live.Update{}, context.Cause(ctx)
+		}
+	}
+	defer s.pause.spent(time.Now())
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.whole == nil {
@@ -179,6 +331,16 @@ func (s *shelf) past(ctx context.Context, dir string, block int) (live.Update, e
 		e.whole = state
 	}
 	return e.whole.Block(block), nil
+}
+
+// past is a block of the run as it was live, where that is known.
+func (e *entry) past(block int) (live.Update, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.whole == nil {
+		return live.Update{}, false
+	}
+	return e.whole.Block(block), true
 }
 
 // replay follows a run to what there is of it now.

@@ -12,6 +12,7 @@ import (
 
 	"bakeoff/internal/live"
 	"bakeoff/internal/record"
+	"bakeoff/internal/show"
 )
 
 const (
@@ -22,6 +23,8 @@ const (
 	// writeWithin is for how long a page may take no bytes before it is given up; it comes back by itself.
 	writeWithin = 10 * time.Second
 	beatEvery   = 15 * time.Second
+	// failedFor is how long a run that could not be followed is not followed again: each time the record is read from its beginning.
+	failedFor = 30 * time.Second
 )
 
 // message is one event of a stream: what has changed, behind a position in the record.
@@ -44,21 +47,24 @@ func newWatches() *watches {
 	return &watches{ctx: ctx, stop: stop, of: map[string]*watch{}}
 }
 
-// close ends all of them and waits.
+// close ends all of them and waits. None begins any more once the lock is free.
 func (w *watches) close() {
+	w.mu.Lock()
 	w.stop()
+	w.mu.Unlock()
 	w.wait.Wait()
 }
 
-// open is the watch of a run, which begins with the first page; nil where too many runs are watched, or the server is closed.
+// open is the watch of a run, which begins with the first page; nil where too many runs are watched, or the server is closed. One
+// that has failed is the watch of its run for a while.
 func (w *watches) open(dir string) *watch {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if one := w.of[dir]; one != nil && !one.over() {
+	if one := w.of[dir]; one != nil && !one.gone() {
 		return one
 	}
 	for other, one := range w.of {
-		if one.over() {
+		if one.gone() {
 			delete(w.of, other)
 		}
 	}
@@ -82,7 +88,8 @@ type watch struct {
 	whole   []byte // the state as JSON; nil: not made since it changed
 	recent  []message
 	clients map[*client]bool
-	err     error
+	err     error     // why the run is followed no longer although it may be under way
+	failed  time.Time // when that happened
 }
 
 // client is one page. Its queue is bounded, and nobody who fills it waits.
@@ -104,15 +111,39 @@ func (w *watch) over() bool {
 	}
 }
 
-// follow takes in what the record yields, and says at each pause what has changed.
+// gone reports whether the watch has ended and another one may take its place.
+func (w *watch) gone() bool {
+	if !w.over() {
+		return false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err == nil || time.Since(w.failed) > failedFor
+}
+
+// follow takes in what the record yields until the run has ended, or cannot be followed any more.
 func (w *watch) follow(dir string, items func(func(record.Item, error) bool)) {
-	defer close(w.ended)
+	ready := sync.OnceFunc(func() { close(w.ready) })
+	if err := w.read(dir, items, ready); err != nil {
+		w.fail(err)
+	}
+	ready()
+	close(w.ended)
+}
+
+// read takes in what the record yields, and says at each pause what has changed. What panics there is one run's record, and ends
+// one watch: the process may be that of the run.
+func (w *watch) read(dir string, items func(func(record.Item, error) bool), ready func()) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the record cannot be read: %v", p)
+		}
+	}()
 	first := true
 	for item, err := range items {
 		var line *record.LineError
 		if err != nil && !errors.As(err, &line) {
-			w.fail(err)
-			break
+			return err
 		}
 		w.take(dir, item, line)
 		if item.Pause == nil || err != nil {
@@ -121,17 +152,15 @@ func (w *watch) follow(dir string, items func(func(record.Item, error) bool)) {
 		if first {
 			first = false
 			w.begin(item.Position.String())
-			close(w.ready)
-		} else {
-			w.publish(item.Position.String())
+			ready()
+		} else if err := w.publish(item.Position.String()); err != nil {
+			return err
 		}
 		if !item.Pause.Live {
 			break
 		}
 	}
-	if first {
-		close(w.ready)
-	}
+	return nil
 }
 
 func (w *watch) take(dir string, item record.Item, line *record.LineError) {
@@ -148,7 +177,7 @@ func (w *watch) take(dir string, item record.Item, line *record.LineError) {
 func (w *watch) fail(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.err = err
+	w.err, w.failed = err, time.Now()
 }
 
 // begin forgets what has changed up to now: every page begins with the whole state.
@@ -160,14 +189,13 @@ func (w *watch) begin(id string) {
 }
 
 // publish gives every page what has changed. It waits for none.
-func (w *watch) publish(id string) {
+func (w *watch) publish(id string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.id, w.whole = id, nil
 	data, err := json.Marshal(w.state.Changed())
 	if err != nil {
-		w.err = fmt.Errorf("dashboard: %w", err)
-		return
+		return fmt.Errorf("dashboard: %w", err)
 	}
 	m := message{id, data}
 	w.recent = append(w.recent, m)
@@ -177,6 +205,7 @@ func (w *watch) publish(id string) {
 	for c := range w.clients {
 		c.put(m)
 	}
+	return nil
 }
 
 // put queues a message; where there is no room, the page gets the whole state when it has taken what it has.
@@ -309,7 +338,7 @@ func (w *watch) stream(rw http.ResponseWriter, r *http.Request, c *client) {
 	}
 }
 
-// drain sends what is left once the run has ended, and says so.
+// drain sends what is left once the watch has ended, and says whether the run has ended or cannot be followed.
 func (w *watch) drain(out *stream, c *client) {
 	for out.err == nil {
 		select {
@@ -323,10 +352,21 @@ func (w *watch) drain(out *stream, c *client) {
 		}
 		break
 	}
+	out.send(w.last())
+}
+
+// last is the event behind all others.
+func (w *watch) last() (event string, m message) {
 	w.mu.Lock()
-	m := message{w.id, []byte(`{}`)}
-	w.mu.Unlock()
-	out.send("end", m)
+	defer w.mu.Unlock()
+	if w.err == nil {
+		return "end", message{w.id, []byte(`{}`)}
+	}
+	text, err := json.Marshal(map[string]string{"text": show.Inert(w.err.Error())})
+	if err != nil {
+		text = []byte(`{"text":"no reason is known"}`)
+	}
+	return "failed", message{w.id, text}
 }
 
 // stream is a response of events.

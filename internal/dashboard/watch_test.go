@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -309,6 +311,97 @@ func TestEndWaitsForNoPage(t *testing.T) {
 	}
 	s.Close()
 	check(t, <-served)
+}
+
+// A page that has lost an update gets no later one before it knows how many it lost, although it takes one in between.
+func TestNoUpdateComesBehindAGap(t *testing.T) {
+	const lost = 7
+	w := newWatch()
+	var c *client
+	w.follow("", windows(mostQueued+lost, func(second int) {
+		switch second {
+		case 0:
+			c = must[*client](t)(w.join(""))
+		case mostQueued + 2: // some are lost by now
+			<-c.queue
+		}
+	}))
+	if n := len(c.queue); n != mostQueued-1 {
+		t.Errorf("%d updates wait: a later one came behind the gap", n)
+	}
+	for len(c.queue) > 0 {
+		<-c.queue
+	}
+	m, ok := w.catchUp(c)
+	var woke said
+	check(t, json.Unmarshal(m.data, &woke))
+	if !ok || !woke.Whole || woke.Skipped != lost {
+		t.Errorf("the page hears of %d lost updates of %d, whole %t", woke.Skipped, lost, woke.Whole)
+	}
+}
+
+// What fails is said to the page, which does not say that the run has ended; it is not read again for a while. A panic is a failure
+// like others: the process may be that of the run.
+func TestFailureIsSaid(t *testing.T) {
+	for want, each := range map[string]func(func(record.Item, error) bool){
+		"no more room": func(yield func(record.Item, error) bool) { yield(record.Item{}, errors.New("no more room\x1b[2J")) },
+		"off the end":  func(func(record.Item, error) bool) { panic("off the end") },
+	} {
+		w := newWatch()
+		w.follow("", func(yield func(record.Item, error) bool) {
+			if yield(record.Item{Pause: &record.Pause{Live: true}}, nil) {
+				each(yield)
+			}
+		})
+		answer := httptest.NewRecorder()
+		w.stream(answer, httptest.NewRequest(http.MethodGet, "/", nil), must[*client](t)(w.join("")))
+		body := answer.Body.String()
+		if !strings.Contains(body, "event: failed\n") || strings.Contains(body, "event: end") || !strings.Contains(body, want) || strings.Contains(body, "\x1b") {
+			t.Errorf("%s: the page gets %q", want, body)
+		}
+		if !w.over() || w.gone() {
+			t.Errorf("%s: over %t, gone %t", want, w.over(), w.gone())
+		}
+		w.failed = w.failed.Add(-2 * failedFor)
+		if !w.gone() {
+			t.Errorf("%s: it stays for ever", want)
+		}
+	}
+}
+
+// A run that cannot be followed is read once, however often its page is loaded.
+func TestFailureIsKept(t *testing.T) {
+	w := newWatches()
+	defer w.close()
+	dir := t.TempDir() // no run
+	first := w.open(dir)
+	<-first.ended
+	if second := w.open(dir); second != first {
+		t.Error("the next page reads it again")
+	}
+	first.mu.Lock()
+	first.failed = first.failed.Add(-2 * failedFor)
+	first.mu.Unlock()
+	if third := w.open(dir); third == first {
+		t.Error("it is never read again")
+	}
+}
+
+// No watch begins while the watches are closed: nobody would wait for it.
+func TestNoWatchBeginsAtTheEnd(t *testing.T) {
+	w := newWatches()
+	stop := w.stop
+	w.stop = func() {
+		if w.mu.TryLock() {
+			t.Error("a page may begin a watch")
+			w.mu.Unlock()
+		}
+		stop()
+	}
+	w.close()
+	if w.open(t.TempDir()) != nil {
+		t.Error("a watch begins after the end")
+	}
 }
 
 // No more pages than a number are served, and the next one is refused in words.

@@ -144,6 +144,12 @@ func (j *jtlWriter) add(p *pending, w Window) error {
 // notStarted is JMeter's class of requests that were never sent; no row is of those.
 const notStarted = "not started"
 
+// isWrong reports whether a class is one of whole answers of the right status whose content is wrong. Classes of errors are no
+// such closed set: with JMeter they are names of Java exceptions.
+func isWrong(class string) bool {
+	return strings.HasPrefix(class, "wrong ") || slices.Contains([]string{"not json", "failed assertion", "unknown request"}, class)
+}
+
 // outcomes are what is left of the times and classes of answers and failures.
 type outcomes struct {
 	ok, bad     []time.Duration
@@ -226,16 +232,15 @@ func (j *jtlWriter) outcomes(p *pending) outcomes {
 	for _, class := range sorted(t.Outcomes) {
 		n := t.Outcomes[class]
 		code, isStatus := strings.CutPrefix(class, "status ")
-		_, isError := t.Examples[class]
 		switch {
 		case isStatus:
 			number, _ := strconv.Atoi(code) // 0 is no status
 			status[number] -= n
 			statuses = append(statuses, slices.Repeat([]string{class}, int(n))...)
-		case isError:
-			o.gone = append(o.gone, slices.Repeat([]string{class}, int(n))...)
-		case class != "timeout" && class != notStarted:
+		case isWrong(class):
 			o.wrong = append(o.wrong, slices.Repeat([]string{class}, int(n))...)
+		case class != "timeout" && class != notStarted:
+			o.gone = append(o.gone, slices.Repeat([]string{class}, int(n))...)
 		}
 	}
 	o.wrong = append(o.wrong, statuses...) // they are sure to be of answers, and are taken first

@@ -127,7 +127,7 @@ func oddRun(t *testing.T) *record.Reader {
 		{
 			Books:  stats.Books{Planned: 8, Sent: 6, Dropped: 2, OK: 2, Bad: 2, Timeout: 1, Error: 1},
 			Status: map[int]int64{200: 2, 201: 1, 503: 1}, Response: response, Service: times, BadService: bad,
-			Outcomes: map[string]int64{"status 503": 1, "bad id": 1, "timeout": 1, "reset": 1, "not started": 2}, Examples: map[string]string{"reset": "connection reset by peer"},
+			Outcomes: map[string]int64{"status 503": 1, "wrong id": 1, "timeout": 1, "reset": 1, "not started": 2}, Examples: map[string]string{"reset": "connection reset by peer", "wrong id": "key k-1: id 8, not 7"},
 			ErrorTime: 5.25, Received: 70,
 		},
 	} {
@@ -159,7 +159,7 @@ func TestJTLOutcomes(t *testing.T) {
 	}
 	slices.Sort(got)
 	want := []string{
-		"false|200|OK|bad id|4|20",
+		"false|200|OK|wrong id|4|20",
 		"false|503|Service Unavailable||4|20",
 		"false|Non HTTP response code: reset|Non HTTP response message: reset||4|20",
 		"false|Non HTTP response code: timeout|Non HTTP response message: timeout||4|20",
@@ -172,7 +172,7 @@ func TestJTLOutcomes(t *testing.T) {
 		elapsed := integer(t, row["elapsed"])
 		switch {
 		case row["success"] == "true" && elapsed != 20 && elapsed != 2000,
-			row["responseCode"] == "503" && elapsed != 40, row["failureMessage"] == "bad id" && elapsed != 40,
+			row["responseCode"] == "503" && elapsed != 40, row["failureMessage"] == "wrong id" && elapsed != 40,
 			strings.HasSuffix(row["responseCode"], "timeout") && elapsed != 5000, strings.HasSuffix(row["responseCode"], "reset") && elapsed != 250:
 			t.Errorf("%v", row)
 		}

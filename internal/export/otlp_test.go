@@ -189,7 +189,7 @@ func TestOTLPOutcomes(t *testing.T) {
 	if _, err := Backfill(t.Context(), r.Dir(), f.otlp(), func(string) {}); err != nil {
 		t.Fatal(err)
 	}
-	for class, n := range map[string]int64{"status 503": 1, "bad id": 1, "timeout": 1, "reset": 1, "not started": 2, "": 6} {
+	for class, n := range map[string]int64{"status 503": 1, "wrong id": 1, "timeout": 1, "reset": 1, "not started": 2, "": 6} {
 		attribute := map[bool]string{true: "error.type"}[class != ""]
 		if got := f.last(t, "bakeoff.requests.failed", attribute, class); got != n {
 			t.Errorf("class %q: %d, the record has %d", class, got, n)
@@ -485,5 +485,35 @@ func TestOTLPLate(t *testing.T) {
 	}
 	if diff := cmp.Diff([]int64{10, 20, 30, 40, 50, 65, 75, 85, 95}, got); diff != "" || !slices.IsSorted(got) {
 		t.Errorf("sent, second by second:\n%s", diff)
+	}
+}
+
+// TestFewClasses has the first 64 classes of failures, by name, as classes of their own, whatever the order of a map is.
+func TestFewClasses(t *testing.T) {
+	outcomes := map[string]int64{}
+	want := map[string]int64{stats.Other: 6}
+	for i := range mostNames + 6 {
+		class := fmt.Sprintf("class %02d", i)
+		outcomes[class] = 1
+		if i < mostNames {
+			want[class] = 1
+		}
+	}
+	otlp, influx := map[string]int64{}, map[string]int64{}
+	m := newMetering("run", record.Run{}, func(metric *metricspb.Metric) {
+		if metric.Name == "bakeoff.requests.failed" {
+			p := metric.GetSum().DataPoints[0]
+			otlp[p.Attributes[len(p.Attributes)-1].Value.GetStringValue()] = p.GetAsInt()
+		}
+	})
+	m.points(&stream{sum: stats.Totals{Window: stats.Window{Outcomes: outcomes}}}, time.Unix(1, 0))
+	s := &shaper{naming: newNaming("run", record.Run{}), emit: func(p Point) {
+		influx[strings.TrimPrefix(p.Tags[1].Value, "Non HTTP response code: ")] += int64(p.Fields[0].Value.(float64))
+	}}
+	s.jmeterErrors("a", "GET /", &stats.Totals{Window: stats.Window{Outcomes: outcomes}}, time.Unix(1, 0))
+	for name, got := range map[string]map[string]int64{"OTLP": otlp, "InfluxDB": influx} {
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
 	}
 }

@@ -83,8 +83,8 @@ func (s *shaper) jmeterPoints(target string, b *bucket) {
 // jmeterErrors writes how many there were of each class of failures.
 func (s *shaper) jmeterErrors(target, label string, w *stats.Totals, at time.Time) {
 	counts := map[string]int64{}
-	for class, n := range w.Outcomes {
-		counts[s.few("outcome", class)] += n
+	for _, class := range sorted(w.Outcomes) { // which of them are the first is always the same
+		counts[s.few("outcome", class)] += w.Outcomes[class]
 	}
 	for _, class := range sorted(counts) {
 		code, message := "Non HTTP response code: "+class, "Non HTTP response message: "+class

@@ -191,8 +191,8 @@ func (m *metering) points(s *stream, at time.Time) {
 		counter("bakeoff.requests.completed", "{request}", "What became of the requests that were sent.", o.n, textAttribute("bakeoff.outcome", o.name))
 	}
 	failed := map[string]int64{}
-	for class, n := range w.Outcomes {
-		failed[m.few("outcome", class)] += n
+	for _, class := range sorted(w.Outcomes) { // which of them are the first is always the same
+		failed[m.few("outcome", class)] += w.Outcomes[class]
 	}
 	for _, class := range sorted(failed) {
 		counter("bakeoff.requests.failed", "{request}", "Requests that were not answered correctly, by class.", failed[class], textAttribute("error.type", class))

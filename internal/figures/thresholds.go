@@ -211,6 +211,9 @@ func (s *Summary) valuesOf(a asked, p Phase) (values []float64, over bool, why s
 		if a.Right.Target != "" {
 			other = a.Right.Target
 		}
+		if other == a.target && a.Left.Same(*a.Right, p.ByService()) {
+			return nil, false, "a figure of " + a.target + " is compared with itself"
+		}
 		right = s.phaseOf(other, p.Number)
 	}
 	for block := 1; block <= s.Run.Blocks; block++ {
@@ -251,7 +254,7 @@ func (f PhaseFigures) figure(side threshold.Side, byService bool) (value float64
 		return f.Achieved, false, ""
 	}
 	h := f.totals.Response
-	if side.Of == "service" || side.Of == "" && byService {
+	if side.Distribution(byService) == "service" {
 		h = f.totals.Service
 	}
 	switch {

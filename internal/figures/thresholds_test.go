@@ -90,6 +90,7 @@ func TestThresholdsUndecided(t *testing.T) {
 		"block 1 of fast: p99.99 needs 1,000,000 requests, it has ": judged(t, 2, nil, "closed: fast.p99.99 < 1h"),
 		"no trial has the phase other":                              judged(t, 2, nil, "other: fast.rate > 1"),
 		"the run has no such target":                                judged(t, 2, nil, "closed: other.rate > 1"),
+		"a figure of fast is compared with itself":                  judged(t, 2, nil, "closed: fast.p50 < 0.9 * service p50"),
 	} {
 		if len(all) != 1 || all[0].Outcome != Undecided || !strings.HasPrefix(all[0].Why, want) {
 			t.Errorf("want %q: %+v", want, all)
@@ -121,9 +122,10 @@ func TestThresholdsOfValidTrials(t *testing.T) {
 func TestThresholdsOfVersions(t *testing.T) {
 	r := quick(7, 0.1, record.Base, record.Head)
 	r.Head.Revisions = &record.Revisions{}
-	r.Plan("throughput", `"thresholds":["closed: throughput > 1", "closed: throughput > 0.95 * base.throughput"]`)
+	r.Plan("throughput", `"thresholds":["closed: throughput > 1", "closed: throughput > 0.95 * base.throughput",
+		"closed: throughput > 0.9 * head.throughput", "closed: p50 < 1.01 * head.max"]`)
 	all := build(t, r.Write(t)).Thresholds
-	if got := fmt.Sprint(outcomes(all)); got != "[head met head met]" {
+	if got := fmt.Sprint(outcomes(all)); got != "[head met head met head undecided head met]" || all[2].Why != "a figure of head is compared with itself" {
 		t.Errorf("%s: %+v", got, all)
 	}
 }

@@ -159,12 +159,16 @@ func wrong(sum stats.Totals) []record.Reason {
 	if sum.Wrong == 0 {
 		return nil
 	}
-	text := fmt.Sprintf("%s with a wrong body (none may be), of %d checked", show.Plural(int(sum.Wrong), "answer"), sum.Checked)
+	text := fmt.Sprintf("%s with a wrong body (none may be), of %s checked", show.Plural(int(sum.Wrong), "answer"), show.Count(sum.Checked))
 	for _, class := range slices.Sorted(maps.Keys(sum.Outcomes)) {
-		if words := sum.Examples[class]; words != "" && (class == "not json" || strings.HasPrefix(class, "wrong ")) {
-			text += "; " + class + ": " + words
-			break
+		if class != "not json" && !strings.HasPrefix(class, "wrong ") {
+			continue
 		}
+		text += "; " + class
+		if words := sum.Examples[class]; words != "" {
+			text += ": " + words
+		}
+		break
 	}
 	return []record.Reason{{Code: record.CodeWrongAnswers, Text: text}}
 }

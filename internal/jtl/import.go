@@ -65,7 +65,7 @@ type samples struct {
 	names   []string          // of targets, in the order of the labels' first rows
 	order   []*label
 	rows    int64
-	windows int
+	seconds int64 // of all labels together
 }
 
 // label is what becomes a target.
@@ -87,26 +87,32 @@ func (s *samples) add(r row) error {
 		if len(s.labels) == mostLabels {
 			return fmt.Errorf("the file has more than %d labels, and each would be a target; the last one is %s", mostLabels, strconv.Quote(r.label))
 		}
-		l = &label{name: s.fresh(r.label), title: r.label, windows: map[int64]*stats.Window{}, first: r.sent.Unix()}
+		first := r.sent.Unix()
+		l = &label{name: s.fresh(r.label), title: r.label, windows: map[int64]*stats.Window{}, first: first, last: first, end: first - 1}
 		s.labels[r.label], s.order, s.names = l, append(s.order, l), append(s.names, l.name)
 	}
 	s.rows++
 	sent, end := r.sent.Unix(), r.sent.Add(r.elapsed).Unix()
+	s.seconds -= l.seconds()
 	l.first, l.last, l.end = min(l.first, sent), max(l.last, sent), max(l.end, end)
+	s.seconds += l.seconds()
+	if s.seconds > mostSeconds {
+		return fmt.Errorf("the labels cover more than %d seconds together, each from its first request to its last answer: import a part of the file", mostSeconds)
+	}
 	l.threads = max(l.threads, r.threads)
 	if l.url == "" {
 		l.url = plainURL(r.url)
 	}
-	w := s.window(l, sent)
+	w := l.window(sent)
 	w.Books.Planned++
 	w.Books.Sent++
 	w.Written += r.written
-	outcome(s.window(l, end), r)
-	if s.windows > mostWindows || l.end-l.first > mostWindows {
-		return fmt.Errorf("the file covers more than %d seconds of its labels", mostWindows)
-	}
+	outcome(l.window(end), r)
 	return nil
 }
+
+// seconds is how many there are from the first request to the last answer.
+func (l *label) seconds() int64 { return l.end - l.first + 1 }
 
 // fresh is a name for a label that no other one has.
 func (s *samples) fresh(text string) string {
@@ -142,12 +148,11 @@ func plainURL(text string) string {
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
 
-func (s *samples) window(l *label, second int64) *stats.Window {
+func (l *label) window(second int64) *stats.Window {
 	w := l.windows[second]
 	if w == nil {
 		w = emptyWindow()
 		l.windows[second] = w
-		s.windows++
 	}
 	return w
 }
@@ -268,7 +273,7 @@ func (l *label) write(w *record.Writer, position int) error {
 		return err
 	}
 	start := time.Unix(l.first, 0).UTC()
-	for i := range l.end - l.first + 1 {
+	for i := range l.seconds() {
 		window := l.windows[l.first+i]
 		if window == nil {
 			window = emptyWindow()

@@ -22,7 +22,7 @@ import (
 // Bounds of a file, so that its windows fit into memory.
 const (
 	mostLabels  = 100
-	mostWindows = 200_000 // seconds of all labels together
+	mostSeconds = 200_000 // of all labels together; each becomes a window, and so do those in which nothing happened
 )
 
 // file is a result file that is being read.

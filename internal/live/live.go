@@ -79,7 +79,8 @@ type Now struct {
 	Text     string    `json:"text"`
 	Since    time.Time `json:"since"`              // when the step began
 	ExpectS  float64   `json:"expect_s,omitempty"` // 0: not known
-	Finished int       `json:"finished"`           // places of the plan that are settled
+	Finished int       `json:"finished"`           // places of the plan that are settled: a trial of them is over, valid or not
+	Judged   int       `json:"judged"`             // trials that are valid or invalid, repeated ones included
 	Refused  int       `json:"refused"`            // trials that are invalid
 	// Ends is when the run will end if every block takes as long as those that are over; zero: not known.
 	Ends time.Time `json:"ends,omitzero"`
@@ -266,6 +267,7 @@ func (s *State) begin(e record.Event) {
 		s.begun = e.At
 	}
 	s.drop(b.Folder) // a second life of the folder
+	s.count()
 	t := s.of(b.Folder)
 	t.block, t.target, t.attempt = b.Block, b.Target, b.Attempt
 	s.open[b.Folder] = true
@@ -303,13 +305,25 @@ func (s *State) finish(e record.Event) {
 	t := s.of(p.Folder)
 	t.block, t.target, t.attempt = p.Block, p.Target, p.Attempt
 	s.end(p.Folder, p.Status)
-	switch p.Status {
-	case record.Valid:
-		s.now.Finished++
-	case record.Invalid:
+	if p.Status == record.Invalid {
 		s.now.Refused++
 	}
+	s.count()
 	s.expect(e.At)
+}
+
+// count counts the trials that are over, and the places that they hold: like a record's proof, one that was aborted holds none.
+func (s *State) count() {
+	held := map[record.Place]bool{}
+	s.now.Judged = 0
+	for _, t := range s.order {
+		if t.status == "" || t.status == record.TrialAborted {
+			continue
+		}
+		held[record.Place{Block: t.block, Target: t.target}] = true
+		s.now.Judged++
+	}
+	s.now.Finished = len(held)
 }
 
 // expect sets when the run will end, from the blocks that are over.
@@ -329,7 +343,7 @@ func (s *State) expect(at time.Time) {
 	s.now.Ends = at.Add(each * time.Duration(max(0, left-len(over))))
 }
 
-// end settles a trial: its histograms are let go.
+// end settles a trial: its histograms are let go. Each of its phases has changed, since it has another status.
 func (s *State) end(folder, status string) {
 	delete(s.open, folder)
 	t := s.trials[folder]
@@ -339,6 +353,9 @@ func (s *State) end(folder, status string) {
 	t.status = status
 	for _, p := range t.phases {
 		p.settle(0)
+		if n := len(p.bins); n > 0 {
+			p.bins[n-1].changed = true
+		}
 	}
 }
 

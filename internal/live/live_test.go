@@ -114,7 +114,7 @@ func TestPointsAreThoseOfTheRecord(t *testing.T) {
 		t.Errorf("%d points were compared", compared)
 	}
 	now := s.Now()
-	if now.Finished != 11 || now.Refused != 1 || now.Status != record.Complete || now.Live {
+	if now.Finished != 12 || now.Judged != 12 || now.Refused != 1 || now.Status != record.Complete || now.Live {
 		t.Errorf("now: %+v", now)
 	}
 }
@@ -136,15 +136,16 @@ type merged struct {
 	points  map[string]Point
 	seconds map[time.Time]map[string]float64
 	sums    map[string]Sum
+	status  map[string]string
 }
 
 func (m *merged) take(u Update) {
 	if u.Whole || m.points == nil {
-		*m = merged{map[string]Point{}, map[time.Time]map[string]float64{}, map[string]Sum{}}
+		*m = merged{map[string]Point{}, map[time.Time]map[string]float64{}, map[string]Sum{}, map[string]string{}}
 	}
 	for _, s := range u.Series {
 		key, _ := json.Marshal([]any{s.Block, s.Attempt, s.Target, s.Phase.Number})
-		m.sums[string(key)] = s.Sum
+		m.sums[string(key)], m.status[string(key)] = s.Sum, s.Status
 		for _, p := range s.Points {
 			at, _ := json.Marshal([]any{string(key), p.S})
 			m.points[string(at)] = p
@@ -179,7 +180,7 @@ func TestChangesAddUp(t *testing.T) {
 		}
 		var whole merged
 		whole.take(s.Block(1))
-		for _, pair := range [][2]any{{whole.points, page.points}, {whole.seconds, page.seconds}, {whole.sums, page.sums}} {
+		for _, pair := range [][2]any{{whole.points, page.points}, {whole.seconds, page.seconds}, {whole.sums, page.sums}, {whole.status, page.status}} {
 			if diff := cmp.Diff(pair[0], pair[1]); diff != "" {
 				t.Errorf("every %d items (-everything +changes):\n%s", every, diff)
 			}
@@ -187,6 +188,66 @@ func TestChangesAddUp(t *testing.T) {
 		if len(page.points) != 16 {
 			t.Errorf("%d points", len(page.points))
 		}
+	}
+}
+
+// A tier has its cores in every second that its samples cover, wherever in the seconds of a clock they fall: a sampler that drifts
+// has two samples in one second, or none.
+func TestCoresOfASamplerThatDrifts(t *testing.T) {
+	s := New()
+	for _, ms := range []int64{20, 1010, 1990, 2999, 4010, 5001, 5990, 7015} {
+		for i, name := range []string{"a", "b"} {
+			at := recordtest.Epoch().Add(time.Duration(ms) * time.Millisecond)
+			s.Take(record.Item{Trial: "1-1-flask", Series: &record.Series{At: at, Phase: 1, Tier: "database", Name: name, CPUNS: int64(i+1) * ms * 1e6}})
+		}
+	}
+	var got []float64
+	for i, one := range s.Block(1).Seconds {
+		if !one.At.Equal(recordtest.Epoch().Add(time.Duration(i) * time.Second)) {
+			t.Errorf("second %d is at %s", i, one.At)
+		}
+		got = append(got, math.Round(one.Cores["database"]*1e6)/1e6)
+	}
+	if want := []float64{3, 3, 3, 3, 3, 3, 3, 3}; !slices.Equal(got, want) {
+		t.Errorf("cores %v, want %v", got, want)
+	}
+}
+
+// A place is settled once a trial of it is over, valid or not, and once only; one that was aborted, or is taken again, settles none.
+func TestSettledPlaces(t *testing.T) {
+	s := New()
+	event := func(kind string, fields any) {
+		raw, err := json.Marshal(fields)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Take(record.Item{Event: &record.Event{At: recordtest.Epoch(), Kind: kind, Fields: raw}})
+	}
+	trial := func(folder, target string, attempt int, status string) record.Proof {
+		p := record.Proof{Folder: folder, Block: 1, Position: 1, Target: target, Attempt: attempt, Status: status}
+		event(record.EventBegun, record.Begun{Folder: folder, Block: 1, Position: 1, Target: target, Attempt: attempt})
+		return p
+	}
+	for i, c := range []struct {
+		folder, target           string
+		attempt                  int
+		status                   string
+		settled, judged, refused int
+	}{
+		{"1-1-flask", "flask", 1, record.Invalid, 1, 1, 1},
+		{"1-2-django", "django", 1, record.TrialAborted, 1, 1, 1},
+		{"1-1-flask-2", "flask", 2, record.Valid, 1, 2, 1},
+		{"1-2-django", "django", 1, record.Valid, 2, 3, 1},
+	} {
+		proof := trial(c.folder, c.target, c.attempt, c.status)
+		event(record.EventTrial, proof)
+		if now := s.Now(); now.Finished != c.settled || now.Judged != c.judged || now.Refused != c.refused {
+			t.Errorf("after trial %d: %d settled, %d judged, %d refused", i+1, now.Finished, now.Judged, now.Refused)
+		}
+	}
+	trial("1-2-django", "django", 1, "")
+	if now := s.Now(); now.Finished != 1 {
+		t.Errorf("a trial that is taken again leaves %d settled", now.Finished)
 	}
 }
 

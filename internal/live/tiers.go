@@ -13,6 +13,13 @@ import (
 type Second struct {
 	At    time.Time          `json:"at"`
 	Cores map[string]float64 `json:"cores"`
+	parts []part
+}
+
+// part is what a member of a tier used in the part of a second that its samples cover.
+type part struct {
+	tier, name    string
+	used, covered float64 // seconds
 }
 
 // Member is one process tree of a tier, as it was last sampled.
@@ -171,7 +178,7 @@ func (t *tiers) sample(line *record.Series) {
 		return
 	} else if used := line.CPUNS - m.cpuNS; used >= 0 && took < mostApart {
 		m.Cores, m.known = float64(used)/float64(took), true
-		t.second(line.At, line.Tier, m.Cores)
+		t.spread(m, line.At)
 	}
 	m.at, m.cpuNS, m.RSSBytes = line.At, line.CPUNS, line.RSSBytes
 	if line.Values != nil {
@@ -184,15 +191,44 @@ func (t *tiers) sample(line *record.Series) {
 	}
 }
 
-// second adds to what a tier used in a second.
-func (t *tiers) second(at time.Time, tier string, cores float64) {
-	at = at.Truncate(time.Second)
+// spread divides what a member used since its last sample among the seconds in between. Samples do not keep to the seconds of a
+// clock: two of them may be in one second, and none in the next.
+func (t *tiers) spread(m *sampled, until time.Time) {
+	for at := m.at.Truncate(time.Second); at.Before(until); at = at.Add(time.Second) {
+		from, to := later(m.at, at), at.Add(time.Second)
+		if to.After(until) {
+			to = until
+		}
+		covered := to.Sub(from).Seconds()
+		t.second(at, part{m.Tier, m.Name, m.Cores * covered, covered})
+	}
+}
+
+// add takes in a part of a member, and sums up its tier.
+func (s *Second) add(p part) {
+	i := slices.IndexFunc(s.parts, func(o part) bool { return o.tier == p.tier && o.name == p.name })
+	if i < 0 {
+		s.parts = append(s.parts, p)
+	} else {
+		s.parts[i].used += p.used
+		s.parts[i].covered += p.covered
+	}
+	s.Cores[p.tier] = 0
+	for _, o := range s.parts {
+		if o.tier == p.tier {
+			s.Cores[p.tier] += o.used / o.covered
+		}
+	}
+}
+
+// second adds to what a member used in the second that begins there.
+func (t *tiers) second(at time.Time, p part) {
 	i, found := slices.BinarySearchFunc(t.seconds, at, func(s *Second, at time.Time) int { return s.At.Compare(at) })
 	if !found {
 		t.seconds = slices.Insert(t.seconds, i, &Second{At: at, Cores: map[string]float64{}})
 	}
 	one := t.seconds[i]
-	one.Cores[tier] += cores
+	one.add(p)
 	t.changed[one] = true
 	if drop := len(t.seconds) - mostSeconds; drop > 0 {
 		for _, gone := range t.seconds[:drop] {

@@ -46,10 +46,11 @@ func (w *watch) sleep() {
 // process used no processor time during that time.
 type sampler struct {
 	watch   *watch
-	stat    *os.File // kept open: later there may be no descriptor left
-	woken   int64    // when it last woke, ns since the start
-	read    int64    // when the counters were read
-	idle    int64    // for how long it slept, or waited for another goroutine, since then
+	usage   func() (run, waited, used time.Duration) // reads the counters
+	stat    *os.File                                 // kept open: later there may be no descriptor left
+	woken   int64                                    // when it last woke, ns since the start
+	read    int64                                    // when the counters were read
+	idle    int64                                    // for how long it slept, or waited for another goroutine, since then
 	run     time.Duration
 	waited  time.Duration
 	used    time.Duration // by the whole process
@@ -58,10 +59,12 @@ type sampler struct {
 
 func (w *watch) sampler() *sampler {
 	o := &sampler{watch: w, woken: int64(time.Since(w.start))}
+	o.usage = func() (run, waited, used time.Duration) { return threadCPU(), waitOf(o.stat), processCPU() }
 	if stat, err := os.Open("/proc/thread-self/schedstat"); err == nil {
 		o.stat = stat
 	}
-	o.read, o.run, o.waited, o.used = o.woken, threadCPU(), waitOf(o.stat), processCPU()
+	o.read = o.woken
+	o.run, o.waited, o.used = o.usage()
 	return o
 }
 
@@ -80,7 +83,7 @@ func (o *sampler) woke(now, slept, meant int64) {
 	if awake < awayAfter && over < awayAfter && now-o.read < int64(lookEvery) {
 		return
 	}
-	run, waited, used := threadCPU(), waitOf(o.stat), processCPU()
+	run, waited, used := o.usage()
 	starved := waited - o.waited
 	if over >= awayAfter {
 		switch {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -23,57 +24,79 @@ func TestSchedstat(t *testing.T) {
 	}
 }
 
-// A sampler distinguishes an absence from work, from sleep that was intended, and from waiting for another goroutine.
-// It runs alone: what else the process does would be a reason for the absence.
+// A sampler distinguishes an absence from work, from sleep that was intended, from waiting for another goroutine, and from
+// waiting for a core. Time and counters are virtual here; TestSamplerReads has real ones.
 func TestLookout(t *testing.T) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	w := newWatch(time.Now(), func() int { return 0 }, func() []int { return nil })
-	o := w.sampler()
-	defer o.close()
-	now := func() int64 { return int64(time.Since(w.start)) }
-	sleep := func(d time.Duration) { // in the kernel: the process stands still
-		spec := unix.NsecToTimespec(int64(d))
-		_ = unix.Nanosleep(&spec, nil)
-	}
-	spin := func(d time.Duration) {
-		for until := threadCPU() + d; threadCPU() < until; {
-		}
-	}
+	t.Parallel()
+	stopped := func(from, length time.Duration) []absence { return []absence{{from, length, false}} }
+	starved := func(from, length time.Duration) []absence { return []absence{{from, length, true}} }
 	for _, c := range []struct {
-		name           string
-		awake          func() // until it sleeps
-		meant, slept   time.Duration
-		atLeast, below time.Duration // stopped
+		name                string
+		awake, meant, slept time.Duration // it is awake first, then sleeps
+		idle                time.Duration // while awake, until another goroutine was done
+		run, waited, others time.Duration // this thread's time on a core and for one; that of the process's other threads
+		want                []absence
 	}{
-		{"busy", func() { spin(30 * ms) }, 0, 0, 0, ms},
-		{"asleep as meant", func() {}, 30 * ms, 30 * ms, 0, 15 * ms},
-		{"woken early", func() {}, 50 * ms, 10 * ms, 0, ms},
-		{"away while awake", func() { sleep(40 * ms) }, 0, 0, 35 * ms, time.Second},
-		{"away while awake, and woken early afterwards", func() { sleep(40 * ms) }, 50 * ms, 5 * ms, 35 * ms, time.Second},
-		{"busy and away", func() { spin(30 * ms); sleep(40 * ms) }, 0, 0, 35 * ms, time.Second},
-		{"overslept", func() {}, 10 * ms, 50 * ms, 35 * ms, time.Second},
-		{"waited for another", func() {
-			from := now()
-			sleep(40 * ms)
-			o.idle += now() - from
-		}, 0, 0, 0, ms},
+		{name: "busy", awake: 30 * ms, run: 30 * ms},
+		{name: "busy, less than a millisecond was lost", awake: 30 * ms, run: 29*ms + 1},
+		{name: "busy, a millisecond was lost", awake: 30 * ms, run: 29 * ms, want: stopped(0, ms)},
+		{name: "asleep as intended", meant: 30 * ms, slept: 30 * ms},
+		{name: "woken early", meant: 50 * ms, slept: 10 * ms},
+		{name: "away while awake", awake: 40 * ms, want: stopped(0, 40*ms)},
+		{name: "away while awake, and woken early afterwards", awake: 40 * ms, meant: 50 * ms, slept: 5 * ms, want: stopped(0, 40*ms)},
+		{name: "busy and away", awake: 70 * ms, run: 30 * ms, want: stopped(0, 40*ms)},
+		{name: "overslept", meant: 10 * ms, slept: 50 * ms, want: stopped(0, 40*ms)},
+		{name: "overslept soon after the counters were read", meant: 5 * ms, slept: 10 * ms, want: stopped(0, 5*ms)},
+		{name: "busy, then overslept", awake: 5 * ms, run: 5 * ms, meant: 10 * ms, slept: 50 * ms, want: stopped(5*ms, 40*ms)},
+		{name: "waited for another", awake: 40 * ms, idle: 40 * ms},
+		{name: "no core while awake", awake: 40 * ms, waited: 40 * ms, want: starved(0, 40*ms)},
+		{name: "no core after the sleep", meant: 10 * ms, slept: 50 * ms, waited: 40 * ms, want: starved(0, 40*ms)},
+		{name: "away while the rest of the process works", awake: 40 * ms, others: 7 * ms},
+		{name: "away while the rest of the process hardly works", awake: 40 * ms, others: 5 * ms, want: stopped(0, 40*ms)},
+		{name: "overslept while the rest of the process works", meant: 10 * ms, slept: 50 * ms, others: 7 * ms},
 	} {
-		c.awake()
-		slept := now()
-		sleep(c.slept)
-		o.woke(now(), slept, int64(c.meant))
-		w.gather()
-		var stopped time.Duration
-		for _, m := range w.seen {
-			if !m.ready {
-				stopped += m.length
+		w := &watch{start: time.Now(), away: make(chan absence, 9)}
+		var run, waited, used time.Duration
+		o := &sampler{watch: w, usage: func() (time.Duration, time.Duration, time.Duration) { return run, waited, used }}
+		var want []absence
+		for round := range time.Duration(2) { // what was seen is not seen again
+			from := round * (c.awake + c.slept)
+			run, waited, used = run+c.run, waited+c.waited, used+c.run+c.others
+			o.idle += int64(c.idle)
+			o.woke(int64(from+c.awake+c.slept), int64(from+c.awake), int64(c.meant))
+			for _, one := range c.want {
+				want = append(want, absence{from + one.from, one.length, one.ready})
 			}
 		}
-		w.seen = nil
-		if stopped < c.atLeast || stopped >= c.below {
-			t.Errorf("%s: stopped for %v, want %v to %v", c.name, stopped, c.atLeast, c.below)
+		if w.gather(); !slices.Equal(w.seen, want) {
+			t.Errorf("%s: away %+v, want %+v", c.name, w.seen, want)
 		}
+	}
+}
+
+// A sampler reads its own thread's time on a core, and that of the whole process. On a busy machine all of it takes longer, and
+// what is asserted holds all the same.
+func TestSamplerReads(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	o := newWatch(time.Now(), func() int { return 0 }, func() []int { return nil }).sampler()
+	defer o.close()
+	for until := threadCPU() + 30*ms; threadCPU() < until; {
+	}
+	began := time.Now()
+	run, _, used := o.usage()
+	if run-o.run < 30*ms || used-o.used < 15*ms {
+		t.Errorf("30ms of work are %v of the thread and %v of the process", run-o.run, used-o.used)
+	}
+	spec := unix.NsecToTimespec(int64(40 * ms)) // in the kernel: the thread stands still
+	_ = unix.Nanosleep(&spec, nil)
+	after, _, _ := o.usage()
+	if took := time.Since(began); after-run > took-40*ms {
+		t.Errorf("of %v, 40ms of them asleep, the thread was on a core for %v", took, after-run)
+	}
+	before := waitOf(o.stat)
+	if _, waited, _ := o.usage(); waited < before || waited > waitOf(o.stat) {
+		t.Errorf("waited %v for a core, its file had %v before", waited, before)
 	}
 }
 

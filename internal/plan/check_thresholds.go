@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -69,7 +70,11 @@ func (c *checker) threshold(path string, t threshold.Threshold, targets []string
 	}
 	for _, side := range t.Sides() {
 		if side.Target != "" && !slices.Contains(targets, side.Target) {
-			c.report(path, strictyaml.Suggest(side.Target, targets), "%s is no target of the plan: there is %s", strictyaml.Quote(side.Target), strings.Join(targets, ", "))
+			hint := strictyaml.Suggest(side.Target, targets)
+			if slices.Equal(targets, versions()) {
+				hint = "in bakeoff ab base and head take the place of the plan's target"
+			}
+			c.report(path, hint, "%s is no target of the plan: there is %s", strictyaml.Quote(side.Target), strings.Join(targets, ", "))
 		}
 		ph := p.Phases[i]
 		switch {
@@ -82,7 +87,28 @@ func (c *checker) threshold(path string, t threshold.Threshold, targets []string
 	}
 	if len(p.Targets) == 1 && t.Left.Target == "" && t.Right != nil && t.Right.Target == p.Targets[0].Name {
 		c.report(path, "", "there is no other target than %s that it could be about", t.Right.Target)
+	} else if whose := p.itself(t, p.Phases[i]); whose != "" {
+		c.report(path, "name another target or another figure", "a figure of %s is compared with itself", whose)
 	}
+}
+
+// itself is whose figure a threshold compares with itself; empty: nobody's. A right side without a target is about that of the
+// left one. In a plan for bakeoff ab a left side without a target is about head.
+func (p *Plan) itself(t threshold.Threshold, ph Phase) string {
+	if t.Right == nil || !t.Left.Same(*t.Right, ph.Model == "closed" || p.EngineOf(ph) == JMeter) {
+		return ""
+	}
+	left := t.Left.Target
+	if left == "" && len(p.Targets) == 1 && t.Right.Target != "" {
+		left = "head"
+	}
+	switch t.Right.Target {
+	case left:
+		return cmp.Or(left, "each target")
+	case "":
+		return left
+	}
+	return ""
 }
 
 func (p *Plan) targetNames() (out []string) {

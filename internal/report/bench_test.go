@@ -1,18 +1,14 @@
 package report
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/json"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -23,7 +19,7 @@ import (
 	"bakeoff/internal/stats"
 )
 
-// simulated is a run whose lines are made of a few prepared ones: as large as a long run, and written in seconds.
+// simulated is a run whose windows are a few that come again and again: as large as a long run.
 type simulated struct {
 	targets, blocks int
 	seconds         int   // of each of two phases, closed and open
@@ -32,13 +28,9 @@ type simulated struct {
 
 const simulatedAgents = 2
 
-// prepared is the text of a window, around where it begins and its number.
-type prepared [3]string
-
 // windows are those of a phase; each is used many times.
-func (r simulated) windows(t *testing.T, target string, phase int) []prepared {
+func (r simulated) windows(t *testing.T, target string, phase int) (out []record.Load) {
 	t.Helper()
-	var out []prepared
 	rng := rand.New(rand.NewPCG(uint64(phase), uint64(len(target))))
 	times := func(n int64) *stats.Histogram {
 		h := stats.NewHistogram()
@@ -48,27 +40,18 @@ func (r simulated) windows(t *testing.T, target string, phase int) []prepared {
 		return h
 	}
 	for range 16 {
-		l := record.Load{Epoch: 1, Sequence: 987654321, Phase: phase}
+		l := record.Load{Epoch: 1, Phase: phase}
 		half := times(r.perWindow / 2)
 		l.Window = stats.Window{
-			Begin: 123456789, Length: time.Second, Response: times(r.perWindow), Service: times(r.perWindow), Lateness: times(r.perWindow),
+			Length: time.Second, Response: times(r.perWindow), Service: times(r.perWindow), Lateness: times(r.perWindow),
 			Replicas:  map[string]stats.Replica{target + "-1": {Answers: half.Count(), Service: half}, target + "-2": {Answers: half.Count(), Service: half}},
 			Resources: &stats.Resources{Descriptors: 40, DescriptorLimit: 1024, Ports: 16, PortLow: 32768, PortHigh: 60999, Cores: 2},
 		}
 		n := l.Response.Count()
 		l.Books = stats.Books{Planned: n, Sent: n, OK: n}
-		text, before, after := string(must[[]byte](t)(json.Marshal(l))), `"sequence":987654321`, `"begin_ns":123456789`
-		head, rest, _ := strings.Cut(text, before)
-		middle, tail, _ := strings.Cut(rest, after)
-		out = append(out, prepared{head, middle, tail})
+		out = append(out, l)
 	}
 	return out
-}
-
-// framed writes a line as a run directory has it.
-func framed(w io.Writer, content string) {
-	sum := crc32.Checksum([]byte(content), crc32.MakeTable(crc32.Castagnoli))
-	fmt.Fprintf(w, `{"crc32c":"%08x","length":%d,"record":%s}`+"\n", sum, len(content), content)
 }
 
 // write makes the run directory, and counts its windows and requests.
@@ -80,7 +63,7 @@ func (r simulated) write(t *testing.T) (dir string, windows, requests int64) {
 	}
 	run := recordtest.Of(r.blocks, names...)
 	w := run.Begin(t)
-	ready := map[string][]prepared{}
+	ready := map[string][]record.Load{}
 	for _, name := range names {
 		for phase := 1; phase <= 2; phase++ {
 			ready[fmt.Sprint(name, phase)] = r.windows(t, name, phase)
@@ -96,7 +79,7 @@ func (r simulated) write(t *testing.T) (dir string, windows, requests int64) {
 			phase := record.Phase{Number: number, Name: model, Model: model, Connections: 32, DurationS: float64(r.seconds), TimeoutS: 10}
 			phase.Started = recordtest.Epoch().Add(time.Duration(number*r.seconds) * time.Second)
 			phase.Ended = phase.Started.Add(time.Duration(r.seconds) * time.Second)
-			n := r.phase(t, filepath.Dir(tw.LogDir()), ready[fmt.Sprint(p.Target, number)], phase)
+			n := r.phase(t, tw, ready[fmt.Sprint(p.Target, number)])
 			r.series(t, tw, p.Target, phase)
 			windows, requests = windows+int64(simulatedAgents*r.seconds), requests+n
 			phase.Witness = record.Witness{DatabaseReads: n, BalancerTotal: n}
@@ -108,22 +91,17 @@ func (r simulated) write(t *testing.T) (dir string, windows, requests int64) {
 	return w.Dir(), windows, requests
 }
 
-// phase appends the windows of a phase to the trial's load.jsonl.
-func (r simulated) phase(t *testing.T, dir string, ready []prepared, p record.Phase) (requests int64) {
+// phase writes the windows of a phase.
+func (r simulated) phase(t *testing.T, tw *record.TrialWriter, ready []record.Load) (requests int64) {
 	t.Helper()
-	f := must[*os.File](t)(os.OpenFile(filepath.Join(dir, "load.jsonl"), os.O_APPEND|os.O_WRONLY, 0o600))
-	b := bufio.NewWriterSize(f, 1<<20)
-	each := (r.perWindow/2000 + min(1, 2000/max(r.perWindow, 1))) * min(r.perWindow, 2000)
 	for second := range r.seconds {
 		for agent := range simulatedAgents {
-			one := ready[(second*simulatedAgents+agent)%len(ready)]
-			head := strings.Replace(one[0], `"agent":0`, fmt.Sprintf(`"agent":%d`, agent), 1)
-			framed(b, fmt.Sprintf(`%s"sequence":%d%s"begin_ns":%d%s`, head, second+1, one[1], second*1e9, one[2]))
-			requests += each
+			l := ready[(second*simulatedAgents+agent)%len(ready)]
+			l.Agent, l.Sequence, l.Begin = agent, int64(second)+1, time.Duration(second)*time.Second
+			check(t, tw.Load(l))
+			requests += l.Books.OK
 		}
 	}
-	check(t, b.Flush())
-	check(t, f.Close())
 	return requests
 }
 

@@ -37,6 +37,25 @@ type Side struct {
 // IsTime reports whether the figure is one of a distribution of times.
 func (s Side) IsTime() bool { return s.Name == "p" || slices.Contains(extremes(), s.Name) }
 
+// Distribution is that of a figure of a distribution of times: the one that is named, or "service" where it counts in the
+// phase, else "response". It is empty for any other figure.
+func (s Side) Distribution(byService bool) string {
+	switch {
+	case !s.IsTime():
+		return ""
+	case s.Of != "":
+		return s.Of
+	case byService:
+		return "service"
+	}
+	return "response"
+}
+
+// Same reports whether two figures of one target are the same figure, in a phase in which the service time counts or not.
+func (s Side) Same(o Side, byService bool) bool {
+	return s.Name == o.Name && s.P == o.P && s.Distribution(byService) == o.Distribution(byService)
+}
+
 func (s Side) isCount() bool { return slices.Contains(counts(), s.Name) }
 func (s Side) isRate() bool  { return !s.IsTime() && !s.isCount() }
 

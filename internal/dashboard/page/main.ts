@@ -5,6 +5,7 @@ import { choice, keep } from "./state";
 import { clock, count, element, inert, none, number, seconds, share } from "./show";
 import { schemes } from "./chart";
 
+const retryMs = 31_000; // the server keeps what has failed for 30 s
 const page = document.body.dataset;
 const base = page.base ?? "";
 
@@ -56,6 +57,11 @@ class Page {
       if (this.live.now) this.live.now.live = false;
       setTimeout(() => void this.refresh(true), 500);
     });
+    source.addEventListener("failed", e => {
+      source.close();
+      this.say("The run cannot be followed: " + inert((JSON.parse(e.data) as { text: string }).text) + ". The page tries again in half a minute.");
+      setTimeout(() => this.listen(), retryMs);
+    });
     addEventListener("pagehide", () => source.close());
   }
 
@@ -74,7 +80,7 @@ class Page {
 
   // refresh asks for the figures of finished trials when there are more of them than those below.
   private async refresh(always: boolean): Promise<void> {
-    const now = this.live.now, want = now ? now.finished + now.refused : 0;
+    const now = this.live.now, want = now?.judged ?? 0;
     const have = Number(document.querySelector<HTMLElement>("#parts .part")?.dataset.finished ?? -1);
     if (!always && (want <= have || Date.now() - this.asked < (want === this.wanted ? 10_000 : 1000))) return;
     this.wanted = want;

@@ -24,7 +24,7 @@ export interface Last extends Point { target: string; phase: number; so_far: (nu
 
 export interface Now {
   at: string; status: string; live: boolean; block: number; blocks: number; trial: number; trials: number; attempt?: number;
-  target?: string; text: string; since: string; expect_s?: number; finished: number; refused: number; ends?: string; last?: Last;
+  target?: string; text: string; since: string; expect_s?: number; finished: number; judged: number; refused: number; ends?: string; last?: Last;
 }
 
 export interface Second { at: string; cores: Record<string, number> }

@@ -95,7 +95,7 @@ func TestAPIRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, who := range map[string]*Cluster{`namespaces "bakeoff-test-none" not found`: c, `User "nobody" cannot patch resource`: realCluster(t, "nobody")} {
+	for name, who := range map[string]*Cluster{`namespaces "bakeoff-test-none" not found`: c, `User "nobody" cannot `: realCluster(t, "nobody")} {
 		refused, err := who.Check(t.Context(), objects)
 		if err != nil || len(refused) != len(objects) {
 			t.Fatalf("%d of %d refused, %v", len(refused), len(objects), err)
@@ -174,9 +174,12 @@ func split(t *testing.T, s platform.Scope, workloads []platform.Workload) (befor
 // refusesRest asks for what the controller must not do, and for what it needs in addition to applying.
 func refusesRest(t *testing.T, controller *Cluster, ns string) {
 	t.Helper()
-	core := controller.client.CoreV1()
+	core, foreground := controller.client.CoreV1(), meta.DeletePropagationForeground
 	for what, err := range map[string]error{
 		"reads a secret":      second(core.Secrets(ns).Get(t.Context(), "bakeoff-run", meta.GetOptions{})),
+		"patches a secret":    second(core.Secrets(ns).Apply(t.Context(), coreac.Secret("bakeoff-run", ns), meta.ApplyOptions{FieldManager: "test"})),
+		"removes a secret":    core.Secrets(ns).Delete(t.Context(), "bakeoff-run", meta.DeleteOptions{DryRun: []string{meta.DryRunAll}, PropagationPolicy: &foreground}),
+		"lists secrets":       second(core.Secrets(ns).List(t.Context(), meta.ListOptions{})),
 		"sees nodes":          second(core.Nodes().List(t.Context(), meta.ListOptions{})),
 		"sees pods of others": second(core.Pods("default").List(t.Context(), meta.ListOptions{})),
 		"makes a pod itself":  second(core.Pods(ns).Apply(t.Context(), coreac.Pod("p", ns), meta.ApplyOptions{FieldManager: "test"})),

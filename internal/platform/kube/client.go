@@ -2,11 +2,13 @@ package kube
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"sync"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	appsac "k8s.io/client-go/applyconfigurations/apps/v1"
@@ -111,7 +113,7 @@ func (c *Cluster) apply(ctx context.Context, o Object, dry bool) error {
 	case *rbacac.RoleBindingApplyConfiguration:
 		_, err = c.client.RbacV1().RoleBindings(*a.Namespace).Apply(ctx, a, options)
 	case *coreac.SecretApplyConfiguration:
-		_, err = c.client.CoreV1().Secrets(*a.Namespace).Apply(ctx, a, options)
+		err = c.secret(ctx, a, options)
 	case *coreac.ConfigMapApplyConfiguration:
 		_, err = c.client.CoreV1().ConfigMaps(*a.Namespace).Apply(ctx, a, options)
 	case *coreac.ServiceApplyConfiguration:
@@ -124,6 +126,24 @@ func (c *Cluster) apply(ctx context.Context, o Object, dry bool) error {
 		_, err = c.client.BatchV1().Jobs(*a.Namespace).Apply(ctx, a, options)
 	default:
 		err = fmt.Errorf("a %s cannot be applied", o.Kind)
+	}
+	return err
+}
+
+// secret creates a secret, so that no right is needed by which it can be read, and applies it only where it is there already.
+func (c *Cluster) secret(ctx context.Context, a *coreac.SecretApplyConfiguration, options meta.ApplyOptions) error {
+	data, err := json.Marshal(a)
+	if err != nil {
+		return err
+	}
+	var fresh corev1.Secret
+	if err := json.Unmarshal(data, &fresh); err != nil {
+		return err
+	}
+	secrets := c.client.CoreV1().Secrets(fresh.Namespace)
+	_, err = secrets.Create(ctx, &fresh, meta.CreateOptions{FieldManager: options.FieldManager, DryRun: options.DryRun})
+	if apierrors.IsAlreadyExists(err) {
+		_, err = secrets.Apply(ctx, a, options)
 	}
 	return err
 }

@@ -32,9 +32,22 @@ func TestApply(t *testing.T) {
 	if err != nil || *d.Spec.Replicas != 3 || len(d.ManagedFields) != 1 || d.ManagedFields[0].Manager != "bakeoff" {
 		t.Errorf("%+v, %v", d, err)
 	}
+	for _, a := range client.Actions() {
+		if a.Matches("patch", "secrets") {
+			t.Errorf("a secret that was not there is patched: %v", a)
+		}
+	}
 	pages, err := client.CoreV1().ConfigMaps("ns").Get(t.Context(), "bakeoff-pages", meta.GetOptions{})
 	if err != nil || pages.Labels["theirs"] != "1" || pages.Labels["grafana_dashboard"] != "1" {
 		t.Errorf("%+v, %v", pages, err)
+	}
+	at := slices.IndexFunc(objects, func(o Object) bool { return o.Kind == "Secret" })
+	secret, err := client.CoreV1().Secrets("ns").Get(t.Context(), objects[at].Name, meta.GetOptions{})
+	if err != nil || len(secret.StringData) == 0 || secret.Type != core.SecretTypeOpaque || secret.Labels[labelManager] != "bakeoff" {
+		t.Errorf("%+v, %v", secret, err)
+	}
+	if err := c.apply(t.Context(), objects[at], false); err != nil {
+		t.Errorf("a secret that is there already: %v", err)
 	}
 	if err := c.apply(t.Context(), Object{Kind: "Pod"}, false); err == nil {
 		t.Error("a pod is applied")
@@ -52,6 +65,15 @@ func TestCheck(t *testing.T) {
 	objects := render(t)
 	client, seen := fake.NewClientset(), &warnings{}
 	refuse, broken := schema.GroupResource{Group: "apps", Resource: "deployments"}, false
+	made := 0
+	client.PrependReactor("create", "*", func(a clienttesting.Action) (bool, runtime.Object, error) {
+		create := a.(clienttesting.CreateActionImpl)
+		if create.Resource.Resource != "secrets" || !slices.Equal(create.CreateOptions.DryRun, []string{meta.DryRunAll}) {
+			t.Errorf("%s %s is created", create.Resource.Resource, create.Name)
+		}
+		made++
+		return true, create.Object, nil
+	})
 	client.PrependReactor("patch", "*", func(a clienttesting.Action) (bool, runtime.Object, error) {
 		patch := a.(clienttesting.PatchActionImpl)
 		if !slices.Equal(patch.PatchOptions.DryRun, []string{meta.DryRunAll}) {
@@ -72,6 +94,9 @@ func TestCheck(t *testing.T) {
 	if err != nil || len(got) != 2 || got[0].Name != "bakeoff-target-django" || !strings.Contains(got[0].String(), "no such right") ||
 		got[1].String() != "Job bakeoff-agent-0: would violate PodSecurity" {
 		t.Errorf("%q, %v", got, err)
+	}
+	if made == 0 {
+		t.Error("no secret is created")
 	}
 	broken = true
 	if got, err := c.Check(t.Context(), objects); !errors.Is(err, context.DeadlineExceeded) || len(got) > 0 {

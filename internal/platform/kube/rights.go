@@ -19,12 +19,14 @@ type Rule struct {
 	Verbs     []string
 }
 
-// Rules are all rights that a controller of those workloads has, in its namespace alone. There is none to read a
-// secret, to run a command in a pod, or to see anything of a node.
+// Rules are all rights that a controller of those workloads has, in its namespace alone. There is none to read, change
+// or remove a secret: even an empty patch, and a removal in the foreground, are answered with the whole secret. A pod can mount
+// every secret of its namespace all the same, and a controller makes pods. It runs no command in a pod and sees nothing of a node.
 func Rules(workloads []platform.Workload) []Rule {
 	apply := []string{"create", "patch", "delete"} // server-side apply of a new object needs the first two
 	rules := []Rule{
-		{"", []string{"configmaps", "secrets", "services"}, apply},
+		{"", []string{"configmaps", "services"}, apply},
+		{"", []string{"secrets"}, []string{"create"}},
 		{"", []string{"pods"}, []string{"get", "list", "watch", "delete"}},
 		{"", []string{"pods/log"}, []string{"get"}},
 		{"", []string{"events"}, []string{"list", "watch"}},

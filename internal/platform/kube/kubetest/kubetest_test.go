@@ -1,6 +1,18 @@
 package kubetest
 
-import "testing"
+import (
+	"bytes"
+	"os"
+	"testing"
+)
+
+// The schemas are cut from others' work, whose licence comes with them.
+func TestSchemasLicence(t *testing.T) {
+	text, err := os.ReadFile("LICENSE")
+	if err != nil || !bytes.Contains(text, []byte("Apache License\n")) || !bytes.Contains(text, []byte("Version 2.0, January 2004\n")) {
+		t.Errorf("%v, %.80q", err, text)
+	}
+}
 
 // The schemas refuse what an API server would, and take what it takes.
 func TestSchemasRefuse(t *testing.T) {

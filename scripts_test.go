@@ -1,0 +1,107 @@
+package main_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// scriptsCheckout is a folder with our scripts and programs that only say what they are asked.
+type scriptsCheckout struct{ dir string }
+
+func newScripts(t *testing.T, names ...string) scriptsCheckout {
+	t.Helper()
+	c := scriptsCheckout{t.TempDir()}
+	for _, name := range names {
+		text, err := os.ReadFile(filepath.Join("scripts", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.write(t, "scripts/"+name, string(text))
+	}
+	c.write(t, "bin/go", `#!/bin/sh
+echo "$*" >>"$(dirname "$0")/calls"
+case "$*" in
+*list*) printf '%b' "$PACKAGES"; exit "${LIST:-0}" ;;
+"run ./page "*) echo "$MADE" >"$4/page.js" ;;
+test*) printf 'ok  \tp\t0.1s\n' ;;
+esac
+`)
+	return c
+}
+
+func (c scriptsCheckout) write(t *testing.T, name, text string) {
+	t.Helper()
+	path := filepath.Join(c.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o700); err != nil { //nolint:gosec // it is a program
+		t.Fatal(err)
+	}
+}
+
+// run runs a script, and returns what it prints, the calls of go test since the last time, and whether it succeeds.
+func (c scriptsCheckout) run(t *testing.T, env, name string, args ...string) (printed, tests string, ok bool) {
+	t.Helper()
+	cmd := exec.Command(filepath.Join(c.dir, "scripts", name), args...)
+	cmd.Dir = c.dir
+	bin := filepath.Join(c.dir, "bin")
+	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "GO="+bin+"/go")
+	cmd.Env = append(cmd.Env, strings.Split(env, "|")...)
+	out, err := cmd.CombinedOutput()
+	calls, _ := os.ReadFile(filepath.Join(bin, "calls")) // none: go was not called
+	_ = os.Remove(filepath.Join(bin, "calls"))
+	for line := range strings.Lines(string(calls)) {
+		if strings.HasPrefix(line, "test ") {
+			tests += line
+		}
+	}
+	return string(out), tests, err == nil
+}
+
+// Packages that cannot be listed are no packages that pass.
+func TestScriptGotest(t *testing.T) {
+	c := newScripts(t, "gotest")
+	for _, one := range []struct {
+		env, tests string
+		ok         bool
+	}{
+		{`PACKAGES=b/internal/plan\nb/internal/load\n`, "-p 2 -v -short b/internal/plan\n-p 1 -v -short b/internal/load\n", true},
+		{`PACKAGES=b/internal/plan\nb/internal/load\n|LIST=1`, "", false},
+		{"PACKAGES=", "", false},
+		{`PACKAGES=b/internal/plan\n`, "", false},
+		{`PACKAGES=b/internal/load\n`, "", false},
+	} {
+		out, tests, ok := c.run(t, one.env, "gotest", "-short", "./...")
+		if tests = strings.ReplaceAll(tests, "test -count=1 -vet=off ", ""); tests != one.tests || ok != one.ok {
+			t.Errorf("%s: success %v, want %v; it runs\n%s\nand prints\n%s", one.env, ok, one.ok, tests, out)
+		}
+	}
+}
+
+// Without modules the page is not compared, which is said, and what is behind that runs all the same. A page that is not what its
+// sources make is a failure.
+func TestScriptTestPage(t *testing.T) {
+	c := newScripts(t, "test-page", "page", "gotest")
+	c.write(t, "bin/npm", "#!/bin/sh\nexit 1\n")
+	c.write(t, "bin/chromium", "#!/bin/sh\necho Chromium\n")
+	c.write(t, "internal/dashboard/page/dist/page.js", "page\n")
+	c.write(t, "tools/go.mod", "module tools\n")
+	const skipped = "SKIPPED test-page: internal/dashboard/page/dist is not compared with its sources: go cannot fetch the modules"
+	for _, one := range []struct {
+		env                string
+		skipped, tests, ok bool
+	}{
+		{"MADE=page", false, true, true},
+		{"MADE=another", false, false, false},
+		{"LIST=1", true, true, true},
+	} {
+		out, tests, ok := c.run(t, one.env, "test-page")
+		if strings.Contains(out, skipped) != one.skipped || strings.Contains(tests, "-run Browser") != one.tests || ok != one.ok {
+			t.Errorf("%s: success %v, want %v; it runs %q and prints\n%s", one.env, ok, one.ok, tests, out)
+		}
+	}
+}
