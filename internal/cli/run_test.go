@@ -25,8 +25,9 @@ func TestRun(t *testing.T) {
 	}
 	wantAll(t, "stdout", e.stdout.String(), "e2e, answers per second on 4 connections: ", "flask", "fastapi", "go-nethttp", "3 planned, ", "bakeoff report "+s.theRun()+" --full\n")
 	wantAll(t, "stderr", e.stderr.String(), "] pilot, flask, starting\n", "] block 1 of 1, flask, starting\n")
-	if printed, recorded := strings.Count(e.stderr.String(), "] block 1 of 1"), e.recorded("closed: 4 connections for 1.5s, in turns with the others: "); printed != 3 || recorded != 1 {
-		t.Errorf("%d lines of 3 trials, %d recorded steps of their load\n%s", printed, recorded, e.stderr)
+	attempts := ofBlocks(last)[0].Attempt // a busy machine has the block repeated
+	if printed, recorded := startsOnly(e.stderr.String()), e.recorded("closed: 4 connections for 1.5s, in turns with the others: "); printed != 3*attempts || recorded != attempts {
+		t.Errorf("%d lines of 3 trials in %d attempts, %d recorded steps of their load\n%s", printed, attempts, recorded, e.stderr)
 	}
 	if strings.Contains(e.stderr.String(), "bakeoff: ") {
 		t.Errorf("a good run complains:\n%s", e.stderr)
@@ -40,6 +41,16 @@ func TestRun(t *testing.T) {
 	private(t, s.theRun())
 	t.Run("turns", func(t *testing.T) { turnsCounted(t, ofBlocks(last)) })
 	t.Run("readers", func(t *testing.T) { readers(t, s.in(t)) })
+}
+
+// startsOnly counts the lines of the trials of block 1, without those of a trial that was refused, or warned about.
+func startsOnly(stderr string) (n int) {
+	for line := range strings.Lines(stderr) {
+		if strings.Contains(line, "] block 1 of 1") && !strings.Contains(line, ", invalid: ") && !strings.Contains(line, ", warning: ") {
+			n++
+		}
+	}
+	return n
 }
 
 // yardstick checks that every measured second of a trial has four times of the yardstick's work of each core, except for
