@@ -1,0 +1,41 @@
+package platform
+
+import (
+	"context"
+	"time"
+)
+
+// A Cluster runs the workloads of one run. It is safe for concurrent use.
+type Cluster interface {
+	// Deploy applies a workload and returns its pods, in the order of their nodes' names, once all of them are ready, or why
+	// they cannot be, in words. The log of each pod's main container is followed into logDir. What was applied is
+	// there also when Deploy returns an error: the caller removes it.
+	Deploy(ctx context.Context, w Workload, logDir string) ([]Pod, error)
+	// Remove deletes a workload's objects, and returns once no pod of it is left. What is not there is no error.
+	Remove(ctx context.Context, name string) error
+	// Secret makes a secret, or gives one that is there new values.
+	Secret(ctx context.Context, name string, values map[string]string) error
+	// Lost says that the cluster does not answer any more, or that the objects of the run were deleted, and why; nil while neither
+	// is so.
+	Lost() error
+}
+
+// A Pod is one started copy of a workload. Its process ids are those that it sees itself; PIDs has none where nothing samples it.
+type Pod interface {
+	Process
+	Placement() Placement
+	// Address is where the pod is reached in the cluster, without a port.
+	Address() string
+	// Log is the file into which the log of its main container is followed.
+	Log() string
+	// Look reads again how the pod is placed now. It fails when the pod is not the one that was started, or does not run.
+	Look(ctx context.Context) (Placement, error)
+}
+
+// Placement is where a pod runs, and what.
+type Placement struct {
+	Pod, UID, Node string
+	Image          string    // with its digest, as the node's runtime names it
+	Restarts       int       // of its main container
+	Ready          time.Time // since when
+}
