@@ -45,14 +45,19 @@ type Exit struct {
 	Code   int       // exit status, or -1 when ended by a signal
 	Signal string    // such as "SIGKILL"; empty when it exited by itself
 	At     time.Time // when the end was seen
+	Why    string    // what the platform says of it; empty where it knows no more
 }
 
 // String is the end in words.
 func (e Exit) String() string {
+	text := fmt.Sprintf("exit status %d", e.Code)
 	if e.Signal != "" {
-		return "ended by " + e.Signal
+		text = "ended by " + e.Signal
 	}
-	return fmt.Sprintf("exit status %d", e.Code)
+	if e.Why != "" {
+		text += ": " + e.Why
+	}
+	return text
 }
 
 // A Process is one started process with everything it forks, wherever its

@@ -63,6 +63,8 @@ type Workload struct {
 	Within, Lifelong time.Duration
 	// Rights: its pods may use the cluster's API, as Rules say.
 	Rights bool
+	// LogLimit is how many bytes of each pod's log are kept, as Spec.LogLimit.
+	LogLimit int64
 }
 
 // Manager is who the objects of a run are managed by, and the beginning of their names.
