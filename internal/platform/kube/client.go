@@ -2,28 +2,20 @@ package kube
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 	"sync"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
-	appsac "k8s.io/client-go/applyconfigurations/apps/v1"
-	batchac "k8s.io/client-go/applyconfigurations/batch/v1"
-	coreac "k8s.io/client-go/applyconfigurations/core/v1"
-	rbacac "k8s.io/client-go/applyconfigurations/rbac/v1"
-	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
-
-	"bakeoff/internal/platform"
 )
 
 // Cluster is the API of one.
 type Cluster struct {
-	client   kubernetes.Interface
+	api      api
 	warnings *warnings
 }
 
@@ -34,13 +26,26 @@ func Open(context string) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kube: %w", err)
 	}
-	seen := &warnings{}
-	config.WarningHandler, config.UserAgent = seen, platform.Manager
-	client, err := kubernetes.NewForConfig(config)
+	return open(config)
+}
+
+// Inside is the cluster in one of whose pods this program runs, by the account of that pod.
+func Inside() (*Cluster, error) {
+	config, err := rest.InClusterConfig()
 	if err != nil {
 		return nil, fmt.Errorf("kube: %w", err)
 	}
-	return &Cluster{client, seen}, nil
+	return open(config)
+}
+
+func open(config *rest.Config) (*Cluster, error) {
+	seen := &warnings{}
+	config.WarningHandler = seen
+	a, err := newAPI(config)
+	if err != nil {
+		return nil, err
+	}
+	return &Cluster{a, seen}, nil
 }
 
 // warnings are what the API says with an answer that is a success: of a pod that breaks a rule of the namespace it
@@ -96,54 +101,18 @@ func (c *Cluster) Check(ctx context.Context, objects []Object) ([]Refusal, error
 // words are the API's own, in one line.
 func words(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
-// apply applies one object; dry changes nothing. What others manage is not taken from them.
+// apply applies one object; dry changes nothing. A secret is created, so that no right is needed by which one can be read, and
+// applied only where it is there already.
 func (c *Cluster) apply(ctx context.Context, o Object, dry bool) error {
-	options := meta.ApplyOptions{FieldManager: platform.Manager}
-	if dry {
-		options.DryRun = []string{meta.DryRunAll}
-	}
-	var err error
-	switch a := o.apply.(type) {
-	case *coreac.NamespaceApplyConfiguration:
-		_, err = c.client.CoreV1().Namespaces().Apply(ctx, a, options)
-	case *coreac.ServiceAccountApplyConfiguration:
-		_, err = c.client.CoreV1().ServiceAccounts(*a.Namespace).Apply(ctx, a, options)
-	case *rbacac.RoleApplyConfiguration:
-		_, err = c.client.RbacV1().Roles(*a.Namespace).Apply(ctx, a, options)
-	case *rbacac.RoleBindingApplyConfiguration:
-		_, err = c.client.RbacV1().RoleBindings(*a.Namespace).Apply(ctx, a, options)
-	case *coreac.SecretApplyConfiguration:
-		err = c.secret(ctx, a, options)
-	case *coreac.ConfigMapApplyConfiguration:
-		_, err = c.client.CoreV1().ConfigMaps(*a.Namespace).Apply(ctx, a, options)
-	case *coreac.ServiceApplyConfiguration:
-		_, err = c.client.CoreV1().Services(*a.Namespace).Apply(ctx, a, options)
-	case *appsac.StatefulSetApplyConfiguration:
-		_, err = c.client.AppsV1().StatefulSets(*a.Namespace).Apply(ctx, a, options)
-	case *appsac.DeploymentApplyConfiguration:
-		_, err = c.client.AppsV1().Deployments(*a.Namespace).Apply(ctx, a, options)
-	case *batchac.JobApplyConfiguration:
-		_, err = c.client.BatchV1().Jobs(*a.Namespace).Apply(ctx, a, options)
-	default:
-		err = fmt.Errorf("a %s cannot be applied", o.Kind)
-	}
-	return err
-}
-
-// secret creates a secret, so that no right is needed by which it can be read, and applies it only where it is there already.
-func (c *Cluster) secret(ctx context.Context, a *coreac.SecretApplyConfiguration, options meta.ApplyOptions) error {
-	data, err := json.Marshal(a)
+	value, err := o.JSON()
 	if err != nil {
 		return err
 	}
-	var fresh corev1.Secret
-	if err := json.Unmarshal(data, &fresh); err != nil {
-		return err
+	if o.Kind == "Secret" {
+		err := c.api.create(ctx, path.Dir(o.at()), value, dry, nil)
+		if !apierrors.IsAlreadyExists(err) {
+			return err
+		}
 	}
-	secrets := c.client.CoreV1().Secrets(fresh.Namespace)
-	_, err = secrets.Create(ctx, &fresh, meta.CreateOptions{FieldManager: options.FieldManager, DryRun: options.DryRun})
-	if apierrors.IsAlreadyExists(err) {
-		_, err = secrets.Apply(ctx, a, options)
-	}
-	return err
+	return c.api.apply(ctx, o.at(), value, dry)
 }

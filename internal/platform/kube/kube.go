@@ -13,8 +13,8 @@ import (
 	"regexp"
 	"slices"
 
-	coreac "k8s.io/client-go/applyconfigurations/core/v1"
-	metaac "k8s.io/client-go/applyconfigurations/meta/v1"
+	core "k8s.io/api/core/v1"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"bakeoff/internal/platform"
 )
@@ -31,14 +31,47 @@ const (
 // An Object is one that a run applies to the cluster.
 type Object struct {
 	Kind, Name string
-	apply      any // its typed apply configuration
+	namespace  string // empty for a Namespace
+	value      any    // as the API's own type
 }
 
-// kinds is the order in which objects are applied: what others refer to comes first.
-func kinds() []string {
-	return []string{
-		"Namespace", "ServiceAccount", "Role", "RoleBinding", "Secret", "ConfigMap", "Service", "StatefulSet", "Deployment", "Job",
+// A kind says where the API has the objects of one kind.
+type kind struct{ name, group, plural string }
+
+const groupRights = "rbac.authorization.k8s.io"
+
+// kinds are in the order in which objects are applied: what others refer to comes first.
+func kinds() []kind {
+	return []kind{
+		{"Namespace", "", "namespaces"},
+		{"ServiceAccount", "", "serviceaccounts"},
+		{"Role", groupRights, "roles"},
+		{"RoleBinding", groupRights, "rolebindings"},
+		{"Secret", "", "secrets"},
+		{"ConfigMap", "", "configmaps"},
+		{"Service", "", "services"},
+		{"StatefulSet", "apps", "statefulsets"},
+		{"Deployment", "apps", "deployments"},
+		{"Job", "batch", "jobs"},
 	}
+}
+
+// rank is the place of a kind in that order.
+func rank(name string) int {
+	return slices.IndexFunc(kinds(), func(k kind) bool { return k.name == name })
+}
+
+// version is how objects of the kind name the version of their type.
+func (k kind) version() string {
+	if k.group == "" {
+		return "v1"
+	}
+	return k.group + "/v1"
+}
+
+// typed is what every object says of its type.
+func typed(name string) meta.TypeMeta {
+	return meta.TypeMeta{Kind: name, APIVersion: kinds()[rank(name)].version()}
 }
 
 // Render is all objects of the workloads of a run, in the order in which they are applied. It asks nothing of a cluster.
@@ -51,8 +84,7 @@ func Render(s platform.Scope, workloads []platform.Workload) ([]Object, error) {
 	for _, w := range workloads {
 		r.workload(w)
 	}
-	order := kinds()
-	slices.SortStableFunc(r.out, func(a, b Object) int { return slices.Index(order, a.Kind) - slices.Index(order, b.Kind) })
+	slices.SortStableFunc(r.out, func(a, b Object) int { return rank(a.Kind) - rank(b.Kind) })
 	return r.out, nil
 }
 
@@ -62,8 +94,17 @@ type renderer struct {
 	out   []Object
 }
 
-func (r *renderer) add(kind, name string, apply any) {
-	r.out = append(r.out, Object{Kind: kind, Name: name, apply: apply})
+func (r *renderer) add(kind, name string, value any) {
+	o := Object{Kind: kind, Name: name, namespace: r.scope.Namespace, value: value}
+	if kind == "Namespace" {
+		o.namespace = ""
+	}
+	r.out = append(r.out, o)
+}
+
+// named is what every object but a namespace begins with.
+func (r *renderer) named(name string, labels map[string]string, owners ...meta.OwnerReference) meta.ObjectMeta {
+	return meta.ObjectMeta{Name: name, Namespace: r.scope.Namespace, Labels: labels, OwnerReferences: owners}
 }
 
 var (
@@ -126,7 +167,7 @@ func (r *renderer) selector(w platform.Workload) map[string]string {
 }
 
 // owners of what the controller applies; none before its Job exists.
-func (r *renderer) owners(w platform.Workload) []*metaac.OwnerReferenceApplyConfiguration {
+func (r *renderer) owners(w platform.Workload) []meta.OwnerReference {
 	if r.scope.Owner.UID == "" || w.Rights {
 		return nil
 	}
@@ -137,17 +178,21 @@ func (r *renderer) owners(w platform.Workload) []*metaac.OwnerReferenceApplyConf
 func (r *renderer) around(workloads []platform.Workload) {
 	s := r.scope
 	if s.Own {
-		r.add("Namespace", s.Namespace, coreac.Namespace(s.Namespace).WithLabels(r.namespaceLabels()))
+		r.add("Namespace", s.Namespace, &core.Namespace{
+			TypeMeta: typed("Namespace"), ObjectMeta: meta.ObjectMeta{Name: s.Namespace, Labels: r.namespaceLabels()},
+		})
 	}
 	r.rights(workloads)
 	for _, name := range slices.Sorted(maps.Keys(s.Secrets)) {
-		secret := coreac.Secret(platform.ObjectName(name), s.Namespace).WithLabels(r.labels()).WithType("Opaque").WithStringData(s.Secrets[name])
-		r.add("Secret", platform.ObjectName(name), secret)
+		object := platform.ObjectName(name)
+		r.add("Secret", object, &core.Secret{
+			TypeMeta: typed("Secret"), ObjectMeta: r.named(object, r.labels()), Type: core.SecretTypeOpaque, StringData: s.Secrets[name],
+		})
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Documents)) {
-		labels := r.labels()
+		labels, object := r.labels(), platform.ObjectName(name)
 		maps.Copy(labels, s.Marks[name])
-		r.add("ConfigMap", platform.ObjectName(name), coreac.ConfigMap(platform.ObjectName(name), s.Namespace).WithLabels(labels).WithData(s.Documents[name]))
+		r.add("ConfigMap", object, &core.ConfigMap{TypeMeta: typed("ConfigMap"), ObjectMeta: r.named(object, labels), Data: s.Documents[name]})
 	}
 }
 

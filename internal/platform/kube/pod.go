@@ -4,10 +4,9 @@ import (
 	"fmt"
 
 	core "k8s.io/api/core/v1"
-	coreac "k8s.io/client-go/applyconfigurations/core/v1"
-	metaac "k8s.io/client-go/applyconfigurations/meta/v1"
 
 	"k8s.io/apimachinery/pkg/api/resource"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"bakeoff/internal/platform"
@@ -20,152 +19,134 @@ const (
 	onHost = "kubernetes.io/hostname"
 	// filesName is the volume of a workload's files.
 	filesName = "files"
-	// grace is how long a pod may take to end by itself.
+	// grace is how long a pod may take to end by itself, in seconds.
 	grace = 10
+	// Names of containers.
+	mainName, samplerName = "main", "sampler"
 )
 
 // pod is what all pods have in common, and what is the workload's.
-func (r *renderer) pod(w platform.Workload) *coreac.PodSpecApplyConfiguration {
+func (r *renderer) pod(w platform.Workload) core.PodSpec {
 	s := r.scope
-	spec := coreac.PodSpec().WithAutomountServiceAccountToken(w.Rights).WithEnableServiceLinks(false).WithTerminationGracePeriodSeconds(grace).
-		WithSecurityContext(coreac.PodSecurityContext().WithRunAsNonRoot(true).WithRunAsUser(user).WithRunAsGroup(user).WithFSGroup(user).
-			WithSeccompProfile(coreac.SeccompProfile().WithType(core.SeccompProfileTypeRuntimeDefault))).
-		WithContainers(r.container("main", w.Main).WithVolumeMounts(mounts(w)...).WithStartupProbe(probe(w))).WithVolumes(volumes(w)...)
+	main := r.container(mainName, w.Main)
+	main.VolumeMounts, main.StartupProbe = mounts(w), probe(w)
+	spec := core.PodSpec{
+		AutomountServiceAccountToken: new(w.Rights), EnableServiceLinks: new(false), TerminationGracePeriodSeconds: new(int64(grace)),
+		SecurityContext: &core.PodSecurityContext{
+			RunAsNonRoot: new(true), RunAsUser: new(int64(user)), RunAsGroup: new(int64(user)), FSGroup: new(int64(user)),
+			SeccompProfile: &core.SeccompProfile{Type: core.SeccompProfileTypeRuntimeDefault},
+		},
+		Containers: []core.Container{main}, Volumes: volumes(w), Affinity: r.affinity(w), NodeSelector: s.NodeSelector, PriorityClassName: s.Priority,
+	}
 	if w.Rights {
-		spec.WithServiceAccountName(platform.ObjectName(w.Name))
+		spec.ServiceAccountName = platform.ObjectName(w.Name)
 	}
 	if w.Lifetime == platform.Once {
-		spec.WithRestartPolicy(core.RestartPolicyNever)
+		spec.RestartPolicy = core.RestartPolicyNever
 	}
 	if w.Sampled {
-		spec.WithShareProcessNamespace(true).WithInitContainers(r.sampler(w))
-	}
-	if affinity := r.affinity(w); affinity != nil {
-		spec.WithAffinity(affinity)
+		spec.ShareProcessNamespace, spec.InitContainers = new(true), []core.Container{r.sampler(w)}
 	}
 	if s.PullSecret != "" {
-		spec.WithImagePullSecrets(coreac.LocalObjectReference().WithName(s.PullSecret))
-	}
-	if len(s.NodeSelector) > 0 {
-		spec.WithNodeSelector(s.NodeSelector)
+		spec.ImagePullSecrets = []core.LocalObjectReference{{Name: s.PullSecret}}
 	}
 	for _, t := range s.Tolerations {
-		spec.WithTolerations(toleration(t))
-	}
-	if s.Priority != "" {
-		spec.WithPriorityClassName(s.Priority)
+		spec.Tolerations = append(spec.Tolerations, core.Toleration{
+			Key: t.Key, Operator: core.TolerationOperator(t.Operator), Value: t.Value, Effect: core.TaintEffect(t.Effect),
+		})
 	}
 	return spec
 }
 
-func toleration(t platform.Toleration) *coreac.TolerationApplyConfiguration {
-	out := coreac.Toleration()
-	if t.Key != "" {
-		out.WithKey(t.Key)
-	}
-	if t.Operator != "" {
-		out.WithOperator(core.TolerationOperator(t.Operator))
-	}
-	if t.Value != "" {
-		out.WithValue(t.Value)
-	}
-	if t.Effect != "" {
-		out.WithEffect(core.TaintEffect(t.Effect))
-	}
-	return out
-}
-
 // affinity keeps copies of one workload, and roles, on nodes of their own. A spread constraint would not: on two
 // nodes it places three copies as two and one, and says nothing.
-func (r *renderer) affinity(w platform.Workload) *coreac.AffinityApplyConfiguration {
-	anti := coreac.PodAntiAffinity()
+func (r *renderer) affinity(w platform.Workload) *core.Affinity {
+	var anti core.PodAntiAffinity
 	if w.OnePerNode {
-		anti.WithRequiredDuringSchedulingIgnoredDuringExecution(coreac.PodAffinityTerm().WithTopologyKey(onHost).
-			WithLabelSelector(metaac.LabelSelector().WithMatchLabels(r.selector(w))))
+		anti.RequiredDuringSchedulingIgnoredDuringExecution = []core.PodAffinityTerm{
+			{TopologyKey: onHost, LabelSelector: &meta.LabelSelector{MatchLabels: r.selector(w)}},
+		}
 	}
 	if len(w.AwayFrom) > 0 {
-		others := coreac.PodAffinityTerm().WithTopologyKey(onHost).WithLabelSelector(metaac.LabelSelector().
-			WithMatchLabels(map[string]string{labelRun: r.scope.Run}).
-			WithMatchExpressions(metaac.LabelSelectorRequirement().WithKey(labelRole).WithOperator("In").WithValues(w.AwayFrom...)))
+		others := core.PodAffinityTerm{TopologyKey: onHost, LabelSelector: &meta.LabelSelector{
+			MatchLabels:      map[string]string{labelRun: r.scope.Run},
+			MatchExpressions: []meta.LabelSelectorRequirement{{Key: labelRole, Operator: meta.LabelSelectorOpIn, Values: w.AwayFrom}},
+		}}
 		if w.MustKeep {
-			anti.WithRequiredDuringSchedulingIgnoredDuringExecution(others)
+			anti.RequiredDuringSchedulingIgnoredDuringExecution = append(anti.RequiredDuringSchedulingIgnoredDuringExecution, others)
 		} else {
-			anti.WithPreferredDuringSchedulingIgnoredDuringExecution(coreac.WeightedPodAffinityTerm().WithWeight(100).WithPodAffinityTerm(others))
+			anti.PreferredDuringSchedulingIgnoredDuringExecution = []core.WeightedPodAffinityTerm{{Weight: 100, PodAffinityTerm: others}}
 		}
 	}
 	if anti.RequiredDuringSchedulingIgnoredDuringExecution == nil && anti.PreferredDuringSchedulingIgnoredDuringExecution == nil {
 		return nil
 	}
-	return coreac.Affinity().WithPodAntiAffinity(anti)
+	return &core.Affinity{PodAntiAffinity: &anti}
 }
 
-func (r *renderer) container(name string, c platform.Container) *coreac.ContainerApplyConfiguration {
-	out := coreac.Container().WithName(name).WithImage(c.Image).WithImagePullPolicy(core.PullIfNotPresent).
-		WithResources(resources(c)).WithSecurityContext(coreac.SecurityContext().WithAllowPrivilegeEscalation(false).WithReadOnlyRootFilesystem(true).
-		WithCapabilities(coreac.Capabilities().WithDrop("ALL")))
-	if len(c.Argv) > 0 {
-		out.WithCommand(c.Argv...)
-	}
-	if c.Dir != "" {
-		out.WithWorkingDir(c.Dir)
+func (r *renderer) container(name string, c platform.Container) core.Container {
+	out := core.Container{
+		Name: name, Image: c.Image, ImagePullPolicy: core.PullIfNotPresent, Command: c.Argv, WorkingDir: c.Dir,
+		Resources: core.ResourceRequirements{Requests: amounts(c.Requests), Limits: amounts(c.Limits)},
+		SecurityContext: &core.SecurityContext{
+			AllowPrivilegeEscalation: new(false), ReadOnlyRootFilesystem: new(true), Capabilities: &core.Capabilities{Drop: []core.Capability{"ALL"}},
+		},
 	}
 	for _, v := range c.Env {
-		out.WithEnv(variable(v))
+		out.Env = append(out.Env, variable(v))
 	}
 	for _, p := range c.Ports {
-		out.WithPorts(coreac.ContainerPort().WithName(p.Name).WithContainerPort(int32(p.Number)))
+		out.Ports = append(out.Ports, core.ContainerPort{Name: p.Name, ContainerPort: int32(p.Number)})
 	}
 	return out
 }
 
 // sampler starts before the main container and ends after it. Pods whose main container may use just what it asks
 // for are of the class Guaranteed only when the sampler is alike.
-func (r *renderer) sampler(w platform.Workload) *coreac.ContainerApplyConfiguration {
+func (r *renderer) sampler(w platform.Workload) core.Container {
 	c := r.scope.Sampler
 	if w.Main.Guaranteed() {
 		c.Limits = c.Requests
 	}
-	return r.container("sampler", c).WithRestartPolicy(core.ContainerRestartPolicyAlways)
+	out := r.container(samplerName, c)
+	out.RestartPolicy = new(core.ContainerRestartPolicyAlways)
+	return out
 }
 
-func variable(v platform.Variable) *coreac.EnvVarApplyConfiguration {
-	out := coreac.EnvVar().WithName(v.Name)
+func variable(v platform.Variable) core.EnvVar {
+	out := core.EnvVar{Name: v.Name, Value: v.Value}
 	switch {
 	case v.Secret != "":
-		return out.WithValueFrom(coreac.EnvVarSource().WithSecretKeyRef(coreac.SecretKeySelector().WithName(platform.ObjectName(v.Secret)).WithKey(v.Key)))
+		out.ValueFrom = &core.EnvVarSource{SecretKeyRef: &core.SecretKeySelector{
+			LocalObjectReference: core.LocalObjectReference{Name: platform.ObjectName(v.Secret)}, Key: v.Key,
+		}}
 	case v.Field != "":
-		return out.WithValueFrom(coreac.EnvVarSource().WithFieldRef(coreac.ObjectFieldSelector().WithFieldPath(v.Field)))
-	}
-	return out.WithValue(v.Value)
-}
-
-// probe asks while a container starts and never again: it would be a load of its own, and an overloaded replica
-// would be taken out of the service in the middle of a measurement.
-func probe(w platform.Workload) *coreac.ProbeApplyConfiguration {
-	if len(w.Main.Ports) == 0 {
-		return nil
-	}
-	port := intstr.FromString(w.Main.Ports[0].Name)
-	out := coreac.Probe().WithPeriodSeconds(1).WithTimeoutSeconds(5).WithFailureThreshold(seconds(within(w)))
-	if w.Main.Ready == "" {
-		return out.WithTCPSocket(coreac.TCPSocketAction().WithPort(port))
-	}
-	return out.WithHTTPGet(coreac.HTTPGetAction().WithPath(w.Main.Ready).WithPort(port))
-}
-
-// resources name no limit where there is none: an empty list would own the field.
-func resources(c platform.Container) *coreac.ResourceRequirementsApplyConfiguration {
-	out := coreac.ResourceRequirements()
-	if c.Requests != (platform.Amounts{}) {
-		out.WithRequests(amounts(c.Requests))
-	}
-	if c.Limits != (platform.Amounts{}) {
-		out.WithLimits(amounts(c.Limits))
+		out.ValueFrom = &core.EnvVarSource{FieldRef: &core.ObjectFieldSelector{FieldPath: v.Field}}
 	}
 	return out
 }
 
+// probe asks while a container starts and never again: it would be a load of its own, and an overloaded replica
+// would be taken out of the service in the middle of a measurement.
+func probe(w platform.Workload) *core.Probe {
+	if len(w.Main.Ports) == 0 {
+		return nil
+	}
+	port := intstr.FromString(w.Main.Ports[0].Name)
+	out := &core.Probe{PeriodSeconds: 1, TimeoutSeconds: 5, FailureThreshold: seconds(within(w))}
+	if w.Main.Ready == "" {
+		out.TCPSocket = &core.TCPSocketAction{Port: port}
+	} else {
+		out.HTTPGet = &core.HTTPGetAction{Path: w.Main.Ready, Port: port}
+	}
+	return out
+}
+
+// amounts are none where nothing is said: an empty list would own the field.
 func amounts(a platform.Amounts) core.ResourceList {
+	if a == (platform.Amounts{}) {
+		return nil
+	}
 	out := core.ResourceList{}
 	if a.MilliCPU > 0 {
 		out[core.ResourceCPU] = *resource.NewMilliQuantity(a.MilliCPU, resource.DecimalSI)
@@ -176,37 +157,38 @@ func amounts(a platform.Amounts) core.ResourceList {
 	return out
 }
 
-func volumes(w platform.Workload) []*coreac.VolumeApplyConfiguration {
-	var out []*coreac.VolumeApplyConfiguration
+func volumes(w platform.Workload) []core.Volume {
+	var out []core.Volume
 	if len(w.Files) > 0 {
-		out = append(out, coreac.Volume().WithName(filesName).WithConfigMap(coreac.ConfigMapVolumeSource().WithName(platform.ObjectName(w.Name))))
+		files := &core.ConfigMapVolumeSource{LocalObjectReference: core.LocalObjectReference{Name: platform.ObjectName(w.Name)}}
+		out = append(out, core.Volume{Name: filesName, VolumeSource: core.VolumeSource{ConfigMap: files}})
 	}
 	for i, f := range w.Folders {
-		dir := coreac.EmptyDirVolumeSource()
+		dir := &core.EmptyDirVolumeSource{}
 		if f.Memory {
-			dir.WithMedium(core.StorageMediumMemory)
+			dir.Medium = core.StorageMediumMemory
 		}
 		if f.Bytes > 0 {
-			dir.WithSizeLimit(size(f.Bytes))
+			dir.SizeLimit = new(size(f.Bytes))
 		}
-		out = append(out, coreac.Volume().WithName(folderName(i)).WithEmptyDir(dir))
+		out = append(out, core.Volume{Name: folderName(i), VolumeSource: core.VolumeSource{EmptyDir: dir}})
 	}
 	if w.Storage.Path != "" && w.Storage.Bytes == 0 {
-		out = append(out, coreac.Volume().WithName(storageName).WithEmptyDir(coreac.EmptyDirVolumeSource()))
+		out = append(out, core.Volume{Name: storageName, VolumeSource: core.VolumeSource{EmptyDir: &core.EmptyDirVolumeSource{}}})
 	}
 	return out
 }
 
-func mounts(w platform.Workload) []*coreac.VolumeMountApplyConfiguration {
-	var out []*coreac.VolumeMountApplyConfiguration
+func mounts(w platform.Workload) []core.VolumeMount {
+	var out []core.VolumeMount
 	if len(w.Files) > 0 {
-		out = append(out, coreac.VolumeMount().WithName(filesName).WithMountPath(platform.FilesDir).WithReadOnly(true))
+		out = append(out, core.VolumeMount{Name: filesName, MountPath: platform.FilesDir, ReadOnly: true})
 	}
 	for i, f := range w.Folders {
-		out = append(out, coreac.VolumeMount().WithName(folderName(i)).WithMountPath(f.Path))
+		out = append(out, core.VolumeMount{Name: folderName(i), MountPath: f.Path})
 	}
 	if w.Storage.Path != "" {
-		out = append(out, coreac.VolumeMount().WithName(storageName).WithMountPath(w.Storage.Path))
+		out = append(out, core.VolumeMount{Name: storageName, MountPath: w.Storage.Path})
 	}
 	return out
 }

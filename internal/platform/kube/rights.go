@@ -3,34 +3,40 @@ package kube
 import (
 	"slices"
 
-	coreac "k8s.io/client-go/applyconfigurations/core/v1"
-	metaac "k8s.io/client-go/applyconfigurations/meta/v1"
-	rbacac "k8s.io/client-go/applyconfigurations/rbac/v1"
+	core "k8s.io/api/core/v1"
+	rbac "k8s.io/api/rbac/v1"
 
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"bakeoff/internal/platform"
 )
 
-// Rule is a right in the namespace of a run: verbs on resources of an API group.
+// Rule is a right in the namespace of a run: verbs on resources of an API group, or on those of these names alone.
 type Rule struct {
 	Group     string
 	Resources []string
 	Verbs     []string
+	Names     []string
 }
 
 // Rules are all rights that a controller of those workloads has, in its namespace alone. There is none to read, change
 // or remove a secret: even an empty patch, and a removal in the foreground, are answered with the whole secret. A pod can mount
 // every secret of its namespace all the same, and a controller makes pods. It runs no command in a pod and sees nothing of a node.
+// Of what it applies it reads only its own Job, to know when the run was deleted.
 func Rules(workloads []platform.Workload) []Rule {
 	apply := []string{"create", "patch", "delete"} // server-side apply of a new object needs the first two
 	rules := []Rule{
-		{"", []string{"configmaps", "services"}, apply},
-		{"", []string{"secrets"}, []string{"create"}},
-		{"", []string{"pods"}, []string{"get", "list", "watch", "delete"}},
-		{"", []string{"pods/log"}, []string{"get"}},
-		{"", []string{"events"}, []string{"list", "watch"}},
-		{"batch", []string{"jobs"}, apply},
+		{Resources: []string{"configmaps", "services"}, Verbs: apply},
+		{Resources: []string{"secrets"}, Verbs: []string{"create"}},
+		{Resources: []string{"pods"}, Verbs: []string{"get", "list", "watch", "delete"}},
+		{Resources: []string{"pods/log"}, Verbs: []string{"get"}},
+		{Resources: []string{"events"}, Verbs: []string{"list", "watch"}},
+		{Group: "batch", Resources: []string{"jobs"}, Verbs: apply},
+	}
+	if at := conducts(workloads); at >= 0 {
+		own := []string{platform.ObjectName(workloads[at].Name)}
+		rules = append(rules, Rule{Group: "batch", Resources: []string{"jobs"}, Verbs: []string{"get"}, Names: own})
 	}
 	var long []string
 	for lifetime, name := range map[platform.Lifetime]string{platform.Deployed: "deployments", platform.Stateful: "statefulsets"} {
@@ -40,34 +46,41 @@ func Rules(workloads []platform.Workload) []Rule {
 	}
 	slices.Sort(long)
 	if len(long) > 0 {
-		rules = append(rules, Rule{"apps", long, apply})
+		rules = append(rules, Rule{Group: "apps", Resources: long, Verbs: apply})
 	}
 	return rules
 }
 
+// conducts is which workload has rights; -1: none.
+func conducts(workloads []platform.Workload) int {
+	return slices.IndexFunc(workloads, func(w platform.Workload) bool { return w.Rights })
+}
+
 // rights are the account of the workload that has some.
 func (r *renderer) rights(workloads []platform.Workload) {
-	at := slices.IndexFunc(workloads, func(w platform.Workload) bool { return w.Rights })
+	at := conducts(workloads)
 	if at < 0 {
 		return
 	}
-	name, ns := platform.ObjectName(workloads[at].Name), r.scope.Namespace
-	labels := r.labelsOf(workloads[at])
-	role := rbacac.Role(name, ns).WithLabels(labels)
+	name := platform.ObjectName(workloads[at].Name)
+	head := r.named(name, r.labelsOf(workloads[at]))
+	var rules []rbac.PolicyRule
 	for _, rule := range Rules(workloads) {
-		role.WithRules(rbacac.PolicyRule().WithAPIGroups(rule.Group).WithResources(rule.Resources...).WithVerbs(rule.Verbs...))
+		rules = append(rules, rbac.PolicyRule{APIGroups: []string{rule.Group}, Resources: rule.Resources, Verbs: rule.Verbs, ResourceNames: rule.Names})
 	}
-	r.add("ServiceAccount", name, coreac.ServiceAccount(name, ns).WithLabels(labels).WithAutomountServiceAccountToken(false))
-	r.add("Role", name, role)
-	r.add("RoleBinding", name, rbacac.RoleBinding(name, ns).WithLabels(labels).
-		WithSubjects(rbacac.Subject().WithKind("ServiceAccount").WithName(name).WithNamespace(ns)).
-		WithRoleRef(rbacac.RoleRef().WithAPIGroup("rbac.authorization.k8s.io").WithKind("Role").WithName(name)))
+	r.add("ServiceAccount", name, &core.ServiceAccount{
+		TypeMeta: typed("ServiceAccount"), ObjectMeta: head, AutomountServiceAccountToken: new(false),
+	})
+	r.add("Role", name, &rbac.Role{TypeMeta: typed("Role"), ObjectMeta: head, Rules: rules})
+	r.add("RoleBinding", name, &rbac.RoleBinding{
+		TypeMeta: typed("RoleBinding"), ObjectMeta: head,
+		Subjects: []rbac.Subject{{Kind: rbac.ServiceAccountKind, Name: name, Namespace: r.scope.Namespace}},
+		RoleRef:  rbac.RoleRef{APIGroup: groupRights, Kind: "Role", Name: name},
+	})
 }
 
 // owner is the controller's Job. Its removal does not wait for what it owns: that would need a right on its finalizers.
-func (r *renderer) owner() []*metaac.OwnerReferenceApplyConfiguration {
+func (r *renderer) owner() []meta.OwnerReference {
 	o := r.scope.Owner
-	return []*metaac.OwnerReferenceApplyConfiguration{
-		metaac.OwnerReference().WithAPIVersion("batch/v1").WithKind("Job").WithName(o.Name).WithUID(types.UID(o.UID)),
-	}
+	return []meta.OwnerReference{{APIVersion: "batch/v1", Kind: "Job", Name: o.Name, UID: types.UID(o.UID)}}
 }

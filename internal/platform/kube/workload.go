@@ -9,12 +9,10 @@ import (
 	apps "k8s.io/api/apps/v1"
 	batch "k8s.io/api/batch/v1"
 	core "k8s.io/api/core/v1"
-	appsac "k8s.io/client-go/applyconfigurations/apps/v1"
-	batchac "k8s.io/client-go/applyconfigurations/batch/v1"
-	coreac "k8s.io/client-go/applyconfigurations/core/v1"
-	metaac "k8s.io/client-go/applyconfigurations/meta/v1"
 
 	"k8s.io/apimachinery/pkg/api/resource"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"bakeoff/internal/platform"
 )
@@ -27,74 +25,85 @@ const startWithin = 2 * time.Minute
 
 // workload adds the objects of one workload.
 func (r *renderer) workload(w platform.Workload) {
-	name, ns := platform.ObjectName(w.Name), r.scope.Namespace
-	labels := r.labelsOf(w)
+	name := platform.ObjectName(w.Name)
+	head := r.named(name, r.labelsOf(w), r.owners(w)...)
 	if len(w.Files) > 0 {
-		r.add("ConfigMap", name, coreac.ConfigMap(name, ns).WithLabels(labels).WithOwnerReferences(r.owners(w)...).WithData(w.Files))
+		r.add("ConfigMap", name, &core.ConfigMap{TypeMeta: typed("ConfigMap"), ObjectMeta: head, Data: w.Files})
 	}
 	if len(w.Main.Ports) > 0 {
-		r.add("Service", name, coreac.Service(name, ns).WithLabels(labels).WithOwnerReferences(r.owners(w)...).WithSpec(r.service(w)))
+		r.add("Service", name, &core.Service{TypeMeta: typed("Service"), ObjectMeta: head, Spec: r.service(w)})
 	}
 	switch w.Lifetime {
 	case platform.Deployed:
-		r.add("Deployment", name, appsac.Deployment(name, ns).WithLabels(labels).WithOwnerReferences(r.owners(w)...).WithSpec(r.deployment(w)))
+		r.add("Deployment", name, &apps.Deployment{TypeMeta: typed("Deployment"), ObjectMeta: head, Spec: r.deployment(w)})
 	case platform.Stateful:
-		r.add("StatefulSet", name, appsac.StatefulSet(name, ns).WithLabels(labels).WithOwnerReferences(r.owners(w)...).WithSpec(r.stateful(w)))
+		r.add("StatefulSet", name, &apps.StatefulSet{TypeMeta: typed("StatefulSet"), ObjectMeta: head, Spec: r.stateful(w)})
 	case platform.Once:
-		r.add("Job", name, batchac.Job(name, ns).WithLabels(labels).WithOwnerReferences(r.owners(w)...).WithSpec(r.job(w)))
+		r.add("Job", name, &batch.Job{TypeMeta: typed("Job"), ObjectMeta: head, Spec: r.job(w)})
 	}
 }
 
 // service gives the workload's name the addresses of its pods: no proxy is between them and who asks, which would
 // share connections out by itself.
-func (r *renderer) service(w platform.Workload) *coreac.ServiceSpecApplyConfiguration {
-	spec := coreac.ServiceSpec().WithClusterIP(core.ClusterIPNone).WithSelector(r.selector(w))
-	if w.Early {
-		spec.WithPublishNotReadyAddresses(true)
-	}
+func (r *renderer) service(w platform.Workload) core.ServiceSpec {
+	spec := core.ServiceSpec{ClusterIP: core.ClusterIPNone, Selector: r.selector(w), PublishNotReadyAddresses: w.Early}
 	for _, p := range w.Main.Ports {
-		spec.WithPorts(coreac.ServicePort().WithName(p.Name).WithPort(int32(p.Number)))
+		spec.Ports = append(spec.Ports, core.ServicePort{Name: p.Name, Port: int32(p.Number), TargetPort: intstr.FromInt32(int32(p.Number))})
 	}
 	return spec
 }
 
-func (r *renderer) deployment(w platform.Workload) *appsac.DeploymentSpecApplyConfiguration {
-	return appsac.DeploymentSpec().WithReplicas(int32(w.Copies)).WithRevisionHistoryLimit(0).
-		WithStrategy(appsac.DeploymentStrategy().WithType(apps.RecreateDeploymentStrategyType)).
-		WithProgressDeadlineSeconds(seconds(within(w) + time.Minute)).
-		WithSelector(metaac.LabelSelector().WithMatchLabels(r.selector(w))).WithTemplate(r.template(w))
+func (r *renderer) deployment(w platform.Workload) apps.DeploymentSpec {
+	return apps.DeploymentSpec{
+		Replicas: new(int32(w.Copies)), RevisionHistoryLimit: new(int32(0)),
+		Strategy:                apps.DeploymentStrategy{Type: apps.RecreateDeploymentStrategyType},
+		ProgressDeadlineSeconds: new(seconds(within(w) + time.Minute)),
+		Selector:                &meta.LabelSelector{MatchLabels: r.selector(w)}, Template: r.template(w),
+	}
 }
 
-func (r *renderer) stateful(w platform.Workload) *appsac.StatefulSetSpecApplyConfiguration {
-	spec := appsac.StatefulSetSpec().WithReplicas(1).WithServiceName(platform.ObjectName(w.Name)).WithPodManagementPolicy(apps.ParallelPodManagement).
-		WithSelector(metaac.LabelSelector().WithMatchLabels(r.selector(w))).WithTemplate(r.template(w))
+func (r *renderer) stateful(w platform.Workload) apps.StatefulSetSpec {
+	spec := apps.StatefulSetSpec{
+		Replicas: new(int32(1)), ServiceName: platform.ObjectName(w.Name), PodManagementPolicy: apps.ParallelPodManagement,
+		Selector: &meta.LabelSelector{MatchLabels: r.selector(w)}, Template: r.template(w),
+	}
 	if w.Storage.Bytes == 0 {
 		return spec
 	}
-	remove := apps.DeletePersistentVolumeClaimRetentionPolicyType
-	claim := coreac.PersistentVolumeClaimSpec().WithAccessModes(core.ReadWriteOnce).
-		WithResources(coreac.VolumeResourceRequirements().WithRequests(core.ResourceList{core.ResourceStorage: size(w.Storage.Bytes)}))
-	if w.Storage.Class != "" {
-		claim.WithStorageClassName(w.Storage.Class)
+	const remove = apps.DeletePersistentVolumeClaimRetentionPolicyType
+	claim := core.PersistentVolumeClaim{
+		TypeMeta: meta.TypeMeta{Kind: "PersistentVolumeClaim", APIVersion: "v1"}, ObjectMeta: r.named(storageName, r.labelsOf(w)),
+		Spec: core.PersistentVolumeClaimSpec{
+			AccessModes: []core.PersistentVolumeAccessMode{core.ReadWriteOnce},
+			Resources:   core.VolumeResourceRequirements{Requests: core.ResourceList{core.ResourceStorage: size(w.Storage.Bytes)}},
+		},
 	}
-	return spec.WithVolumeClaimTemplates(coreac.PersistentVolumeClaim(storageName, r.scope.Namespace).WithLabels(r.labelsOf(w)).WithSpec(claim)).
-		WithPersistentVolumeClaimRetentionPolicy(appsac.StatefulSetPersistentVolumeClaimRetentionPolicy().WithWhenDeleted(remove).WithWhenScaled(remove))
+	if w.Storage.Class != "" {
+		claim.Spec.StorageClassName = &w.Storage.Class
+	}
+	spec.VolumeClaimTemplates = []core.PersistentVolumeClaim{claim}
+	spec.PersistentVolumeClaimRetentionPolicy = &apps.StatefulSetPersistentVolumeClaimRetentionPolicy{WhenDeleted: remove, WhenScaled: remove}
+	return spec
 }
 
 // job is one pod that nothing replaces. One that is moved off its node fails the job by that name; without the policy it
 // would look like a pod that failed by itself.
-func (r *renderer) job(w platform.Workload) *batchac.JobSpecApplyConfiguration {
-	moved := batchac.PodFailurePolicyRule().WithAction(batch.PodFailurePolicyActionFailJob).
-		WithOnPodConditions(batchac.PodFailurePolicyOnPodConditionsPattern().WithType(core.DisruptionTarget).WithStatus(core.ConditionTrue))
-	spec := batchac.JobSpec().WithBackoffLimit(0).WithPodFailurePolicy(batchac.PodFailurePolicy().WithRules(moved)).WithTemplate(r.template(w))
+func (r *renderer) job(w platform.Workload) batch.JobSpec {
+	moved := batch.PodFailurePolicyRule{
+		Action:          batch.PodFailurePolicyActionFailJob,
+		OnPodConditions: []batch.PodFailurePolicyOnPodConditionsPattern{{Type: core.DisruptionTarget, Status: core.ConditionTrue}},
+	}
+	spec := batch.JobSpec{
+		BackoffLimit: new(int32(0)), PodFailurePolicy: &batch.PodFailurePolicy{Rules: []batch.PodFailurePolicyRule{moved}}, Template: r.template(w),
+	}
 	if w.Lifelong > 0 {
-		spec.WithActiveDeadlineSeconds(int64(seconds(w.Lifelong)))
+		spec.ActiveDeadlineSeconds = new(int64(seconds(w.Lifelong)))
 	}
 	return spec
 }
 
 // template is the pod of a workload. What is mounted as a file is part of it, so that other files mean another pod.
-func (r *renderer) template(w platform.Workload) *coreac.PodTemplateSpecApplyConfiguration {
+func (r *renderer) template(w platform.Workload) core.PodTemplateSpec {
 	labels, annotations := r.labelsOf(w), maps.Clone(r.scope.Annotations)
 	if annotations == nil {
 		annotations = map[string]string{}
@@ -106,7 +115,7 @@ func (r *renderer) template(w platform.Workload) *coreac.PodTemplateSpecApplyCon
 	if len(w.Files) > 0 {
 		annotations["bakeoff/files"] = digestOf(w.Files)[:16]
 	}
-	return coreac.PodTemplateSpec().WithLabels(labels).WithAnnotations(annotations).WithSpec(r.pod(w))
+	return core.PodTemplateSpec{ObjectMeta: meta.ObjectMeta{Labels: labels, Annotations: annotations}, Spec: r.pod(w)}
 }
 
 func digestOf(files map[string]string) string {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -11,7 +12,11 @@ import (
 
 // JSON is the object as the cluster's API takes it.
 func (o Object) JSON() ([]byte, error) {
-	data, err := json.Marshal(o.apply)
+	tree, err := o.tree()
+	if err != nil {
+		return nil, err
+	}
+	data, err := json.Marshal(tree)
 	if err != nil {
 		return nil, fmt.Errorf("kube: %s %s: %w", o.Kind, o.Name, err)
 	}
@@ -36,11 +41,12 @@ func Write(w io.Writer, objects []Object) error {
 	return nil
 }
 
-// tree is the object without types, whole numbers as such.
+// tree is the object without types, whole numbers as such. The API's types write some of what was never said, such as an empty
+// status; who applies that would own it.
 func (o Object) tree() (any, error) {
-	data, err := o.JSON()
+	data, err := json.Marshal(o.value)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("kube: %s %s: %w", o.Kind, o.Name, err)
 	}
 	decoder := json.NewDecoder(strings.NewReader(string(data)))
 	decoder.UseNumber()
@@ -48,7 +54,26 @@ func (o Object) tree() (any, error) {
 	if err := decoder.Decode(&tree); err != nil {
 		return nil, fmt.Errorf("kube: %s %s: %w", o.Kind, o.Name, err)
 	}
+	unsaid(tree)
 	return whole(tree)
+}
+
+// unsaid removes what the API's types write where nothing was said.
+func unsaid(v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		for key, item := range v {
+			unsaid(item)
+			empty, ok := item.(map[string]any)
+			if ok && (key == "status" || len(empty) == 0 && slices.Contains([]string{"spec", "resources", "updateStrategy"}, key)) {
+				delete(v, key)
+			}
+		}
+	case []any:
+		for _, item := range v {
+			unsaid(item)
+		}
+	}
 }
 
 func whole(v any) (any, error) {

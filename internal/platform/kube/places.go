@@ -1,0 +1,141 @@
+package kube
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	core "k8s.io/api/core/v1"
+
+	"bakeoff/internal/platform"
+)
+
+// ofPlaces is why a pod has no node.
+func (s situation) ofPlaces() []Reason {
+	placed, why := 0, ""
+	for _, pod := range s.pods {
+		c := condition(pod, core.PodScheduled)
+		switch {
+		case pod.Spec.NodeName != "":
+			placed++
+		case c.Status == core.ConditionFalse && c.Reason == core.PodReasonUnschedulable:
+			why = c.Message
+		}
+	}
+	if why == "" {
+		return nil
+	}
+	who := "it"
+	if all := s.workload.Pods(); all > 1 {
+		who = fmt.Sprintf("replica %d of %d", placed+1, all)
+	}
+	text, hints, line := s.nodes(why)
+	r := s.reason("places", settled, "%s has no node: %s", who, text)
+	r.Hint, r.Line = strings.Join(hints, ", or "), line
+	return []Reason{r}
+}
+
+// What the scheduler says: "0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient cpu. preemption: ...".
+var (
+	schedulerText = regexp.MustCompile(`^0/(\d+) nodes are available: (.*)$`)
+	schedulerItem = regexp.MustCompile(`(\d+) ((?:node\(s\)|Insufficient|Too many)[^,.]*)`)
+	taintText     = regexp.MustCompile(`\{([^}]*)\}`)
+)
+
+// nodes says in the user's words what the scheduler says of the nodes, what would help, and the line that shows more.
+func (s situation) nodes(message string) (text string, hints []string, line string) {
+	const show = "kubectl get nodes"
+	found := schedulerText.FindStringSubmatch(message)
+	if found == nil {
+		return brief(message), nil, show
+	}
+	said, _, _ := strings.Cut(found[2], " preemption: ")
+	said, _, _ = strings.Cut(said, " no new claims ")
+	if strings.Contains(said, "PersistentVolumeClaims") {
+		return strings.TrimRight(said, "."), nil, "kubectl get pvc,storageclass -n " + s.scope.Namespace
+	}
+	var parts []string
+	line = show
+	for _, item := range schedulerItem.FindAllStringSubmatch(said, -1) {
+		what, hint, more := s.node(item[2])
+		parts = append(parts, item[1]+" "+what)
+		if hint != "" && !slices.Contains(hints, hint) {
+			hints = append(hints, hint)
+		}
+		if more != "" {
+			line = more
+		}
+	}
+	switch len(parts) {
+	case 0:
+		return brief(said), nil, show
+	case 1:
+		number, what, _ := strings.Cut(parts[0], " ")
+		return fmt.Sprintf("%s of %s %s", number, found[1], what), hints, line
+	}
+	return fmt.Sprintf("of %s nodes, %s", found[1], strings.Join(parts, ", ")), hints, line
+}
+
+// node says what is wrong with nodes that the scheduler says something of.
+func (s situation) node(said string) (what, hint, line string) {
+	w := s.workload
+	has := func(part string) bool { return strings.Contains(said, part) }
+	switch {
+	case has("didn't match pod anti-affinity rules") && w.OnePerNode:
+		return "carry one already", "fewer replicas, another node, or kubernetes.spread: any", ""
+	case has("anti-affinity rules"):
+		return "carry pods that it must keep away from", s.apart(), "kubectl get pods -o wide -n " + s.scope.Namespace
+	case has("untolerated taint"), has("had taints"):
+		return "have a taint that it does not tolerate" + taint(said), "kubernetes.pods.tolerations",
+			"kubectl get nodes -o custom-columns=NODE:.metadata.name,TAINTS:.spec.taints"
+	case has("Insufficient cpu"):
+		return fmt.Sprintf("have less than %s free for it", cores(s.asks().MilliCPU)), "lower " + resourcesOf(w), "kubectl describe nodes"
+	case has("Insufficient memory"):
+		return fmt.Sprintf("have less than %d MiB free for it", s.asks().Bytes>>20), "lower " + resourcesOf(w), "kubectl describe nodes"
+	case has("were unschedulable"):
+		return "are cordoned", "kubectl uncordon NODE", ""
+	case has("node affinity/selector"):
+		return "lack the labels of kubernetes.pods.node_selector " + labelText(s.scope.NodeSelector), "", "kubectl get nodes --show-labels"
+	case has("Too many pods"):
+		return "have as many pods as they may", "", ""
+	}
+	return strings.TrimPrefix(said, "node(s) "), "", "kubectl describe nodes"
+}
+
+// apart is what lets pods onto nodes from which they keep away.
+func (s situation) apart() string {
+	if s.workload.Role == platform.RoleAgent {
+		return "another node, or a reason in kubernetes.allow_colocated"
+	}
+	return "another node"
+}
+
+// asks is what one pod asks for.
+func (s situation) asks() platform.Amounts {
+	asks := s.workload.Main.Requests
+	if s.workload.Sampled {
+		asks.MilliCPU += s.scope.Sampler.Requests.MilliCPU
+		asks.Bytes += s.scope.Sampler.Requests.Bytes
+	}
+	return asks
+}
+
+// taint is the one that older schedulers name.
+func taint(said string) string {
+	if found := taintText.FindStringSubmatch(said); found != nil {
+		return " (" + strings.TrimSuffix(strings.TrimSpace(found[1]), ":") + ")"
+	}
+	return ""
+}
+
+// labelText are labels as a plan has them.
+func labelText(labels map[string]string) string {
+	var out []string
+	for key, value := range labels {
+		out = append(out, key+"="+strconv.Quote(value))
+	}
+	slices.Sort(out)
+	return strings.Join(out, ", ")
+}
