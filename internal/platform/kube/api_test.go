@@ -18,8 +18,14 @@ import (
 	"bakeoff/internal/platform"
 )
 
+// A server is a real cluster, with client-go's typed client in addition to ours.
+type server struct {
+	*Cluster
+	client kubernetes.Interface
+}
+
 // realCluster is the one of the kubeconfig; as is who asks, or its owner where that is empty.
-func realCluster(t *testing.T, as string) *Cluster {
+func realCluster(t *testing.T, as string) server {
 	t.Helper()
 	if os.Getenv("BAKEOFF_KUBE") != "1" {
 		t.Skip("SKIPPED: make test-kube-api runs this, with a cluster in KUBECONFIG")
@@ -28,17 +34,20 @@ func realCluster(t *testing.T, as string) *Cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seen := &warnings{}
-	config.WarningHandler, config.Impersonate = seen, rest.ImpersonationConfig{UserName: as}
+	config.Impersonate = rest.ImpersonationConfig{UserName: as}
+	c, err := open(config)
+	if err != nil {
+		t.Fatal(err)
+	}
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Cluster{client, seen}
+	return server{c, client}
 }
 
 // namespace makes one that is removed after the test, with a level of Pod Security.
-func namespace(t *testing.T, c *Cluster, name, level string) {
+func namespace(t *testing.T, c server, name, level string) {
 	t.Helper()
 	labels := map[string]string{"pod-security.kubernetes.io/enforce": level, "pod-security.kubernetes.io/warn": level}
 	if _, err := c.client.CoreV1().Namespaces().Apply(t.Context(), coreac.Namespace(name).WithLabels(labels), meta.ApplyOptions{FieldManager: "test"}); err != nil {
@@ -95,7 +104,7 @@ func TestAPIRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, who := range map[string]*Cluster{`namespaces "bakeoff-test-none" not found`: c, `User "nobody" cannot `: realCluster(t, "nobody")} {
+	for name, who := range map[string]server{`namespaces "bakeoff-test-none" not found`: c, `User "nobody" cannot `: realCluster(t, "nobody")} {
 		refused, err := who.Check(t.Context(), objects)
 		if err != nil || len(refused) != len(objects) {
 			t.Fatalf("%d of %d refused, %v", len(refused), len(objects), err)
@@ -172,7 +181,7 @@ func split(t *testing.T, s platform.Scope, workloads []platform.Workload) (befor
 }
 
 // refusesRest asks for what the controller must not do, and for what it needs in addition to applying.
-func refusesRest(t *testing.T, controller *Cluster, ns string) {
+func refusesRest(t *testing.T, controller server, ns string) {
 	t.Helper()
 	core, foreground := controller.client.CoreV1(), meta.DeletePropagationForeground
 	for what, err := range map[string]error{

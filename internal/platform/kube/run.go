@@ -65,16 +65,21 @@ func (c *Cluster) Run(ctx context.Context, s platform.Scope, o Options) (*Run, e
 		secrets: map[string]string{}, deployed: map[string]*deployment{}, copies: map[types.UID]*started{},
 	}
 	r.ctx, r.stop = context.WithCancel(ctx)
-	r.view = newView(r.see, r.note)
-	ours := url.Values{"labelSelector": {labelRun + "=" + s.Run}}
-	pods := follow(c.api, where("", s.Namespace, "pods"), ours, func(p *core.Pod) types.UID { return p.UID }, r.view.putPod)
-	events := follow(c.api, where("", s.Namespace, "events"), nil, func(e *core.Event) types.UID { return e.UID }, r.view.putEvent)
+	r.view = newView(r.see)
+	pods := follower[core.Pod]{
+		api: c.api, at: where("", s.Namespace, "pods"), query: url.Values{"labelSelector": {labelRun + "=" + s.Run}},
+		uid: func(p *core.Pod) types.UID { return p.UID }, put: r.view.putPod, refused: r.lose,
+	}
+	events := follower[core.Event]{
+		api: c.api, at: where("", s.Namespace, "events"), uid: func(e *core.Event) types.UID { return e.UID }, put: r.view.putEvent, refused: r.lose,
+	}
 	for _, begin := range []func(context.Context) error{r.owned, pods.list, events.list} {
 		if err := begin(ctx); err != nil {
 			r.stop()
 			return nil, denied(err)
 		}
 	}
+	r.view.noted = r.note // the events that are there already are not of this run
 	r.tasks.Go(func() { pods.run(r.ctx) })
 	r.tasks.Go(func() { events.run(r.ctx) })
 	r.tasks.Go(func() { r.listen(r.ctx) })
@@ -130,9 +135,10 @@ func (r *Run) listen(ctx context.Context) {
 	}
 }
 
+// lose notes the first reason why the run is lost.
 func (r *Run) lose(err error) {
 	r.mu.Lock()
-	r.lost = err
+	r.lost = cmp.Or(r.lost, denied(err))
 	r.mu.Unlock()
 	r.view.turn()
 }

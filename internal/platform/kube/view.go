@@ -42,9 +42,9 @@ type note struct {
 // String is the note as a line of a log.
 func (n note) String() string { return fmt.Sprintf("%s %s: %s: %s", n.kind, n.object, n.reason, n.text) }
 
-// newView calls see with every pod that comes, changes or goes, and noted with every event of an object of ours.
-func newView(see func(pod *core.Pod, gone bool), noted func(note)) *view {
-	return &view{pods: map[types.UID]*core.Pod{}, notes: map[types.UID]note{}, changed: make(chan struct{}), see: see, noted: noted}
+// newView calls see with every pod that comes, changes or goes.
+func newView(see func(pod *core.Pod, gone bool)) *view {
+	return &view{pods: map[types.UID]*core.Pod{}, notes: map[types.UID]note{}, changed: make(chan struct{}), see: see}
 }
 
 // next is closed at the next change.
@@ -124,10 +124,14 @@ func (v *view) putEvent(e *core.Event, gone bool) {
 	if ours := strings.TrimPrefix(e.InvolvedObject.Name, storageName+"-"); !strings.HasPrefix(ours, platform.Manager+"-") {
 		return
 	}
-	if n, fresh := v.keep(e, gone); fresh {
-		v.noted(n)
-		v.turn()
+	n, fresh := v.keep(e, gone)
+	if !fresh {
+		return
 	}
+	if v.noted != nil {
+		v.noted(n)
+	}
+	v.turn()
 }
 
 // keep keeps an event as a note, and reports whether it says something new.
@@ -155,12 +159,9 @@ type follower[T any] struct {
 	query   url.Values
 	uid     func(*T) types.UID
 	put     func(item *T, gone bool)
+	refused func(error) // the API forbids it
 	known   map[types.UID]*T
 	version string // of the last change that was seen
-}
-
-func follow[T any](a api, at string, query url.Values, uid func(*T) types.UID, put func(*T, bool)) *follower[T] {
-	return &follower[T]{api: a, at: at, query: query, uid: uid, put: put, known: map[types.UID]*T{}}
 }
 
 // list reads all; what was known and is not there any more has gone.
@@ -172,7 +173,7 @@ func (f *follower[T]) list(ctx context.Context) error {
 	if err := f.api.get(ctx, f.at, f.query, &all); err != nil {
 		return err
 	}
-	gone := f.known
+	gone := f.known // nil before the first list
 	f.known = map[types.UID]*T{}
 	for i := range all.Items {
 		item := &all.Items[i]
@@ -198,10 +199,12 @@ func (f *follower[T]) run(ctx context.Context) {
 		if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
 			err = f.list(ctx)
 		}
-		if err == nil {
-			continue
+		if apierrors.IsForbidden(err) {
+			f.refused(err)
 		}
-		pause(ctx, againAfter)
+		if err != nil {
+			pause(ctx, againAfter)
+		}
 	}
 }
 
@@ -216,6 +219,8 @@ func (f *follower[T]) watch(ctx context.Context) error {
 		return err
 	}
 	defer stream.Close() // read to its end, or given up
+	stop := context.AfterFunc(ctx, func() { _ = stream.Close() })
+	defer stop()
 	for changes := json.NewDecoder(stream); ; {
 		var change struct {
 			Type   watch.EventType
