@@ -46,7 +46,9 @@ func (s situation) ofPod(pod *core.Pod) []Reason {
 	}
 	var out []Reason
 	for _, c := range pod.Status.InitContainerStatuses {
-		out = append(out, s.ofContainer(pod, c)...)
+		if t := c.State.Terminated; t == nil || t.ExitCode != 0 || c.Name == samplerName { // one of a mesh ends when it has done its work
+			out = append(out, s.ofContainer(pod, c)...)
+		}
 	}
 	for _, c := range pod.Status.ContainerStatuses {
 		out = append(out, s.ofContainer(pod, c)...)
@@ -141,20 +143,23 @@ func (s situation) push(c core.ContainerStatus, image string) string {
 
 // ended is why a container has ended before it was ready.
 func (s situation) ended(pod *core.Pod, c core.ContainerStatus, t core.ContainerStateTerminated) Reason {
-	key := "ended " + pod.Name + " " + c.Name
+	key, what := "ended "+pod.Name+" "+c.Name, "the pod "+pod.Name
+	if c.Name != mainName {
+		what = "the " + c.Name + " of " + what
+	}
 	var r Reason
 	switch {
 	case t.Reason == "OOMKilled" && c.Name == mainName:
-		r = s.reason(key, atOnce, "the pod %s needed more memory than it may have: %s", pod.Name, outOfMemory(s.workload))
+		r = s.reason(key, atOnce, "%s needed more memory than it may have: %s", what, outOfMemory(s.workload))
 		r.Hint = "raise " + resourcesOf(s.workload)
 	case t.Reason == "StartError" || t.Reason == "ContainerCannotRun":
-		r = s.reason(key, atOnce, "the program of the pod %s cannot be started: %s", pod.Name, brief(t.Message))
+		r = s.reason(key, atOnce, "the program of %s cannot be started: %s", what, brief(t.Message))
 		r.Line = s.describe(pod.Name)
 		return r
 	case s.overdue(pod):
-		r = s.reason(key, atOnce, "the pod %s was not ready within %s: %s", pod.Name, within(s.workload), asked(s.workload))
+		r = s.reason(key, atOnce, "%s was not ready within %s: %s", what, within(s.workload), asked(s.workload))
 	default:
-		r = s.reason(key, atOnce, "the pod %s ended before it was ready: %s", pod.Name, exitOf(t))
+		r = s.reason(key, atOnce, "%s ended before it was ready: %s", what, exitOf(t))
 	}
 	if c.Name == mainName {
 		r.pod = pod.Name

@@ -178,6 +178,14 @@ func TestExplain(t *testing.T) {
 			crashed(core.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled"}), nil, time.Second,
 			[]string{"the pod bakeoff-target-django-1 needed more memory than it may have: OOMKilled at its limit of 64Mi; raise kubernetes.resources.target (kubectl logs", "no such module"},
 		},
+		"the sampler": {
+			asIs, secondPod(func(p *core.Pod) {
+				end := core.ContainerState{Terminated: &core.ContainerStateTerminated{ExitCode: 1, Reason: "Error"}}
+				well := core.ContainerState{Terminated: &core.ContainerStateTerminated{ExitCode: 0, Reason: "Completed"}}
+				p.Status.InitContainerStatuses = []core.ContainerStatus{{Name: "mesh-init", State: well}, {Name: samplerName, State: end}}
+			}), nil, time.Second,
+			[]string{"target django: the sampler of the pod bakeoff-target-django-1 ended before it was ready: exit status 1 (kubectl logs bakeoff-target-django-1 -c sampler -n ns)"},
+		},
 		"out of the node's memory": {
 			asIs, crashed(core.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled"}), nil, time.Second, []string{"OOMKilled; it has no limit, so its node had no more"},
 		},

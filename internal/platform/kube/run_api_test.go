@@ -324,7 +324,7 @@ func TestAPIExplains(t *testing.T) {
 			defer r.Close()
 			began := time.Now()
 			_, err = r.Deploy(t.Context(), w, "")
-			if _, ok := asReason(err); !ok || time.Since(began) > 12*time.Second { // of which 10 since it is visible
+			if _, ok := asReason(err); !ok || time.Since(began) > 12*time.Second { // 10 s since it is visible
 				t.Errorf("after %s: %v", time.Since(began), err)
 			}
 			for _, want := range c.want {
