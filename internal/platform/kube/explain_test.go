@@ -58,32 +58,41 @@ func said(kind, object, reason, message string) []core.Event {
 // asIs leaves a workload as it is.
 func asIs(*platform.Workload) {}
 
-// What the cluster shows, and what the user reads: in his words, with the object's name and the line to run, within 10 s. One that is
-// final ends the wait, while all others are fine.
-func TestExplain(t *testing.T) {
-	database := func(w *platform.Workload) {
-		*w = platform.Workload{
-			Name: "database", Role: platform.RoleDatabase, Lifetime: platform.Stateful, Storage: platform.Storage{Path: "/data", Bytes: 1 << 30},
-			Main: platform.Container{Image: "mysql:8.0", Requests: platform.Amounts{MilliCPU: 2000, Bytes: 8 << 30}, Limits: platform.Amounts{MilliCPU: 2000, Bytes: 8 << 30}},
-		}
+// An explained is what the cluster shows of a workload, and what the user reads.
+type explained struct {
+	workload func(*platform.Workload)
+	shape    func(int, *core.Pod)
+	events   []core.Event
+	within   time.Duration
+	want     []string
+}
+
+func database(w *platform.Workload) {
+	amounts := platform.Amounts{MilliCPU: 2000, Bytes: 8 << 30}
+	*w = platform.Workload{
+		Name: "database", Role: platform.RoleDatabase, Lifetime: platform.Stateful, Storage: platform.Storage{Path: "/data", Bytes: 1 << 30},
+		Main: platform.Container{Image: "mysql:8.0", Requests: amounts, Limits: amounts},
 	}
-	agent := func(w *platform.Workload) {
-		*w = platform.Workload{
-			Name: "agent-0", Role: platform.RoleAgent, Lifetime: platform.Once, AwayFrom: []string{platform.RoleTarget}, MustKeep: true,
-			Main: platform.Container{Image: "r/bakeoff/bakeoff:1", Requests: platform.Amounts{MilliCPU: 1000}},
-		}
+}
+
+func agent(w *platform.Workload) {
+	*w = platform.Workload{
+		Name: "agent-0", Role: platform.RoleAgent, Lifetime: platform.Once, AwayFrom: []string{platform.RoleTarget}, MustKeep: true,
+		Main: platform.Container{Image: "r/bakeoff/bakeoff:1", Requests: platform.Amounts{MilliCPU: 1000}},
 	}
-	alone := func(message string) func(int, *core.Pod) {
-		return func(_ int, p *core.Pod) { unplaced(3, message)(0, p) }
-	}
-	nothing := func(_ int, p *core.Pod) { p.Labels = nil } // not one of ours
-	for name, c := range map[string]struct {
-		workload func(*platform.Workload)
-		shape    func(int, *core.Pod)
-		events   []core.Event
-		within   time.Duration
-		want     []string
-	}{
+}
+
+// alone is unplaced for a workload of one pod.
+func alone(message string) func(int, *core.Pod) {
+	return func(_ int, p *core.Pod) { unplaced(3, message)(0, p) }
+}
+
+// nothing makes pods that are not of the run.
+func nothing(_ int, p *core.Pod) { p.Labels = nil }
+
+// placesExplained are of pods that have no node, or no volume.
+func placesExplained() map[string]explained {
+	return map[string]explained{
 		"two nodes for three replicas": {
 			asIs, unplaced(1, "0/2 nodes are available: 2 node(s) didn't match pod anti-affinity rules. no new claims to deallocate, preemption: 0/2 nodes are available: 2 No preemption victims found for incoming pod."),
 			nil, 10 * time.Second,
@@ -92,12 +101,12 @@ func TestExplain(t *testing.T) {
 		"taints": {
 			asIs, unplaced(2, "0/3 nodes are available: 1 node(s) didn't match pod anti-affinity rules, 2 node(s) had untolerated taint(s). preemption: not eligible"),
 			nil, 10 * time.Second,
-			[]string{"target django: replica 2 of 3 has no node: of 3 nodes, 1 carry one already, 2 have a taint that it does not tolerate; ", "or kubernetes.pods.tolerations", "(kubectl get nodes -o custom-columns=NODE"},
+			[]string{"target django: replica 2 of 3 has no node: of 3 nodes, 1 carries one already, 2 have a taint that it does not tolerate; ", "or kubernetes.pods.tolerations", "(kubectl get nodes -o custom-columns=NODE"},
 		},
 		"a taint by its name": {
-			asIs, unplaced(3, "0/1 nodes are available: 1 node(s) had untolerated taint {dedicated: db}. preemption: not eligible"),
+			asIs, unplaced(3, "0/1 nodes are available: 1 node(s) had untolerated taint {a.example/dedicated: db}. preemption: not eligible"),
 			nil, 10 * time.Second,
-			[]string{"replica 1 of 3 has no node: 1 of 1 have a taint that it does not tolerate (dedicated: db)"},
+			[]string{"replica 1 of 3 has no node: 1 of 1 has a taint that it does not tolerate (a.example/dedicated: db)"},
 		},
 		"insufficient cpu": {
 			database, alone("0/3 nodes are available: 3 Insufficient cpu. preemption: 0/3 nodes are available: 3 No preemption victims found."),
@@ -107,7 +116,7 @@ func TestExplain(t *testing.T) {
 		"insufficient memory and a cordoned node": {
 			asIs, unplaced(3, "0/2 nodes are available: 1 Insufficient memory, 1 node(s) were unschedulable. preemption: none"),
 			nil, 10 * time.Second,
-			[]string{"of 2 nodes, 1 have less than 544 MiB free for it, 1 are cordoned; lower kubernetes.resources.target, or kubectl uncordon NODE"},
+			[]string{"of 2 nodes, 1 has less than 544 MiB free for it, 1 is cordoned; lower kubernetes.resources.target, or kubectl uncordon NODE"},
 		},
 		"agents away from targets": {
 			agent, alone("0/3 nodes are available: 3 node(s) didn't match pod anti-affinity rules. preemption: none"),
@@ -115,6 +124,23 @@ func TestExplain(t *testing.T) {
 			[]string{"agent-0: it has no node: 3 of 3 carry pods that it must keep away from; another node, or a reason in kubernetes.allow_colocated (kubectl get pods -o wide -n ns)"},
 		},
 		"no node at all": {asIs, unplaced(3, "no nodes available to schedule pods"), nil, 10 * time.Second, []string{"has no node: no nodes available to schedule pods (kubectl get nodes)"}},
+		"no default storage class": {
+			database, alone("0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found, preemption: not helpful"),
+			said("PersistentVolumeClaim", "storage-bakeoff-database-0", "FailedBinding", "no persistent volumes available for this claim and no storage class is set"),
+			10 * time.Second,
+			[]string{"database: kubernetes.storage.database names no class and the cluster has no default; name one, or leave storage out (kubectl get storageclass)"},
+		},
+		"a storage class that is not there": {
+			database, alone("0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found, preemption: not helpful"),
+			said("PersistentVolumeClaim", "storage-bakeoff-database-0", "ProvisioningFailed", `storageclass.storage.k8s.io "fast" not found`),
+			10 * time.Second, []string{`database: the class of kubernetes.storage.database is not there: storageclass.storage.k8s.io "fast" not found`},
+		},
+	}
+}
+
+// rulesExplained are of rules of the namespace, and of what is not said.
+func rulesExplained() map[string]explained {
+	return map[string]explained{
 		"quota": {
 			asIs, nothing, said("ReplicaSet", "bakeoff-target-django-5d8f", "FailedCreate", `Error creating: pods "bakeoff-target-django-5d8f-x" is forbidden: exceeded quota: small, requested: pods=1, used: pods=2, limited: pods=2`),
 			10 * time.Second,
@@ -135,6 +161,19 @@ func TestExplain(t *testing.T) {
 			said("ReplicaSet", "bakeoff-target-django-b-5d8f", "FailedCreate", `Error creating: pods "x" is forbidden: violates PodSecurity`),
 			10 * time.Second, []string{"replica 3 of 3 has no node"},
 		},
+		"nothing is said": {
+			asIs, secondPod(func(p *core.Pod) {
+				p.Status.ContainerStatuses[0].State = core.ContainerState{Waiting: &core.ContainerStateWaiting{Reason: "ContainerCreating"}}
+			}),
+			said("Pod", "bakeoff-target-django-1", "FailedMount", "configmap not found"), 391 * time.Second,
+			[]string{"target django: 2 of 3 pods are ready after 6m30s; the pod bakeoff-target-django-1: FailedMount: configmap not found (kubectl get pods -n ns -l bakeoff/name=bakeoff-target-django)"},
+		},
+	}
+}
+
+// imagesExplained are of containers that cannot be made.
+func imagesExplained() map[string]explained {
+	return map[string]explained{
 		"missing image": {
 			asIs, waiting("ImagePullBackOff", `Back-off pulling image "r/django:1": ErrImagePull: rpc error: code = NotFound desc = r/django:1: not found`),
 			nil, time.Second,
@@ -154,17 +193,12 @@ func TestExplain(t *testing.T) {
 			asIs, waiting("CreateContainerConfigError", `secret "bakeoff-run" not found`), nil, 10 * time.Second,
 			[]string{`target django: the pod bakeoff-target-django-1 cannot be started: secret "bakeoff-run" not found (kubectl describe pod bakeoff-target-django-1 -n ns)`},
 		},
-		"no default storage class": {
-			database, alone("0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found, preemption: not helpful"),
-			said("PersistentVolumeClaim", "storage-bakeoff-database-0", "FailedBinding", "no persistent volumes available for this claim and no storage class is set"),
-			10 * time.Second,
-			[]string{"database: kubernetes.storage.database names no class and the cluster has no default; name one, or leave storage out (kubectl get storageclass)"},
-		},
-		"a storage class that is not there": {
-			database, alone("0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found, preemption: not helpful"),
-			said("PersistentVolumeClaim", "storage-bakeoff-database-0", "ProvisioningFailed", `storageclass.storage.k8s.io "fast" not found`),
-			10 * time.Second, []string{`database: the class of kubernetes.storage.database is not there: storageclass.storage.k8s.io "fast" not found`},
-		},
+	}
+}
+
+// endsExplained are of containers that have ended.
+func endsExplained() map[string]explained {
+	return map[string]explained{
 		"crash loop": {
 			asIs, crashed(core.ContainerStateTerminated{ExitCode: 7, Reason: "Error"}), nil, time.Second,
 			[]string{"target django: the pod bakeoff-target-django-1 ended before it was ready: exit status 7 (kubectl logs bakeoff-target-django-1 -c main -n ns --previous); its log ends with:\nno such module"},
@@ -205,49 +239,52 @@ func TestExplain(t *testing.T) {
 			}), nil, time.Second,
 			[]string{"the pod bakeoff-target-django-1 was taken off node-2: Evicted: The node was low on resource: memory. (kubectl describe node node-2)"},
 		},
-		"nothing is said": {
-			asIs, secondPod(func(p *core.Pod) {
-				p.Status.ContainerStatuses[0].State = core.ContainerState{Waiting: &core.ContainerStateWaiting{Reason: "ContainerCreating"}}
-			}),
-			said("Pod", "bakeoff-target-django-1", "FailedMount", "configmap not found"), 391 * time.Second,
-			[]string{"target django: 2 of 3 pods are ready after 6m30s; the pod bakeoff-target-django-1: FailedMount: configmap not found (kubectl get pods -n ns -l bakeoff/name=bakeoff-target-django)"},
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			synctest.Test(t, func(t *testing.T) {
-				w := django()
-				c.workload(&w)
-				s := newSite(t, w)
-				s.shape, s.events = c.shape, c.events
-				s.logs = func(string, url.Values) (io.ReadCloser, error) {
-					return io.NopCloser(strings.NewReader("no such module\n")), nil
-				}
-				r := s.run(t, Options{})
-				defer r.Close()
-				began := time.Now()
-				_, err := r.Deploy(t.Context(), w, dir)
-				took := time.Since(began)
-				reason, ok := asReason(err)
-				if !ok || reason.Workload != who(w) {
-					t.Fatalf("%v", err)
-				}
-				for _, want := range c.want {
-					if !strings.Contains(err.Error(), want) {
-						t.Errorf("got  %s\nwant %s", err, want)
-					}
-				}
-				if took > c.within {
-					t.Errorf("explained after %s, want %s", took, c.within)
-				}
-				if err := r.Remove(t.Context(), w.Name); err != nil {
-					t.Error(err)
-				}
-				if logs, _ := filepath.Glob(filepath.Join(dir, "*.log")); len(reason.Log) > 0 && len(logs) != 3 {
-					t.Errorf("logs kept: %v", logs)
-				}
+	}
+}
+
+// What the cluster shows is explained to the user: in his words, with the object's name and the line to run, within 10 s. One pod
+// that cannot be ready ends the wait, while all others are fine.
+func TestExplain(t *testing.T) {
+	for _, cases := range []map[string]explained{placesExplained(), rulesExplained(), imagesExplained(), endsExplained()} {
+		for name, c := range cases {
+			t.Run(name, func(t *testing.T) {
+				dir := t.TempDir()
+				synctest.Test(t, func(t *testing.T) { c.test(t, dir) })
 			})
-		})
+		}
+	}
+}
+
+func (c explained) test(t *testing.T, dir string) {
+	w := django()
+	c.workload(&w)
+	s := newSite(t, w)
+	s.shape, s.events = c.shape, c.events
+	s.logs = func(string, url.Values) (io.ReadCloser, error) {
+		return io.NopCloser(strings.NewReader("no such module\n")), nil
+	}
+	r := s.run(t, Options{})
+	defer r.Close()
+	began := time.Now()
+	_, err := r.Deploy(t.Context(), w, dir)
+	took := time.Since(began)
+	reason, ok := asReason(err)
+	if !ok || reason.Workload != who(w) {
+		t.Fatalf("%v", err)
+	}
+	for _, want := range c.want {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("got  %s\nwant %s", err, want)
+		}
+	}
+	if took > c.within {
+		t.Errorf("explained after %s, want %s", took, c.within)
+	}
+	if err := r.Remove(t.Context(), w.Name); err != nil {
+		t.Error(err)
+	}
+	if logs, _ := filepath.Glob(filepath.Join(dir, "*.log")); len(reason.Log) > 0 && len(logs) != 3 {
+		t.Errorf("logs kept: %v", logs)
 	}
 }
 

@@ -40,27 +40,26 @@ func (s situation) ofPlaces() []Reason {
 // What the scheduler says: "0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient cpu. preemption: ...".
 var (
 	schedulerText = regexp.MustCompile(`^0/(\d+) nodes are available: (.*)$`)
-	schedulerItem = regexp.MustCompile(`(\d+) ((?:node\(s\)|Insufficient|Too many)[^,.]*)`)
 	taintText     = regexp.MustCompile(`\{([^}]*)\}`)
 )
 
 // nodes says in the user's words what the scheduler says of the nodes, what would help, and the line that shows more.
 func (s situation) nodes(message string) (text string, hints []string, line string) {
-	const show = "kubectl get nodes"
+	line = "kubectl get nodes"
 	found := schedulerText.FindStringSubmatch(message)
 	if found == nil {
-		return brief(message), nil, show
+		return brief(message), nil, line
 	}
-	said, _, _ := strings.Cut(found[2], " preemption: ")
-	said, _, _ = strings.Cut(said, " no new claims ")
+	said, _, _ := strings.Cut(found[2], ". ") // what follows is about preemption
+	said = strings.TrimSuffix(said, ".")
 	if strings.Contains(said, "PersistentVolumeClaims") {
-		return strings.TrimRight(said, "."), nil, "kubectl get pvc,storageclass -n " + s.scope.Namespace
+		return said, nil, "kubectl get pvc,storageclass -n " + s.scope.Namespace
 	}
 	var parts []string
-	line = show
-	for _, item := range schedulerItem.FindAllStringSubmatch(said, -1) {
-		what, hint, more := s.node(item[2])
-		parts = append(parts, item[1]+" "+what)
+	for _, item := range strings.Split(said, ", ") {
+		number, what, _ := strings.Cut(item, " ")
+		what, hint, more := s.node(what)
+		parts = append(parts, agree(number, what))
 		if hint != "" && !slices.Contains(hints, hint) {
 			hints = append(hints, hint)
 		}
@@ -68,14 +67,20 @@ func (s situation) nodes(message string) (text string, hints []string, line stri
 			line = more
 		}
 	}
-	switch len(parts) {
-	case 0:
-		return brief(said), nil, show
-	case 1:
+	if len(parts) == 1 {
 		number, what, _ := strings.Cut(parts[0], " ")
 		return fmt.Sprintf("%s of %s %s", number, found[1], what), hints, line
 	}
 	return fmt.Sprintf("of %s nodes, %s", found[1], strings.Join(parts, ", ")), hints, line
+}
+
+// agree puts a number before a verb that is in the plural.
+func agree(number, what string) string {
+	verb, rest, _ := strings.Cut(what, " ")
+	if one := map[string]string{"have": "has", "carry": "carries", "lack": "lacks", "are": "is"}[verb]; number == "1" && one != "" {
+		verb = one
+	}
+	return number + " " + verb + " " + rest
 }
 
 // node says what is wrong with nodes that the scheduler says something of.
