@@ -133,7 +133,8 @@ func placesExplained() map[string]explained {
 		"a storage class that is not there": {
 			database, alone("0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found, preemption: not helpful"),
 			said("PersistentVolumeClaim", "storage-bakeoff-database-0", "ProvisioningFailed", `storageclass.storage.k8s.io "fast" not found`),
-			10 * time.Second, []string{`database: the class of kubernetes.storage.database is not there: storageclass.storage.k8s.io "fast" not found`},
+			10 * time.Second,
+			[]string{`database: the class of kubernetes.storage.database is not there: storageclass.storage.k8s.io "fast" not found`},
 		},
 	}
 }
@@ -159,7 +160,8 @@ func rulesExplained() map[string]explained {
 		"another's events are not ours": {
 			asIs, unplaced(1, "0/2 nodes are available: 2 node(s) had untolerated taint(s). preemption: none"),
 			said("ReplicaSet", "bakeoff-target-django-b-5d8f", "FailedCreate", `Error creating: pods "x" is forbidden: violates PodSecurity`),
-			10 * time.Second, []string{"replica 3 of 3 has no node"},
+			10 * time.Second,
+			[]string{"replica 3 of 3 has no node"},
 		},
 		"nothing is said": {
 			asIs, secondPod(func(p *core.Pod) {
@@ -283,7 +285,7 @@ func (c explained) test(t *testing.T, dir string) {
 	if err := r.Remove(t.Context(), w.Name); err != nil {
 		t.Error(err)
 	}
-	if logs, _ := filepath.Glob(filepath.Join(dir, "*.log")); len(reason.Log) > 0 && len(logs) != 3 {
+	if logs, _ := filepath.Glob(filepath.Join(dir, "*.log")); len(reason.Log) > 0 && len(logs) == 0 { // of pods that were there
 		t.Errorf("logs kept: %v", logs)
 	}
 }
@@ -325,8 +327,12 @@ func TestPatience(t *testing.T) {
 		reasons []Reason
 		final   bool
 	}{
-		{0, []Reason{r}, false}, {4 * time.Second, []Reason{r}, false}, {time.Second, nil, false},
-		{time.Second, []Reason{r}, false}, {4 * time.Second, []Reason{r}, false}, {time.Second, []Reason{r}, true},
+		{0, []Reason{r}, false},
+		{4 * time.Second, []Reason{r}, false},
+		{time.Second, nil, false},
+		{time.Second, []Reason{r}, false},
+		{4 * time.Second, []Reason{r}, false},
+		{time.Second, []Reason{r}, true},
 		{0, []Reason{r, {key: "b", after: atOnce}}, true},
 	} {
 		at = at.Add(c.after)

@@ -94,13 +94,13 @@ func (f *fakeServer) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // A place is what a request is about.
 type place struct {
-	resource       schema.GroupVersionResource
-	kind           schema.GroupVersionKind
-	namespace      string
-	name, sub      string
-	body           []byte
-	query          url.Values
-	patch          types.PatchType
+	resource  schema.GroupVersionResource
+	kind      schema.GroupVersionKind
+	namespace string
+	name, sub string
+	body      []byte
+	query     url.Values
+	patch     types.PatchType
 }
 
 // read finds out what a request is about: /apis/GROUP/v1/namespaces/NS/PLURAL/NAME/SUB.

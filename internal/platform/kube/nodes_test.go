@@ -114,8 +114,10 @@ func TestNodesExplain(t *testing.T) {
 		}, []string{"OOMKilled at its limit of 32Mi; raise kubernetes.resources.target"}},
 		"program": {"", func(w *platform.Workload) { w.Main.Argv = []string{"/no/such/program"} }, []string{"the program of the pod", "/no/such/program"}},
 		"image":   {"", func(w *platform.Workload) { w.Main.Image = image + "-none" }, []string{"is not in its registry (node-", "bakeoff image --push " + image + "-none"}},
-		"secret": {"sleep 100", func(w *platform.Workload) { w.Main.Env = []platform.Variable{{Name: "A", Secret: "none", Key: "a"}} },
-			[]string{`cannot be started: secret "bakeoff-none" not found`}},
+		"secret": {
+			"sleep 100", func(w *platform.Workload) { w.Main.Env = []platform.Variable{{Name: "A", Secret: "none", Key: "a"}} },
+			[]string{`cannot be started: secret "bakeoff-none" not found`},
+		},
 		"nodes": {"sleep 100", func(w *platform.Workload) {
 			asTarget(w, 9)
 			w.OnePerNode = true

@@ -220,7 +220,9 @@ func TestPodEnds(t *testing.T) {
 		change func(*core.Pod)
 		want   string
 	}{
-		"exit": {func(p *core.Pod) { p.Status.ContainerStatuses[0].State = core.ContainerState{Terminated: ended(3, "Error")} }, "exit status 3"},
+		"exit": {func(p *core.Pod) {
+			p.Status.ContainerStatuses[0].State = core.ContainerState{Terminated: ended(3, "Error")}
+		}, "exit status 3"},
 		"out of memory": {func(p *core.Pod) {
 			p.Status.ContainerStatuses[0].State = core.ContainerState{Terminated: ended(137, "OOMKilled")}
 		}, "ended by SIGKILL: OOMKilled at its limit of 64Mi"},

@@ -28,7 +28,7 @@ type view struct {
 	count   int           // of notes so far
 	changed chan struct{} // closed at the next change
 	see     func(pod *core.Pod, gone bool)
-	noted    func(note)
+	noted   func(note)
 }
 
 // A note is an event of an object of the run: what a controller of the cluster or a node says of it.
@@ -40,7 +40,9 @@ type note struct {
 }
 
 // String is the note as a line of a log.
-func (n note) String() string { return fmt.Sprintf("%s %s: %s: %s", n.kind, n.object, n.reason, n.text) }
+func (n note) String() string {
+	return fmt.Sprintf("%s %s: %s: %s", n.kind, n.object, n.reason, n.text)
+}
 
 // newView calls see with every pod that comes, changes or goes.
 func newView(see func(pod *core.Pod, gone bool)) *view {
