@@ -18,7 +18,7 @@ type situation struct {
 	notes    []note      // since it was applied
 }
 
-// reasons are why it is not ready, the most telling first. Some are true of every pod that starts, and have to last.
+// reasons are why it is not ready, the most precise first. Some are true of every pod that starts, and have to last.
 func (s situation) reasons() []Reason {
 	var out []Reason
 	for _, pod := range s.pods {

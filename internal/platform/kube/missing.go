@@ -62,7 +62,7 @@ func (m Missing) Line() string {
 // forbiddenText is what the API says of a right that somebody lacks.
 var forbiddenText = regexp.MustCompile(`User "([^"]+)" cannot (\w+) resource "([^"]+)" in API group "([^"]*)"(?: in the namespace "([^"]+)")?`)
 
-// missing is the right for lack of which the API has refused.
+// missing is the right that was lacking where the API has refused.
 func missing(err error) (Missing, bool) {
 	if !apierrors.IsForbidden(err) {
 		return Missing{}, false

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -364,9 +365,9 @@ func TestWatchExpires(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		expired := 0
+		var watches atomic.Int32
 		s.PrependWatchReactor("pods", func(clienttesting.Action) (bool, watch.Interface, error) {
-			if expired++; expired > 1 {
+			if watches.Add(1) > 1 {
 				return false, nil, nil
 			}
 			return true, nil, apierrors.NewResourceExpired("too old")
@@ -383,7 +384,7 @@ func TestWatchExpires(t *testing.T) {
 			t.Error("a pod that is there has ended")
 		default:
 		}
-		if expired == 0 {
+		if watches.Load() == 0 {
 			t.Error("no watch was opened")
 		}
 	})
