@@ -173,7 +173,7 @@ func turnsTable(runs []benched) (string, []string) {
 		missed = append(missed, fmt.Sprintf("half-widths in turns are %.2f of those one after another, at most %v is promised", on/off, bound))
 	}
 	missed = append(missed, apartBetween(runs)...)
-	fmt.Fprintf(&b, "\nRoot mean square of the half-widths: +-%.1f %% one after another, +-%.1f %% in turns, %.2f of it (at most %v is promised where trials vary by %s 8 %%).\n",
+	fmt.Fprintf(&b, "\nRoot mean square of the half-widths: +-%.1f %% one after another, +-%.1f %% in turns, %.2f of it\n(at most %v is promised where trials vary by %s 8 %%).\n",
 		100*math.Expm1(off), 100*math.Expm1(on), on/off, bound, map[bool]string{true: "at least", false: "less than"}[noisy])
 	return b.String(), missed
 }
