@@ -14,7 +14,7 @@ import (
 // another one counts as its parent, one step below it.
 var levels = [][]string{
 	{"show", "verdict", "splitmix", "threshold"},
-	{"chart", "plan", "dataset", "stats", "platform", "strictyaml", "consent", "shell", "yardstick", "scratch", "checkout", "influxd", "grafana", "image"},
+	{"chart", "plan", "dataset", "stats", "platform", "strictyaml", "consent", "shell", "yardstick", "scratch", "checkout", "influxd", "grafana", "image", "limit"},
 	{"load", "null", "record", "database", "balancer", "platform/local", "platform/kube", "platform/platformtest", "load/loadtest"},
 	{"fleet", "collect", "target", "contract", "endpoint", "gate", "jtl", "record/recordtest", "export/exporttest", "platform/kube/kubetest"},
 	{"venue", "figures", "measure", "jmeter", "live", "sidecar"},

@@ -46,6 +46,7 @@ type Sampler struct {
 	stopped chan struct{}
 	err     error
 	earlier crowd // the strangers at the start of the phase under way
+	threads threads
 }
 
 // look asks for a sample at once.
@@ -182,7 +183,9 @@ func (s *Sampler) sampleTree(ctx context.Context, source Source, put func(record
 		if err != nil && ctx.Err() == nil {
 			slog.Warn("database status not read", "err", err)
 		}
-		line.Values = values
+		for name, value := range values {
+			set(&line, name, value)
+		}
 	}
 	if source.Work != nil {
 		line.WorkNS = source.Work()
@@ -193,7 +196,11 @@ func (s *Sampler) sampleTree(ctx context.Context, source Source, put func(record
 // addTree adds up the processes of a tree, and puts a line for each worker.
 func (s *Sampler) addTree(line *record.Series, source Source, put func(record.Series)) {
 	line.Name = source.Process.Name()
-	for _, pid := range source.Process.PIDs() {
+	pids := source.Process.PIDs()
+	if len(pids) > 0 {
+		s.kernel.group(pids[0]).into(line)
+	}
+	for _, pid := range pids {
 		p, ok := s.kernel.process(pid)
 		if !ok {
 			continue
@@ -202,11 +209,31 @@ func (s *Sampler) addTree(line *record.Series, source Source, put func(record.Se
 		line.CPUNS += int64(p.cpu)
 		line.RSSBytes += p.rss
 		line.PSSBytes += proportional
+		one := record.Series{
+			Tier: source.Tier, Name: line.Name + "/" + strconv.Itoa(pid),
+			CPUNS: int64(p.cpu), RSSBytes: p.rss, PSSBytes: proportional,
+		}
+		s.addThreads(line, &one, pid)
 		if slices.Contains(source.Workers, pid) {
-			put(record.Series{
-				Tier: source.Tier, Name: line.Name + "/" + strconv.Itoa(pid),
-				CPUNS: int64(p.cpu), RSSBytes: p.rss, PSSBytes: proportional,
-			})
+			put(one)
+		}
+	}
+}
+
+// addThreads adds the busiest thread of a process to its own line, and where it is the busiest of its tree to that of the tree. Of
+// servers whose threads share the work, and of ourselves, it would say nothing.
+func (s *Sampler) addThreads(tree, own *record.Series, pid int) {
+	if tree.Tier != "target" && tree.Tier != "balancer" {
+		return
+	}
+	busiest, ok := s.threads.add(s.kernel, pid)
+	if !ok {
+		return
+	}
+	for _, line := range []*record.Series{own, tree} {
+		if float64(busiest.ran) >= line.Values[record.BusiestThreadNS] {
+			set(line, record.BusiestThreadNS, float64(busiest.ran))
+			set(line, record.BusiestThreadWaitNS, float64(busiest.waited))
 		}
 	}
 }

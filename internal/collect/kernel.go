@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/prometheus/procfs"
+
+	"bakeoff/internal/record"
 )
 
 // Where Linux describes itself.
@@ -149,10 +151,13 @@ func (k kernel) host() (busy time.Duration, used int64, values map[string]float6
 		}
 	}
 	if throttled, cores, ok := k.throttled(); ok {
-		values["throttled_ns"] = float64(throttled)
+		values[record.ThrottledNS] = float64(throttled)
 		if cores > 0 {
-			values["quota_cores"] = cores
+			values[record.QuotaCores] = cores
 		}
+	}
+	if drops, ok := k.listenDrops(); ok {
+		values[record.ListenDrops] = drops
 	}
 	return busy, used, values, nil
 }

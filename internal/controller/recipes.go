@@ -102,8 +102,31 @@ func (s *recipes) open(ctx context.Context, dir string) (err error) {
 	if err := s.noConnections(ctx); err != nil {
 		return err
 	}
+	if err := s.timeLookup(ctx); err != nil {
+		return err
+	}
 	s.balancer, err = s.o.Venue.Balancer(ctx, s.o.Plan)
 	return err
+}
+
+// timedLookups is how many lookups say how long one takes.
+const timedLookups = 50
+
+// timeLookup notes how long a lookup takes while nothing else is asked: the median of some. What statements take under load is
+// compared with it.
+func (s *recipes) timeLookup(ctx context.Context) error {
+	took := make([]time.Duration, timedLookups)
+	for i := range took {
+		name := s.rows.Name(1 + int64(i)*s.rows.Rows()/timedLookups)
+		began := time.Now()
+		if _, _, err := s.db.Lookup(ctx, name); err != nil {
+			return err
+		}
+		took[i] = time.Since(began)
+	}
+	slices.Sort(took)
+	s.dbInfo.LookupS = took[timedLookups/2].Seconds()
+	return nil
 }
 
 // ErrNoData is returned where the rows of a plan without any are asked for.

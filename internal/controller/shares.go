@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -21,6 +22,7 @@ type shares struct {
 
 	mu    sync.Mutex
 	tiers []*tier
+	now   int     // the trial whose turn it is; -1: none's
 	own   []int64 // CPU time of each trial's own processes, in the sample under way
 	all   int64   // of all processes of the run, in the same
 }
@@ -33,7 +35,7 @@ type tier struct {
 }
 
 func newShares(r *run, trials []*trial) *shares {
-	s := &shares{run: r, trials: trials, own: make([]int64, len(trials))}
+	s := &shares{run: r, trials: trials, own: make([]int64, len(trials)), now: -1}
 	add := func(name string, pids []int) {
 		s.tiers = append(s.tiers, &tier{key: name, pids: pids, used: make([]time.Duration, len(trials))})
 	}
@@ -64,13 +66,21 @@ func (s *shares) turn(of *trial) func() {
 	for at, t := range s.tiers {
 		before[at] = s.run.o.Venue.Clock(t.pids)
 	}
+	s.setTurn(i)
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
+		s.now = -1
 		for at, t := range s.tiers {
 			t.used[i] += max(0, s.run.o.Venue.Clock(t.pids)-before[at])
 		}
 	}
+}
+
+func (s *shares) setTurn(i int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now = i
 }
 
 // sources are all that is sampled.
@@ -113,6 +123,9 @@ func (s *shares) line(line record.Series) error {
 		} else if used, ok := s.usedOf(line, i); ok {
 			mine.CPUNS = int64(used)
 		}
+		if line.Tier == "database" {
+			mine.Values = gauges(line.Values, i == s.now)
+		}
 		if err := t.series(mine); err != nil {
 			return err
 		}
@@ -122,6 +135,20 @@ func (s *shares) line(line record.Series) error {
 		clear(s.own)
 	}
 	return nil
+}
+
+// gauges are the database's values for one trial: marked where it is its turn, and without what the control group used for all.
+func gauges(values map[string]float64, turn bool) map[string]float64 {
+	if len(values) == 0 {
+		return values
+	}
+	out := maps.Clone(values)
+	delete(out, record.GroupVersion)
+	delete(out, record.GroupCPUNS)
+	if turn {
+		out[record.InTurn] = 1
+	}
+	return out
 }
 
 // used is what all common tiers used in a trial's turns.

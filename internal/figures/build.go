@@ -45,8 +45,9 @@ func Build(r *record.Reader) (*Summary, error) {
 		s.Speed.Follows = s.follows()
 	}
 	if primary, found := s.Primary(); found {
-		s.Limits = limits(primary, s.Cores())
+		s.Limits = b.limits(primary, run.Database)
 	}
+	s.Costs, s.Idle = b.costs(), s.idles()
 	s.Attempts = s.attempts()
 	if err := s.judge(r.Live()); err != nil {
 		return nil, err

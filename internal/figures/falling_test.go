@@ -17,13 +17,13 @@ func TestFallingCounter(t *testing.T) {
 		if second == 0 {
 			u.first, u.last = s, s
 		}
-		u.add(s)
+		u.add(s, false)
 	}
 	if got := u.resource().Cores; got != 1 {
 		t.Errorf("%v cores, want 1: 2 s and 1 s within 3 s", got)
 	}
 	fell := usage{first: record.Series{At: at, CPUNS: 5e9}, last: record.Series{At: at, CPUNS: 5e9}}
-	fell.add(record.Series{At: at.Add(time.Second)})
+	fell.add(record.Series{At: at.Add(time.Second)}, false)
 	if got := fell.resource().Cores; got != 0 {
 		t.Errorf("%v cores of a counter that only fell", got)
 	}

@@ -37,6 +37,8 @@ type Summary struct {
 	// Thresholds are those of the plan, each for every target that it is about.
 	Thresholds []Threshold `json:"thresholds,omitempty"`
 	Limits     []Limit     `json:"limits,omitempty"` // by target, in the primary phase
+	Costs      []Cost      `json:"costs,omitempty"`  // of answers, by phase and target; none where targets are running servers
+	Idle       []Idle      `json:"idle,omitempty"`   // what replicas took before any load, by target
 	Attempts   Attempts    `json:"attempts"`
 	Run        Facts       `json:"run"`
 	// Baselines are of the machine at rest, before block 1 and each time the run was resumed.
@@ -134,6 +136,7 @@ type Trial struct {
 	Reasons  []record.Reason `json:"reasons,omitempty"`
 	Warnings []record.Reason `json:"warnings,omitempty"` // what does not make it invalid
 	Used     bool            `json:"used"`               // counts in the statistics
+	Replicas []Readied       `json:"replicas,omitempty"` // as they were before they were loaded
 	Phases   []PhaseFigures  `json:"phases"`
 	// WorkS is the mean CPU time of the yardstick's work in the measured phases; 0: not measured. Speed is that of the
 	// machine at that time, as a multiple of its median over all trials that have one.
@@ -187,6 +190,7 @@ type PhaseFigures struct {
 	totals    stats.Totals
 	levels    *gate.Levels
 	stretches stretches
+	observed  observed
 }
 
 // Witness is what the database and the balancer counted, per request sent.
@@ -217,6 +221,7 @@ type Resource struct {
 	RSSBytes int64   `json:"rss_bytes"`        // greatest in the phase
 	PSSBytes int64   `json:"pss_bytes"`        // greatest in the phase; 0 where not readable
 	PerReqS  float64 `json:"cpu_s_per_answer"` // cores x length of the phase / answers received
+	From     string  `json:"cpu_from,omitempty"` // where its CPU time was read: "cgroup v2", "cgroup v1", "/proc"
 }
 
 // Percentile is one percentile of a distribution, or why it is not given.

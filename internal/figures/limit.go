@@ -3,23 +3,29 @@ package figures
 import (
 	"cmp"
 	"slices"
+
+	"bakeoff/internal/limit"
+	"bakeoff/internal/record"
 )
 
-// limitFrom is the utilisation above which a tier may have limited the result.
-const limitFrom = 0.85
-
-// SharedMachine stands for all tiers of one machine together.
-const SharedMachine = "shared machine"
-
-// Limit is what limited one target in the primary phase, by a first rule: the tier whose utilisation is
-// highest and above 85 % of the machine's cores; where none is, but the machine they all share is, the shared
-// machine. It is a hint: a queue, a lock or a pool that is too small shows in no CPU time.
+// Limit is what limited one target in the primary phase, by the rules of package limit over all valid blocks.
 type Limit struct {
 	Target string `json:"target"`
-	Tier   string `json:"tier,omitempty"` // empty: none is shown
+	Tier   string `json:"tier,omitempty"` // one of package limit's; empty: none is shown
+	What   string `json:"what,omitempty"` // of the tier was used up: its CPU, a quota, connections, ...
+	// Member is the one of several that was used up; empty where it was not the same in all blocks.
+	Member string  `json:"member,omitempty"`
+	Share  float64 `json:"share,omitempty"` // that was in use
+	Of     string  `json:"of,omitempty"`    // what it is a share of, such as "of one core"
+	More   string  `json:"more,omitempty"`  // what else belongs to the evidence
+	// Foreign says that the limit is neither the target's own nor the machine's that all tiers share: the target's figure is the
+	// least that it can do, and it is not ranked by it.
+	Foreign bool `json:"foreign,omitempty"`
 	// Tiers are the utilisations: the median over valid blocks of cores used, by the cores that the run may
 	// use.
 	Tiers []Utilisation `json:"tiers"`
+	// Uses are all that the rules looked at.
+	Uses []limit.Use `json:"uses,omitempty"`
 }
 
 // Utilisation is the share of the machine's cores that one tier used; "host" is the whole machine.
@@ -28,38 +34,48 @@ type Utilisation struct {
 	Share float64 `json:"share"`
 }
 
-// limits applies the rule to each target of a phase.
-func limits(phase Phase, cores float64) []Limit {
+// limits applies the rules to each target of a phase.
+func (b *builder) limits(phase Phase, db record.DatabaseInfo) []Limit {
+	cores := b.s.Cores()
 	var out []Limit
 	for _, t := range phase.Targets {
-		if cores > 0 && len(t.Tiers) > 0 {
-			out = append(out, limit(t, cores))
+		if cores <= 0 || len(t.Tiers) == 0 {
+			continue
 		}
+		var blocks []observed
+		for _, f := range b.used(t.Target, phase.Number) {
+			blocks = append(blocks, f.observed)
+		}
+		r := reading(blocks, cores)
+		r.Alone = db.LookupS
+		found := limit.Find(r)
+		out = append(out, Limit{
+			Target: t.Target, Tier: found.Tier, What: found.What, Member: found.Member, Share: found.Share, Of: found.Of, More: found.More,
+			Foreign: limit.Foreign(found.Tier), Tiers: utilisations(t, cores), Uses: found.Uses,
+		})
 	}
 	return out
 }
 
-func limit(t PhaseTarget, cores float64) Limit {
-	l := Limit{Target: t.Target}
-	var most, host Utilisation
+// utilisations are those of the tiers, the greatest first.
+func utilisations(t PhaseTarget, cores float64) []Utilisation {
+	out := make([]Utilisation, 0, len(t.Tiers))
 	for _, tier := range t.Tiers {
-		u := Utilisation{tier.Tier, tier.Cores.Median / cores}
-		l.Tiers = append(l.Tiers, u)
-		switch {
-		case u.Tier == "host":
-			host = u
-		case u.Share > most.Share:
-			most = u
+		out = append(out, Utilisation{tier.Tier, tier.Cores.Median / cores})
+	}
+	slices.SortStableFunc(out, func(a, b Utilisation) int { return cmp.Compare(b.Share, a.Share) })
+	return out
+}
+
+// foreign are the targets that another tier limited, and which.
+func (s *Summary) foreign() map[string]string {
+	out := map[string]string{}
+	for _, l := range s.Limits {
+		if l.Foreign {
+			out[l.Target] = l.Tier
 		}
 	}
-	switch {
-	case most.Share > limitFrom:
-		l.Tier = most.Tier
-	case host.Share > limitFrom:
-		l.Tier = SharedMachine
-	}
-	slices.SortStableFunc(l.Tiers, func(a, b Utilisation) int { return cmp.Compare(b.Share, a.Share) })
-	return l
+	return out
 }
 
 // Cores is how many the run may use: as seen at rest, else as the machine was described.

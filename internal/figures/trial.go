@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"bakeoff/internal/gate"
@@ -32,16 +33,19 @@ func readTrial(state record.TrialState) (Trial, record.Trial, error) {
 	if err := out.addLoads(state); err != nil {
 		return out, raw, err
 	}
-	usages, times, err := readUsages(state)
+	usages, times, err := readUsages(state, out.turns)
 	if err != nil {
 		return out, raw, err
 	}
 	out.WorkS = times.mean(out.Phases)
+	resources := resourcesOf(usages)
 	for i := range out.Phases {
 		f := &out.Phases[i]
 		f.WorkS = times.mean(out.Phases[i : i+1])
-		f.finish(raw, usages[f.Number])
+		f.finish(raw, resources[f.Number])
+		f.observe(usages, raw)
 	}
+	out.Replicas = readied(raw.Replicas, usages)
 	return out, raw, nil
 }
 
@@ -69,6 +73,7 @@ func (t *Trial) addLoads(state record.TrialState) error {
 			t.Phases[i].totals.Add(l.Window)
 			t.Phases[i].levels.Add(l.Window)
 			t.Phases[i].stretches.add(l.Window, t.Phases[i].totals.Sending)
+			t.Phases[i].observed.addWindow(l.Agent, l.Window)
 		}
 	}
 	return nil
@@ -169,56 +174,124 @@ func connections(started []record.Replica, name string) []int {
 	return out
 }
 
+// member is one line of samples: a process tree, a worker, the host, in one phase.
+type member struct {
+	phase      int
+	tier, name string
+}
+
 // usage gathers the samples of one member in one phase.
 type usage struct {
 	Resource
 	first, last record.Series
 	cpuNS       int64
+	grew        map[string]float64 // by how much each counter grew
+	running     float64            // the sum of what samples say of statements under way
+	sampled     int                // how many say it
 }
 
-// readUsages returns what each member used, by phase number, sorted by tier and name, and the times of the yardstick.
-func readUsages(state record.TrialState) (map[int][]Resource, works, error) {
-	type key struct {
-		phase      int
-		tier, name string
+// counters are the values of samples that only grow, as far as figures are made of them.
+func counters() []string {
+	return []string{
+		record.BusiestThreadNS, record.BusiestThreadWaitNS, record.ThrottledNS, record.ListenDrops, "pressure_io_ns", "iowait_ns",
+		"innodb_row_lock_time", "innodb_data_reads", "questions",
 	}
-	all := map[key]*usage{}
-	times := works{}
+}
+
+// readUsages returns the samples of each member in each phase, and the times of the yardstick. In turns gauges are of the
+// target whose turn it is, and those of others are left out.
+func readUsages(state record.TrialState, turns bool) (map[member]*usage, works, error) {
+	all, times := map[member]*usage{}, works{}
 	for s, err := range state.Series() {
 		if err != nil {
 			return nil, nil, fmt.Errorf("figures: %w", err)
 		}
 		times.add(s)
-		k := key{s.Phase, s.Tier, s.Name}
-		if all[k] == nil {
-			all[k] = &usage{Resource: Resource{Tier: s.Tier, Name: s.Name}, first: s, last: s}
+		m := member{s.Phase, s.Tier, s.Name}
+		if all[m] == nil {
+			all[m] = &usage{Resource: Resource{Tier: s.Tier, Name: s.Name}, first: s, last: s, grew: map[string]float64{}}
 		}
-		all[k].add(s)
+		all[m].add(s, turns)
 	}
+	return all, times, nil
+}
+
+// resourcesOf is what each member used, by phase number, sorted by tier and name.
+func resourcesOf(all map[member]*usage) map[int][]Resource {
 	out := map[int][]Resource{}
-	for k, u := range all {
-		out[k.phase] = append(out[k.phase], u.resource())
+	for m, u := range all {
+		out[m.phase] = append(out[m.phase], u.resource())
 	}
 	for _, rs := range out {
 		slices.SortFunc(rs, func(a, b Resource) int { return cmp.Or(cmp.Compare(a.Tier, b.Tier), cmp.Compare(a.Name, b.Name)) })
 	}
-	return out, times, nil
+	return out
 }
 
 // add adds a sample. A counter that went back (a process of the tree ended) adds nothing for that second.
-func (u *usage) add(s record.Series) {
+func (u *usage) add(s record.Series, turns bool) {
 	u.Samples++
 	u.RSSBytes = max(u.RSSBytes, s.RSSBytes)
 	u.PSSBytes = max(u.PSSBytes, s.PSSBytes)
-	u.cpuNS += max(0, s.CPUNS-u.last.CPUNS)
+	u.addCPU(s)
+	for _, name := range counters() {
+		before, known := u.last.Values[name]
+		if now, still := s.Values[name]; known && still {
+			u.grew[name] += max(0, now-before)
+		}
+	}
+	if u.Samples > 2 {
+		u.addRunning(u.last, turns)
+	}
 	u.last = s
 }
+
+// addRunning adds a sample of the statements under way that is neither the first nor the last of its phase: at those nothing is
+// asked for yet, or any more.
+func (u *usage) addRunning(s record.Series, turns bool) {
+	if n, sampled := s.Values[threadsRunning]; sampled && (!turns || s.Values[record.InTurn] > 0) {
+		u.running += max(0, n-1) // our own question is one
+		u.sampled++
+	}
+}
+
+// addCPU adds what was used since the last sample: by the account of the member's own control group where it has one, which also
+// has what processes used that nobody waited for, else by those of its processes.
+func (u *usage) addCPU(s record.Series) {
+	before, known := u.last.Values[record.GroupCPUNS]
+	now, still := s.Values[record.GroupCPUNS]
+	if known && still {
+		u.From = "cgroup v" + strconv.Itoa(int(s.Values[record.GroupVersion]))
+		u.cpuNS += max(0, int64(now-before))
+		return
+	}
+	u.From = fromProc
+	u.cpuNS += max(0, s.CPUNS-u.last.CPUNS)
+}
+
+// fromProc is where CPU times were read that no control group has.
+const fromProc = "/proc"
+
+// threadsRunning is the database's gauge of statements under way.
+const threadsRunning = "threads_running"
 
 func (u *usage) resource() Resource {
 	if span := u.last.At.Sub(u.first.At); span > 0 {
 		u.Cores = float64(u.cpuNS) / float64(span.Nanoseconds())
 	}
 	return u.Resource
+}
+
+// rate is by how much a counter grew in a second; of nanoseconds that is a share of the time.
+func (u *usage) rate(name string) float64 {
+	span := u.last.At.Sub(u.first.At)
+	if span <= 0 {
+		return 0
+	}
+	if strings.HasSuffix(name, "_ns") {
+		return u.grew[name] / float64(span.Nanoseconds())
+	}
+	return u.grew[name] / span.Seconds()
 }
 
 // ownerOf splits a member's name: the replica, and whether it is a worker of it.

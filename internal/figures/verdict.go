@@ -104,6 +104,7 @@ func (s *Summary) verdict(phase Phase, margin float64) (*Verdict, error) {
 	if v.Metric == p99AtRate {
 		v.Unit, o.Better = UnitSeconds, verdict.Lower
 	}
+	o.Capped, o.Unit = s.foreign(), v.Unit
 	table, unusable := s.table(v, phase)
 	var err error
 	if v.Result, err = verdict.Judge(table, o); err != nil {

@@ -499,7 +499,7 @@ func TestDefaultPrimary(t *testing.T) {
 // Every shipped plan takes turns, and so every plan that is begun as a copy of one does; a plan without the key does not, and has the digest
 // that it had before there was one.
 func TestTurnsOfNewPlans(t *testing.T) {
-	for _, name := range []string{"demo.yaml", "seed.yaml", "reference.yaml", "variants.yaml", "tiny.yaml", "two-urls.yaml"} {
+	for _, name := range []string{"demo.yaml", "seed.yaml", "reference.yaml", "variants.yaml", "tiny.yaml", "two-urls.yaml", "cost.yaml"} {
 		if got := loadShipped(t, name).Turns; got != Turns(250*time.Millisecond) {
 			t.Errorf("%s: turns: %s", name, got)
 		}

@@ -167,6 +167,8 @@ type DatabaseInfo struct {
 	AccountReason string `json:"account_reason,omitempty"`
 	// MovesReason says why no rows change in phases that could have it; empty: they do.
 	MovesReason string `json:"moves_reason,omitempty"`
+	// LookupS is the time of a lookup by our own connection while nothing else was asked, the median of some; 0: not measured.
+	LookupS float64 `json:"lookup_s,omitempty"`
 }
 
 // BalancerInfo is the balancer as it was used.
@@ -296,8 +298,21 @@ type Declared struct {
 	KeepAliveS  float64 `json:"keepalive_s"` // for which the server leaves an idle connection open, at least
 }
 
-// TargetConnections is the name of a value of the database's samples: the connections that targets have open.
-const TargetConnections = "target_connections"
+// Names of values in series.jsonl.
+const (
+	TargetConnections = "target_connections" // database: the connections that targets have open
+	InTurn            = "in_turn"            // database, where targets take turns: 1 where it was this target's turn at the sample
+	// Of a replica, a worker and the balancer. Both are of the busiest thread between each sample and the next, added up.
+	BusiestThreadNS     = "busiest_thread_ns"      // for which it ran
+	BusiestThreadWaitNS = "busiest_thread_wait_ns" // for which it was ready and had no core
+	// Of a process tree with a control group of its own.
+	GroupVersion = "cgroup"        // 1 or 2
+	GroupCPUNS   = "cgroup_cpu_ns" // what the group used
+	// Of a process tree with a control group of its own, and of the host, where they are those of the controller.
+	ThrottledNS = "throttled_ns" // for which CPU quotas held it back
+	QuotaCores  = "quota_cores"  // the smallest of them
+	ListenDrops = "listen_drops" // host: connections of this network namespace that full listen queues dropped
+)
 
 // Luck is what a fresh start would leave to chance, drawn from the plan's seed for each attempt at a trial: so that it varies
 // from block to block for every target, and is no advantage of one.

@@ -31,6 +31,8 @@ func pageSections(s *figures.Summary, others figures.Others) []section {
 			out = append(out, one)
 		}
 	}
+	out = append(out, limitSection(s)...)
+	out = append(out, costSection(s)...)
 	out = append(out, booksSection(s)...)
 	out = append(out, notUsed(s)...)
 	out = append(out, warned(s)...)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"bakeoff/internal/figures"
+	"bakeoff/internal/limit"
 	"bakeoff/internal/show"
 )
 
@@ -37,38 +38,56 @@ func speedInWords(v *figures.Speed) string {
 	return fmt.Sprintf("its speed was %.2f to %.2f of its median", v.Low, v.High)
 }
 
-// limitedBy says which tier limited which targets, with its utilisation.
+// limitedBy says which tier limited which targets, with its evidence.
 func limitedBy(limits []figures.Limit) string {
 	if len(limits) == 0 {
 		return "not known: no tier was sampled"
 	}
-	var tiers []string
-	of := map[string][]figures.Limit{}
+	type kind struct{ tier, what string }
+	var kinds []kind
+	of := map[kind][]figures.Limit{}
 	for _, l := range limits {
-		if of[l.Tier] == nil {
-			tiers = append(tiers, l.Tier)
+		k := kind{l.Tier, l.What}
+		if of[k] == nil {
+			kinds = append(kinds, k)
 		}
-		of[l.Tier] = append(of[l.Tier], l)
+		of[k] = append(of[k], l)
 	}
 	var parts []string
-	for _, tier := range tiers {
-		part := oneLimit(tier, of[tier])
-		if len(tiers) > 1 {
-			part = targetsOf(of[tier]) + ": " + part
+	for _, k := range kinds {
+		part := oneLimit(of[k])
+		if len(kinds) > 1 {
+			part = targetsOf(of[k]) + ": " + part
 		}
 		parts = append(parts, part)
 	}
 	return strings.Join(parts, "; ")
 }
 
-func oneLimit(tier string, limits []figures.Limit) string {
-	switch tier {
+// oneLimit is what limited all of these targets in the same way.
+func oneLimit(limits []figures.Limit) string {
+	first := limits[0]
+	low, high := first.Share, first.Share
+	for _, l := range limits {
+		low, high = min(low, l.Share), max(high, l.Share)
+	}
+	switch first.Tier {
 	case "":
 		return "none shown: the busiest is " + utilisations(limits, 1)
-	case figures.SharedMachine:
-		return "the shared machine, " + busy(limits, "host") + " busy: " + utilisations(limits, 4)
+	case limit.SharedMachine:
+		return "the shared machine, " + percents(low, high) + " busy: " + utilisations(limits, 4)
 	}
-	return tier + ", " + busy(limits, tier) + " of the machine's cores"
+	out := first.Tier + " " + first.What + ", " + percents(low, high) + " " + first.Of
+	if len(limits) > 1 {
+		return out
+	}
+	if first.Member != "" {
+		out += " (" + first.Member + ")"
+	}
+	if first.More != "" {
+		out += "; " + first.More
+	}
+	return out
 }
 
 func targetsOf(limits []figures.Limit) string {
@@ -117,7 +136,16 @@ func busy(limits []figures.Limit, tier string) string {
 			}
 		}
 	}
-	from, to := fmt.Sprintf("%.0f", 100*low), fmt.Sprintf("%.0f", 100*high)
+	return percents(low, high)
+}
+
+// percents is a range of shares: "61 %", "61 to 66 %".
+func percents(low, high float64) string {
+	digits := 0
+	if high < 0.1 {
+		digits = 1
+	}
+	from, to := fmt.Sprintf("%.*f", digits, 100*low), fmt.Sprintf("%.*f", digits, 100*high)
 	if from == to {
 		return to + " %"
 	}

@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"bakeoff/internal/figures"
+	"bakeoff/internal/limit"
 	"bakeoff/internal/record"
 	"bakeoff/internal/record/recordtest"
 	"bakeoff/internal/show"
@@ -123,7 +124,7 @@ func world(t *testing.T, targets, blocks int, step, noise float64, model string)
 			v := 100_000 * math.Pow(step, float64(i)) * math.Exp(noise*math.Sin(float64(block*block*(i+3)+i)))
 			check(t, table.Add(verdict.Cell{Block: fmt.Sprint(block + 1), Target: name, Value: v}))
 		}
-		s.Limits = append(s.Limits, figures.Limit{Target: name, Tier: []string{"", "target", figures.SharedMachine}[i%3], Tiers: []figures.Utilisation{
+		s.Limits = append(s.Limits, figures.Limit{Target: name, Tier: []string{"", limit.Target, limit.SharedMachine}[i%3], What: limit.CPU, Share: 0.97, Of: "of one core", More: "the busiest of 4; the next 95.0 %", Tiers: []figures.Utilisation{
 			{Tier: "host", Share: 0.99}, {Tier: "target", Share: 0.81 + float64(i)/100}, {Tier: "database", Share: 0.1}, {Tier: "agent", Share: 0.05}, {Tier: "balancer", Share: 0.04},
 		}})
 	}
@@ -216,8 +217,19 @@ func TestLimitsInWords(t *testing.T) {
 	for want, limits := range map[string][]figures.Limit{
 		"not known: no tier was sampled":                                                    nil,
 		"none shown: the busiest is target 41 to 50 %":                                      {{Target: "a", Tiers: tiers(0.41, 0.6)}, {Target: "b", Tiers: tiers(0.5, 0.6)}},
-		"the shared machine, 97 % busy: target 61 % and database 20 %":                      {{Target: "a", Tier: figures.SharedMachine, Tiers: tiers(0.61, 0.97)}},
-		"a: target, 92 % of the machine's cores; b: none shown: the busiest is target 30 %": {{Target: "a", Tier: "target", Tiers: tiers(0.92, 0.97)}, {Target: "b", Tiers: tiers(0.3, 0.5)}},
+		"the shared machine, 97 % busy: target 61 % and database 20 %":                      {{Target: "a", Tier: limit.SharedMachine, Share: 0.97, Tiers: tiers(0.61, 0.97)}},
+		"a: target CPU, 92 % of the machine's cores; b: none shown: the busiest is target 30 %": {
+			{Target: "a", Tier: limit.Target, What: limit.CPU, Share: 0.92, Of: "of the machine's cores", Tiers: tiers(0.92, 0.97)}, {Target: "b", Tiers: tiers(0.3, 0.5)},
+		},
+		"balancer CPU, 97 to 99 % of one core": {
+			{Target: "a", Tier: limit.Balancer, What: limit.CPU, Share: 0.99, Of: "of one core", More: "x"}, {Target: "b", Tier: limit.Balancer, What: limit.CPU, Share: 0.97, Of: "of one core"},
+		},
+		"database queue, 94 % of a statement's time is waiting; 16 ran at a time": {
+			{Target: "a", Tier: limit.Database, What: limit.Queue, Share: 0.94, Of: "of a statement's time is waiting", More: "16 ran at a time"},
+		},
+		"target listen queue, 2.9 % of new connections were dropped (a-1)": {
+			{Target: "a", Tier: limit.Target, What: limit.Listen, Share: 0.029, Of: "of new connections were dropped", Member: "a-1"},
+		},
 	} {
 		if got := limitedBy(limits); got != want {
 			t.Errorf("%q, want %q", got, want)

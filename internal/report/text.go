@@ -43,6 +43,8 @@ func sections(s *figures.Summary) []section {
 	for _, p := range s.Phases {
 		out = append(out, phaseSections(s, p)...)
 	}
+	out = append(out, limitSection(s)...)
+	out = append(out, costSection(s)...)
 	out = append(out, notUsed(s)...)
 	out = append(out, warned(s)...)
 	out = append(out, speeds(s)...)

@@ -38,6 +38,10 @@ type Options struct {
 	Delta  float64   // the smallest difference that matters, as a fraction: 0.03; above 0, below 1
 	Better Direction // "" is Higher
 	Seed   uint64    // of the sign flips that are drawn where there are more than 20 blocks
+	// Capped are targets that something else held back, and what: their figures are the least that they can do. Unit is that of
+	// figures, for words about them.
+	Capped map[string]string
+	Unit   string
 }
 
 // check refuses what cannot be meant.
@@ -117,6 +121,10 @@ type Comparison struct {
 	Verdict        Claim  `json:"verdict"`           // a's
 	Blocks         int    `json:"blocks"`            // with a figure of both
 	BlocksNeeded   Needed `json:"blocks_needed"`     // that would show delta, by the spread seen here
+	// CappedBy is what held a target of the pair back, so that nothing is claimed of it; empty: nothing did. Above is the figure
+	// from which on they are not distinguishable.
+	CappedBy string  `json:"capped_by,omitempty"`
+	Above    float64 `json:"above,omitempty"`
 }
 
 // Needed is a number of blocks; null in JSON where it is not known (0).
@@ -172,6 +180,7 @@ type Result struct {
 	Delta        float64      `json:"delta"`
 	Better       Direction    `json:"better"`
 	Seed         uint64       `json:"seed"`
+	Unit         string       `json:"-"`             // of figures, for words about them
 	Blocks       int          `json:"blocks"`        // in the table
 	FewestBlocks int          `json:"fewest_blocks"` // for any verdict on this number of targets
 	Comparisons  []Comparison `json:"comparisons"`   // every pair once, by the alphabet
@@ -199,7 +208,7 @@ func Judge(t *Table, o Options) (Result, error) {
 	names, blocks := t.targets(), t.blocks()
 	pairs := len(names) * (len(names) - 1) / 2
 	r := Result{
-		Delta: o.Delta, Better: o.Better, Seed: o.Seed, Blocks: len(blocks), FewestBlocks: FewestBlocks(pairs),
+		Delta: o.Delta, Better: o.Better, Seed: o.Seed, Unit: o.Unit, Blocks: len(blocks), FewestBlocks: FewestBlocks(pairs),
 		Comparisons: make([]Comparison, 0, pairs), Groups: [][]string{}, Warnings: []Warning{},
 	}
 	all := make([]pair, 0, pairs)
@@ -209,6 +218,7 @@ func Judge(t *Table, o Options) (Result, error) {
 		}
 	}
 	r.compare(all, o)
+	r.uncap(t, o)
 	r.Targets = r.rank(t, names, all, o)
 	r.Groups = r.ties()
 	r.Positions = t.positions(blocks, names)

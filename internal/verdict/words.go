@@ -14,12 +14,15 @@ import (
 //	better, by an amount this run does not bound
 //	within 3 %, a tie
 //	not told apart; about 14 blocks would tell 3 %
+//	not distinguishable above 812 answers/s: the database was the limit there
 //
 // Percentages are of the smaller of both figures, so that they are the same for a and for b.
 func (r Result) Words(c Comparison) string {
 	switch {
 	case c.Verdict == Equivalent:
 		return "within " + r.delta() + ", a tie"
+	case c.CappedBy != "":
+		return "not distinguishable " + r.beyond(c) + ": the " + c.CappedBy + " was the limit there"
 	case c.Verdict == Inconclusive:
 		return "not told apart; " + r.outlook(c)
 	case !c.AtLeast.Known():
@@ -151,7 +154,7 @@ func (r Result) Head() string {
 	if len(first) == 1 && r.Targets[0].Rank == [2]int{1, 1} {
 		return first[0] + " is better than every other" + r.margin(first[0])
 	}
-	return r.leaders(first) + beaten(last)
+	return r.leaders(first) + beaten(last) + r.capped()
 }
 
 // leaders says what is known of the targets that none is shown to be better than.

@@ -1,0 +1,82 @@
+package verdict
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+)
+
+// steadyTable is a table of targets with these figures and hardly any noise, over 10 blocks.
+func steadyTable(t *testing.T, figures map[string]float64) *Table {
+	t.Helper()
+	var out Table
+	for block := range 10 {
+		for name, v := range figures {
+			noise := 1 + 0.001*math.Sin(float64(7*block+3*len(name)))
+			if err := out.Add(Cell{Block: fmt.Sprint(block + 1), Target: name, Value: v * noise}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return &out
+}
+
+// A target that something else held back is worse than none and equal to none; it may be better than one.
+func TestCapped(t *testing.T) {
+	for name, c := range map[string]struct {
+		a, b   float64
+		capped map[string]string
+		better Direction
+		want   string
+	}{
+		"nobody":                   {1000, 800, nil, Higher, "a is better than bb: at least "},
+		"the loser":                {1000, 800, map[string]string{"bb": "database"}, Higher, "a and bb are not distinguishable above 800 answers/s: the database was the limit there"},
+		"the winner":               {1000, 800, map[string]string{"a": "database"}, Higher, "a is better than bb: at least "},
+		"both":                     {1000, 800, map[string]string{"a": "database", "bb": "balancer"}, Higher, "a and bb are not distinguishable above 800 answers/s: the balancer was the limit there"},
+		"both, the other way":      {800, 1000, map[string]string{"a": "database", "bb": "balancer"}, Higher, "a and bb are not distinguishable above 800 answers/s: the database was the limit there"},
+		"equal, and both":          {1000, 1000, map[string]string{"a": "generator", "bb": "generator"}, Higher, "not distinguishable above 1,000 answers/s: the generator"},
+		"equal, and one":           {1000, 1000, map[string]string{"a": "generator"}, Higher, "not distinguishable above 1,000 answers/s: the generator"},
+		"slower, lower is better":  {0.02, 0.05, map[string]string{"bb": "balancer"}, Lower, "a and bb are not distinguishable below 0.05 answers/s: the balancer"},
+		"fastest, lower is better": {0.02, 0.05, map[string]string{"a": "balancer"}, Lower, "a is better than bb: at least "},
+	} {
+		r, err := Judge(steadyTable(t, map[string]float64{"a": c.a, "bb": c.b}), Options{Delta: 0.03, Better: c.better, Capped: c.capped, Unit: "answers/s"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.Head(); !strings.Contains(got, c.want) {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+		one := r.Comparisons[0]
+		if withdrawn := one.CappedBy != ""; withdrawn == strings.Contains(c.want, "is better") || withdrawn && (one.Verdict != Inconclusive || one.AtLeast.Known()) {
+			t.Errorf("%s: %+v", name, one)
+		}
+		if ranked := r.Targets[0].Rank[1] == 1; ranked != strings.Contains(c.want, "is better") || one.CappedBy != "" && len(r.Groups) > 0 {
+			t.Errorf("%s: ranks %v, ties %v", name, r.Targets, r.Groups)
+		}
+	}
+}
+
+// Of three targets the pairs that remain are ranked, and the head names the others.
+func TestCappedAmongOthers(t *testing.T) {
+	table := steadyTable(t, map[string]float64{"a": 1000, "bb": 950, "ccc": 500})
+	r, err := Judge(table, Options{Delta: 0.03, Capped: map[string]string{"a": "database", "bb": "database"}, Unit: "answers/s"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "it is not shown which of a and bb is the best; shown not to be the best: ccc; a and bb are not distinguishable above 950 answers/s: the database was the limit there"
+	if got := r.Head(); got != want {
+		t.Errorf("%q\nwant %q", got, want)
+	}
+	r, err = Judge(table, Options{Delta: 0.03, Capped: map[string]string{"a": "database", "bb": "database", "ccc": "balancer"}, Unit: "answers/s"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = "no target is shown to be better than another; 3 pairs not distinguishable above 500 answers/s: the balancer was the limit there"
+	if got := r.Head(); got != want {
+		t.Errorf("%q\nwant %q", got, want)
+	}
+	if rank := r.Targets[0].Rank; rank != [2]int{1, 3} {
+		t.Errorf("rank %v", rank)
+	}
+}
