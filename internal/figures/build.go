@@ -16,7 +16,14 @@ type planned struct {
 	Delta       delta   `json:"delta"` // 0 where the plan is from before it had one
 	Dataset     Dataset `json:"dataset"`
 
-	Thresholds []string `json:"thresholds"`
+	Thresholds []string       `json:"thresholds"`
+	Phases     []plannedPhase `json:"phases"`
+}
+
+// plannedPhase is what else must be known of a phase than its own record says.
+type plannedPhase struct {
+	Name      string `json:"name"`
+	Reconnect bool   `json:"reconnect"`
 }
 
 // Build computes every figure of a run, finished or not. Trials that are damaged,
@@ -47,7 +54,7 @@ func Build(r *record.Reader) (*Summary, error) {
 	if primary, found := s.Primary(); found {
 		s.Limits = b.limits(primary, run.Database)
 	}
-	s.Costs, s.Idle = b.costs(), s.idles()
+	s.Costs, s.Idle, s.Pairs = b.costs(), s.idles(), b.pairs(p.Phases)
 	s.Attempts = s.attempts()
 	if err := s.judge(r.Live()); err != nil {
 		return nil, err

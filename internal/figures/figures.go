@@ -39,6 +39,7 @@ type Summary struct {
 	Limits     []Limit     `json:"limits,omitempty"` // by target, in the primary phase
 	Costs      []Cost      `json:"costs,omitempty"`  // of answers, by phase and target; none where targets are running servers
 	Idle       []Idle      `json:"idle,omitempty"`   // what replicas took before any load, by target
+	Pairs      []Pair      `json:"pairs,omitempty"`  // of phases that differ in keep-alive alone, by phase and target
 	Attempts   Attempts    `json:"attempts"`
 	Run        Facts       `json:"run"`
 	// Baselines are of the machine at rest, before block 1 and each time the run was resumed.

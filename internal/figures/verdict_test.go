@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"bakeoff/internal/limit"
 	"bakeoff/internal/record"
 	"bakeoff/internal/record/recordtest"
 	"bakeoff/internal/verdict"
@@ -174,7 +175,7 @@ func TestLimits(t *testing.T) {
 		want  string
 	}{
 		{"none", map[string]float64{"target": 0.4, "host": 1.5}, ""},
-		{"all together", map[string]float64{"target": 0.4, "database": 0.6, "host": 1.8}, SharedMachine},
+		{"all together", map[string]float64{"target": 0.4, "database": 0.6, "host": 1.8}, limit.SharedMachine},
 		{"one tier", map[string]float64{"target": 0.88, "host": 1.95}, "target"},
 		{"the busier of two", map[string]float64{"target": 0.86, "database": 1.8, "host": 2}, "database"},
 		{"just not", map[string]float64{"target": 0.425, "host": 1.7}, ""},

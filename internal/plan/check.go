@@ -421,6 +421,7 @@ func (c *checker) phase(path string, ph Phase) {
 	if c.plan.EngineOf(ph) == JMeter {
 		c.jmeter(path, ph)
 	}
+	c.pair(path, ph)
 	switch ph.Model {
 	case "open":
 		c.open(path, ph)

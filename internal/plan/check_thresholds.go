@@ -54,9 +54,9 @@ func thresholdHint(err error) string {
 }
 
 func (c *checker) threshold(path string, t threshold.Threshold, targets []string) {
-	p := c.plan
+	p, all := c.plan, c.plan.paired()
 	var phases []string
-	for _, ph := range p.Phases {
+	for _, ph := range all {
 		phases = append(phases, ph.Name)
 	}
 	i := slices.Index(phases, t.Phase)
@@ -76,7 +76,7 @@ func (c *checker) threshold(path string, t threshold.Threshold, targets []string
 			}
 			c.report(path, hint, "%s is no target of the plan: there is %s", strictyaml.Quote(side.Target), strings.Join(targets, ", "))
 		}
-		ph := p.Phases[i]
+		ph := all[i]
 		switch {
 		case side.Of != "response":
 		case p.EngineOf(ph) == JMeter:
@@ -87,7 +87,7 @@ func (c *checker) threshold(path string, t threshold.Threshold, targets []string
 	}
 	if len(p.Targets) == 1 && t.Left.Target == "" && t.Right != nil && t.Right.Target == p.Targets[0].Name {
 		c.report(path, "", "there is no other target than %s that it could be about", t.Right.Target)
-	} else if whose := p.itself(t, p.Phases[i]); whose != "" {
+	} else if whose := p.itself(t, all[i]); whose != "" {
 		c.report(path, "name another target or another figure", "a figure of %s is compared with itself", whose)
 	}
 }

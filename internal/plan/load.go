@@ -25,6 +25,7 @@ func Load(name string, data []byte) (*Plan, error) {
 	if err := doc.Err(); err != nil {
 		return nil, err
 	}
+	p.Phases = p.paired()
 	return p, nil
 }
 

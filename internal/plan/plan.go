@@ -322,6 +322,8 @@ type Phase struct {
 	CheckShare float64 `json:"check_share" yaml:"check_share" jsonschema:"minimum=0.1,maximum=1,default=0.1"`
 	// Reconnect: a connection per request instead of keep-alive.
 	Reconnect bool `json:"reconnect,omitempty" yaml:"reconnect,omitempty" jsonschema:"default=false"`
+	// Pair: connections measures the phase twice, with keep-alive and then, as NAME-reconnect, with a connection per request. A resolved plan has both phases instead.
+	Pair string `json:"pair,omitempty" yaml:"pair,omitempty" jsonschema:"enum=connections"`
 	// Lookups, for targets of recipes, says who draws the keys; as the dataset says by default.
 	Lookups string `json:"lookups,omitempty" yaml:"lookups,omitempty" jsonschema:"enum=client,enum=server"`
 }

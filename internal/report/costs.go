@@ -38,7 +38,7 @@ func limitSection(s *figures.Summary) []section {
 // costSection is what answers cost, phase by phase, and what replicas take before they are loaded.
 func costSection(s *figures.Summary) []section {
 	var tables []show.Table
-	for _, t := range []show.Table{costTable(s), idleTable(s)} {
+	for _, t := range []show.Table{costTable(s), idleTable(s), pairTable(s)} {
 		if len(t.Rows) > 0 {
 			tables = append(tables, t)
 		}
@@ -102,6 +102,19 @@ func idleTable(s *figures.Summary) show.Table {
 		t.Rows = append(t.Rows, []string{
 			i.Target, median(i.ReadyS, show.Seconds), extent(i.ReadyS, show.Seconds), median(i.Memory, show.Megabytes) + " " + i.Kind, extent(i.Memory, show.Megabytes),
 		})
+	}
+	return t
+}
+
+// pairTable is what a connection for each request does to each target.
+func pairTable(s *figures.Summary) show.Table {
+	t := show.Table{
+		Left: 2, Head: []string{"phase", "target", "connection per request / keep-alive", "range", "CPU per answer", "range"},
+		Caption: "The same phase twice: with a connection for each request, divided by on connections that are kept, block by block. Of answers per second in the closed model, of the median response time in " +
+			"the open one; and of the target's CPU time per answer.",
+	}
+	for _, p := range s.Pairs {
+		t.Rows = append(t.Rows, []string{p.Phase, p.Target, median(p.Ratio, show.Three), extent(p.Ratio, show.Three), median(p.PerAnswer, show.Three), extent(p.PerAnswer, show.Three)})
 	}
 	return t
 }

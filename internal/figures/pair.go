@@ -1,0 +1,91 @@
+package figures
+
+import "slices"
+
+// Pair is what a connection for each request does to a target: a phase with it, by the same phase on connections that are kept,
+// block by block.
+type Pair struct {
+	Phase  string `json:"phase"`
+	Second string `json:"second"` // with a connection for each request
+	Target string `json:"target"`
+	// Ratio is of answers per second in the closed model, of the median response time in the open one; PerAnswer is of the
+	// target's CPU time per answer.
+	Ratio     Spread `json:"ratio"`
+	PerAnswer Spread `json:"cpu_ratio"`
+}
+
+// reconnected ends the name of the second phase of a pair.
+const reconnected = "-reconnect"
+
+// pairs finds phases of the plan that differ in that, and compares them.
+func (b *builder) pairs(phases []plannedPhase) []Pair {
+	reconnects := map[string]bool{}
+	for _, ph := range phases {
+		reconnects[ph.Name] = ph.Reconnect
+	}
+	var out []Pair
+	for _, first := range b.s.Phases {
+		i := slices.IndexFunc(b.s.Phases, func(o Phase) bool { return o.Name == first.Name+reconnected })
+		if i < 0 || reconnects[first.Name] || !reconnects[first.Name+reconnected] {
+			continue
+		}
+		for _, t := range b.s.Targets {
+			if one := b.pair(first, b.s.Phases[i], t.Name); one.Ratio.N > 0 {
+				out = append(out, one)
+			}
+		}
+	}
+	return out
+}
+
+// pair compares two phases of a target in each of its blocks.
+func (b *builder) pair(first, second Phase, target string) Pair {
+	var ratios, costs []float64
+	for _, t := range b.s.Trials {
+		if !t.Used || t.Target != target {
+			continue
+		}
+		kept, renewed := t.phase(first.Number), t.phase(second.Number)
+		if kept == nil || renewed == nil {
+			continue
+		}
+		if x, y := kept.level(), renewed.level(); x > 0 && y > 0 {
+			ratios = append(ratios, y/x)
+		}
+		if x, y := kept.costOf("target"), renewed.costOf("target"); x > 0 && y > 0 {
+			costs = append(costs, y/x)
+		}
+	}
+	return Pair{Phase: first.Name, Second: second.Name, Target: target, Ratio: spread(exactly(ratios...)), PerAnswer: spread(exactly(costs...))}
+}
+
+// phase is the one of that number; nil: the trial has none.
+func (t *Trial) phase(number int) *PhaseFigures {
+	for i := range t.Phases {
+		if t.Phases[i].Number == number {
+			return &t.Phases[i]
+		}
+	}
+	return nil
+}
+
+// level is what a phase of its model is about; 0: not known.
+func (f *PhaseFigures) level() float64 {
+	if f.Model == "closed" {
+		return f.Goodput
+	}
+	if median := f.Response[percentileAt(50)]; median.Needs == 0 && !median.Over && !median.Unmeasured {
+		return median.Seconds
+	}
+	return 0
+}
+
+// costOf is the CPU time of a tier per answer.
+func (f *PhaseFigures) costOf(tier string) (sum float64) {
+	for _, r := range f.Resources {
+		if r.Tier == tier && !r.worker() {
+			sum += r.PerReqS
+		}
+	}
+	return sum
+}

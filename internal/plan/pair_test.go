@@ -1,0 +1,41 @@
+package plan
+
+import (
+	"strings"
+	"testing"
+)
+
+// A pair of connections is two phases that differ in nothing else, next to each other; the plan as resolved has both, and is the same plan.
+func TestPair(t *testing.T) {
+	const text = "name: p\ntargets: [flask]\nphases: [{model: closed, connections: 8, duration: 2s, pair: connections}, {model: open, rate: 5, duration: 3s}]\n" +
+		"thresholds: ['closed-reconnect: throughput > 10', 'closed: throughput > 10']\n"
+	p := load(t, text)
+	if len(p.Phases) != 3 || p.Phases[2].Name != "open" {
+		t.Fatalf("%s", p.YAML())
+	}
+	first, second := p.Phases[0], p.Phases[1]
+	if first.Name != "closed" || first.Reconnect || second.Name != "closed-reconnect" || !second.Reconnect {
+		t.Errorf("%+v, %+v", first, second)
+	}
+	if second.Name, second.Reconnect = first.Name, first.Reconnect; first != second || first.Pair != "" {
+		t.Errorf("they differ in more: %+v, %+v", first, second)
+	}
+	again := load(t, string(p.YAML()))
+	if again.Digest() != p.Digest() || len(again.Phases) != 3 {
+		t.Errorf("resolved again it is another plan: %v", Diff(p, again))
+	}
+}
+
+func TestBadPairs(t *testing.T) {
+	for phase, want := range map[string]string{
+		"{model: closed, connections: 8, duration: 2s, pair: keys}":                                                                                        "phases[0].pair",
+		"{model: closed, connections: 8, duration: 2s, pair: connections, reconnect: true}":                                                                "phases[0].reconnect: a pair of connections has both",
+		"{name: " + strings.Repeat("a", 60) + ", model: closed, connections: 8, duration: 2s, pair: connections}":                                            "is no name for its second phase",
+		"{name: a, model: closed, connections: 8, duration: 2s, pair: connections}, {name: a-reconnect, model: closed, connections: 8, duration: 2s}": `"a-reconnect" is the name of a phase of the plan already`,
+	} {
+		_, err := Load("p.yaml", []byte("name: p\ntargets: [flask]\nphases: ["+phase+"]\n"))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", phase, err, want)
+		}
+	}
+}
