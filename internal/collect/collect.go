@@ -198,7 +198,7 @@ func (s *Sampler) addTree(line *record.Series, source Source, put func(record.Se
 	line.Name = source.Process.Name()
 	pids := source.Process.PIDs()
 	if len(pids) > 0 {
-		s.kernel.group(pids[0]).into(line)
+		s.kernel.group(pids).into(line)
 	}
 	for _, pid := range pids {
 		p, ok := s.kernel.process(pid)

@@ -3,6 +3,7 @@ package collect
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,17 +35,32 @@ func (k kernel) hierarchies(pid int) map[string]string {
 	return out
 }
 
-// group reads the groups of a process that it does not share with the controller.
-func (k kernel) group(pid int) (g group) {
+// group reads the groups of the first process of a tree that the controller is not in.
+func (k kernel) group(tree []int) (g group) {
 	ours := k.hierarchies(k.self)
-	for controllers, path := range k.hierarchies(pid) {
+	for controllers, path := range k.hierarchies(tree[0]) {
 		for _, dir := range apart(path, ours[controllers]) {
 			for _, root := range mounts(controllers) {
-				g.read(filepath.Join(k.cgroup, root, dir), dir == path, controllers == "")
+				here := filepath.Join(k.cgroup, root, dir)
+				g.read(here, dir == path && only(here, tree), controllers == "")
 			}
 		}
 	}
 	return g
+}
+
+// only reports whether a group has no other processes than these: then its account is theirs.
+func only(dir string, tree []int) bool {
+	text, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	if err != nil {
+		return false
+	}
+	for _, field := range strings.Fields(string(text)) {
+		if pid, err := strconv.Atoi(field); err != nil || !slices.Contains(tree, pid) {
+			return false
+		}
+	}
+	return true
 }
 
 // mounts are the folders in which a hierarchy is usually found: one of version 1 in that of its controllers.
@@ -64,7 +80,7 @@ func apart(path, ours string) []string {
 	return out
 }
 
-// read adds what one folder says; its CPU time only where it is the process's own group, the accounts of version 2 before others.
+// read adds what one folder says; its CPU time only where that is the tree's own, the accounts of version 2 before others.
 func (g *group) read(dir string, own, unified bool) {
 	if used, ok := usedIn(dir, unified); ok && own && (g.version == 0 || unified) {
 		g.cpu, g.version = used, 1

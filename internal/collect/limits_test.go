@@ -53,12 +53,14 @@ func TestBusiestThread(t *testing.T) {
 func TestOwnGroup(t *testing.T) {
 	for name, write := range map[string]func(m *machine){
 		"2": func(m *machine) {
+			m.file("102\n103\n", "cgroup", "ours", "guests", "1", "cgroup.procs")
 			m.file("0::/ours/guests/1\n", "proc", "102", "cgroup")
 			m.file("usage_usec 2500000\nthrottled_usec 30000\n", "cgroup", "ours", "guests", "1", "cpu.stat")
 			m.file("150000 100000\n", "cgroup", "ours", "guests", "1", "cpu.max")
 			m.file("usage_usec 9900000\nthrottled_usec 10000\n", "cgroup", "ours", "guests", "cpu.stat")
 		},
 		"1": func(m *machine) {
+			m.file("102\n", "cgroup", "cpuacct", "db", "cgroup.procs")
 			m.file("4:cpu:/db\n5:cpuacct:/db\n0::/ours/inner\n", "proc", "102", "cgroup")
 			m.file("2500000000\n", "cgroup", "cpuacct", "db", "cpuacct.usage")
 			m.file("nr_throttled 4\nthrottled_time 40000000\n", "cgroup", "cpu", "db", "cpu.stat")
@@ -71,7 +73,7 @@ func TestOwnGroup(t *testing.T) {
 		k := m.open()
 		write(m)
 		var line record.Series
-		k.group(102).into(&line)
+		k.group([]int{102, 103}).into(&line)
 		if name == "" {
 			if len(line.Values) != 0 {
 				t.Errorf("in the controller's group: %v", line.Values)
@@ -85,6 +87,11 @@ func TestOwnGroup(t *testing.T) {
 				t.Errorf("version %s: %s is %v, want %v", name, value, got, want)
 			}
 		}
+		var shared record.Series
+		k.group([]int{102, 104}).into(&shared)
+		if used := shared.Values[record.GroupCPUNS]; (used == 0) != (name == "2") || shared.Values[record.QuotaCores] != 1.5 {
+			t.Errorf("version %s, with another process in its group: %v", name, shared.Values)
+		}
 	}
 }
 
@@ -93,6 +100,7 @@ func TestGaugesAndGroup(t *testing.T) {
 	m := newMachine(t)
 	k := m.open()
 	m.file("0::/db\n", "proc", "102", "cgroup")
+	m.file("102\n", "cgroup", "db", "cgroup.procs")
 	m.file("usage_usec 7\n", "cgroup", "db", "cpu.stat")
 	var got lines
 	status := func(context.Context) (map[string]float64, error) { return map[string]float64{"threads_running": 3}, nil }
