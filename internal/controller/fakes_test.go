@@ -15,6 +15,7 @@ import (
 	"bakeoff/internal/contract"
 	"bakeoff/internal/database"
 	"bakeoff/internal/dataset"
+	"bakeoff/internal/endpoint"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
 	"bakeoff/internal/plan"
@@ -560,7 +561,7 @@ func (l *loading) Run(ctx context.Context, task fleet.Task, sink func(fleet.Snap
 	if task.Phase.Model == load.Open {
 		n = int64(task.Phase.Rate * task.Phase.Duration.Seconds())
 	}
-	p := phaseFaked{task: task, books: stats.Books{Planned: n, Sent: n, OK: n}, reads: n, requests: n, late: 50 * time.Microsecond}
+	p := phaseFaked{task: task, books: stats.Books{Planned: n, Sent: n, OK: n}, reads: readsOf(task, n), requests: n, late: 50 * time.Microsecond}
 	if change := w.act(name).phase; change != nil {
 		change(&p)
 	}
@@ -579,6 +580,14 @@ func (l *loading) Run(ctx context.Context, task fleet.Task, sink func(fleet.Snap
 	}
 	p.emit(&report, sink)
 	return report, p.err
+}
+
+// readsOf is how many of the requests are lookups.
+func readsOf(task fleet.Task, n int64) int64 {
+	if task.Contract == endpoint.Contract {
+		return 0
+	}
+	return n
 }
 
 // count has each read a statement of its own, and as many more or fewer as p says.
@@ -615,7 +624,7 @@ func (t *taking) Slice(ctx context.Context, i int, s fleet.Slice) (fleet.Sliced,
 		}
 	}
 	n := int64(100 * length.Seconds())
-	p := phaseFaked{task: task, books: stats.Books{Planned: n, Sent: n, OK: n}, reads: n, requests: n, late: 50 * time.Microsecond}
+	p := phaseFaked{task: task, books: stats.Books{Planned: n, Sent: n, OK: n}, reads: readsOf(task, n), requests: n, late: 50 * time.Microsecond}
 	if change := w.act(name).phase; change != nil {
 		change(&p)
 	}

@@ -58,10 +58,10 @@ func movesOf(phase load.Phase) int {
 }
 
 // change keeps in the journal what the rows are that will change in a phase. There are none in the warm-up and the pilot, where
-// the target or JMeter draws the keys, and in a table of somebody else.
+// the target or JMeter draws the keys or nobody asks for any, and in a table of somebody else.
 func (s *recipes) change(ctx context.Context, phase load.Phase, engine string, wall time.Duration) (*mover, error) {
 	s.changing = nil
-	if phase.Number == warmupPhase || phase.Number == pilotPhase || engine == plan.JMeter || lookupsOf(s.o.Plan, phase) != dataset.Client {
+	if phase.Number == warmupPhase || phase.Number == pilotPhase || engine == plan.JMeter || lookupsOf(s.o.Plan, phase) != dataset.Client || pings(s.o.Plan, phase) {
 		return nil, nil
 	}
 	var seed [8]byte

@@ -85,7 +85,7 @@ func (r *run) tooFew(p load.Phase) error {
 // pilotOf is the phase whose connections and engine the pilot has: the plan's first closed one, else its first.
 func (r *run) pilotOf() plan.Phase {
 	for _, p := range r.o.Plan.Phases {
-		if p.Model == load.Closed {
+		if p.Model == load.Closed && !p.Pings() {
 			return p
 		}
 	}
@@ -104,6 +104,12 @@ func (r *run) engineOf(phase load.Phase) string {
 		return p.EngineOf(r.pilotOf())
 	}
 	return p.EngineOf(p.Phases[0])
+}
+
+// pings reports whether a phase asks for /ping instead of lookups.
+func pings(p *plan.Plan, phase load.Phase) bool {
+	i := phase.Number - 1
+	return i >= 0 && i < len(p.Phases) && p.Phases[i].Pings()
 }
 
 // lookupsOf says who draws the keys in a phase.

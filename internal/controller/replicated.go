@@ -16,6 +16,7 @@ import (
 	"bakeoff/internal/contract"
 	"bakeoff/internal/database"
 	"bakeoff/internal/dataset"
+	"bakeoff/internal/endpoint"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
 	"bakeoff/internal/record"
@@ -293,6 +294,9 @@ const Contract = "lookup"
 // task is lookups of the dataset's keys through the balancer.
 func (d *replicated) task(phase load.Phase) (fleet.Task, error) {
 	p := d.stage.o.Plan
+	if pings(p, phase) {
+		return d.pingTask()
+	}
 	spec, err := json.Marshal(dataset.WorkloadSpec{
 		Dataset: d.stage.rows.Spec(), Seed: p.Seed, Salt: phase.Salt, HitRatio: p.Dataset.HitRatio,
 		Lookups:       lookupsOf(p, phase),
@@ -303,6 +307,20 @@ func (d *replicated) task(phase load.Phase) (fleet.Task, error) {
 		return fleet.Task{}, fmt.Errorf("controller: %w", err)
 	}
 	return fleet.Task{URLs: d.at.URLs(), Contract: Contract, Workload: spec}, nil
+}
+
+// pingTask asks for the text that proves which process answers, and that no target takes from the database.
+func (d *replicated) pingTask() (fleet.Task, error) {
+	urls := d.at.URLs()
+	spec := endpoint.Spec{Status: "200", Body: d.nonce}
+	for range urls {
+		spec.Targets = append(spec.Targets, []string{"/ping"})
+	}
+	workload, err := json.Marshal(spec)
+	if err != nil {
+		return fleet.Task{}, fmt.Errorf("controller: %w", err)
+	}
+	return fleet.Task{URLs: urls, Contract: endpoint.Contract, Workload: workload}, nil
 }
 
 // workers is the number of processes that said they are ready.

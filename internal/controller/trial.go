@@ -472,6 +472,9 @@ func (r *run) recordPhase(p load.Phase, report fleet.Report) record.Phase {
 	if r.engineOf(p) == plan.JMeter {
 		out.Engine = plan.JMeter
 	}
+	if pings(r.o.Plan, p) {
+		out.Ask = plan.AskPing
+	}
 	return out
 }
 

@@ -255,7 +255,7 @@ func (b *builder) target(info record.TargetInfo) Target {
 
 func (b *builder) phase(p record.Phase) Phase {
 	out := Phase{
-		Number: p.Number, Name: p.Name, Model: p.Model, Engine: p.Engine, Connections: p.Connections, Rate: p.Rate,
+		Number: p.Number, Name: p.Name, Model: p.Model, Engine: p.Engine, Ask: p.Ask, Connections: p.Connections, Rate: p.Rate,
 		Arrivals: p.Arrivals, DurationS: p.DurationS, TimeoutS: p.TimeoutS,
 	}
 	for _, target := range b.s.Targets {

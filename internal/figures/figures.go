@@ -254,6 +254,7 @@ type Phase struct {
 	Name        string        `json:"name"`
 	Model       string        `json:"model"`
 	Engine      string        `json:"engine,omitempty"` // that drove it; empty: one of bakeoff's own
+	Ask         string        `json:"ask,omitempty"`    // "ping": answers that the database has no part in; empty: lookups
 	Connections int           `json:"connections"`
 	Rate        float64       `json:"rate,omitempty"`
 	Arrivals    string        `json:"arrivals,omitempty"`

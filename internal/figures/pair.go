@@ -2,14 +2,14 @@ package figures
 
 import "slices"
 
-// Pair is what a connection for each request does to a target: a phase with it, by the same phase on connections that are kept,
-// block by block.
+// Pair is what a phase shows of a target compared with another one, block by block: a connection for each request with connections that
+// are kept, or answers without the database with lookups.
 type Pair struct {
 	Phase  string `json:"phase"`
-	Second string `json:"second"` // with a connection for each request
+	Second string `json:"second"` // with a connection for each request, or asking for /ping
 	Target string `json:"target"`
-	// Ratio is of answers per second in the closed model, of the median response time in the open one; PerAnswer is of the
-	// target's CPU time per answer.
+	// Ratio is that of the second to the first: of answers per second in the closed model, of the median response time in the open one;
+	// PerAnswer is that of the target's CPU time per answer.
 	Ratio     Spread `json:"ratio"`
 	PerAnswer Spread `json:"cpu_ratio"`
 }
@@ -17,20 +17,25 @@ type Pair struct {
 // reconnected ends the name of the second phase of a pair.
 const reconnected = "-reconnect"
 
-// pairs finds phases of the plan that differ in that, and compares them.
+// pairs finds such phases of the plan, and compares them.
 func (b *builder) pairs(phases []plannedPhase) []Pair {
 	reconnects := map[string]bool{}
 	for _, ph := range phases {
 		reconnects[ph.Name] = ph.Reconnect
 	}
 	var out []Pair
-	for _, first := range b.s.Phases {
-		i := slices.IndexFunc(b.s.Phases, func(o Phase) bool { return o.Name == first.Name+reconnected })
-		if i < 0 || reconnects[first.Name] || !reconnects[first.Name+reconnected] {
+	for _, second := range b.s.Phases {
+		i := slices.IndexFunc(b.s.Phases, func(first Phase) bool {
+			if second.Ask != "" {
+				return first.Ask == "" && first.Model == second.Model && !reconnects[first.Name]
+			}
+			return second.Name == first.Name+reconnected && reconnects[second.Name] && !reconnects[first.Name]
+		})
+		if i < 0 {
 			continue
 		}
 		for _, t := range b.s.Targets {
-			if one := b.pair(first, b.s.Phases[i], t.Name); one.Ratio.N > 0 {
+			if one := b.pair(b.s.Phases[i], second, t.Name); one.Ratio.N > 0 {
 				out = append(out, one)
 			}
 		}

@@ -9,6 +9,28 @@ import (
 	"bakeoff/internal/record/recordtest"
 )
 
+// A phase of pings is compared with the first one of lookups of its model, and is no primary phase.
+func TestPingsAreCompared(t *testing.T) {
+	r := recordtest.Of(2, "a")
+	r.Change = func(tr *record.Trial) {
+		for i := range tr.Phases {
+			if tr.Phases[i].Name == "open" {
+				tr.Phases[i].Model, tr.Phases[i].Rate = "closed", 0
+			}
+			if tr.Phases[i].Name == "closed" {
+				tr.Phases[i].Name, tr.Phases[i].Ask = "ping", "ping"
+			}
+		}
+	}
+	s := build(t, r.Write(t))
+	if len(s.Pairs) != 1 || s.Pairs[0].Second != "ping" || s.Pairs[0].Phase != "open" || !near(s.Pairs[0].Ratio.Median, 1000.0/600) || !near(s.Pairs[0].PerAnswer.Median, 0.6) {
+		t.Errorf("%+v", s.Pairs)
+	}
+	if p, found := s.Primary(); !found || p.Name != "open" {
+		t.Errorf("primary phase %q", p.Name)
+	}
+}
+
 // Two phases that differ in keep-alive alone are compared block by block; others of such a name are not.
 func TestPairs(t *testing.T) {
 	for plan, want := range map[string]int{

@@ -90,7 +90,7 @@ func (s *Summary) Standing() (*Verdict, error) {
 func (s *Summary) Primary() (Phase, bool) {
 	model := map[string]string{throughput: "closed", p99AtRate: "open"}[s.Run.Primary]
 	for _, phase := range s.Phases {
-		if phase.Model == model {
+		if phase.Model == model && phase.Ask == "" {
 			return phase, true
 		}
 	}

@@ -17,7 +17,7 @@ import (
 // answers whose key exists, or as requests where the server counts misses too; rows by anything else none; and each
 // lookup is a SELECT of its own. Where Witness refuses the phase there is nothing more to say.
 func (p *Phase) lookups(sum stats.Totals) []record.Reason {
-	if p.Warmup || len(p.Witness.Counters) == 0 || disagree(sum.Books, sum.Unwritten, p.Witness.DatabaseReads) != "" {
+	if p.Warmup || p.Ask != "" || len(p.Witness.Counters) == 0 || disagree(sum.Books, sum.Unwritten, p.Witness.DatabaseReads) != "" {
 		return nil
 	}
 	var out []record.Reason

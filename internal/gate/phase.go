@@ -78,7 +78,7 @@ type Judgement struct {
 func (p *Phase) Judge(rest *record.Baseline) Judgement {
 	sum := p.Totals()
 	found := p.disturbances(rest)
-	j := Judgement{Reasons: slices.Concat(exact(sum), Witness(sum.Books, sum.Unwritten, p.Witness.DatabaseReads, p.Witness.BalancerTotal),
+	j := Judgement{Reasons: slices.Concat(exact(sum), p.witness(sum),
 		p.lookups(sum), p.stale(), p.otherwise(sum), littlesLaw(sum), wrong(sum), answered(sum), p.steady())}
 	for _, f := range found {
 		reason := record.Reason{Code: record.CodeDisturbedHost, Text: f.text}

@@ -34,6 +34,19 @@ func Witness(books stats.Books, unwritten, reads, balancer int64) []record.Reaso
 	return out
 }
 
+// witness compares the counts of others with the books. A phase that asks for no lookup must make none.
+func (p *Phase) witness(sum stats.Totals) []record.Reason {
+	reads := p.Witness.DatabaseReads
+	if p.Ask == "" {
+		return Witness(sum.Books, sum.Unwritten, reads, p.Witness.BalancerTotal)
+	}
+	out := Witness(sum.Books, sum.Unwritten, NotCounted, p.Witness.BalancerTotal)
+	if reads > 0 {
+		out = append(out, record.Reason{Code: record.CodeWitness, Text: fmt.Sprintf("the database counted %d row-reading statements, and nothing asked for any", reads)})
+	}
+	return out
+}
+
 // disagree says which bounds a count breaks, or "".
 func disagree(books stats.Books, unwritten, count int64) string {
 	low, high := books.Answered(), books.Sent-unwritten

@@ -4,8 +4,30 @@ import (
 	"strings"
 	"testing"
 
+	"bakeoff/internal/record"
 	"bakeoff/internal/stats"
 )
+
+// A phase that asks for no lookup must make none; the balancer counts all the same.
+func TestWitnessOfPings(t *testing.T) {
+	books := stats.Books{Planned: 100, Sent: 100, OK: 100}
+	for want, w := range map[string]record.Witness{
+		"": {BalancerTotal: 100}, "database": {DatabaseReads: 1, BalancerTotal: 100}, "balancer": {DatabaseReads: NotCounted, BalancerTotal: 99},
+		"balancer database": {DatabaseReads: 100},
+	} {
+		w.Counters = map[string]string{"lookups": record.CountsLookups}
+		w.Lookups = new(w.DatabaseReads)
+		p := phaseOf(w, windowOf(books))
+		p.Ask = "ping"
+		var blamed []string
+		for _, r := range p.Judge(nil).Reasons {
+			blamed = append(blamed, strings.Fields(r.Text)[3])
+		}
+		if got := strings.Join(blamed, " "); got != want {
+			t.Errorf("%+v: blamed %q, want %q", w, got, want)
+		}
+	}
+}
 
 func TestWitness(t *testing.T) {
 	clean := stats.Books{Planned: 110, Sent: 100, Dropped: 10, OK: 97, Bad: 3}

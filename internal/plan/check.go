@@ -422,6 +422,7 @@ func (c *checker) phase(path string, ph Phase) {
 		c.jmeter(path, ph)
 	}
 	c.pair(path, ph)
+	c.asks(path, ph)
 	switch ph.Model {
 	case "open":
 		c.open(path, ph)
@@ -483,7 +484,7 @@ func (c *checker) primary() {
 	if need == "" || len(p.Phases) == 0 || slices.ContainsFunc(p.Phases, unclear) {
 		return
 	}
-	if !slices.ContainsFunc(p.Phases, func(ph Phase) bool { return ph.Model == need }) {
+	if !slices.ContainsFunc(p.Phases, func(ph Phase) bool { return ph.Model == need && !ph.Pings() }) {
 		c.report("primary", "", "%s needs %s %s phase", strictyaml.Quote(p.Primary), article(need), need)
 	}
 }

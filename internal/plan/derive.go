@@ -223,7 +223,7 @@ func (p *Plan) Pilots() *Plan {
 	if p.Primary != "throughput" {
 		model = "open"
 	}
-	i := slices.IndexFunc(p.Phases, func(ph Phase) bool { return ph.Model == model }) // a plan has one
+	i := slices.IndexFunc(p.Phases, func(ph Phase) bool { return ph.Model == model && !ph.Pings() }) // a plan has one
 	s.Phases = slices.Clone(p.Phases[i : i+1])
 	ph := &s.Phases[0]
 	if long := Duration(pilotPhase); ph.Duration > long {

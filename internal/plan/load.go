@@ -96,7 +96,7 @@ func (p *Plan) fill(has func(path string) bool) {
 	if !has("primary") {
 		p.Primary = P99AtRate
 		for _, phase := range p.Phases {
-			if phase.Model == "closed" {
+			if phase.Model == "closed" && !phase.Pings() {
 				p.Primary = Throughput
 			}
 		}

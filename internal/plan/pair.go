@@ -22,6 +22,28 @@ func (p *Plan) paired() []Phase {
 	return out
 }
 
+// AskPing asks for GET /ping in a phase.
+const AskPing = "ping"
+
+// Pings reports whether the phase is about something else than lookups.
+func (ph Phase) Pings() bool { return ph.Ask == AskPing }
+
+// asks checks what a phase asks for.
+func (c *checker) asks(path string, ph Phase) {
+	if !c.has(path + ".ask") {
+		return
+	}
+	if c.plan.Running() {
+		c.absent(path+".ask", "is for kind: recipe; a running server is asked one URL")
+		return
+	}
+	c.word(path+".ask", ph.Ask, AskPing)
+	c.absent(path+".lookups", "is for lookups; this phase asks for /ping")
+	if c.plan.EngineOf(ph) == JMeter {
+		c.report(path+".ask", "engine: native", "is for bakeoff's own engines; JMeter drives this phase")
+	}
+}
+
 // pair checks a phase that is to be measured twice.
 func (c *checker) pair(path string, ph Phase) {
 	if !c.has(path + ".pair") {

@@ -39,3 +39,18 @@ func TestBadPairs(t *testing.T) {
 		}
 	}
 }
+
+func TestBadAsks(t *testing.T) {
+	for text, want := range map[string]string{
+		"targets: [flask]\nphases: [{model: closed, connections: 8, duration: 2s, ask: demo}]\n":                                                                                "phases[0].ask",
+		"targets: [flask]\nphases: [{model: closed, connections: 8, duration: 2s, ask: ping, lookups: client}, {name: b, model: closed, connections: 8, duration: 2s}]\n":        "phases[0].lookups: is for lookups",
+		"targets: [flask]\nphases: [{model: closed, connections: 8, duration: 2s, ask: ping, engine: jmeter}, {name: b, model: closed, connections: 8, duration: 2s}]\n":         "JMeter drives this phase",
+		"targets: [flask]\nprimary: throughput\nphases: [{model: closed, connections: 8, duration: 2s, ask: ping}]\n":                                                           "needs a closed phase",
+		"targets: [{name: x, kind: url, url: 'http://127.0.0.1:1/'}]\nphases: [{model: closed, connections: 8, duration: 2s, ask: ping}]\n":                                      "phases[0].ask: is for kind: recipe",
+	} {
+		_, err := Load("p.yaml", []byte("name: p\n"+text))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+}

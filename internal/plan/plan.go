@@ -324,6 +324,8 @@ type Phase struct {
 	Reconnect bool `json:"reconnect,omitempty" yaml:"reconnect,omitempty" jsonschema:"default=false"`
 	// Pair: connections measures the phase twice, with keep-alive and then, as NAME-reconnect, with a connection per request. A resolved plan has both phases instead.
 	Pair string `json:"pair,omitempty" yaml:"pair,omitempty" jsonschema:"enum=connections"`
+	// Ask, for targets of recipes: ping asks for GET /ping, which no target answers from the database: what an answer takes without it. Lookups by default.
+	Ask string `json:"ask,omitempty" yaml:"ask,omitempty" jsonschema:"enum=ping"`
 	// Lookups, for targets of recipes, says who draws the keys; as the dataset says by default.
 	Lookups string `json:"lookups,omitempty" yaml:"lookups,omitempty" jsonschema:"enum=client,enum=server"`
 }

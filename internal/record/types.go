@@ -370,6 +370,7 @@ type Phase struct {
 	Name        string  `json:"name"`
 	Model       string  `json:"model"`
 	Engine      string  `json:"engine,omitempty"` // that drove it; empty: one of bakeoff's own
+	Ask         string  `json:"ask,omitempty"`    // "ping", for what the database has no part in; empty: lookups, or the one URL of a running server
 	Connections int     `json:"connections"`
 	Rate        float64 `json:"rate,omitempty"`
 	Arrivals    string  `json:"arrivals,omitempty"`
