@@ -27,7 +27,7 @@ import (
 )
 
 // limited is a deployment of real processes whose limit is known: agents of ours, a real nginx, and servers that
-// burn processor time or wait as they are told.
+// burn processor time or wait as their arguments say.
 type limited struct {
 	name, tier, what string
 	burn             float64 // ms of each request, in each of the workers

@@ -103,7 +103,9 @@ func TestGaugesAndGroup(t *testing.T) {
 	m.file("102\n", "cgroup", "db", "cgroup.procs")
 	m.file("usage_usec 7\n", "cgroup", "db", "cpu.stat")
 	var got lines
-	status := func(context.Context) (map[string]float64, error) { return map[string]float64{"threads_running": 3}, nil }
+	status := func(context.Context) (map[string]float64, error) {
+		return map[string]float64{"threads_running": 3}, nil
+	}
 	s := start(t.Context(), k, time.Hour, []Source{{Tier: "database", Process: tree{name: "db", pids: []int{102}}}}, status, got.put)
 	s.Phase(1)
 	if err := s.Stop(); err != nil {

@@ -39,9 +39,9 @@ type world struct {
 	foreign    func(at time.Duration) time.Duration // likewise, used by others
 	work       func(at time.Duration) int64         // CPU time of the yardstick's work, in nanoseconds; nil: there is none
 	began      time.Time
-	mu         sync.Mutex // guards notes and deployments: targets are started, redrawn and stopped side by side
-	digest     string     // of the recipes
-	lookups    []string   // names that were looked up by the controller itself
+	mu         sync.Mutex    // guards notes and deployments: targets are started, redrawn and stopped side by side
+	digest     string        // of the recipes
+	lookups    []string      // names that were looked up by the controller itself
 	letter     time.Duration // that such a lookup takes for each of the name's
 	programs   []record.Program
 	script     map[string][]act // by target, for each of its deployments; those beyond are good
@@ -426,6 +426,7 @@ func (d *table) Fill(_ context.Context, rows *dataset.Dataset, _ func(done, tota
 	}
 	return database.Filled{Digest: digest}, nil
 }
+
 func (d *table) Lookup(_ context.Context, name string) (int64, bool, error) {
 	d.world.lookups = append(d.world.lookups, name)
 	time.Sleep(time.Duration(len(name)) * d.world.letter)

@@ -52,7 +52,8 @@ func TestPings(t *testing.T) {
 			})
 		})
 	}
-	r := &run{o: newWorld().options(t, oneTarget+pingPhases)}
+	o := newWorld().options(t, oneTarget+pingPhases)
+	r := &run{o: &o}
 	if p := r.pilotOf(); p.Name != "closed" {
 		t.Errorf("the pilot is of phase %s", p.Name)
 	}

@@ -15,7 +15,7 @@ import (
 // control group used is nobody's share.
 func TestGaugesOfATurn(t *testing.T) {
 	w := recordtest.Of(1, "a", "b").Begin(t)
-	r := &run{o: Options{Plan: &plan.Plan{}, Venue: &world{}}}
+	r := &run{o: &Options{Plan: &plan.Plan{}, Venue: &world{}}}
 	s := &shares{run: r, own: make([]int64, 2), now: -1}
 	for i, name := range []string{"a", "b"} {
 		tw, err := w.BeginTrial(1, i+1, name, 1)

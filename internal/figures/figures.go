@@ -216,12 +216,12 @@ type Replica struct {
 // Resource is what one process tree or worker used in one phase.
 type Resource struct {
 	Tier     string  `json:"tier"`
-	Name     string  `json:"name"`             // a worker's pid follows a slash
-	Cores    float64 `json:"cores"`            // CPU seconds per second, between the first and the last sample of the phase
-	Samples  int     `json:"samples"`          // fewer than two give no cores
-	RSSBytes int64   `json:"rss_bytes"`        // greatest in the phase
-	PSSBytes int64   `json:"pss_bytes"`        // greatest in the phase; 0 where not readable
-	PerReqS  float64 `json:"cpu_s_per_answer"` // cores x length of the phase / answers received
+	Name     string  `json:"name"`               // a worker's pid follows a slash
+	Cores    float64 `json:"cores"`              // CPU seconds per second, between the first and the last sample of the phase
+	Samples  int     `json:"samples"`            // fewer than two give no cores
+	RSSBytes int64   `json:"rss_bytes"`          // greatest in the phase
+	PSSBytes int64   `json:"pss_bytes"`          // greatest in the phase; 0 where not readable
+	PerReqS  float64 `json:"cpu_s_per_answer"`   // cores x length of the phase / answers received
 	From     string  `json:"cpu_from,omitempty"` // where its CPU time was read: "cgroup v2", "cgroup v1", "/proc"
 }
 

@@ -20,10 +20,10 @@ type simulated struct {
 	Workers int     `json:"workers"`
 	Pool    int     `json:"pool"` // of each worker
 
-	Agent    float64 `json:"agent_ms"`    // CPU
-	Balancer float64 `json:"balancer_ms"` // CPU
-	Worker   float64 `json:"worker_ms"`   // CPU
-	Database float64 `json:"database_ms"` // CPU
+	Agent    float64 `json:"agent_ms"`            // CPU
+	Balancer float64 `json:"balancer_ms"`         // CPU
+	Worker   float64 `json:"worker_ms"`           // CPU
+	Database float64 `json:"database_ms"`         // CPU
 	Delay    float64 `json:"delay_ms,omitempty"`  // in the database, any number at a time
 	Disk     float64 `json:"disk_ms,omitempty"`   // the same, at a disk
 	Serial   float64 `json:"serial_ms,omitempty"` // in the database, one at a time

@@ -51,7 +51,7 @@ func TestVerdictOfThroughput(t *testing.T) {
 	if diff := cmp.Diff(want, v.Values); diff != "" {
 		t.Errorf("values (-want +got):\n%s", diff)
 	}
-	same := must[verdict.Result](t)(verdict.Judge(&table, verdict.Options{Delta: 0.03, Seed: 7}))
+	same := must[verdict.Result](t)(verdict.Judge(&table, verdict.Options{Delta: 0.03, Seed: 7, Unit: UnitAnswers}))
 	if diff := cmp.Diff(same, v.Result); diff != "" {
 		t.Errorf("result (-want +got):\n%s", diff)
 	}

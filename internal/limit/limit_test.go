@@ -34,50 +34,94 @@ func TestBounds(t *testing.T) {
 		tier, what, member string
 		holds, below       change
 	}{
-		"quota, held": {Generator, Quota, "agent 0",
-			func(r *Reading) { m := of(r, "agent 0"); m.Quota, m.Throttled = 1, 0.1 }, func(r *Reading) { m := of(r, "agent 0"); m.Quota, m.Throttled = 1, 0.099 }},
-		"quota, used": {Database, Quota, "db",
-			func(r *Reading) { m := of(r, "db"); m.Quota, m.Throttled = 0.58, 0.01 }, func(r *Reading) { m := of(r, "db"); m.Quota, m.Throttled = 0.58, 0.009 }},
-		"quota, hardly used": {Database, Quota, "db",
-			func(r *Reading) { m := of(r, "db"); m.Quota, m.Throttled = 0.58, 0.05 }, func(r *Reading) { m := of(r, "db"); m.Quota, m.Throttled = 0.6, 0.05 }},
-		"a loop": {Generator, CPU, "agent 0",
-			func(r *Reading) { of(r, "agent 0").Thread = 0.9 }, func(r *Reading) { of(r, "agent 0").Thread = 0.89 }},
-		"nginx": {Balancer, CPU, "nginx",
-			func(r *Reading) { of(r, "nginx").Thread = 0.9 }, func(r *Reading) { of(r, "nginx").Thread = 0.89 }},
-		"one worker of two": {Target, CPU, "a-1/8",
-			func(r *Reading) { of(r, "a-1/8").Thread = 0.95 }, func(r *Reading) { of(r, "a-1/8").Thread = 0.85 }},
-		"a worker without a core": {Target, CPU, "a-1/7",
-			func(r *Reading) { of(r, "a-1/7").Waited = 0.46 }, func(r *Reading) { of(r, "a-1/7").Waited = 0.44 }},
-		"the whole target": {Target, CPU, "",
-			func(r *Reading) { of(r, "a-1").CPU = 3.41 }, func(r *Reading) { of(r, "a-1").CPU = 3.39 }},
-		"the whole database": {Database, CPU, "",
-			func(r *Reading) { of(r, "db").CPU = 3.41 }, func(r *Reading) { of(r, "db").CPU = 3.39 }},
-		"the machine": {SharedMachine, CPU, "",
-			func(r *Reading) { r.Host = 0.86; of(r, "a-1/7").Waited = 0.5 }, func(r *Reading) { r.Host = 0.85 }},
-		"row locks": {Database, Locks, "",
-			func(r *Reading) { r.Running, r.Locked = 4, 2 }, func(r *Reading) { r.Running, r.Locked = 4, 1.9 }},
-		"row locks, elsewhere most": {Database, Locks, "",
-			func(r *Reading) { r.Running, r.Locked, r.InFlight = 2, 1.9, 3.8 }, func(r *Reading) { r.Running, r.Locked, r.InFlight = 2, 1.9, 3.9 }},
-		"disk": {Database, Disk, "",
-			func(r *Reading) { r.Pressure, r.Reads = 0.5, 0.1 }, func(r *Reading) { r.Pressure, r.Reads = 0.49, 0.1 }},
-		"disk of others": {Database, Disk, "",
-			func(r *Reading) { r.Pressure, r.Reads = 0.9, 0.1 }, func(r *Reading) { r.Pressure, r.Reads = 0.9, 0.09 }},
-		"queue": {Database, Queue, "",
-			func(r *Reading) { r.Running, r.Alone = 4, 0.0079 }, func(r *Reading) { r.Running, r.Alone = 4, 0.0081 }},
-		"queue, short": {Database, Queue, "",
-			func(r *Reading) { r.Running, r.Alone, r.Pool = 2, 0.001, 0 }, func(r *Reading) { r.Running, r.Alone, r.Pool = 1.9, 0.001, 0 }},
-		"queue, elsewhere most": {Database, Queue, "",
-			func(r *Reading) { r.Running, r.Alone, r.InFlight = 4, 0.001, 8 }, func(r *Reading) { r.Running, r.Alone, r.InFlight = 4, 0.001, 8.1 }},
-		"queue behind a full pool": {Database, Queue, "",
-			func(r *Reading) { r.Running, r.Alone, r.Pool, r.InFlight = 4, 0.026, 4, 4.9 }, func(r *Reading) { r.Running, r.Alone, r.Pool, r.InFlight = 4, 0.027, 4, 4.9 }},
-		"pool": {Pool, Connections, "",
-			func(r *Reading) { r.Running, r.Pool, r.Alone, r.InFlight = 3.4, 4, 0.034, 5 }, func(r *Reading) { r.Running, r.Pool, r.Alone, r.InFlight = 3.39, 4, 0.034, 5 }},
-		"pool, nobody waits": {Pool, Connections, "",
-			func(r *Reading) { r.Running, r.Pool, r.Alone, r.InFlight = 4, 4, 0.04, 5 }, func(r *Reading) { r.Running, r.Pool, r.Alone, r.InFlight = 4, 4, 0.04, 4.9 }},
-		"listen queue": {Target, Listen, "",
-			func(r *Reading) { r.Dropped, r.Stalled = 0.01, 0.001 }, func(r *Reading) { r.Dropped, r.Stalled = 0.009, 0.1 }},
-		"listen queue, rarely": {Target, Listen, "",
-			func(r *Reading) { r.Dropped, r.Stalled = 0.5, 0.001 }, func(r *Reading) { r.Dropped, r.Stalled = 0.5, 0.0009 }},
+		"quota, held": {
+			Generator, Quota, "agent 0",
+			func(r *Reading) { m := of(r, "agent 0"); m.Quota, m.Throttled = 1, 0.1 }, func(r *Reading) { m := of(r, "agent 0"); m.Quota, m.Throttled = 1, 0.099 },
+		},
+		"quota, used": {
+			Database, Quota, "db",
+			func(r *Reading) { m := of(r, "db"); m.Quota, m.Throttled = 0.58, 0.01 }, func(r *Reading) { m := of(r, "db"); m.Quota, m.Throttled = 0.58, 0.009 },
+		},
+		"quota, hardly used": {
+			Database, Quota, "db",
+			func(r *Reading) { m := of(r, "db"); m.Quota, m.Throttled = 0.58, 0.05 }, func(r *Reading) { m := of(r, "db"); m.Quota, m.Throttled = 0.6, 0.05 },
+		},
+		"a loop": {
+			Generator, CPU, "agent 0",
+			func(r *Reading) { of(r, "agent 0").Thread = 0.9 }, func(r *Reading) { of(r, "agent 0").Thread = 0.89 },
+		},
+		"nginx": {
+			Balancer, CPU, "nginx",
+			func(r *Reading) { of(r, "nginx").Thread = 0.9 }, func(r *Reading) { of(r, "nginx").Thread = 0.89 },
+		},
+		"one worker of two": {
+			Target, CPU, "a-1/8",
+			func(r *Reading) { of(r, "a-1/8").Thread = 0.95 }, func(r *Reading) { of(r, "a-1/8").Thread = 0.85 },
+		},
+		"a worker without a core": {
+			Target, CPU, "a-1/7",
+			func(r *Reading) { of(r, "a-1/7").Waited = 0.46 }, func(r *Reading) { of(r, "a-1/7").Waited = 0.44 },
+		},
+		"the whole target": {
+			Target, CPU, "",
+			func(r *Reading) { of(r, "a-1").CPU = 3.41 }, func(r *Reading) { of(r, "a-1").CPU = 3.39 },
+		},
+		"the whole database": {
+			Database, CPU, "",
+			func(r *Reading) { of(r, "db").CPU = 3.41 }, func(r *Reading) { of(r, "db").CPU = 3.39 },
+		},
+		"the machine": {
+			SharedMachine, CPU, "",
+			func(r *Reading) { r.Host = 0.86; of(r, "a-1/7").Waited = 0.5 }, func(r *Reading) { r.Host = 0.85 },
+		},
+		"row locks": {
+			Database, Locks, "",
+			func(r *Reading) { r.Running, r.Locked = 4, 2 }, func(r *Reading) { r.Running, r.Locked = 4, 1.9 },
+		},
+		"row locks, elsewhere most": {
+			Database, Locks, "",
+			func(r *Reading) { r.Running, r.Locked, r.InFlight = 2, 1.9, 3.8 }, func(r *Reading) { r.Running, r.Locked, r.InFlight = 2, 1.9, 3.9 },
+		},
+		"disk": {
+			Database, Disk, "",
+			func(r *Reading) { r.Pressure, r.Reads = 0.5, 0.1 }, func(r *Reading) { r.Pressure, r.Reads = 0.49, 0.1 },
+		},
+		"disk of others": {
+			Database, Disk, "",
+			func(r *Reading) { r.Pressure, r.Reads = 0.9, 0.1 }, func(r *Reading) { r.Pressure, r.Reads = 0.9, 0.09 },
+		},
+		"queue": {
+			Database, Queue, "",
+			func(r *Reading) { r.Running, r.Alone = 4, 0.0079 }, func(r *Reading) { r.Running, r.Alone = 4, 0.0081 },
+		},
+		"queue, short": {
+			Database, Queue, "",
+			func(r *Reading) { r.Running, r.Alone, r.Pool = 2, 0.001, 0 }, func(r *Reading) { r.Running, r.Alone, r.Pool = 1.9, 0.001, 0 },
+		},
+		"queue, elsewhere most": {
+			Database, Queue, "",
+			func(r *Reading) { r.Running, r.Alone, r.InFlight = 4, 0.001, 8 }, func(r *Reading) { r.Running, r.Alone, r.InFlight = 4, 0.001, 8.1 },
+		},
+		"queue behind a full pool": {
+			Database, Queue, "",
+			func(r *Reading) { r.Running, r.Alone, r.Pool, r.InFlight = 4, 0.026, 4, 4.9 }, func(r *Reading) { r.Running, r.Alone, r.Pool, r.InFlight = 4, 0.027, 4, 4.9 },
+		},
+		"pool": {
+			Pool, Connections, "",
+			func(r *Reading) { r.Running, r.Pool, r.Alone, r.InFlight = 3.4, 4, 0.034, 5 }, func(r *Reading) { r.Running, r.Pool, r.Alone, r.InFlight = 3.39, 4, 0.034, 5 },
+		},
+		"pool, nobody waits": {
+			Pool, Connections, "",
+			func(r *Reading) { r.Running, r.Pool, r.Alone, r.InFlight = 4, 4, 0.04, 5 }, func(r *Reading) { r.Running, r.Pool, r.Alone, r.InFlight = 4, 4, 0.04, 4.9 },
+		},
+		"listen queue": {
+			Target, Listen, "",
+			func(r *Reading) { r.Dropped, r.Stalled = 0.01, 0.001 }, func(r *Reading) { r.Dropped, r.Stalled = 0.009, 0.1 },
+		},
+		"listen queue, rarely": {
+			Target, Listen, "",
+			func(r *Reading) { r.Dropped, r.Stalled = 0.5, 0.001 }, func(r *Reading) { r.Dropped, r.Stalled = 0.5, 0.0009 },
+		},
 	} {
 		r := idle()
 		c.holds(&r)

@@ -21,10 +21,10 @@ const (
 	leastReads  = 0.1 // of the disk, per statement
 	queued      = 0.8 // of a statement's time is waiting
 	queuedPool  = 1.0 / 3
-	leastQueue  = 2 // statements
-	mostOfThem  = 0.5 // of the requests under way
-	fullPool    = 0.85 // of the connections
-	overPool    = 1.25 // as many requests as connections
+	leastQueue  = 2     // statements
+	mostOfThem  = 0.5   // of the requests under way
+	fullPool    = 0.85  // of the connections
+	overPool    = 1.25  // as many requests as connections
 	leastDrops  = 0.01  // of new connections
 	leastStalls = 0.001 // of the answers
 )

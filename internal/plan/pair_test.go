@@ -28,9 +28,9 @@ func TestPair(t *testing.T) {
 
 func TestBadPairs(t *testing.T) {
 	for phase, want := range map[string]string{
-		"{model: closed, connections: 8, duration: 2s, pair: keys}":                                                                                        "phases[0].pair",
-		"{model: closed, connections: 8, duration: 2s, pair: connections, reconnect: true}":                                                                "phases[0].reconnect: a pair of connections has both",
-		"{name: " + strings.Repeat("a", 60) + ", model: closed, connections: 8, duration: 2s, pair: connections}":                                            "is no name for its second phase",
+		"{model: closed, connections: 8, duration: 2s, pair: keys}":                                                                                   "phases[0].pair",
+		"{model: closed, connections: 8, duration: 2s, pair: connections, reconnect: true}":                                                           "phases[0].reconnect: a pair of connections has both",
+		"{name: " + strings.Repeat("a", 60) + ", model: closed, connections: 8, duration: 2s, pair: connections}":                                     "is no name for its second phase",
 		"{name: a, model: closed, connections: 8, duration: 2s, pair: connections}, {name: a-reconnect, model: closed, connections: 8, duration: 2s}": `"a-reconnect" is the name of a phase of the plan already`,
 	} {
 		_, err := Load("p.yaml", []byte("name: p\ntargets: [flask]\nphases: ["+phase+"]\n"))
@@ -42,11 +42,11 @@ func TestBadPairs(t *testing.T) {
 
 func TestBadAsks(t *testing.T) {
 	for text, want := range map[string]string{
-		"targets: [flask]\nphases: [{model: closed, connections: 8, duration: 2s, ask: demo}]\n":                                                                                "phases[0].ask",
-		"targets: [flask]\nphases: [{model: closed, connections: 8, duration: 2s, ask: ping, lookups: client}, {name: b, model: closed, connections: 8, duration: 2s}]\n":        "phases[0].lookups: is for lookups",
-		"targets: [flask]\nphases: [{model: closed, connections: 8, duration: 2s, ask: ping, engine: jmeter}, {name: b, model: closed, connections: 8, duration: 2s}]\n":         "JMeter drives this phase",
-		"targets: [flask]\nprimary: throughput\nphases: [{model: closed, connections: 8, duration: 2s, ask: ping}]\n":                                                           "needs a closed phase",
-		"targets: [{name: x, kind: url, url: 'http://127.0.0.1:1/'}]\nphases: [{model: closed, connections: 8, duration: 2s, ask: ping}]\n":                                      "phases[0].ask: is for kind: recipe",
+		"targets: [flask]\nphases: [{model: closed, connections: 8, duration: 2s, ask: demo}]\n":                                                                          "phases[0].ask",
+		"targets: [flask]\nphases: [{model: closed, connections: 8, duration: 2s, ask: ping, lookups: client}, {name: b, model: closed, connections: 8, duration: 2s}]\n": "phases[0].lookups: is for lookups",
+		"targets: [flask]\nphases: [{model: closed, connections: 8, duration: 2s, ask: ping, engine: jmeter}, {name: b, model: closed, connections: 8, duration: 2s}]\n":  "JMeter drives this phase",
+		"targets: [flask]\nprimary: throughput\nphases: [{model: closed, connections: 8, duration: 2s, ask: ping}]\n":                                                     "needs a closed phase",
+		"targets: [{name: x, kind: url, url: 'http://127.0.0.1:1/'}]\nphases: [{model: closed, connections: 8, duration: 2s, ask: ping}]\n":                               "phases[0].ask: is for kind: recipe",
 	} {
 		_, err := Load("p.yaml", []byte("name: p\n"+text))
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -53,15 +53,15 @@ func costTable(s *figures.Summary) show.Table {
 	tiers := []string{"target", "balancer", "database", "agent"}
 	t := show.Table{
 		Left: 2, Head: []string{"phase", "target", "rate"},
-		Caption: "CPU time per answer in ms, tier by tier; answers per second of the target's CPU time, and per second and MiB of its memory: medians over valid blocks. " +
+		Caption: "CPU time per answer in ms, tier by tier; answers for each second of the target's CPU time, and answers per second for each MiB of its memory: medians over valid blocks. " +
 			"Only in phases with a rate all targets do the same work." + costFrom(s),
 	}
 	for _, tier := range tiers {
 		t.Head = append(t.Head, tier+" ms")
 	}
-	t.Head = append(t.Head, "answers/CPU s", "answers/s/MiB")
+	t.Head = append(t.Head, "per CPU s", "per MiB")
 	for _, c := range s.Costs {
-		row := []string{c.Phase, c.Target, "as fast as it can"}
+		row := []string{c.Phase, c.Target, "closed"}
 		if c.Rate > 0 {
 			row[2] = show.Decimal(c.Rate) + "/s"
 		}

@@ -136,15 +136,19 @@ func busy(limits []figures.Limit, tier string) string {
 			}
 		}
 	}
-	return percents(low, high)
+	return shares(low, high, 0)
 }
 
-// percents is a range of shares: "61 %", "61 to 66 %".
+// percents is a range of shares, with a decimal where they are small: "61 to 66 %", "2.9 %".
 func percents(low, high float64) string {
-	digits := 0
 	if high < 0.1 {
-		digits = 1
+		return shares(low, high, 1)
 	}
+	return shares(low, high, 0)
+}
+
+// shares is a range of shares with that many digits behind the point: "61 %", "61 to 66 %".
+func shares(low, high float64, digits int) string {
 	from, to := fmt.Sprintf("%.*f", digits, 100*low), fmt.Sprintf("%.*f", digits, 100*high)
 	if from == to {
 		return to + " %"

@@ -215,9 +215,9 @@ func TestLimitsInWords(t *testing.T) {
 		return []figures.Utilisation{{Tier: "host", Share: host}, {Tier: "target", Share: target}, {Tier: "database", Share: 0.2}}
 	}
 	for want, limits := range map[string][]figures.Limit{
-		"not known: no tier was sampled":                                                    nil,
-		"none shown: the busiest is target 41 to 50 %":                                      {{Target: "a", Tiers: tiers(0.41, 0.6)}, {Target: "b", Tiers: tiers(0.5, 0.6)}},
-		"the shared machine, 97 % busy: target 61 % and database 20 %":                      {{Target: "a", Tier: limit.SharedMachine, Share: 0.97, Tiers: tiers(0.61, 0.97)}},
+		"not known: no tier was sampled":                               nil,
+		"none shown: the busiest is target 41 to 50 %":                 {{Target: "a", Tiers: tiers(0.41, 0.6)}, {Target: "b", Tiers: tiers(0.5, 0.6)}},
+		"the shared machine, 97 % busy: target 61 % and database 20 %": {{Target: "a", Tier: limit.SharedMachine, Share: 0.97, Tiers: tiers(0.61, 0.97)}},
 		"a: target CPU, 92 % of the machine's cores; b: none shown: the busiest is target 30 %": {
 			{Target: "a", Tier: limit.Target, What: limit.CPU, Share: 0.92, Of: "of the machine's cores", Tiers: tiers(0.92, 0.97)}, {Target: "b", Tiers: tiers(0.3, 0.5)},
 		},
