@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"bakeoff/internal/database"
 	"bakeoff/internal/record"
 	"bakeoff/internal/target"
 )
@@ -151,6 +153,8 @@ func TestBlocksCountConnectionsTogether(t *testing.T) {
 		"the other":          {1, 100, 4, []string{"1 fastapi connections", "1 flask"}},
 		"both have too many": {49, 200, 4, []string{"1 fastapi connections", "1 flask connections"}},
 		"more, within a sum": {49, 40, 2, []string{"1 fastapi", "1 flask"}},
+		"behind a good one":  {40, 60, 4, []string{"1 fastapi connections", "1 flask"}},
+		"before a good one":  {60, 40, 4, []string{"1 fastapi", "1 flask connections"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -166,11 +170,159 @@ func TestBlocksCountConnectionsTogether(t *testing.T) {
 					t.Errorf("%d starts, want %d", got, c.starts)
 				}
 				for _, reason := range reasonsOf(t, dir) {
-					if want := "are open after the start, the plan gives it 3 replicas x 16 = 48"; !strings.Contains(reason.Text, want) {
+					of := func(n int) string {
+						return fmt.Sprintf("%d are open after the start, the plan gives it 3 replicas x 16 = 48", n)
+					}
+					if !strings.Contains(reason.Text, of(c.flask)) && !strings.Contains(reason.Text, of(c.fastapi)) {
 						t.Errorf("reason %+v", reason)
 					}
 				}
 			})
 		})
 	}
+}
+
+// No more targets start at the same time than the machine has cores, and two at least.
+func TestStartsAtOnce(t *testing.T) {
+	for cores, want := range map[int]float64{1: 6, 3: 3} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			w.machine.Cores = cores
+			dir, _ := conducted(t, w.options(t, "blocks: 1\n"+threeTurns+closedOnly))
+			sum := 0.0
+			for _, name := range []string{"flask", "fastapi", "go-nethttp"} {
+				for _, step := range trialRecord(t, dir, 1, name).Timeline {
+					if step.Name == "start" {
+						sum += step.Seconds
+					}
+				}
+			}
+			if sum < want || sum > 1.01*want {
+				t.Errorf("%d cores: three starts of 3 s took %v s, want %v", cores, sum, want)
+			}
+		})
+	}
+}
+
+// Connections that a target opened while it started may close for a second; then it has too many. Those of others are not counted.
+func TestConnectionsOfTheStartClose(t *testing.T) {
+	for closes, refused := range map[time.Duration]bool{800 * time.Millisecond: false, 1300 * time.Millisecond: true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			o := planOf(t, "targets: [flask]\n")
+			s := &recipes{o: &o, db: &table{world: w}}
+			w.live["other"], w.live["flask"] = true, true // which has one, and as many as its script says
+			w.at["other"], w.at["flask"], w.script["flask"] = 1, 1, []act{{open: 49}}
+			time.AfterFunc(closes, func() {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				delete(w.live, "flask")
+			})
+			entrants, err := s.o.resolve()
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = s.withinBudget(t.Context(), 1, []*replicated{{stage: s, entrant: entrants[0]}})
+			if errors.Is(err, errConnections) != refused {
+				t.Errorf("49 connections, closed after %v: %v", closes, err)
+			}
+			time.Sleep(2 * time.Second)
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		o := planOf(t, "targets: [flask]\n")
+		entrants, err := o.resolve()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, d := &recipes{o: &o, db: &table{world: w}}, &replicated{entrant: entrants[0]}
+		w.live["flask"], w.at["flask"], w.script["flask"] = true, 1, []act{{open: 48}}
+		if err := s.withinBudget(t.Context(), 5, []*replicated{d}); err != nil || d.open != 43 {
+			t.Errorf("%v, %d are its own", err, d.open)
+		}
+		if err := s.withinBudget(t.Context(), 50, []*replicated{d}); err != nil || d.open != 0 {
+			t.Errorf("%v, %d are its own where others closed some", err, d.open)
+		}
+	})
+}
+
+// Nobody of a block is loaded where one of its targets does not start and the block is measured again; where all are refused in the
+// last attempt nobody is either.
+func TestBlocksWithoutLoad(t *testing.T) {
+	for name, c := range map[string]struct {
+		flask, fastapi act
+		short          bool
+		trials         []string
+		checks         int // before the first load, if any
+		words          []string
+	}{
+		"one does not start": {act{deploy: errFaked}, act{}, false, []string{"1 fastapi block", "1 flask not-ready", "2 fastapi", "2 flask"}, 2, nil},
+		"both are refused":   {act{fails: before}, act{fails: before}, true, []string{"1 fastapi contract", "1 flask contract"}, 2, nil},
+		"the check cannot be made": {
+			act{check: errFaked}, act{check: errFaked}, false, []string{"1 fastapi run-ended", "1 flask run-ended"}, 1, []string{"faked"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				w.script["flask"], w.script["fastapi"] = []act{c.flask}, []act{c.fastapi}
+				o := w.options(t, "blocks: 1\nturns: 250ms\n"+twoTargets+closedOnly)
+				o.Short = c.short
+				dir, _ := conducted(t, o, c.words...)
+				w.wantNoMistake(t)
+				wantList(t, "trials", attemptsOf(t, dir), c.trials...)
+				first := slices.IndexFunc(w.notes, func(n string) bool { return strings.HasPrefix(n, "turn ") })
+				if first < 0 {
+					first = len(w.notes)
+				}
+				checks := 0
+				for _, note := range w.notes[:first] {
+					checks += boolean(strings.HasPrefix(note, "check "))
+				}
+				if checks != c.checks {
+					t.Errorf("%d checks before any load, want %d: %q", checks, c.checks, w.notes)
+				}
+			})
+		})
+	}
+}
+
+// A check after the load that cannot be made ends the run.
+func TestBlocksEndWithTheirLastCheck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.script["flask"] = []act{{checking: func(when string) error {
+			if when == after {
+				return errFaked
+			}
+			return nil
+		}}}
+		dir, _ := conducted(t, w.options(t, "blocks: 1\nturns: 250ms\n"+twoTargets+closedOnly), "contract of flask: faked")
+		wantList(t, "trials", attemptsOf(t, dir), "1 fastapi run-ended", "1 flask run-ended")
+	})
+}
+
+// Rows that a target kept locked in one phase are put back before the next, once it is stopped; the others are measured on.
+func TestRowsArePutBackBetweenPhases(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.undo = func(n int) error {
+			if n <= 2 { // until flask is stopped
+				w.held = []database.Session{{ID: 5, User: w.users["flask"], Rows: 1}}
+				return fmt.Errorf("x: %w", database.ErrLocked)
+			}
+			w.held = nil
+			return nil
+		}
+		o := w.options(t, "blocks: 1\nturns: 250ms\n"+twoTargets+
+			"phases: [{name: closed, model: closed, connections: 32, duration: 10s}, {name: next, model: closed, connections: 32, duration: 10s}]\n")
+		o.Short = true // one attempt
+		dir, _ := conducted(t, o)
+		w.wantNoMistake(t)
+		wantList(t, "trials", attemptsOf(t, dir), "1 fastapi", "1 flask locks")
+		if rec := trialRecord(t, dir, 1, "fastapi"); len(rec.Phases) != 3 || len(rec.Phases[2].Moves) == 0 || w.journal != 0 || w.undone != 4 {
+			t.Errorf("%d phases of fastapi, %d rows are not put back, tried %d times", len(rec.Phases), w.journal, w.undone)
+		}
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -15,9 +16,7 @@ import (
 	"bakeoff/internal/contract"
 	"bakeoff/internal/database"
 	"bakeoff/internal/dataset"
-	"bakeoff/internal/endpoint"
 	"bakeoff/internal/fleet"
-	"bakeoff/internal/load"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/platform"
 	"bakeoff/internal/record"
@@ -84,8 +83,17 @@ type world struct {
 	moveTakes  time.Duration
 	undo       func(n int) error // of the n-th time that rows are put back
 	undone     int
-	closing    error           // of the loader's end
-	counted    []time.Duration // since the start: when connections of workers were counted
+	closing    error            // of the loader's end
+	counted    []time.Duration  // since the start: when connections of workers were counted
+	countErr   error            // of that
+	server     platform.Process // of the database; nil: somebody else's
+	overhead   plan.Overhead
+	every      []time.Duration     // between samples, of each sampler
+	sampled    func(n int) error   // what the n-th sampler ends with; nil: nothing
+	prepared   []string            // recipes, in order
+	asked      []contract.Contract // checks, in order
+	heldBy     string              // how processes of targets are held, under bakeoff's own account; empty: under another one
+	behind     func() int64        // statements that the database has not counted yet; nil: none
 }
 
 // act is what goes wrong with one deployment; the zero value is a good one.
@@ -184,7 +192,7 @@ func (w *world) Name() string            { return "fake" }
 func (w *world) Machine() record.Machine { return w.machine }
 func (w *world) Room(string) int64       { return w.room }
 func (w *world) Others() []string        { return w.others }
-func (w *world) Overhead() plan.Overhead { return plan.Overhead{} }
+func (w *world) Overhead() plan.Overhead { return w.overhead }
 func (w *world) Hidden() bool            { return false }
 func (w *world) Lost() error             { return w.lost }
 
@@ -228,6 +236,7 @@ func (w *world) Missing(context.Context, *plan.Plan, []*target.Recipe) ([]target
 }
 
 func (w *world) Prepare(_ context.Context, r *target.Recipe, _ func(string, bool)) (*target.Prepared, error) {
+	w.prepared = append(w.prepared, r.Title)
 	return &target.Prepared{Recipe: r, Digest: w.digest}, nil
 }
 
@@ -242,7 +251,11 @@ func (w *world) Database(_ context.Context, s venue.Storage) (venue.Database, er
 }
 
 func (w *world) Sample(_ context.Context, every time.Duration, sources []collect.Source, _ collect.Status, sink func(record.Series) error) venue.Sampler {
-	return &sampling{world: w, sources: sources, sink: sink, phase: -1}
+	s := &sampling{world: w, sources: sources, sink: sink, phase: -1}
+	if w.every = append(w.every, every); w.sampled != nil {
+		s.err = w.sampled(len(w.every))
+	}
+	return s
 }
 
 // sampling looks at a machine of one core that the run itself never uses, when a phase begins and ends.
@@ -297,8 +310,8 @@ func between(from, until time.Duration, share float64) func(time.Duration) time.
 	}
 }
 
-// Deploy takes 3 s.
-func (w *world) Deploy(_ context.Context, d venue.Deployment) (venue.Deployed, error) {
+// Deploy takes 3 s, less where it is interrupted.
+func (w *world) Deploy(ctx context.Context, d venue.Deployment) (venue.Deployed, error) {
 	name := d.Target.Name
 	w.mu.Lock()
 	w.at[name]++
@@ -306,7 +319,11 @@ func (w *world) Deploy(_ context.Context, d venue.Deployment) (venue.Deployed, e
 	w.users[name] = d.Database.User
 	w.mu.Unlock()
 	w.note("start %s", name)
-	time.Sleep(3 * time.Second)
+	select {
+	case <-ctx.Done():
+		return &running{world: w, name: name}, context.Cause(ctx)
+	case <-time.After(3 * time.Second):
+	}
 	w.mu.Lock()
 	w.up, w.live[name] = name, true
 	w.mu.Unlock()
@@ -347,7 +364,7 @@ func (r *running) Replicas() []record.Replica {
 	if r.world.act(r.name).drops {
 		worker.Connections = 0
 	}
-	return []record.Replica{{Name: r.name + "-1", Address: "127.0.0.1:1", Workers: []record.Worker{worker}}}
+	return []record.Replica{{Name: r.name + "-1", Address: "127.0.0.1:1", Workers: []record.Worker{worker}, HeldBy: r.world.heldBy}}
 }
 func (r *running) Requests(context.Context) (int64, error) { return r.world.requests[r.name], nil }
 func (r *running) LogLines() (int64, error)                { return r.world.lines[r.name], nil }
@@ -356,7 +373,7 @@ func (r *running) CountConnections() error {
 	r.world.mu.Lock()
 	defer r.world.mu.Unlock()
 	r.world.counted = append(r.world.counted, time.Since(r.world.began))
-	return nil
+	return r.world.countErr
 }
 
 func (r *running) Sources() []collect.Source {
@@ -398,8 +415,9 @@ func (r *running) Stop(_ context.Context, grace time.Duration) error {
 }
 
 // check is the contract's.
-func (w *world) check(_ context.Context, _ *contract.Contract, when string, _ []contract.Endpoint, front string) (contract.Result, error) {
+func (w *world) check(_ context.Context, c *contract.Contract, when string, _ []contract.Endpoint, front string) (contract.Result, error) {
 	name := strings.TrimPrefix(front, "http://")
+	w.asked = append(w.asked, *c)
 	w.note("check %s %s", name, when)
 	act := w.act(name)
 	if act.check != nil {
@@ -449,8 +467,11 @@ func (d *table) Digest(context.Context) (string, error) {
 }
 func (d *table) Status(context.Context) (map[string]float64, error) { return nil, nil }
 func (d *table) ConnectionCount(context.Context) (int, error) {
+	d.world.mu.Lock()
+	up := slices.Collect(maps.Keys(d.world.live))
+	d.world.mu.Unlock()
 	sum := 0
-	for name := range d.world.live {
+	for _, name := range up {
 		sum += max(1, d.world.act(name).open)
 	}
 	return sum, nil
@@ -535,190 +556,21 @@ func (d *table) UndoMoves(context.Context) error {
 
 func (d *table) Tidy(context.Context) error { d.world.tidied++; return nil }
 
-func (d *table) Process() platform.Process { return nil }
+func (d *table) Process() platform.Process { return d.world.server }
 func (d *table) Counters(context.Context) (database.Counters, error) {
-	return d.world.counters, nil
+	d.world.mu.Lock()
+	defer d.world.mu.Unlock()
+	now := d.world.counters
+	if d.world.behind != nil {
+		now.Reads -= d.world.behind()
+	}
+	now.Running += int64(len(d.world.under))
+	return now, nil
 }
 
 func (d *table) Stop(_ context.Context, grace time.Duration) error {
 	d.world.note("database stops within %v", grace)
 	return nil
-}
-
-// loading is the loader.
-type loading struct{ world *world }
-
-func (l *loading) Heal(context.Context) error    { l.world.healed++; return nil }
-func (l *loading) Processes() []platform.Process { return nil }
-func (l *loading) Notes() []string               { return []string{"agents are faked"} }
-func (l *loading) Close() error                  { l.world.note("agents end"); return l.world.closing }
-
-// Run takes the phase's duration; the target answers 100 requests a second in the closed model.
-func (l *loading) Run(ctx context.Context, task fleet.Task, sink func(fleet.Snapshot)) (fleet.Report, error) {
-	w, name := l.world, strings.TrimPrefix(task.URLs[0], "http://")
-	w.note("load %s %s", name, task.Phase.Name)
-	w.tasks = append(w.tasks, task)
-	n := int64(100 * task.Phase.Duration.Seconds())
-	if task.Phase.Model == load.Open {
-		n = int64(task.Phase.Rate * task.Phase.Duration.Seconds())
-	}
-	p := phaseFaked{task: task, books: stats.Books{Planned: n, Sent: n, OK: n}, reads: readsOf(task, n), requests: n, late: 50 * time.Microsecond}
-	if change := w.act(name).phase; change != nil {
-		change(&p)
-	}
-	start := time.Now()
-	select {
-	case <-ctx.Done():
-	case <-time.After(task.Phase.Duration):
-	}
-	w.counters.Reads += p.reads
-	w.lines[name] += p.lines
-	w.count(p)
-	w.requests[name] += p.requests
-	report := fleet.Report{Start: start, End: time.Now(), Lost: p.lost}
-	if ctx.Err() != nil {
-		return report, context.Cause(ctx)
-	}
-	p.emit(&report, sink)
-	return report, p.err
-}
-
-// readsOf is how many of the requests are lookups.
-func readsOf(task fleet.Task, n int64) int64 {
-	if task.Contract == endpoint.Contract {
-		return 0
-	}
-	return n
-}
-
-// count has each read a statement of its own, and as many more or fewer as p says.
-func (w *world) count(p phaseFaked) {
-	w.extra += p.extra
-	w.counters.Others = map[string]int64{"stmt_execute": w.counters.Others["stmt_execute"] + p.executed, "select": w.counters.Reads}
-	w.counters.Touched = database.Touched{KeyReads: w.counters.Reads, Commits: w.counters.Reads + w.extra}
-}
-
-// taking is a phase under way on targets that take turns. A target answers 100 requests a second.
-type taking struct {
-	world   *world
-	tasks   []fleet.Task
-	sink    func(int, fleet.Snapshot)
-	reports []fleet.Report
-	err     error
-}
-
-func (l *loading) Turns(_ context.Context, tasks []fleet.Task, sink func(int, fleet.Snapshot)) (Turns, error) {
-	return &taking{world: l.world, tasks: tasks, sink: sink, reports: make([]fleet.Report, len(tasks))}, nil
-}
-
-func (t *taking) Slice(ctx context.Context, i int, s fleet.Slice) (fleet.Sliced, error) {
-	begin, length, runIn := s.Begin, s.Length, s.RunIn
-	w, task := t.world, t.tasks[i]
-	name := strings.TrimPrefix(task.URLs[0], "http://")
-	w.note("turn %s %s", name, task.Phase.Name)
-	if s.Fresh {
-		w.note("fresh %s", name)
-	}
-	for _, other := range t.tasks {
-		if is := strings.TrimPrefix(other.URLs[0], "http://"); w.act(is).still == nil && w.frozen[is] != (is != name) {
-			w.note("MISTAKE: in the turn of %s, %s is frozen: %v", name, is, w.frozen[is])
-		}
-	}
-	n := int64(100 * length.Seconds())
-	p := phaseFaked{task: task, books: stats.Books{Planned: n, Sent: n, OK: n}, reads: readsOf(task, n), requests: n, late: 50 * time.Microsecond}
-	if change := w.act(name).phase; change != nil {
-		change(&p)
-	}
-	if p.longer > 0 {
-		length += p.longer
-		extra := int64(100 * p.longer.Seconds())
-		p.books, p.reads, p.requests = stats.Books{Planned: n + extra, Sent: n + extra, OK: n + extra}, n+extra, n+extra
-	}
-	w.counters.Reads, w.pending = w.counters.Reads+w.pending+p.reads-p.pending, p.pending
-	w.count(p)
-	w.requests[name] += p.requests
-	select {
-	case <-ctx.Done():
-		t.err = context.Cause(ctx)
-	case <-time.After(length + 10*time.Millisecond):
-	}
-	t.err = errors.Join(t.err, p.err)
-	for other := range t.reports {
-		t.reports[other].Lost = append(t.reports[other].Lost, p.lost...)
-	}
-	if t.err != nil || len(p.lost) > 0 {
-		return fleet.Sliced{}, fleet.ErrTurns
-	}
-	aside := windowOf(stats.Books{})
-	aside.Begin, aside.Length, aside.Aside = begin, runIn, true
-	counted := windowOf(p.books)
-	counted.Begin, counted.Length, counted.Outcomes = begin+runIn, length-runIn, p.outcomes
-	if p.seen != nil {
-		counted.Moves = p.seen()
-	}
-	counted.Lateness.Reset()
-	counted.Lateness.RecordN(p.late, p.books.Planned)
-	if p.took > 0 {
-		counted.Response.RecordN(p.took, p.books.OK)
-	}
-	for _, window := range []stats.Window{aside, counted} {
-		t.sink(i, fleet.Snapshot{Agent: 0, Epoch: 1, Window: window})
-	}
-	return fleet.Sliced{Late: p.missed, Length: length}, nil
-}
-
-func (t *taking) End(context.Context) ([]fleet.Report, error) {
-	for i := range t.reports {
-		t.reports[i].Start, t.reports[i].End = time.Now(), time.Now()
-		t.reports[i].Agents = []fleet.AgentReport{{Done: true}}
-	}
-	return t.reports, t.err
-}
-
-// emit hands out all of the phase as one window of one agent.
-func (p *phaseFaked) emit(report *fleet.Report, sink func(fleet.Snapshot)) {
-	window := windowOf(p.books)
-	window.Outcomes = p.outcomes
-	window.Lateness.Reset()
-	window.Lateness.RecordN(p.late, p.books.Planned)
-	window.Length = p.task.Phase.Duration
-	if p.seen != nil {
-		window.Moves = p.seen()
-	}
-	if p.took > 0 {
-		window.Response.RecordN(p.took, p.books.OK)
-	}
-	if p.inFlight > 0 {
-		window.InFlight = new(p.inFlight * *window.InFlight)
-	}
-	agent := fleet.AgentReport{Done: true, Totals: stats.Totals{Sending: window.Length}}
-	windows := []stats.Window{window}
-	if p.slower > 0 {
-		windows = p.halves()
-	}
-	for i, w := range windows {
-		agent.Totals.Add(w)
-		sink(fleet.Snapshot{Agent: 0, Epoch: 1, Sequence: int64(i + 1), Window: w})
-	}
-	report.Agents = append(report.Agents, agent)
-}
-
-// halves are 20 windows of equal parts, whose responses take 5 ms in the first half.
-func (p *phaseFaked) halves() []stats.Window {
-	const n = 20
-	out := make([]stats.Window, n)
-	for i := range out {
-		w := windowOf(stats.Books{Planned: p.books.Planned / n, Sent: p.books.Sent / n, OK: p.books.OK / n})
-		w.Length = p.task.Phase.Duration / n
-		w.Begin = time.Duration(i) * w.Length
-		took := 5 * time.Millisecond
-		if i >= n/2 {
-			took = time.Duration(p.slower * float64(took))
-		}
-		w.Response.RecordN(took, p.books.OK/n)
-		out[i] = w
-	}
-	return out
 }
 
 // happened are the notes that begin with one of the words, without the time they name.
@@ -767,14 +619,3 @@ func runOf(t *testing.T, dir string) record.Run {
 }
 
 var errFaked = errors.New("faked")
-
-// windowOf is a window of an agent that was on time, whose requests took 5 ms each.
-func windowOf(books stats.Books) stats.Window {
-	w := stats.Window{
-		Books: books, InFlight: new(0.005 * float64(books.Answered())),
-		Lateness: stats.NewHistogram(), Service: stats.NewHistogram(), Response: stats.NewHistogram(),
-	}
-	w.Lateness.RecordN(50*time.Microsecond, books.Answered())
-	w.Service.RecordN(5*time.Millisecond, books.Answered())
-	return w
-}

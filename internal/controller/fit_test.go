@@ -16,17 +16,21 @@ func TestBlocksThatFit(t *testing.T) {
 	for name, c := range map[string]struct {
 		max   time.Duration
 		pilot string
+		setup time.Duration // half of it is behind the blocks
 		want  int
 	}{
-		"no bound":         {0, "pilot: 2s\n", 5},
-		"more than enough": {10 * time.Hour, "pilot: 2s\n", 5},
-		"three":            {120 * time.Second, "pilot: 2s\n", 3},
-		"by what is usual": {75 * time.Second, "", 2},
-		"one at least":     {55 * time.Second, "pilot: 2s\n", 1},
+		"no bound":               {0, "pilot: 2s\n", 0, 5},
+		"more than enough":       {10 * time.Hour, "pilot: 2s\n", 0, 5},
+		"three":                  {120 * time.Second, "pilot: 2s\n", 0, 3},
+		"two with a slow end":    {120 * time.Second, "pilot: 2s\n", time.Minute, 2},
+		"by what is usual":       {75 * time.Second, "", 0, 2},
+		"one at least":           {55 * time.Second, "pilot: 2s\n", 0, 1},
+		"one where nothing fits": {55 * time.Second, "pilot: 2s\n", 5 * time.Minute, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld()
+				w.overhead.Setup = c.setup
 				o := w.options(t, "blocks: 5\n"+c.pilot+twoTargets+closedOnly)
 				o.MaxTime = c.max
 				began := time.Now()
@@ -71,6 +75,42 @@ func TestResumeOfBlocksThatFit(t *testing.T) {
 			t.Errorf("%d blocks, %s", lastBlock(run.Order), run.Status)
 		}
 	})
+}
+
+// The number of blocks is fixed before block 1, also where the run is resumed with less time.
+func TestBlocksStayOnResuming(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		o := w.options(t, "blocks: 5\npilot: 2s\n"+twoTargets+closedOnly)
+		o.MaxTime = 120 * time.Second
+		w.script["flask"] = []act{{}, {phase: func(p *phaseFaked) { p.err = errFaked }}} // in block 1
+		dir, _ := conducted(t, o, "faked")
+		w.script["flask"], w.overhead.Setup = nil, time.Minute // by that estimate two blocks would fit
+		o.Resume, o.MaxTime = dir, 100*time.Second
+		conducted(t, o)
+		if run := runOf(t, dir); lastBlock(run.Order) != 3 || run.Status != record.Complete || len(trialsOf(t, dir)) < 8 {
+			t.Errorf("%d blocks, %s, %q", lastBlock(run.Order), run.Status, trialsOf(t, dir))
+		}
+	})
+}
+
+// What the pilot says of a block: what each of its trials took without its load, and the warm-up and phases of the plan.
+func TestBlockTakes(t *testing.T) {
+	w := newWorld()
+	w.overhead.Phase = 2 * time.Second
+	for lines, want := range map[string]time.Duration{
+		// 20 s less 2 of the pilot, 3 of the warm-up and 2 for each of both leave 11; 3 + 10 of load, and 2 for each of both again.
+		"warmup: 3s\n":                           2 * (11 + 3 + 10 + 4) * time.Second,
+		"warmup: 0s\n":                           2 * (16 + 10 + 2) * time.Second,
+		"warmup: 3s\nagents: {engine: jmeter}\n": 2 * (20 - 2 - 3 - 2*7 + 3 + 10 + 2*7) * time.Second,
+	} {
+		o := w.options(t, "pilot: 2s\ntargets: [flask, fastapi]\n"+lines+"phases: [{model: closed, connections: 32, duration: 10s}]\n")
+		o.Loading.Master = 5 * time.Second
+		r := &run{o: &o, stage: o.stage(), pilots: []pilotTook{{rest: 18 * time.Second}, {rest: 22 * time.Second}}}
+		if got := r.blockTakes(); got != want {
+			t.Errorf("%q: a block takes %v, want %v", lines, got, want)
+		}
+	}
 }
 
 // A block of targets in turns is warmed up as long as the slowest of them: each trial counts with the longest warm-up of the pilot.

@@ -55,6 +55,35 @@ func TestMemoryOfAPhaseIsConstant(t *testing.T) {
 	}
 }
 
+// The most that the replicas of a target took together is the greatest sum of one sample: workers are in their replicas' lines, and
+// the resident memory is used where the proportional one cannot be read.
+func TestPeakOfMemory(t *testing.T) {
+	at := time.Unix(1000, 0)
+	line := func(second int, tier, name string, rss, pss int64) record.Series {
+		return record.Series{At: at.Add(time.Duration(second) * time.Second), Tier: tier, Name: name, RSSBytes: rss, PSSBytes: pss}
+	}
+	var p peak
+	for _, s := range []record.Series{
+		line(0, "target", "a-1", 900, 100), line(0, "target", "a-1/77", 900, 100), line(0, "target", "a-2", 900, 150), line(0, "host", "host", 9999, 0),
+		line(1, "target", "a-1", 200, 0), line(1, "target", "a-2", 900, 90),
+		line(2, "target", "a-1", 900, 10), line(2, "target", "a-2", 900, 10),
+	} {
+		p.add(s)
+	}
+	if p.most != 290 || p.sum != 20 {
+		t.Errorf("the peak is %d, the last sum %d, want 290 and 20", p.most, p.sum)
+	}
+	var m memory
+	for _, s := range []record.Series{
+		line(0, "target", "a-1", 5, 5), line(0, "host", "host", 0, 0), line(1, "host", "host", 70, 0), line(2, "host", "host", 60, 0), line(3, "host", "host", 80, 0),
+	} {
+		m.host(s)
+	}
+	if m.need(3); m.used != 60 || m.targets != 3 {
+		t.Errorf("%+v, want the least that was used, 60", m)
+	}
+}
+
 func windowOfMany(rng *rand.Rand, second int, each int64) stats.Window {
 	w := stats.Window{
 		Begin: time.Duration(second) * time.Second, Length: time.Second, Books: stats.Books{Planned: each, Sent: each, OK: each}, Status: map[int]int64{200: each},

@@ -101,6 +101,44 @@ func TestRowChangesAtTheEnd(t *testing.T) {
 	})
 }
 
+// A change that takes longer than the database waits for a lock is not known to have been made.
+func TestRowChangesThatHang(t *testing.T) {
+	for takes, made := range map[time.Duration]bool{moveWithin - 200*time.Millisecond: true, moveWithin + 200*time.Millisecond: false} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			w.moveTakes = takes
+			dir, _ := conducted(t, w.options(t, "blocks: 1\n"+oneTarget+closedOnly))
+			moves := trialRecord(t, dir, 1, "flask").Phases[1].Moves
+			begun, done := 0, 0
+			for _, m := range moves {
+				begun, done = begun+boolean(m.BegunNS > 0), done+boolean(m.DoneNS > 0)
+			}
+			if len(moves) != 15 || begun == 0 || (done > 0) != made || !made && begun != 1 {
+				t.Errorf("a change takes %v: of %d %d were begun, %d done", takes, len(moves), begun, done)
+			}
+		})
+	}
+}
+
+// A clock that nobody has set has not been set, and what nobody changes is no mover's.
+func TestNothingMoves(t *testing.T) {
+	if got := stepped(time.Now(), time.Now()); got != 0 {
+		t.Errorf("the wall clock was set by %v", got)
+	}
+	var m *mover
+	m.start(t.Context())
+	m.paced(time.Second, time.Second)
+	rec := record.Phase{ClockStepNS: 7}
+	m.into(&rec)
+	if err := errors.Join(m.end(), m.undo(t.Context())); err != nil || rec.ClockStepNS != 7 {
+		t.Errorf("%v, %+v", err, rec)
+	}
+	s := &recipes{changing: &mover{phase: 2, spec: dataset.MoveSpec{Count: 3}}}
+	if got := s.movesIn(load.Phase{Number: 2}); got == nil || got.Count != 3 || s.movesIn(load.Phase{Number: 1}) != nil || (&recipes{}).movesIn(load.Phase{Number: 2}) != nil {
+		t.Errorf("%+v", got)
+	}
+}
+
 // Rows that stay locked refuse the trial, or those in turns, and are put back once the targets are stopped; only where that fails
 // too does the run end.
 func TestRowsStayLocked(t *testing.T) {
