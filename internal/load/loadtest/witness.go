@@ -5,8 +5,6 @@ import (
 	"slices"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // tick is how long a witness sleeps at a time.
@@ -39,8 +37,7 @@ func (w *Witness) watch() {
 		default:
 		}
 		began := time.Now()
-		ts := unix.NsecToTimespec(int64(tick))
-		_ = unix.Nanosleep(&ts, nil) // interrupted: the next one counts
+		nap(tick)
 		w.late = append(w.late, max(time.Since(began)-tick, 0))
 	}
 }
