@@ -357,13 +357,13 @@ func TestUsage(t *testing.T) {
 	u := usage{first: record.Series{At: at, CPUNS: 100}, last: record.Series{At: at, CPUNS: 100}}
 	for i, s := range []record.Series{{CPUNS: 100, RSSBytes: 5}, {CPUNS: 600, RSSBytes: 9, PSSBytes: 4}, {CPUNS: 50, RSSBytes: 7, PSSBytes: 3}, {CPUNS: 150}} {
 		s.At = at.Add(time.Duration(i) * 100 * time.Nanosecond)
-		u.add(s)
+		u.add(s, false)
 	}
 	if r := u.resource(); r.Samples != 4 || r.Cores != 2 || r.RSSBytes != 9 || r.PSSBytes != 4 {
 		t.Errorf("%+v", r)
 	}
 	once := usage{first: record.Series{At: at}, last: record.Series{At: at}}
-	if once.add(record.Series{At: at, CPUNS: 5}); once.resource().Cores != 0 {
+	if once.add(record.Series{At: at, CPUNS: 5}, false); once.resource().Cores != 0 {
 		t.Errorf("%+v", once.resource())
 	}
 }
