@@ -2,7 +2,6 @@ package balancer
 
 import (
 	"math"
-	"net/http"
 	"strings"
 	"testing"
 
@@ -25,7 +24,7 @@ func (workerless) PIDs() []int { return []int{math.MaxInt32} }
 
 // Without a worker there is nothing to replace, and the next one would be taken for a new one.
 func TestRedrawWithoutWorker(t *testing.T) {
-	n := &Nginx{process: workerless{}, client: &http.Client{}}
+	n := &Nginx{process: workerless{}, Counter: NewCounter("")}
 	if err := n.Redraw(t.Context()); err == nil || !strings.Contains(err.Error(), "no worker process") {
 		t.Errorf("%v", err)
 	}

@@ -11,15 +11,11 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"text/template"
 	"time"
 
@@ -56,12 +52,10 @@ type Options struct {
 
 // Nginx is one running balancer.
 type Nginx struct {
+	*Counter
 	process platform.Process
 	argv    []string
 	url     string
-	status  string
-	client  *http.Client
-	scrapes atomic.Int64
 }
 
 // Find returns the path of the nginx program, or ErrMissing.
@@ -133,10 +127,9 @@ func Start(ctx context.Context, o Options) (*Nginx, error) {
 		return nil, fmt.Errorf("balancer: %w", err)
 	}
 	n := &Nginx{
-		argv:   []string{path, "-p", o.Dir, "-e", "stderr", "-c", file},
-		url:    fmt.Sprintf("http://%s:%d", host, front),
-		status: fmt.Sprintf("http://%s:%d/status", host, back),
-		client: &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{}},
+		Counter: NewCounter(fmt.Sprintf("%s:%d", host, back)),
+		argv:    []string{path, "-p", o.Dir, "-e", "stderr", "-c", file},
+		url:     fmt.Sprintf("http://%s:%d", host, front),
 	}
 	n.process, err = o.Platform.Start(ctx, platform.Spec{
 		Name: "balancer", Argv: n.argv, Dir: o.Dir, Log: filepath.Join(o.Dir, "balancer.log"),
@@ -210,39 +203,9 @@ func (n *Nginx) Process() platform.Process { return n.process }
 // Command is the command that started it, as a shell line.
 func (n *Nginx) Command() string { return shell.Line(n.argv) }
 
-var requestsLine = regexp.MustCompile(`(?m)^ *\d+ +\d+ +(\d+) *$`)
-
-// Requests returns how many requests nginx has taken since its start, less
-// those of this method.
-func (n *Nginx) Requests(ctx context.Context) (int64, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.status, nil)
-	if err != nil {
-		return 0, fmt.Errorf("balancer: %w", err)
-	}
-	resp, err := n.client.Do(req)
-	if err != nil {
-		return 0, fmt.Errorf("balancer: %w", err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 4096))
-	if err != nil {
-		return 0, fmt.Errorf("balancer: %w", err)
-	}
-	own := n.scrapes.Add(1)
-	found := requestsLine.FindSubmatch(body)
-	if found == nil {
-		return 0, fmt.Errorf("balancer: status page says %q", body)
-	}
-	total, err := strconv.ParseInt(string(found[1]), 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("balancer: %w", err)
-	}
-	return total - own, nil
-}
-
 // Stop ends nginx.
 func (n *Nginx) Stop(ctx context.Context, grace time.Duration) error {
-	n.client.CloseIdleConnections()
+	n.Disconnect()
 	if err := n.process.Stop(ctx, grace); err != nil {
 		return fmt.Errorf("balancer: %w", err)
 	}

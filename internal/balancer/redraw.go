@@ -23,7 +23,7 @@ const (
 // worker process by a new one, and the old one ends. Its counts go on. Nothing may be under way; what comes
 // after Redraw has returned goes over new connections, whose ends in the replicas are drawn again.
 func (n *Nginx) Redraw(ctx context.Context) error {
-	n.client.CloseIdleConnections()
+	n.Disconnect()
 	before := n.workers()
 	if len(before) == 0 { // the one that comes next might be taken for a new one
 		return errors.New("balancer: redraw: nginx has no worker process")

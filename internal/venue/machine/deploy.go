@@ -1,11 +1,9 @@
 package machine
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net"
 	"os"
@@ -34,7 +32,7 @@ type deployed struct {
 	records  []record.Replica
 	nginx    *balancer.Nginx // nil unless the plan's balancer is nginx
 	urls     []string
-	logs     []logLines // of each replica, as far as they were read
+	logs     []venue.LogLines // of each replica, as far as they were read
 }
 
 // Deploy starts the replicas side by side, waits until each is ready, and
@@ -146,39 +144,15 @@ func (d *deployed) Requests(ctx context.Context) (int64, error) {
 	return d.nginx.Requests(ctx)
 }
 
-// logLines are the lines of a log up to a place in it.
-type logLines struct{ offset, lines int64 }
-
-// read counts on to the end of the log.
-func (l *logLines) read(path string) error {
-	file, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	buffer := make([]byte, 64<<10)
-	for {
-		n, err := file.ReadAt(buffer, l.offset)
-		l.offset += int64(n)
-		l.lines += int64(bytes.Count(buffer[:n], []byte{'\n'}))
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
 func (d *deployed) LogLines() (sum int64, err error) {
 	if d.logs == nil {
-		d.logs = make([]logLines, len(d.replicas))
+		d.logs = make([]venue.LogLines, len(d.replicas))
 	}
 	for i, r := range d.replicas {
-		if err := d.logs[i].read(r.Log()); err != nil {
+		if err := d.logs[i].Read(r.Log()); err != nil {
 			return 0, fmt.Errorf("log of %s: %w", r.Name(), err)
 		}
-		sum += d.logs[i].lines
+		sum += d.logs[i].Lines
 	}
 	return sum, nil
 }

@@ -1,4 +1,4 @@
-package machine
+package venue
 
 import (
 	"os"
@@ -9,7 +9,7 @@ import (
 // TestLogLines counts on where it left off, also within a line.
 func TestLogLines(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	var l logLines
+	var l LogLines
 	for i, c := range []struct {
 		text string
 		want int64
@@ -22,11 +22,11 @@ func TestLogLines(t *testing.T) {
 			t.Fatal(err)
 		}
 		file.Close()
-		if err := l.read(path); err != nil || l.lines != c.want {
-			t.Errorf("%d: %d lines, want %d, %v", i, l.lines, c.want, err)
+		if err := l.Read(path); err != nil || l.Lines != c.want {
+			t.Errorf("%d: %d lines, want %d, %v", i, l.Lines, c.want, err)
 		}
 	}
-	if err := new(logLines).read(path + "x"); err == nil {
+	if err := new(LogLines).Read(path + "x"); err == nil {
 		t.Error("a log that is not there was read")
 	}
 }
