@@ -39,11 +39,7 @@ func (s *Server) Fill(ctx context.Context, d *dataset.Dataset, progress func(don
 	if progress == nil {
 		progress = func(int64, int64) {}
 	}
-	fill := s.fillExternal
-	if s.private != nil {
-		fill = s.fillPrivate
-	}
-	filled, err := fill(ctx, d, progress)
+	filled, err := s.fill(ctx, d, progress)
 	if err == nil {
 		err = s.prepare(ctx, d)
 	}
@@ -53,6 +49,17 @@ func (s *Server) Fill(ctx context.Context, d *dataset.Dataset, progress func(don
 	progress(d.Rows(), d.Rows())
 	filled.Seconds = time.Since(start).Seconds()
 	return filled, nil
+}
+
+// fill fills a server of its kind.
+func (s *Server) fill(ctx context.Context, d *dataset.Dataset, progress func(done, total int64)) (Filled, error) {
+	switch {
+	case s.private != nil:
+		return s.fillPrivate(ctx, d, progress)
+	case s.kind == KindPrivate:
+		return s.fillAttached(ctx, func() (Filled, error) { return s.fillExternal(ctx, d, progress) })
+	}
+	return s.fillExternal(ctx, d, progress)
 }
 
 // fillPrivate takes the data directory from the cache, else loads one and
@@ -349,11 +356,11 @@ func (s *Server) streams(ctx context.Context, d *dataset.Dataset, done *atomic.I
 // 10.7 does so for a connection that checks neither uniqueness nor foreign keys. One such
 // connection is faster than two that insert row by row.
 func (s *Server) bulk() bool {
-	if s.private == nil || s.private.binary.vendor != MariaDB {
+	if s.kind != KindPrivate || s.info.Vendor != MariaDB {
 		return false
 	}
 	var major, minor int
-	_, err := fmt.Sscanf(s.private.binary.version, "%d.%d", &major, &minor)
+	_, err := fmt.Sscanf(s.info.Version, "%d.%d", &major, &minor)
 	return err == nil && (major > 10 || major == 10 && minor >= 7)
 }
 

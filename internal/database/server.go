@@ -55,7 +55,9 @@ type Server struct {
 	access Access // of the targets
 	info   Info
 
-	private  *private // nil when external
+	private  *private         // nil when external, or started by somebody else
+	process  platform.Process // of one that somebody else has started for us
+	chosen   []string         // settings of the plan, of such a one
 	state    state    // of a private server: what Fill finds
 	restored string   // digest of the cached data directory, in cachedState
 	pool     *sql.DB
@@ -91,10 +93,10 @@ const (
 // Access is how a target reaches the server.
 func (s *Server) Access() Access { return s.access }
 
-// Process is the private server's process; nil for an external one.
+// Process is the private server's process; nil for one that is somebody else's.
 func (s *Server) Process() platform.Process {
 	if s.private == nil {
-		return nil
+		return s.process
 	}
 	return s.private.current()
 }

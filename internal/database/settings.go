@@ -163,6 +163,9 @@ func (s *Server) settingNames() []string {
 			names = append(names, variable(name))
 		}
 	}
+	for _, name := range s.chosen {
+		names = append(names, variable(name))
+	}
 	slices.Sort(names)
 	return slices.Compact(names)
 }

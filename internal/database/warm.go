@@ -39,12 +39,15 @@ func (s *Server) logIn(ctx context.Context, a Access) error {
 	return nil
 }
 
+// address is where a server is reached over TCP.
+func address(a Access) string { return net.JoinHostPort(a.Host, strconv.Itoa(a.Port)) }
+
 // open makes a pool that logs in as targets do.
 func open(a Access, network string) (*sql.DB, error) {
 	cfg := mysql.NewConfig()
 	cfg.User, cfg.Passwd, cfg.Net, cfg.DBName = a.User, a.Password, network, a.Name
 	cfg.Logger = &mysql.NopLogger{}
-	if cfg.Addr = net.JoinHostPort(a.Host, strconv.Itoa(a.Port)); network == "unix" {
+	if cfg.Addr = address(a); network == "unix" {
 		cfg.Addr = a.Socket
 	}
 	connector, err := mysql.NewConnector(cfg)

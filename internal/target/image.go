@@ -39,3 +39,15 @@ func (l Launch) Spec() (platform.Spec, error) {
 	}
 	return r.spec, nil
 }
+
+// Attach is a replica that somebody else has started as Spec says: the process ids are those that it sees itself, address is where it
+// serves, as host:port, and log is the file into which what it prints is copied. Who started it also ends it: Stop is not
+// for it.
+func (l Launch) Attach(process platform.Process, address, log string) (*Replica, error) {
+	r, err := l.replica()
+	if err != nil {
+		return nil, fmt.Errorf("target: %s: %w", l.Name, err)
+	}
+	r.process, r.address, r.spec.Log, r.tail.path = process, address, log, log
+	return r, nil
+}

@@ -57,6 +57,7 @@ type Replica struct {
 	recipe  *Recipe // with the plan's settings
 	spec    platform.Spec
 	process platform.Process
+	address string // where it serves
 	tail    tail
 	seen    map[int]bool    // processes of the tree while waiting
 	probed  []record.Worker // of a replica that was ready by probe
@@ -98,7 +99,7 @@ func (l Launch) replica() (*Replica, error) {
 	}
 	r := &Replica{launch: l, recipe: recipe}
 	r.spec = r.newSpec()
-	r.tail.path = r.spec.Log
+	r.tail.path, r.address = r.spec.Log, net.JoinHostPort(l.host(), strconv.Itoa(l.Port))
 	return r, nil
 }
 
@@ -312,9 +313,7 @@ func (r *Replica) ping(ctx context.Context) error {
 func (r *Replica) Process() platform.Process { return r.process }
 
 // Address is where the replica listens, as host:port.
-func (r *Replica) Address() string {
-	return net.JoinHostPort(r.launch.host(), strconv.Itoa(r.launch.Port))
-}
+func (r *Replica) Address() string { return r.address }
 
 // Name is the replica's name, such as "django-2".
 func (r *Replica) Name() string { return r.launch.Name }
@@ -387,13 +386,13 @@ func listening(ctx context.Context, address string) bool {
 }
 
 // Command is the start as a shell line to paste; the password is read from
-// its file.
+// its file, or where there is none from the variable of its name.
 func (r *Replica) Command() string {
 	words := []string{"cd", shell.Word(r.spec.Dir), "&&", "env", "-i"}
 	for _, pair := range r.spec.Env {
 		name, value, _ := strings.Cut(pair, "=")
 		if name == passwordName {
-			words = append(words, name+`="$(cat `+shell.Word(r.launch.Database.PasswordFile)+`)"`)
+			words = append(words, name+"="+r.launch.secretWord())
 			continue
 		}
 		if name == paddingName {
@@ -403,4 +402,12 @@ func (r *Replica) Command() string {
 		words = append(words, name+"="+shell.Word(value))
 	}
 	return strings.Join(words, " ") + " " + shell.Line(r.spec.Argv)
+}
+
+// secretWord is the database's password for a shell.
+func (l Launch) secretWord() string {
+	if l.Database.PasswordFile == "" {
+		return `"$` + passwordName + `"`
+	}
+	return `"$(cat ` + shell.Word(l.Database.PasswordFile) + `)"`
 }
