@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -137,6 +138,7 @@ func (a *agent) greet(ctx context.Context) error {
 	asked := time.Now()
 	if err := send(a.conn, message{Hello: &hello{
 		Token: o.Token, Index: o.Index, Epoch: o.Epoch, Version: o.Version, PlanDigest: o.PlanDigest,
+		Priority: Priority(os.Getpid()),
 	}}); err != nil {
 		return err
 	}

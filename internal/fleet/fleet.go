@@ -42,6 +42,7 @@ var ErrClosed = errors.New("fleet: closed")
 // Options describe a fleet.
 type Options struct {
 	Platform   platform.Platform
+	Launcher   Launcher      // starts the agents' processes; nil: Platform does
 	Self       []string      // the command of this program; "agent" is appended
 	Count      int           // of agents, at least 1
 	LogDir     string        // receives agent-<index>.log and is the agents' working folder
@@ -53,6 +54,11 @@ type Options struct {
 	// host. Advertise, when not nil, returns the address that agents dial for the one listened at.
 	Address   string
 	Advertise func(listening string) string
+}
+
+// A Launcher starts processes. A platform.Platform is one; another one may start them on other machines.
+type Launcher interface {
+	Start(ctx context.Context, spec platform.Spec) (platform.Process, error)
 }
 
 // Fleet is a number of connected agents. Its methods may be called from
@@ -118,6 +124,9 @@ func listen(options Options) (*Fleet, error) {
 	if options.Silence == 0 {
 		options.Silence = 2 * time.Second
 	}
+	if options.Launcher == nil {
+		options.Launcher = options.Platform
+	}
 	if options.Address == "" {
 		options.Address = net.JoinHostPort(options.Platform.Host(), "0")
 	}
@@ -172,7 +181,7 @@ func (f *Fleet) launch(ctx context.Context, s *slot) error {
 	spec := f.spec(s.index, s.epoch)
 	f.mu.Unlock()
 
-	process, err := f.options.Platform.Start(ctx, spec)
+	process, err := f.options.Launcher.Start(ctx, spec)
 	if err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
@@ -357,11 +366,15 @@ func (f *Fleet) endProcesses() error {
 	return errors.Join(errs...)
 }
 
-// Notes say how soon the machine lets each agent run; for the record.
+// Notes say how soon its machine lets each agent run, as the agent itself has found; for the record.
 func (f *Fleet) Notes() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	var out []string
-	for _, p := range f.Processes() {
-		out = append(out, p.Name()+" runs "+Priority(p.PID()))
+	for _, s := range f.slots {
+		if s.process != nil && s.session != nil {
+			out = append(out, s.process.Name()+" runs "+s.session.priority)
+		}
 	}
 	return out
 }

@@ -49,6 +49,7 @@ type hello struct {
 	Epoch      int64  `json:"epoch"`
 	Version    string `json:"version"`
 	PlanDigest string `json:"plan_digest"`
+	Priority   string `json:"priority"` // how the agent's machine schedules it, in words
 }
 
 // welcome accepts an agent. Clock is the controller's wall clock.

@@ -65,6 +65,8 @@ type session struct {
 	out    chan message
 	ended  chan struct{}
 	window tracker // reader goroutine only
+	// priority is how the agent's machine schedules it, in its own words.
+	priority string
 
 	mu   sync.Mutex
 	last time.Time
@@ -162,7 +164,7 @@ func (f *Fleet) admit(h *hello, conn net.Conn) (*session, string) {
 	}
 	s := &session{
 		fleet: f, index: h.Index, epoch: h.Epoch, conn: conn, last: time.Now(),
-		out: make(chan message, 64), ended: make(chan struct{}), window: tracker{epoch: h.Epoch},
+		out: make(chan message, 64), ended: make(chan struct{}), window: tracker{epoch: h.Epoch}, priority: h.Priority,
 	}
 	s.send(message{Welcome: &welcome{Epoch: h.Epoch, Lease: f.options.Silence, Clock: time.Now().UnixNano()}})
 	slot.session, slot.lost = s, nil
