@@ -8,6 +8,7 @@ import (
 	"log"
 	"net"
 	"os"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -80,6 +81,8 @@ func sampleCommand(env Env) *cobra.Command {
 			return sidecar.Serve(cmd.Context(), l, token, sidecar.Pod{
 				Proc: "/proc", Self: self,
 				Connections: func(port int, pids []int) (map[int]int, error) { return collect.Connections(port, pids, self) },
+				Host:        collect.Host,
+				Hang:        func(pid int) error { return syscall.Kill(pid, syscall.SIGHUP) },
 			})
 		},
 	}

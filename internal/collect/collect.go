@@ -8,6 +8,7 @@ package collect
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"strconv"
 	"sync/atomic"
@@ -31,6 +32,18 @@ type Source struct {
 	Work func() [][]int64
 }
 
+// A Meter reads members that are not processes of this machine.
+type Meter interface {
+	// Read reads all sources at about one moment, and what is sampled in addition to them; the machines last.
+	Read(ctx context.Context, sources []Source) []Reading
+}
+
+// Reading is one line that a meter reads.
+type Reading struct {
+	Source int // whose line it is, by its place; -1: of none
+	record.Series
+}
+
 // Status asks the database for its gauges; nil leaves them out.
 type Status func(ctx context.Context) (map[string]float64, error)
 
@@ -40,6 +53,7 @@ type Sampler struct {
 	status  Status
 	sink    func(record.Series) error
 	kernel  kernel
+	meter   Meter // instead of the kernel; nil: none
 	phase   atomic.Int64
 	asked   chan look
 	cancel  context.CancelFunc
@@ -64,9 +78,18 @@ func Start(ctx context.Context, interval time.Duration, sources []Source, status
 	return start(ctx, machine, interval, sources, status, sink)
 }
 
+// StartMeter is Start for members that a meter reads.
+func StartMeter(ctx context.Context, meter Meter, interval time.Duration, sources []Source, status Status, sink func(record.Series) error) *Sampler {
+	return (&Sampler{sources: sources, status: status, sink: sink, meter: meter}).begin(ctx, interval)
+}
+
 func start(ctx context.Context, of kernel, interval time.Duration, sources []Source, status Status, sink func(record.Series) error) *Sampler {
-	ctx, cancel := context.WithCancel(ctx)
-	s := &Sampler{sources: sources, status: status, sink: sink, kernel: of, cancel: cancel, stopped: make(chan struct{}), asked: make(chan look)}
+	return (&Sampler{sources: sources, status: status, sink: sink, kernel: of}).begin(ctx, interval)
+}
+
+func (s *Sampler) begin(ctx context.Context, interval time.Duration) *Sampler {
+	ctx, s.cancel = context.WithCancel(ctx)
+	s.stopped, s.asked = make(chan struct{}), make(chan look)
 	s.phase.Store(-1)
 	go s.loop(ctx, interval)
 	return s
@@ -114,11 +137,18 @@ func (s *Sampler) loop(ctx context.Context, interval time.Duration) {
 func (s *Sampler) sample(ctx context.Context, asked look) {
 	now := time.Now()
 	phase := int(s.phase.Load())
-	put := func(line record.Series) {
-		line.At, line.Phase = now, phase
-		if err := s.sink(line); err != nil && s.err == nil {
-			s.err = err
+	to := func(sink func(record.Series) error) func(record.Series) {
+		return func(line record.Series) {
+			line.At, line.Phase = now, phase
+			if err := sink(line); err != nil && s.err == nil {
+				s.err = err
+			}
 		}
+	}
+	put := to(s.sink)
+	if s.meter != nil {
+		s.metered(ctx, to)
+		return
 	}
 	for _, source := range s.sources {
 		if source.Work != nil && asked.begin {
@@ -128,12 +158,7 @@ func (s *Sampler) sample(ctx context.Context, asked look) {
 			s.sampleTree(ctx, source, put)
 			continue
 		}
-		s.sampleTree(ctx, source, func(line record.Series) {
-			line.At, line.Phase = now, phase
-			if err := source.Sink(line); err != nil && s.err == nil {
-				s.err = err
-			}
-		})
+		s.sampleTree(ctx, source, to(source.Sink))
 	}
 	if p, ok := s.kernel.process(s.kernel.self); ok {
 		put(record.Series{Tier: "controller", Name: "controller", CPUNS: int64(p.cpu), RSSBytes: p.rss, PSSBytes: s.kernel.proportional(p.pid)})
@@ -178,12 +203,8 @@ func (s *Sampler) sampleTree(ctx context.Context, source Source, put func(record
 	if source.Process != nil {
 		s.addTree(&line, source, put)
 	}
-	if source.Tier == "database" && s.status != nil {
-		values, err := s.status(ctx)
-		if err != nil && ctx.Err() == nil {
-			slog.Warn("database status not read", "err", err)
-		}
-		for name, value := range values {
+	if source.Tier == databaseTier {
+		for name, value := range s.gauges(ctx) {
 			set(&line, name, value)
 		}
 	}
@@ -191,6 +212,38 @@ func (s *Sampler) sampleTree(ctx context.Context, source Source, put func(record
 		line.WorkNS = source.Work()
 	}
 	put(line)
+}
+
+// databaseTier is the one whose line has the gauges.
+const databaseTier = "database"
+
+// gauges are the database's; nil where there are none.
+func (s *Sampler) gauges(ctx context.Context) map[string]float64 {
+	if s.status == nil {
+		return nil
+	}
+	values, err := s.status(ctx)
+	if err != nil && ctx.Err() == nil {
+		slog.Warn("database status not read", "err", err)
+	}
+	return values
+}
+
+// metered puts what the meter reads.
+func (s *Sampler) metered(ctx context.Context, to func(func(record.Series) error) func(record.Series)) {
+	for _, r := range s.meter.Read(ctx, s.sources) {
+		sink := s.sink
+		if r.Source >= 0 && s.sources[r.Source].Sink != nil {
+			sink = s.sources[r.Source].Sink
+		}
+		if r.Tier == databaseTier {
+			if r.Values == nil {
+				r.Values = map[string]float64{}
+			}
+			maps.Copy(r.Values, s.gauges(ctx))
+		}
+		to(sink)(r.Series)
+	}
 }
 
 // addTree adds up the processes of a tree, and puts a line for each worker.
@@ -236,6 +289,16 @@ func (s *Sampler) addThreads(tree, own *record.Series, pid int) {
 			set(line, record.BusiestThreadWaitNS, float64(busiest.waited))
 		}
 	}
+}
+
+// Host is this machine as a line of the series has it: busy time of its CPUs, memory in use, and values.
+func Host() (record.Series, error) {
+	machine, err := thisMachine()
+	if err != nil {
+		return record.Series{}, err
+	}
+	busy, used, values, err := machine.host()
+	return record.Series{Tier: "host", Name: "host", CPUNS: int64(busy), RSSBytes: used, Values: values}, err
 }
 
 // Container says that processes outside this one's PID namespace may exist and cannot be seen.

@@ -1,6 +1,6 @@
 // Package sidecar reads what the main container of a pod uses, from the container next to it: processor time,
 // throttling and memory by the files of its control group, its processes one by one, their connections, and
-// which recipe its image was built from. It needs no right in the cluster, only that both containers share their processes
+// which recipe its image was built from; what the node under it does; and it has an nginx close its connections. It needs no right in the cluster, only that both containers share their processes
 // and their user. It answers over HTTP to who knows the run's token, and refuses everybody else. What
 // cannot be read is named as unmeasured, never given as 0.
 package sidecar
@@ -15,6 +15,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"bakeoff/internal/record"
 )
 
 // TokenHeader carries the token. Authorization would not do: the API server, through which a laptop asks, keeps it.
@@ -26,12 +28,17 @@ type Pod struct {
 	Self int    // process id of this program there
 	// Connections counts those that each process holds to a port; see collect.Connections.
 	Connections func(port int, pids []int) (map[int]int, error)
+	// Host reads the node's counters; see collect.Host.
+	Host func() (record.Series, error)
+	// Hang sends SIGHUP to a process.
+	Hang func(pid int) error
 }
 
 // ErrNoContainer is returned while the main container has no process.
 var ErrNoContainer = errors.New("the main container has no process")
 
-// Serve answers until ctx ends: GET /usage?port=N gives a Usage, GET /image an Image.
+// Serve answers until ctx ends: GET /usage?port=N&host=1 gives a Usage, GET /clock a Clock, GET /image an Image, POST /reload
+// nothing, once it is done.
 func Serve(ctx context.Context, l net.Listener, token string, p Pod) error {
 	if token == "" {
 		return errors.New("sidecar: no token")
@@ -43,8 +50,15 @@ func Serve(ctx context.Context, l net.Listener, token string, p Pod) error {
 			http.Error(w, "port is not one", http.StatusBadRequest)
 			return
 		}
-		usage, err := p.Usage(port)
+		usage, err := p.Usage(port, r.FormValue("host") != "")
 		answer(w, usage, err)
+	})
+	routes.HandleFunc("GET /clock", func(w http.ResponseWriter, _ *http.Request) {
+		clock, err := p.Clock()
+		answer(w, clock, err)
+	})
+	routes.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, struct{}{}, p.Reload(r.Context()))
 	})
 	routes.HandleFunc("GET /image", func(w http.ResponseWriter, _ *http.Request) {
 		image, err := p.Image()

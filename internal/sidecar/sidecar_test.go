@@ -58,7 +58,7 @@ func pod(t *testing.T, version int) (Pod, func(name, text string)) {
 func TestProcesses(t *testing.T) {
 	for _, version := range []int{1, 2} {
 		p, _ := pod(t, version)
-		u, err := p.Usage(8080)
+		u, err := p.Usage(8080, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,7 +72,7 @@ func TestProcesses(t *testing.T) {
 		if u.BootID != "boot-1" || u.Kernel != "6.1.0" || u.CPUs < 1 || u.Group.Unmeasured == "" {
 			t.Errorf("version %d: %+v", version, u)
 		}
-		if u, err = p.Usage(0); err != nil || u.Processes[0].Connections != nil {
+		if u, err = p.Usage(0, false); err != nil || u.Processes[0].Connections != nil {
 			t.Errorf("no port: %+v, %v", u.Processes, err)
 		}
 	}
@@ -84,18 +84,18 @@ func TestGroup(t *testing.T) {
 	p, put := pod(t, 1)
 	put(root+"cpu/cpu.stat", "nr_periods 62\nnr_throttled 58\nthrottled_time 3000000000\n")
 	put(root+"cpuacct/cpuacct.usage", "5000000000\n")
-	if u, err := p.Usage(0); err != nil || u.Group.Unmeasured == "" {
+	if u, err := p.Usage(0, false); err != nil || u.Group.Unmeasured == "" {
 		t.Errorf("without its memory: %+v, %v", u.Group, err)
 	}
 	put(root+"memory/memory.usage_in_bytes", "1048576\n")
-	if u, err := p.Usage(0); err != nil || u.Group != want {
+	if u, err := p.Usage(0, false); err != nil || u.Group != want {
 		t.Errorf("version 1: %+v, %v", u.Group, err)
 	}
 	p, put = pod(t, 2)
 	put(root+"cgroup.controllers", "cpu memory\n")
 	put(root+"cpu.stat", "usage_usec 5000000\nuser_usec 1\nnr_periods 62\nnr_throttled 58\nthrottled_usec 3000000\n")
 	put(root+"memory.current", "1048576\n")
-	if u, err := p.Usage(0); err != nil || u.Group != want {
+	if u, err := p.Usage(0, false); err != nil || u.Group != want {
 		t.Errorf("version 2: %+v, %v", u.Group, err)
 	}
 }

@@ -21,8 +21,24 @@ type Usage struct {
 	BootID    string    `json:"boot_id"` // of the node's kernel: equal ones are one machine
 	Kernel    string    `json:"kernel"`
 	CPUs      int       `json:"cpus"` // that the node has
+	Host      *Host     `json:"host,omitempty"`
 	Group     Group     `json:"group"`
 	Processes []Process `json:"processes"`
+}
+
+// Host is the node under the pod.
+type Host struct {
+	CPU         string             `json:"cpu"` // model
+	MemoryBytes int64              `json:"memory_bytes"`
+	BusyNS      int64              `json:"busy_ns"` // of all its CPUs since boot
+	UsedBytes   int64              `json:"used_bytes"`
+	Values      map[string]float64 `json:"values"` // as of the host in series.jsonl
+}
+
+// Clock is the processor time of the main container.
+type Clock struct {
+	CPUNS      int64  `json:"cpu_ns"`
+	Unmeasured string `json:"unmeasured,omitempty"` // why the figure means nothing
 }
 
 // Group is what the main container has used since it was started.
@@ -54,8 +70,8 @@ type Image struct {
 	Versions map[string]string `json:"versions"`
 }
 
-// Usage reads all of it once; port 0 asks for no connections.
-func (p Pod) Usage(port int) (Usage, error) {
+// Usage reads all of it once; port 0 asks for no connections, and host for the node, too.
+func (p Pod) Usage(port int, host bool) (Usage, error) {
 	processes, err := p.processes()
 	if err != nil {
 		return Usage{}, fmt.Errorf("sidecar: %w", err)
@@ -67,7 +83,48 @@ func (p Pod) Usage(port int) (Usage, error) {
 	if port > 0 && p.Connections != nil {
 		p.connect(u.Processes, port)
 	}
+	if host && p.Host != nil {
+		if u.Host, err = p.host(); err != nil {
+			return Usage{}, fmt.Errorf("sidecar: %w", err)
+		}
+	}
 	return u, nil
+}
+
+// Clock reads the processor time alone.
+func (p Pod) Clock() (Clock, error) {
+	processes, err := p.processes()
+	if err != nil {
+		return Clock{}, fmt.Errorf("sidecar: %w", err)
+	}
+	g := p.group(processes[0].PID)
+	return Clock{CPUNS: g.CPUNS, Unmeasured: g.Unmeasured}, nil
+}
+
+// host reads the node.
+func (p Pod) host() (*Host, error) {
+	line, err := p.Host()
+	if err != nil {
+		return nil, err
+	}
+	memory := strings.Fields(p.field("meminfo", "MemTotal"))
+	h := &Host{CPU: p.field("cpuinfo", "model name"), BusyNS: line.CPUNS, UsedBytes: line.RSSBytes, Values: line.Values}
+	if len(memory) > 0 {
+		kib, _ := strconv.ParseInt(memory[0], 10, 64) // the kernel writes numbers
+		h.MemoryBytes = kib << 10
+	}
+	return h, nil
+}
+
+// field is what the first line of that name in a file of /proc says.
+func (p Pod) field(file, name string) string {
+	for line := range strings.Lines(p.text(file)) {
+		key, value, found := strings.Cut(line, ":")
+		if found && strings.TrimSpace(key) == name {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
 }
 
 // connect notes the connections of each process.
