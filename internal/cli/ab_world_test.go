@@ -67,6 +67,7 @@ func (w *abWorld) Name() string              { return "fake" }
 func (w *abWorld) Machine() record.Machine   { return record.Machine{Cores: 2, Fingerprint: "here"} }
 func (w *abWorld) Room(string) int64         { return -1 }
 func (w *abWorld) Others() []string          { return nil }
+func (w *abWorld) Nodes() []record.Node      { return nil }
 func (w *abWorld) Hidden() bool              { return false }
 func (w *abWorld) Lost() error               { return nil }
 func (w *abWorld) Clock([]int) time.Duration { return 0 }

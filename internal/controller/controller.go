@@ -66,6 +66,7 @@ type Options struct {
 	Keep          bool   // leave the first trial's processes running until the context ends
 	Short         bool
 	Shared        bool
+	Apart         bool                // agents may be on other machines, with clocks of their own
 	Calibration   *record.Calibration // of this machine; nil: none
 	MaxTime       time.Duration       // 0: no bound
 	Version       string

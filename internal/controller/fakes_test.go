@@ -31,6 +31,7 @@ import (
 type world struct {
 	lost       error // of the venue
 	machine    record.Machine
+	nodes      []record.Node // that it has from the first deployment on
 	room       int64
 	others     []string
 	lacking    []target.Need
@@ -190,6 +191,7 @@ func (w *world) rest() {
 
 func (w *world) Name() string            { return "fake" }
 func (w *world) Machine() record.Machine { return w.machine }
+func (w *world) Nodes() []record.Node    { return w.nodes }
 func (w *world) Room(string) int64       { return w.room }
 func (w *world) Others() []string        { return w.others }
 func (w *world) Overhead() plan.Overhead { return w.overhead }

@@ -44,6 +44,7 @@ type replicated struct {
 func (s *recipes) deploy(ctx context.Context, launches ...launch) []launched {
 	held, err := s.db.ConnectionCount(ctx)
 	started := s.start(ctx, launches)
+	s.noRoom(started)
 	if err == nil {
 		err = s.withinBudget(ctx, held, started)
 	}

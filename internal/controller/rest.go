@@ -25,7 +25,8 @@ const (
 // measureRest finds out what others do on the machine while the run has started everything and loads
 // nothing. A short run measures nothing, so it only sets the terms.
 func (r *run) measureRest(ctx context.Context) error {
-	rest := record.Baseline{WarnOnly: r.o.Shared || r.o.Short, Container: r.o.Venue.Hidden(), Mixed: r.mixed()}
+	warn := r.o.Shared || r.o.Short || len(oneMachine(r.o.Venue.Nodes())) > 0
+	rest := record.Baseline{WarnOnly: warn, Container: r.o.Venue.Hidden(), Mixed: r.mixed()}
 	if !r.o.Short {
 		long := r.o.Plan.Rest()
 		r.o.tell(record.Progress{Text: "watching the machine at rest", Expect: long})

@@ -357,7 +357,7 @@ func (ts *turns) end(ctx context.Context, reports []fleet.Report, err error) err
 			ts.restless(t, spent)
 		}
 		if err := t.d.intact(); err != nil {
-			t.refuse(record.CodeWorkerGone, fmt.Errorf("phase %s: %w", ts.phase.Name, err))
+			t.refuse(goneFor(err), fmt.Errorf("phase %s: %w", ts.phase.Name, err))
 		}
 	}
 	if err != nil && ctx.Err() == nil {

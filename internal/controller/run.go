@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"bakeoff/internal/collect"
+	"bakeoff/internal/fleet"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/record"
 	"bakeoff/internal/show"
@@ -44,6 +45,9 @@ type run struct {
 	leftover error            // of ending what the run started, which Ctrl-C does not explain
 	rest     *record.Baseline // of the machine, measured before the first trial; nil until then
 	speed    collect.Source   // the yardstick; it has no process where the venue has none
+	// clocksAt are the agents as they last knew the controller's clock, clockError how well at worst.
+	clocksAt   []fleet.AgentReport
+	clockError time.Duration
 }
 
 // trialKey is one target in one block.
@@ -151,6 +155,8 @@ func (r *run) noteSoFar(rec *record.Run) {
 	r.starts.note(rec)
 	r.warmups.note(rec)
 	r.keepNoTurns(rec)
+	r.noteNodes(rec)
+	r.noteClocks(rec)
 }
 
 func (r *run) startLoader(ctx context.Context) (err error) {
@@ -161,7 +167,10 @@ func (r *run) startLoader(ctx context.Context) (err error) {
 	if r.loader, err = r.o.Load(ctx, logs, func(text string) { r.o.tell(record.Progress{Text: text}) }); err != nil {
 		return fmt.Errorf("agents: %w", err)
 	}
-	return r.writer.Update(func(rec *record.Run) { rec.Notes = append(rec.Notes, r.loader.Notes()...) })
+	return r.writer.Update(func(rec *record.Run) {
+		rec.Notes = append(rec.Notes, r.loader.Notes()...)
+		r.noteNodes(rec)
+	})
 }
 
 // startYardstick has the speed of the machine recorded from now on.
@@ -401,6 +410,10 @@ func (r *run) describe(ctx context.Context) error {
 	}
 	return r.writer.Update(func(rec *record.Run) {
 		now := record.Run{Programs: programs, Machine: r.o.Venue.Machine()}
+		if r.o.Resume == "" {
+			rec.Machine = now.Machine // of a cluster it is known only now
+		}
+		r.noteNodes(rec)
 		for _, differs := range record.Differ(*rec, now) {
 			addNote(rec, "resumed with "+differs)
 		}

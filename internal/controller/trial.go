@@ -218,8 +218,18 @@ func reasonOf(err error) string {
 		return record.CodeNoOverlap
 	case errors.Is(err, errConnections):
 		return record.CodeConnections
+	case errors.Is(err, venue.ErrPlacement):
+		return record.CodePlacement
 	}
 	return record.CodeNotReady
+}
+
+// goneFor names why a target that is not intact refuses its trial.
+func goneFor(err error) string {
+	if errors.Is(err, venue.ErrPlacement) {
+		return record.CodePlacement
+	}
+	return record.CodeWorkerGone
 }
 
 // check looks at the answers and reports whether they are right.
@@ -321,7 +331,7 @@ func (t *trial) counted(ctx context.Context, phase load.Phase, last bool, m *mov
 	}
 	t.collect()
 	if err := t.d.intact(); err != nil {
-		t.refuse(record.CodeWorkerGone, fmt.Errorf("phase %s: %w", phase.Name, err))
+		t.refuse(goneFor(err), fmt.Errorf("phase %s: %w", phase.Name, err))
 	}
 	return nil
 }
@@ -468,6 +478,7 @@ func describe(p load.Phase) string {
 
 // recordPhase is a phase as it is in the record.
 func (r *run) recordPhase(p load.Phase, report fleet.Report) record.Phase {
+	r.clocks(report)
 	out := recordPhase(p, r.isWarmup(p), report)
 	if r.engineOf(p) == plan.JMeter {
 		out.Engine = plan.JMeter

@@ -127,7 +127,7 @@ func (r *run) pace(p load.Phase) (n int, length, runIn time.Duration) {
 	if p.Model == load.Closed {
 		runIn = max(leastRunIn, runInMedians*slowest)
 	}
-	length = max(time.Duration(r.o.Plan.Turns), sliceMedians*slowest, 2*runIn)
+	length = max(time.Duration(r.o.Plan.Turns), sliceMedians*slowest, 2*runIn, r.leastSlice())
 	n = max(1, int((p.Duration+length/2)/length))
 	length = p.Duration / time.Duration(n)
 	return n, length, min(runIn, length/2)

@@ -21,6 +21,7 @@ const (
 	CodeLocks            = "locks"             // the target held locks on rows of the table
 	CodeAccount          = "account"           // the target changed its account in the database
 	CodeWorkerGone       = "worker-gone"       // a worker ended during the load
+	CodePlacement        = "placement"         // in a cluster: replicas are not one per node, of one image, and the same as at the start, or an agent is next to one
 	CodeAgentLost        = "agent-lost"        // an agent fell silent or ended
 	CodeBooks            = "books"             // gate: the agents' counts do not add up
 	CodeWitness          = "witness"           // gate: database or balancer counted something else than the agents

@@ -53,6 +53,7 @@ type Run struct {
 	Shared     bool            `json:"shared,omitempty"` // ran at the same time as another run on the same machine
 	Platform   string          `json:"platform"`
 	Machine    Machine         `json:"machine"`
+	Nodes      []Node          `json:"nodes,omitempty"` // of a cluster that pods of the run were on, by name
 	Programs   []Program       `json:"programs,omitempty"` // but those of the targets, whose digests are with them
 	Database   DatabaseInfo    `json:"database,omitzero"`  // absent where the targets are running servers
 	Balancer   BalancerInfo    `json:"balancer,omitzero"`  // likewise
@@ -124,6 +125,16 @@ type Machine struct {
 	Virtual     string `json:"virtual,omitempty"`
 	Microcode   string `json:"microcode,omitempty"` // of the processor
 	Limits      Limits `json:"limits,omitzero"`
+}
+
+// Node is a machine of a cluster, as one of the run's pods on it sees it.
+type Node struct {
+	Name        string `json:"name"`
+	BootID      string `json:"boot_id"` // of its kernel: nodes with the same one are one machine
+	CPU         string `json:"cpu"`
+	Cores       int    `json:"cores"`
+	MemoryBytes int64  `json:"memory_bytes"`
+	Kernel      string `json:"kernel"`
 }
 
 // Limits are what the system lets this account's processes have; what it does not say is left out.
@@ -339,6 +350,12 @@ type Replica struct {
 	Account string   `json:"account,omitempty"`
 	HeldBy  string   `json:"held_by,omitempty"`
 	Workers []Worker `json:"workers"`
+	// In a cluster: its pod and the node that this is on, its image with the digest, and how often it was started again.
+	Pod      string `json:"pod,omitempty"`
+	UID      string `json:"uid,omitempty"` // of the pod
+	Node     string `json:"node,omitempty"`
+	Image    string `json:"image,omitempty"`
+	Restarts int    `json:"restarts,omitempty"`
 }
 
 // Worker is one serving process as it introduced itself.

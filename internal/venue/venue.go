@@ -58,6 +58,9 @@ type Host interface {
 	Name() string
 	// Machine is what figures depend on; its fingerprint distinguishes two venues.
 	Machine() record.Machine
+	// Nodes are the machines of a cluster that processes of the run have been on so far, by name; nil where there is one machine, which
+	// Machine describes.
+	Nodes() []record.Node
 	// Hidden says that other processes may use the machines that samples cannot see: those outside a
 	// container.
 	Hidden() bool
@@ -157,6 +160,12 @@ type Deployed interface {
 
 // ErrNoFreezing is returned by Freeze and Thaw where processes cannot be held still.
 var ErrNoFreezing = errors.New("processes cannot be frozen here")
+
+// ErrPlacement is wrapped by errors of Deploy and Intact where processes are not, or not any more, where and what they have to be.
+var ErrPlacement = errors.New("placement")
+
+// ErrNoRoom is wrapped by errors of Deploy where the venue has no room for the target next to all that is there.
+var ErrNoRoom = errors.New("no room")
 
 // Sampler samples until it is stopped.
 type Sampler interface {

@@ -70,6 +70,9 @@ func Check(p *plan.Plan) []plan.Finding {
 		add("agents.engine", "native", "JMeter cannot be used in a cluster yet")
 	}
 	for i, t := range p.Targets {
+		if t.Folder() {
+			add(fmt.Sprintf("targets[%d].recipe", i), "", "a folder cannot be used in a cluster yet: the controller there does not have it")
+		}
 		if strings.Trim(t.Name, "-") != t.Name {
 			add(fmt.Sprintf("targets[%d].name", i), "", "%q is a label in a cluster, and has to begin and end with a letter or a digit", t.Name)
 		}
@@ -136,9 +139,9 @@ func (b builder) scope() platform.Scope {
 		s.Tolerations = append(s.Tolerations, platform.Toleration(t))
 	}
 	if !b.o.Plan.Running() {
-		s.Secrets[databaseSecret] = map[string]string{"admin-password": "", "password": ""}
+		s.Secrets[databaseSecret] = map[string]string{adminKey: "", passwordKey: ""}
 		for _, t := range b.o.Plan.Targets {
-			s.Secrets[runSecret][nonceOf(t.Name)] = ""
+			s.Secrets[targetName(t.Name)] = map[string]string{nonceKey: "", passwordKey: ""}
 		}
 	}
 	return s
@@ -146,8 +149,6 @@ func (b builder) scope() platform.Scope {
 
 // programInImage is where the image of bakeoff has it.
 const programInImage = "/bakeoff"
-
-func nonceOf(target string) string { return "nonce-" + target }
 
 func secret(name, from, key string) platform.Variable {
 	return platform.Variable{Name: name, Secret: from, Key: key}

@@ -103,7 +103,7 @@ func TestAsked(t *testing.T) {
 	}
 	const sampler = 20
 	one := int64(3*(500+sampler) + 250 + sampler)
-	around := int64(200 + 2000 + sampler + 250 + 2*1000)
+	around := int64(200 + 2000 + sampler + 250 + 2*(1000+sampler))
 	for together, want := range map[bool]int64{true: around + 2*one, false: around + one} {
 		if got := scope.Ask(workloads, together); got.MilliCPU != want || got.Storage != 20<<30 {
 			t.Errorf("together %v: %+v, want %d thousandths of a core", together, got, want)
@@ -185,8 +185,8 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%q: %+v, want %q", text, got, want)
 		}
 	}
-	p := &plan.Plan{Kubernetes: plan.Kubernetes{Tag: "1"}, Targets: []plan.Target{{Name: "-a"}}}
-	if got := Check(p); len(got) != 1 || got[0].Path != "targets[0].name" {
+	p := &plan.Plan{Kubernetes: plan.Kubernetes{Tag: "1"}, Targets: []plan.Target{{Name: "-a"}, {Name: "b", Recipe: "./mine"}}}
+	if got := Check(p); len(got) != 2 || got[0].Path != "targets[0].name" || got[1].Path != "targets[1].recipe" {
 		t.Errorf("%+v", got)
 	}
 }

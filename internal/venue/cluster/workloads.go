@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"net"
 	"path"
 	"strconv"
 	"strings"
@@ -40,13 +41,22 @@ func (b builder) controller() platform.Workload {
 	}
 }
 
-// database is a private server.
-func (b builder) database() (platform.Workload, error) {
+// adminKey is that of the password of our own account, in the secret of the database.
+const adminKey = "admin-password"
+
+// container is that of a private server.
+func (b builder) container() database.Container {
 	d := b.o.Plan.Database
 	c := database.Container{FilesDir: platform.FilesDir, MaxConnections: d.MaxConnections, BufferPool: d.BufferPool, Settings: d.Settings}
 	if c.MaxConnections == 0 {
 		c.MaxConnections = b.o.Connections
 	}
+	return c
+}
+
+// database is a private server.
+func (b builder) database() (platform.Workload, error) {
+	c := b.container()
 	files, err := c.Files()
 	if err != nil {
 		return platform.Workload{}, err
@@ -58,67 +68,92 @@ func (b builder) database() (platform.Workload, error) {
 		Main: with(platform.Container{
 			Image: b.k.Image("database"), Argv: c.Start(), Ports: []platform.Port{{Name: "mysql", Number: database.ContainerPort}},
 			Env: []platform.Variable{
-				secret(database.AdminPassword, databaseSecret, "admin-password"), secret(database.TargetPassword, databaseSecret, "password"),
+				secret(database.AdminPassword, databaseSecret, adminKey), secret(database.TargetPassword, databaseSecret, passwordKey),
 			},
 		}, b.k.Resources.Database),
 	}, nil
 }
 
-// target is the replicas of one, and the balancer before them.
+// target is the replicas of one, and the balancer before them, which finds them by their workload's name.
 func (b builder) target(t plan.Target, r *target.Recipe) ([]platform.Workload, error) {
-	d := b.o.Plan.Deployed(t)
-	spec, err := target.Launch{
-		Prepared: target.InImage(r), Host: "0.0.0.0", Name: t.Name, Port: targetPort, Workers: d.Workers, Pool: d.Pool, AccessLog: d.AccessLog,
-		Settings: t.Settings, Database: database.AccessAt(platform.ObjectName(databaseName)),
-	}.Spec()
+	replicas, err := b.replicas(t, r, b.launch(t, r), targetName(t.Name))
 	if err != nil {
 		return nil, err
-	}
-	replicas := platform.Workload{
-		Name: "target-" + t.Name, Role: platform.RoleTarget, Target: t.Name, Copies: d.Replicas, OnePerNode: b.k.Spread == plan.OnePerNode,
-		Sampled: true, Folders: []platform.Folder{temporary()}, Within: r.ReadyWithin(),
-		Main: with(platform.Container{
-			Image: b.k.Image(r.Name), Argv: spec.Argv, Dir: spec.Dir, Env: environment(t.Name, spec.Env), Ready: "/ping",
-			Ports: []platform.Port{{Name: "http", Number: targetPort}},
-		}, b.k.Resources.Target),
 	}
 	if b.o.Plan.Balancer.Kind != "nginx" {
 		return []platform.Workload{replicas}, nil
 	}
-	front, err := b.nginx(t, replicas.Name)
+	front, err := b.nginx(t, []balancer.Backend{{Name: t.Name, Address: at(platform.ObjectName(replicas.Name), targetPort)}})
 	return []platform.Workload{replicas, front}, err
 }
 
-// environment is that of a replica: what is secret comes from secrets, and each says who it is.
-func environment(name string, pairs []string) []platform.Variable {
+func targetName(target string) string { return "target-" + target }
+
+// at is host:port.
+func at(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
+
+// launch is how each replica of a target starts, without what each start has of its own.
+func (b builder) launch(t plan.Target, r *target.Recipe) target.Launch {
+	d := b.o.Plan.Deployed(t)
+	return target.Launch{
+		Prepared: target.InImage(r), Host: "0.0.0.0", Name: t.Name, Port: targetPort, Workers: d.Workers, Pool: d.Pool, AccessLog: d.AccessLog,
+		Settings: t.Settings, Database: database.AccessAt(platform.ObjectName(databaseName)),
+	}
+}
+
+// Keys of the secret of a target's start.
+const (
+	nonceKey    = "nonce"
+	passwordKey = "password"
+)
+
+// replicas are those of a target, started as the launch says, with what is secret from the secret of that name.
+func (b builder) replicas(t plan.Target, r *target.Recipe, l target.Launch, from string) (platform.Workload, error) {
+	spec, err := l.Spec()
+	if err != nil {
+		return platform.Workload{}, err
+	}
+	return platform.Workload{
+		Name: targetName(t.Name), Role: platform.RoleTarget, Target: t.Name, Copies: b.o.Plan.Deployed(t).Replicas,
+		OnePerNode: b.k.Spread == plan.OnePerNode, Sampled: true, Folders: []platform.Folder{temporary()}, Within: r.ReadyWithin(),
+		Main: with(platform.Container{
+			Image: b.k.Image(r.Name), Argv: spec.Argv, Dir: spec.Dir, Env: environment(from, spec.Env), Ready: "/ping",
+			Ports: []platform.Port{{Name: "http", Number: targetPort}},
+		}, b.k.Resources.Target),
+	}, nil
+}
+
+// environment is that of a replica: what is secret comes from a secret, and each says who it is.
+func environment(from string, pairs []string) []platform.Variable {
 	var out []platform.Variable
 	for _, pair := range pairs {
 		key, value, _ := strings.Cut(pair, "=")
 		v := platform.Variable{Name: key, Value: value}
 		switch key {
 		case database.TargetPassword:
-			v = secret(key, databaseSecret, "password")
+			v = secret(key, from, passwordKey)
 		case "BAKEOFF_NONCE":
-			v = secret(key, runSecret, nonceOf(name))
+			v = secret(key, from, nonceKey)
 		}
 		out = append(out, v)
 	}
 	return append(out, platform.Variable{Name: "BAKEOFF_REPLICA", Field: "metadata.name"})
 }
 
-// nginx is before the replicas of one target. Until their addresses are known it finds them by the name of their workload,
-// once, when it starts: round robin over all that are ready then.
-func (b builder) nginx(t plan.Target, replicas string) (platform.Workload, error) {
+func nginxName(target string) string { return "nginx-" + target }
+
+// nginx is before the replicas of one target. A backend that is a name is looked up once, when it starts: round robin over all that
+// are ready then.
+func (b builder) nginx(t plan.Target, backends []balancer.Backend) (platform.Workload, error) {
 	config, err := balancer.Config(balancer.Site{
-		Backends: []balancer.Backend{{Name: t.Name, Address: platform.ObjectName(replicas) + ":" + strconv.Itoa(targetPort)}},
-		InFlight: b.o.Plan.InFlight(), Front: fmt.Sprintf("0.0.0.0:%d", frontPort), Status: fmt.Sprintf("0.0.0.0:%d", statusPort),
+		Backends: backends, InFlight: b.o.Plan.InFlight(), Front: at("0.0.0.0", frontPort), Status: at("0.0.0.0", statusPort),
 	})
 	if err != nil {
 		return platform.Workload{}, err
 	}
 	const prefix = "/run/bakeoff"
 	return platform.Workload{
-		Name: "nginx-" + t.Name, Role: platform.RoleBalancer, Target: t.Name, Copies: 1, Sampled: true,
+		Name: nginxName(t.Name), Role: platform.RoleBalancer, Target: t.Name, Copies: 1, Sampled: true,
 		Files: map[string]string{"nginx.conf": string(config)}, Folders: []platform.Folder{{Path: prefix}, temporary()},
 		Main: with(platform.Container{
 			Image: b.k.Image("nginx"), Argv: []string{"nginx", "-p", prefix, "-e", "stderr", "-c", platform.FilesDir + "/nginx.conf"},
@@ -140,16 +175,21 @@ func agentName(i int) string { return "agent-" + strconv.Itoa(i) }
 func (b builder) agents() []platform.Workload {
 	var out []platform.Workload
 	for i := range b.o.Plan.Agents.Count {
-		var env []platform.Variable
-		for _, name := range agentVariables() {
-			env = append(env, secret(name, agentName(i), name))
-		}
-		out = append(out, b.apart(platform.Workload{
-			Name: agentName(i), Role: platform.RoleAgent, Lifetime: platform.Once, Lifelong: b.lifelong(), Folders: []platform.Folder{temporary()},
-			Main: with(platform.Container{Image: b.k.Image("bakeoff"), Argv: []string{programInImage, "agent"}, Env: env}, b.k.Resources.Agent),
-		}))
+		out = append(out, b.agent(agentName(i), agentVariables()))
 	}
 	return out
+}
+
+// agent has these variables, from the secret of its own name.
+func (b builder) agent(name string, variables []string) platform.Workload {
+	var env []platform.Variable
+	for _, v := range variables {
+		env = append(env, secret(v, name, v))
+	}
+	return b.apart(platform.Workload{
+		Name: name, Role: platform.RoleAgent, Lifetime: platform.Once, Lifelong: b.lifelong(), Folders: []platform.Folder{temporary()}, Sampled: true,
+		Main: with(platform.Container{Image: b.k.Image("bakeoff"), Argv: []string{programInImage, "agent"}, Env: env}, b.k.Resources.Agent),
+	})
 }
 
 // apart keeps who loads away from what is loaded, unless the plan gives a reason why that cannot be.

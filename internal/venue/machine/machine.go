@@ -38,6 +38,9 @@ type Venue struct {
 // Name implements venue.Host.
 func (v *Venue) Name() string { return "local" }
 
+// Nodes implements venue.Host: there is one machine.
+func (v *Venue) Nodes() []record.Node { return nil }
+
 // Others implements venue.Host.
 func (v *Venue) Others() []string {
 	if v.Shared == nil {

@@ -1,0 +1,91 @@
+package controller
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"bakeoff/internal/fleet"
+	"bakeoff/internal/record"
+	"bakeoff/internal/venue"
+)
+
+// noteNodes keeps which machines of a cluster the run has been on so far, and says where several nodes are one machine.
+func (r *run) noteNodes(rec *record.Run) {
+	nodes := r.o.Venue.Nodes()
+	if len(nodes) == 0 {
+		return
+	}
+	rec.Nodes = nodes
+	for _, names := range oneMachine(nodes) {
+		addNote(rec, fmt.Sprintf("the nodes %s are one machine, whose processors they share: what others use of them is a warning only", strings.Join(names, ", ")))
+	}
+}
+
+// oneMachine are the names of nodes that are one machine, machine by machine; none where each node is one.
+func oneMachine(nodes []record.Node) [][]string {
+	var boots []string
+	names := map[string][]string{}
+	for _, n := range nodes {
+		if n.BootID == "" {
+			continue
+		}
+		if names[n.BootID] == nil {
+			boots = append(boots, n.BootID)
+		}
+		names[n.BootID] = append(names[n.BootID], n.Name)
+	}
+	var out [][]string
+	for _, boot := range boots {
+		if len(names[boot]) > 1 {
+			out = append(out, slices.Sorted(slices.Values(names[boot])))
+		}
+	}
+	return out
+}
+
+// leastErrors is how many times the uncertainty of the agents' clocks a slice takes at least: they begin and end it that much apart.
+const leastErrors = 50
+
+// clocks keeps how the agents' clocks were against the controller's in the last phase that they ended.
+func (r *run) clocks(report fleet.Report) {
+	if report.ClockError > 0 {
+		r.clockError, r.clocksAt = report.ClockError, report.Agents
+	}
+}
+
+// noteClocks says by how much the agents' clocks differ, where they have clocks of their own.
+func (r *run) noteClocks(rec *record.Run) {
+	if !r.o.Apart || len(r.clocksAt) == 0 {
+		return
+	}
+	var parts []string
+	for _, a := range r.clocksAt {
+		parts = append(parts, fmt.Sprintf("agent %d %+.3f ms (known to %.3f ms)", a.Agent, milliseconds(a.ClockShift), milliseconds(a.ClockError)))
+	}
+	addNote(rec, "clocks against the controller's at the end: "+strings.Join(parts, ", "))
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// leastSlice is how long slices are at least where agents have clocks of their own.
+func (r *run) leastSlice() time.Duration {
+	if !r.o.Apart {
+		return 0
+	}
+	return leastErrors * r.clockError
+}
+
+// noRoom ends the turns where the venue has no room for all targets at once.
+func (s *recipes) noRoom(started []*replicated) {
+	if len(started) < 2 {
+		return
+	}
+	for _, d := range started {
+		if errors.Is(d.err, venue.ErrNoRoom) && s.o.noTurns == nil {
+			s.o.noTurns = fmt.Errorf("there is no room for all targets at once: %w", d.err)
+		}
+	}
+}

@@ -1,0 +1,93 @@
+package controller
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"bakeoff/internal/fleet"
+	"bakeoff/internal/load"
+	"bakeoff/internal/plan"
+	"bakeoff/internal/record"
+	"bakeoff/internal/venue"
+)
+
+func TestOneMachine(t *testing.T) {
+	of := func(pairs ...string) (out []record.Node) {
+		for i := 0; i < len(pairs); i += 2 {
+			out = append(out, record.Node{Name: pairs[i], BootID: pairs[i+1]})
+		}
+		return out
+	}
+	for _, c := range []struct {
+		nodes []record.Node
+		want  string
+	}{
+		{nil, "[]"},
+		{of("a", "1", "b", "2", "c", "3"), "[]"},
+		{of("c", "1", "b", "2", "a", "1"), "[[a c]]"},
+		{of("a", "", "b", ""), "[]"}, // not known
+	} {
+		if got := fmt.Sprint(oneMachine(c.nodes)); got != c.want {
+			t.Errorf("%v: %s, want %s", c.nodes, got, c.want)
+		}
+	}
+}
+
+// Where agents have clocks of their own no slice is shorter than 50 times what they are uncertain by.
+func TestSlicesAgainstClocks(t *testing.T) {
+	for _, apart := range []bool{false, true} {
+		r := &run{o: &Options{Plan: &plan.Plan{Turns: plan.Turns(250 * time.Millisecond)}, Apart: apart}, pilot: &record.Pilot{}}
+		phase := load.Phase{Number: 1, Model: load.Closed, Duration: 8 * time.Second}
+		r.recordPhase(phase, fleet.Report{ClockError: 20 * time.Millisecond, Agents: []fleet.AgentReport{{Agent: 1, ClockShift: -3 * time.Millisecond, ClockError: 20 * time.Millisecond}}})
+		r.recordPhase(phase, fleet.Report{}) // one that has not ended says nothing
+		want := 250 * time.Millisecond
+		if apart {
+			want = time.Second
+		}
+		if _, length, _ := r.pace(phase); length != want {
+			t.Errorf("apart %v: slices of %v, want %v", apart, length, want)
+		}
+		var rec record.Run
+		r.noteClocks(&rec)
+		if note := strings.Join(rec.Notes, ""); strings.Contains(note, "agent 1 -3.000 ms (known to 20.000 ms)") != apart {
+			t.Errorf("apart %v: %q", apart, note)
+		}
+	}
+}
+
+// A target that is not where it was refuses its trial by that name, and the record says which nodes there were.
+func TestPlacementOfATrial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.nodes = []record.Node{{Name: "a", BootID: "1"}, {Name: "b", BootID: "1"}}
+		w.script["flask"] = []act{{intact: fmt.Errorf("%w: pod x was started again", venue.ErrPlacement)}, {deploy: fmt.Errorf("%w: two on a", venue.ErrPlacement)}}
+		dir, _ := conducted(t, w.options(t, "blocks: 1\n"+oneTarget+closedOnly))
+		wantList(t, "trials", attemptsOf(t, dir), "1 flask placement", "2 flask placement", "3 flask")
+		rec := runOf(t, dir)
+		if len(rec.Nodes) != 2 || len(rec.Baselines) != 1 || !rec.Baselines[0].WarnOnly {
+			t.Errorf("%+v, %+v", rec.Nodes, rec.Baselines)
+		}
+		const note = "the nodes a, b are one machine, whose processors they share: what others use of them is a warning only"
+		if n := len(slices.DeleteFunc(rec.Notes, func(text string) bool { return text != note })); n != 1 {
+			t.Errorf("said %d times", n)
+		}
+	})
+}
+
+// Targets for which there is no room next to each other are measured one after another, which is said.
+func TestNoRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.script["fastapi"] = []act{{deploy: fmt.Errorf("%w: replica 3 of 3 has no node", venue.ErrNoRoom)}}
+		dir, _ := conducted(t, w.options(t, "blocks: 1\nturns: 250ms\n"+twoTargets+closedOnly))
+		wantList(t, "trials", attemptsOf(t, dir), "1 fastapi not-ready", "1 flask block", "2 fastapi", "2 flask")
+		if rec := runOf(t, dir); !strings.Contains(rec.NoTurns, "replica 3 of 3 has no node") {
+			t.Errorf("%q", rec.NoTurns)
+		}
+	})
+}
+
