@@ -15,11 +15,9 @@ import (
 
 	"bakeoff/internal/controller"
 	"bakeoff/internal/figures"
-	"bakeoff/internal/platform"
 	"bakeoff/internal/record"
 	"bakeoff/internal/report"
 	"bakeoff/internal/scratch"
-	"bakeoff/internal/venue/machine"
 	"bakeoff/internal/verdict"
 )
 
@@ -119,11 +117,7 @@ func compareVersions(ctx context.Context, env Env, f abFlags, args []string, ope
 func runCollected(ctx context.Context, env Env, o controller.Options, closePlatform func() error, events *eventLines) (dir string, err error) {
 	progress := newProgress(env.Stderr, time.Now)
 	o.Progress = progress.show
-	var on platform.Platform
-	if here, ok := o.Venue.(*machine.Venue); ok {
-		on = here.Platform
-	}
-	collecting, err := newCollectors(env, o.Plan, on, progress.show)
+	collecting, err := newCollectors(env, o.Plan, starterAt(o.Venue), progress.show)
 	if err != nil {
 		progress.close()
 		return "", errors.Join(err, closePlatform())

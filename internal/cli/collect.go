@@ -16,7 +16,6 @@ import (
 
 	"bakeoff/internal/export"
 	"bakeoff/internal/plan"
-	"bakeoff/internal/platform"
 	"bakeoff/internal/record"
 	"bakeoff/internal/show"
 )
@@ -129,21 +128,20 @@ type collector struct {
 	feed   *export.Feed
 	dir    string
 
-	listens  bool // JMeter's own listener is to write to the server, too
-	managed  bool
-	platform platform.Platform // where a managed server is started
-	process  platform.Process  // that server; nil: there is none
-	lock     io.Closer         // of its data, while it is up
+	listens bool // JMeter's own listener is to write to the server, too
+	managed bool
+	start   starter        // of a managed server; nil: none can be started
+	server  *managedServer // that server; nil: there is none
 
 	counts export.Counts
 	err    error
 }
 
 // newCollectors are none where the plan names no collector. It sends nothing.
-func newCollectors(env Env, p *plan.Plan, on platform.Platform, tell func(record.Progress)) (out collectors, err error) {
+func newCollectors(env Env, p *plan.Plan, start starter, tell func(record.Progress)) (out collectors, err error) {
 	say := func(text string) { tell(record.Progress{Text: text, Lasting: true}) }
 	if i := p.Collect.InfluxDB; i != (plan.InfluxDB{}) {
-		c := &collector{env: env, kind: kindInflux, tell: say, listens: i.Listener, managed: i.Kind == plan.KindManaged, platform: on}
+		c := &collector{env: env, kind: kindInflux, tell: say, listens: i.Listener, managed: i.Kind == plan.KindManaged, start: start}
 		if c.influx, err = influx(env, i, p.AllowHosts); err != nil {
 			return nil, err
 		}
@@ -249,7 +247,7 @@ func (c *collector) say() {
 		sayCounts(c.env.Stderr, c.kind, c.url(), c.counts)
 	}
 	switch {
-	case c.managed && c.process != nil:
+	case c.managed && c.server != nil && c.server.kept:
 		fmt.Fprintf(c.env.Stderr, "bakeoff: hint: to look at it again: bakeoff collector %s\n", show.Inert(c.dir))
 		if c.whole() {
 			return

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,6 +23,8 @@ import (
 	"bakeoff/internal/record"
 	"bakeoff/internal/show"
 	"bakeoff/internal/target"
+	"bakeoff/internal/venue"
+	"bakeoff/internal/venue/machine"
 )
 
 // managedDatabase is the database of a managed InfluxDB.
@@ -72,34 +76,73 @@ func configure(run string, port int) (private, error) {
 	return private{c, lock, append([]string{program}, args...)}, nil
 }
 
-// manage starts a run's own InfluxDB as a process of the run. The feed waits until it answers.
+// managedServer is the InfluxDB of a run, while it is up.
+type managedServer struct {
+	url  string
+	kept bool // its data stay in the run directory
+	stop func() error
+}
+
+// A starter starts the InfluxDB of the run with that directory.
+type starter func(ctx context.Context, dir string) (managedServer, error)
+
+// starterAt is how the InfluxDB of a run at a venue is started; nil: it cannot be.
+func starterAt(v venue.Venue) starter {
+	if here, ok := v.(*machine.Venue); ok {
+		return influxOn(here.Platform)
+	}
+	return nil
+}
+
+// influxOn starts it as a process of the run.
+func influxOn(p platform.Platform) starter {
+	return func(ctx context.Context, dir string) (managedServer, error) {
+		config, err := configure(dir, 0)
+		if err != nil {
+			return managedServer{}, err
+		}
+		process, err := p.Start(ctx, platform.Spec{Name: "influxdb", Argv: config.argv, Dir: config.Dir, Log: filepath.Join(config.Dir, "log")})
+		if err != nil {
+			return managedServer{}, fmt.Errorf("influxdb: %w", errors.Join(err, config.Close()))
+		}
+		return managedServer{url: config.URL(), kept: true, stop: func() error {
+			defer config.Close() // nothing was written into it
+			ctx, cancel := context.WithTimeout(context.Background(), 2*controller.Grace)
+			defer cancel()
+			if err := process.Stop(ctx, controller.Grace); err != nil {
+				return fmt.Errorf("influxdb: %w", err)
+			}
+			return nil
+		}}, nil
+	}
+}
+
+// manage starts a run's own InfluxDB. The feed waits until it answers.
 func (c *collector) manage(ctx context.Context, dir string) error {
-	config, err := configure(dir, 0)
+	if c.start == nil {
+		return errors.New("influxdb: no managed one can be started here")
+	}
+	server, err := c.start(ctx, dir)
 	if err != nil {
 		return err
 	}
-	c.process, err = c.platform.Start(ctx, platform.Spec{Name: "influxdb", Argv: config.argv, Dir: config.Dir, Log: filepath.Join(config.Dir, "log")})
+	at, err := url.Parse(server.url)
 	if err != nil {
-		return fmt.Errorf("influxdb: %w", errors.Join(err, config.Close()))
+		return fmt.Errorf("influxdb: %w", err)
 	}
-	c.lock = config
-	c.influx.URL, c.influx.Database = config.URL(), managedDatabase
+	c.server = &server
+	c.influx.URL, c.influx.Database = server.url, managedDatabase
+	c.influx.AllowHosts = append(slices.Clone(c.influx.AllowHosts), at.Hostname()) // it is the run's own
 	c.tell(fmt.Sprintf("influxdb of this run: %s, database %s", c.influx.URL, managedDatabase))
 	return nil
 }
 
-// stop ends a managed InfluxDB; its data stays.
+// stop ends a managed InfluxDB.
 func (c *collector) stop() error {
-	if c.process == nil {
+	if c.server == nil {
 		return nil
 	}
-	defer c.lock.Close() // nothing was written into it
-	ctx, cancel := context.WithTimeout(context.Background(), 2*controller.Grace)
-	defer cancel()
-	if err := c.process.Stop(ctx, controller.Grace); err != nil {
-		return fmt.Errorf("influxdb: %w", err)
-	}
-	return nil
+	return c.server.stop()
 }
 
 func collectorCommand(env Env) *cobra.Command {
