@@ -17,6 +17,7 @@ import (
 	"bakeoff/internal/record"
 	"bakeoff/internal/stats"
 	"bakeoff/internal/target"
+	"bakeoff/internal/venue"
 )
 
 // Whole runs in virtual time, on a fake venue and a fake loader: their order, repeats, resume,
@@ -131,6 +132,7 @@ func TestReasonsOfTrials(t *testing.T) {
 		{"wrong before", act{fails: before}, record.CodeContract, "1 of 1 checks failed before the load"},
 		{"wrong after", act{fails: after}, record.CodeContract, "1 of 1 checks failed after the load"},
 		{"worker gone", act{intact: errFaked}, record.CodeWorkerGone, "phase warmup: faked"},
+		{"another pod", act{intact: fmt.Errorf("%w: pod x is another one", venue.ErrPlacement)}, record.CodePlacement, "pod x is another one"},
 		{"not stopped", act{stop: errFaked}, record.CodeNotStopped, "faked"},
 		{"left behind", act{stop: fmt.Errorf("flask-1: %w: process 7 (sleep)", target.ErrLeft)}, record.CodeGhost, "process 7 (sleep)"},
 		{"left behind alone", act{stop: fmt.Errorf("flask-1: %w: process 8 (sleep)", target.ErrUnclaimed)}, record.CodeGhost, "process 8 (sleep)"},

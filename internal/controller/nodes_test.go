@@ -42,8 +42,8 @@ func TestSlicesAgainstClocks(t *testing.T) {
 	for _, apart := range []bool{false, true} {
 		r := &run{o: &Options{Plan: &plan.Plan{Turns: plan.Turns(250 * time.Millisecond)}, Apart: apart}, pilot: &record.Pilot{}}
 		phase := load.Phase{Number: 1, Model: load.Closed, Duration: 8 * time.Second}
-		r.recordPhase(phase, fleet.Report{ClockError: 20 * time.Millisecond, Agents: []fleet.AgentReport{{Agent: 1, ClockShift: -3 * time.Millisecond, ClockError: 20 * time.Millisecond}}})
-		r.recordPhase(phase, fleet.Report{}) // one that has not ended says nothing
+		r.clocks(fleet.Report{ClockError: 20 * time.Millisecond, Agents: []fleet.AgentReport{{Agent: 1, ClockShift: -3 * time.Millisecond, ClockError: 20 * time.Millisecond}}})
+		r.clocks(fleet.Report{}) // one that has not ended says nothing
 		want := 250 * time.Millisecond
 		if apart {
 			want = time.Second
@@ -90,4 +90,3 @@ func TestNoRoom(t *testing.T) {
 		}
 	})
 }
-

@@ -58,8 +58,8 @@ type Server struct {
 	private  *private         // nil when external, or started by somebody else
 	process  platform.Process // of one that somebody else has started for us
 	chosen   []string         // settings of the plan, of such a one
-	state    state    // of a private server: what Fill finds
-	restored string   // digest of the cached data directory, in cachedState
+	state    state            // of a private server: what Fill finds
+	restored string           // digest of the cached data directory, in cachedState
 	pool     *sql.DB
 	dialled  atomic.Int64 // connections we opened, or tried to
 	forget   func() error // removes the targets' password file

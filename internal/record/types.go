@@ -53,7 +53,7 @@ type Run struct {
 	Shared     bool            `json:"shared,omitempty"` // ran at the same time as another run on the same machine
 	Platform   string          `json:"platform"`
 	Machine    Machine         `json:"machine"`
-	Nodes      []Node          `json:"nodes,omitempty"` // of a cluster that pods of the run were on, by name
+	Nodes      []Node          `json:"nodes,omitempty"`    // of a cluster that pods of the run were on, by name
 	Programs   []Program       `json:"programs,omitempty"` // but those of the targets, whose digests are with them
 	Database   DatabaseInfo    `json:"database,omitzero"`  // absent where the targets are running servers
 	Balancer   BalancerInfo    `json:"balancer,omitzero"`  // likewise
