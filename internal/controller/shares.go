@@ -123,8 +123,8 @@ func (s *shares) line(line record.Series) error {
 		} else if used, ok := s.usedOf(line, i); ok {
 			mine.CPUNS = int64(used)
 		}
-		if line.Tier == "database" {
-			mine.Values = gauges(line.Values, i == s.now)
+		if line.Tier != "host" {
+			mine.Values = gauges(line.Values, i == s.now && line.Tier == "database")
 		}
 		if err := t.series(mine); err != nil {
 			return err
@@ -137,7 +137,7 @@ func (s *shares) line(line record.Series) error {
 	return nil
 }
 
-// gauges are the database's values for one trial: marked where it is its turn, and without what the control group used for all.
+// gauges are the values of a common tier for one trial: marked where it is its turn, and without what the control group used for all.
 func gauges(values map[string]float64, turn bool) map[string]float64 {
 	if len(values) == 0 {
 		return values

@@ -71,7 +71,7 @@ func turnsIn(t *testing.T, dir string, trial int) (out []float64) {
 	return out
 }
 
-// How long a lookup takes at rest is the median of names from all over the table.
+// How long a lookup takes at rest is the lower quartile of names from all over the table.
 func TestLookupAtRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
@@ -86,7 +86,7 @@ func TestLookupAtRest(t *testing.T) {
 			lengths = append(lengths, len(name))
 		}
 		slices.Sort(lengths)
-		if got, want := runOf(t, dir).Database.LookupS, float64(lengths[timedLookups/2])/1e3; got != want {
+		if got, want := runOf(t, dir).Database.LookupS, float64(lengths[timedLookups/4])/1e3; got != want {
 			t.Errorf("%v s, want %v s", got, want)
 		}
 	})

@@ -18,12 +18,27 @@ type planned struct {
 
 	Thresholds []string       `json:"thresholds"`
 	Phases     []plannedPhase `json:"phases"`
+	Agents     struct {
+		Engine string `json:"engine"`
+	} `json:"agents"`
+}
+
+// oneLoop reports whether each agent did its work in one thread in a phase: the native engine does.
+func (p planned) oneLoop(phase string) bool {
+	engine := p.Agents.Engine
+	for _, one := range p.Phases {
+		if one.Name == phase && one.Engine != "" {
+			engine = one.Engine
+		}
+	}
+	return engine == "native"
 }
 
 // plannedPhase is what else must be known of a phase than its own record says.
 type plannedPhase struct {
 	Name      string `json:"name"`
 	Reconnect bool   `json:"reconnect"`
+	Engine    string `json:"engine"`
 }
 
 // Build computes every figure of a run, finished or not. Trials that are damaged,
@@ -52,7 +67,7 @@ func Build(r *record.Reader) (*Summary, error) {
 		s.Speed.Follows = s.follows()
 	}
 	if primary, found := s.Primary(); found {
-		s.Limits = b.limits(primary, run.Database)
+		s.Limits = b.limits(primary, run.Database, p.oneLoop(primary.Name))
 	}
 	s.Costs, s.Idle, s.Pairs = b.costs(), s.idles(), b.pairs(p.Phases)
 	s.Attempts = s.attempts()

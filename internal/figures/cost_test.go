@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"bakeoff/internal/limit"
 	"bakeoff/internal/record"
 	"bakeoff/internal/record/recordtest"
 )
@@ -128,8 +129,8 @@ func TestObservedInTurns(t *testing.T) {
 	}
 	f := PhaseFigures{Number: 1}
 	f.observe(all, record.Trial{Phases: []record.Phase{{Number: 1, Started: at, Ended: at.Add(4 * time.Second), Turns: &record.PhaseTurns{OnS: 1.25}}}})
-	if !near(f.observed.host, 0.4*3.2) {
-		t.Errorf("the machine: %v cores, want %v", f.observed.host, 0.4*3.2)
+	if want := 0.4*3.2 + 0.1; !near(f.observed.host, want) { // 0.1 cores of strangers
+		t.Errorf("the machine: %v cores, want %v", f.observed.host, want)
 	}
 	for _, m := range f.observed.members {
 		want := map[string]float64{"a-1": 0.96, "a-1/7": 0.96, "db": -1}[m.Name]
@@ -142,23 +143,29 @@ func TestObservedInTurns(t *testing.T) {
 // A loader that says nothing of itself is judged as a process; an agent's quota is its own unless it is the whole run's.
 func TestObservedAgents(t *testing.T) {
 	s := &spent{length: 4 * time.Second, cpu: time.Second, throttled: 2 * time.Second, run: []time.Duration{time.Second, 3 * time.Second}, waited: []time.Duration{0, time.Second}, cores: 0.5}
-	m := s.member("agent 0", 2, 0.1)
+	m := s.member("agent 0", 2, 0.1, true)
 	if m.Thread != 0.75 || m.Waited != 0.25 || m.CPU != 0.25 || m.Quota != 0.5 || m.Throttled != 0.5 {
 		t.Errorf("%+v", m)
 	}
-	if m := s.member("agent 0", 2, 0.4); m.Quota != 0 || m.Throttled != 0 {
+	if m := s.member("agent 0", 2, 0.4, true); m.Quota != 0 || m.Throttled != 0 {
 		t.Errorf("the quota of the whole run is called its own: %+v", m)
 	}
-	if m := s.member("agent 0", 0.5, 0); m.Quota != 0 {
+	if m := s.member("agent 0", 0.5, 0, true); m.Quota != 0 {
 		t.Errorf("all cores of the run are called a quota: %+v", m)
+	}
+	s.run = nil
+	for one, want := range map[bool]float64{true: 0.25, false: limit.Unknown} {
+		if m := s.member("agent 0", 2, 0, one); m.Thread != want {
+			t.Errorf("one loop %v, not timed by itself: a thread of %v, want %v", one, m.Thread, want)
+		}
 	}
 	o := observed{}
 	o.add(member{1, "agent", "agent-0"}, &usage{Resource: Resource{Tier: "agent", Name: "agent-0"}}, 1)
-	if got := o.all(2); len(got) != 1 || got[0].Name != "agent-0" {
+	if got := o.all(2, true); len(got) != 1 || got[0].Name != "agent-0" {
 		t.Errorf("%+v", got)
 	}
 	o.agents = map[int]*spent{3: s}
-	if got := o.all(2); len(got) != 1 || got[0].Name != "agent 3" {
+	if got := o.all(2, true); len(got) != 1 || got[0].Name != "agent 3" {
 		t.Errorf("%+v", got)
 	}
 }

@@ -34,8 +34,8 @@ type Utilisation struct {
 	Share float64 `json:"share"`
 }
 
-// limits applies the rules to each target of a phase.
-func (b *builder) limits(phase Phase, db record.DatabaseInfo) []Limit {
+// limits applies the rules to each target of a phase; oneLoop says that each agent does its work in one thread.
+func (b *builder) limits(phase Phase, db record.DatabaseInfo, oneLoop bool) []Limit {
 	cores := b.s.Cores()
 	var out []Limit
 	for _, t := range phase.Targets {
@@ -46,7 +46,7 @@ func (b *builder) limits(phase Phase, db record.DatabaseInfo) []Limit {
 		for _, f := range b.used(t.Target, phase.Number) {
 			blocks = append(blocks, f.observed)
 		}
-		r := reading(blocks, cores)
+		r := reading(blocks, cores, oneLoop)
 		r.Alone = db.LookupS
 		found := limit.Find(r)
 		out = append(out, Limit{

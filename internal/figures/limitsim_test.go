@@ -86,8 +86,7 @@ type world struct {
 	workers  []thread
 	free     []int
 	waiting  [][]*request
-	database map[*request]bool // that need a core there
-	order    []*request
+	order    []*request // statements that need a core
 	delayed  []*request
 	serial   thread
 	quotas   [simAgents + 1]quota // the last is the database's

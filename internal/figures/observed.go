@@ -18,6 +18,7 @@ type observed struct {
 	loaders []limit.Member // the same as process trees, for loaders that say nothing of themselves
 	members []limit.Member
 	host    float64 // cores in use on the whole machine
+	others  float64 // by the run for other targets
 	common  float64 // share of the time for which quotas held the whole run back
 	seconds float64 // for which this target was loaded
 	rate    float64
@@ -72,18 +73,21 @@ func added(to []time.Duration, ns []int64) []time.Duration {
 
 // member is the agent for the rules. Its quota is its own where it is below the cores of the run, and that of the whole run, if
 // there is one, did not hold it back as often: common is the share of the time for which that did.
-func (a *spent) member(name string, cores, common float64) limit.Member {
+func (a *spent) member(name string, cores, common float64, oneLoop bool) limit.Member {
 	m := limit.Member{Tier: limit.Generator, Name: name, Thread: limit.Unknown}
 	if a.length <= 0 {
 		return m
 	}
 	m.CPU = a.cpu.Seconds() / a.length.Seconds()
-	if len(a.run) > 0 {
+	switch {
+	case len(a.run) > 0:
 		busiest := slices.Index(a.run, slices.Max(a.run))
 		m.Thread = a.run[busiest].Seconds() / a.length.Seconds()
 		if busiest < len(a.waited) {
 			m.Waited = a.waited[busiest].Seconds() / a.length.Seconds()
 		}
+	case oneLoop: // in turns the loop is not timed by itself
+		m.Thread = min(m.CPU, 1)
 	}
 	m.Throttled = a.throttled.Seconds() / a.length.Seconds()
 	if a.cores > 0 && a.cores < cores && common < m.Throttled/2 {
@@ -109,12 +113,13 @@ func (f *PhaseFigures) observe(all map[member]*usage, raw record.Trial) {
 	}
 	mine := slices.DeleteFunc(slices.Collect(maps.Keys(all)), func(m member) bool { return m.phase != f.Number })
 	slices.SortFunc(mine, func(a, b member) int { return cmp.Or(cmp.Compare(a.tier, b.tier), cmp.Compare(a.name, b.name)) })
-	own := 0.0
+	own, scale := 0.0, lasted/o.seconds
 	for _, m := range mine {
-		own += o.add(m, all[m], lasted/o.seconds)
+		own += o.add(m, all[m], scale)
 	}
-	if turns { // the machine's own samples are of all targets
-		o.host = own
+	if turns { // the machine's own samples are of all targets: what the run did not use is the same for each
+		strangers := max(0, o.host-own/scale-o.others)
+		o.host = own + strangers
 	}
 	o.rate = float64(f.Books.Answered()) / o.seconds
 	o.opened = float64(f.Opened) / o.seconds
@@ -137,6 +142,7 @@ func (o *observed) add(m member, u *usage, scale float64) float64 {
 		o.disk = max(u.rate("pressure_io_ns"), u.rate("iowait_ns"))
 		return 0
 	case "others":
+		o.others = u.resource().Cores
 		return 0
 	case "database":
 		o.members = append(o.members, u.member(limit.Database, m.name, cores, 1))
@@ -169,19 +175,22 @@ func (u *usage) member(tier, name string, cores, scale float64) limit.Member {
 }
 
 // all are the members, the agents among them, on a machine of that many cores.
-func (o observed) all(cores float64) []limit.Member {
+func (o observed) all(cores float64, oneLoop bool) []limit.Member {
 	out := slices.Clone(o.members)
 	if len(o.agents) == 0 {
 		return append(out, o.loaders...)
 	}
 	for _, number := range slices.Sorted(maps.Keys(o.agents)) {
-		out = append(out, o.agents[number].member("agent "+strconv.Itoa(number), cores, o.common))
+		out = append(out, o.agents[number].member("agent "+strconv.Itoa(number), cores, o.common, oneLoop))
 	}
 	return out
 }
 
+// fewestSamples is how many samples say how many statements run at a time.
+const fewestSamples = 3
+
 // reading joins the blocks of one target: the median of each figure, and of statements under way the mean over all samples.
-func reading(blocks []observed, cores float64) limit.Reading {
+func reading(blocks []observed, cores float64, oneLoop bool) limit.Reading {
 	middle := func(figure func(observed) float64) float64 { return over(blocks, figure).Median }
 	r := limit.Reading{
 		Cores: cores, Host: middle(func(o observed) float64 { return o.host }) / cores, Running: limit.Unknown,
@@ -195,19 +204,19 @@ func reading(blocks []observed, cores float64) limit.Reading {
 		sum, samples = sum+o.running, samples+o.sampled
 		dropped, opened = dropped+o.dropped, opened+o.opened
 	}
-	if samples > 0 {
+	if samples >= fewestSamples {
 		r.Running = sum / float64(samples)
 	}
 	if dropped > 0 && dropped+opened > 0 {
 		r.Dropped = dropped / (dropped + opened)
 		r.Stalled = middle(func(o observed) float64 { return o.dropped / max(o.rate, 1e-9) })
 	}
-	r.Members = joinedMembers(blocks, cores)
+	r.Members = joinedMembers(blocks, cores, oneLoop)
 	return r
 }
 
 // joinedMembers are the members over the blocks. Processes have other numbers in each, so they are joined by rank within their tier.
-func joinedMembers(blocks []observed, cores float64) []limit.Member {
+func joinedMembers(blocks []observed, cores float64, oneLoop bool) []limit.Member {
 	type kind struct {
 		tier string
 		part bool
@@ -215,7 +224,7 @@ func joinedMembers(blocks []observed, cores float64) []limit.Member {
 	ranks := map[kind][][]limit.Member{}
 	for _, o := range blocks {
 		mine := map[kind][]limit.Member{}
-		for _, m := range o.all(cores) {
+		for _, m := range o.all(cores, oneLoop) {
 			k := kind{m.Tier, m.Part}
 			mine[k] = append(mine[k], m)
 		}
