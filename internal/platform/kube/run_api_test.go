@@ -86,17 +86,14 @@ func (s *stage) grant(t *testing.T, rules []Rule) {
 	for _, r := range rules {
 		role.Rules = append(role.Rules, rbac.PolicyRule{APIGroups: []string{r.Group}, Resources: r.Resources, Verbs: r.Verbs, ResourceNames: r.Names})
 	}
-	roles := s.admin.client.RbacV1().Roles(s.namespace)
-	if _, err := roles.Update(t.Context(), role, meta.UpdateOptions{}); err == nil {
-		return
-	}
 	binding := &rbac.RoleBinding{
 		ObjectMeta: meta.ObjectMeta{Name: "controller", Namespace: s.namespace},
 		Subjects:   []rbac.Subject{{Kind: rbac.ServiceAccountKind, Name: "bakeoff-controller", Namespace: s.namespace}},
 		RoleRef:    rbac.RoleRef{APIGroup: groupRights, Kind: "Role", Name: "controller"},
 	}
-	if err := errors.Join(second(roles.Create(t.Context(), role, meta.CreateOptions{})),
-		second(s.admin.client.RbacV1().RoleBindings(s.namespace).Create(t.Context(), binding, meta.CreateOptions{}))); err != nil {
+	api := s.admin.client.RbacV1() // an update makes what is not there
+	if err := errors.Join(second(api.Roles(s.namespace).Update(t.Context(), role, meta.UpdateOptions{})),
+		second(api.RoleBindings(s.namespace).Update(t.Context(), binding, meta.UpdateOptions{}))); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -115,7 +112,7 @@ func (s *stage) settle(t *testing.T, lacking int) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("lacking are %v, %v, want %d", got, err, lacking)
+			t.Fatalf("%d rights are lacking, %v, want %d", len(got), err, lacking)
 		}
 	}
 }
@@ -285,8 +282,8 @@ func TestAPIExplains(t *testing.T) {
 		want    []string
 	}{
 		"quota": {func(t *testing.T, s *stage) {
-			s.limit(t, core.ResourceList{"pods": resource.MustParse("1")})
-		}, 1, nil, []string{"refuses its pods: exceeded quota: small, requested: pods=1, used: pods=1, limited: pods=1; lower kubernetes.resources.target", "(kubectl describe quota -n "}},
+			s.limit(t, core.ResourceList{"pods": resource.MustParse("0")})
+		}, 1, nil, []string{"refuses its pods: exceeded quota: small, requested: pods=1, used: pods=0, limited: pods=0; lower kubernetes.resources.target", "(kubectl describe quota -n "}},
 		"quota of a job": {func(t *testing.T, s *stage) {
 			s.limit(t, core.ResourceList{"pods": resource.MustParse("0")})
 		}, 0, nil, []string{"once: the namespace", "exceeded quota: small"}},
