@@ -250,19 +250,20 @@ func (d *deployment) removeWithPods(ctx context.Context, o Object, period time.D
 	for {
 		next := d.run.view.next()
 		gone, err := d.delete(ctx, o.at(), meta.DeleteOptions{PropagationPolicy: &foreground})
-		if err != nil {
-			return err
-		}
 		pods := d.run.view.of(d.object)
-		if gone && len(pods) == 0 {
+		switch {
+		case ctx.Err() != nil:
+			return fmt.Errorf("%s is not removed: %w: %s", who(d.workload), ctx.Err(), left(pods))
+		case err != nil:
+			return err
+		case gone && len(pods) == 0:
 			return nil
 		}
-		if err := d.hurry(ctx, pods, period, hurried); err != nil {
+		if err := d.hurry(ctx, pods, period, hurried); err != nil && ctx.Err() == nil {
 			return err
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s is not removed: %w: %s", who(d.workload), ctx.Err(), left(pods))
 		case <-next:
 		case <-time.After(lookEvery):
 		}

@@ -159,7 +159,11 @@ func (s situation) ended(pod *core.Pod, c core.ContainerStatus, t core.Container
 	case s.overdue(pod):
 		r = s.reason(key, atOnce, "%s was not ready within %s: %s", what, within(s.workload), asked(s.workload))
 	default:
-		r = s.reason(key, atOnce, "%s ended before it was ready: %s", what, exitOf(t))
+		exit := exitOf(t)
+		r = s.reason(key, atOnce, "%s ended before it was ready: %s", what, exit)
+		if exit.Signal != "" { // the event that says who ended it may come later
+			r.after = heardLater
+		}
 	}
 	if c.Name == mainName {
 		r.pod = pod.Name

@@ -205,6 +205,10 @@ func endsExplained() map[string]explained {
 			asIs, crashed(core.ContainerStateTerminated{ExitCode: 7, Reason: "Error"}), nil, time.Second,
 			[]string{"target django: the pod bakeoff-target-django-1 ended before it was ready: exit status 7 (kubectl logs bakeoff-target-django-1 -c main -n ns --previous); its log ends with:\nno such module"},
 		},
+		"ended by somebody": {
+			asIs, crashed(core.ContainerStateTerminated{ExitCode: 137, Reason: "Error"}), nil, 3 * time.Second,
+			[]string{"ended before it was ready: ended by SIGKILL"},
+		},
 		"ended well, too early": {
 			asIs, crashed(core.ContainerStateTerminated{ExitCode: 0, Reason: "Completed"}), nil, time.Second,
 			[]string{"ended before it was ready: exit status 0"},

@@ -25,10 +25,11 @@ type Reason struct {
 
 // Durations after which a matter is believed: what the cluster itself repairs, it does in a few seconds.
 const (
-	atOnce    = 0
-	settled   = 5 * time.Second
-	pullAgain = 30 * time.Second
-	never     = time.Duration(1<<63 - 1) // only when the time is up
+	atOnce     = 0
+	heardLater = 2 * time.Second
+	settled    = 5 * time.Second
+	pullAgain  = 30 * time.Second
+	never      = time.Duration(1<<63 - 1) // only when the time is up
 )
 
 // Error implements error.

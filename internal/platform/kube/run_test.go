@@ -53,6 +53,8 @@ type site struct {
 	shape func(i int, pod *core.Pod)
 	// events are what is said of a workload when it is applied.
 	events []core.Event
+	// lingers is how long pods are there after what made them.
+	lingers time.Duration
 }
 
 var (
@@ -66,20 +68,35 @@ func newSite(t *testing.T, w platform.Workload) *site {
 	job := &batch.Job{ObjectMeta: meta.ObjectMeta{Name: "bakeoff-controller", Namespace: "ns", UID: "uid-1"}}
 	s := &site{fakeServer: newFakeServer(job), shape: func(int, *core.Pod) {}}
 	s.logs = func(string, url.Values) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("")), nil }
+	s.PrependReactor("delete", "pods", func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, nil }) // they linger
 	makers := []string{"deployments", "statefulsets", "jobs"}
 	for _, maker := range makers {
 		s.PrependReactor("patch", maker, func(clienttesting.Action) (bool, runtime.Object, error) {
 			s.makePods(t, w)
 			return false, nil, nil
 		})
-		s.PrependReactor("delete", maker, func(a clienttesting.Action) (bool, runtime.Object, error) {
-			for i := range w.Pods() {
-				_ = s.Tracker().Delete(podsResource, "ns", podOf(w, i).Name) // those that are there
-			}
+		s.PrependReactor("delete", maker, func(clienttesting.Action) (bool, runtime.Object, error) {
+			s.endPods(t, w)
 			return false, nil, nil
 		})
 	}
 	return s
+}
+
+// endPods deletes the pods that are there, as a cluster does: at first they are only marked.
+func (s *site) endPods(t *testing.T, w platform.Workload) {
+	for i := range w.Pods() {
+		name := podOf(w, i).Name
+		pod, err := s.Tracker().Get(podsResource, "ns", name)
+		if err != nil || pod.(*core.Pod).DeletionTimestamp != nil {
+			continue
+		}
+		pod.(*core.Pod).DeletionTimestamp = new(meta.Now())
+		if err := s.Tracker().Update(podsResource, pod, "ns"); err != nil {
+			t.Error(err)
+		}
+		time.AfterFunc(s.lingers, func() { _ = s.Tracker().Delete(podsResource, "ns", name) })
+	}
 }
 
 func (s *site) makePods(t *testing.T, w platform.Workload) {
@@ -189,6 +206,41 @@ func TestDeploy(t *testing.T) {
 		s.removed(t)
 		if err := errors.Join(r.Remove(t.Context(), w.Name), r.Remove(t.Context(), "none"), pods[0].Stop(t.Context(), 0)); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// A removal lasts until no pod is left, and gives pods less time where it is asked to; one that takes too long names them.
+func TestRemoveLasts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := django()
+		s := newSite(t, w)
+		s.lingers = 4 * time.Second
+		r := s.run(t, Options{})
+		defer r.Close()
+		pods, err := r.Deploy(t.Context(), w, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := pods[0].Stop(short, 0); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "target django is not removed: ") ||
+			!strings.Contains(err.Error(), "left: bakeoff-target-django-2 on node-1, bakeoff-target-django-1 on node-2") {
+			t.Errorf("%v", err)
+		}
+		hurried := 0
+		for _, a := range s.Actions() {
+			d, ok := a.(clienttesting.DeleteActionImpl)
+			if ok && d.Resource.Resource == "pods" && *d.DeleteOptions.GracePeriodSeconds == 1 && *d.DeleteOptions.Preconditions.UID == types.UID("uid-"+d.Name) {
+				hurried++
+			}
+		}
+		if hurried != 3 {
+			t.Errorf("%d pods had less time", hurried)
+		}
+		if err := r.Remove(t.Context(), w.Name); err != nil || time.Since(began) < s.lingers {
+			t.Errorf("removed after %s, %v", time.Since(began), err)
 		}
 	})
 }
