@@ -10,7 +10,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
 	"bakeoff/internal/controller"
@@ -237,12 +236,16 @@ func (f *abFlags) write(s *figures.Summary, aborted error) error {
 	}
 	for _, file := range []struct {
 		flag, path string
-		text       []byte
-	}{{"--markdown", f.markdown, markdown.Bytes()}, {"--junit", f.junit, junit.Bytes()}} {
+		text       *bytes.Buffer
+	}{{"--markdown", f.markdown, &markdown}, {"--junit", f.junit, &junit}} {
 		if file.path == "" {
 			continue
 		}
-		if err := renameio.WriteFile(file.path, file.text, 0o644); err != nil {
+		err := writeFile(file.path, 0o644, func(w io.Writer) error {
+			_, err := file.text.WriteTo(w)
+			return err
+		})
+		if err != nil {
 			return fmt.Errorf("%s: %w", file.flag, err)
 		}
 	}

@@ -167,6 +167,7 @@ func (d abTable) Check(context.Context, *dataset.Dataset) error       { return n
 func (d abTable) Digest(context.Context) (string, error)              { return d.world.rows.Digest(), nil }
 func (d abTable) Status(context.Context) (map[string]float64, error)  { return nil, nil }
 func (d abTable) ConnectionCount(context.Context) (int, error)        { return 0, nil }
+func (d abTable) Connections(context.Context) (map[string]int, error) { return nil, nil }
 func (d abTable) BeginMoves(context.Context, []dataset.Move) error    { return database.ErrNotOurs }
 func (d abTable) Account(context.Context) (database.Account, error)   { return database.Account{}, nil }
 func (d abTable) Retire(context.Context, database.Account) error      { return nil }

@@ -71,7 +71,7 @@ func checkPlan(ctx context.Context, env Env, short bool, path string) error {
 	fmt.Fprintf(env.Stdout, "plan %s: %d %s, %d blocks, %d trials%s\n", p.Name, len(p.Targets), targets, p.Blocks, len(p.Trials()), rows)
 	fmt.Fprintf(env.Stdout, "digest: %s\n", p.Digest())
 	for _, line := range outline {
-		fmt.Fprintln(env.Stdout, line)
+		fmt.Fprintln(env.Stdout, show.InertLines(line))
 	}
 	first := "; on a new machine more, for the targets and the table"
 	if p.Running() {
@@ -145,7 +145,7 @@ func printFindings(w io.Writer, f controller.Findings) {
 	case f.URL != "" && f.Error == "":
 		fmt.Fprintf(w, "%s: %s answers as expected\n", f.Target, f.URL)
 	case f.Error != "":
-		fmt.Fprintf(w, "%s: could not be checked: %s\n", f.Target, f.Error)
+		fmt.Fprintf(w, "%s: could not be checked: %s\n", f.Target, show.InertLines(f.Error)) // the end of its log is in it
 	case failed > 0:
 		fmt.Fprintf(w, "%s: breaks the contract: %d of %d checks failed\n", f.Target, failed, len(f.Checks))
 	default:

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
 	"bakeoff/internal/controller"
@@ -72,11 +70,7 @@ func (f *compareFlags) page(write func(io.Writer) error) error {
 	if f.html == "" {
 		return nil
 	}
-	var text bytes.Buffer
-	if err := write(&text); err != nil {
-		return err
-	}
-	if err := renameio.WriteFile(f.html, text.Bytes(), 0o644); err != nil {
+	if err := writeFile(f.html, 0o644, write); err != nil {
 		return fmt.Errorf("--html: %w", err)
 	}
 	return nil

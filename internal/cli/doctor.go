@@ -10,6 +10,7 @@ import (
 	"bakeoff/internal/calibrate"
 	"bakeoff/internal/controller"
 	"bakeoff/internal/plan"
+	"bakeoff/internal/show"
 	"bakeoff/internal/target"
 	"bakeoff/internal/venue/machine"
 )
@@ -110,7 +111,7 @@ func printMissing(env Env, p *plan.Plan, missing []target.Need) {
 		return
 	}
 	for _, m := range missing {
-		fmt.Fprintf(env.Stdout, "%s: missing: %s\n", p.Name, packaged(m))
+		fmt.Fprintf(env.Stdout, "%s: missing: %s\n", p.Name, show.Inert(packaged(m))) // a recipe names what it needs
 	}
 }
 

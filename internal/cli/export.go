@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
 	"bakeoff/internal/export"
@@ -59,18 +58,15 @@ func toFile(env Env, name string, write func(io.Writer) error) error {
 	if name == "-" {
 		return write(env.Stdout)
 	}
-	file, err := renameio.NewPendingFile(name, renameio.WithPermissions(0o600))
-	if err != nil {
+	var failed error
+	err := writeFile(name, 0o600, func(w io.Writer) error {
+		failed = write(w)
+		return failed
+	})
+	if failed == nil && err != nil {
 		return fmt.Errorf("export: %w", err)
 	}
-	defer file.Cleanup() // after success it does nothing
-	if err := write(file); err != nil {
-		return err
-	}
-	if err := file.CloseAtomicallyReplace(); err != nil {
-		return fmt.Errorf("export: %w", err)
-	}
-	return nil
+	return failed
 }
 
 // warnOf says what of a run could not be read.

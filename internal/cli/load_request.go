@@ -25,6 +25,9 @@ func (f *loadFlags) request(env Env, t *fleet.Task) error {
 	if err := f.secrets(t); err != nil {
 		return err
 	}
+	if f.keys == "-" && f.body == "@-" {
+		return misused("name a file for one of them", "--keys - and --body @- both read standard input")
+	}
 	var err error
 	if t.Body, err = f.readBody(env); err != nil {
 		return misused("--body is the text itself, @FILE, or @- for standard input", "--body: %w", err)

@@ -78,6 +78,7 @@ func TestLoadTLS(t *testing.T) {
 	}
 }
 
+// A body from standard input reaches the server from every agent, however large it is.
 func TestLoadLargeBody(t *testing.T) {
 	server, s := newLoadServer(t), newScene(t)
 	body := strings.Repeat("0123456789", 300_000)
@@ -95,6 +96,7 @@ func TestLoadLargeBody(t *testing.T) {
 	}
 }
 
+// What is asked for is on the disk second by second, whatever ends the program; a hang-up ends it as an interruption does.
 func TestLoadFilesAsItGoes(t *testing.T) {
 	server, s := newLoadServer(t), newScene(t)
 	for _, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGHUP} {
@@ -126,6 +128,7 @@ func TestLoadFilesAsItGoes(t *testing.T) {
 	}
 }
 
+// Keys come from a pipe, a device or standard input as well, for every agent; nothing of them is left.
 func TestLoadKeysFromAPipe(t *testing.T) {
 	s := newScene(t)
 	s.stdin = "\xef\xbb\xbfone\ntwo\n"

@@ -627,7 +627,3 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 func pemOf(server *httptest.Server) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
 }
-
-// A body from standard input reaches the server from every agent, however large it is.
-// What is asked for is on the disk second by second, whatever ends the program; a hang-up ends it as an interruption does.
-// Keys come from a pipe, a device or standard input as well, for every agent; nothing of them is left.

@@ -140,25 +140,31 @@ func TestBlocksEndBeforeTheyAreWritten(t *testing.T) {
 	}
 }
 
-// Targets that start side by side are held against what the plan gives all of them; where they have more, each starts alone,
-// and only those are refused that have more than their own share.
-func TestBlocksCountConnectionsTogether(t *testing.T) {
+// The database connections of targets that start side by side are held against what the plan gives each, by its account. Where all
+// share an account they are held against what it gives all of them; where they have more, each starts alone, and only those
+// are refused that have more than their own share.
+func TestBlocksCountConnections(t *testing.T) {
 	for name, c := range map[string]struct {
+		shared         bool
 		flask, fastapi int // open after the start
 		starts         int
 		refused        []string
 	}{
-		"all within the sum": {48, 48, 2, []string{"1 fastapi", "1 flask"}},
-		"one has too many":   {49, 48, 4, []string{"1 fastapi", "1 flask connections"}},
-		"the other":          {1, 100, 4, []string{"1 fastapi connections", "1 flask"}},
-		"both have too many": {49, 200, 4, []string{"1 fastapi connections", "1 flask connections"}},
-		"more, within a sum": {49, 40, 2, []string{"1 fastapi", "1 flask"}},
-		"behind a good one":  {40, 60, 4, []string{"1 fastapi connections", "1 flask"}},
-		"before a good one":  {60, 40, 4, []string{"1 fastapi", "1 flask connections"}},
+		"each within its own":        {false, 48, 48, 2, []string{"1 fastapi", "1 flask"}},
+		"one has too many":           {false, 49, 1, 2, []string{"1 fastapi", "1 flask connections"}},
+		"both have":                  {false, 49, 200, 2, []string{"1 fastapi connections", "1 flask connections"}},
+		"shared: all within the sum": {true, 48, 48, 2, []string{"1 fastapi", "1 flask"}},
+		"shared: one has too many":   {true, 49, 48, 4, []string{"1 fastapi", "1 flask connections"}},
+		"shared: the other":          {true, 1, 100, 4, []string{"1 fastapi connections", "1 flask"}},
+		"shared: both have":          {true, 49, 200, 4, []string{"1 fastapi connections", "1 flask connections"}},
+		"shared: more, within a sum": {true, 49, 40, 2, []string{"1 fastapi", "1 flask"}},
+		"shared: behind a good one":  {true, 40, 60, 4, []string{"1 fastapi connections", "1 flask"}},
+		"shared: before a good one":  {true, 60, 40, 4, []string{"1 fastapi", "1 flask connections"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld()
+				w.shared = c.shared
 				w.script["flask"] = slices.Repeat([]act{{open: c.flask}}, 3)
 				w.script["fastapi"] = slices.Repeat([]act{{open: c.fastapi}}, 3)
 				o := w.options(t, "blocks: 1\nturns: 250ms\ndeployment: {replicas: 3, workers: 2, pool: 8}\n"+twoTargets+closedOnly)
@@ -174,6 +180,38 @@ func TestBlocksCountConnectionsTogether(t *testing.T) {
 						return fmt.Sprintf("%d are open after the start, the plan gives it 3 replicas x 16 = 48", n)
 					}
 					if !strings.Contains(reason.Text, of(c.flask)) && !strings.Contains(reason.Text, of(c.fastapi)) {
+						t.Errorf("reason %+v", reason)
+					}
+				}
+			})
+		})
+	}
+}
+
+// In turns a target may have no more database connections under load than its own share, whatever others leave of theirs. Of
+// targets that share an account only the sum is known.
+func TestBlocksCountConnectionsUnderLoad(t *testing.T) {
+	for name, c := range map[string]struct {
+		shared         bool
+		flask, fastapi int
+		want           []string
+	}{
+		"twice its pool, another has none":   {false, 32, 0, []string{"1 fastapi", "1 flask declared"}},
+		"each has its pool":                  {false, 16, 16, []string{"1 fastapi", "1 flask"}},
+		"shared: within the sum":             {true, 32, 0, []string{"1 fastapi", "1 flask"}},
+		"shared: beyond it, nobody's in all": {true, 32, 1, []string{"1 fastapi declared", "1 flask declared"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				w.shared = c.shared
+				w.script["flask"], w.script["fastapi"] = slices.Repeat([]act{{held: c.flask}}, 3), slices.Repeat([]act{{held: c.fastapi}}, 3)
+				o := w.options(t, "blocks: 1\nturns: 250ms\n"+twoTargets+closedOnly)
+				o.Short = true // one attempt
+				dir, _ := conducted(t, o)
+				wantList(t, "trials", attemptsOf(t, dir), c.want...)
+				for _, reason := range reasonsOf(t, dir) {
+					if !strings.Contains(reason.Text, "database connections: ") {
 						t.Errorf("reason %+v", reason)
 					}
 				}

@@ -70,6 +70,7 @@ type world struct {
 	looks      int
 	extra      int64              // statements beyond the reads so far
 	accounts   int                // that were made
+	shared     bool               // none may be made: all targets have the same
 	open       map[string]bool    // accounts that were not retired
 	users      map[string]string  // by target: its last account
 	refused    map[string]error   // by account: what logging in comes to
@@ -298,12 +299,46 @@ func (s *sampling) Phase(number int) {
 	if s.world.up == "" {
 		return
 	}
-	s.err = errors.Join(s.err, s.sink(record.Series{At: time.Now(), Phase: s.phase, Tier: "database", Name: "database", Values: map[string]float64{
-		"connections": 20, database.TargetConnections: float64(s.world.act(s.world.up).held),
-	}}))
+	s.err = errors.Join(s.err, s.sink(record.Series{At: time.Now(), Phase: s.phase, Tier: "database", Name: "database", Values: s.world.underLoad()}))
 }
 
 func (s *sampling) Stop() error { return s.err }
+
+// underLoad are the database's gauges, with the connections of each target that runs.
+func (w *world) underLoad() map[string]float64 {
+	values := map[string]float64{"connections": 20, database.TargetConnections: 0}
+	for _, name := range w.running() {
+		held := float64(w.act(name).held)
+		values[database.TargetConnections] += held
+		if account := w.accountOf(name); account != "" && held > 0 {
+			values[database.ConnectionsOf(account)] = held
+		}
+	}
+	return values
+}
+
+// running are the targets that run.
+func (w *world) running() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var out []string
+	for name, runs := range w.live {
+		if runs {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// accountOf is a target's own account, empty where all share one.
+func (w *world) accountOf(name string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.shared {
+		return ""
+	}
+	return w.users[name]
+}
 
 // between is something that takes a share of the core from one moment to another.
 func between(from, until time.Duration, share float64) func(time.Duration) time.Duration {
@@ -468,15 +503,21 @@ func (d *table) Digest(context.Context) (string, error) {
 	return d.world.rows.Digest(), nil
 }
 func (d *table) Status(context.Context) (map[string]float64, error) { return nil, nil }
-func (d *table) ConnectionCount(context.Context) (int, error) {
-	d.world.mu.Lock()
-	up := slices.Collect(maps.Keys(d.world.live))
-	d.world.mu.Unlock()
+func (d *table) ConnectionCount(ctx context.Context) (int, error) {
 	sum := 0
-	for _, name := range up {
-		sum += max(1, d.world.act(name).open)
+	open, err := d.Connections(ctx)
+	for _, n := range open {
+		sum += n
 	}
-	return sum, nil
+	return sum, err
+}
+
+func (d *table) Connections(context.Context) (map[string]int, error) {
+	open := map[string]int{}
+	for _, name := range d.world.running() {
+		open[d.world.accountOf(name)] += max(1, d.world.act(name).open)
+	}
+	return open, nil
 }
 
 // Account is account-1, account-2 and so on, in the order of the deployments.
@@ -486,7 +527,7 @@ func (d *table) Account(context.Context) (database.Account, error) {
 	d.world.accounts++
 	user := fmt.Sprintf("account-%d", d.world.accounts)
 	d.world.open[user] = true
-	return database.Account{Access: database.Access{User: user, Password: "secret"}, Own: true}, nil
+	return database.Account{Access: database.Access{User: user, Password: "secret"}, Own: !d.world.shared}, nil
 }
 
 func (d *table) Retire(_ context.Context, a database.Account) error {

@@ -46,7 +46,8 @@ func (d *replicated) admit(ctx context.Context) (err error) {
 	d.stage.mu.Lock()
 	defer d.stage.mu.Unlock()
 	if d.login.Own {
-		d.stage.logins[d.login.User] = d
+		d.account = d.login.User
+		d.stage.logins[d.account] = d
 	}
 	return nil
 }

@@ -33,31 +33,11 @@ type replicated struct {
 	err     error                     // of the start
 	learned contract.Result           // of the check before the load
 	open    int                       // database connections after the start
+	account string                    // of its own, by which they are counted; empty: all targets share one
 	stood   bool                      // still, for some time
 	idle    *contract.IdleConnections // from the check before the load to that after it
 	login   database.Account          // by which it reaches the database
 	found   []record.Reason           // by the database; guarded by the stage
-}
-
-// deploy has the venue start the targets, and counts the database connections they have opened by then. Where those that
-// started side by side have opened too many together, it starts them again one by one, to find whose they are.
-func (s *recipes) deploy(ctx context.Context, launches ...launch) []launched {
-	held, err := s.db.ConnectionCount(ctx)
-	started := s.start(ctx, launches)
-	s.noRoom(started)
-	if err == nil {
-		err = s.withinBudget(ctx, held, started)
-	}
-	out := make([]launched, len(launches))
-	for i, d := range started {
-		if out[i] = (launched{d, d.err}); d.err == nil {
-			out[i].err = err
-		}
-	}
-	if len(launches) > 1 && errors.Is(err, errConnections) && stopAll(ctx, started) == nil {
-		return s.oneByOne(ctx, held, launches)
-	}
-	return out
 }
 
 // start starts the targets side by side; each has its own error.
@@ -73,26 +53,6 @@ func (s *recipes) start(ctx context.Context, launches []launch) []*replicated {
 		})
 	}
 	_ = group.Wait()
-	return out
-}
-
-// oneByOne starts one target after the other and refuses each that opens more connections than the plan gives it. It is stopped
-// before the next one starts, which may need them. held are open that are no target's.
-func (s *recipes) oneByOne(ctx context.Context, held int, launches []launch) []launched {
-	out := make([]launched, len(launches))
-	for i := range launches {
-		started := s.start(ctx, launches[i:i+1])
-		d := started[0]
-		out[i] = launched{d, d.err}
-		err := s.withinBudget(ctx, held, started)
-		if errors.Is(err, errConnections) {
-			out[i].err = errors.Join(err, stopAll(ctx, started))
-			continue
-		}
-		if held += d.open; out[i].err == nil {
-			out[i].err = err
-		}
-	}
 	return out
 }
 
@@ -118,52 +78,6 @@ func (d *replicated) start(ctx context.Context, logDir string) (err error) {
 		Luck: d.luck, LogDir: logDir,
 	})
 	return err
-}
-
-// errConnections is why a target that opened too many database connections is refused.
-var errConnections = errors.New("more database connections than declared")
-
-// closingWithin is how long connections that a target opened while it started may take to close.
-const closingWithin = time.Second
-
-// withinBudget refuses targets that have opened more database connections than the plan gives them, together where they
-// started side by side; held were open before. In the pilot each starts alone.
-func (s *recipes) withinBudget(ctx context.Context, held int, started []*replicated) error {
-	inFlight, budget := s.o.Plan.InFlight(), 0
-	var sums []string
-	for _, d := range started {
-		budget += d.entrant.connections(inFlight)
-		sums = append(sums, d.entrant.sum(inFlight))
-	}
-	for end := time.Now().Add(closingWithin); ; {
-		open, err := s.db.ConnectionCount(ctx)
-		if err != nil {
-			return err
-		}
-		open = max(0, open-held)
-		if len(started) == 1 {
-			started[0].open = open
-		}
-		if open <= budget {
-			return nil
-		}
-		if time.Now().After(end) {
-			return fmt.Errorf("%w: %d are open after the start, the plan gives %s", errConnections, open, givenTo(sums))
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
-}
-
-// givenTo names who is given that many connections.
-func givenTo(sums []string) string {
-	if len(sums) == 1 {
-		return "it " + sums[0]
-	}
-	return "all that started together " + strings.Join(sums, " and ")
 }
 
 // endpoints are the replicas as the contract check sees them.

@@ -33,7 +33,7 @@ func (d *replicated) keptOpen() (record.Check, bool, error) {
 
 // seen is what the recipe and the plan declare, against what the check and the witnesses saw.
 func (d *replicated) seen(ctx context.Context, checks []record.Check) ([]Seen, error) {
-	open, err := d.stage.db.ConnectionCount(ctx)
+	open, err := d.openNow(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -84,8 +84,9 @@ type deployment interface {
 	// redraw closes the connections to the replicas behind whatever is before them; errNoRedraw where new ones cost
 	// more than a run-in hides.
 	redraw(ctx context.Context) error
-	// sources are the processes that were started; names those of replicas by address.
+	// sources are the processes that were started; names those of replicas by address. claimed is a sample as its own trial has it.
 	sources() []collect.Source
+	claimed(line record.Series) record.Series
 	names() map[string]string
 	// workers is how many processes said they are ready; countConnections notes how many
 	// client connections each holds now; intact fails when one is gone.

@@ -66,6 +66,9 @@ func TestAccountOfATrial(t *testing.T) {
 	if n, err := s.ConnectionCount(ctx); err != nil || n < 2 {
 		t.Errorf("%d connections, %v", n, err)
 	}
+	if gauges, err := s.Status(ctx); err != nil || gauges[ConnectionsOf(a.User)] != 1 || gauges[ConnectionsOf(b.User)] != 1 || gauges[TargetConnections] < 2 {
+		t.Errorf("gauges %v, %v", gauges, err)
+	}
 	if err := s.run(ctx, "SET SESSION sql_mode = CONCAT(@@sql_mode, ',NO_BACKSLASH_ESCAPES')"); err != nil { // as on a server of somebody else
 		t.Fatal(err)
 	}

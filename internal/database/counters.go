@@ -357,8 +357,12 @@ var watched = map[string]bool{
 // TargetConnections is the name of Status for the connections that targets have open.
 const TargetConnections = "target_connections"
 
+// ConnectionsOf is the name of Status for those of an account that was made for one trial; it lacks accounts without any.
+func ConnectionsOf(account string) string { return TargetConnections + " of " + account }
+
 // Status reads figures for the series of each second, by their server names
-// in lower case, and how many connections the targets have open. They are the server's, our own statements included.
+// in lower case, and how many connections the targets have open, in all and by account. They are the server's, our own statements
+// included.
 func (s *Server) Status(ctx context.Context) (map[string]float64, error) {
 	values := map[string]float64{}
 	err := s.peek(ctx, func(c *sql.Conn) error {
@@ -369,8 +373,14 @@ func (s *Server) Status(ctx context.Context) (map[string]float64, error) {
 		if err != nil {
 			return err
 		}
-		n, err := s.countConnections(ctx, c)
-		values[TargetConnections] = float64(n)
+		open, err := s.openConnections(ctx, c)
+		values[TargetConnections] = 0
+		for user, n := range open {
+			values[TargetConnections] += float64(n)
+			if strings.HasPrefix(user, trialPrefix) {
+				values[ConnectionsOf(user)] = float64(n)
+			}
+		}
 		return err
 	})
 	if err != nil {
@@ -379,20 +389,41 @@ func (s *Server) Status(ctx context.Context) (map[string]float64, error) {
 	return values, nil
 }
 
-// ConnectionCount is how many connections others than us have open.
-func (s *Server) ConnectionCount(ctx context.Context) (int, error) {
-	var n int
-	err := s.peek(ctx, func(c *sql.Conn) (err error) {
-		n, err = s.countConnections(ctx, c)
+// ConnectionCount is how many connections the targets have open.
+func (s *Server) ConnectionCount(ctx context.Context) (n int, err error) {
+	open, err := s.Connections(ctx)
+	for _, of := range open {
+		n += of
+	}
+	return n, err
+}
+
+// Connections are how many connections the targets have open, by account.
+func (s *Server) Connections(ctx context.Context) (open map[string]int, err error) {
+	err = s.peek(ctx, func(c *sql.Conn) (err error) {
+		open, err = s.openConnections(ctx, c)
 		return err
 	})
 	if err != nil {
-		return 0, fmt.Errorf("database: connections: %w", err)
+		return nil, fmt.Errorf("database: connections: %w", err)
 	}
-	return n, nil
+	return open, nil
 }
 
-func (s *Server) countConnections(ctx context.Context, c *sql.Conn) (n int, err error) {
-	err = c.QueryRowContext(ctx, "SELECT COUNT(*) FROM information_schema.PROCESSLIST p WHERE "+ofTargets, s.access.User).Scan(&n)
-	return n, err
+// openConnections has one row for each connection: the server would group them by index reads, which are counted.
+func (s *Server) openConnections(ctx context.Context, c *sql.Conn) (map[string]int, error) {
+	rows, err := c.QueryContext(ctx, "SELECT p.USER FROM information_schema.PROCESSLIST p WHERE "+ofTargets, s.access.User)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	open := map[string]int{}
+	for rows.Next() {
+		var user string
+		if err := rows.Scan(&user); err != nil {
+			return nil, err
+		}
+		open[user]++
+	}
+	return open, rows.Err()
 }

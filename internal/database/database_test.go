@@ -14,6 +14,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"bakeoff/internal/dataset"
+	"bakeoff/internal/plan"
 )
 
 const testRows = 20_000
@@ -263,6 +264,9 @@ func TestRights(t *testing.T) {
 	if n, err := s.ConnectionCount(t.Context()); err != nil || n != 1 {
 		t.Errorf("%d connections of the targets, %v", n, err)
 	}
+	if open, err := s.Connections(t.Context()); err != nil || len(open) != 1 || open[s.Access().User] != 1 {
+		t.Errorf("connections by account %v, %v", open, err)
+	}
 }
 
 func TestCheckRefuses(t *testing.T) {
@@ -362,6 +366,18 @@ func TestCheckRefuses(t *testing.T) {
 	}
 	if digest, err := s.Digest(ctx); err != nil || digest != d.Digest() {
 		t.Errorf("mended: %s %v", digest, err)
+	}
+}
+
+// A plan refuses with file and line what would be refused once everything is prepared, and every clear beginning of it.
+func TestPlansRefuseOwnedSettings(t *testing.T) {
+	for _, name := range owned {
+		for _, given := range []string{name, name[:len(name)-1], "loose_" + name} {
+			text := "name: x\ntargets: [flask]\nphases: [{model: closed, connections: 8, duration: 2s}]\ndatabase: {settings: {" + given + ": \"1\"}}\n"
+			if _, err := plan.Load("x.yaml", []byte(text)); err == nil || !strings.Contains(err.Error(), "x.yaml:4:") {
+				t.Errorf("%s: %v", given, err)
+			}
+		}
 	}
 }
 

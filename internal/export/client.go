@@ -162,9 +162,20 @@ func said(body []byte) string {
 
 // later is an answer that says nothing of the points.
 func later(res *http.Response, body []byte) *trouble {
-	t := &trouble{status: res.StatusCode, text: said(body)}
-	if seconds, err := strconv.Atoi(res.Header.Get("Retry-After")); err == nil && seconds > 0 {
-		t.after = min(time.Duration(seconds)*time.Second, time.Minute)
+	return &trouble{status: res.StatusCode, after: retryAfter(res.Header.Get("Retry-After"), time.Now()), text: said(body)}
+}
+
+// mostAfter bounds what a server may ask for.
+const mostAfter = time.Minute
+
+// retryAfter is how long a server asks to wait, by seconds or by a date (RFC 9110, 10.2.3); 0: it does not.
+func retryAfter(text string, now time.Time) time.Duration {
+	if seconds, err := strconv.Atoi(text); err == nil {
+		return time.Duration(min(max(0, seconds), int(mostAfter/time.Second))) * time.Second
 	}
-	return t
+	at, err := http.ParseTime(text)
+	if err != nil {
+		return 0
+	}
+	return min(max(0, at.Sub(now)), mostAfter)
 }

@@ -127,6 +127,20 @@ func split(line string) (key string, fields map[string]string) {
 	return line[:at] + line[end:], fields
 }
 
+// A server may say by seconds or by a date when it is to be asked again; more than a minute is not obeyed.
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 23, 6, 30, 0, 0, time.UTC)
+	for text, want := range map[string]time.Duration{
+		"": 0, "0": 0, "-5": 0, "7": 7 * time.Second, "3600": time.Minute, "9223372036854775807": time.Minute, "soon": 0,
+		"Mon, 23 Nov 2026 06:30:09 GMT": 9 * time.Second, "Mon, 23 Nov 2026 07:30:00 GMT": time.Minute, "Mon, 23 Nov 2026 06:29:00 GMT": 0,
+	} {
+		if got := retryAfter(text, now); got != want {
+			t.Errorf("%q: %v, want %v", text, got, want)
+		}
+	}
+}
+
 const lasts = 20 // seconds of load
 
 // play writes a run of two trials while time goes by: two agents, a window a second each.

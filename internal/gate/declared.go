@@ -26,32 +26,46 @@ const (
 
 // connections follows the database connections of targets over a phase's samples.
 type connections struct {
+	may    int       // how many are declared
 	most   int       // the greatest excess that lasted
 	high   int       // of the excess under way
 	from   time.Time // when it was first seen; zero: there is none
 	opened float64   // by everybody until the last sample; 0: not known
 }
 
+// heldBy are the connections in a sample of the database, and how many are declared: the target's own, or those of all targets
+// that are up where these share an account. counted is false for any other sample.
+func heldBy(s record.Series, d *record.Declared) (n, may int, counted bool) {
+	if s.Tier != "database" {
+		return 0, 0, false
+	}
+	if own, known := s.Values[record.OwnConnections]; known {
+		return int(own), d.Connections, true
+	}
+	all, known := s.Values[record.TargetConnections]
+	return int(all), d.Together, known
+}
+
 // add takes a sample. Targets that open a connection for each request have some that are just closing: as many as were
 // opened since the last sample are allowed on top of the declared ones, but never more than half of those.
-func (c *connections) add(s record.Series, declared int) {
-	n, counted := s.Values[record.TargetConnections]
-	if s.Tier != "database" || !counted {
+func (c *connections) add(s record.Series, d *record.Declared) {
+	n, may, counted := heldBy(s, d)
+	if !counted {
 		return
 	}
 	closing := 0
 	if c.opened > 0 {
-		closing = min(int(s.Values["connections"]-c.opened), declared/closingShare)
+		closing = min(int(s.Values["connections"]-c.opened), may/closingShare)
 	}
-	c.opened = s.Values["connections"]
-	if int(n) <= declared+max(0, closing) {
+	c.may, c.opened = may, s.Values["connections"]
+	if n <= may+max(0, closing) {
 		c.high, c.from = 0, time.Time{}
 		return
 	}
 	if c.from.IsZero() {
 		c.from = s.At
 	}
-	if c.high = max(c.high, int(n)); s.At.Sub(c.from) >= lasting {
+	if c.high = max(c.high, n); s.At.Sub(c.from) >= lasting {
 		c.most = max(c.most, c.high)
 	}
 }
@@ -71,7 +85,7 @@ func (p *Phase) otherwise(sum stats.Totals) []record.Reason {
 		out = append(out, record.Reason{Code: record.CodeDeclared, Text: fmt.Sprintf(format, args...)})
 	}
 	if p.held.most > 0 && !p.Warmup {
-		say("database connections: %d were open, %d are declared (replicas x workers x pool)", p.held.most, d.Together)
+		say("database connections: %d were open, %d are declared (replicas x workers x pool)", p.held.most, p.held.may)
 	}
 	if text := protocol(d.Protocol, p.Witness.DatabaseReads, p.Witness.DatabaseOthers["stmt_execute"]); text != "" {
 		say("%s", text)

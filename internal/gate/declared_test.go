@@ -23,6 +23,34 @@ func heldPhase(d record.Declared, held, opened []int) *Phase {
 	return p
 }
 
+// The target's own connections count where they are known, and those of all targets that are up where not.
+func TestOwnConnections(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		own, all float64
+		want     string
+	}{
+		"too many, within all":   {17, 20, "database connections: 17 were open, 16 are declared (replicas x workers x pool)"},
+		"its own, others' extra": {16, 60, ""},
+		"none":                   {0, 60, ""},
+	} {
+		p := NewPhase(record.Phase{Number: 1, Name: "closed", DurationS: 4})
+		p.Declare(&record.Declared{Connections: 16, Together: 48, Protocol: "text"})
+		for i := range 3 {
+			p.Series(record.Series{Phase: 1, Tier: "database", At: time.Unix(int64(i), 0), Values: map[string]float64{
+				record.OwnConnections: c.own, record.TargetConnections: c.all, "connections": 100,
+			}})
+		}
+		text := ""
+		for _, reason := range p.otherwise(stats.Totals{}) {
+			text += reason.Text
+		}
+		if text != c.want {
+			t.Errorf("%s: %q, want %q", name, text, c.want)
+		}
+	}
+}
+
 // TestDeclared shows each way of doing otherwise than declared, and what is no lie.
 func TestDeclared(t *testing.T) {
 	t.Parallel()

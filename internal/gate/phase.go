@@ -51,7 +51,7 @@ func (p *Phase) Load(from int, w stats.Window) {
 func (p *Phase) Series(s record.Series) {
 	p.host.Add(s)
 	if p.declared != nil {
-		p.held.add(s, p.declared.Together)
+		p.held.add(s, p.declared)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -78,6 +79,9 @@ func (j *Job) secrets(r *result) []string {
 		for pair := range strings.SplitSeq(query, "&") {
 			_, value, _ := strings.Cut(pair, "=")
 			out = append(out, value)
+			if plain, err := url.QueryUnescape(value); err == nil && plain != value { // servers repeat it so, too
+				out = append(out, plain)
+			}
 		}
 	}
 	slices.SortFunc(out, func(a, b string) int { return len(b) - len(a) })

@@ -75,6 +75,10 @@ func TestExamplesHoldNoSecrets(t *testing.T) {
 	if got := job.masked("got \x1b[2Jdxx dXNlcjpwYXNz and s3cretquery, k=s3cretquery \u202e end", r); got != "got  [2Jdxx *** and ***, ***   end" {
 		t.Errorf("%q", got)
 	}
+	job.Workload = oneThing{target: "/?k=s3cret%2Fquery+one"}
+	if got := job.masked("got s3cret/query one, or s3cret%2Fquery+one", r); got != "got ***, or ***" {
+		t.Errorf("%q", got)
+	}
 	if got := job.masked(strings.Repeat("ä", 1000), r); len(got) > exampleBytes+3 {
 		t.Errorf("%d bytes", len(got))
 	}

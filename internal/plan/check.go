@@ -169,12 +169,16 @@ func (c *checker) server(server string) {
 	}
 }
 
-// ownVariables are server variables that bakeoff sets itself, with the key that sets them, if any.
+// ownVariables are server variables and options that bakeoff sets itself, with the key that sets them, if any: those that
+// package database refuses, and more.
 var ownVariables = map[string]string{
 	"max_connections": "database.max_connections", "innodb_buffer_pool_size": "database.buffer_pool",
 	"datadir": "", "basedir": "", "tmpdir": "", "socket": "", "port": "", "bind_address": "", "user": "", "pid_file": "",
 	"log_error": "", "general_log_file": "", "slow_query_log_file": "", "skip_networking": "", "skip_grant_tables": "", "secure_file_priv": "",
 	"init_file": "", "init_connect": "", "plugin_dir": "", "plugin_load": "", "plugin_load_add": "",
+	"general_log": "", "slow_query_log": "", "skip_name_resolve": "", "collation_server": "", "character_set_server": "",
+	"defaults_file": "", "innodb_data_home_dir": "", "innodb_log_group_home_dir": "", "lc_messages_dir": "",
+	"chroot": "", "help": "", "bootstrap": "", "initialize": "",
 }
 
 // ownVariable finds the variable of bakeoff's own that a server takes a name for: servers take any beginning of an option's

@@ -177,13 +177,13 @@ func (t *Threshold) value(text string) (err error) {
 	switch {
 	case t.Left.IsTime():
 		var d time.Duration
-		if d, err = time.ParseDuration(text); err != nil || d < 0 {
+		if d, err = time.ParseDuration(joined(text)); err != nil || d < 0 {
 			return fmt.Errorf("%q is not a time such as 50ms", text)
 		}
 		t.Bound = d.Seconds()
 		return nil
 	case t.Left.isRate():
-		text = strings.TrimSuffix(text, "/s")
+		text = strings.TrimSpace(strings.TrimSuffix(text, "/s"))
 	default:
 		if number, ok := strings.CutSuffix(text, "%"); ok {
 			text, t.Share = strings.TrimSpace(number), true
@@ -194,4 +194,13 @@ func (t *Threshold) value(text string) (err error) {
 		return fmt.Errorf("%q is not a number of 0 or more", text)
 	}
 	return nil
+}
+
+// joined is a number with its unit right behind it: results are printed with a space between them.
+func joined(text string) string {
+	number, unit, found := strings.Cut(text, " ")
+	if found && unit[0] > '9' {
+		return number + unit
+	}
+	return text
 }

@@ -32,11 +32,11 @@ func TestJudge(t *testing.T) {
 		met bool
 		is  string
 	}{
-		"p99 < 50ms": {false, "50ms"}, "p99<=50ms": {true, "50ms"}, "p99.9 < 51ms": {true, "50ms"}, "p50>49ms": {true, "50ms"}, "p50 >= 0.05s": {true, "50ms"},
+		"p99 < 50ms": {false, "50ms"}, "p99<=50ms": {true, "50ms"}, "p99.9 < 51ms": {true, "50ms"}, "p50>49ms": {true, "50ms"}, "p50 >= 0.05s": {true, "50ms"}, "p50 >= 50 ms": {true, "50ms"},
 		"mean < 10ms": {false, "12ms"}, "service p99 < 4ms": {true, "3ms"}, "response p99 < 1h": {false, "not known: that takes 10000 samples"},
 		"max < 3s": {false, "at least 2s"}, "max < 1s": {false, "at least 2s"}, "max > 1s": {true, "at least 2s"}, "min > 0s": {false, "not known"},
 		"errors < 0.1%": {false, "0.1 %"}, "errors <= 0.1 %": {true, "0.1 %"}, "errors < 2": {true, "1"}, "errors < 1": {false, "1"}, "ok >= 99.9%": {true, "99.9 %"},
-		"timeouts <= 0": {true, "0"}, "goodput >= 900/s": {true, "900.0/s"}, "rate > 900": {false, "900.0/s"},
+		"timeouts <= 0": {true, "0"}, "goodput >= 900/s": {true, "900.0/s"}, "rate > 900": {false, "900.0/s"}, "rate >= 900 /s": {true, "900.0/s"},
 	} {
 		r, err := ParseRequire(text)
 		if err != nil {
@@ -55,7 +55,7 @@ func TestJudge(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	for _, text := range []string{
 		"", "p99", "p99 = 5ms", "p99 < 50", "p99 < -5ms", "p99 < 5%", "p0 < 1s", "p100 < 1s", "pNaN < 1s", "errors < x", "errors < -1", "errors < NaN%", "errors < Inf",
-		"goodput > 5ms", "speed < 5", "other p99 < 1s", "response errors < 1", "< 5", "p99 <", "p99 < 5ms < 6ms",
+		"goodput > 5ms", "speed < 5", "other p99 < 1s", "response errors < 1", "< 5", "p99 <", "p99 < 5ms < 6ms", "p99 < 5 6ms", "p99 < 1 minute", "rate > 5 6/s",
 		"closed: p99 < 1s", "django.p99 < 1s", "p99 < 2 * p50", "goodput > flask.goodput",
 	} {
 		if _, err := ParseRequire(text); err == nil || !strings.Contains(err.Error(), Example) {

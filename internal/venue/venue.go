@@ -93,8 +93,9 @@ type Database interface {
 	// Check compares the table with the rows, quickly; Digest reads the whole of it.
 	Check(ctx context.Context, rows *dataset.Dataset) error
 	Digest(ctx context.Context) (string, error)
-	// Status are gauges for samples. ConnectionCount is how many connections are open.
+	// Status are gauges for samples. Connections are how many the targets have open, by account, ConnectionCount those of all.
 	Status(ctx context.Context) (map[string]float64, error)
+	Connections(ctx context.Context) (map[string]int, error)
 	ConnectionCount(ctx context.Context) (int, error)
 	// Account makes the account by which the target of one trial reaches it, which is logged in to once. Retire ends its
 	// connections and the account; Opens is database.ErrAccount where it is not as it was given out.
