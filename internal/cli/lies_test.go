@@ -54,6 +54,7 @@ func databaseFates() map[string]fate {
 		"copy":     {code: record.CodeWitness},
 		"cheap":    {code: record.CodeLookups},
 		"many":     {code: record.CodeLookups},
+		"pool":     {code: record.CodeDeclared, text: "database connections: "},
 		"leftover": {code: record.CodeLeftBehind},
 		"password": {log: "password: "}, // it ends with its account
 		"lock":     {code: record.CodeLocks},
@@ -97,8 +98,8 @@ func foreseen(s *scene) string {
 }
 
 // lie runs the lying target once with each of these lies, and once without any, and checks what becomes of each. Where a
-// busy machine had a trial refused that should be valid it runs again.
-func (s *scene) lie(fates map[string]fate) {
+// busy machine had a trial refused that should be valid it runs again. The plan has more lines than usual.
+func (s *scene) lie(fates map[string]fate, more ...string) {
 	t := s.t
 	t.Helper()
 	if err := os.CopyFS(s.path("lying"), os.DirFS("../contract/testdata/liar")); err != nil {
@@ -113,7 +114,8 @@ func (s *scene) lie(fates map[string]fate) {
 		}
 		targets = append(targets, fmt.Sprintf("{name: %s, recipe: ./lying, settings: {%s}}", name, settings))
 	}
-	s.write("lies.yaml", planText(strings.Join(targets, ", "), 1, `allow_unfair: "each target is told to lie in another way"`))
+	more = append(more, `allow_unfair: "each target is told to lie in another way"`)
+	s.write("lies.yaml", planText(strings.Join(targets, ", "), 1, more...))
 	for range 3 {
 		e := s.start("run", "--short", "lies.yaml")
 		e.wantStatus(0, 4*time.Minute)
@@ -214,4 +216,12 @@ func TestAllLies(t *testing.T) {
 		t.Skip("SKIPPED: make test-lies sets BAKEOFF_LIES")
 	}
 	newScene(t).lie(allFates())
+}
+
+// In turns a target is found out that uses what the other one leaves of its connections to the database.
+func TestLiesInTurns(t *testing.T) {
+	if os.Getenv("BAKEOFF_LIES") == "" {
+		t.Skip("SKIPPED: make test-lies sets BAKEOFF_LIES")
+	}
+	newScene(t).lie(map[string]fate{"pool": databaseFates()["pool"]}, "turns: 250ms")
 }

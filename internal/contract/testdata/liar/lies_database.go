@@ -18,6 +18,8 @@ func databaseLies() map[string]lie {
 		"cheap": copied("SELECT id FROM demo_data WHERE id = 1"),
 		// One statement looks several names up, for all requests that wait.
 		"many": {answer: together()},
+		// Under load far more connections are open than were granted.
+		"pool": {answer: hoard()},
 		// Work goes on in the database after the last answer.
 		"leftover": {end: func(t *server) {
 			for range 2 {
@@ -73,6 +75,24 @@ func copied(statement string) lie {
 			}
 			return answer{Name: name}, nil
 		},
+	}
+}
+
+// hoard opens twice as many connections more as the pool may have, and keeps them.
+func hoard() func(ctx context.Context, t *server, name string) (answer, error) {
+	var once sync.Once
+	return func(ctx context.Context, t *server, name string) (answer, error) {
+		once.Do(func() {
+			most := 2 * t.db.Stats().MaxOpenConnections
+			more, err := open(most)
+			for range most {
+				if err == nil {
+					_, err = more.Conn(context.Background())
+				}
+			}
+			log.Print("pool: ", err)
+		})
+		return t.look(ctx, name)
 	}
 }
 
