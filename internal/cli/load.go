@@ -77,8 +77,8 @@ followed, and are bad unless expected), and bad otherwise. A request without a w
 answer within --timeout is a timeout. A request that failed in any other way is an error,
 counted by class. planned = sent + dropped and sent = ok + bad + timeout + error hold
 exactly. late: sent more than 1 ms after it was due, which is this program's fault;
-queued: it had to wait for a free connection, which is the server's fault. Rates are per
-second of sending. The warm-up is not part of any figure.
+queued: it had to wait for a free connection, because the server paused or --connections is
+too low. Rates are per second of sending. The warm-up is not part of any figure.
 
 Answers, time-outs and drops are in the distributions, time-outs and drops as "longer
 than"; errors are not. A percentile is printed when 100 samples lie beyond it; otherwise

@@ -232,3 +232,25 @@ func TestWhyQueued(t *testing.T) {
 		t.Errorf("where it is not known: %q", got)
 	}
 }
+
+// A number of requests that the time did not allow is said to be one.
+func TestCutShort(t *testing.T) {
+	for name, c := range map[string]struct {
+		asked, planned int64
+		passed         time.Duration
+		interrupted    bool
+		want           string
+	}{
+		"no number":       {0, 2, time.Second, false, ""},
+		"all of them":     {4, 4, time.Second, false, ""},
+		"not all of them": {4, 2, time.Second, false, ", not all of 4 requests: --duration 1s was over"},
+		"interrupted":     {4, 2, time.Second, true, ""},
+		"an agent lost":   {4, 2, time.Second / 2, false, ""},
+	} {
+		m := newMeasurement(load.Phase{Requests: c.asked, Duration: time.Second}, 1, nil)
+		m.passed, m.interrupted, m.total.Books.Planned = c.passed, c.interrupted, c.planned
+		if got := m.cutShort(); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}

@@ -95,7 +95,7 @@ func writeCounts(b *strings.Builder, counts []count) {
 
 func writeBooks(b *strings.Builder, m *Measurement, r Result) {
 	counts := []count{
-		{"planned", r.Planned, perSecond(r.OfferedRate) + " offered"},
+		{"planned", r.Planned, perSecond(r.OfferedRate) + " offered" + m.cutShort()},
 		{"sent", r.Sent, perSecond(r.AchievedRate) + " achieved"},
 		{"ok", r.OK, perSecond(r.Goodput) + " answered as expected"},
 	}
@@ -114,6 +114,15 @@ func writeBooks(b *strings.Builder, m *Measurement, r Result) {
 	}
 	b.WriteString("\n")
 	writeCounts(b, counts)
+}
+
+// cutShort says how many requests were asked for where the time was over first; empty: all were planned, or something else ended it.
+func (m *Measurement) cutShort() string {
+	asked := m.phase.Requests
+	if asked == 0 || m.interrupted || m.passed < m.phase.Duration || m.total.Books.Planned >= asked {
+		return ""
+	}
+	return fmt.Sprintf(", not all of %s: --duration %v was over", goal(m.phase), m.phase.Duration)
 }
 
 // whyQueued says why arrivals found no free connection. Where most connections were free most of the time it was a pause of the
@@ -258,7 +267,7 @@ func writeBytes(b *strings.Builder, r Result) {
 
 // faults names those whose doing a failure is.
 func faults() map[string]string {
-	return map[string]string{load.Ours: "this program's", load.Theirs: "the server's", load.Nobody: "nobody's"}
+	return map[string]string{load.Ours: "this program's", load.Theirs: "the server's", load.Nobody: "not known"}
 }
 
 // writeHealth prints what the generator says of itself.
