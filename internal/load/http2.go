@@ -117,7 +117,7 @@ func (c *conn) stream(r *result, deadline time.Time) (length int64, err error) {
 				return errHeaderLimit
 			}
 			if status == http.StatusSwitchingProtocols {
-				return errProtocol
+				return unspoken{errors.New("an answer of status 101")}
 			}
 			return nil
 		},
@@ -155,7 +155,7 @@ func (c *conn) stream(r *result, deadline time.Time) (length int64, err error) {
 func (c *conn) bodyOf(resp *http.Response, keep bool) (length int64, err error) {
 	// net/http takes any number for a status.
 	if status := fmt.Sprintf("%03d ", resp.StatusCode); resp.StatusCode < 200 || resp.StatusCode > 999 || !strings.HasPrefix(resp.Status, status) {
-		return 0, errProtocol
+		return 0, unspoken{fmt.Errorf("an answer of status %q", resp.Status)}
 	}
 	if resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified {
 		// A length is that of an answer with a body (RFC 9110, 8.6).
@@ -231,7 +231,7 @@ func (c *conn) broken(err error, begun bool, deadline time.Time) error {
 		return errInterrupted
 	case errors.Is(err, os.ErrDeadlineExceeded), !time.Now().Before(deadline):
 		return syscall.ETIMEDOUT
-	case errors.Is(err, errHeaderLimit), errors.Is(err, errBodyLimit), errors.Is(err, errExtra):
+	case errors.Is(err, errHeaderLimit), errors.Is(err, errBodyLimit), errors.Is(err, errExtra), errors.Is(err, errProtocol):
 		return err
 	case strings.Contains(text, "response header list larger"):
 		return errHeaderLimit
@@ -253,5 +253,10 @@ func (c *conn) broken(err error, begun bool, deadline time.Time) error {
 	if isTLS(err) {
 		return err
 	}
-	return errProtocol
+	return unspoken{err}
 }
+
+// unspoken is an answer that is not HTTP/2, in the words of net/http.
+type unspoken struct{ error }
+
+func (unspoken) Is(target error) bool { return target == errProtocol }

@@ -291,6 +291,9 @@ func TestFatesOfTwo(t *testing.T) {
 				if expected != sum.Books.Sent || expected == 0 || f.class == "" && sum.Books.OK == 0 {
 					t.Errorf("%d of %d requests are %q or %q; outcomes %v", expected, sum.Books.Sent, f.class, f.or, sum.Outcomes)
 				}
+				if words := sum.Examples[classProtocol]; strings.Contains(words, errProtocol.Error()) || f.class == classProtocol && words == "" {
+					t.Errorf("what is wrong in HTTP/2: %q", words)
+				}
 			})
 		}
 	}
