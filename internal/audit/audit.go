@@ -68,7 +68,8 @@ func Run(r *record.Reader, render func(*figures.Summary) ([]Report, error)) (Res
 	if err != nil {
 		return out, err
 	}
-	return out, out.reports(r.Dir(), reports)
+	out.reports(r.Dir(), reports)
+	return out, nil
 }
 
 func (out *Result) found(file, format string, args ...any) {
@@ -190,7 +191,7 @@ func listed(words []string) string {
 
 // lineOf is the number of the first line of a file that begins with a text; 1 where there is none.
 func lineOf(path, begin string) int {
-	text, err := os.ReadFile(path)
+	text, err := record.ReadFile(path, mostReport)
 	if err != nil {
 		return 1
 	}
@@ -215,22 +216,25 @@ func (out *Result) pilot(run record.Run, s *figures.Summary) {
 	}
 }
 
-// reports compares those that the directory has.
-func (out *Result) reports(dir string, reports []Report) error {
+// mostReport is by how much a report may be longer than it should be, in bytes, and still be read.
+const mostReport = 64 << 20
+
+// reports compares those that the directory has. What cannot be read, or is no file, is not what was written.
+func (out *Result) reports(dir string, reports []Report) {
 	for _, report := range reports {
-		text, err := os.ReadFile(filepath.Join(dir, report.Name))
+		text, err := record.ReadFile(filepath.Join(dir, report.Name), mostReport+int64(len(report.Text)))
 		switch {
 		case errors.Is(err, os.ErrNotExist):
 			out.Absent = append(out.Absent, report.Name)
 			continue
 		case err != nil:
-			return fmt.Errorf("audit: %w", err)
+			out.found(report.Name, "%v", err)
+			continue
 		}
 		out.Reports = append(out.Reports, report.Name)
 		out.differs(report, text)
 		out.apart(report, text)
 	}
-	return nil
 }
 
 // apart names the lines from outside of the record that are not as they would be now.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"bakeoff/internal/figures"
@@ -192,6 +193,24 @@ func TestResealed(t *testing.T) {
 				t.Errorf("%+v", out.Findings)
 			}
 		})
+	}
+}
+
+// A pipe, a device or a link in the place of a report is a finding: nobody waits for it, and nothing else is read.
+func TestReportsThatAreNoFiles(t *testing.T) {
+	for name, put := range map[string]func(path string) error{
+		"a pipe":   func(path string) error { return syscall.Mkfifo(path, 0o600) },
+		"a device": func(path string) error { return os.Symlink("/dev/zero", path) },
+		"a folder": func(path string) error { return os.Mkdir(path, 0o700) },
+	} {
+		dir := aRun(t)
+		path := filepath.Join(dir, "summary.json")
+		check(t, os.Remove(path))
+		check(t, put(path))
+		out := audited(t, dir)
+		if len(out.Findings) != 1 || out.Findings[0].File != "summary.json" || !strings.Contains(out.Findings[0].What, "is not a regular file") {
+			t.Errorf("%s: %+v", name, out.Findings)
+		}
 	}
 }
 

@@ -204,9 +204,9 @@ func foreground(ctx context.Context, c influxd.Config, argv []string, up func())
 	defer runtime.UnlockOSThread()
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir, cmd.SysProcAttr = c.Dir, withParent()
-	log, err := os.OpenFile(filepath.Join(c.Dir, "log"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	log, err := c.Log()
 	if err != nil {
-		return fmt.Errorf("influxdb: %w", err)
+		return err
 	}
 	defer log.Close()
 	cmd.Stdout, cmd.Stderr = log, log

@@ -61,9 +61,12 @@ func (c Config) Lock() (io.Closer, error) {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("influxd: %w", err)
 	}
-	file, err := os.OpenFile(filepath.Join(c.Dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if info, err := os.Lstat(c.Dir); err != nil || !info.IsDir() {
+		return nil, fmt.Errorf("influxd: %s is a link: its data has to be in the run directory", c.Dir)
+	}
+	file, err := c.open("lock", os.O_RDWR)
 	if err != nil {
-		return nil, fmt.Errorf("influxd: %w", err)
+		return nil, err
 	}
 	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
@@ -81,11 +84,27 @@ func (c Config) Write() ([]string, error) {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("influxd: %w", err)
 	}
-	path := filepath.Join(c.Dir, "influxd.conf")
-	if err := os.WriteFile(path, []byte(c.Text()), 0o600); err != nil {
+	file, err := c.open("influxd.conf", os.O_WRONLY|os.O_TRUNC)
+	if err != nil {
+		return nil, err
+	}
+	_, err = file.WriteString(c.Text())
+	if err = errors.Join(err, file.Close()); err != nil {
 		return nil, fmt.Errorf("influxd: %w", err)
 	}
-	return []string{"-config", path}, nil
+	return []string{"-config", file.Name()}, nil
+}
+
+// Log opens the file for what the server prints, empty.
+func (c Config) Log() (*os.File, error) { return c.open("log", os.O_WRONLY|os.O_TRUNC) }
+
+// open opens a file of the folder, which it makes where it is missing. A run directory may come from anybody: no link is followed.
+func (c Config) open(name string, how int) (*os.File, error) {
+	file, err := os.OpenFile(filepath.Join(c.Dir, name), how|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("influxd: %w", err)
+	}
+	return file, nil
 }
 
 // Text is the configuration file.

@@ -36,6 +36,10 @@ func errNotRegular(path string, info os.FileInfo) error {
 	return fmt.Errorf("%s is not a regular file (%s)", path, info.Mode().Type())
 }
 
+// ReadFile reads a file that a run directory holds in addition to the record, such as a report, of at most limit bytes. What is no
+// regular file is refused: a run directory may come from anybody.
+func ReadFile(path string, limit int64) ([]byte, error) { return readRegular(path, limit) }
+
 // readRegular reads a whole file of at most limit bytes.
 func readRegular(path string, limit int64) ([]byte, error) {
 	f, err := openRegular(path)
