@@ -23,11 +23,32 @@ import (
 const (
 	mostLabels  = 100
 	mostSeconds = 200_000 // of all labels together; each becomes a window, and so do those in which nothing happened
+	mostRow     = 4 << 20 // bytes of one row
 )
+
+// errLongRow is what reading ends with in a file that is none of rows, such as a device, or in which a quote is never closed.
+var errLongRow = fmt.Errorf("a row is longer than %d MiB: is a quote not closed, or is it no result file?", mostRow>>20)
+
+// bounded reads as long as a row is not too long.
+type bounded struct {
+	r    io.Reader
+	left int
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errLongRow
+	}
+	n, err := b.r.Read(p)
+	b.left -= n
+	return n, err
+}
 
 // file is a result file that is being read.
 type file struct {
 	name    string // for messages
+	budget  *bounded
+	line    int // of the row that was read last
 	rows    *csv.Reader
 	sum     hash.Hash
 	columns map[string]int
@@ -50,8 +71,8 @@ type row struct {
 
 // newFile reads the header.
 func newFile(name string, r io.Reader) (*file, error) {
-	f := &file{name: name, sum: sha256.New()}
-	in := bufio.NewReaderSize(io.TeeReader(r, f.sum), 1<<16)
+	f := &file{name: name, sum: sha256.New(), budget: &bounded{r, mostRow}}
+	in := bufio.NewReaderSize(io.TeeReader(f.budget, f.sum), 1<<16)
 	if mark, err := in.Peek(3); err == nil && bytes.Equal(mark, []byte("\xef\xbb\xbf")) {
 		in.Discard(3) // they are there
 	}
@@ -82,7 +103,7 @@ func (f *file) head() error {
 	if err != nil {
 		return f.wrong(err)
 	}
-	f.header = slices.Clone(fields)
+	f.header, f.line = slices.Clone(fields), 1
 	f.columns = map[string]int{}
 	for i, name := range fields {
 		f.columns[strings.TrimSpace(name)] = i
@@ -109,11 +130,15 @@ func (f *file) wrong(err error) error {
 	if errors.As(err, &bad) {
 		return f.errorf(bad.Line, "%v", bad.Err)
 	}
+	if errors.Is(err, errLongRow) {
+		return f.errorf(f.line+1, "%v", err)
+	}
 	return fmt.Errorf("%s: %w", f.name, err)
 }
 
 // next reads a row; io.EOF behind the last one.
 func (f *file) next() (row, error) {
+	f.budget.left = mostRow
 	fields, err := f.rows.Read()
 	if errors.Is(err, io.EOF) {
 		return row{}, io.EOF
@@ -122,6 +147,7 @@ func (f *file) next() (row, error) {
 		return row{}, f.wrong(err)
 	}
 	line, _ := f.rows.FieldPos(0)
+	f.line = line
 	if slices.Equal(fields, f.header) {
 		return row{}, f.errorf(line, "a second header: the file was appended to, and holds several runs; split it here")
 	}

@@ -125,6 +125,8 @@ func TestRefused(t *testing.T) {
 		"a long time":      {short + "1795406016079,86400001,a,200,true,1\n", "some.jtl:2: elapsed"},
 		"neither":          {short + "1795406016079,1,a,200,yes,1\n", `some.jtl:2: success is "yes"`},
 		"several requests": {short + row + "1795406016079,1,a,200,true,100\n", "some.jtl:3: the row stands for 100 requests"},
+		"no rows at all":   {strings.Repeat("\x00", mostRow+1<<20), "some.jtl:1: a row is longer than 4 MiB"},
+		"an open quote":    {short + row + "1795406016079,45,\"" + strings.Repeat("a\n", mostRow), "some.jtl:3: a row is longer than 4 MiB"},
 		"a long gap":       {short + row + "1895406016079,1,a,200,true,1\n", "some.jtl: the labels cover more than 200000 seconds together"},
 		"two long gaps": {
 			short + row + "1795526016079,1,a,200,true,1\n" + "1795406016079,45,b,200,true,1\n" + "1795486016079,1,b,200,true,1\n", // 120,001 s and 80,001 s
