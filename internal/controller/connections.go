@@ -55,7 +55,7 @@ func (s *recipes) deploy(ctx context.Context, launches ...launch) []launched {
 
 // shared reports whether one of the targets has no account of its own.
 func shared(started []*replicated) bool {
-	return slices.ContainsFunc(started, func(d *replicated) bool { return d.err == nil && d.account == "" })
+	return slices.ContainsFunc(started, func(d *replicated) bool { return d.err == nil && d.ownUser == "" })
 }
 
 // countOpen counts the connections that each target has open. It waits for those to close that are too many.
@@ -66,7 +66,7 @@ func (s *recipes) countOpen(ctx context.Context, started []*replicated) error {
 			return err
 		}
 		for _, d := range started {
-			d.open = open[d.account]
+			d.open = open[d.ownUser]
 		}
 		if !slices.ContainsFunc(started, func(d *replicated) bool { return d.tooMany() != nil }) || time.Now().After(end) {
 			return nil
@@ -80,7 +80,7 @@ func (s *recipes) countOpen(ctx context.Context, started []*replicated) error {
 // tooMany is why a target with an account of its own is refused after its start, or nil.
 func (d *replicated) tooMany() error {
 	inFlight := d.stage.o.Plan.InFlight()
-	if d.account == "" || d.open <= d.entrant.connections(inFlight) {
+	if d.ownUser == "" || d.open <= d.entrant.connections(inFlight) {
 		return nil
 	}
 	return fmt.Errorf("%w: %d are open after the start, the plan gives it %s", errConnections, d.open, d.entrant.sum(inFlight))
@@ -156,11 +156,11 @@ func givenTo(sums []string) string {
 
 // openNow is how many database connections the target has open; where all share an account, all of them.
 func (d *replicated) openNow(ctx context.Context) (int, error) {
-	if d.account == "" {
+	if d.ownUser == "" {
 		return d.stage.db.ConnectionCount(ctx)
 	}
 	open, err := d.stage.db.Connections(ctx)
-	return open[d.account], err
+	return open[d.ownUser], err
 }
 
 // claimed is a sample as the target's own trial has it: that of the database with the connections of its account in place of those of
@@ -171,8 +171,8 @@ func (d *replicated) claimed(line record.Series) record.Series {
 	}
 	values := maps.Clone(line.Values) // other trials have the same sample
 	maps.DeleteFunc(values, func(name string, _ float64) bool { return strings.HasPrefix(name, database.ConnectionsOf("")) })
-	if d.account != "" {
-		values[record.OwnConnections] = line.Values[database.ConnectionsOf(d.account)]
+	if d.ownUser != "" {
+		values[record.OwnConnections] = line.Values[database.ConnectionsOf(d.ownUser)]
 	}
 	line.Values = values
 	return line

@@ -46,8 +46,8 @@ func (d *replicated) admit(ctx context.Context) (err error) {
 	d.stage.mu.Lock()
 	defer d.stage.mu.Unlock()
 	if d.login.Own {
-		d.account = d.login.User
-		d.stage.logins[d.account] = d
+		d.ownUser = d.login.User
+		d.stage.logins[d.ownUser] = d
 	}
 	return nil
 }

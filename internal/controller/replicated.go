@@ -33,7 +33,7 @@ type replicated struct {
 	err     error                     // of the start
 	learned contract.Result           // of the check before the load
 	open    int                       // database connections after the start
-	account string                    // of its own, by which they are counted; empty: all targets share one
+	ownUser string                    // of an account of its own, by which they are counted; empty: all targets share one
 	stood   bool                      // still, for some time
 	idle    *contract.IdleConnections // from the check before the load to that after it
 	login   database.Account          // by which it reaches the database
