@@ -16,7 +16,9 @@ func (t *trial) watch(p *gate.Phase) {
 
 // series writes a sample, and keeps it for the judgement where it belongs to the phase under way.
 func (t *trial) series(s record.Series) error {
-	s = t.d.claimed(s)
+	if t.d != nil {
+		s = t.d.claimed(s)
+	}
 	t.mu.Lock()
 	if t.watched != nil && t.watched.Number == s.Phase {
 		t.watched.Series(s)

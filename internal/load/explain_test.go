@@ -61,7 +61,8 @@ func TestExamplesHoldNoSecrets(t *testing.T) {
 			io.WriteString(c, "HTTP/1.1 "+request+"\r\n\r\n")
 			return false
 		}})
-		job := closedJob(1, 50*ms, s.url())
+		job := closedJob(1, 10*time.Second, s.url())
+		job.Phase.Requests = 3
 		job.Workload = oneThing{target: "/x?token=s3cretquery&a=1"}
 		job.Header = []Field{{"Authorization", "Bearer s3cretheader"}, {"Cookie", "id=s3cretcookie"}}
 		sum := collect(t, e, job)
