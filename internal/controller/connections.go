@@ -163,12 +163,9 @@ func (d *replicated) openNow(ctx context.Context) (int, error) {
 	return open[d.ownUser], err
 }
 
-// claimed is a sample as the target's own trial has it: that of the database with the connections of its account in place of those of
-// every account.
+// claimed is a sample of the database as the target's own trial has it: with the connections of its account in place of those of every
+// account.
 func (d *replicated) claimed(line record.Series) record.Series {
-	if _, counted := line.Values[database.TargetConnections]; line.Tier != "database" || !counted {
-		return line
-	}
 	values := maps.Clone(line.Values) // other trials have the same sample
 	maps.DeleteFunc(values, func(name string, _ float64) bool { return strings.HasPrefix(name, database.ConnectionsOf("")) })
 	if d.ownUser != "" {

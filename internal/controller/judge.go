@@ -16,7 +16,7 @@ func (t *trial) watch(p *gate.Phase) {
 
 // series writes a sample, and keeps it for the judgement where it belongs to the phase under way.
 func (t *trial) series(s record.Series) error {
-	if t.d != nil {
+	if _, counted := s.Values[record.TargetConnections]; counted && t.d != nil {
 		s = t.d.claimed(s)
 	}
 	t.mu.Lock()

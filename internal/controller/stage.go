@@ -84,7 +84,8 @@ type deployment interface {
 	// redraw closes the connections to the replicas behind whatever is before them; errNoRedraw where new ones cost
 	// more than a run-in hides.
 	redraw(ctx context.Context) error
-	// sources are the processes that were started; names those of replicas by address. claimed is a sample as its own trial has it.
+	// sources are the processes that were started; names those of replicas by address. claimed is a sample of the
+	// database as its own trial has it.
 	sources() []collect.Source
 	claimed(line record.Series) record.Series
 	names() map[string]string
