@@ -70,6 +70,7 @@ func TestOwnGroup(t *testing.T) {
 		"": func(m *machine) { m.file("0::/ours/inner\n", "proc", "102", "cgroup") },
 	} {
 		m := newMachine(t)
+		m.quota, m.throttled = 50, time.Second // of all of us
 		k := m.open()
 		write(m)
 		var line record.Series
@@ -124,7 +125,7 @@ func TestListenDrops(t *testing.T) {
 	} else if _, known := values[record.ListenDrops]; known {
 		t.Errorf("drops of a kernel that says nothing of them: %v", values)
 	}
-	m.file("TcpExt: SyncookiesSent ListenOverflows ListenDrops X\nTcpExt: 1 2 37 4\nIpExt: InNoRoutes ListenDrops\nIpExt: 5 6\n", "proc", "net", "netstat")
+	m.file("IpExt: InNoRoutes ListenDrops\nIpExt: 5 6\nTcpExt: SyncookiesSent ListenOverflows ListenDrops X\nTcpExt: 1 2 37 4\n", "proc", "net", "netstat")
 	if _, _, values, err := k.host(); err != nil || values[record.ListenDrops] != 37 {
 		t.Errorf("%v drops, want 37 (%v)", values[record.ListenDrops], err)
 	}

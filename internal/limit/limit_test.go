@@ -144,6 +144,11 @@ func TestOrder(t *testing.T) {
 	if got := Find(r); got.Tier != SharedMachine {
 		t.Errorf("on a full machine everything waits: %+v", got.Use)
 	}
+	r.Host = 0.5
+	if got := Find(r); got.Tier != Database || got.What != Queue {
+		t.Errorf("a queue in the database behind a full pool: %+v", got.Use)
+	}
+	r.Host = 1
 	r.Members[2].CPU = 3.9
 	if got := Find(r); got.Tier != Target || got.Of != "of the machine's cores" {
 		t.Errorf("one tier that uses all of it: %+v", got.Use)

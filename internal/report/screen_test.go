@@ -222,7 +222,7 @@ func TestLimitsInWords(t *testing.T) {
 			{Target: "a", Tier: limit.Target, What: limit.CPU, Share: 0.92, Of: "of the machine's cores", Tiers: tiers(0.92, 0.97)}, {Target: "b", Tiers: tiers(0.3, 0.5)},
 		},
 		"balancer CPU, 97 to 99 % of one core": {
-			{Target: "a", Tier: limit.Balancer, What: limit.CPU, Share: 0.99, Of: "of one core", More: "x"}, {Target: "b", Tier: limit.Balancer, What: limit.CPU, Share: 0.97, Of: "of one core"},
+			{Target: "a", Tier: limit.Balancer, What: limit.CPU, Share: 0.97, Of: "of one core", More: "x"}, {Target: "b", Tier: limit.Balancer, What: limit.CPU, Share: 0.99, Of: "of one core"},
 		},
 		"database queue, 94 % of a statement's time is waiting; 16 ran at a time": {
 			{Target: "a", Tier: limit.Database, What: limit.Queue, Share: 0.94, Of: "of a statement's time is waiting", More: "16 ran at a time"},
