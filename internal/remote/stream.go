@@ -28,18 +28,11 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	select {
-	case <-s.opened:
-		if !out.follow(ctx, s.place(), from) {
-			return
-		}
-	default:
-		if !out.await(ctx, s.opened, s.ended) {
-			return
-		}
-		if dir := s.place(); dir != "" && !out.follow(ctx, dir, from) {
-			return
-		}
+	if !out.await(ctx, s.opened, s.ended) {
+		return
+	}
+	if dir := s.place(); dir != "" && !out.follow(ctx, dir, from) {
+		return
 	}
 	if out.await(ctx, s.ended, s.ended) {
 		_ = out.send("", sentOutcome, s.state().Outcome) // who followed is gone
@@ -80,8 +73,12 @@ type found struct {
 // follow sends what the record yields until nobody writes it any more, and reports whether it came so far.
 func (s *stream) follow(ctx context.Context, dir string, from record.Position) bool {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	items := make(chan found)
+	defer func() {
+		cancel()
+		for range items {
+		}
+	}()
 	go func() {
 		defer close(items)
 		for item, err := range record.Follow(ctx, dir, from) {

@@ -18,7 +18,7 @@ const sizeHeader = "X-Bakeoff-Size"
 
 // arriving is the folder of the run directory of a request that arrives; it refuses what is none.
 func (s *Server) arriving(r *http.Request) (string, error) {
-	name := r.FormValue("run")
+	name := r.URL.Query().Get("run")
 	if !s.o.Resume {
 		return "", errors.New("this run resumes none")
 	}
@@ -44,7 +44,7 @@ func (s *Server) takePiece(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	path := filepath.FromSlash(r.PathValue("path"))
-	offset, err := strconv.ParseInt(r.FormValue("offset"), 10, 64)
+	offset, err := strconv.ParseInt(r.URL.Query().Get("offset"), 10, 64)
 	if err != nil || !filepath.IsLocal(path) {
 		http.Error(w, "the path or the offset is not one", http.StatusBadRequest)
 		return
@@ -98,7 +98,7 @@ func (s *Server) takeWhole(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	select {
 	case <-s.uploaded:
-		if filepath.Base(s.upload) == r.FormValue("run") { // the answer to it was lost
+		if filepath.Base(s.upload) == r.URL.Query().Get("run") { // the answer to it was lost
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}
