@@ -13,18 +13,35 @@ import (
 )
 
 func attachCommand(env Env) *cobra.Command {
-	return &cobra.Command{
+	var p place
+	var out string
+	cmd := &cobra.Command{
 		Use:   "attach RUN",
 		Short: "follow a run that is in progress, and print its report at the end",
 		Long: `attach follows a run directory from another terminal, or after the terminal of the run was
 lost. It shows what "bakeoff run" shows, from the beginning, and prints the report when
 the run has ended. Ctrl-C ends attach and does not touch the run.
 
+With --context or --namespace RUN is the name of a run in a cluster, as run --detach prints it.
+attach then also fetches the run directory into --out, and at the end removes what the run made
+in the cluster.
+
 exit status: 0 the run is complete; 1 it was aborted, or its controller is gone;
 130 interrupted`,
-		Args: exactly(1, "one run directory"),
-		RunE: func(cmd *cobra.Command, args []string) error { return attach(cmd.Context(), env, args[0]) },
+		Args: exactly(1, "one run directory, or the name of a run in a cluster"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := p.sane(); err != nil {
+				return err
+			}
+			if !cmd.Flags().Changed("context") && p.namespace == "" {
+				return attach(cmd.Context(), env, args[0])
+			}
+			return attachAway(cmd.Context(), env, p, out, args[0])
+		},
 	}
+	cmd.Flags().StringVar(&out, "out", "runs", "of a run in a cluster: folder in which to create the run directory")
+	p.register(cmd.Flags())
+	return cmd
 }
 
 func attach(ctx context.Context, env Env, dir string) error {

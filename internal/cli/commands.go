@@ -223,12 +223,22 @@ schema. check finds more mistakes than a schema can.`,
 
 func cleanCommand(env Env) *cobra.Command {
 	var cached bool
+	var p place
+	var out string
 	cmd := &cobra.Command{
 		Use: "clean", Short: "end the processes and remove the folders that killed runs left behind", Args: noArgs,
 		Long: `clean ends the processes of runs that were killed together with their guard, and
 removes their temporary folders. With --cache it also removes prepared targets that no run
-uses, and filled tables; the next run prepares them again.`,
+uses, and filled tables; the next run prepares them again.
+
+With --context or --namespace it removes what runs left in a cluster instead: in that
+namespace, or all namespaces that bakeoff made. Only objects with bakeoff's labels are
+removed, and only after the record and every pod's log were fetched into --out. A run in
+progress is left alone, unless --namespace names its namespace: then it is stopped first.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("context") || p.namespace != "" {
+				return cleanAway(cmd.Context(), env, p, out)
+			}
 			cache, err := cacheDir(env)
 			if err != nil {
 				return err
@@ -239,7 +249,11 @@ uses, and filled tables; the next run prepares them again.`,
 			return cleanCache(env.Stdout, cache)
 		},
 	}
-	cmd.Flags().BoolVar(&cached, "cache", false, "also remove prepared targets and filled tables")
+	flags := cmd.Flags()
+	flags.BoolVar(&cached, "cache", false, "also remove prepared targets and filled tables")
+	flags.StringVar(&p.context, "context", "", "remove what runs left in the cluster of this context of the kubeconfig")
+	flags.StringVar(&p.namespace, "namespace", "", "remove what runs left in this namespace of a cluster")
+	flags.StringVar(&out, "out", "runs", "of a cluster: folder into which the runs are fetched")
 	return cmd
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,9 +62,12 @@ func (e missingError) Unwrap() error { return e.err }
 func exitStatus(err error) int {
 	var usage usageError
 	var missing missingError
+	var ended endedError
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.As(err, &ended):
+		return cmp.Or(ended.Exit, exitFailed)
 	case errors.Is(err, controller.ErrInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
 	case errors.As(err, &usage), isCobraUsage(err):

@@ -13,11 +13,17 @@ func hintOf(err error) string {
 	var hinted hintedError
 	var busy *local.BusyError
 	var disk *controller.DiskError
+	var ended endedError
+	var lost lostError
 	switch {
 	case errors.As(err, &missing):
 		return missing.hint
 	case errors.As(err, &hinted):
 		return hinted.hint
+	case errors.As(err, &ended):
+		return ended.Hint
+	case errors.As(err, &lost):
+		return lost.hint
 	case errors.As(err, &busy):
 		return "wait for it, or run at the same time with --share-machine, which marks both"
 	case errors.As(err, &disk) && disk.Begun:

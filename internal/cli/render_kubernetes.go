@@ -14,6 +14,7 @@ import (
 	"bakeoff/internal/platform"
 	"bakeoff/internal/platform/kube"
 	"bakeoff/internal/show"
+	"bakeoff/internal/target"
 	"bakeoff/internal/venue/cluster"
 )
 
@@ -87,45 +88,61 @@ func objectsOf(env Env, path string, f clusterFlags) ([]kube.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	if findings := cluster.Check(p.Plan); len(findings) > 0 {
-		return nil, usageError{plan.Locate(p.name, p.given, findings)}
-	}
-	recipes, err := fs.Sub(env.Assets, "targets")
-	if err != nil {
-		return nil, fmt.Errorf("targets: %w", err)
-	}
-	ahead, err := controller.LookAhead(controller.Options{Plan: p.Plan, PlanGiven: p.given, PlanName: p.name, PlanDir: p.dir, Recipes: recipes})
-	if err != nil {
-		return nil, explain(err)
-	}
-	run := clusterRun(p.Plan)
-	o := cluster.Options{
-		Plan: p.Plan, Given: p.given, Short: f.short, Recipes: ahead.Recipes, Connections: ahead.Connections,
-		Run: run, Namespace: f.namespace, Own: f.namespace == "",
-	}
-	if o.Own {
-		o.Namespace = platform.ObjectName(run)
-	}
-	scope, workloads, err := cluster.Workloads(o)
+	d, err := describe(env, p, cluster.Options{Short: f.short, Run: clusterRun(p.Plan), Namespace: f.namespace})
 	if err != nil {
 		return nil, err
 	}
-	for _, values := range scope.Secrets {
+	for _, values := range d.scope.Secrets {
 		for key := range values {
 			values[key] = "made for each run"
 		}
 	}
-	objects, err := kube.Render(scope, workloads)
+	objects, err := kube.Render(d.scope, d.workloads)
 	if err != nil {
 		return nil, usageError{err}
 	}
-	for _, r := range ahead.Recipes {
+	d.say(env)
+	return objects, nil
+}
+
+// described is what a run of a plan is made of in a cluster.
+type described struct {
+	scope     platform.Scope
+	workloads []platform.Workload
+	recipes   []*target.Recipe
+	together  bool // all targets are up at once
+}
+
+// describe says what a run is made of: one that is named no namespace gets one of its own.
+func describe(env Env, p planFile, o cluster.Options) (d described, err error) {
+	if findings := cluster.Check(p.Plan); len(findings) > 0 {
+		return d, usageError{plan.Locate(p.name, p.given, findings)}
+	}
+	recipes, err := fs.Sub(env.Assets, "targets")
+	if err != nil {
+		return d, fmt.Errorf("targets: %w", err)
+	}
+	ahead, err := controller.LookAhead(controller.Options{Plan: p.Plan, PlanGiven: p.given, PlanName: p.name, PlanDir: p.dir, Recipes: recipes})
+	if err != nil {
+		return d, explain(err)
+	}
+	o.Plan, o.Given, o.Recipes, o.Connections = p.Plan, p.given, ahead.Recipes, ahead.Connections
+	if o.Own = o.Namespace == ""; o.Own {
+		o.Namespace = platform.ObjectName(o.Run)
+	}
+	d.recipes, d.together = ahead.Recipes, ahead.Together
+	d.scope, d.workloads, err = cluster.Workloads(o)
+	return d, err
+}
+
+// say says what the run asks for in all, and what a target may lack.
+func (d described) say(env Env) {
+	for _, r := range d.recipes {
 		if !r.HasImage() {
 			fmt.Fprintf(env.Stderr, "bakeoff: warning: %s has no Dockerfile: its image has to hold what docs/targets.md says\n", r.Name)
 		}
 	}
-	fmt.Fprintf(env.Stderr, "bakeoff: %s\n", demand(scope, workloads, ahead.Together))
-	return objects, nil
+	fmt.Fprintf(env.Stderr, "bakeoff: %s\n", demand(d.scope, d.workloads, d.together))
 }
 
 // clusterRun is the name of a run of a plan before it has one of its own.

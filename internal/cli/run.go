@@ -35,6 +35,8 @@ type runFlags struct {
 	dashboard, json       bool
 	folders               bool // a target's folder may take the place of a plan
 	maxTime               time.Duration
+	place                 // in which cluster
+	detach bool           // leave once the run in the cluster has begun
 }
 
 func runCommand(env Env) *cobra.Command {
@@ -63,13 +65,16 @@ undecided); 4 finished, but a target lacks enough valid trials; 5 a prerequisite
 				return err
 			}
 			withoutPipes()
+			if f.platform == inKubernetes {
+				return runAway(cmd.Context(), env, f, strings.Join(args, ""))
+			}
 			return runPlan(cmd.Context(), env, f, strings.Join(args, ""))
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.out, "out", "runs", "folder in which to create the run directory")
 	flags.StringVar(&f.resume, "resume", "", "resume the run in this directory instead of starting a new one")
-	flags.StringVar(&f.platform, "platform", "local", "where processes run: local")
+	flags.StringVar(&f.platform, "platform", onThisMachine, "where processes run: local, or kubernetes: in a cluster")
 	flags.BoolVar(&f.short, "short", false, "20,000 rows, 2 blocks, 1 worker, short phases: to try out the plan, not to measure")
 	flags.BoolVar(&f.keep, "keep", false, "leave the first trial running until interrupted and print its commands")
 	flags.BoolVar(&f.share, "share-machine", false, "run even if another run is in progress on this machine; both are marked")
@@ -77,6 +82,8 @@ undecided); 4 finished, but a target lacks enough valid trials; 5 a prerequisite
 	flags.BoolVar(&f.dashboard, "dashboard", false, "serve a web page that shows the run while it lasts; 'bakeoff dashboard' shows it afterwards")
 	flags.BoolVar(&f.json, "json", false, "print every event of the record as a line of JSON while the run lasts, and its figures as the last line")
 	flags.DurationVar(&f.maxTime, "max-time", 0, "run as many blocks as fit into this time, by the pilot, and end the run after it (0: no limit)")
+	f.place.register(flags)
+	flags.BoolVar(&f.detach, "detach", false, "in a cluster: leave once the run has begun, and print the line that follows it")
 	return cmd
 }
 
@@ -128,8 +135,8 @@ func openPlan(ctx context.Context, env Env, f runFlags, of planFile) (controller
 	if err != nil {
 		return o, nil, err
 	}
-	if f.platform != "local" {
-		return o, nil, usageError{fmt.Errorf("unknown platform %q (there is: local)", f.platform)}
+	if f.platform != onThisMachine {
+		return o, nil, usageError{fmt.Errorf("unknown platform %q (there are: %s, %s)", f.platform, onThisMachine, inKubernetes)}
 	}
 	if err := controller.Preflight(ctx, o); err != nil {
 		return o, nil, explain(err)
@@ -223,6 +230,12 @@ func (f *runFlags) sane() error {
 		return misused("such as --max-time 30m; 0: no limit", "--max-time %v is negative", f.maxTime)
 	case f.out == "":
 		return misused("such as --out runs", "--out is empty")
+	case f.platform != inKubernetes && (f.context != "" || f.namespace != "" || f.detach):
+		return misused("add --platform kubernetes", "--context, --namespace and --detach are for a run in a cluster")
+	case f.platform == inKubernetes && (f.keep || f.share || f.dashboard):
+		return usageError{errors.New("--keep, --share-machine and --dashboard are for a run on this machine")}
+	case f.platform == inKubernetes:
+		return f.place.sane()
 	}
 	return nil
 }

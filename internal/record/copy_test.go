@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 )
 
 // from writes what is missing of a file of a directory.
@@ -143,7 +144,9 @@ func TestTake(t *testing.T) {
 }
 
 // A copy is of a run in progress as long as it is open, and its events can be followed as they come.
-func TestCopyIsFollowed(t *testing.T) {
+func TestCopyIsFollowed(t *testing.T) { synctest.Test(t, copyIsFollowed) }
+
+func copyIsFollowed(t *testing.T) {
 	w, err := Create(t.TempDir(), smallRun(), []byte(smallGiven), []byte(smallWhole), began)
 	check(t, err)
 	c, err := OpenCopy(t.TempDir())

@@ -301,7 +301,7 @@ func (c *Client) uploadFile(ctx context.Context, dir, run string, s record.FileS
 func (c *Client) put(ctx context.Context, path string, at int64, part []byte) (int64, error) {
 	ctx, cancel := shortly(ctx)
 	defer cancel()
-	r, err := c.request(ctx, http.MethodPut, path, bytes.NewReader(part))
+	r, err := c.request(ctx, http.MethodPost, path, bytes.NewReader(part))
 	if err != nil {
 		return at, err
 	}

@@ -11,7 +11,7 @@
 //	GET  /file/PATH      one of them, or a range of it
 //	POST /stop           ends the run as Ctrl-C does
 //	POST /ack            everything was fetched: the controller may end
-//	PUT  /record/PATH    a piece of a file of a run to resume, at ?offset=N
+//	POST /record/PATH    a piece of a file of a run to resume, at ?offset=N
 //	POST /record         that run is there whole
 package remote
 

@@ -310,7 +310,7 @@ func TestNothingElseIsGiven(t *testing.T) {
 		answer.Body.Close()
 		return answer.StatusCode
 	}
-	for _, path := range []string{"GET /run", "GET /events", "GET /files", "GET /file/run.json", "POST /stop", "POST /ack", "PUT /record/x", "POST /record"} {
+	for _, path := range []string{"GET /run", "GET /events", "GET /files", "GET /file/run.json", "POST /stop", "POST /ack", "POST /record/x", "POST /record"} {
 		method, path, _ := strings.Cut(path, " ")
 		for _, wrong := range []string{"", "secreu", token + "x"} {
 			if status := ask(method, path, wrong); status != http.StatusUnauthorized {
@@ -493,7 +493,7 @@ func TestUploadRefused(t *testing.T) {
 	s = server(t, Options{Root: root, Resume: true})
 	link := &wire{handler: s.Handler()}
 	for _, path := range []string{"..%2foutside", "%2e%2e%2foutside"} {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://pod/record/"+path+"?run=run&offset=0", strings.NewReader("x"))
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://pod/record/"+path+"?run=run&offset=0", strings.NewReader("x"))
 		if err != nil {
 			t.Fatal(err)
 		}

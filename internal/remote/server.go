@@ -21,7 +21,7 @@ import (
 type Options struct {
 	Token string
 	Root  string // folder of run directories, in which a run to resume arrives
-	// Resume: a run is taken in by PUT /record; without it none is.
+	// Resume: a run is taken in by POST /record; without it none is.
 	Resume bool
 	// Stop ends the run as Ctrl-C does. It is called once.
 	Stop func()
@@ -106,7 +106,7 @@ func (s *Server) Handler() http.Handler {
 	routes.HandleFunc("GET /file/{path...}", s.serveFile)
 	routes.HandleFunc("POST /stop", s.serveStop)
 	routes.HandleFunc("POST /ack", s.serveAck)
-	routes.HandleFunc("PUT /record/{path...}", s.takePiece)
+	routes.HandleFunc("POST /record/{path...}", s.takePiece)
 	routes.HandleFunc("POST /record", s.takeWhole)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if subtle.ConstantTimeCompare([]byte(r.Header.Get(TokenHeader)), []byte(s.o.Token)) != 1 {

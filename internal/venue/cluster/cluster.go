@@ -24,6 +24,7 @@ type Options struct {
 	Run         string           // name of the run
 	Namespace   string
 	Own         bool // the namespace is made for the run
+	Starting
 }
 
 // Names of workloads, secrets and documents.

@@ -23,6 +23,7 @@ func (b builder) controller() platform.Workload {
 	if b.o.Short {
 		argv = append(argv, "--short")
 	}
+	argv = append(argv, b.o.flags()...)
 	return platform.Workload{
 		Name: controllerName, Role: platform.RoleController, Lifetime: platform.Once, Rights: true, Early: true, Lifelong: b.lifelong(),
 		Files:   map[string]string{"plan.yaml": string(b.o.Given)},

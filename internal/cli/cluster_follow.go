@@ -1,0 +1,161 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"bakeoff/internal/record"
+	"bakeoff/internal/remote"
+	"bakeoff/internal/venue/cluster"
+)
+
+// stopWithin is how long a run in a cluster may take to end once it was told to.
+const stopWithin = 3 * time.Minute
+
+// reach waits for the controller and connects to it.
+func (a *away) reach(ctx context.Context) (err error) {
+	a.say("waiting for the controller")
+	if a.pod, err = a.at.Controller(ctx, a.what); err != nil {
+		return err
+	}
+	transport, base, err := a.at.Proxy(a.pod, cluster.LaptopPort)
+	if err != nil {
+		return err
+	}
+	a.client = remote.NewClient(transport, base, a.token, func(ctx context.Context) error { return a.at.Gone(ctx, a.pod) })
+	return nil
+}
+
+// see follows the run until it has ended, and fetches each trial when it ends; detached only until the run has begun. What
+// the run itself ended with is an endedError. Ctrl-C ends the run, which is seen through all the same.
+func (a *away) see(ctx context.Context, detached bool) error {
+	if err := a.reach(ctx); err != nil {
+		return err
+	}
+	if a.resume != "" {
+		a.say("uploading the trials of the run that are finished")
+		if err := a.client.Upload(ctx, a.resume, filepath.Base(a.resume)); err != nil {
+			return err
+		}
+	}
+	live, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { a.stop(live, cancel) })()
+	return a.follow(live, detached)
+}
+
+// stop ends the run in the cluster, and no longer waits for its end once that takes too long.
+func (a *away) stop(ctx context.Context, giveUp context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, stopWithin)
+	defer cancel()
+	if err := a.client.Stop(ctx); err != nil && ctx.Err() == nil {
+		a.warn("the run cannot be told to stop: " + err.Error())
+		giveUp()
+		return
+	}
+	<-ctx.Done()
+	giveUp()
+}
+
+// follow shows the run and fetches its trials until it has ended; with begun only until it has begun.
+func (a *away) follow(ctx context.Context, begun bool) error {
+	var all sync.WaitGroup
+	defer all.Wait()
+	items, ended := make(chan record.Item), make(chan struct{}, 1)
+	defer close(items)
+	if a.events != nil {
+		a.events.start(&all, passed(items))
+	}
+	defer close(ended)
+	fetching := false
+	for item, err := range a.client.Follow(ctx, record.Position{}) {
+		var line *record.LineError
+		if errors.As(err, &line) {
+			continue // the report names it
+		}
+		if err != nil {
+			return err
+		}
+		if !fetching {
+			if err := a.begin(ctx); err != nil {
+				return err
+			}
+			if begun {
+				return nil
+			}
+			fetching = true
+			all.Go(func() { a.fetch(ctx, ended) })
+		}
+		a.show(item)
+		if a.events != nil {
+			items <- item
+		}
+		if item.Event != nil && item.Event.Kind == record.EventTrial {
+			select {
+			case ended <- struct{}{}:
+			default: // one is to be fetched already
+			}
+		}
+	}
+	a.ended = true
+	if o := a.client.Outcome(); o.Error != "" {
+		return endedError{o}
+	}
+	return nil
+}
+
+// passed yields what comes through a channel, and takes the rest of it when nobody wants more.
+func passed(items <-chan record.Item) func(func(record.Item, error) bool) {
+	return func(yield func(record.Item, error) bool) {
+		for item := range items {
+			if !yield(item, nil) {
+				break
+			}
+		}
+		for range items {
+		}
+	}
+}
+
+// begin begins the copy of the run, or goes on with the one that was uploaded.
+func (a *away) begin(ctx context.Context) error {
+	state, err := a.client.State(ctx)
+	if err != nil {
+		return err
+	}
+	if state.Name == "" || state.Name != filepath.Base(state.Name) {
+		return fmt.Errorf("the controller names no run directory, but %q", state.Name)
+	}
+	dir := filepath.Join(a.out, state.Name)
+	if a.resume != "" {
+		dir = a.resume
+	}
+	if a.copy, err = record.OpenCopy(dir); err != nil {
+		return err
+	}
+	a.dir = dir
+	return a.client.Fetch(ctx, a.copy)
+}
+
+// fetch fetches what is finished whenever a trial has ended. What fails is tried again with the next one, and at the end.
+func (a *away) fetch(ctx context.Context, ended <-chan struct{}) {
+	for range ended {
+		if err := a.client.Fetch(ctx, a.copy); err != nil && ctx.Err() == nil {
+			a.warn("a trial that has ended is not fetched yet: " + err.Error())
+		}
+	}
+}
+
+// show shows an item of the record as a local run shows it.
+func (a *away) show(item record.Item) {
+	if a.screen.terminal {
+		a.screen.keep(item)
+	}
+	if item.Event != nil {
+		a.screen.take(*item.Event)
+	}
+}

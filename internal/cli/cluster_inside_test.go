@@ -1,0 +1,537 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"bakeoff/internal/controller"
+	"bakeoff/internal/plan"
+	"bakeoff/internal/platform/kube/kubetest"
+	"bakeoff/internal/record"
+	"bakeoff/internal/record/recordtest"
+	"bakeoff/internal/remote"
+)
+
+// A conductor stands in for the controller in a cluster: it comes up when its Job is applied, and writes a record.
+type conductor struct {
+	t      *testing.T
+	api    *kubetest.API
+	out    string // folder of runs of the laptop
+	root   string // folder of runs in the pod
+	stderr *safeBuffer
+	// conduct writes the run; it is called once there is a server.
+	conduct func(c *conductor) remote.Outcome
+	resume  bool
+
+	mu      sync.Mutex
+	token   string
+	server  *remote.Server
+	pod     string // where it is
+	stopped chan struct{}
+	done    chan struct{}
+}
+
+// safeBuffer can be written and read at once.
+type safeBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+func newConductor(t *testing.T, conduct func(c *conductor) remote.Outcome) *conductor {
+	t.Helper()
+	c := &conductor{
+		t: t, api: kubetest.NewAPI(t), out: t.TempDir(), root: t.TempDir(), stderr: &safeBuffer{}, conduct: conduct,
+		stopped: make(chan struct{}), done: make(chan struct{}),
+	}
+	t.Setenv("KUBECONFIG", c.api.Kubeconfig(t, "test"))
+	c.api.Applied = c.applied
+	c.api.Proxy = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.mu.Lock()
+		server := c.server
+		c.mu.Unlock()
+		if server == nil {
+			http.Error(w, "connection refused", http.StatusServiceUnavailable)
+			return
+		}
+		server.Handler().ServeHTTP(w, r)
+	})
+	return c
+}
+
+// applied brings the controller up once its Job is there.
+func (c *conductor) applied(object map[string]any) {
+	var o struct {
+		Kind     string
+		Metadata struct{ Name, Namespace string }
+		// StringData is a secret's.
+		StringData map[string]string
+		Spec       struct {
+			Template struct {
+				Metadata struct{ Labels map[string]any }
+			}
+		}
+	}
+	text, err := json.Marshal(object)
+	if err := errors.Join(err, json.Unmarshal(text, &o)); err != nil {
+		c.t.Error(err)
+	}
+	switch {
+	case o.Kind == "Secret" && o.Metadata.Name == "bakeoff-run":
+		c.token = o.StringData["token"]
+		object["data"] = map[string]any{"token": []byte(c.token)}
+	case o.Kind == "Job" && o.Metadata.Name == "bakeoff-controller":
+		server, err := remote.NewServer(remote.Options{Token: c.token, Root: c.root, Resume: c.resume, Stop: func() { close(c.stopped) }})
+		if err != nil {
+			c.t.Error(err)
+			return
+		}
+		c.pod = "/api/v1/namespaces/" + o.Metadata.Namespace + "/pods/bakeoff-controller-x"
+		c.api.Put(c.pod, map[string]any{
+			"metadata": map[string]any{"labels": o.Spec.Template.Metadata.Labels, "namespace": o.Metadata.Namespace},
+			"status": map[string]any{"phase": "Running", "containerStatuses": []any{
+				map[string]any{"name": "main", "state": map[string]any{"running": map[string]any{}}},
+			}},
+		})
+		c.mu.Lock()
+		c.server = server
+		c.mu.Unlock()
+		go func() {
+			defer close(c.done)
+			server.Ended(c.conduct(c))
+		}()
+	}
+}
+
+// planFile writes the plan that is run.
+func (c *conductor) planFile() string {
+	c.t.Helper()
+	text, err := os.ReadFile("../venue/cluster/testdata/direct.yaml")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	file := filepath.Join(c.t.TempDir(), "direct.yaml")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	return file
+}
+
+// command runs a command line, and returns its status and what it printed.
+func (c *conductor) command(ctx context.Context, args ...string) (status int, stdout string) {
+	c.t.Helper()
+	var out bytes.Buffer
+	env := Env{Args: args, Stdin: strings.NewReader(""), Stdout: &out, Stderr: c.stderr, Assets: os.DirFS("../.."), Getenv: func(string) string { return "" }}
+	root := newRoot(env)
+	return conclude(c.stderr, root, root.ExecuteContext(ctx)), out.String()
+}
+
+// local is the run that was fetched; nil: none was.
+func (c *conductor) local() *record.Reader {
+	c.t.Helper()
+	found, err := filepath.Glob(filepath.Join(c.out, "*", "events.jsonl"))
+	if err != nil || len(found) > 1 {
+		c.t.Fatal(found, err)
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	r, err := record.Open(filepath.Dir(found[0]))
+	if err != nil {
+		return nil // only its beginning is there
+	}
+	return r
+}
+
+// fetched are the finished trials that were fetched.
+func (c *conductor) fetched() int {
+	r, n := c.local(), 0
+	if r == nil {
+		return 0
+	}
+	for _, trial := range r.Trials() {
+		if trial.State == record.Finished {
+			n++
+		}
+	}
+	return n
+}
+
+// await waits until a number of trials was fetched.
+func (c *conductor) await(trials int) {
+	for deadline := time.Now().Add(20 * time.Second); c.fetched() < trials; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			c.t.Errorf("%d trials were fetched, want %d", c.fetched(), trials)
+			return
+		}
+	}
+}
+
+// begin makes the record of a run of two blocks.
+func (c *conductor) begin() (*recordtest.Run, *record.Writer) {
+	r := recordtest.Of(2, "go")
+	r.Root, r.Head.Platform = c.root, inKubernetes
+	r.Head.Name, r.Head.Short = "direct", true
+	w := r.Begin(c.t)
+	c.server.Opened(w.Dir())
+	return r, w
+}
+
+// whole writes a whole run; its first trial must be fetched while it is under way.
+func whole(c *conductor) remote.Outcome {
+	r, w := c.begin()
+	r.Trial(c.t, w, 1, 1, "go", 1, nil)
+	c.await(1)
+	r.Trial(c.t, w, 2, 1, "go", 1, nil)
+	if err := errors.Join(os.WriteFile(filepath.Join(w.Dir(), "agent.log"), []byte("said"), 0o600), w.Finish(record.Complete, "")); err != nil {
+		c.t.Error(err)
+	}
+	return remote.Outcome{}
+}
+
+// inOrder checks, at the first removal, that everything was fetched before.
+func (c *conductor) inOrder(trials int) *bool {
+	removed := new(bool)
+	c.api.Before = func(method, _ string) int {
+		if method != http.MethodDelete || *removed {
+			return 0
+		}
+		*removed = true
+		if n := c.fetched(); n != trials {
+			c.t.Errorf("removed when %d of %d trials were fetched", n, trials)
+		}
+		asked := c.api.Requests()
+		for _, what := range []string{"/events", "/bakeoff-controller-x/log"} {
+			if !slices.ContainsFunc(asked, func(r string) bool { return strings.HasPrefix(r, "GET ") && strings.HasSuffix(r, what) }) {
+				c.t.Errorf("removed before %s was fetched: %q", what, asked)
+			}
+		}
+		return 0
+	}
+	return removed
+}
+
+// A run in a cluster says first what it asks for, fetches each trial as it ends, prints the report of a local run, and leaves nothing.
+func TestRunAway(t *testing.T) {
+	c := newConductor(t, whole)
+	removed := c.inOrder(2)
+	status, stdout := c.command(t.Context(), "run", c.planFile(), "--platform", "kubernetes", "--short", "--out", c.out)
+	if status != exitDone || !*removed {
+		t.Fatalf("status %d, removed %v:\n%s", status, *removed, c.stderr)
+	}
+	if left := c.api.Objects(); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+	select {
+	case <-c.server.Acked():
+	default:
+		t.Error("the controller does not know that all was fetched")
+	}
+	local := c.local()
+	if local == nil || len(local.Problems()) > 0 || local.Run().Status != record.Complete {
+		t.Fatalf("%+v", local)
+	}
+	pod, err := record.Files(filepath.Join(c.root, filepath.Base(local.Dir())), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if here, err := record.Files(local.Dir(), false); err != nil || !reflect.DeepEqual(here, pod) {
+		t.Errorf("%v: %d files, want %d", err, len(here), len(pod))
+	}
+	for _, file := range []string{"agent.log", "report.html", "cluster/events.txt", "cluster/bakeoff-controller-x-main.log"} {
+		if _, err := os.Stat(filepath.Join(local.Dir(), file)); err != nil {
+			t.Error(err)
+		}
+	}
+	said := c.stderr.String()
+	if !strings.HasPrefix(said, "bakeoff: the run asks the cluster for") {
+		t.Errorf("said first:\n%s", said)
+	}
+	if !strings.Contains(stdout, "direct") {
+		t.Errorf("printed:\n%s", stdout)
+	}
+}
+
+// Ctrl-C ends the run in the cluster; what is finished is fetched, and nothing is left.
+func TestRunAwayInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	c := newConductor(t, func(c *conductor) remote.Outcome {
+		r, w := c.begin()
+		r.Trial(c.t, w, 1, 1, "go", 1, nil)
+		c.await(1)
+		cancel(controller.ErrInterrupted)
+		<-c.stopped
+		if err := w.Finish(record.Aborted, "interrupted"); err != nil {
+			c.t.Error(err)
+		}
+		return remote.Outcome{Error: "interrupted", Exit: exitInterrupted}
+	})
+	removed := c.inOrder(1)
+	status, _ := c.command(ctx, "run", c.planFile(), "--platform", "kubernetes", "--out", c.out)
+	if status != exitInterrupted || !*removed || len(c.api.Objects()) > 0 || c.local().Run().Status != record.Aborted {
+		t.Errorf("status %d, left %q:\n%s", status, c.api.Objects(), c.stderr)
+	}
+}
+
+// What the cluster would refuse is said before anything is applied, or removed again.
+func TestRunAwayRefused(t *testing.T) {
+	for name, one := range map[string]struct {
+		prepare func(*kubetest.API)
+		status  int
+		says    string
+		applied bool
+	}{
+		"a right": {
+			func(a *kubetest.API) { a.Denied = map[string]bool{"create pods/proxy": true, "create roles": true} }, exitPrerequisite,
+			"may not create roles in bakeoff-direct", false,
+		},
+		"an object": {
+			func(a *kubetest.API) { a.Refused = map[string]string{"bakeoff-target-go": "exceeded quota: q"} }, exitFailed, "exceeded quota: q", true,
+		},
+	} {
+		c := newConductor(t, func(*conductor) remote.Outcome { t.Error("conducted"); return remote.Outcome{} })
+		one.prepare(c.api)
+		status, _ := c.command(t.Context(), "run", c.planFile(), "--platform", "kubernetes", "--out", c.out)
+		if status != one.status || !strings.Contains(c.stderr.String(), one.says) || len(c.api.Objects()) > 0 {
+			t.Errorf("%s: status %d, left %q:\n%s", name, status, c.api.Objects(), c.stderr)
+		}
+		applied := slices.ContainsFunc(c.api.Requests(), func(r string) bool { return strings.HasPrefix(r, "PATCH") })
+		if applied != one.applied {
+			t.Errorf("%s: applied %v: %q", name, applied, c.api.Requests())
+		}
+	}
+}
+
+// A namespace that holds another run is refused, and that run is not touched.
+func TestRunAwayTaken(t *testing.T) {
+	c := newConductor(t, func(*conductor) remote.Outcome { t.Error("conducted"); return remote.Outcome{} })
+	at := "/apis/batch/v1/namespaces/n/jobs/bakeoff-controller"
+	c.api.Put(at, map[string]any{"metadata": map[string]any{"labels": map[string]any{"app.kubernetes.io/managed-by": "bakeoff", "bakeoff/run": "other"}}})
+	status, _ := c.command(t.Context(), "run", c.planFile(), "--platform", "kubernetes", "--namespace", "n", "--out", c.out)
+	if status != exitUsage || !strings.Contains(c.stderr.String(), "holds run other") || !slices.Equal(c.api.Objects(), []string{at}) {
+		t.Errorf("status %d, %q:\n%s", status, c.api.Objects(), c.stderr)
+	}
+}
+
+// A detached run goes on; whoever attaches sees it to its end, and leaves nothing.
+func TestRunAwayDetached(t *testing.T) {
+	attached := make(chan struct{})
+	c := newConductor(t, func(c *conductor) remote.Outcome {
+		r, w := c.begin()
+		<-attached
+		for block := 1; block <= 2; block++ {
+			r.Trial(c.t, w, block, 1, "go", 1, nil)
+		}
+		if err := w.Finish(record.Complete, ""); err != nil {
+			c.t.Error(err)
+		}
+		return remote.Outcome{}
+	})
+	status, stdout := c.command(t.Context(), "run", c.planFile(), "--platform", "kubernetes", "--detach", "--out", c.out)
+	line := strings.Fields(stdout)
+	if status != exitDone || len(line) != 5 || line[1] != "attach" || len(c.api.Objects()) == 0 {
+		t.Fatalf("status %d, %q:\n%s", status, stdout, c.stderr)
+	}
+	close(attached)
+	removed := c.inOrder(2)
+	status, stdout = c.command(t.Context(), append(line[1:], "--out", c.out)...)
+	if status != exitDone || !*removed || len(c.api.Objects()) > 0 || !strings.Contains(stdout, "direct") {
+		t.Errorf("status %d, left %q:\n%s", status, c.api.Objects(), c.stderr)
+	}
+}
+
+// When the controller is gone the trials that were fetched stay, with the line that resumes them. What is left in the cluster is
+// removed as the user wants.
+func TestRunAwayLost(t *testing.T) {
+	for cleanup, left := range map[string]bool{cleanAlways: false, cleanSuccess: true} {
+		gone := make(chan struct{})
+		c := newConductor(t, func(c *conductor) remote.Outcome {
+			r, w := c.begin()
+			r.Trial(c.t, w, 1, 1, "go", 1, nil)
+			c.await(1)
+			c.mu.Lock()
+			c.server = nil
+			c.mu.Unlock()
+			c.api.Drop(c.pod)
+			close(gone)
+			return remote.Outcome{}
+		})
+		proxy := c.api.Proxy
+		c.api.Proxy = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { // its connections end with it
+			ctx, cancel := context.WithCancel(r.Context())
+			defer cancel()
+			go func() {
+				select {
+				case <-gone:
+					cancel()
+				case <-ctx.Done():
+				}
+			}()
+			proxy.ServeHTTP(w, r.WithContext(ctx))
+			select {
+			case <-gone:
+				panic(http.ErrAbortHandler)
+			default:
+			}
+		})
+		status, _ := c.command(t.Context(), "run", c.planFile(), "--platform", "kubernetes", "--out", c.out, "--cleanup", cleanup)
+		said := c.stderr.String()
+		if status != exitFailed || !strings.Contains(said, "was removed") || !strings.Contains(said, "bakeoff run --resume "+c.local().Dir()) {
+			t.Errorf("status %d:\n%s", status, said)
+		}
+		if c.fetched() != 1 || (len(c.api.Objects()) > 0) != left {
+			t.Errorf("%d trials, left %q", c.fetched(), c.api.Objects())
+		}
+	}
+}
+
+// Where a log cannot be fetched nothing is removed.
+func TestNothingIsRemovedUnfetched(t *testing.T) {
+	c := newConductor(t, whole)
+	c.api.Before = func(_, path string) int {
+		if strings.HasSuffix(path, "/log") {
+			return http.StatusForbidden
+		}
+		return 0
+	}
+	status, _ := c.command(t.Context(), "run", c.planFile(), "--platform", "kubernetes", "--short", "--out", c.out)
+	if status != exitFailed || !strings.Contains(c.stderr.String(), "nothing was removed") {
+		t.Errorf("status %d:\n%s", status, c.stderr)
+	}
+	for _, r := range c.api.Requests() {
+		if strings.HasPrefix(r, "DELETE") {
+			t.Error(r)
+		}
+	}
+	c.api.Before = nil
+	status, stdout := c.command(t.Context(), "clean", "--context", "test", "--out", c.out)
+	if status != exitDone || !strings.Contains(stdout, "left alone, in progress") || len(c.api.Objects()) == 0 {
+		t.Errorf("status %d: %s", status, stdout)
+	}
+}
+
+// clean fetches a run and removes it, and nothing that is not bakeoff's; the namespace of somebody else stays.
+func TestCleanAway(t *testing.T) {
+	c := newConductor(t, func(c *conductor) remote.Outcome {
+		r, w := c.begin()
+		r.Trial(c.t, w, 1, 1, "go", 1, nil)
+		<-c.stopped
+		if err := w.Finish(record.Aborted, "interrupted"); err != nil {
+			c.t.Error(err)
+		}
+		return remote.Outcome{Error: "interrupted", Exit: exitInterrupted}
+	})
+	theirs := []string{"/api/v1/namespaces/n", "/api/v1/namespaces/n/configmaps/theirs", "/api/v1/namespaces/n/pods/bakeoff-like"}
+	for _, at := range theirs {
+		c.api.Put(at, map[string]any{"metadata": map[string]any{"labels": map[string]any{"app.kubernetes.io/managed-by": "helm"}}})
+	}
+	if status, _ := c.command(t.Context(), "run", c.planFile(), "--platform", "kubernetes", "--namespace", "n", "--detach", "--out", c.out); status != exitDone {
+		t.Fatalf("status %d:\n%s", status, c.stderr)
+	}
+	removed := c.inOrder(1)
+	status, stdout := c.command(t.Context(), "clean", "--namespace", "n", "--out", c.out)
+	if status != exitDone || !*removed || !strings.Contains(stdout, "1 run removed") || !slices.Equal(c.api.Objects(), theirs) {
+		t.Errorf("status %d, left %q:\n%s%s", status, c.api.Objects(), stdout, c.stderr)
+	}
+	if c.fetched() != 1 || c.local().Run().Status != record.Aborted {
+		t.Errorf("%d trials", c.fetched())
+	}
+}
+
+// A run that was killed goes on in a cluster with the trials that are finished here.
+func TestResumeAway(t *testing.T) {
+	c := newConductor(t, func(c *conductor) remote.Outcome {
+		dir, err := c.server.Uploaded(c.t.Context())
+		if err != nil {
+			c.t.Error(err)
+			return remote.Outcome{}
+		}
+		run := openRun(c.t, dir)
+		w, left, err := record.Resume(dir, run.Run().PlanDigest, time.Now())
+		if err != nil {
+			c.t.Error(err)
+			return remote.Outcome{}
+		}
+		c.server.Opened(dir)
+		if len(left) != 1 || left[0].Block != 2 {
+			c.t.Errorf("left: %v", left)
+		}
+		recordtest.Of(2, "go").Trial(c.t, w, 2, 1, "go", 1, nil)
+		if err := w.Finish(record.Complete, ""); err != nil {
+			c.t.Error(err)
+		}
+		return remote.Outcome{}
+	})
+	c.resume = true
+	file := c.planFile()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := plan.Load("direct.yaml", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := recordtest.Of(2, "go")
+	r.Root, r.Head.Name, r.Head.PlanDigest = c.out, "direct", p.Digest()
+	if r.Head.Plan, err = json.Marshal(p); err != nil {
+		t.Fatal(err)
+	}
+	killed := r.Begin(t)
+	r.Trial(t, killed, 1, 1, "go", 1, nil)
+	if err := killed.Close(); err != nil {
+		t.Fatal(err)
+	}
+	removed := c.inOrder(2)
+	status, _ := c.command(t.Context(), "run", file, "--resume", killed.Dir(), "--platform", "kubernetes")
+	if !*removed || c.fetched() != 2 || c.local().Run().Status != record.Complete || len(c.api.Objects()) > 0 {
+		t.Errorf("status %d, %d trials, left %q:\n%s", status, c.fetched(), c.api.Objects(), c.stderr)
+	}
+}
+
+func openRun(t *testing.T, dir string) *record.Reader {
+	t.Helper()
+	r, err := record.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// Flags that mean nothing where a run is are refused.
+func TestFlagsOfPlaces(t *testing.T) {
+	c := newConductor(t, whole)
+	for _, args := range [][]string{
+		{"--namespace", "n"}, {"--context", "c"}, {"--detach"}, {"--platform", "kubernetes", "--keep"}, {"--platform", "kubernetes", "--dashboard"},
+		{"--platform", "kubernetes", "--cleanup", "sometimes"}, {"--platform", "nomad"},
+	} {
+		if status, _ := c.command(t.Context(), append([]string{"run", c.planFile(), "--out", c.out}, args...)...); status != exitUsage {
+			t.Errorf("%q: status %d:\n%s", args, status, c.stderr)
+		}
+	}
+	if asked := c.api.Requests(); len(asked) > 0 {
+		t.Errorf("asked the cluster: %q", asked)
+	}
+}

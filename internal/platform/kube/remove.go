@@ -1,0 +1,254 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	core "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"bakeoff/internal/platform"
+)
+
+// removeWithin is how long the cluster may take to remove the objects of a run.
+const removeWithin = 3 * time.Minute
+
+// Evidence writes the log of every container of every pod of the run, and the events of its namespace, into a folder.
+func (l *Laptop) Evidence(ctx context.Context, dir string) error {
+	pods, err := l.pods(ctx)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("kube: %w", err)
+	}
+	var errs []error
+	for _, p := range pods {
+		for _, c := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
+			errs = append(errs, l.log(ctx, dir, p.Name, c, false))
+			if c.RestartCount > 0 {
+				errs = append(errs, l.log(ctx, dir, p.Name, c, true))
+			}
+		}
+	}
+	return errors.Join(append(errs, l.writeEvents(ctx, dir))...)
+}
+
+// log writes the log of a container, or of the one before it. One that never started has none.
+func (l *Laptop) log(ctx context.Context, dir, pod string, c core.ContainerStatus, previous bool) error {
+	query, name := url.Values{"container": {c.Name}}, pod+"-"+c.Name+".log"
+	if previous {
+		query["previous"], name = []string{"true"}, pod+"-"+c.Name+"-previous.log"
+	} else if c.State.Running == nil && c.State.Terminated == nil {
+		return nil
+	}
+	in, err := l.api.stream(ctx, where("", l.Namespace, "pods", pod, "log"), query)
+	if apierrors.IsNotFound(err) || previous && apierrors.IsBadRequest(err) {
+		return nil // it was removed since, or the node has let go of it
+	}
+	if err != nil {
+		return fmt.Errorf("kube: log of %s, %s: %w", pod, c.Name, err)
+	}
+	defer in.Close() // only read
+	out, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("kube: %w", err)
+	}
+	if _, err := io.Copy(out, in); err != nil {
+		return errors.Join(fmt.Errorf("kube: log of %s, %s: %w", pod, c.Name, err), out.Close())
+	}
+	return out.Close()
+}
+
+// events are those of the namespace that are about objects of bakeoff, oldest first.
+func (l *Laptop) events(ctx context.Context) ([]core.Event, error) {
+	var list core.EventList
+	if err := l.api.get(ctx, where("", l.Namespace, "events"), nil, &list); err != nil {
+		return nil, denied(err)
+	}
+	ours := slices.DeleteFunc(list.Items, func(e core.Event) bool {
+		return !strings.HasPrefix(e.InvolvedObject.Name, platform.Manager+"-")
+	})
+	slices.SortStableFunc(ours, func(a, b core.Event) int { return happened(a).Compare(happened(b)) })
+	return ours, nil
+}
+
+// happened is when an event did, the last time.
+func happened(e core.Event) time.Time {
+	for _, at := range []time.Time{e.LastTimestamp.Time, e.EventTime.Time} {
+		if !at.IsZero() {
+			return at
+		}
+	}
+	return e.CreationTimestamp.Time
+}
+
+func (l *Laptop) writeEvents(ctx context.Context, dir string) error {
+	events, err := l.events(ctx)
+	if err != nil {
+		return err
+	}
+	var text strings.Builder
+	for _, e := range events {
+		fmt.Fprintf(&text, "%s %s %s/%s %s: %s\n", happened(e).UTC().Format(time.RFC3339), e.Type, e.InvolvedObject.Kind, e.InvolvedObject.Name, e.Reason,
+			strings.Join(strings.Fields(e.Message), " "))
+	}
+	if err := os.WriteFile(filepath.Join(dir, "events.txt"), []byte(text.String()), 0o600); err != nil {
+		return fmt.Errorf("kube: %w", err)
+	}
+	return nil
+}
+
+// listed is an object that is there.
+type listed struct {
+	kind kind
+	meta.ObjectMeta
+}
+
+// objects are those of a kind with these labels.
+func (c *Cluster) objects(ctx context.Context, k kind, namespace string, labels url.Values) ([]listed, error) {
+	var list meta.PartialObjectMetadataList
+	if err := c.api.get(ctx, where(k.group, namespace, k.plural), labels, &list); err != nil {
+		return nil, denied(err)
+	}
+	var out []listed
+	for _, one := range list.Items {
+		out = append(out, listed{k, one.ObjectMeta})
+	}
+	return out, nil
+}
+
+// Remove removes every object of the run, its namespace where it is the run's own, and returns once nothing is left. What
+// is not there is no error.
+func (l *Laptop) Remove(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, removeWithin, fmt.Errorf("the cluster has not removed everything within %v", removeWithin))
+	defer cancel()
+	own, err := l.owns(ctx)
+	if err != nil {
+		return err
+	}
+	if own != nil {
+		return l.removeAll(ctx, []kind{{"Namespace", "", "namespaces"}}, "")
+	}
+	// The controller makes others: it goes first, and what it owns with it.
+	if err := l.removeAll(ctx, removable()[:1], l.Namespace); err != nil {
+		return err
+	}
+	return l.removeAll(ctx, removable(), l.Namespace)
+}
+
+// owns is the namespace if it is the run's own; nil if it is not, or whoever asks may not see it.
+func (l *Laptop) owns(ctx context.Context) (*meta.PartialObjectMetadata, error) {
+	var n meta.PartialObjectMetadata
+	err := l.api.get(ctx, where("", "", "namespaces", l.Namespace), nil, &n)
+	switch {
+	case apierrors.IsNotFound(err), apierrors.IsForbidden(err):
+		return nil, nil
+	case err != nil:
+		return nil, denied(err)
+	case n.Labels[labelManager] == platform.Manager && n.Labels[labelRun] == l.Run:
+		return &n, nil
+	}
+	return nil, nil
+}
+
+// removeAll removes the objects of some kinds, and waits until they are gone.
+func (l *Laptop) removeAll(ctx context.Context, kinds []kind, namespace string) error {
+	asked := map[string]bool{}
+	for {
+		left, err := l.removeOnce(ctx, kinds, namespace, asked)
+		if err != nil || len(left) == 0 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("kube: %w: %s", context.Cause(ctx), strings.Join(left, ", "))
+		case <-time.After(lookEvery):
+		}
+	}
+}
+
+// removeOnce asks the cluster to remove what it was not asked to remove yet, and returns what is there.
+func (l *Laptop) removeOnce(ctx context.Context, kinds []kind, namespace string, asked map[string]bool) ([]string, error) {
+	var left []string
+	for _, k := range kinds {
+		all, err := l.objects(ctx, k, namespace, l.selector())
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range all {
+			left = append(left, k.name+" "+o.Name)
+			if asked[string(o.UID)] || o.DeletionTimestamp != nil {
+				continue
+			}
+			asked[string(o.UID)] = true
+			if err := l.delete(ctx, o, namespace); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return left, nil
+}
+
+// delete removes just this object, not one that has taken its name since. What it owns goes before it.
+func (l *Laptop) delete(ctx context.Context, o listed, namespace string) error {
+	foreground := meta.DeletePropagationForeground
+	how := meta.DeleteOptions{Preconditions: &meta.Preconditions{UID: &o.UID}, PropagationPolicy: &foreground}
+	err := l.api.remove(ctx, where(o.kind.group, namespace, o.kind.plural, o.Name), how)
+	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+		return fmt.Errorf("%s %s: %w", o.kind.name, o.Name, denied(err))
+	}
+	return nil
+}
+
+// Found is a run of which something is in a cluster.
+type Found struct {
+	Namespace, Run string
+	// InProgress: the pod of its controller runs.
+	InProgress bool
+}
+
+// Find finds the runs in a namespace; without one, those that have a namespace of their own.
+func (c *Cluster) Find(ctx context.Context, namespace string) ([]Found, error) {
+	ours := url.Values{"labelSelector": {labelManager + "=" + platform.Manager + "," + labelRun}}
+	seen := map[Found]bool{}
+	if namespace == "" {
+		all, err := c.objects(ctx, kind{"Namespace", "", "namespaces"}, "", ours)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range all {
+			seen[Found{Namespace: n.Name, Run: n.Labels[labelRun]}] = true
+		}
+	} else {
+		for _, k := range removable() {
+			all, err := c.objects(ctx, k, namespace, ours)
+			if err != nil {
+				return nil, err
+			}
+			for _, o := range all {
+				seen[Found{Namespace: namespace, Run: o.Labels[labelRun]}] = true
+			}
+		}
+	}
+	var out []Found
+	for f := range seen {
+		pods, err := c.At(f.Namespace, f.Run).pods(ctx, labelRole+"="+platform.RoleController)
+		if err != nil {
+			return nil, err
+		}
+		f.InProgress = slices.ContainsFunc(pods, func(p core.Pod) bool { return p.Status.Phase == core.PodRunning })
+		out = append(out, f)
+	}
+	slices.SortFunc(out, func(a, b Found) int { return strings.Compare(a.Namespace+" "+a.Run, b.Namespace+" "+b.Run) })
+	return out, nil
+}

@@ -1,0 +1,61 @@
+package cluster
+
+import (
+	"time"
+
+	"bakeoff/internal/platform"
+)
+
+// Where a laptop reaches the controller of a run, and what it has to know.
+const (
+	LaptopPort  = laptopPort
+	TokenSecret = runSecret
+	TokenKey    = "token"
+)
+
+// Starting says how the controller of a run is to begin and to end; the zero value begins a new run, whose directory it keeps
+// for an hour.
+type Starting struct {
+	Resume   bool          // it waits for a run to resume
+	Detached bool          // it keeps the run directory for a day: nobody waits for the end
+	MaxTime  time.Duration // 0: no bound
+}
+
+// flags are those of the controller's program.
+func (s Starting) flags() []string {
+	var out []string
+	if s.Resume {
+		out = append(out, "--resume")
+	}
+	if s.Detached {
+		out = append(out, "--detached")
+	}
+	if s.MaxTime > 0 {
+		out = append(out, "--max-time", s.MaxTime.String())
+	}
+	return out
+}
+
+// ByController are the names of the objects that the controller applies, and owns. The rest is applied by who starts the run.
+func ByController(s platform.Scope, workloads []platform.Workload) map[string]bool {
+	out := map[string]bool{}
+	for _, w := range workloads {
+		if w.Role != platform.RoleController {
+			out[platform.ObjectName(w.Name)] = true
+		}
+	}
+	for name := range s.Secrets {
+		if name != TokenSecret {
+			out[platform.ObjectName(name)] = true
+		}
+	}
+	return out
+}
+
+// Controller is the workload of the controller, as far as it is known without a plan.
+func Controller() platform.Workload {
+	return platform.Workload{
+		Name: controllerName, Role: platform.RoleController, Lifetime: platform.Once,
+		Main: platform.Container{Ports: []platform.Port{{Name: "laptop", Number: laptopPort}}},
+	}
+}
