@@ -16,7 +16,7 @@ var levels = [][]string{
 	{"show", "verdict", "splitmix", "threshold"},
 	{"chart", "plan", "dataset", "stats", "platform", "strictyaml", "consent", "shell", "yardstick", "scratch", "checkout", "influxd", "grafana", "image", "limit"},
 	{"load", "null", "record", "database", "balancer", "platform/local", "platform/kube", "platform/platformtest", "load/loadtest"},
-	{"fleet", "collect", "target", "contract", "endpoint", "gate", "jtl", "record/recordtest", "export/exporttest", "platform/kube/kubetest"},
+	{"fleet", "collect", "target", "contract", "endpoint", "gate", "jtl", "remote", "record/recordtest", "export/exporttest", "platform/kube/kubetest"},
 	{"venue", "figures", "measure", "jmeter", "live", "sidecar"},
 	{"controller", "venue/machine", "venue/cluster", "report", "audit", "export", "calibrate"},
 	{"dashboard"},
@@ -47,6 +47,7 @@ var forbidden = map[string][]string{
 	"target":     {"contract", "load", "fleet"},
 	"gate":       {"load", "database", "platform", "balancer", "plan"},
 	"jmeter":     {"dataset", "plan", "record", "venue", "figures", "measure", "platform/local"},
+	"remote":     {"controller", "platform", "platform/kube", "venue"},
 	"measure":    {"controller", "platform", "platform/local", "plan", "dataset"},
 }
 

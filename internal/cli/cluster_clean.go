@@ -40,7 +40,7 @@ func takeUp(env Env, api *kube.Cluster, p place, out, run string) (*away, error)
 	if err != nil {
 		return nil, fmt.Errorf("--out: %w", err)
 	}
-	return &away{env: env, place: p, out: dir, at: api.At(p.namespace, run), what: cluster.Controller(), screen: newScreen(env.Stderr, time.Now, true)}, nil
+	return &away{env: env, place: p, out: dir, at: api.At(p.namespace, run), what: cluster.Conducts(), screen: newScreen(env.Stderr, time.Now, true)}, nil
 }
 
 // watch follows the run to its end. Ctrl-C ends the watching alone.

@@ -52,8 +52,8 @@ func ByController(s platform.Scope, workloads []platform.Workload) map[string]bo
 	return out
 }
 
-// Controller is the workload of the controller, as far as it is known without a plan.
-func Controller() platform.Workload {
+// Conducts is the workload of the controller, as far as it is known without a plan.
+func Conducts() platform.Workload {
 	return platform.Workload{
 		Name: controllerName, Role: platform.RoleController, Lifetime: platform.Once,
 		Main: platform.Container{Ports: []platform.Port{{Name: "laptop", Number: laptopPort}}},

@@ -29,6 +29,8 @@ type API struct {
 	Refused map[string]string
 	// Applied is called with every object that is applied, after it is there; it may put others. Nil: nobody does anything.
 	Applied func(object map[string]any)
+	// Keeps are the objects, by place, that stay when they are removed, marked as being removed, until they are dropped.
+	Keeps map[string]bool
 	// Before is asked before every request; what it returns other than 0 is the answer's status. Nil: nothing is.
 	Before func(method, path string) int
 
@@ -231,6 +233,12 @@ func (a *API) remove(w http.ResponseWriter, at string) {
 	defer a.mu.Unlock()
 	if a.objects[at] == nil {
 		refuse(w, http.StatusNotFound, "NotFound", path.Base(at)+" not found")
+		return
+	}
+	if a.Keeps[at] {
+		meta, _ := a.objects[at]["metadata"].(map[string]any) // put made it
+		meta["deletionTimestamp"] = "2026-11-28T12:00:00Z"
+		write(w, http.StatusOK, a.objects[at])
 		return
 	}
 	delete(a.objects, at)

@@ -1,0 +1,341 @@
+package kube_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v4"
+
+	"bakeoff/internal/platform"
+	"bakeoff/internal/platform/kube"
+	"bakeoff/internal/platform/kube/kubetest"
+)
+
+const (
+	inN  = "/api/v1/namespaces/n/"
+	jobs = "/apis/batch/v1/namespaces/n/jobs/"
+)
+
+// opened is a stand-in of an API, and the run r in its namespace n.
+func opened(t *testing.T) (*kubetest.API, *kube.Laptop) {
+	t.Helper()
+	a := kubetest.NewAPI(t)
+	t.Setenv("KUBECONFIG", a.Kubeconfig(t, "test"))
+	c, err := kube.Open("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a, c.At("n", "r")
+}
+
+// of is an object of a run.
+func of(run string, more map[string]any) map[string]any {
+	out := map[string]any{"metadata": map[string]any{"labels": map[string]any{"app.kubernetes.io/managed-by": "bakeoff", "bakeoff/run": run}}}
+	for key, value := range more {
+		out[key] = value
+	}
+	return out
+}
+
+// conducting is the pod of a controller in a state.
+func conducting(phase string, state map[string]any) map[string]any {
+	p := of("r", map[string]any{
+		"spec": map[string]any{"nodeName": "node-1", "containers": []any{map[string]any{"name": "main", "image": "r.example/bakeoff:1"}}},
+		"status": map[string]any{"phase": phase, "containerStatuses": []any{
+			map[string]any{"name": "main", "image": "r.example/bakeoff:1", "state": state},
+		}},
+	})
+	labels, _ := p["metadata"].(map[string]any)["labels"].(map[string]any)
+	labels["bakeoff/role"], labels["bakeoff/name"] = "controller", "bakeoff-controller"
+	return p
+}
+
+func controller() platform.Workload {
+	return platform.Workload{
+		Name: "controller", Role: platform.RoleController, Lifetime: platform.Once,
+		Main: platform.Container{Ports: []platform.Port{{Name: "laptop", Number: 8080}}},
+	}
+}
+
+// What is removed is the run's and nothing else, the controller first; it takes until the last object is gone.
+func TestRemove(t *testing.T) {
+	a, l := opened(t)
+	theirs := []string{inN + "configmaps/theirs", inN + "pods/other", "/api/v1/namespaces/n"}
+	for _, at := range theirs {
+		a.Put(at, of("other", nil))
+	}
+	job, slow := jobs+"bakeoff-controller", inN+"persistentvolumeclaims/storage-bakeoff-database-0"
+	for _, at := range []string{
+		job, slow, inN + "services/bakeoff-controller", inN + "secrets/bakeoff-run", inN + "configmaps/bakeoff-controller", inN + "serviceaccounts/bakeoff-controller",
+		"/apis/rbac.authorization.k8s.io/v1/namespaces/n/roles/bakeoff-controller", "/apis/rbac.authorization.k8s.io/v1/namespaces/n/rolebindings/bakeoff-controller",
+		"/apis/apps/v1/namespaces/n/deployments/bakeoff-target-a", "/apis/apps/v1/namespaces/n/statefulsets/bakeoff-database", inN + "pods/bakeoff-agent-0-x",
+	} {
+		a.Put(at, of("r", nil))
+	}
+	a.Keeps = map[string]bool{slow: true}
+	looks := 0
+	a.Before = func(method, path string) int {
+		if method == http.MethodGet && strings.HasSuffix(path, "/persistentvolumeclaims") {
+			if looks++; looks == 4 {
+				a.Drop(slow)
+			}
+		}
+		return 0
+	}
+	if err := l.Remove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if left := a.Objects(); !slices.Equal(left, slices.Sorted(slices.Values(theirs))) || looks < 4 {
+		t.Errorf("%d looks, left %q", looks, left)
+	}
+	removed := map[string]int{}
+	first := ""
+	for _, r := range a.Requests() {
+		if at, ok := strings.CutPrefix(r, "DELETE "); ok {
+			if first == "" {
+				first = at
+			}
+			removed[at]++
+		}
+	}
+	if first != job || removed[slow] != 1 {
+		t.Errorf("first %q; the slow one %d times", first, removed[slow])
+	}
+	if err := l.Remove(t.Context()); err != nil {
+		t.Errorf("a second time: %v", err)
+	}
+}
+
+// A namespace is removed only if it bears the run's labels.
+func TestRemoveNamespace(t *testing.T) {
+	for run, left := range map[string]int{"r": 0, "other": 1} {
+		a, l := opened(t)
+		a.Put("/api/v1/namespaces/n", of(run, nil))
+		a.Put(inN+"services/bakeoff-controller", of("r", nil))
+		if err := l.Remove(t.Context()); err != nil || len(a.Objects()) != left {
+			t.Errorf("of run %s: %v, left %q", run, err, a.Objects())
+		}
+	}
+}
+
+// The logs of all pods of the run, of containers that were started, and the events of bakeoff's objects are kept.
+func TestEvidence(t *testing.T) {
+	a, l := opened(t)
+	running := map[string]any{"running": map[string]any{}}
+	a.Put(inN+"pods/bakeoff-target-a-1", of("r", map[string]any{"status": map[string]any{
+		"initContainerStatuses": []any{map[string]any{"name": "sampler", "state": running}},
+		"containerStatuses":     []any{map[string]any{"name": "main", "state": running, "restartCount": 2}},
+	}}))
+	a.Put(inN+"pods/bakeoff-agent-0-x", of("r", map[string]any{"status": map[string]any{
+		"containerStatuses": []any{map[string]any{"name": "main", "state": map[string]any{"waiting": map[string]any{"reason": "ErrImagePull"}}}},
+	}}))
+	a.Put(inN+"pods/theirs", of("other", map[string]any{"status": map[string]any{"containerStatuses": []any{map[string]any{"name": "main", "state": running}}}}))
+	for name, about := range map[string]string{"e1": "bakeoff-agent-0-x", "e2": "theirs"} {
+		a.Put(inN+"events/"+name, map[string]any{
+			"type": "Warning", "reason": "Failed", "message": "no\nimage", "lastTimestamp": "2026-11-28T12:00:00Z",
+			"involvedObject": map[string]any{"kind": "Pod", "name": about},
+		})
+	}
+	dir := filepath.Join(t.TempDir(), "cluster")
+	if err := l.Evidence(t.Context(), dir); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	all, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range all {
+		names = append(names, e.Name())
+	}
+	want := []string{"bakeoff-target-a-1-main-previous.log", "bakeoff-target-a-1-main.log", "bakeoff-target-a-1-sampler.log", "events.txt"}
+	if !slices.Equal(names, want) {
+		t.Errorf("%q", names)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "events.txt"))
+	if err != nil || string(text) != "2026-11-28T12:00:00Z Warning Pod/bakeoff-agent-0-x Failed: no image\n" {
+		t.Errorf("%q, %v", text, err)
+	}
+	a.Before = func(_, path string) int {
+		if strings.HasSuffix(path, "-1/log") {
+			return http.StatusInternalServerError
+		}
+		return 0
+	}
+	if err := l.Evidence(t.Context(), dir); err == nil {
+		t.Error("a log that cannot be read is no error")
+	}
+}
+
+// The controller's pod is waited for; why it cannot come up ends the waiting.
+func TestController(t *testing.T) {
+	a, l := opened(t)
+	a.Put(inN+"pods/bakeoff-controller-x", conducting("Pending", map[string]any{"waiting": map[string]any{"reason": "ContainerCreating"}}))
+	looks := 0
+	a.Before = func(_, path string) int {
+		if strings.HasSuffix(path, "/pods") {
+			if looks++; looks == 2 {
+				a.Put(inN+"pods/bakeoff-controller-x", conducting("Running", map[string]any{"running": map[string]any{}}))
+			}
+		}
+		return 0
+	}
+	if pod, err := l.Controller(t.Context(), controller()); err != nil || pod != "bakeoff-controller-x" || looks != 2 {
+		t.Errorf("%q after %d looks, %v", pod, looks, err)
+	}
+	a.Put(inN+"pods/bakeoff-controller-x", conducting("Pending", map[string]any{"waiting": map[string]any{
+		"reason": "ErrImagePull", "message": "rpc error: code = NotFound desc = r.example/bakeoff:1: not found",
+	}}))
+	_, err := l.Controller(t.Context(), controller())
+	var reason kube.Reason
+	if !errors.As(err, &reason) || !strings.Contains(err.Error(), "r.example/bakeoff:1 is not in its registry") {
+		t.Errorf("%v", err)
+	}
+}
+
+// A pod that has ended, or was removed, does not come back; one that runs may, and so may a cluster that does not answer.
+func TestGone(t *testing.T) {
+	a, l := opened(t)
+	ended := map[string]any{"terminated": map[string]any{"reason": "OOMKilled", "exitCode": 137}}
+	for name, pod := range map[string]map[string]any{
+		"": conducting("Running", map[string]any{"running": map[string]any{}}), "has ended": conducting("Failed", ended), "was removed": nil,
+	} {
+		a.Drop(inN + "pods/p")
+		if pod != nil {
+			a.Put(inN+"pods/p", pod)
+		}
+		err := l.Gone(t.Context(), "p")
+		if (err == nil) != (name == "") || err != nil && !strings.Contains(err.Error(), name) {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	a.Before = func(string, string) int { return http.StatusServiceUnavailable }
+	if err := l.Gone(t.Context(), "p"); err != nil {
+		t.Errorf("the cluster does not answer: %v", err)
+	}
+}
+
+// What goes to the URL of a proxy reaches the pod, with its header and as it was asked for.
+func TestProxy(t *testing.T) {
+	a, l := opened(t)
+	var asked string
+	a.Proxy = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = fmt.Sprint(r.Method, " ", r.URL.Path, " ", r.URL.RawQuery, " ", r.Header.Get("X-Bakeoff-Token"))
+		fmt.Fprint(w, "from the pod")
+	})
+	transport, base, err := l.Proxy("p", 8080)
+	if err != nil || base != a.URL+"/api/v1/namespaces/n/pods/p:8080/proxy" {
+		t.Fatalf("%q, %v", base, err)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, base+"/file/a%20b?offset=3", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("X-Bakeoff-Token", "t")
+	answer, err := (&http.Client{Transport: transport}).Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if text, err := io.ReadAll(answer.Body); err != nil || string(text) != "from the pod" || asked != "POST /file/a b offset=3 t" {
+		t.Errorf("%q, %q, %v", text, asked, err)
+	}
+}
+
+// The token is that of the run, from a secret that the run has.
+func TestToken(t *testing.T) {
+	a, l := opened(t)
+	if _, err := l.Token(t.Context(), "run", "token"); err == nil {
+		t.Error("there is none")
+	}
+	a.Put(inN+"secrets/bakeoff-run", of("other", map[string]any{"data": map[string]any{"token": []byte("x")}}))
+	if _, err := l.Token(t.Context(), "run", "token"); err == nil || !strings.Contains(err.Error(), "holds run other") {
+		t.Errorf("of another run: %v", err)
+	}
+	a.Put(inN+"secrets/bakeoff-run", of("r", map[string]any{"data": map[string]any{"token": []byte("secret")}}))
+	if got, err := l.Token(t.Context(), "run", "token"); err != nil || got != "secret" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// The runs of a namespace are found by any object, those that have a namespace of their own by that.
+func TestFind(t *testing.T) {
+	a, l := opened(t)
+	a.Put("/api/v1/namespaces/own", of("mine", nil))
+	a.Put("/api/v1/namespaces/theirs", map[string]any{"metadata": map[string]any{"labels": map[string]any{"app.kubernetes.io/managed-by": "helm"}}})
+	a.Put(inN+"secrets/bakeoff-run", of("left", nil))
+	a.Put(inN+"pods/bakeoff-controller-x", conducting("Running", nil))
+	for namespace, want := range map[string][]kube.Found{
+		"": {{Namespace: "own", Run: "mine"}}, "n": {{Namespace: "n", Run: "left"}, {Namespace: "n", Run: "r", InProgress: true}}, "theirs": nil,
+	} {
+		if got, err := l.Find(t.Context(), namespace); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%q: %+v, %v", namespace, got, err)
+		}
+	}
+}
+
+// The Role in docs/kubernetes.md has every right that a run needs, and no other.
+func TestDocumentedRole(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/kubernetes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, role, _ := strings.Cut(string(text), "## Rights")
+	_, role, _ = strings.Cut(role, "```yaml\n")
+	role, _, _ = strings.Cut(role, "```")
+	var documented struct {
+		Rules []struct {
+			APIGroups, Resources, Verbs []string
+		}
+	}
+	var tree map[string]any
+	if err := yaml.Unmarshal([]byte(role), &tree); err != nil {
+		t.Fatal(err)
+	}
+	decode(t, tree, &documented)
+	has := map[string]bool{}
+	for _, r := range documented.Rules {
+		for _, group := range r.APIGroups {
+			rights(has, kube.Rule{Group: group, Resources: r.Resources, Verbs: r.Verbs})
+		}
+	}
+	_, workloads := kube.Everything()
+	needs := map[string]bool{}
+	for _, r := range kube.LaptopRules(workloads) {
+		rights(needs, r)
+	}
+	for one := range needs {
+		if !has[one] {
+			t.Errorf("missing: %s", one)
+		}
+	}
+	for one := range has {
+		if !needs[one] {
+			t.Errorf("not needed: %s", one)
+		}
+	}
+}
+
+func rights(into map[string]bool, r kube.Rule) {
+	for _, resource := range r.Resources {
+		for _, verb := range r.Verbs {
+			into[verb+" "+resource+" "+r.Group] = true
+		}
+	}
+}
+
+func decode(t *testing.T, tree, into any) {
+	t.Helper()
+	text, err := json.Marshal(tree)
+	if err := errors.Join(err, json.Unmarshal(text, into)); err != nil {
+		t.Fatal(err)
+	}
+}
