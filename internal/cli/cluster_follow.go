@@ -72,7 +72,7 @@ func (a *away) follow(ctx context.Context, begun bool) error {
 	}
 	defer close(ended)
 	fetching := false
-	for item, err := range a.client.Follow(ctx, record.Position{}) {
+	for item, err := range a.client.Follow(ctx, record.Position{}, a.screen.terminal) {
 		var line *record.LineError
 		if errors.As(err, &line) {
 			continue // the report names it
@@ -81,6 +81,7 @@ func (a *away) follow(ctx context.Context, begun bool) error {
 			return err
 		}
 		if !fetching {
+			a.began = true
 			if err := a.begin(ctx); err != nil {
 				return err
 			}

@@ -432,6 +432,35 @@ func TestNothingIsRemovedUnfetched(t *testing.T) {
 	}
 }
 
+// A run that cannot be kept here is not ended, nor removed, in the cluster.
+func TestNoRoomHere(t *testing.T) {
+	c := newConductor(t, func(c *conductor) remote.Outcome {
+		_, w := c.begin()
+		<-c.t.Context().Done()
+		_ = w.Close() // the test is over
+		return remote.Outcome{}
+	})
+	file := filepath.Join(c.out, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, _ := c.command(t.Context(), "run", c.planFile(), "--platform", "kubernetes", "--out", file)
+	said := c.stderr.String()
+	if status != exitFailed || !strings.Contains(said, "nothing was removed") || !strings.Contains(said, "is still in namespace") {
+		t.Errorf("status %d:\n%s", status, said)
+	}
+	for _, r := range c.api.Requests() {
+		if strings.HasPrefix(r, "DELETE") {
+			t.Error(r)
+		}
+	}
+	select {
+	case <-c.stopped:
+		t.Error("the run was stopped")
+	default:
+	}
+}
+
 // clean fetches a run and removes it, and nothing that is not bakeoff's; the namespace of somebody else stays.
 func TestCleanAway(t *testing.T) {
 	c := newConductor(t, func(c *conductor) remote.Outcome {

@@ -84,6 +84,7 @@ type away struct {
 	client *remote.Client
 	copy   *record.Copy // nil: there is no run directory yet
 	dir    string       // of the copy; empty likewise
+	began  bool         // the run has begun
 	ended  bool         // the controller has nothing more to give
 }
 
@@ -324,9 +325,12 @@ func (a *away) warn(text string) {
 	fmt.Fprintf(a.env.Stderr, "bakeoff: warning: %s\n", show.InertLines(text))
 }
 
-// rescue fetches what is left of the record, if its controller has ended properly, and the logs and events of the cluster. What was
-// fetched of the record is proven.
+// rescue fetches what is left of the record, and the logs and events of the cluster. What was fetched of the record is proven. Of a
+// run that goes on it fetches nothing: there will be more.
 func (a *away) rescue(ctx context.Context) error {
+	if a.began && !a.ended && a.at.Gone(ctx, a.pod) == nil {
+		return errors.New("the run has not ended, or its controller is out of reach")
+	}
 	if a.ended && a.copy != nil {
 		a.say("fetching the rest of the run")
 		if err := a.client.Fetch(ctx, a.copy); err != nil {

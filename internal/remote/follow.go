@@ -19,12 +19,12 @@ import (
 const maxLine = 32 << 20
 
 // Follow yields what record.Follow yields where the run is written, from a position on, until the run has ended; Outcome then
-// says how. A cut connection is no error: it goes on behind the last item. Any error but a record.LineError is the last
-// thing.
-func (c *Client) Follow(ctx context.Context, from record.Position) iter.Seq2[record.Item, error] {
+// says how; without lines it leaves out those of load.jsonl and series.jsonl. A cut connection is no error: it goes on behind the
+// last item. Any error but a record.LineError is the last thing.
+func (c *Client) Follow(ctx context.Context, from record.Position, lines bool) iter.Seq2[record.Item, error] {
 	return func(yield func(record.Item, error) bool) {
 		err := c.again(ctx, func(ctx context.Context, heard func()) error {
-			return c.stream(ctx, from, heard, func(item record.Item, err error) bool {
+			return c.stream(ctx, from, lines, heard, func(item record.Item, err error) bool {
 				from = item.Position
 				return yield(item, err)
 			})
@@ -47,10 +47,14 @@ func (c *Client) Outcome() Outcome {
 }
 
 // stream follows through one connection.
-func (c *Client) stream(ctx context.Context, from record.Position, heard func(), yield func(record.Item, error) bool) error {
+func (c *Client) stream(ctx context.Context, from record.Position, lines bool, heard func(), yield func(record.Item, error) bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	r, err := c.request(ctx, http.MethodGet, "/events", nil)
+	path := "/events"
+	if !lines {
+		path += "?lines=no"
+	}
+	r, err := c.request(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,7 @@
 // leads out of the run directory; the client refuses a file that is not as it was sealed.
 //
 //	GET  /run            a State
-//	GET  /events         server-sent events, each with its position; Last-Event-ID goes on behind one
+//	GET  /events         server-sent events, each with its position; Last-Event-ID goes on behind one; ?lines=no: no measurements
 //	GET  /files          seals of the files, in the order in which they are to be fetched
 //	GET  /file/PATH      one of them, or a range of it
 //	POST /stop           ends the run as Ctrl-C does

@@ -25,7 +25,7 @@ import (
 func followed(ctx context.Context, t *testing.T, c *Client) []string {
 	t.Helper()
 	var out []string
-	for item, err := range c.Follow(ctx, record.Position{}) {
+	for item, err := range c.Follow(ctx, record.Position{}, true) {
 		var bad *record.LineError
 		if err != nil && !errors.As(err, &bad) {
 			t.Fatal(err)
@@ -67,6 +67,27 @@ func TestFollowGoesOn(t *testing.T) {
 			t.Errorf("%d cuts in %d items show nothing", link.cuts, len(want))
 		}
 	})
+}
+
+// Without the lines of measurements every event comes all the same, and nothing else.
+func TestFollowEvents(t *testing.T) {
+	c := NewClient(&wire{handler: ended(t, recordtest.Plain(t)).Handler()}, "http://pod", token, nil)
+	events, others := 0, 0
+	for item, err := range c.Follow(t.Context(), record.Position{}, false) {
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case item.Event != nil:
+			if events++; item.Event.Sequence != int64(events) {
+				t.Errorf("event %d is number %d", item.Event.Sequence, events)
+			}
+		case item.Pause == nil:
+			others++
+		}
+	}
+	if events < 10 || others > 0 {
+		t.Errorf("%d events, %d others", events, others)
+	}
 }
 
 // differs is where two lists begin to differ; -1: nowhere.
@@ -399,7 +420,7 @@ func TestAway(t *testing.T) {
 // A refusal is final.
 func TestRefused(t *testing.T) {
 	link := &wire{handler: ended(t, recordtest.Plain(t)).Handler()}
-	for item, err := range NewClient(link, "http://pod", "wrong", nil).Follow(t.Context(), record.Position{}) {
+	for item, err := range NewClient(link, "http://pod", "wrong", nil).Follow(t.Context(), record.Position{}, true) {
 		if err == nil || !strings.Contains(err.Error(), "the token is not the run's") {
 			t.Errorf("%+v, %v", item, err)
 		}
@@ -423,7 +444,7 @@ func TestSilence(t *testing.T) {
 		hung := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 		link := &wire{handler: hung}
 		began := time.Now()
-		for _, err := range NewClient(link, "http://pod", token, nil).Follow(t.Context(), record.Position{}) {
+		for _, err := range NewClient(link, "http://pod", token, nil).Follow(t.Context(), record.Position{}, true) {
 			if !errors.Is(err, ErrAway) {
 				t.Error(err)
 			}

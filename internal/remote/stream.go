@@ -21,7 +21,7 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
-	out := &stream{w: w, control: http.NewResponseController(w), beat: time.NewTicker(beat)}
+	out := &stream{w: w, control: http.NewResponseController(w), beat: time.NewTicker(beat), lines: r.URL.Query().Get("lines") != "no"}
 	defer out.beat.Stop()
 	if err := out.comment(); err != nil {
 		return
@@ -44,6 +44,7 @@ type stream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	beat    *time.Ticker
+	lines   bool // of load.jsonl and series.jsonl are sent, too
 }
 
 // await waits for one of two, and reports whether one came while somebody listens.
@@ -117,6 +118,8 @@ func (s *stream) one(f found) (more bool, err error) {
 		return false, errors.Join(errors.New("the record cannot be followed"), s.send("", sentFailure, f.err.Error()))
 	case f.item.Event != nil:
 		return true, s.send(at, sentEvent, line{Value: f.item.Event})
+	case f.item.Pause == nil && !s.lines:
+		return true, nil
 	case f.item.Load != nil:
 		return true, s.send(at, sentLoad, line{f.item.Trial, f.item.Load})
 	case f.item.Series != nil:
