@@ -63,7 +63,11 @@ func attach(ctx context.Context, env Env, dir string) error {
 	case record.Aborted:
 		err = errors.Join(err, fmt.Errorf("the run was aborted: %s", run.Reason))
 	case record.Incomplete:
-		err = errors.Join(err, fmt.Errorf("the run has not ended, but its controller is gone (resume it: bakeoff run --resume %s)", dir))
+		line := "bakeoff run --resume " + dir
+		if run.Platform == inKubernetes {
+			line += " --platform " + inKubernetes
+		}
+		err = errors.Join(err, fmt.Errorf("the run has not ended, but its controller is gone (resume it: %s)", line))
 	}
 	return err
 }

@@ -524,7 +524,7 @@ func TestResumeAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := recordtest.Of(2, "go")
-	r.Root, r.Head.Name, r.Head.PlanDigest = c.out, "direct", p.Digest()
+	r.Root, r.Head.Name, r.Head.PlanDigest, r.Head.Platform = c.out, "direct", p.Digest(), inKubernetes
 	if r.Head.Plan, err = json.Marshal(p); err != nil {
 		t.Fatal(err)
 	}
@@ -532,6 +532,9 @@ func TestResumeAway(t *testing.T) {
 	r.Trial(t, killed, 1, 1, "go", 1, nil)
 	if err := killed.Close(); err != nil {
 		t.Fatal(err)
+	}
+	if status, _ := c.command(t.Context(), "run", "--resume", killed.Dir()); status != exitUsage || !strings.Contains(c.stderr.String(), "was begun with --platform kubernetes") {
+		t.Errorf("resumed on this machine: status %d:\n%s", status, c.stderr)
 	}
 	removed := c.inOrder(2)
 	status, _ := c.command(t.Context(), "run", file, "--resume", killed.Dir(), "--platform", "kubernetes")

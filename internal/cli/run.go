@@ -271,6 +271,9 @@ func (f *runFlags) plan(env Env, path string) (planFile, error) {
 		if begun, err = controller.Recorded(f.resume); err != nil {
 			return planFile{}, usageError{err}
 		}
+		if (begun.Platform == inKubernetes) != (f.platform == inKubernetes) && f.platform != "" {
+			return planFile{}, misused("add --platform "+begun.Platform, "%s was begun with --platform %s", f.resume, begun.Platform)
+		}
 		f.short = f.short || begun.Short
 	}
 	if path == "" {

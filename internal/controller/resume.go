@@ -16,6 +16,8 @@ type Begun struct {
 	Plan    *plan.Plan // as it was resolved
 	PlanDir string     // what paths of recipes are relative to
 	Short   bool
+	// Platform is where its processes live.
+	Platform string
 }
 
 // Recorded reads how the run of a directory was begun.
@@ -24,8 +26,9 @@ func Recorded(dir string) (Begun, error) {
 	if err != nil {
 		return Begun{}, err
 	}
-	p, err := recordedPlan(reader.Run())
-	return Begun{Plan: p, PlanDir: reader.Run().PlanDir, Short: reader.Run().Short}, err
+	run := reader.Run()
+	p, err := recordedPlan(run)
+	return Begun{Plan: p, PlanDir: run.PlanDir, Short: run.Short, Platform: run.Platform}, err
 }
 
 func recordedPlan(rec record.Run) (*plan.Plan, error) {
