@@ -26,6 +26,16 @@ type Laptop struct {
 // At is the run of that name in a namespace.
 func (c *Cluster) At(namespace, run string) *Laptop { return &Laptop{c, namespace, run} }
 
+// insist tries until the cluster answers, for a minute at most: it may be away for a moment.
+func insist(ctx context.Context, try func(context.Context) error) error {
+	for began := time.Now(); ; pause(ctx, againAfter) {
+		err := try(ctx)
+		if err == nil || answers(err) || ctx.Err() != nil || time.Since(began) >= awayFor {
+			return err
+		}
+	}
+}
+
 // selector selects the objects of the run.
 func (l *Laptop) selector(more ...string) url.Values {
 	labels := append([]string{labelManager + "=" + platform.Manager, labelRun + "=" + l.Run}, more...)
@@ -35,7 +45,7 @@ func (l *Laptop) selector(more ...string) url.Values {
 // Apply applies objects in their order.
 func (l *Laptop) Apply(ctx context.Context, objects []Object) error {
 	for _, o := range objects {
-		if err := l.apply(ctx, o, false); err != nil {
+		if err := insist(ctx, func(ctx context.Context) error { return l.apply(ctx, o, false) }); err != nil {
 			return fmt.Errorf("%s %s: %w", o.Kind, o.Name, denied(err))
 		}
 	}
@@ -92,7 +102,11 @@ func (l *Laptop) Controller(ctx context.Context, w platform.Workload) (string, e
 	limit := within(w) + arriveWithin
 	seen := patience{}
 	for began := time.Now(); ; pause(ctx, lookEvery) {
-		s, err := l.situation(ctx, w)
+		var s situation
+		err := insist(ctx, func(ctx context.Context) (err error) {
+			s, err = l.situation(ctx, w)
+			return err
+		})
 		if ctx.Err() != nil {
 			return "", fmt.Errorf("kube: the controller: %w", context.Cause(ctx))
 		}

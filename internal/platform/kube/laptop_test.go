@@ -166,12 +166,22 @@ func TestEvidence(t *testing.T) {
 	}
 	a.Before = func(_, path string) int {
 		if strings.HasSuffix(path, "-1/log") {
-			return http.StatusInternalServerError
+			return http.StatusForbidden
 		}
 		return 0
 	}
 	if err := l.Evidence(t.Context(), dir); err == nil {
 		t.Error("a log that cannot be read is no error")
+	}
+	away := 2
+	a.Before = func(string, string) int {
+		if away--; away >= 0 {
+			return http.StatusServiceUnavailable
+		}
+		return 0
+	}
+	if err := l.Evidence(t.Context(), dir); err != nil {
+		t.Errorf("the cluster was away for a second: %v", err)
 	}
 }
 

@@ -24,7 +24,11 @@ const removeWithin = 3 * time.Minute
 
 // Evidence writes the log of every container of every pod of the run, and the events of its namespace, into a folder.
 func (l *Laptop) Evidence(ctx context.Context, dir string) error {
-	pods, err := l.pods(ctx)
+	var pods []core.Pod
+	err := insist(ctx, func(ctx context.Context) (err error) {
+		pods, err = l.pods(ctx)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -51,7 +55,11 @@ func (l *Laptop) log(ctx context.Context, dir, pod string, c core.ContainerStatu
 	} else if c.State.Running == nil && c.State.Terminated == nil {
 		return nil
 	}
-	in, err := l.api.stream(ctx, where("", l.Namespace, "pods", pod, "log"), query)
+	var in io.ReadCloser
+	err := insist(ctx, func(ctx context.Context) (err error) {
+		in, err = l.api.stream(ctx, where("", l.Namespace, "pods", pod, "log"), query)
+		return err
+	})
 	if apierrors.IsNotFound(err) || previous && apierrors.IsBadRequest(err) {
 		return nil // it was removed since, or the node has let go of it
 	}
@@ -93,7 +101,11 @@ func happened(e core.Event) time.Time {
 }
 
 func (l *Laptop) writeEvents(ctx context.Context, dir string) error {
-	events, err := l.events(ctx)
+	var events []core.Event
+	err := insist(ctx, func(ctx context.Context) (err error) {
+		events, err = l.events(ctx)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -132,11 +144,15 @@ func (c *Cluster) objects(ctx context.Context, k kind, namespace string, labels 
 func (l *Laptop) Remove(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, removeWithin, fmt.Errorf("the cluster has not removed everything within %v", removeWithin))
 	defer cancel()
-	own, err := l.owns(ctx)
+	own := false
+	err := insist(ctx, func(ctx context.Context) (err error) {
+		own, err = l.owns(ctx)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	if own != nil {
+	if own {
 		return l.removeAll(ctx, []kind{{"Namespace", "", "namespaces"}}, "")
 	}
 	// The controller makes others: it goes first, and what it owns with it.
@@ -146,26 +162,28 @@ func (l *Laptop) Remove(ctx context.Context) error {
 	return l.removeAll(ctx, removable(), l.Namespace)
 }
 
-// owns is the namespace if it is the run's own; nil if it is not, or whoever asks may not see it.
-func (l *Laptop) owns(ctx context.Context) (*meta.PartialObjectMetadata, error) {
+// owns reports whether the namespace is the run's own; it is not where who asks may not see it.
+func (l *Laptop) owns(ctx context.Context) (bool, error) {
 	var n meta.PartialObjectMetadata
 	err := l.api.get(ctx, where("", "", "namespaces", l.Namespace), nil, &n)
 	switch {
 	case apierrors.IsNotFound(err), apierrors.IsForbidden(err):
-		return nil, nil
+		return false, nil
 	case err != nil:
-		return nil, denied(err)
-	case n.Labels[labelManager] == platform.Manager && n.Labels[labelRun] == l.Run:
-		return &n, nil
+		return false, denied(err)
 	}
-	return nil, nil
+	return n.Labels[labelManager] == platform.Manager && n.Labels[labelRun] == l.Run, nil
 }
 
 // removeAll removes the objects of some kinds, and waits until they are gone.
 func (l *Laptop) removeAll(ctx context.Context, kinds []kind, namespace string) error {
 	asked := map[string]bool{}
 	for {
-		left, err := l.removeOnce(ctx, kinds, namespace, asked)
+		var left []string
+		err := insist(ctx, func(ctx context.Context) (err error) {
+			left, err = l.removeOnce(ctx, kinds, namespace, asked)
+			return err
+		})
 		if err != nil || len(left) == 0 {
 			return err
 		}
@@ -187,13 +205,13 @@ func (l *Laptop) removeOnce(ctx context.Context, kinds []kind, namespace string,
 		}
 		for _, o := range all {
 			left = append(left, k.name+" "+o.Name)
-			if asked[string(o.UID)] || o.DeletionTimestamp != nil {
+			if asked[string(o.UID)] || o.DeletionTimestamp != nil { // once is enough
 				continue
 			}
-			asked[string(o.UID)] = true
 			if err := l.delete(ctx, o, namespace); err != nil {
 				return nil, err
 			}
+			asked[string(o.UID)] = true
 		}
 	}
 	return left, nil
