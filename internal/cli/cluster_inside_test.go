@@ -556,8 +556,13 @@ func openRun(t *testing.T, dir string) *record.Reader {
 func TestFlagsOfPlaces(t *testing.T) {
 	c := newConductor(t, whole)
 	for _, args := range [][]string{
-		{"--namespace", "n"}, {"--context", "c"}, {"--detach"}, {"--platform", "kubernetes", "--keep"}, {"--platform", "kubernetes", "--dashboard"},
-		{"--platform", "kubernetes", "--cleanup", "sometimes"}, {"--platform", "nomad"},
+		{"--namespace", "n"},
+		{"--context", "c"},
+		{"--detach"},
+		{"--platform", "kubernetes", "--keep"},
+		{"--platform", "kubernetes", "--dashboard"},
+		{"--platform", "kubernetes", "--cleanup", "sometimes"},
+		{"--platform", "nomad"},
 	} {
 		if status, _ := c.command(t.Context(), append([]string{"run", c.planFile(), "--out", c.out}, args...)...); status != exitUsage {
 			t.Errorf("%q: status %d:\n%s", args, status, c.stderr)

@@ -35,8 +35,8 @@ type runFlags struct {
 	dashboard, json       bool
 	folders               bool // a target's folder may take the place of a plan
 	maxTime               time.Duration
-	place                 // in which cluster
-	detach bool           // leave once the run in the cluster has begun
+	place                      // in which cluster
+	detach                bool // leave once the run in the cluster has begun
 }
 
 func runCommand(env Env) *cobra.Command {

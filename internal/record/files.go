@@ -21,14 +21,14 @@ import (
 // others stay as they are. With all, and once nobody writes the run, every other regular file of the directory
 // is among them, such as the logs of unfinished trials.
 func Files(dir string, all bool) ([]FileSeal, error) {
-	out, err := files(dir, all)
+	out, err := copyable(dir, all)
 	if err != nil {
 		return nil, fmt.Errorf("record: files of %s: %w", dir, err)
 	}
 	return out, nil
 }
 
-func files(dir string, all bool) ([]FileSeal, error) {
+func copyable(dir string, all bool) ([]FileSeal, error) {
 	r, err := openRun(dir)
 	if err != nil {
 		return nil, err

@@ -522,7 +522,9 @@ func TestUploadRefused(t *testing.T) {
 		answer, err := link.RoundTrip(r)
 		if err != nil || answer.StatusCode < 400 {
 			t.Errorf("%s: %v", path, err)
+			continue
 		}
+		answer.Body.Close()
 	}
 	if _, err := os.Stat(filepath.Join(root, "outside")); !errors.Is(err, os.ErrNotExist) {
 		t.Error("a file outside the run directory")

@@ -32,14 +32,16 @@ type Server struct {
 	o    Options
 	stop sync.Once
 
-	mu       sync.Mutex
-	dir      string // the run directory; empty: none yet
-	outcome  *Outcome
-	opened   chan struct{} // closed once dir is known
-	ended    chan struct{} // closed once outcome is
-	acked    chan struct{}
-	uploaded chan struct{} // closed once upload is whole
-	upload   string        // the run directory that arrives
+	mu      sync.Mutex // never held while a laptop is waited for
+	dir     string     // the run directory; empty: none yet
+	outcome *Outcome
+	opened  chan struct{} // closed once dir is known
+	ended   chan struct{} // closed once outcome is
+	acked   chan struct{}
+
+	arrival  sync.Mutex    // of the run to resume
+	upload   string        // its directory, once it is whole
+	uploaded chan struct{} // closed then
 }
 
 // NewServer returns a server of a run that has not begun.
@@ -75,8 +77,6 @@ func (s *Server) Acked() <-chan struct{} { return s.acked }
 func (s *Server) Uploaded(ctx context.Context) (dir string, err error) {
 	select {
 	case <-s.uploaded:
-		s.mu.Lock()
-		defer s.mu.Unlock()
 		return s.upload, nil
 	case <-ctx.Done():
 		return "", fmt.Errorf("remote: no run to resume has arrived: %w", context.Cause(ctx))
@@ -144,18 +144,26 @@ func (s *Server) serveStop(w http.ResponseWriter, _ *http.Request) {
 
 // serveAck refuses a word that comes too early: what was not there yet cannot have been fetched.
 func (s *Server) serveAck(w http.ResponseWriter, _ *http.Request) {
+	if !s.ack() {
+		http.Error(w, "the run has not ended", http.StatusConflict)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// ack reports whether the run has ended, and then says that it is fetched.
+func (s *Server) ack() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.outcome == nil {
-		http.Error(w, "the run has not ended", http.StatusConflict)
-		return
+		return false
 	}
 	select {
 	case <-s.acked:
 	default:
 		close(s.acked)
 	}
-	w.WriteHeader(http.StatusNoContent)
+	return true
 }
 
 func (s *Server) serveFiles(w http.ResponseWriter, _ *http.Request) {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"bakeoff/internal/record"
 )
@@ -16,19 +17,19 @@ import (
 // sizeHeader says how much of a file has arrived.
 const sizeHeader = "X-Bakeoff-Size"
 
-// arriving is the folder of the run directory of a request that arrives; it refuses what is none.
+// errRefused is wrapped by errors about a run to resume that is not wanted.
+var errRefused = errors.New("nothing is taken in")
+
+// arriving is the folder of the run directory of a request that arrives; it refuses what is none. The caller holds arrival.
 func (s *Server) arriving(r *http.Request) (string, error) {
 	name := r.URL.Query().Get("run")
-	if !s.o.Resume {
-		return "", errors.New("this run resumes none")
-	}
-	if name == "" || name != filepath.Base(name) || strings.HasPrefix(name, ".") {
-		return "", fmt.Errorf("%q is not the name of a run directory", name)
-	}
-	select {
-	case <-s.uploaded:
-		return "", errors.New("the run to resume is there already")
-	default:
+	switch {
+	case !s.o.Resume:
+		return "", fmt.Errorf("%w: this run resumes none", errRefused)
+	case s.upload != "":
+		return "", fmt.Errorf("%w: the run to resume is there already", errRefused)
+	case name == "" || name != filepath.Base(name) || strings.HasPrefix(name, "."):
+		return "", fmt.Errorf("%w: %q is not the name of a run directory", errRefused, name)
 	}
 	return filepath.Join(s.o.Root, name), nil
 }
@@ -36,22 +37,18 @@ func (s *Server) arriving(r *http.Request) (string, error) {
 // takePiece appends a piece to a file. One that does not begin where the file ends is refused with the size that there is:
 // the laptop does not know how much of a piece arrived before the connection was cut.
 func (s *Server) takePiece(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	dir, err := s.arriving(r)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusConflict)
-		return
-	}
 	path := filepath.FromSlash(r.PathValue("path"))
 	offset, err := strconv.ParseInt(r.URL.Query().Get("offset"), 10, 64)
 	if err != nil || !filepath.IsLocal(path) {
 		http.Error(w, "the path or the offset is not one", http.StatusBadRequest)
 		return
 	}
-	size, err := appendAt(dir, path, offset, http.MaxBytesReader(w, r.Body, piece))
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(silence)) // who can have none is a test
+	size, err := s.keepPiece(r, path, offset, http.MaxBytesReader(w, r.Body, piece))
 	w.Header().Set(sizeHeader, strconv.FormatInt(size, 10))
 	switch {
+	case errors.Is(err, errRefused):
+		http.Error(w, err.Error(), http.StatusConflict)
 	case errors.Is(err, errOffset):
 		http.Error(w, err.Error(), http.StatusRequestedRangeNotSatisfiable)
 	case err != nil:
@@ -59,6 +56,17 @@ func (s *Server) takePiece(w http.ResponseWriter, r *http.Request) {
 	default:
 		w.WriteHeader(http.StatusNoContent)
 	}
+}
+
+// keepPiece keeps a piece of the run that arrives; one at a time.
+func (s *Server) keepPiece(r *http.Request, path string, offset int64, body io.Reader) (int64, error) {
+	s.arrival.Lock()
+	defer s.arrival.Unlock()
+	dir, err := s.arriving(r)
+	if err != nil {
+		return 0, err
+	}
+	return appendAt(dir, path, offset, body)
 }
 
 var errOffset = errors.New("the file has another size")
@@ -94,30 +102,34 @@ func appendAt(dir, path string, offset int64, body io.Reader) (size int64, err e
 
 // takeWhole takes the run that has arrived, if everything in it is proven.
 func (s *Server) takeWhole(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	select {
-	case <-s.uploaded:
-		if filepath.Base(s.upload) == r.URL.Query().Get("run") { // the answer to it was lost
-			w.WriteHeader(http.StatusNoContent)
-			return
-		}
+	switch err := s.keepWhole(r); {
+	case errors.Is(err, errRefused):
+		http.Error(w, err.Error(), http.StatusConflict)
+	case err != nil:
+		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
 	default:
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+func (s *Server) keepWhole(r *http.Request) error {
+	s.arrival.Lock()
+	defer s.arrival.Unlock()
+	if s.upload != "" && filepath.Base(s.upload) == r.URL.Query().Get("run") {
+		return nil // the answer to it was lost
 	}
 	dir, err := s.arriving(r)
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusConflict)
-		return
+		return err
 	}
 	run, err := record.Open(dir)
-	if err == nil && len(run.Problems()) > 0 {
-		err = errors.New(run.Problems()[0].String())
-	}
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
-		return
+		return err
+	}
+	if damage := run.Problems(); len(damage) > 0 {
+		return errors.New(damage[0].String())
 	}
 	s.upload = dir
 	close(s.uploaded)
-	w.WriteHeader(http.StatusNoContent)
+	return nil
 }

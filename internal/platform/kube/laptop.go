@@ -55,9 +55,17 @@ func (l *Laptop) Apply(ctx context.Context, objects []Object) error {
 // removable are the kinds that objects of a run may be of, in the order in which they are removed: what makes others comes first.
 func removable() []kind {
 	return []kind{
-		{"Job", "batch", "jobs"}, {"Deployment", "apps", "deployments"}, {"StatefulSet", "apps", "statefulsets"}, {"Pod", "", "pods"},
-		{"Service", "", "services"}, {"ConfigMap", "", "configmaps"}, {"Secret", "", "secrets"}, {"PersistentVolumeClaim", "", "persistentvolumeclaims"},
-		{"RoleBinding", groupRights, "rolebindings"}, {"Role", groupRights, "roles"}, {"ServiceAccount", "", "serviceaccounts"},
+		{"Job", "batch", "jobs"},
+		{"Deployment", "apps", "deployments"},
+		{"StatefulSet", "apps", "statefulsets"},
+		{"Pod", "", "pods"},
+		{"Service", "", "services"},
+		{"ConfigMap", "", "configmaps"},
+		{"Secret", "", "secrets"},
+		{"PersistentVolumeClaim", "", "persistentvolumeclaims"},
+		{"RoleBinding", groupRights, "rolebindings"},
+		{"Role", groupRights, "roles"},
+		{"ServiceAccount", "", "serviceaccounts"},
 	}
 }
 

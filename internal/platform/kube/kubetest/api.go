@@ -187,7 +187,7 @@ func named(at string) bool {
 func labelsOf(object map[string]any) labels.Set {
 	out := labels.Set{}
 	meta, _ := object["metadata"].(map[string]any) // one without has no labels
-	all, _ := meta["labels"].(map[string]any) // likewise
+	all, _ := meta["labels"].(map[string]any)      // likewise
 	for name, value := range all {
 		out[name] = fmt.Sprint(value)
 	}
