@@ -54,7 +54,7 @@ func (c *Copy) Close() error {
 // that follow; when it fails, what it wrote stays for the next time. A file is in its place only once it is whole and as it
 // was sealed, but for events.jsonl, which grows there.
 func (c *Copy) Take(s FileSeal, read func(from int64, w io.Writer) error) error {
-	if c.taken[s.Path] == s.SHA256 {
+	if was, ok := c.taken[s.Path]; ok && was == s.SHA256 {
 		return nil
 	}
 	var err error
@@ -101,7 +101,7 @@ func (c *Copy) replace(path string, s FileSeal, read func(int64, io.Writer) erro
 	if err != nil {
 		return err
 	}
-	err = fill(file, s.Size, read)
+	err = makeWhole(file, s.Size, read)
 	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
 		return err
 	}
@@ -115,8 +115,8 @@ func (c *Copy) replace(path string, s FileSeal, read func(int64, io.Writer) erro
 	return os.Rename(temporary, path)
 }
 
-// fill writes what is missing of a file; what is longer begins again.
-func fill(file *os.File, size int64, read func(int64, io.Writer) error) error {
+// makeWhole writes what is missing of a file; what is longer begins again.
+func makeWhole(file *os.File, size int64, read func(int64, io.Writer) error) error {
 	from, err := file.Seek(0, io.SeekEnd)
 	if err != nil {
 		return err
