@@ -13,7 +13,7 @@ import (
 	"bakeoff/internal/venue/cluster"
 )
 
-// stopWithin is how long a run in a cluster may take to end once it was told to.
+// stopWithin is how long a run in a cluster may take to end after it was stopped.
 const stopWithin = 3 * time.Minute
 
 // reach waits for the controller and connects to it.
@@ -53,7 +53,7 @@ func (a *away) stop(ctx context.Context, giveUp context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(ctx, stopWithin)
 	defer cancel()
 	if err := a.client.Stop(ctx); err != nil && ctx.Err() == nil {
-		a.warn("the run cannot be told to stop: " + err.Error())
+		a.warn("the run cannot be stopped: " + err.Error())
 		giveUp()
 		return
 	}
@@ -122,7 +122,7 @@ func passed(items <-chan record.Item) func(func(record.Item, error) bool) {
 	}
 }
 
-// begin begins the copy of the run, or goes on with the one that was uploaded.
+// begin begins the copy of the run, or takes up the one that was uploaded.
 func (a *away) begin(ctx context.Context) error {
 	state, err := a.client.State(ctx)
 	if err != nil {

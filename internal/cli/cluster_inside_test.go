@@ -23,7 +23,7 @@ import (
 	"bakeoff/internal/remote"
 )
 
-// A conductor stands in for the controller in a cluster: it comes up when its Job is applied, and writes a record.
+// A conductor is the controller of a test in a cluster: it comes up when its Job is applied, and writes a record.
 type conductor struct {
 	t      *testing.T
 	api    *kubetest.API
@@ -335,7 +335,7 @@ func TestRunAwayTaken(t *testing.T) {
 	}
 }
 
-// A detached run goes on; whoever attaches sees it to its end, and leaves nothing.
+// A detached run goes on; anyone who attaches sees it to its end, and leaves nothing.
 func TestRunAwayDetached(t *testing.T) {
 	attached := make(chan struct{})
 	c := newConductor(t, func(c *conductor) remote.Outcome {
@@ -376,6 +376,7 @@ func TestRunAwayLost(t *testing.T) {
 			c.mu.Unlock()
 			c.api.Drop(c.pod)
 			close(gone)
+			<-c.t.Context().Done()
 			return remote.Outcome{}
 		})
 		proxy := c.api.Proxy

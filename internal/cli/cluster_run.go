@@ -297,6 +297,12 @@ func (a *away) lost(err error) error {
 func (a *away) leave(ctx context.Context, err error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Minute)
 	defer cancel()
+	if a.ended && a.copy != nil {
+		a.say("fetching the rest of the run")
+		if ferr := a.client.Fetch(ctx, a.copy); ferr != nil {
+			a.ended, err = false, a.lost(errors.Join(err, ferr))
+		}
+	}
 	if lost := a.rescue(ctx); lost != nil {
 		a.still()
 		return errors.Join(err, fmt.Errorf("nothing was removed from the cluster, since not everything was fetched: %w", lost))
@@ -325,17 +331,11 @@ func (a *away) warn(text string) {
 	fmt.Fprintf(a.env.Stderr, "bakeoff: warning: %s\n", show.InertLines(text))
 }
 
-// rescue fetches what is left of the record, and the logs and events of the cluster. What was fetched of the record is proven. Of a
-// run that goes on it fetches nothing: there will be more.
+// rescue fetches the logs and events of the cluster, and proves what was fetched of the record. It refuses while the
+// controller has more to give.
 func (a *away) rescue(ctx context.Context) error {
 	if a.began && !a.ended && a.at.Gone(ctx, a.pod) == nil {
 		return errors.New("the run has not ended, or its controller is out of reach")
-	}
-	if a.ended && a.copy != nil {
-		a.say("fetching the rest of the run")
-		if err := a.client.Fetch(ctx, a.copy); err != nil {
-			return err
-		}
 	}
 	dir := cmp.Or(a.dir, filepath.Join(a.out, a.at.Run)) // a run that never began leaves what the cluster says of it
 	if err := a.at.Evidence(ctx, filepath.Join(dir, "cluster")); err != nil {

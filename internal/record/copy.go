@@ -9,7 +9,7 @@ import (
 )
 
 // ErrDiffers is returned by Copy.Take where what was read is not what the seal says: the file has been replaced since, or was
-// spoiled on its way. It is not there then.
+// damaged on its way. It is not there then.
 var ErrDiffers = errors.New("content differs from its seal")
 
 // A Copy is a run directory that files of another one are copied into while that one is written elsewhere. As long as it is open,
@@ -52,7 +52,7 @@ func (c *Copy) Close() error {
 
 // Take makes the file of a seal, unless it is there. read is called with how many of its bytes are there already, and writes those
 // that follow; when it fails, what it wrote stays for the next time. A file is in its place only once it is whole and as it
-// was sealed, but for events.jsonl, which grows there.
+// was sealed, except for events.jsonl, which grows there.
 func (c *Copy) Take(s FileSeal, read func(from int64, w io.Writer) error) error {
 	if was, ok := c.taken[s.Path]; ok && was == s.SHA256 {
 		return nil

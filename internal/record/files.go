@@ -16,7 +16,7 @@ import (
 )
 
 // Files are those of a run that can be copied, with their seals: the plans, every file of the finished trials, events.jsonl up
-// to its last whole line, and run.json. They are in the order in which they are to be copied: whoever has the
+// to its last whole line, and run.json. They are in the order in which they are to be copied: a copy of the
 // first ones, however many, has nothing that a reader calls damaged. events.jsonl grows and run.json is replaced; the
 // others stay as they are. With all, and once nobody writes the run, every other regular file of the directory
 // is among them, such as the logs of unfinished trials.

@@ -134,7 +134,7 @@ func (b *cutBody) Read(p []byte) (int, error) {
 
 func (b *cutBody) Close() error { return b.body.Close() }
 
-// first cuts the first bodies, each after fewer than so many bytes.
+// first cuts the first bodies, each after fewer than that many bytes.
 func first(bodies int, fewer int64, seed uint64) func() int64 {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	return func() int64 {

@@ -228,7 +228,7 @@ func (l *Laptop) delete(ctx context.Context, o listed, namespace string) error {
 	return nil
 }
 
-// Found is a run of which something is in a cluster.
+// Found is a run that has objects in a cluster.
 type Found struct {
 	Namespace, Run string
 	// InProgress: the pod of its controller runs.
