@@ -26,6 +26,7 @@ echo "$*" >>"$(dirname "$0")/calls"
 case "$*" in
 *list*) printf '%b' "$PACKAGES"; exit "${LIST:-0}" ;;
 "run ./page "*) echo "$MADE" >"$4/page.js" ;;
+test*"${FAILS:-nothing}"*) echo "it fails"; exit 1 ;;
 test*) printf 'ok  \tp\t0.1s\n' ;;
 esac
 `)
@@ -69,11 +70,17 @@ func TestScriptGotest(t *testing.T) {
 		env, tests string
 		ok         bool
 	}{
-		{`PACKAGES=b/internal/plan\nb/internal/load\n`, "-p 2 -v -short b/internal/plan\n-p 1 -v -short b/internal/load\n", true},
-		{`PACKAGES=b/internal/plan\nb/internal/load\n|LIST=1`, "", false},
+		{
+			`PACKAGES=b\nb/internal/plan\nb/internal/target\nb/internal/load\nb/internal/venue/machine\n`,
+			"-p 2 -v -short b/internal/plan\n-p 2 -v -short b/internal/target b/internal/venue/machine\n-p 1 -v -short b b/internal/load\n", true,
+		},
+		{`PACKAGES=b/internal/plan\nb/internal/target\nb/internal/load\n|LIST=1`, "", false},
 		{"PACKAGES=", "", false},
-		{`PACKAGES=b/internal/plan\n`, "", false},
-		{`PACKAGES=b/internal/load\n`, "", false},
+		{`PACKAGES=b/internal/plan\nb/internal/target\n`, "", false},
+		{`PACKAGES=b/internal/plan\nb/internal/load\n`, "", false},
+		{`PACKAGES=b/internal/target\nb/internal/load\n`, "", false},
+		{`PACKAGES=b/internal/plan\nb/internal/target\nb/internal/load\n|FAILS=plan`, "-p 2 -v -short b/internal/plan\n-p 2 -v -short b/internal/target\n-p 1 -v -short b/internal/load\n", false},
+		{`PACKAGES=b/internal/plan\nb/internal/target\nb/internal/load\n|FAILS=target`, "-p 2 -v -short b/internal/plan\n-p 2 -v -short b/internal/target\n-p 1 -v -short b/internal/load\n", false},
 	} {
 		out, tests, ok := c.run(t, one.env, "gotest", "-short", "./...")
 		if tests = strings.ReplaceAll(tests, "test -count=1 -vet=off ", ""); tests != one.tests || ok != one.ok {

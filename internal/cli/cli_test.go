@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"context"
+	"flag"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -19,6 +20,9 @@ func TestMain(m *testing.M) {
 	// Under nohup the hang-up signal is ignored, and children would inherit that. What is handled they do not inherit.
 	if strings.HasSuffix(os.Args[0], ".test") && signal.Ignored(syscall.SIGHUP) {
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	}
+	if strings.HasSuffix(os.Args[0], ".test") {
+		_ = flag.Set("test.parallel", "4") // whole runs mostly wait
 	}
 	testscript.Main(m, map[string]func(){"bakeoff": func() {
 		os.Exit(cli.Main(context.Background(), cli.Env{

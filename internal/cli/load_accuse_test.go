@@ -371,7 +371,7 @@ func TestLoadAccuses(t *testing.T) {
 		}
 		t.Run(k.name, func(t *testing.T) {
 			n := max(agents[k.name], 1)
-			b := newBench(t, n, 3)
+			b := newBench(t, n, 2.5)
 			if before := usual[n]; before != nil {
 				b.usual = before.usual
 			}
