@@ -24,6 +24,7 @@ import (
 	"bakeoff/internal/show"
 	"bakeoff/internal/target"
 	"bakeoff/internal/venue"
+	"bakeoff/internal/venue/cluster"
 	"bakeoff/internal/venue/machine"
 )
 
@@ -88,8 +89,14 @@ type starter func(ctx context.Context, dir string) (managedServer, error)
 
 // starterAt is how the InfluxDB of a run at a venue is started; nil: it cannot be.
 func starterAt(v venue.Venue) starter {
-	if here, ok := v.(*machine.Venue); ok {
-		return influxOn(here.Platform)
+	switch at := v.(type) {
+	case *machine.Venue:
+		return influxOn(at.Platform)
+	case *cluster.Venue:
+		return func(ctx context.Context, dir string) (managedServer, error) {
+			url, err := at.InfluxDB(ctx, dir)
+			return managedServer{url: url, stop: func() error { return nil }}, err // it ends with all that the run has there
+		}
 	}
 	return nil
 }

@@ -1,6 +1,8 @@
 // Package cluster says what a run is made of in a cluster: a controller, agents, a database, the replicas of each
 // target with a balancer before them, collectors; which image each has, what it is started with, what it asks for, and which
-// nodes it keeps away from. It describes them as workloads and knows no Kubernetes of its own. It refuses
+// nodes it keeps away from. It describes them as workloads and knows no Kubernetes of its own. It is also the venue
+// of a run whose controller is a pod itself: it has a platform.Cluster start the workloads, asks the samplers next to them what they
+// use, and proves where they are. It refuses
 // what a plan says that only one machine has: an external balancer, the path of a database's program.
 package cluster
 

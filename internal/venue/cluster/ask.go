@@ -1,0 +1,82 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"bakeoff/internal/platform"
+	"bakeoff/internal/sidecar"
+)
+
+// askWithin is how long a sampler may take to answer.
+const askWithin = 10 * time.Second
+
+// samplers asks the samplers of pods.
+type samplers struct {
+	token  string // of the run
+	client *http.Client
+}
+
+func newSamplers(token string) samplers {
+	return samplers{token, &http.Client{Timeout: askWithin, Transport: &http.Transport{MaxIdleConnsPerHost: 2, IdleConnTimeout: time.Minute}}}
+}
+
+// usage is what a pod uses, with its connections to a port, if that is not 0, and its node, if host is set.
+func (s samplers) usage(ctx context.Context, p platform.Pod, port int, host bool) (out sidecar.Usage, err error) {
+	query := ""
+	if port > 0 {
+		query = fmt.Sprintf("port=%d", port)
+	}
+	if host {
+		query += "&host=1"
+	}
+	err = s.ask(ctx, p, http.MethodGet, "/usage?"+strings.TrimPrefix(query, "&"), &out)
+	return out, err
+}
+
+func (s samplers) clock(ctx context.Context, p platform.Pod) (out sidecar.Clock, err error) {
+	err = s.ask(ctx, p, http.MethodGet, "/clock", &out)
+	return out, err
+}
+
+func (s samplers) image(ctx context.Context, p platform.Pod) (out sidecar.Image, err error) {
+	err = s.ask(ctx, p, http.MethodGet, "/image", &out)
+	return out, err
+}
+
+// reload has the nginx of a pod replace its workers.
+func (s samplers) reload(ctx context.Context, p platform.Pod) error {
+	return s.ask(ctx, p, http.MethodPost, "/reload", &struct{}{})
+}
+
+// mostAnswer bounds an answer, in bytes.
+const mostAnswer = 4 << 20
+
+func (s samplers) ask(ctx context.Context, p platform.Pod, method, path string, into any) error {
+	request, err := http.NewRequestWithContext(ctx, method, "http://"+at(p.Address(), samplerPort)+path, nil)
+	if err != nil {
+		return fmt.Errorf("sampler of %s: %w", p.Placement().Pod, err)
+	}
+	request.Header.Set(sidecar.TokenHeader, s.token)
+	answer, err := s.client.Do(request)
+	if err != nil {
+		return fmt.Errorf("sampler of %s: %w", p.Placement().Pod, err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(answer.Body, mostAnswer))
+	if err == nil && answer.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", answer.Status, strings.TrimSpace(string(body)))
+	}
+	if err == nil {
+		err = json.Unmarshal(body, into)
+	}
+	if err != nil {
+		return fmt.Errorf("sampler of %s: %w", p.Placement().Pod, err)
+	}
+	return nil
+}

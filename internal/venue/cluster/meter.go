@@ -1,0 +1,115 @@
+package cluster
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"bakeoff/internal/collect"
+	"bakeoff/internal/record"
+	"bakeoff/internal/sidecar"
+)
+
+// meter reads the pods of a run by their samplers.
+type meter struct{ asked samplers }
+
+// seen is what the sampler of a source's pod says.
+type seen struct {
+	member *member
+	host   bool // its node was asked for
+	usage  sidecar.Usage
+	err    error
+}
+
+// Read implements collect.Meter. All samplers are asked at once, one of each node for the node itself.
+func (m meter) Read(ctx context.Context, sources []collect.Source) []collect.Reading {
+	all := make([]seen, len(sources))
+	nodes := map[string]bool{}
+	var wait sync.WaitGroup
+	for i, source := range sources {
+		one, ok := source.Process.(interface{ self() *member })
+		if !ok {
+			continue
+		}
+		all[i].member = one.self()
+		node := all[i].member.Placement().Node
+		all[i].host, nodes[node] = !nodes[node], true
+		wait.Go(func() { all[i].usage, all[i].err = m.asked.usage(ctx, all[i].member.Pod, 0, all[i].host) })
+	}
+	wait.Wait()
+	var out []collect.Reading
+	for i, s := range all {
+		if s.member == nil {
+			continue
+		}
+		if s.err != nil {
+			if ctx.Err() == nil {
+				slog.Warn("not sampled", "pod", s.member.Placement().Pod, "err", s.err)
+			}
+			continue
+		}
+		for _, line := range s.lines(sources[i]) {
+			out = append(out, collect.Reading{Source: i, Series: line})
+		}
+	}
+	own, memory := ownUse()
+	return append(out, collect.Reading{Source: -1, Series: record.Series{Tier: "controller", Name: "controller", CPUNS: int64(own), RSSBytes: memory}},
+		collect.Reading{Source: -1, Series: together(all)})
+}
+
+// lines are those of one pod: its workers, and the whole of it.
+func (s seen) lines(source collect.Source) []record.Series {
+	whole := record.Series{Tier: source.Tier, Name: s.member.name}
+	var out []record.Series
+	for _, p := range s.usage.Processes {
+		whole.CPUNS += p.CPUNS
+		whole.RSSBytes += p.RSSBytes
+		if slices.Contains(source.Workers, p.PID) {
+			out = append(out, record.Series{Tier: source.Tier, Name: s.member.name + "/" + strconv.Itoa(p.PID), CPUNS: p.CPUNS, RSSBytes: p.RSSBytes})
+		}
+	}
+	if g := s.usage.Group; g.Unmeasured == "" {
+		whole.CPUNS = g.CPUNS
+		whole.Values = map[string]float64{"memory_bytes": float64(g.MemoryBytes)}
+		if g.Periods > 0 {
+			whole.Values["periods"], whole.Values["throttled_periods"] = float64(g.Periods), float64(g.Throttled)
+			whole.Values["throttled_ns"] = float64(g.ThrottledNS)
+		}
+	}
+	return append(out, whole)
+}
+
+// together is the line of all machines that the pods are on, each once, whatever its nodes are called: times and counts are sums,
+// pressure is the mean. Where one of them is not known nothing is said of any.
+func together(all []seen) record.Series {
+	line := record.Series{Tier: "host", Name: "host", Values: map[string]float64{}}
+	machines := map[string]bool{}
+	for _, s := range all {
+		if s.member == nil || !s.host {
+			continue
+		}
+		if s.err != nil || s.usage.Host == nil {
+			return record.Series{Tier: "host", Name: "host"}
+		}
+		if machines[s.usage.BootID] {
+			continue
+		}
+		machines[s.usage.BootID] = true
+		line.CPUNS += s.usage.Host.BusyNS
+		line.RSSBytes += s.usage.Host.UsedBytes
+		for name, value := range s.usage.Host.Values {
+			line.Values[name] += value
+		}
+	}
+	delete(line.Values, "throttled_ns") // of a sampler's own group
+	delete(line.Values, "quota_cores")
+	for name := range line.Values {
+		if strings.HasPrefix(name, "pressure_") {
+			line.Values[name] /= float64(len(machines))
+		}
+	}
+	return line
+}

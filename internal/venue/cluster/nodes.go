@@ -1,0 +1,150 @@
+package cluster
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"bakeoff/internal/record"
+	"bakeoff/internal/venue"
+)
+
+// places is what is known of where the pods of a run are.
+type places struct {
+	mu       sync.Mutex
+	nodes    map[string]record.Node
+	agents   map[string]string // by name, the node of each
+	images   map[string]string // by workload, the image that it had first
+	database string            // node of it
+}
+
+func newPlaces() *places {
+	return &places{nodes: map[string]record.Node{}, agents: map[string]string{}, images: map[string]string{}}
+}
+
+// learn finds out about the node that a pod is on, once.
+func (p *places) learn(ctx context.Context, m *member) error {
+	name := m.Placement().Node
+	p.mu.Lock()
+	_, known := p.nodes[name]
+	p.mu.Unlock()
+	if known {
+		return nil
+	}
+	u, err := m.asked.usage(ctx, m.Pod, 0, true)
+	if err != nil {
+		return err
+	}
+	node := record.Node{Name: name, BootID: u.BootID, Kernel: u.Kernel, Cores: u.CPUs}
+	if u.Host != nil {
+		node.CPU, node.MemoryBytes = u.Host.CPU, u.Host.MemoryBytes
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.nodes[name] = node
+	return nil
+}
+
+// all are the nodes known so far, by name.
+func (p *places) all() []record.Node {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := make([]record.Node, 0, len(p.nodes))
+	for _, name := range slices.Sorted(maps.Keys(p.nodes)) {
+		out = append(out, p.nodes[name])
+	}
+	return out
+}
+
+// machine is all nodes together, each machine once.
+func (p *places) machine() record.Machine {
+	m := record.Machine{OS: "unknown", Governor: "unknown"}
+	var names, parts []string
+	seen := map[string]bool{}
+	kinds, kernels := map[string]bool{}, map[string]bool{}
+	for _, n := range p.all() {
+		names = append(names, n.Name)
+		if n.BootID != "" && seen[n.BootID] {
+			continue
+		}
+		seen[n.BootID] = true
+		m.Cores += n.Cores
+		m.MemoryBytes += n.MemoryBytes
+		kinds[n.CPU], kernels[n.Kernel] = true, true
+		parts = append(parts, fmt.Sprintf("%s|%d|%d|%s", n.CPU, n.Cores, n.MemoryBytes>>30, n.Kernel))
+	}
+	if len(names) == 0 {
+		m.Cores = runtime.NumCPU() // of the controller's node: nothing else is known yet
+	}
+	slices.Sort(parts)
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\n")))
+	m.Fingerprint, m.Hostname = hex.EncodeToString(sum[:8]), strings.Join(names, ", ")
+	m.CPU, m.Kernel = strings.Join(slices.Sorted(maps.Keys(kinds)), ", "), strings.Join(slices.Sorted(maps.Keys(kernels)), ", ")
+	return m
+}
+
+func (p *places) setAgent(name, node string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.agents[name] = node
+}
+
+// image fails where a workload has another image than it had first.
+func (p *places) image(workload, image string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	first, known := p.images[workload]
+	if !known {
+		p.images[workload] = image
+		return nil
+	}
+	if first != image {
+		return fmt.Errorf("%w: %s has the image %s, and had %s before", venue.ErrPlacement, workload, image, first)
+	}
+	return nil
+}
+
+// imageOf is the image that a workload had first; empty: it was not there yet.
+func (p *places) imageOf(workload string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.images[workload]
+}
+
+// apart fails where an agent is on one of the nodes of replicas, or on the database's, unless that is permitted.
+func (p *places) apart(replicas []string, permitted bool) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(p.agents)) {
+		what := ""
+		switch node := p.agents[name]; {
+		case permitted:
+		case slices.Contains(replicas, node):
+			what = "a replica"
+		case node == p.database:
+			what = "the database"
+		}
+		if what != "" {
+			return fmt.Errorf("%w: %s is on %s, as %s is, and the plan gives no reason for it (kubernetes.allow_colocated)", venue.ErrPlacement, name, p.agents[name], what)
+		}
+	}
+	return nil
+}
+
+func (p *places) setDatabase(node string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.database = node
+}
+
+func (p *places) dropAgent(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.agents, name)
+}
