@@ -78,6 +78,23 @@ func (r *run) leastSlice() time.Duration {
 	return leastErrors * r.clockError
 }
 
+// noteContainers names the containers in pods of the target that are not ours, such as the sidecar of a mesh.
+func (t *trial) noteContainers() error {
+	var names []string
+	for _, r := range t.rec.Replicas {
+		names = append(names, r.Others...)
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	slices.Sort(names)
+	text := fmt.Sprintf("pods of %s have containers that are not bakeoff's, whose work is measured with it: %s", t.rec.Target, strings.Join(slices.Compact(names), ", "))
+	if slices.Contains(t.run.writer.Run().Notes, text) {
+		return nil
+	}
+	return t.run.writer.Update(func(rec *record.Run) { addNote(rec, text) })
+}
+
 // noRoom ends the turns where the venue has no room for all targets at once.
 func (s *recipes) noRoom(started []*replicated) {
 	if len(started) < 2 {

@@ -192,7 +192,7 @@ func (t *trial) deployed(out launched) error {
 		if t.rec.Luck == nil && t.shares != nil {
 			t.rec.Luck = &record.Luck{Agents: t.shares}
 		}
-		if err := t.noteAccount(); err != nil {
+		if err := errors.Join(t.noteAccount(), t.noteContainers()); err != nil {
 			return err
 		}
 	}

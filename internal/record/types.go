@@ -357,6 +357,8 @@ type Replica struct {
 	Node     string `json:"node,omitempty"`
 	Image    string `json:"image,omitempty"`
 	Restarts int    `json:"restarts,omitempty"`
+	// Others are containers in the pod that are not bakeoff's.
+	Others []string `json:"other_containers,omitempty"`
 }
 
 // Worker is one serving process as it introduced itself.

@@ -96,7 +96,7 @@ func (d *deployed) ready(ctx context.Context, began time.Time, within time.Durat
 			p := r.started
 			d.records[i] = record.Replica{
 				Name: r.Name(), Address: r.Address(), PID: r.Process().PID(), ReadyS: time.Since(began).Seconds(), Workers: workers,
-				Pod: p.Pod, UID: p.UID, Node: p.Node, Image: p.Image, Restarts: p.Restarts,
+				Pod: p.Pod, UID: p.UID, Node: p.Node, Image: p.Image, Restarts: p.Restarts, Others: p.Others,
 			}
 			return errors.Join(err, d.venue.places.learn(ctx, r.member))
 		})

@@ -1,0 +1,78 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"bakeoff/internal/controller"
+	"bakeoff/internal/remote"
+)
+
+// The controller's role is not for people: what its pod would give it has to be there, all of it.
+func TestThisPod(t *testing.T) {
+	given := map[string]string{"BAKEOFF_RUN": "r", "BAKEOFF_JOB_UID": "u", "POD_IP": "10.0.0.1", "BAKEOFF_TOKEN": "t"}
+	for missing := range given {
+		_, err := thisPod(Env{Getenv: func(name string) string {
+			if name == missing {
+				return ""
+			}
+			return given[name]
+		}})
+		if err == nil || !strings.Contains(err.Error(), missing) || exitStatus(err) != exitUsage {
+			t.Errorf("without %s: %v", missing, err)
+		}
+	}
+	at, err := thisPod(Env{Getenv: func(name string) string { return given[name] }})
+	if at.run != "r" || at.job != "u" || at.address != "10.0.0.1" || at.token != "t" || err == nil || !strings.Contains(err.Error(), "namespace") {
+		t.Errorf("%+v, %v", at, err)
+	}
+}
+
+// The controller's pod stays until everything was fetched, for an hour, or for a day where nobody waits; and ends when it is asked to.
+func TestLinger(t *testing.T) {
+	fetched := make(chan struct{})
+	close(fetched)
+	ended, end := context.WithCancel(t.Context())
+	end()
+	for name, c := range map[string]struct {
+		ctx      context.Context
+		fetched  <-chan struct{}
+		detached bool
+		want     time.Duration
+	}{
+		"fetched":     {t.Context(), fetched, true, 0},
+		"asked to":    {ended, nil, true, 0},
+		"not fetched": {context.Background(), nil, false, time.Hour},
+		"detached":    {context.Background(), nil, true, 24 * time.Hour},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			began := time.Now()
+			conductFlags{detached: c.detached}.linger(c.ctx, c.fetched)
+			if took := time.Since(began); took != c.want {
+				t.Errorf("%s: %v, want %v", name, took, c.want)
+			}
+		})
+	}
+}
+
+// How a run ended elsewhere is what it would have been here.
+func TestOutcome(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want remote.Outcome
+	}{
+		{nil, remote.Outcome{}},
+		{fmt.Errorf("%w: flask has none", controller.ErrTooFewValid), remote.Outcome{Error: controller.ErrTooFewValid.Error() + ": flask has none", Exit: exitTooFew}},
+		{errors.Join(controller.ErrInterrupted), remote.Outcome{Error: "interrupted", Exit: exitInterrupted}},
+		{misused("do it otherwise", "wrong"), remote.Outcome{Error: "wrong", Hint: "do it otherwise", Exit: exitUsage}},
+	} {
+		if got := outcome(c.err); got != c.want {
+			t.Errorf("%v: %+v, want %+v", c.err, got, c.want)
+		}
+	}
+}
