@@ -29,10 +29,7 @@ the same text. Secrets are printed without their values, which are made for each
 target are there, its nginx finds them by name.
 
 With --check nothing is printed: the cluster looks at every object as if it were applied in the namespace, and what it
-would refuse, or only warn of, is named; nothing is changed in it. The cluster is found as kubectl finds it.
-
-This version cannot conduct a run in a cluster yet: the program of the controller is missing. The objects can be
-looked at, checked and used in parts.`,
+would refuse, or only warn of, is named; nothing is changed in it. The cluster is found as kubectl finds it.`,
 		Args: exactly(1, "one plan"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if f.check && f.namespace == "" {

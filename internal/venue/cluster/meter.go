@@ -76,7 +76,7 @@ func (s seen) lines(source collect.Source) []record.Series {
 		whole.Values = map[string]float64{"memory_bytes": float64(g.MemoryBytes)}
 		if g.Periods > 0 {
 			whole.Values["periods"], whole.Values["throttled_periods"] = float64(g.Periods), float64(g.Throttled)
-			whole.Values["throttled_ns"] = float64(g.ThrottledNS)
+			whole.Values[record.ThrottledNS] = float64(g.ThrottledNS)
 		}
 	}
 	return append(out, whole)
@@ -104,8 +104,8 @@ func together(all []seen) record.Series {
 			line.Values[name] += value
 		}
 	}
-	delete(line.Values, "throttled_ns") // of a sampler's own group
-	delete(line.Values, "quota_cores")
+	delete(line.Values, record.ThrottledNS) // of a sampler's own group
+	delete(line.Values, record.QuotaCores)
 	for name := range line.Values {
 		if strings.HasPrefix(name, "pressure_") {
 			line.Values[name] /= float64(len(machines))
