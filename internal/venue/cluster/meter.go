@@ -14,7 +14,10 @@ import (
 )
 
 // meter reads the pods of a run by their samplers.
-type meter struct{ asked samplers }
+type meter struct {
+	asked  samplers
+	quotas map[string]float64 // cores that a pod of a tier may use; 0: no limit
+}
 
 // seen is what the sampler of a source's pod says.
 type seen struct {
@@ -51,7 +54,7 @@ func (m meter) Read(ctx context.Context, sources []collect.Source) []collect.Rea
 			}
 			continue
 		}
-		for _, line := range s.lines(sources[i]) {
+		for _, line := range s.lines(sources[i], m.quotas[sources[i].Tier]) {
 			out = append(out, collect.Reading{Source: i, Series: line})
 		}
 	}
@@ -60,8 +63,8 @@ func (m meter) Read(ctx context.Context, sources []collect.Source) []collect.Rea
 		collect.Reading{Source: -1, Series: together(all)})
 }
 
-// lines are those of one pod: its workers, and the whole of it.
-func (s seen) lines(source collect.Source) []record.Series {
+// lines are those of one pod: its workers, and the whole of it, which may use that many cores; 0: all.
+func (s seen) lines(source collect.Source, quota float64) []record.Series {
 	whole := record.Series{Tier: source.Tier, Name: s.member.name}
 	var out []record.Series
 	for _, p := range s.usage.Processes {
@@ -78,6 +81,9 @@ func (s seen) lines(source collect.Source) []record.Series {
 			whole.Values["periods"], whole.Values["throttled_periods"] = float64(g.Periods), float64(g.Throttled)
 			whole.Values[record.ThrottledNS] = float64(g.ThrottledNS)
 		}
+	}
+	if quota > 0 && whole.Values != nil {
+		whole.Values[record.QuotaCores] = quota
 	}
 	return append(out, whole)
 }

@@ -75,7 +75,7 @@ func (v *Venue) Temporary(use string) (dir string, remove func() error, err erro
 // Overhead as seen on three nodes that share two cores, with images in place.
 func (v *Venue) Overhead() plan.Overhead {
 	return plan.Overhead{
-		Setup: time.Minute, Trial: 15 * time.Second, Phase: 500 * time.Millisecond, Together: 5 * time.Second, Slice: 50 * time.Millisecond,
+		Setup: 45 * time.Second, Trial: 12 * time.Second, Phase: 500 * time.Millisecond, Together: 5 * time.Second, Slice: 50 * time.Millisecond,
 	}
 }
 
@@ -307,5 +307,11 @@ func (v *Venue) Clock(pids []int) time.Duration { return v.members.clock(pids) }
 
 // Sample implements venue.Venue.
 func (v *Venue) Sample(ctx context.Context, every time.Duration, sources []collect.Source, status collect.Status, sink func(record.Series) error) venue.Sampler {
-	return collect.StartMeter(ctx, meter{v.asked}, every, sources, status, sink)
+	r, quotas := v.b.k.Resources, map[string]float64{}
+	for tier, limits := range map[string]plan.Amounts{
+		"target": r.Target.Limits, "database": r.Database.Limits, "balancer": r.Balancer.Limits, "agent": r.Agent.Limits,
+	} {
+		quotas[tier] = float64(limits.CPU) / 1000
+	}
+	return collect.StartMeter(ctx, meter{v.asked, quotas}, every, sources, status, sink)
 }

@@ -355,7 +355,7 @@ func TestPlacement(t *testing.T) {
 
 // Pods are sampled by their samplers; machines count once, whatever nodes they are.
 func TestSample(t *testing.T) {
-	v, f, d := scene(t, "")
+	v, f, d := scene(t, "  resources: {target: {limits: {cpu: 1500m}}}\n")
 	f.boots = func(node string) string {
 		if node == "node-2" {
 			return "another"
@@ -378,14 +378,14 @@ func TestSample(t *testing.T) {
 	if err := s.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	if one := lines["flask-2"]; one.Tier != "target" || one.CPUNS != 2000 || one.RSSBytes != 300 || one.Values["throttled_ns"] != 5 || one.Values["throttled_periods"] != 3 || one.Values["memory_bytes"] != 9 {
+	if one := lines["flask-2"]; one.Tier != "target" || one.CPUNS != 2000 || one.RSSBytes != 300 || one.Values["throttled_ns"] != 5 || one.Values["throttled_periods"] != 3 || one.Values["memory_bytes"] != 9 || one.Values[record.QuotaCores] != 1.5 {
 		t.Errorf("%+v", one)
 	}
 	if one := lines["flask-2/21"]; one.CPUNS != 2 || one.RSSBytes != 200 {
 		t.Errorf("%+v", one)
 	}
 	host := lines["host"]
-	if host.CPUNS != 100 || host.RSSBytes != 120 || host.Values["user_ns"] != 80 || host.Values["pressure_io_ns"] != 8 || host.Values["quota_cores"] != 0 || lines["controller"].CPUNS <= 0 || lines["balancer"].Tier != "balancer" {
+	if host.CPUNS != 100 || host.RSSBytes != 120 || host.Values["user_ns"] != 80 || host.Values["pressure_io_ns"] != 8 || host.Values["quota_cores"] != 0 || lines["controller"].CPUNS <= 0 || lines["balancer"].Values[record.QuotaCores] != 0 || lines["balancer"].Tier != "balancer" {
 		t.Errorf("%+v", lines)
 	}
 	var numbers []int
