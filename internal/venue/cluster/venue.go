@@ -31,7 +31,7 @@ type Venue struct {
 	asked   samplers
 	members *members
 	places  *places
-	pending []pending    // recipes whose images are not looked at yet
+	pending []pending // recipes whose images are not looked at yet
 }
 
 // New is the venue of a run whose workloads follow from these options; token is the one that its samplers ask for.
@@ -70,7 +70,9 @@ func (v *Venue) Lost() error { return v.cluster.Lost() }
 func (v *Venue) Others() []string { return nil }
 
 // Temporary implements venue.Host.
-func (v *Venue) Temporary(use string) (dir string, remove func() error, err error) { return scratch.New(use) }
+func (v *Venue) Temporary(use string) (dir string, remove func() error, err error) {
+	return scratch.New(use)
+}
 
 // Overhead as seen on three nodes that share two cores, with images in place.
 func (v *Venue) Overhead() plan.Overhead {
@@ -300,7 +302,9 @@ func (v *Venue) Balancer(_ context.Context, p *plan.Plan) (record.BalancerInfo, 
 }
 
 // Yardstick implements venue.Venue: there is none.
-func (v *Venue) Yardstick(context.Context, string) (collect.Source, error) { return collect.Source{}, nil }
+func (v *Venue) Yardstick(context.Context, string) (collect.Source, error) {
+	return collect.Source{}, nil
+}
 
 // Clock implements venue.Venue for the numbers that processes of this venue have.
 func (v *Venue) Clock(pids []int) time.Duration { return v.members.clock(pids) }

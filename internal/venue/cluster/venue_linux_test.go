@@ -312,10 +312,10 @@ func TestPlacement(t *testing.T) {
 		want   string // of the error; empty: none
 		other  bool   // the error is no placement
 	}{
-		"as it should be":           {},
-		"two on a node":             {before: func(_ *Venue, f *fake) { f.crowded = true }, want: "two replicas are on node-0"},
-		"two on a node, permitted":  {lines: "  spread: any\n", before: func(_ *Venue, f *fake) { f.crowded = true }},
-		"an agent next to one":      {before: func(v *Venue, _ *fake) { v.places.setAgent("agent-0", "node-1") }, want: "agent-0 is on node-1"},
+		"as it should be":          {},
+		"two on a node":            {before: func(_ *Venue, f *fake) { f.crowded = true }, want: "two replicas are on node-0"},
+		"two on a node, permitted": {lines: "  spread: any\n", before: func(_ *Venue, f *fake) { f.crowded = true }},
+		"an agent next to one":     {before: func(v *Venue, _ *fake) { v.places.setAgent("agent-0", "node-1") }, want: "agent-0 is on node-1"},
 		"an agent next to the database": {
 			before: func(v *Venue, _ *fake) { v.places.setAgent("agent-1", "node-9"); v.places.setDatabase("node-9") }, want: "agent-1 is on node-9, as the database is",
 		},
