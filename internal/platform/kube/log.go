@@ -164,7 +164,7 @@ func (l *podLog) copy(ctx context.Context, stream io.ReadCloser) error {
 		at, stamped := time.Time{}, false
 		if begun {
 			at, part, stamped = stamp(part)
-			drop = stamped && known.has(at)
+			drop = !stamped || known.has(at) // a node says without a time why it has no log
 		}
 		switch {
 		case drop:

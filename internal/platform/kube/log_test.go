@@ -38,7 +38,7 @@ func TestLogGoesOn(t *testing.T) {
 			case 3:
 				return io.NopCloser(strings.NewReader(first + "2026-01-02T03:04:05.5Z b\n2026-01-02T03:04:05.6Z half of a line\n2026-01-02T03:04:07Z " + strings.Repeat("x", 3*longestPart) + "\n")), nil
 			}
-			return io.NopCloser(strings.NewReader("2026-01-02T03:04:08Z the end")), nil
+			return io.NopCloser(strings.NewReader("unable to retrieve container logs\n2026-01-02T03:04:08Z the end")), nil
 		}
 		r := s.run(t, Options{})
 		defer r.Close()

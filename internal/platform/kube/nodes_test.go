@@ -107,7 +107,7 @@ func TestNodesExplain(t *testing.T) {
 		change func(*platform.Workload)
 		want   []string
 	}{
-		"crash": {"echo no such module; exit 7", func(w *platform.Workload) { asTarget(w, 1) }, []string{"ended before it was ready: exit status 7", "--previous", "no such module"}},
+		"crash": {"echo no such module; exit 7", func(w *platform.Workload) { asTarget(w, 1) }, []string{"ended before it was ready: exit status 7", "no such module"}},
 		"memory": {"x=aaaaaaaa; while :; do x=$x$x; done", func(w *platform.Workload) {
 			asTarget(w, 1)
 			w.Main.Limits.Bytes = 32 << 20
