@@ -9,7 +9,7 @@ TEST_PACKAGES := mariadb-server nginx-light libmariadb-dev pkg-config python3-ve
 
 .PHONY: help build demo page pictures test test-mysql test-jmeter test-page test-collectors test-lies test-kube-api test-kube picture readme bench-report seed-jmeter mutants lint deps test-deps clean race bench-data bench-engine bench-stall bench-fleet bench-turns bench-redraws bench-demos fuzz \
 	test-long-stall test-long-kill test-long-data test-long-record test-long-contract test-long-engine test-long-accuse test-long-accuse-2 \
-	test-long-fleet test-long-ab test-long-limits test-long-program
+	test-long-fleet test-long-ab test-long-limits test-long-capacity test-long-program
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
@@ -118,6 +118,9 @@ test-long-ab: test-deps ## two versions of one target: 3 real comparisons with a
 
 test-long-limits: test-deps ## what limits a target, of real processes: seven kinds, at full load and just below it
 	$(LONG) -run LongLimits ./internal/cli
+
+test-long-capacity: ## 100 simulated runs of each kind of server whose capacity is known
+	$(LONG) ./internal/capacity
 
 test-long-program: test-deps ## the program as users run it
 	$(LONG) -skip 'LoadStall|LongAccuse|LongAB|LongLimits' ./internal/cli

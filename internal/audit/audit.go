@@ -213,6 +213,10 @@ func (out *Result) pilot(run record.Run, s *figures.Summary) {
 		if taken && t.Pilot > 0 && math.Abs(was/t.Pilot-1) > 1e-9 {
 			out.found("run.json", "the pilot's throughput of %s is %v, from its trial it is %v", t.Name, was, t.Pilot)
 		}
+		searched, taken := run.Pilot.Capacity[t.Name]
+		if again, found := s.SearchAgain(t.Name); taken && found && again != searched {
+			out.found("run.json", "the search for the capacity of %s came to %+v, from its stages it is %+v", t.Name, searched, again)
+		}
 	}
 }
 

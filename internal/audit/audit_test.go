@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"bakeoff/internal/capacity"
 	"bakeoff/internal/figures"
 	"bakeoff/internal/record"
 	"bakeoff/internal/record/recordtest"
@@ -310,6 +311,20 @@ func TestPilotChanged(t *testing.T) {
 	out := audited(t, r.Write(t))
 	named := func(p record.Problem) bool {
 		return p.File == "run.json" && strings.Contains(p.What, "pilot's throughput of flask")
+	}
+	if !slices.ContainsFunc(out.Findings, named) {
+		t.Errorf("%+v", out.Findings)
+	}
+}
+
+// So is what it says of the search for a capacity.
+func TestSearchChanged(t *testing.T) {
+	r := recordtest.Demo()
+	r.Root = memory(t)
+	r.Head.Pilot.Capacity = map[string]capacity.Result{"flask": {Outcome: capacity.Found, Centre: 500, Lower: 480, Upper: 520}}
+	out := audited(t, r.Write(t))
+	named := func(p record.Problem) bool {
+		return p.File == "run.json" && strings.Contains(p.What, "the search for the capacity of flask")
 	}
 	if !slices.ContainsFunc(out.Findings, named) {
 		t.Errorf("%+v", out.Findings)

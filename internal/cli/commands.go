@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bakeoff/internal/capacity"
 	"bakeoff/internal/controller"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/platform/local"
@@ -79,6 +80,10 @@ func checkPlan(ctx context.Context, env Env, short bool, path string) error {
 	}
 	fmt.Fprintf(env.Stdout, "expected duration: about %v (%v of it measured)%s\n",
 		p.Expected(o.Overhead()).Round(time.Second), p.Measured(), first)
+	if p.Asks() {
+		fmt.Fprintf(env.Stdout, "search for the capacity: at most %d stages for each target before block 1, then %d in each block, of %v or as long as %d requests need\n",
+			capacity.MostSearch, capacity.MostStages, p.Objective.Stage, p.Objective.Meets().Requests())
+	}
 	return nil
 }
 

@@ -33,6 +33,9 @@ func pilotPlan(ctx context.Context, env Env, f runFlags, path string) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, closePlatform()) }()
+	if o.Plan.Asks() {
+		return usageError{errors.New("--pilot is about phases, but the plan has primary: capacity")}
+	}
 	if len(o.Plan.Targets) < 2 {
 		return usageError{errors.New("--pilot compares targets, but the plan has only one")}
 	}

@@ -7,7 +7,9 @@ import (
 	"slices"
 	"time"
 
+	"bakeoff/internal/load"
 	"bakeoff/internal/record"
+	"bakeoff/internal/venue"
 )
 
 // block is one block whose targets take turns. They are up together; all but the one whose turn it is
@@ -198,32 +200,45 @@ func (b *block) load(ctx context.Context) error {
 	every := time.Duration(len(b.up)) * sampleEvery // a second of each target's own time
 	sampler := b.run.o.Venue.Sample(context.WithoutCancel(ctx), every, b.shares.sources(), b.run.stage.gauges(),
 		b.shares.line)
+	if err := b.phases(ctx, sampler); err != nil {
+		return errors.Join(err, sampler.Stop())
+	}
+	if err := sampler.Stop(); err != nil {
+		return fmt.Errorf("controller: %w", err)
+	}
+	return nil
+}
+
+// phases runs the plan's phases, and then the stages of a capacity.
+func (b *block) phases(ctx context.Context, sampler venue.Sampler) error {
 	phases := b.up[0].phases
 	for i, phase := range phases {
 		if few := b.run.tooFew(phase); few != nil {
 			for _, t := range b.up {
 				t.refuse(record.CodeTooFewArrivals, few)
 			}
-			break
+			return nil
 		}
-		began := time.Now()
-		err := b.phase(ctx, sampler, phase, i == len(phases)-1)
-		for _, t := range b.up { // each has its share of the time
-			share := time.Since(began).Seconds() / float64(len(b.up))
-			t.rec.Timeline = append(t.rec.Timeline, record.Step{Name: phase.Name, Seconds: share})
-		}
-		if err != nil || failed(b.up) && !b.last || ctx.Err() != nil {
-			return errors.Join(err, sampler.Stop())
-		}
-		if !b.drop(ctx) || len(b.up) == 0 {
-			break
-		}
-		if err := b.run.stage.putBack(ctx); err != nil {
-			return errors.Join(err, sampler.Stop())
+		if on, err := b.one(ctx, sampler, phase, i == len(phases)-1); err != nil || !on {
+			return err
 		}
 	}
-	if err := sampler.Stop(); err != nil {
-		return fmt.Errorf("controller: %w", err)
+	return b.stages(ctx, sampler)
+}
+
+// one runs one phase and reports whether another may follow.
+func (b *block) one(ctx context.Context, sampler venue.Sampler, phase load.Phase, last bool) (on bool, err error) {
+	began := time.Now()
+	err = b.phase(ctx, sampler, phase, last)
+	for _, t := range b.up { // each has its share of the time
+		share := time.Since(began).Seconds() / float64(len(b.up))
+		t.rec.Timeline = append(t.rec.Timeline, record.Step{Name: phase.Name, Seconds: share})
 	}
-	return nil
+	if err != nil || failed(b.up) && !b.last || ctx.Err() != nil {
+		return false, err
+	}
+	if !b.drop(ctx) || len(b.up) == 0 {
+		return false, nil
+	}
+	return true, b.run.stage.putBack(ctx)
 }

@@ -55,6 +55,9 @@ func tookOf(t record.Trial) pilotTook {
 			out.settling = p.Duration()
 			out.rest -= out.settling
 		}
+		if p.Stage != nil { // a block has another number of them
+			out.rest -= p.Ended.Sub(p.Started) + plan.Coolest
+		}
 	}
 	return out
 }

@@ -34,6 +34,7 @@ func (t *trial) judge(rec record.Phase) {
 	t.mu.Lock()
 	t.watched.Phase = rec
 	found := t.watched.Judge(t.run.rest)
+	t.measured(rec, found)
 	t.mu.Unlock()
 	for _, reason := range found.Reasons {
 		t.refuse(reason.Code, errors.New(reason.Text))

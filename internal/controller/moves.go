@@ -61,7 +61,7 @@ func movesOf(phase load.Phase) int {
 // the target or JMeter draws the keys or nobody asks for any, and in a table of somebody else.
 func (s *recipes) change(ctx context.Context, phase load.Phase, engine string, wall time.Duration) (*mover, error) {
 	s.changing = nil
-	if phase.Number == warmupPhase || phase.Number == pilotPhase || engine == plan.JMeter || lookupsOf(s.o.Plan, phase) != dataset.Client || pings(s.o.Plan, phase) {
+	if phase.Number == warmupPhase || phase.Number >= pilotPhase || engine == plan.JMeter || lookupsOf(s.o.Plan, phase) != dataset.Client || pings(s.o.Plan, phase) {
 		return nil, nil
 	}
 	var seed [8]byte

@@ -258,6 +258,13 @@ func (d *replicated) manualCommands() []string {
 
 func (d *replicated) sources() []collect.Source { return d.at.Sources() }
 func (d *replicated) countConnections() error   { return d.at.CountConnections() }
+func (d *replicated) recovered(ctx context.Context) error {
+	if d.stage.o.Checked != nil {
+		return nil
+	}
+	return contract.Awake(ctx, d.endpoints(), d.entrant.Workers)
+}
+
 func (d *replicated) intact() error {
 	if d.at == nil {
 		return nil

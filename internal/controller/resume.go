@@ -143,6 +143,9 @@ func (r *run) recall() error {
 			return fmt.Errorf("controller: %w", err)
 		}
 		r.pilotFound(t.Target, found)
+		if err := r.recallSearch(state, t, found); err != nil {
+			return fmt.Errorf("controller: %w", err)
+		}
 	}
 	return nil
 }

@@ -109,6 +109,9 @@ func (ts *turns) announce(n int, length time.Duration) string {
 	if ts.alone {
 		return text
 	}
+	if ts.run.isStage(ts.phase) {
+		text = ts.atRates(ts.phase)
+	}
 	return text + ", in turns with the others: " + slices
 }
 

@@ -199,10 +199,7 @@ func (r *run) stopYardstick(ctx context.Context) error {
 func (r *run) blocks(ctx context.Context, remaining []plan.Trial) error {
 	for len(remaining) > 0 {
 		block := remaining[0].Block
-		size := 0
-		for size < len(remaining) && remaining[size].Block == block {
-			size++
-		}
+		size := inBlock(remaining, block)
 		if block > 0 && r.o.Plan.Pilot > 0 && !r.piloted {
 			if err := r.keepPilot(); err != nil {
 				return err
@@ -210,8 +207,11 @@ func (r *run) blocks(ctx context.Context, remaining []plan.Trial) error {
 		}
 		if block > 0 && !r.begun() {
 			var err error
-			if remaining, err = r.fit(remaining); err != nil {
+			if remaining, err = r.choose(remaining); err != nil {
 				return err
+			}
+			if size = inBlock(remaining, block); size == 0 {
+				continue
 			}
 		}
 		conduct := r.block
@@ -224,6 +224,25 @@ func (r *run) blocks(ctx context.Context, remaining []plan.Trial) error {
 		remaining = remaining[size:]
 	}
 	return nil
+}
+
+// inBlock is how many places at the front are in a block.
+func inBlock(places []plan.Trial, block int) (n int) {
+	for n < len(places) && places[n].Block == block {
+		n++
+	}
+	return n
+}
+
+// choose takes out of the run, before block 1, what the pilot shows to be of no use.
+func (r *run) choose(remaining []plan.Trial) ([]plan.Trial, error) {
+	if r.o.Plan.Asks() {
+		var err error
+		if remaining, err = r.onlyFound(remaining); err != nil || len(remaining) == 0 {
+			return remaining, err
+		}
+	}
+	return r.fit(remaining)
 }
 
 // block tries each place once, in order, and those without a valid trial again
@@ -377,7 +396,7 @@ func (r *run) enough() error {
 				missing++
 			}
 		}
-		if missing > 0 {
+		if missing > 0 && !r.answered(t.Name) {
 			lacking = append(lacking, fmt.Sprintf("%s has none in %d of %s", t.Name, missing, show.Plural(r.planned, "block")))
 		}
 	}

@@ -32,6 +32,9 @@ const leastChecked = 3000
 // would be fewer than leastChecked. It is fixed before the phase, by the rate that is expected.
 func (t *trial) checked(phase load.Phase) load.Phase {
 	phase.Salt = t.salt()
+	if t.run.isStage(phase) {
+		phase.Rate = t.rate
+	}
 	if t.run.isWarmup(phase) || phase.Salt == "" {
 		return phase
 	}

@@ -254,6 +254,10 @@ func (s *server) workers() int                                         { return 
 func (s *server) countConnections() error                              { return nil }
 func (s *servers) ended() error                                        { return nil }
 
-func (s *server) intact() error              { return nil }
+func (s *server) intact() error { return nil }
+
+// recovered has nothing to wait for: nothing but its answers is known of the server.
+func (s *server) recovered(context.Context) error { return nil }
+
 func (s *server) manualCommands() []string   { return nil }
 func (s *server) stop(context.Context) error { return nil }

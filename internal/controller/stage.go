@@ -93,6 +93,8 @@ type deployment interface {
 	// client connections each holds now; intact fails when one is gone.
 	workers() int
 	countConnections() error
+	// recovered waits until the target answers again after a load that may have been too much for it.
+	recovered(ctx context.Context) error
 	intact() error
 	// manualCommands are lines that show a user how to reach and start it.
 	manualCommands() []string

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"bakeoff/internal/capacity"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/gate"
 	"bakeoff/internal/load"
@@ -28,6 +29,8 @@ type trial struct {
 	sampler venue.Sampler
 	phases  []load.Phase
 	totals  map[int]stats.Totals // by number of the phase that ran
+	stages  []capacity.Stage     // of a search for the capacity, or of the block
+	rate    float64              // of the stage under way
 
 	stopping chan error // nil until the target is asked to stop
 	cleared  bool       // and waited for
@@ -159,6 +162,9 @@ func (t *trial) body(ctx context.Context) error {
 	}
 	if t.rec.Block == 0 && t.rec.Status == record.Valid {
 		t.run.pilotFound(t.rec.Target, t.totals[pilotPhase])
+		if t.run.o.Plan.Asks() {
+			t.say("capacity: "+t.searched(), 0)
+		}
 		t.run.memory.need(t.memory.most)
 		return t.run.idleAlone(ctx, t)
 	}
@@ -272,6 +278,9 @@ func (t *trial) load(ctx context.Context) error {
 		if err != nil || t.rec.Status != record.Valid || ctx.Err() != nil {
 			return errors.Join(err, t.sampler.Stop())
 		}
+	}
+	if err := t.ownStages(ctx); err != nil {
+		return errors.Join(err, t.sampler.Stop())
 	}
 	if err := t.sampler.Stop(); err != nil {
 		return fmt.Errorf("controller: %w", err)
@@ -480,6 +489,7 @@ func describe(p load.Phase) string {
 func (r *run) recordPhase(p load.Phase, report fleet.Report) record.Phase {
 	r.clocks(report)
 	out := recordPhase(p, r.isWarmup(p), report)
+	out.Stage = r.stageOf(p)
 	if r.engineOf(p) == plan.JMeter {
 		out.Engine = plan.JMeter
 	}

@@ -68,8 +68,11 @@ func GoBench(_ context.Context, w io.Writer, r *record.Reader) ([]record.Problem
 		return nil, err
 	}
 	unit, better := "answers/s", "higher"
-	if s.Verdict.Unit == figures.UnitSeconds {
+	switch s.Verdict.Unit {
+	case figures.UnitSeconds:
 		unit, better = "p99-sec", "lower"
+	case figures.UnitRequests:
+		unit = "requests/s"
 	}
 	out := bufio.NewWriter(w)
 	fmt.Fprintf(out, "run: %s\nUnit %s better=%s\n", plainWord(s.Run.Name), unit, better)
@@ -103,7 +106,10 @@ func OpenMetrics(_ context.Context, w io.Writer, r *record.Reader) ([]record.Pro
 		return nil, err
 	}
 	name, help := "bakeoff_answers_per_second", "Correct answers per second of one target in one block."
-	if s.Verdict.Unit == figures.UnitSeconds {
+	switch s.Verdict.Unit {
+	case figures.UnitRequests:
+		name, help = "bakeoff_capacity_requests_per_second", "Highest rate that meets the plan's objective, of one target in one block."
+	case figures.UnitSeconds:
 		name, help = "bakeoff_response_p99_seconds", "99th percentile of the response time of one target in one block."
 	}
 	out := bufio.NewWriter(w)
@@ -138,7 +144,10 @@ func Bencher(_ context.Context, w io.Writer, r *record.Reader) ([]record.Problem
 		return nil, err
 	}
 	measure := "throughput"
-	if s.Verdict.Unit == figures.UnitSeconds {
+	switch s.Verdict.Unit {
+	case figures.UnitRequests:
+		measure = "capacity"
+	case figures.UnitSeconds:
 		measure = "response-time-p99-seconds"
 	}
 	values := map[string][]float64{}

@@ -10,11 +10,12 @@ import (
 
 // planned is what the report needs of the plan as resolved in run.json.
 type planned struct {
-	Blocks      int     `json:"blocks"`
-	Primary     string  `json:"primary"`
-	AllowUnfair string  `json:"allow_unfair"`
-	Delta       delta   `json:"delta"` // 0 where the plan is from before it had one
-	Dataset     Dataset `json:"dataset"`
+	Blocks      int       `json:"blocks"`
+	Primary     string    `json:"primary"`
+	AllowUnfair string    `json:"allow_unfair"`
+	Delta       delta     `json:"delta"` // 0 where the plan is from before it had one
+	Dataset     Dataset   `json:"dataset"`
+	Objective   objective `json:"objective"` // of a capacity
 
 	Thresholds []string       `json:"thresholds"`
 	Phases     []plannedPhase `json:"phases"`
@@ -66,6 +67,7 @@ func Build(r *record.Reader) (*Summary, error) {
 	if s.Speed = speed(s.Trials); s.Speed != nil {
 		s.Speed.Follows = s.follows()
 	}
+	s.capacities(p.Objective)
 	if primary, found := s.Primary(); found {
 		s.Limits = b.limits(primary, run.Database, p.oneLoop(primary.Name))
 	}
@@ -135,7 +137,7 @@ func (b *builder) add(state record.TrialState) {
 	b.s.Trials = append(b.s.Trials, t)
 	for _, p := range raw.Phases {
 		known := slices.ContainsFunc(b.raws, func(o record.Phase) bool { return o.Number == p.Number })
-		if !p.Warmup && !known {
+		if !p.Warmup && !known && p.Stage == nil {
 			b.raws = append(b.raws, p)
 		}
 	}
@@ -230,7 +232,7 @@ func (b *builder) finish(run record.Run) {
 	s.Trends = trends(s)
 	s.Timelines = timelines(s)
 	for _, t := range s.Trials {
-		for _, f := range t.Phases {
+		for _, f := range t.measured() {
 			if t.Used {
 				s.Time.MeasuredS += f.DurationS - f.leftOutS
 			}
@@ -286,8 +288,8 @@ func (b *builder) used(target string, phase int) []PhaseFigures {
 		if t.Target != target || !t.Used {
 			continue
 		}
-		for _, f := range t.Phases {
-			if f.Number == phase {
+		for _, f := range t.measured() {
+			if f.Number == phase || phase == capacityPhase && f.stage {
 				out = append(out, f)
 			}
 		}

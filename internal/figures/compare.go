@@ -62,8 +62,11 @@ type ComparedCell struct {
 func Compare(runs []Labelled) (Compared, error) {
 	first := runs[0]
 	out := Compared{Metric: first.Summary.Run.Primary, Unit: UnitAnswers, Changes: []Change{}}
-	if out.Metric == p99AtRate {
+	switch out.Metric {
+	case p99AtRate:
 		out.Unit = UnitSeconds
+	case capacityMetric:
+		out.Unit = UnitRequests
 	}
 	for _, r := range runs {
 		if r.Summary.Run.Primary != out.Metric {

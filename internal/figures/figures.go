@@ -51,9 +51,10 @@ type Summary struct {
 	Database    record.DatabaseInfo `json:"database,omitzero"` // this and the next two are left out where the targets are running servers
 	Balancer    record.BalancerInfo `json:"balancer,omitzero"`
 	Dataset     Dataset             `json:"dataset,omitzero"`
-	Targets     []Target            `json:"targets"` // in plan order
-	Phases      []Phase             `json:"phases"`  // measured ones, with medians and ranges over valid blocks
-	Trials      []Trial             `json:"trials"`  // of blocks from 1, in order; invalid ones among them
+	Targets     []Target            `json:"targets"`            // in plan order
+	Phases      []Phase             `json:"phases"`             // measured ones, with medians and ranges over valid blocks
+	Capacity    *Capacity           `json:"capacity,omitempty"` // nil: the plan does not ask for it
+	Trials      []Trial             `json:"trials"`             // of blocks from 1, in order; invalid ones among them
 	Pilot       []Trial             `json:"pilot,omitempty"`
 	Found       *record.Pilot       `json:"pilot_found,omitempty"` // what the controller took from it
 	Timelines   []Timeline          `json:"timelines,omitempty"`
@@ -62,6 +63,8 @@ type Summary struct {
 	Time        Time                `json:"time"`
 	Notes       []string            `json:"notes,omitempty"`
 	Problems    []record.Problem    `json:"problems,omitempty"` // damage of the run directory
+
+	capacityPhase *Phase // stands for the stages of all blocks; nil: there are none
 
 	margin float64 // of the plan, within which differences do not matter; 0: the default one
 }
@@ -139,6 +142,7 @@ type Trial struct {
 	Used     bool            `json:"used"`               // counts in the statistics
 	Replicas []Readied       `json:"replicas,omitempty"` // as they were before they were loaded
 	Phases   []PhaseFigures  `json:"phases"`
+	Stages   []StageFigures  `json:"stages,omitempty"` // of a search for the capacity, or of the block
 	// WorkS is the mean CPU time of the yardstick's work in the measured phases; 0: not measured. Speed is that of the
 	// machine at that time, as a multiple of its median over all trials that have one.
 	WorkS float64 `json:"yardstick_s,omitempty"`
@@ -191,6 +195,7 @@ type PhaseFigures struct {
 	totals    stats.Totals
 	levels    *gate.Levels
 	stretches stretches
+	stage     bool // of a search for the capacity, or of a block
 	observed  observed
 }
 

@@ -25,7 +25,11 @@ func readTrial(state record.TrialState) (Trial, record.Trial, error) {
 	}
 	for _, p := range raw.Phases {
 		out.times = append(out.times, newTimes(p))
-		if !p.Warmup {
+		switch {
+		case p.Warmup:
+		case p.Stage != nil:
+			out.Stages = append(out.Stages, newStage(p))
+		default:
 			out.Phases = append(out.Phases, newFigures(p))
 			out.turns = out.turns || p.Turns != nil
 		}
@@ -45,8 +49,23 @@ func readTrial(state record.TrialState) (Trial, record.Trial, error) {
 		f.finish(raw, resources[f.Number])
 		f.observe(usages, raw)
 	}
+	for i := range out.Stages {
+		f := &out.Stages[i]
+		f.finish(raw, resources[f.Number])
+		f.observe(usages, raw)
+		f.Finding = f.objective.Judge(f.found())
+	}
 	out.Replicas = readied(raw.Replicas, usages)
 	return out, raw, nil
+}
+
+// measured are the phases that measure, the stages among them.
+func (t Trial) measured() []PhaseFigures {
+	out := slices.Clone(t.Phases)
+	for _, f := range t.Stages {
+		out = append(out, f.PhaseFigures)
+	}
+	return out
 }
 
 func newFigures(p record.Phase) PhaseFigures {
@@ -68,12 +87,31 @@ func (t *Trial) addLoads(state record.TrialState) error {
 				one.add(l.Window)
 			}
 		}
-		i := slices.IndexFunc(t.Phases, func(f PhaseFigures) bool { return f.Number == l.Phase })
-		if i >= 0 { // else it belongs to the warm-up
-			t.Phases[i].totals.Add(l.Window)
-			t.Phases[i].levels.Add(l.Window)
-			t.Phases[i].stretches.add(l.Window, t.Phases[i].totals.Sending)
-			t.Phases[i].observed.addWindow(l.Agent, l.Window)
+		if f := t.numbered(l.Phase); f != nil { // else it belongs to the warm-up
+			f.totals.Add(l.Window)
+			f.levels.Add(l.Window)
+			f.stretches.add(l.Window, f.totals.Sending)
+			f.observed.addWindow(l.Agent, l.Window)
+		}
+		for _, f := range t.Stages {
+			if f.Number == l.Phase {
+				f.batches.Add(l.Window)
+			}
+		}
+	}
+	return nil
+}
+
+// numbered is the measured phase or stage with that number; nil: there is none.
+func (t *Trial) numbered(number int) *PhaseFigures {
+	for i := range t.Phases {
+		if t.Phases[i].Number == number {
+			return &t.Phases[i]
+		}
+	}
+	for i := range t.Stages {
+		if t.Stages[i].Number == number {
+			return &t.Stages[i].PhaseFigures
 		}
 	}
 	return nil

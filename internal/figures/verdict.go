@@ -11,21 +11,23 @@ import (
 
 // Primary metrics of a plan.
 const (
-	throughput = "throughput"
-	p99AtRate  = "p99 at rate"
+	throughput     = "throughput"
+	p99AtRate      = "p99 at rate"
+	capacityMetric = "capacity"
 )
 
 // Units of block values.
 const (
-	UnitAnswers = "answers/s"
-	UnitSeconds = "s"
+	UnitAnswers  = "answers/s"
+	UnitRequests = "requests/s" // of a capacity
+	UnitSeconds  = "s"
 )
 
 // Verdict is what the run may claim about the plan's primary metric, and from which figures.
 type Verdict struct {
 	Metric string  `json:"metric"` // the plan's primary metric
 	Phase  string  `json:"phase"`  // the first of the model that the metric is for
-	Unit   string  `json:"unit"`   // of values and means: UnitAnswers, or UnitSeconds
+	Unit   string  `json:"unit"`   // of values and means: UnitAnswers, UnitRequests or UnitSeconds
 	Head   string  `json:"head"`   // the verdict on all targets in one sentence
 	Values []Value `json:"values"` // one a block and target, of valid trials
 	// Splits are what the spread of each pair is made of; none unless targets took turns.
@@ -86,8 +88,11 @@ func (s *Summary) Standing() (*Verdict, error) {
 }
 
 // Primary is the first phase of the model that the plan's primary metric is for; false where no trial has
-// one.
+// one. For a capacity it stands for the stages of all blocks, and the goodput is the capacity.
 func (s *Summary) Primary() (Phase, bool) {
+	if s.capacityPhase != nil {
+		return *s.capacityPhase, true
+	}
 	model := map[string]string{throughput: "closed", p99AtRate: "open"}[s.Run.Primary]
 	for _, phase := range s.Phases {
 		if phase.Model == model && phase.Ask == "" {
@@ -101,8 +106,11 @@ func (s *Summary) Primary() (Phase, bool) {
 func (s *Summary) verdict(phase Phase, margin float64) (*Verdict, error) {
 	v := &Verdict{Metric: s.Run.Primary, Phase: phase.Name, Unit: UnitAnswers, Values: []Value{}}
 	o := verdict.Options{Delta: cmp.Or(margin, verdict.DefaultDelta), Better: verdict.Higher, Seed: s.Run.Seed}
-	if v.Metric == p99AtRate {
+	switch v.Metric {
+	case p99AtRate:
 		v.Unit, o.Better = UnitSeconds, verdict.Lower
+	case capacityMetric:
+		v.Unit = UnitRequests
 	}
 	o.Capped, o.Unit = s.foreign(), v.Unit
 	table, unusable := s.table(v, phase)
@@ -122,7 +130,9 @@ func (s *Summary) table(v *Verdict, phase Phase) (*verdict.Table, []verdict.Warn
 	var table verdict.Table
 	for block := range s.Run.Blocks {
 		for _, t := range s.Targets {
-			table.Expect(strconv.Itoa(block+1), t.Name)
+			if s.inBlocks(t.Name) {
+				table.Expect(strconv.Itoa(block+1), t.Name)
+			}
 		}
 	}
 	var unusable []verdict.Warning
@@ -131,6 +141,9 @@ func (s *Summary) table(v *Verdict, phase Phase) (*verdict.Table, []verdict.Warn
 			continue
 		}
 		value, why := t.value(phase.Number, v.Unit)
+		if v.Unit == UnitRequests {
+			value, why = s.Capacity.value(t.Target, t.Block)
+		}
 		if why == "" {
 			if err := table.Add(verdict.Cell{Block: strconv.Itoa(t.Block), Target: t.Target, Value: value, Position: t.place()}); err != nil {
 				why = err.Error()

@@ -62,7 +62,7 @@ func (s *Summary) blocksDone() int {
 	}
 	done := 0
 	for _, n := range valid {
-		if n == len(s.Targets) {
+		if n == len(s.Targets)-s.withoutBlocks() {
 			done++
 		}
 	}
@@ -159,5 +159,5 @@ func (s *Summary) length() time.Duration {
 	for _, p := range s.Phases {
 		total += p.DurationS
 	}
-	return asDuration(total)
+	return asDuration(total + s.stagesLength())
 }

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"fmt"
+	"math"
 
 	"bakeoff/internal/record"
 	"bakeoff/internal/show"
@@ -20,4 +21,13 @@ func (p *Phase) nearCeiling(sum stats.Totals) []record.Reason {
 	return []record.Reason{{Code: record.CodeGeneratorLimited, Text: fmt.Sprintf(
 		"%s answers per second are %s of the %s that the agents reach on this machine with a server that does nothing: above %s they may be the limit",
 		show.Number(sum.Goodput()), show.Percent(sum.Goodput()/p.CeilingS), show.Number(p.CeilingS), show.Percent(maxOfCeiling))}}
+}
+
+// UsableCeiling is the highest rate that a stage may ask for on a path with a ceiling, infinite where that is not known (0): a little
+// below the one from which on the agents may be the limit, for arrivals vary.
+func UsableCeiling(ceiling float64) float64 {
+	if ceiling <= 0 {
+		return math.Inf(1)
+	}
+	return 0.95 * maxOfCeiling * ceiling
 }

@@ -22,6 +22,7 @@ type Phase struct {
 	declared *record.Declared
 	agents   map[int]*agent
 	levels   *Levels
+	batches  *Batches // nil: it is no stage
 }
 
 // agent is one agent in the phase.
@@ -32,7 +33,11 @@ type agent struct {
 
 // NewPhase begins a phase. What the record only knows afterwards, the witness above all, is set before Judge.
 func NewPhase(p record.Phase) *Phase {
-	return &Phase{Phase: p, agents: map[int]*agent{}, levels: NewLevels(p)}
+	out := &Phase{Phase: p, agents: map[int]*agent{}, levels: NewLevels(p)}
+	if p.Stage != nil {
+		out.batches = NewBatches(p)
+	}
+	return out
 }
 
 // Load adds a line of load.jsonl, or the same before it is written.
@@ -45,6 +50,9 @@ func (p *Phase) Load(from int, w stats.Window) {
 	a.totals.Add(w)
 	a.strain.Add(w)
 	p.levels.Add(w)
+	if p.batches != nil {
+		p.batches.Add(w)
+	}
 }
 
 // Series adds a line of series.jsonl.
@@ -71,6 +79,7 @@ func (p *Phase) Disturbance() record.Disturbance { return p.host.Disturbance() }
 type Judgement struct {
 	Reasons  []record.Reason // why it must not be used
 	Warnings []record.Reason // what to know of it all the same
+	Limited  bool            // of a stage: an agent could not keep the rate
 }
 
 // Judge applies every rule. rest is the machine as it was before anything was loaded; nil: not known, and
@@ -79,7 +88,7 @@ func (p *Phase) Judge(rest *record.Baseline) Judgement {
 	sum := p.Totals()
 	found := p.disturbances(rest)
 	j := Judgement{Reasons: slices.Concat(exact(sum), p.witness(sum),
-		p.lookups(sum), p.stale(), p.otherwise(sum), littlesLaw(sum), wrong(sum), answered(sum), p.steady())}
+		p.lookups(sum), p.stale(), p.otherwise(sum), littlesLaw(sum), wrong(sum), p.answered(sum), p.steady())}
 	for _, f := range found {
 		reason := record.Reason{Code: record.CodeDisturbedHost, Text: f.text}
 		if f.refuse {
@@ -89,6 +98,9 @@ func (p *Phase) Judge(rest *record.Baseline) Judgement {
 		}
 	}
 	j.Reasons = slices.Concat(j.Reasons, p.limited(), p.leftOut(), p.nearCeiling(sum))
+	if p.Phase.Stage != nil {
+		j.stage()
+	}
 	j.Warnings = append(j.Warnings, p.settled()...)
 	for _, list := range [][]record.Reason{j.Reasons, j.Warnings} {
 		for i := range list {
@@ -177,8 +189,11 @@ func wrong(sum stats.Totals) []record.Reason {
 // they were dropped.
 const maxWrong = 0.001
 
-// answered refuses a phase in which too many requests were not answered correctly.
-func answered(sum stats.Totals) []record.Reason {
+// answered refuses a phase in which too many requests were not answered correctly; of a stage that is a finding.
+func (p *Phase) answered(sum stats.Totals) []record.Reason {
+	if p.Phase.Stage != nil {
+		return nil
+	}
 	b := sum.Books
 	b.Bad -= sum.Wrong // a reason of its own
 	failed, share := b.Bad+b.Timeout+b.Error+b.Dropped, 1.0

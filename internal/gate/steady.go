@@ -119,7 +119,7 @@ func noiseOf(levels []float64) float64 {
 // steady refuses a measured phase whose level steps by more than its own windows' noise explains.
 func (p *Phase) steady() []record.Reason {
 	levels := p.levels.logs()
-	if p.Warmup || len(levels) < fewestWindows {
+	if p.Warmup || p.Phase.Stage != nil || len(levels) < fewestWindows {
 		return nil
 	}
 	d, _ := drift(levels)

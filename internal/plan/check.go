@@ -26,6 +26,7 @@ const (
 const (
 	Throughput = "throughput"  // closed model: answers per second
 	P99AtRate  = "p99 at rate" // open model: 99th percentile of the response time
+	Capacity   = "capacity"    // open model: the highest rate that meets the objective
 )
 
 // checker looks at every value of a plan and reports what cannot be.
@@ -50,6 +51,7 @@ func (c *checker) check() {
 	c.turns()
 	c.phases()
 	c.primary()
+	c.objective()
 	c.thresholds()
 	c.jmeters()
 	c.collect()
@@ -482,8 +484,8 @@ func (c *checker) closed(path string, ph Phase) {
 
 func (c *checker) primary() {
 	p := c.plan
-	c.word("primary", p.Primary, Throughput, P99AtRate)
-	need := map[string]string{Throughput: "closed", P99AtRate: "open"}[p.Primary]
+	c.word("primary", p.Primary, Throughput, P99AtRate, Capacity)
+	need := map[string]string{Throughput: "closed", P99AtRate: "open", Capacity: "closed"}[p.Primary]
 	unclear := func(ph Phase) bool { return ph.Model != "open" && ph.Model != "closed" }
 	if need == "" || len(p.Phases) == 0 || slices.ContainsFunc(p.Phases, unclear) {
 		return

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v4"
+
+	"bakeoff/internal/capacity"
 )
 
 // A plan cut down to its pilot has this number of blocks with a phase of this length.
@@ -92,7 +94,7 @@ func (p *Plan) Deployed(t Target) Deployment {
 // InFlight is the greatest number of requests in flight at one time: the most
 // connections of any phase.
 func (p *Plan) InFlight() int {
-	most := 0
+	most := p.Objective.Connections
 	for _, ph := range p.Phases {
 		most = max(most, ph.Connections)
 	}
@@ -104,6 +106,9 @@ func (p *Plan) Measured() time.Duration {
 	var phases time.Duration
 	for _, ph := range p.Phases {
 		phases += time.Duration(ph.Duration)
+	}
+	if p.Asks() {
+		phases += capacity.MostStages * time.Duration(p.Objective.Stage)
 	}
 	return phases * time.Duration(p.Blocks*len(p.Targets))
 }
@@ -132,11 +137,11 @@ type Loading struct {
 }
 
 // Expected is how long a run of the plan takes, with the caller's overheads; a warm-up that ends when it is steady counts
-// with the most it may take.
+// with the most it may take, and so does a search for a capacity; its stages at less than 100 requests per second take longer.
 func (p *Plan) Expected(o Overhead) time.Duration {
 	total := o.Setup + p.Rest() + time.Duration(p.Blocks)*p.Block(o)
 	if p.Pilot > 0 {
-		total += time.Duration(len(p.Targets)) * (o.Trial + p.warms(o) + time.Duration(p.Pilot) + o.stretch(p.firstEngine()))
+		total += time.Duration(len(p.Targets)) * (o.Trial + p.warms(o) + time.Duration(p.Pilot) + o.stretch(p.firstEngine()) + p.stages(capacity.MostSearch, o))
 	}
 	if p.Uses(JMeter) {
 		total += o.Servers
@@ -163,13 +168,14 @@ func (p *Plan) Block(o Overhead) (total time.Duration) {
 		for _, ph := range p.Phases {
 			total += time.Duration(ph.Duration) + o.stretch(p.EngineOf(ph))
 		}
+		total += p.stages(capacity.MostStages, o)
 		return k * total
 	}
 	total = k*o.Together + p.rounds(o, p.Warmup.Most)
 	for _, ph := range p.Phases {
 		total += p.rounds(o, ph.Duration)
 	}
-	return total
+	return total + p.stagesTogether(o)
 }
 
 // rounds is how long all targets together take for so much load on each, in turns.
@@ -191,9 +197,13 @@ func (o Overhead) stretch(engine string) time.Duration {
 
 // Short is the plan scaled for a quick look: at most 20,000 rows, 2 blocks, 1
 // worker per replica, 1 s of warm-up and of pilot, 2 s per phase, pods that ask for little; connections
-// and rates per worker stay (of running servers: in all), but not more than 64 connections and not fewer than agents.
+// and rates per worker stay (of running servers: in all), but not more than 64 connections and not fewer than agents. It
+// searches for no capacity.
 func (p *Plan) Short() *Plan {
 	s := *p
+	if p.Asks() {
+		s.Primary, s.Objective = Throughput, Objective{}
+	}
 	s.Targets, s.Phases = slices.Clone(p.Targets), slices.Clone(p.Phases)
 	s.Dataset.Rows = min(p.Dataset.Rows, 20_000)
 	s.Blocks = min(p.Blocks, 2)
@@ -220,7 +230,7 @@ func (p *Plan) Pilots() *Plan {
 	s := *p
 	s.Blocks, s.Thresholds = pilotBlocks, nil // which may be about phases that a pilot does not have
 	model := "closed"
-	if p.Primary != "throughput" {
+	if p.Primary == P99AtRate {
 		model = "open"
 	}
 	i := slices.IndexFunc(p.Phases, func(ph Phase) bool { return ph.Model == model && !ph.Pings() }) // a plan has one

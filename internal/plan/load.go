@@ -93,6 +93,9 @@ func (p *Plan) fill(has func(path string) bool) {
 	for i := range p.Phases {
 		p.Phases[i].fill(fmt.Sprintf("phases[%d].", i), has, p.Dataset.Lookups)
 	}
+	if p.Asks() {
+		p.Objective.fill(has)
+	}
 	if !has("primary") {
 		p.Primary = P99AtRate
 		for _, phase := range p.Phases {

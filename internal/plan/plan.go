@@ -13,8 +13,10 @@ type Plan struct {
 	Seed uint64 `json:"seed" yaml:"seed" jsonschema:"minimum=0,maximum=18446744073709551615,default=1"`
 	// Blocks: how many times every target is measured.
 	Blocks int `json:"blocks" yaml:"blocks" jsonschema:"minimum=1,maximum=1000,default=7"`
-	// Primary is the metric that decides, declared before the run: "throughput" needs a closed phase and is the default with one, "p99 at rate" an open one.
-	Primary string `json:"primary" yaml:"primary" jsonschema:"enum=throughput,enum=p99 at rate"` // later: "capacity"
+	// Primary is the metric that decides, declared before the run: "throughput" needs a closed phase and is the default with one, "p99 at rate" an open one, "capacity" an objective, a pilot and a closed phase.
+	Primary string `json:"primary" yaml:"primary" jsonschema:"enum=throughput,enum=p99 at rate,enum=capacity"`
+	// Objective, with primary: capacity, is what a target has to meet at the highest rate that is searched for.
+	Objective Objective `json:"objective,omitzero" yaml:"objective,omitempty"`
 	// Delta is the smallest difference that matters, such as 3%: "better" takes an estimate beyond it, "equivalent" is within it.
 	Delta Delta `json:"delta" yaml:"delta" jsonschema:"default=3%"`
 	// Dataset, Database, Balancer and Deployment are for targets of recipes; where the targets are running servers they are empty.
@@ -46,6 +48,20 @@ type Plan struct {
 	AllowHosts []string `json:"allow_hosts,omitempty" yaml:"allow_hosts,omitempty"`
 	// AllowUnfair permits differences between targets that would be refused, with the reason shown in every report.
 	AllowUnfair string `json:"allow_unfair,omitempty" yaml:"allow_unfair,omitempty" jsonschema:"minLength=10,maxLength=10000"`
+}
+
+// Objective is a bound of one percentile of the response time, and one of errors.
+type Objective struct {
+	// P90, P95 or P99 is the bound of that percentile; one of them.
+	P90 Duration `json:"p90,omitempty" yaml:"p90,omitempty"`
+	P95 Duration `json:"p95,omitempty" yaml:"p95,omitempty"`
+	P99 Duration `json:"p99,omitempty" yaml:"p99,omitempty"`
+	// Errors is the share of planned requests that may lack a right answer, such as 0.1%.
+	Errors Delta `json:"errors,omitempty" yaml:"errors,omitempty" jsonschema:"default=0.1%"`
+	// Stage is how long a stage lasts at least; one at a low rate is as long as 1000 requests need.
+	Stage Duration `json:"stage,omitempty" yaml:"stage,omitempty" jsonschema:"default=10s"`
+	// Connections over all agents together are the upper bound of those of a stage.
+	Connections int `json:"connections,omitempty" yaml:"connections,omitempty" jsonschema:"minimum=1,maximum=100000,default=256"`
 }
 
 // Dataset is the table and the keys asked for.

@@ -9,6 +9,25 @@ import (
 	"bakeoff/internal/plan"
 )
 
+// The plan of docs/method.md is one, too.
+func TestPlanOfMethod(t *testing.T) {
+	method, err := os.ReadFile("../../docs/method.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(method), -1)
+	if len(blocks) != 1 {
+		t.Fatalf("%d plans found", len(blocks))
+	}
+	p, err := plan.Load("method.md", []byte(blocks[0][1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !p.Asks() {
+		t.Error("it asks for no capacity")
+	}
+}
+
 // The plans that README.md shows are plans.
 func TestPlansOfReadme(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")

@@ -10,6 +10,7 @@ import (
 	"math"
 	"time"
 
+	"bakeoff/internal/capacity"
 	"bakeoff/internal/stats"
 )
 
@@ -275,6 +276,8 @@ type Pilot struct {
 	Throughput map[string]float64 `json:"throughput"`          // target to requests per second
 	MedianNS   map[string]int64   `json:"median_ns,omitempty"` // target to the median response time
 	Slowest    string             `json:"slowest"`
+	// Capacity is what the search for each target's capacity came to; nil: none was searched for.
+	Capacity map[string]capacity.Result `json:"capacity,omitempty"`
 }
 
 // Trial is trial.json.
@@ -414,10 +417,26 @@ type Phase struct {
 	Turns *PhaseTurns `json:"turns,omitempty"`
 	// Settling, of a warm-up that ends when every target is steady, says how it ended; nil: its length was fixed.
 	Settling *Settling `json:"settling,omitempty"`
+	// Stage, of a stage at one rate of a search for the capacity, is what it is held against; nil: it is no stage.
+	Stage *Stage `json:"stage,omitempty"`
 	// CeilingS is how many requests per second the agents can send at most on this path, by the calibration; 0: not known.
 	CeilingS float64 `json:"ceiling_per_s,omitempty"`
 	// Unjudged says that the phase was cut short, or imported, so that its numbers were not judged.
 	Unjudged bool `json:"unjudged,omitempty"`
+}
+
+// Stage is what a stage of a search for the capacity is held against. Its rate is that of its phase.
+type Stage struct {
+	Search     bool    `json:"search,omitempty"` // of the pilot search, not of a block
+	Percentile float64 `json:"percentile"`       // as a fraction, such as 0.99
+	BoundS     float64 `json:"bound_s"`
+	Errors     float64 `json:"errors"`            // share of planned requests that may lack a right answer
+	Limited    bool    `json:"limited,omitempty"` // an agent could not keep the rate: it says nothing of the target
+}
+
+// Objective is what it is held against.
+func (s Stage) Objective() capacity.Objective {
+	return capacity.Objective{Percentile: s.Percentile, Bound: time.Duration(math.Round(s.BoundS * float64(time.Second))), Errors: s.Errors}
 }
 
 // Duration is DurationS to the nearest nanosecond: if it were cut off, the last window could end after it.

@@ -25,7 +25,8 @@ const OtherRunsLine = "<li>Other runs: "
 
 // pageSections is the order of the page: what may be claimed first, then what it rests on, then what was around it.
 func pageSections(s *figures.Summary, others figures.Others) []section {
-	out := append([]section{rankingSection(s, others)}, thresholdSection(s)...)
+	out := append([]section{rankingSection(s, others)}, capacityOfPage(s)...)
+	out = append(out, thresholdSection(s)...)
 	for _, one := range []section{blocksSection(s), timesSection(s), {title: "While the load ran", figures: overTime(s), tables: stallTables(s), folded: true}, tiersSection(s), balanceSection(s)} {
 		if len(one.figures)+len(one.tables) > 0 {
 			out = append(out, one)

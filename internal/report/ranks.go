@@ -91,7 +91,10 @@ func rankedNames(s *figures.Summary) []string {
 func measured(s *figures.Summary, p figures.Phase, ranges bool, notes *show.Footnotes) []column {
 	head, unit := "answers/s", show.Number
 	spreadOf := func(t figures.PhaseTarget) figures.Spread { return t.Goodput }
-	if p.Model == "open" {
+	switch {
+	case s.Capacity != nil:
+		head = "capacity/s"
+	case p.Model == "open":
 		head, unit = "p99", show.Seconds
 		spreadOf = func(t figures.PhaseTarget) figures.Spread { return t.Percentile(99).Spread }
 	}
@@ -145,6 +148,7 @@ func rankNotes(s *figures.Summary, more int) []string {
 	if v == nil {
 		return out
 	}
+	out = append(out, withoutBlocks(s)...)
 	if n := len(v.Comparisons); n > 0 {
 		out = append(out, fmt.Sprintf("ratio: the figure of %s by that of the line; %s", short(v.Targets[0].Name), intervals(v.Result)))
 	}
@@ -176,6 +180,9 @@ func warnings(v *figures.Verdict) []string {
 // judged is a target in the verdict; of is the same in a phase.
 func judged(v *figures.Verdict, name string) verdict.Target {
 	i := slices.IndexFunc(v.Targets, func(t verdict.Target) bool { return t.Name == name })
+	if i < 0 { // it is in no block
+		return verdict.Target{Name: name, Mean: verdict.Number(math.NaN())}
+	}
 	return v.Targets[i]
 }
 

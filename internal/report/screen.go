@@ -97,6 +97,8 @@ func metric(s *figures.Summary) string {
 	switch p, found := s.Primary(); {
 	case !found:
 		return ""
+	case s.Capacity != nil:
+		return "capacity: requests per second with " + objectiveInWords(s.Capacity)
 	case p.Model == "closed":
 		return "answers per second on " + show.Plural(p.Connections, "connection")
 	default:

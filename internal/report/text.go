@@ -36,6 +36,7 @@ func WriteMarkdown(w io.Writer, s *figures.Summary) error {
 // sections lays the whole report out.
 func sections(s *figures.Summary) []section {
 	out := append([]section{head(s)}, verdictSection(s)...)
+	out = append(out, capacitySection(s)...)
 	out = append(out, thresholdSection(s)...)
 	if len(s.Phases) > 0 {
 		out = append(out, overview(s))

@@ -35,6 +35,8 @@ type Run struct {
 	// Work, where it is set, is the CPU time in nanoseconds of each piece of the yardstick's work; two cores do four a second.
 	Work func(target string, block int) int64
 	Root string // the folder of runs; a temporary one if empty
+	// Capacity, set by WithCapacity, is up to which rate a target meets the objective; nil: there are no stages.
+	Capacity map[string]float64
 }
 
 // Demo is a run of three targets, three blocks of a closed and an open phase, and a pilot.
@@ -154,6 +156,9 @@ func (r *Run) Trial(t *testing.T, w *record.Writer, block, position int, target 
 	}
 	if block > 0 && r.OpenS > 0 {
 		r.phase(t, tw, &tr, rng, record.Phase{Number: 2, Name: "open", Model: "open", Connections: 256, Rate: float64(r.OpenHz), Arrivals: "poisson", DurationS: float64(r.OpenS), TimeoutS: 10}, r.OpenHz)
+	}
+	if block > 0 && r.Capacity[target] > 0 {
+		r.stages(t, tw, &tr, rng)
 	}
 	tr.Timeline = []record.Step{{Name: "start", Seconds: 1.5}, {Name: "verify-before", Seconds: 0.5}, {Name: "warmup", Seconds: 1}, {Name: "closed", Seconds: float64(closedS)}, {Name: "stop", Seconds: 0.7}}
 	for _, alter := range []func(*record.Trial){r.Change, change} {

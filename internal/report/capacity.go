@@ -1,0 +1,261 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+
+	"bakeoff/internal/capacity"
+	"bakeoff/internal/chart"
+	"bakeoff/internal/figures"
+	"bakeoff/internal/show"
+	"bakeoff/internal/verdict"
+)
+
+// objectiveInWords says what a target had to meet.
+func objectiveInWords(c *figures.Capacity) string {
+	return fmt.Sprintf("p%g of the response time up to %s, at most %s without a right answer", c.Percentile, show.Seconds(c.BoundS), shareOf(c.Errors))
+}
+
+// shareOf is a small share with as many digits as it has.
+func shareOf(share float64) string { return fmt.Sprintf("%.3g %%", 100*share) }
+
+// capacitySection is the capacity of each target: what the search and the blocks found, and the response time over the rate.
+func capacitySection(s *figures.Summary) []section {
+	if s.Capacity == nil {
+		return nil
+	}
+	out := section{
+		title:  "Capacity: the highest rate that meets the objective",
+		paras:  []string{"Objective: " + objectiveInWords(s.Capacity) + ".", intervalsOfCapacity(len(s.Capacity.Targets))},
+		tables: []show.Table{capacityTable(s), capacityBlocks(s.Capacity)},
+	}
+	for _, t := range s.Capacity.Targets {
+		if len(t.Load) > 0 {
+			out.tables = append(out.tables, loadTable(s.Capacity, t))
+		}
+	}
+	return []section{out}
+}
+
+// capacityOfPage is the same on a page, with the picture.
+func capacityOfPage(s *figures.Summary) []section {
+	out := capacitySection(s)
+	for i := range out {
+		out[i].figures = loadFigure(s.Capacity)
+		out[i].lead, out[i].tables = out[i].tables[:1], out[i].tables[1:]
+	}
+	return out
+}
+
+func intervalsOfCapacity(targets int) string {
+	text := "The capacity is the mean over blocks with its 95 % interval"
+	if targets > 1 {
+		text += "; all intervals hold together with 95 %"
+	}
+	return text + ". Bounds: the greatest rate that passes and the smallest that fails, in the stages of all blocks together."
+}
+
+func capacityTable(s *figures.Summary) show.Table {
+	t := show.Table{Left: 1, Words: 1, Head: []string{"target", "capacity/s", "interval", "blocks", "passes at", "fails at", "search before block 1"}}
+	for _, c := range s.Capacity.Targets {
+		known := 0
+		for _, v := range c.Values {
+			if v.Kind == capacity.Rate {
+				known++
+			}
+		}
+		t.Rows = append(t.Rows, []string{
+			c.Target, capacityOf(c), estimateInterval(c.Estimate, show.Number), fmt.Sprintf("%d of %d", known, s.Run.Blocks), rateOrNone(c.Lower), rateOrNone(c.Upper), searchInWords(c.Search),
+		})
+	}
+	return t
+}
+
+// capacityOf is the estimate, or the bound that the search gives in its place.
+func capacityOf(c figures.CapacityTarget) string {
+	switch {
+	case c.Estimate.Value.Known():
+		return show.Number(float64(c.Estimate.Value))
+	case c.Search != nil && c.Search.Outcome == capacity.AtLeast:
+		return ">= " + show.Number(c.Search.Lower)
+	case c.Search != nil && c.Search.Outcome == capacity.Impossible:
+		return "< " + show.Number(c.Search.Upper)
+	}
+	return show.None
+}
+
+func estimateInterval(e verdict.Estimate, unit func(float64) string) string {
+	if !e.Known() {
+		return show.None
+	}
+	return "[" + unit(float64(e.Low)) + ", " + unit(float64(e.High)) + "]"
+}
+
+func rateOrNone(rate float64) string {
+	if rate == 0 {
+		return show.None
+	}
+	return show.Number(rate)
+}
+
+// searchInWords says how a search ended.
+func searchInWords(r *capacity.Result) string {
+	if r == nil {
+		return "no valid trial of the pilot"
+	}
+	text := ""
+	switch r.Outcome {
+	case capacity.Found:
+		text = "between " + show.Number(r.Lower) + " and " + show.Number(r.Upper)
+	case capacity.AtLeast:
+		text = "met up to the ceiling of the agents"
+	case capacity.Impossible:
+		text = "not met even almost without load"
+	case capacity.Unrepeatable:
+		text = "twice not met after an overload where it had been met"
+	default:
+		text = "came to no end"
+	}
+	if r.Hysteresis && r.Outcome != capacity.Unrepeatable {
+		text += "; after an overload it met less than before"
+	}
+	if r.Inverted {
+		text += "; higher rates pass where a lower one fails"
+	}
+	return text
+}
+
+// capacityBlocks has the value of every block.
+func capacityBlocks(c *figures.Capacity) show.Table {
+	t := show.Table{Left: 1, Words: 1, Head: []string{"target", "block", "capacity/s", ""}, Caption: "The value of each block."}
+	for _, target := range c.Targets {
+		for _, v := range target.Values {
+			row := []string{target.Target, fmt.Sprint(v.Block), show.None, figures.ValueInWords(v.Value)}
+			if v.Kind == capacity.Rate {
+				row[2], row[3] = show.Number(v.Rate), ""
+			}
+			t.Rows = append(t.Rows, row)
+		}
+	}
+	return t
+}
+
+func loadTable(c *figures.Capacity, target figures.CapacityTarget) show.Table {
+	t := show.Table{
+		Left: 1, Head: []string{"requests/s", "stages", fmt.Sprintf("p%g", c.Percentile), "interval", "slower than " + show.Seconds(c.BoundS), "interval", "without a right answer", "objective"},
+		Caption: target.Target + ": all stages by rate, those of the search among them. Intervals are 95 %: of the percentile over stages, of the share over seconds.",
+	}
+	for _, p := range target.Load {
+		t.Rows = append(t.Rows, []string{
+			show.Number(p.Rate), fmt.Sprint(p.Stages), timeOf(p), estimateInterval(p.Response, show.Seconds), shareOf(p.Slow),
+			"[" + shareOf(p.Low) + ", " + shareOf(p.High) + "]", shareOf(p.Errors), string(p.Class),
+		})
+	}
+	return t
+}
+
+// timeOf is the percentile of a rate, or what it is known to exceed.
+func timeOf(p figures.LoadPoint) string {
+	if !p.Response.Value.Known() {
+		return show.None
+	}
+	return bound(p.Over) + show.Seconds(float64(p.Response.Value))
+}
+
+const loadHeight = 300
+
+// loadFigure is the response time over the rate, all targets in one plot.
+func loadFigure(c *figures.Capacity) []figure {
+	rates, seconds := []float64{}, []float64{c.BoundS}
+	for _, t := range c.Targets {
+		for _, p := range t.Load {
+			if !p.Response.Value.Known() {
+				continue
+			}
+			rates, seconds = append(rates, p.Rate), append(seconds, float64(p.Response.Value))
+		}
+	}
+	if len(rates) == 0 {
+		return nil
+	}
+	return []figure{{
+		title: fmt.Sprintf("p%g of the response time over the rate", c.Percentile),
+		how: "A mark is the mean over the stages of one rate, the upright line its 95 % interval, where there are several. The level line is the bound of the objective: " +
+			"the capacity is where a target crosses it. Intervals of few stages are wide, and are cut off where the marks end.",
+		pictures: scales(func(width int, log bool) *chart.Canvas { return loadCanvas(c, rates, seconds, width, log) }),
+		numbers:  pointsTable(c),
+	}}
+}
+
+func pointsTable(c *figures.Capacity) show.Table {
+	t := show.Table{Left: 1, Head: []string{"target", "requests/s", "stages", fmt.Sprintf("p%g", c.Percentile), "interval"}}
+	for _, target := range c.Targets {
+		for _, p := range target.Load {
+			t.Rows = append(t.Rows, []string{target.Target, show.Number(p.Rate), fmt.Sprint(p.Stages), timeOf(p), estimateInterval(p.Response, show.Seconds)})
+		}
+	}
+	return t
+}
+
+func loadCanvas(c *figures.Capacity, rates, seconds []float64, width int, log bool) *chart.Canvas {
+	scaleOf := chart.FromZero
+	if log {
+		scaleOf = chart.Log
+	}
+	s := strips{
+		title: "response time by rate", about: fmt.Sprintf("p%g of the response time", c.Percentile), below: "requests per second",
+		x:     func(from, to float64) chart.Scale { return chart.FromZero(rates, from, to) },
+		names: show.Number,
+	}
+	s.rows = []strip{{
+		height: loadHeight, y: func(from, to float64) chart.Scale { return scaleOf(seconds, from, to) }, names: show.Seconds,
+		draw: func(cv *chart.Canvas, x, y chart.Scale) {
+			cv.Line(x.At(0), y.At(c.BoundS), cv.Width()-rightOf, y.At(c.BoundS), chart.Limit)
+			for i, t := range c.Targets {
+				drawLoad(cv, x, y, t, chart.Series(i), slices.Min(seconds), slices.Max(seconds))
+			}
+		},
+	}}
+	top := s.height()
+	cv := chart.New(width, int(top)+legendRow*len(c.Targets)+8, s.title)
+	s.draw(cv, 0)
+	for i, t := range c.Targets {
+		legend(cv, top+float64(legendRow*i), chart.Series(i), t.Target)
+	}
+	return cv
+}
+
+// drawLoad draws one target; intervals reach from least to most.
+func drawLoad(cv *chart.Canvas, x, y chart.Scale, t figures.CapacityTarget, series chart.Series, least, most float64) {
+	var line []chart.Point
+	for _, p := range t.Load {
+		if v := float64(p.Response.Value); p.Response.Value.Known() && v > 0 {
+			line = append(line, chart.Point{X: x.At(p.Rate), Y: y.At(v)})
+		}
+	}
+	cv.Path(line, series, chart.Own)
+	for _, p := range t.Load {
+		v := float64(p.Response.Value)
+		if !p.Response.Value.Known() || v <= 0 {
+			continue
+		}
+		title := fmt.Sprintf("%s at %s/s: %s", t.Target, show.Number(p.Rate), timeOf(p))
+		if low, high := float64(p.Response.Low), float64(p.Response.High); p.Response.Known() {
+			cv.Range(x.At(p.Rate), y.At(max(low, least)), x.At(p.Rate), y.At(min(high, most)), series, title+" "+estimateInterval(p.Response, show.Seconds))
+		}
+		cv.Mark(chart.Point{X: x.At(p.Rate), Y: y.At(v)}, series, title)
+	}
+}
+
+// withoutBlocks names the targets that a search kept out of the blocks, and so out of the ranking.
+func withoutBlocks(s *figures.Summary) (out []string) {
+	if s.Capacity == nil {
+		return nil
+	}
+	for _, c := range s.Capacity.Targets {
+		if len(c.Values) == 0 && (c.Search == nil || c.Search.Outcome != capacity.Found) {
+			out = append(out, short(c.Target)+" is not ranked: "+searchInWords(c.Search)+" ("+capacityOf(c)+" requests/s)")
+		}
+	}
+	return out
+}
