@@ -26,7 +26,8 @@ const searchPhase = 2000
 
 // isStage identifies the stages of searches and blocks.
 func (r *run) isStage(p load.Phase) bool {
-	return p.Number >= searchPhase || p.Number > len(r.o.Plan.Phases) && p.Number < pilotPhase
+	after := p.Number >= searchPhase || p.Number > len(r.o.Plan.Phases) && p.Number < pilotPhase
+	return after && r.o.Plan.Asks()
 }
 
 // stageOf is what the record says of a stage; nil: the phase is none.
