@@ -168,6 +168,9 @@ func (v *Venue) deployOne(ctx context.Context, w platform.Workload, name, logDir
 	if err := v.places.image(w.Name, pods[0].Placement().Image); err != nil {
 		return m, err
 	}
+	if !w.Sampled {
+		return m, nil // nobody there says what its node is
+	}
 	return m, v.places.learn(ctx, m)
 }
 

@@ -33,6 +33,8 @@ type fake struct {
 	mu      sync.Mutex
 	crowded bool   // all pods are on one node
 	image   string // of pods that start from now on
+	// unsampled: pods have no sampler.
+	unsampled bool
 	boots   func(node string) string
 	recipe  sidecar.Image
 	secrets map[string]map[string]string
@@ -134,7 +136,9 @@ func (p *fakePod) start(w platform.Workload) {
 		fmt.Fprintf(w, "Active connections: 1\nserver accepts handled requests\n 1 1 %d\n", p.requests.Add(1))
 	})
 	p.listen(statusPort, status)
-	p.listen(samplerPort, http.HandlerFunc(p.sample))
+	if !p.of.unsampled {
+		p.listen(samplerPort, http.HandlerFunc(p.sample))
+	}
 	line := fmt.Sprintf(`bakeoff: ready {"pid":21,"pool":%s,"protocol":"text","overlap":{"first_began":1,"first_ended":2,"second_began":1.1,"second_ended":2.1}}`+"\n",
 		p.of.value(w, "DATABASE_POOL"))
 	if err := os.WriteFile(p.log, []byte("some text\n"+line), 0o600); err != nil {
@@ -458,5 +462,15 @@ func TestAgents(t *testing.T) {
 	}
 	if err := v.places.apart([]string{"node-0"}, false); err != nil {
 		t.Error(err)
+	}
+}
+
+// A workload without a sampler, such as an InfluxDB, is not asked for its node.
+func TestInfluxDB(t *testing.T) {
+	v, f, _ := scene(t, "collect: {influxdb: {kind: managed}}\n")
+	f.unsampled = true
+	url, err := v.InfluxDB(t.Context(), t.TempDir())
+	if err != nil || url != "http://"+at(f.pods["influxdb"][0].address, influxPort) || len(v.Nodes()) != 0 {
+		t.Errorf("%s, %v", url, err)
 	}
 }
