@@ -33,7 +33,7 @@ func (s situation) ofPlaces() []Reason {
 	}
 	text, hints, line := s.nodes(why)
 	r := s.reason("places", settled, "%s has no node: %s", who, text)
-	r.Hint, r.Line = strings.Join(hints, ", or "), line
+	r.Hint, r.Line, r.err = strings.Join(hints, ", or "), line, platform.ErrNoRoom
 	return []Reason{r}
 }
 
