@@ -35,11 +35,11 @@ type fake struct {
 	image   string // of pods that start from now on
 	// unsampled: pods have no sampler.
 	unsampled bool
-	boots   func(node string) string
-	recipe  sidecar.Image
-	secrets map[string]map[string]string
-	pods    map[string][]*fakePod
-	notes   []string
+	boots     func(node string) string
+	recipe    sidecar.Image
+	secrets   map[string]map[string]string
+	pods      map[string][]*fakePod
+	notes     []string
 }
 
 // given is how many pods have an address of their own so far.
