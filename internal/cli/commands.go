@@ -149,12 +149,14 @@ func printFindings(w io.Writer, f controller.Findings) {
 		fmt.Fprintf(w, "%s: %s does not answer as expected: %d of %d checks failed\n", f.Target, f.URL, failed, len(f.Checks))
 	case f.URL != "" && f.Error == "":
 		fmt.Fprintf(w, "%s: %s answers as expected\n", f.Target, f.URL)
+	case f.Error != "" && len(f.Checks) > 0:
+		fmt.Fprintf(w, "%s: breaks the contract: %s\n", f.Target, show.InertLines(f.Error))
 	case f.Error != "":
 		fmt.Fprintf(w, "%s: could not be checked: %s\n", f.Target, show.InertLines(f.Error)) // the end of its log is in it
 	case failed > 0:
 		fmt.Fprintf(w, "%s: breaks the contract: %d of %d checks failed\n", f.Target, failed, len(f.Checks))
 	default:
-		fmt.Fprintf(w, "%s: keeps the contract: %d checks, %d workers ready\n", f.Target, len(f.Checks), f.Workers)
+		fmt.Fprintf(w, "%s: keeps the contract: %d checks, %s ready\n", f.Target, len(f.Checks), show.Plural(f.Workers, "worker"))
 	}
 	table := show.Table{Left: 4}
 	for _, c := range f.Checks {

@@ -10,6 +10,7 @@ import (
 
 	"bakeoff/internal/plan"
 	"bakeoff/internal/record"
+	"bakeoff/internal/target"
 )
 
 // Findings is what the contract check found of one target.
@@ -77,6 +78,17 @@ func Verify(ctx context.Context, o Options, emit func(Findings)) (err error) {
 	return nil
 }
 
+// stopped adds what a target did when it was stopped to what was found of it before; any other error is returned.
+func (f *Findings) stopped(err error) error {
+	for _, its := range []error{target.ErrLeft, target.ErrUnclaimed, target.ErrPortHeld} {
+		if errors.Is(err, its) {
+			f.Error = strings.TrimPrefix(f.Error+"\n"+err.Error(), "\n")
+			return nil
+		}
+	}
+	return err
+}
+
 func (o *Options) verify(ctx context.Context, s stage, t plan.Target, dir string) (v Findings, err error) {
 	v = Findings{Target: t.Name, URL: t.URL}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -86,7 +98,7 @@ func (o *Options) verify(ctx context.Context, s stage, t plan.Target, dir string
 		o.tell(record.Progress{Target: t.Name, Text: "starting"})
 	}
 	d := s.deploy(ctx, launch{name: t.Name, logDir: dir})[0]
-	defer func() { err = errors.Join(err, d.stop(ctx)) }()
+	defer func() { err = errors.Join(err, v.stopped(d.stop(ctx))) }()
 	if d.err != nil {
 		v.Error = d.err.Error()
 		return v, nil

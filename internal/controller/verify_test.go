@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"bakeoff/internal/target"
 )
 
 // TestVerifySeen shows what is declared against what was seen, and a target that keeps no connection of the balancer's.
@@ -44,5 +46,35 @@ func TestVerifySeen(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// What a target does when it is stopped is found in addition to what was found before, and hides nothing of it.
+func TestVerifyStop(t *testing.T) {
+	left := fmt.Errorf("flask-1: %w: process 7 (sleep)", target.ErrLeft)
+	for name, c := range map[string]struct {
+		act   act
+		words []string
+	}{
+		"not ready, and left something": {act{deploy: fmt.Errorf("flask-1: %w", target.ErrNotReady), stop: left}, []string{"not ready in time", "process 7 (sleep)"}},
+		"left something":                {act{open: 1, stop: left}, []string{"process 7 (sleep)"}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			w.script["flask"] = []act{c.act}
+			var found Findings
+			err := Verify(t.Context(), w.options(t, "blocks: 1\n"+oneTarget+closedOnly), func(f Findings) { found = f })
+			if !errors.Is(err, ErrContract) || found.OK() {
+				t.Errorf("%s: %v, %+v", name, err, found)
+			}
+			for _, words := range c.words {
+				if !strings.Contains(found.Error, words) {
+					t.Errorf("%s: %q, want %q in it", name, found.Error, words)
+				}
+			}
+		})
+	}
+	if err := new(Findings).stopped(errFaked); !errors.Is(err, errFaked) {
+		t.Errorf("another error: %v", err)
 	}
 }

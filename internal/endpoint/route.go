@@ -57,12 +57,12 @@ func ParseRedirect(text string) (Redirect, error) {
 		}
 	}
 	bare := func(host string) string { return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]") }
-	return Redirect{bare(parts[0]), parts[1], bare(parts[2]), parts[3]}, nil
+	return Redirect{consent.Name(bare(parts[0])), parts[1], bare(parts[2]), parts[3]}, nil
 }
 
 // fits reports whether connections for a host and port are led elsewhere.
 func (d Redirect) fits(host string, port uint16) bool {
-	return (d.Host == "" || strings.EqualFold(d.Host, host)) && (d.Port == "" || d.Port == strconv.Itoa(int(port)))
+	return (d.Host == "" || strings.EqualFold(d.Host, consent.Name(host))) && (d.Port == "" || d.Port == strconv.Itoa(int(port)))
 }
 
 // way is the host and port that connections for a URL's are made to.
