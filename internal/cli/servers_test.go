@@ -140,7 +140,7 @@ func TestServers(t *testing.T) {
 		{"far", slow.address + "/ping?x=2", ", expect: {status: 200, body: pong at 2}"},
 	}, "pilot: 500ms", `phases:
   - {name: closed, model: closed, connections: 4, duration: 1s}
-  - {name: open, model: open, rate_of_pilot: 0.3, connections: 8, duration: 500ms, reconnect: true, check_share: 1}`))
+  - {name: open, model: open, rate_of_pilot: 0.1, connections: 8, duration: 500ms, reconnect: true, check_share: 1}`))
 	e, r, last := s.measured("run", "--short", "p.yaml")
 	e.nothingLeft(time.Second)
 	s.noFiles()
