@@ -10,6 +10,7 @@ import (
 	"bakeoff/internal/capacity"
 	"bakeoff/internal/figures"
 	"bakeoff/internal/record/recordtest"
+	"bakeoff/internal/verdict"
 )
 
 func withCapacity(t *testing.T) *figures.Summary {
@@ -32,6 +33,9 @@ func withCapacity(t *testing.T) *figures.Summary {
 // Every form of the report has the capacities with their intervals, what is in their place, and the response time over the rate.
 func TestCapacityShown(t *testing.T) {
 	s := withCapacity(t)
+	if n := len(s.Verdict.Targets); n != 2 || s.Verdict.Comparisons[0].Verdict != verdict.Worse {
+		t.Errorf("%d targets are ranked: %+v", n, s.Verdict.Comparisons)
+	}
 	var page bytes.Buffer
 	check(t, WriteHTML(&page, s, figures.Others{}))
 	forms := map[string]string{"text": asText(t, s), "Markdown": asMarkdown(t, s), "page": words(must[*html.Node](t)(html.Parse(bytes.NewReader(page.Bytes()))))}
