@@ -289,6 +289,7 @@ func (c *Client) uploadFile(ctx context.Context, dir, run string, s record.FileS
 		}
 		err := c.again(ctx, func(ctx context.Context, _ func()) (err error) {
 			at, err = c.put(ctx, "/record/"+escaped(s.Path)+"?"+run+"&offset="+strconv.FormatInt(at, 10), at, part)
+			part = nil // after a cut it is asked first how much has arrived
 			return err
 		})
 		if err != nil || at >= s.Size {
