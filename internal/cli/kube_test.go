@@ -1,9 +1,11 @@
 package cli_test
 
 import (
+	"cmp"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,7 +20,8 @@ type cluster struct {
 	namespace string
 }
 
-// newCluster needs the images of bakeoff, go-nethttp and database in a registry that the nodes can pull from.
+// newCluster needs the images of bakeoff, go-nethttp and database in a registry that the nodes can pull from; that of bakeoff may be
+// another one.
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
 	registry := os.Getenv("BAKEOFF_KUBE_REGISTRY")
@@ -28,18 +31,14 @@ func newCluster(t *testing.T) *cluster {
 	c := &cluster{aloneScene(t), strings.ToLower("bakeoff-" + strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))}
 	c.alone = true
 	c.write("p.yaml", planText("go-nethttp", 2)+"balancer: {kind: direct}\nagents: {count: 1}\nkubernetes:\n  registry: "+registry+
-		"\n  tag: "+tagOr(os.Getenv("BAKEOFF_KUBE_TAG"))+"\n  spread: any\n  allow_colocated: a test on few nodes\n")
+		"\n  tag: "+quotedOr(os.Getenv("BAKEOFF_KUBE_TAG"), "1")+"\n  images: {bakeoff: "+quotedOr(os.Getenv("BAKEOFF_KUBE_BAKEOFF"), registry+"/bakeoff:1")+"}\n  spread: any\n  allow_colocated: a test on few nodes\n")
 	c.kubectl("create", "namespace", c.namespace)
 	t.Cleanup(func() { c.kubectl("delete", "namespace", c.namespace, "--wait=true", "--timeout=120s") })
 	return c
 }
 
-func tagOr(tag string) string {
-	if tag == "" {
-		return `"1"`
-	}
-	return `"` + tag + `"`
-}
+// quotedOr is a text as YAML, or another one where it is empty.
+func quotedOr(text, other string) string { return strconv.Quote(cmp.Or(text, other)) }
 
 // kubectl runs a command in the test's namespace.
 func (c *cluster) kubectl(args ...string) string {
