@@ -7,7 +7,7 @@ SEED := 1
 # What tests need in addition to what a run needs.
 TEST_PACKAGES := mariadb-server nginx-light libmariadb-dev pkg-config python3-venv python3-dev gcc
 
-.PHONY: help build demo page pictures test test-mysql test-jmeter test-page test-collectors test-lies test-kube-api test-kube picture readme bench-report seed-jmeter mutants lint deps test-deps clean race bench-data bench-engine bench-stall bench-fleet bench-turns bench-redraws bench-demos fuzz \
+.PHONY: help build demo page pictures test test-mysql test-jmeter test-page test-collectors test-lies test-kube-api test-kube test-kube-laptop picture readme bench-report seed-jmeter mutants lint deps test-deps clean race bench-data bench-engine bench-stall bench-fleet bench-turns bench-redraws bench-demos fuzz \
 	test-long-stall test-long-kill test-long-data test-long-record test-long-contract test-long-engine test-long-accuse test-long-accuse-2 \
 	test-long-fleet test-long-ab test-long-limits test-long-capacity test-long-program
 
@@ -69,6 +69,9 @@ test-kube-api: ## what a cluster's API server takes: validation, Pod Security, r
 
 test-kube: ## whole runs in a real cluster of three nodes; needs KUBECONFIG and a registry with images, SKIPPED without them
 	@GO=$(GO) scripts/test-kube
+
+test-kube-laptop: ## a cluster's run as its laptop sees it: Ctrl-C, a laptop and a controller that are killed; needs what test-kube needs
+	@GO=$(GO) scripts/test-kube KubeLaptop
 
 readme: $(BIN) ## the result and picture in README.md, from the run directory RUN
 	@scripts/readme $(RUN)

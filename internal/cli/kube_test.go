@@ -20,7 +20,7 @@ type cluster struct {
 	namespace string
 }
 
-// newCluster needs the images of bakeoff, go-nethttp and database in a registry that the nodes can pull from; that of bakeoff may be
+// newCluster needs the images of bakeoff, flask and database in a registry that the nodes can pull from; that of bakeoff may be
 // another one.
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
@@ -30,8 +30,8 @@ func newCluster(t *testing.T) *cluster {
 	}
 	c := &cluster{aloneScene(t), strings.ToLower("bakeoff-" + strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))}
 	c.alone = true
-	c.write("p.yaml", planText("go-nethttp", 2)+"balancer: {kind: direct}\nagents: {count: 1}\nkubernetes:\n  registry: "+registry+
-		"\n  tag: "+quotedOr(os.Getenv("BAKEOFF_KUBE_TAG"), "1")+"\n  images: {bakeoff: "+quotedOr(os.Getenv("BAKEOFF_KUBE_BAKEOFF"), registry+"/bakeoff:1")+"}\n  spread: any\n  allow_colocated: a test on few nodes\n")
+	c.write("p.yaml", planText("flask", 2)+"balancer: {kind: direct}\nagents: {count: 1}\nkubernetes:\n  registry: "+registry+
+		"\n  tag: "+quotedOr(os.Getenv("BAKEOFF_KUBE_TAG"), "1")+"\n  images: {bakeoff: "+quotedOr(os.Getenv("BAKEOFF_KUBE_IMAGE"), registry+"/bakeoff:1")+"}\n  spread: any\n  allow_colocated: a test on few nodes\n")
 	c.kubectl("create", "namespace", c.namespace)
 	t.Cleanup(func() { c.kubectl("delete", "namespace", c.namespace, "--wait=true", "--timeout=120s") })
 	return c
@@ -76,7 +76,7 @@ func (c *cluster) evidence() {
 }
 
 // A whole run in a cluster ends with the report and the record of a local one, and leaves nothing.
-func TestKubeWhole(t *testing.T) {
+func TestKubeLaptopWhole(t *testing.T) {
 	c := newCluster(t)
 	e := c.begin()
 	e.wantStatus(0, 5*time.Minute)
@@ -84,7 +84,7 @@ func TestKubeWhole(t *testing.T) {
 	if r.Run().Status != record.Complete || r.Run().Platform != "kubernetes" || len(r.Problems()) > 0 || len(finished(t, r)) == 0 {
 		t.Errorf("%s on %s: %q", r.Run().Status, r.Run().Platform, r.Problems())
 	}
-	if !strings.Contains(e.stdout.String(), "go-nethttp") || !strings.Contains(e.stderr.String(), "the run asks the cluster for") {
+	if !strings.Contains(e.stdout.String(), "flask") || !strings.Contains(e.stderr.String(), "the run asks the cluster for") {
 		t.Errorf("%s\n%s", e.stdout, e.stderr)
 	}
 	c.evidence()
@@ -92,7 +92,7 @@ func TestKubeWhole(t *testing.T) {
 }
 
 // Ctrl-C ends the run in the cluster; what is finished is here, and nothing is left there.
-func TestKubeInterrupt(t *testing.T) {
+func TestKubeLaptopInterrupt(t *testing.T) {
 	c := newCluster(t)
 	e := c.begin()
 	e.await("block 1 of 2", 1)
@@ -123,7 +123,7 @@ func TestKubeLaptopKilled(t *testing.T) {
 }
 
 // A controller that is killed costs the trial under way; the run is resumed in the cluster with the others.
-func TestKubeControllerKilled(t *testing.T) {
+func TestKubeLaptopControllerKilled(t *testing.T) {
 	c := newCluster(t)
 	e := c.begin()
 	e.await("block 2 of 2", 1)

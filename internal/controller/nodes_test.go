@@ -90,3 +90,38 @@ func TestNoRoom(t *testing.T) {
 		}
 	})
 }
+
+// A run is resumed on the machine that it was begun on. What a cluster is, is not known before pods are on its nodes.
+func TestResumedOnTheSameMachine(t *testing.T) {
+	a, b, none := record.Machine{Fingerprint: "a", Hostname: "a"}, record.Machine{Fingerprint: "b", Hostname: "b"}, record.Machine{Fingerprint: "none"}
+	for _, c := range []struct {
+		apart, resumed bool
+		begun, here    record.Machine
+		refused        bool
+	}{
+		{false, true, a, a, false},
+		{false, true, a, b, true},
+		{false, true, a, none, true},
+		{true, true, a, a, false},
+		{true, true, a, none, false},
+		{true, true, none, a, false},
+		{true, true, a, b, true},
+		{true, false, a, b, false},
+	} {
+		w := newWorld()
+		w.machine = c.here
+		o := w.options(t, "blocks: 1\n"+oneTarget+closedOnly)
+		o.Apart = c.apart
+		if c.resumed {
+			o.Resume = "runs/x"
+		}
+		writer, err := record.Create(t.TempDir(), record.Run{Name: "x", Machine: c.begun}, nil, nil, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := (&run{o: &o, writer: writer}).sameMachine(); (err != nil) != c.refused {
+			t.Errorf("%+v: %v", c, err)
+		}
+		writer.Close()
+	}
+}

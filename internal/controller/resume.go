@@ -59,9 +59,8 @@ func (r *run) resume() error {
 
 func (r *run) takeUp() error {
 	rec := r.writer.Run()
-	if here := r.o.Venue.Machine(); here.Fingerprint != rec.Machine.Fingerprint {
-		return fmt.Errorf("%s was started on another machine (%s, %d cores, kernel %s): a run cannot be resumed on another machine",
-			r.writer.Dir(), rec.Machine.CPU, rec.Machine.Cores, rec.Machine.Kernel)
+	if err := r.sameMachine(); err != nil {
+		return err
 	}
 	r.o.salt = rec.Salt
 	r.trials, r.planned = len(rec.Order), lastBlock(rec.Order)
@@ -73,6 +72,18 @@ func (r *run) takeUp() error {
 	}
 	r.number = r.trials - len(r.left)
 	return r.recall()
+}
+
+// sameMachine refuses to resume a run on another machine than it was begun on. Of a cluster the machine is known only once
+// pods are on its nodes.
+func (r *run) sameMachine() error {
+	rec, here := r.writer.Run().Machine, r.o.Venue.Machine()
+	unknown := r.o.Apart && (here.Hostname == "" || rec.Hostname == "")
+	if r.o.Resume == "" || unknown || here.Fingerprint == rec.Fingerprint {
+		return nil
+	}
+	return fmt.Errorf("%s was started on another machine (%s, %d cores, kernel %s): a run cannot be resumed on another machine",
+		r.writer.Dir(), rec.CPU, rec.Cores, rec.Kernel)
 }
 
 // remaining are the trials still to be tried, in the stored order. The stage is open: it may have found that there are no turns.

@@ -420,7 +420,7 @@ func (r *run) sources() []collect.Source {
 
 // describe writes what was found out before the first trial into run.json.
 func (r *run) describe(ctx context.Context) error {
-	if err := r.stage.same(r.writer.Run()); err != nil {
+	if err := errors.Join(r.stage.same(r.writer.Run()), r.sameMachine()); err != nil {
 		return err
 	}
 	programs, err := r.o.Venue.Programs(ctx, r.o.Plan, r.o.Version)
