@@ -21,7 +21,7 @@ type Others struct {
 	Older   int       // not read: there are Runs newer ones
 	LeftOut int       // not comparable: another machine or other recipes, not complete, or no verdict
 	Marks   []string  // in what those that were read differ, which figures may depend on
-	Speeds  []float64 // of the machine in each of those read that has one, as a multiple of this run's
+	Speeds  []float64 // of the machine in each of those read that has one, as a multiple of this run's, the oldest first
 	Ratios  []Ratios  // of the first target of this run's ranking and each other one
 }
 
@@ -61,6 +61,7 @@ func OtherRuns(r *record.Reader, s *Summary) (Others, error) {
 			out.add(l, r.Run(), s)
 		}
 	}
+	slices.Reverse(out.Speeds) // as the ratios
 	for i := range out.Ratios {
 		out.Ratios[i].finish()
 	}

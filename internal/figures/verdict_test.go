@@ -241,6 +241,7 @@ func TestOtherRuns(t *testing.T) {
 		at = at.Add(time.Minute)
 		r := quick(2, more, "slow", "fast")
 		r.Root, r.Head.Started = root, at
+		r.Work = func(string, int) int64 { return int64(1e6 * (1 + more)) }
 		if change != nil {
 			change(r)
 		}
@@ -282,6 +283,9 @@ func TestOtherRuns(t *testing.T) {
 	for i, want := range []float64{1.10, 1.12, 1.14, 1.16, 1.18} {
 		if math.Abs(got.Others[i]-want) > 0.01 {
 			t.Errorf("run %d: %v, want %v", i, got.Others[i], want)
+		}
+		if len(o.Speeds) != 5 || math.Abs(o.Speeds[i]-1.2/want) > 1e-6 { // in the order of the ratios
+			t.Errorf("run %d: speeds %v, want %v", i, o.Speeds, 1.2/want)
 		}
 	}
 	if math.Abs(got.Spread-0.0325) > 0.003 { // sd of ln 1.10, 1.12 .. 1.20

@@ -8,6 +8,7 @@ import (
 
 	"bakeoff/internal/figures"
 	"bakeoff/internal/limit"
+	"bakeoff/internal/record"
 	"bakeoff/internal/show"
 )
 
@@ -171,13 +172,27 @@ func trials(a figures.Attempts) string {
 	if a.Invalid > 0 {
 		out += fmt.Sprintf(", %d invalid", a.Invalid)
 	}
-	switch {
-	case len(a.Reasons) == 1:
-		out += ": " + a.Reasons[0].Code
-	case len(a.Reasons) > 1:
-		out += fmt.Sprintf(", most often %s (%d)", a.Reasons[0].Code, a.Reasons[0].Trials)
+	return out + why(a.Reasons)
+}
+
+// why is the commonest reason of invalid trials, before those that were refused only as another one in their block was.
+func why(reasons []figures.ReasonCount) string {
+	own := slices.DeleteFunc(slices.Clone(reasons), func(r figures.ReasonCount) bool { return r.Code == record.CodeBlock })
+	others := ""
+	if len(own) > 0 && len(own) < len(reasons) {
+		at := slices.IndexFunc(reasons, func(r figures.ReasonCount) bool { return r.Code == record.CodeBlock })
+		others = fmt.Sprintf(", and %d that took turns with them", reasons[at].Trials)
+		reasons = own
 	}
-	return out
+	switch {
+	case len(reasons) == 0:
+		return ""
+	case len(reasons) > 1:
+		return fmt.Sprintf(", most often %s (%d)%s", reasons[0].Code, reasons[0].Trials, others)
+	case others != "":
+		return fmt.Sprintf(": %s (%d)%s", reasons[0].Code, reasons[0].Trials, others)
+	}
+	return ": " + reasons[0].Code
 }
 
 // otherRuns are the ratios of other runs of the same plan, and by how much they differ from run to run.

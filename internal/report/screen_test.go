@@ -203,6 +203,13 @@ func TestTrialsInWords(t *testing.T) {
 		"9 planned, 9 run: 4 valid (1 with a warning), 1 unfinished, 1 damaged, 3 invalid, most often books (2)": {
 			Planned: 9, Run: 9, Valid: 4, Warned: 1, Unfinished: 1, Damaged: 1, Invalid: 3, Reasons: []figures.ReasonCount{{Code: "books", Trials: 2}, {Code: "witness", Trials: 1}},
 		},
+		"21 planned, 24 run: 21 valid, 3 invalid: disturbed-host (1), and 2 that took turns with them": {
+			Planned: 21, Run: 24, Valid: 21, Invalid: 3, Reasons: []figures.ReasonCount{{Code: "block", Trials: 2}, {Code: "disturbed-host", Trials: 1}},
+		},
+		"21 planned, 27 run: 21 valid, 6 invalid, most often books (2), and 3 that took turns with them": {
+			Planned: 21, Run: 27, Valid: 21, Invalid: 6, Reasons: []figures.ReasonCount{{Code: "block", Trials: 3}, {Code: "books", Trials: 2}, {Code: "witness", Trials: 1}},
+		},
+		"21 planned, 24 run: 21 valid, 3 invalid: block": {Planned: 21, Run: 24, Valid: 21, Invalid: 3, Reasons: []figures.ReasonCount{{Code: "block", Trials: 3}}},
 	} {
 		if got := trials(a); got != want {
 			t.Errorf("%q, want %q", got, want)

@@ -109,7 +109,7 @@ func (r Result) SignFlips() string {
 			return ""
 		}
 		return fmt.Sprintf("p = %s; by sign flips, which assume no shape of the noise, %s (at least %s with %s)",
-			pValue(c.P), pValue(c.PSignFlip), pValue(c.PSignFlipLeast), plural(c.Blocks, "block"))
+			pValue(c.P), pValue(c.PSignFlip), decimal(c.PSignFlipLeast), plural(c.Blocks, "block"))
 	}
 	all, not := 0, []string{}
 	for _, c := range r.Comparisons {
@@ -131,6 +131,12 @@ func (r Result) SignFlips() string {
 	}
 	return fmt.Sprintf("sign flips, which assume no shape of the noise, give p <= 0.05 for %d of %s called better, not for %s",
 		all-len(not), plural(all, "pair"), list(not))
+}
+
+// decimal is a number below 1 to two digits, without an exponent.
+func decimal(p Number) string {
+	scale := math.Pow10(1 - int(math.Floor(math.Log10(float64(p)))))
+	return strconv.FormatFloat(math.Round(float64(p)*scale)/scale, 'f', -1, 64)
 }
 
 // Head is the verdict on all targets in one sentence without a full stop, fit to be quoted; empty without a target.
@@ -183,33 +189,31 @@ func beaten(names []string) string {
 	return "; shown not to be the best: " + list(names)
 }
 
-// margin says by how much the best is at least ahead, with the runner-up by that bound.
+// margin says by how much the best is at least ahead, with the runner-up by that bound; or than which others no amount is bounded.
 func (r Result) margin(best string) string {
 	var closest *Comparison
-	for i, c := range r.Comparisons {
+	var unbound []string
+	for _, t := range r.Targets {
+		c, found := r.Pair(best, t.Name)
 		switch {
-		case c.B == best:
-			c = c.Mirror()
-		case c.A != best:
-			continue
-		}
-		if !c.AtLeast.Known() {
-			return ", than " + r.Comparisons[i].other(best) + " by an amount this run does not bound"
-		}
-		if closest == nil || c.AtLeast < closest.AtLeast {
+		case !found:
+		case !c.AtLeast.Known():
+			unbound = append(unbound, t.Name)
+		case closest == nil || c.AtLeast < closest.AtLeast:
 			closest = &c
 		}
+	}
+	switch {
+	case len(unbound) > mostNamed:
+		return fmt.Sprintf(", than %d of them by an amount this run does not bound", len(unbound))
+	case len(unbound) > 0:
+		return ", than " + list(unbound) + " by an amount this run does not bound"
 	}
 	return fmt.Sprintf("; than %s, the closest, %s", closest.B, r.amount(*closest))
 }
 
-// other is the target of a pair that is not the one named.
-func (c Comparison) other(name string) string {
-	if c.A == name {
-		return c.B
-	}
-	return c.A
-}
+// mostNamed is how many targets without a bound the verdict on all names.
+const mostNamed = 3
 
 // list is "a, b and c".
 func list(names []string) string {

@@ -74,6 +74,8 @@ func TestSignFlipWords(t *testing.T) {
 	open.Verdict = Inconclusive
 	alone := pair
 	alone.P, alone.Blocks = unknown, 1
+	twenty := pair
+	twenty.PSignFlipLeast, twenty.Blocks = 2./(1<<20), 20
 	const says = "sign flips, which assume no shape of the noise, give p <= 0.05 for "
 	for _, c := range []struct {
 		comparisons []Comparison
@@ -83,6 +85,7 @@ func TestSignFlipWords(t *testing.T) {
 		{[]Comparison{alone}, ""},
 		{[]Comparison{open, open, open}, ""},
 		{[]Comparison{pair}, "p = 0.01; by sign flips, which assume no shape of the noise, 0.0098 (at least 0.002 with 10 blocks)"},
+		{[]Comparison{twenty}, "p = 0.01; by sign flips, which assume no shape of the noise, 0.0098 (at least 0.0000019 with 20 blocks)"},
 		{[]Comparison{pair, open, open}, says + "the pair called better"},
 		{[]Comparison{pair, open, pair}, says + "all 2 pairs called better"},
 		{[]Comparison{pair, other, pair}, says + "2 of 3 pairs called better, not for a and c (0.078)"},
@@ -150,6 +153,29 @@ func TestHead(t *testing.T) {
 		got := judge(t, c.values, Options{Delta: 0.03}).Head()
 		if got != c.want && !(strings.HasSuffix(c.want, " ") && strings.HasPrefix(got, c.want)) {
 			t.Errorf("%q, not %q", got, c.want)
+		}
+	}
+}
+
+// Every target is named than which the best is better by an amount that is not bound, the best first; of many their number.
+func TestHeadWithoutBounds(t *testing.T) {
+	for names, want := range map[string]string{
+		"b":    "z is better than every other, than b by an amount this run does not bound",
+		"dbc":  "z is better than every other, than d, b and c by an amount this run does not bound",
+		"bcde": "z is better than every other, than 4 of them by an amount this run does not bound",
+	} {
+		r := Result{
+			Delta: 0.03, Targets: []Target{{Name: "z", Rank: [2]int{1, 1}}},
+			Comparisons: []Comparison{{A: "a", B: "z", Ratio: 0.8, AtLeast: 0.1, Verdict: Worse}},
+		}
+		for _, name := range strings.Split(names+"a", "") {
+			r.Targets = append(r.Targets, Target{Name: name, Rank: [2]int{2, 6}})
+			if name != "a" {
+				r.Comparisons = append(r.Comparisons, Comparison{A: name, B: "z", Ratio: 0.9, AtLeast: unknown, Verdict: Worse})
+			}
+		}
+		if got := r.Head(); got != want {
+			t.Errorf("%q, not %q", got, want)
 		}
 	}
 }
