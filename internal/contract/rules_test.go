@@ -95,6 +95,27 @@ func TestWhoIsAskedForHostileKeys(t *testing.T) {
 	}
 }
 
+// A name that exists is asked for with each change that a sloppy comparison forgives, and once as it is, escaped throughout.
+func TestVariationsOfAName(t *testing.T) {
+	keys := inspect(t, Contract{}, 1, nil).hostileKeys()
+	asked := map[string]bool{}
+	var names []string
+	for _, k := range keys {
+		if asked[k.key] = true; k.path != demoPath(k.key) {
+			names = append(names, k.key)
+		}
+	}
+	if len(names) != 1 || len(names[0]) > 80 {
+		t.Fatalf("names that are escaped throughout: %q", names)
+	}
+	name, cut := names[0], names[0][:len(names[0])-1]
+	for _, want := range []string{name + "  ", " " + name, name + "\x00", cut + "%", cut + "_", "'" + name + "'", name + "\n", escapeAll(name)} {
+		if !asked[want] {
+			t.Errorf("not asked for: %q", want)
+		}
+	}
+}
+
 // What is no lookup is sent to one replica and the balancer, in a full check to all.
 func TestWhoIsAskedWhatIsNoLookup(t *testing.T) {
 	for full, want := range map[bool]map[string]int{

@@ -367,3 +367,10 @@ func TestUsage(t *testing.T) {
 		t.Errorf("%+v", once.resource())
 	}
 }
+
+// A sum that was counted is as it is, for certain.
+func TestWhatWasCountedIsCertain(t *testing.T) {
+	if e := counted([]int64{3, 0, 4}); e.Value != 7 || e.Low != 7 || e.High != 7 || e.Level != 1 {
+		t.Errorf("%+v", e)
+	}
+}
