@@ -20,11 +20,13 @@ import (
 const (
 	// mostMoves is how many rows change in a second of a target's phase at most.
 	mostMoves = 10
-	// moveShare is the share of requests that ask for rows that change, and askedPerMove how often each is asked for at least, as far
-	// as is known before.
+	// moveShare is the share of requests that ask for rows that change, and mostPerMove that for one of them, at most. askedPerMove
+	// is how often each is asked for at least, as far as is known before, unless that leaves fewer rows than leastMoves.
 	moveShare    = 0.04
+	mostPerMove  = 0.005
 	askedPerMove = 8
-	// assumedRate is taken for the requests per second of a closed phase, which nobody knows before.
+	leastMoves   = 4
+	// assumedRate is taken for the requests per second of a closed phase where nobody knows them before.
 	assumedRate = 300
 	// moveWithin is how long the change of a row may take: longer than the database waits for a lock.
 	moveWithin = 5 * time.Second
@@ -47,29 +49,39 @@ type mover struct {
 	err    error
 }
 
-// movesOf is how many rows change in a phase.
-func movesOf(phase load.Phase) int {
-	rate := phase.Rate
-	if phase.Model == load.Closed {
+// outlook is what is expected of a phase: how long it takes, and the requests per second of the slowest target in the closed model;
+// 0: not known.
+type outlook struct {
+	wall time.Duration
+	rate float64
+}
+
+// movesOf is how many rows change in a phase, and the share of requests that ask for them.
+func movesOf(phase load.Phase, rate float64) (count int, share float64) {
+	switch {
+	case phase.Model != load.Closed:
+		rate = phase.Rate
+	case rate == 0:
 		rate = assumedRate
 	}
-	asked := rate * phase.Duration.Seconds() * moveShare
-	return max(1, int(min(asked/askedPerMove, mostMoves*phase.Duration.Seconds())))
+	seconds := phase.Duration.Seconds()
+	asked := rate * seconds * moveShare
+	count = max(1, int(min(max(asked/askedPerMove, leastMoves), mostMoves*seconds)))
+	return count, min(moveShare, mostPerMove*float64(count))
 }
 
 // change keeps in the journal what the rows are that will change in a phase. There are none in the warm-up and the pilot, where
 // the target or JMeter draws the keys or nobody asks for any, and in a table of somebody else.
-func (s *recipes) change(ctx context.Context, phase load.Phase, engine string, wall time.Duration) (*mover, error) {
+func (s *recipes) change(ctx context.Context, phase load.Phase, engine string, expect outlook) (*mover, error) {
 	s.changing = nil
 	if phase.Number == warmupPhase || phase.Number >= pilotPhase || engine == plan.JMeter || lookupsOf(s.o.Plan, phase) != dataset.Client || pings(s.o.Plan, phase) {
 		return nil, nil
 	}
 	var seed [8]byte
 	_, _ = rand.Read(seed[:]) // never fails: crypto/rand
-	m := &mover{stage: s, phase: phase.Number, spec: dataset.MoveSpec{
-		Seed: binary.LittleEndian.Uint64(seed[:]), Count: movesOf(phase), Share: moveShare,
-	}}
-	m.wall.Store(int64(wall))
+	m := &mover{stage: s, phase: phase.Number, spec: dataset.MoveSpec{Seed: binary.LittleEndian.Uint64(seed[:])}}
+	m.spec.Count, m.spec.Share = movesOf(phase, expect.rate)
+	m.wall.Store(int64(expect.wall))
 	m.moves = s.rows.Moves(m.spec)
 	err := s.db.BeginMoves(ctx, m.moves)
 	if errors.Is(err, database.ErrNotOurs) {

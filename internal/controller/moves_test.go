@@ -3,6 +3,7 @@ package controller
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -211,19 +212,28 @@ func TestMovesKeepPace(t *testing.T) {
 	})
 }
 
-// Each row that changes is asked for several times, and no more than ten change in a second.
+// Each row that changes is asked for several times where that is possible, by no more than 0.5 % of the requests, and no more than ten
+// change in a second.
 func TestMovesOf(t *testing.T) {
 	for _, c := range []struct {
 		phase load.Phase
-		want  int
+		rate  float64
+		count int
+		share float64
 	}{
-		{load.Phase{Model: load.Open, Rate: 50, Duration: 2 * time.Second}, 1},
-		{load.Phase{Model: load.Open, Rate: 1000, Duration: 10 * time.Second}, 50},
-		{load.Phase{Model: load.Open, Rate: 100_000, Duration: 10 * time.Second}, 100},
-		{load.Phase{Model: load.Closed, Rate: 0, Duration: 10 * time.Second}, 15},
+		{load.Phase{Model: load.Open, Rate: 50, Duration: 2 * time.Second}, 7000, 4, 0.02},
+		{load.Phase{Model: load.Open, Rate: 1000, Duration: 10 * time.Second}, 7, 50, 0.04},
+		{load.Phase{Model: load.Open, Rate: 100_000, Duration: 10 * time.Second}, 0, 100, 0.04},
+		{load.Phase{Model: load.Open, Rate: 1000, Duration: 200 * time.Millisecond}, 0, 2, 0.01},
+		{load.Phase{Model: load.Open, Rate: 1000, Duration: 10 * time.Millisecond}, 0, 1, 0.005},
+		{load.Phase{Model: load.Closed, Duration: 10 * time.Second}, 0, 15, 0.04},
+		{load.Phase{Model: load.Closed, Duration: time.Second}, 0, 4, 0.02},
+		{load.Phase{Model: load.Closed, Duration: time.Second}, 1000, 5, 0.025},
+		{load.Phase{Model: load.Closed, Duration: time.Second}, 10_000, 10, 0.04},
 	} {
-		if got := movesOf(c.phase); got != c.want {
-			t.Errorf("%+v: %d, want %d", c.phase, got, c.want)
+		count, share := movesOf(c.phase, c.rate)
+		if count != c.count || math.Abs(share-c.share) > 1e-9 || share/float64(count) > mostPerMove+1e-9 {
+			t.Errorf("%+v at %v/s: %d rows, %v of the requests, want %d and %v", c.phase, c.rate, count, share, c.count, c.share)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"bakeoff/internal/fleet"
@@ -50,12 +51,21 @@ type heldWindow struct {
 // phase runs one phase in rounds of slices, between two idle points, and compares for each target what the
 // agents, the balancer and the database counted.
 func (b *block) phase(ctx context.Context, sampler venue.Sampler, phase load.Phase, last bool) (err error) {
-	m, err := b.run.stage.change(ctx, phase, b.run.engineOf(phase), time.Duration(len(b.up))*phase.Duration)
+	m, err := b.run.stage.change(ctx, phase, b.run.engineOf(phase), outlook{time.Duration(len(b.up)) * phase.Duration, b.expectedRate()})
 	if err != nil {
 		return fmt.Errorf("phase %s: %w", phase.Name, err)
 	}
 	defer func() { err = errors.Join(err, m.undo(ctx, b.up...)) }()
 	return b.rounds(ctx, sampler, phase, last, m)
+}
+
+// expectedRate is the least of those that are up; 0: one of them is not known.
+func (b *block) expectedRate() float64 {
+	least := math.Inf(1)
+	for _, t := range b.up {
+		least = min(least, t.expectedRate())
+	}
+	return least
 }
 
 // rounds runs the phase while rows change.

@@ -152,7 +152,7 @@ func (s *servers) look(context.Context) error { return nil }
 // change changes nothing: nobody knows what the servers answer from.
 func (s *servers) putBack(context.Context) error { return nil }
 
-func (s *servers) change(context.Context, load.Phase, string, time.Duration) (*mover, error) {
+func (s *servers) change(context.Context, load.Phase, string, outlook) (*mover, error) {
 	return nil, nil
 }
 

@@ -37,8 +37,8 @@ type stage interface {
 	same(rec record.Run) error
 	// describe fills in what run.json says of the stage.
 	describe(rec *record.Run)
-	// change prepares changes of the truth while a phase is measured that takes about so long on that engine; nil: there are none.
-	change(ctx context.Context, phase load.Phase, engine string, wall time.Duration) (*mover, error)
+	// change prepares changes of the truth while a phase is measured on that engine; nil: there are none.
+	change(ctx context.Context, phase load.Phase, engine string, expect outlook) (*mover, error)
 	// putBack ends the changes that targets kept from being ended, now that these are stopped.
 	putBack(ctx context.Context) error
 	// look fails where the stage is not any more as it was opened, which ends the run.

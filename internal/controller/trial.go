@@ -290,7 +290,7 @@ func (t *trial) load(ctx context.Context) error {
 
 // phase runs one phase, during which rows change, and puts these back.
 func (t *trial) phase(ctx context.Context, phase load.Phase, last bool) (err error) {
-	m, err := t.run.stage.change(ctx, phase, t.run.engineOf(phase), phase.Duration)
+	m, err := t.run.stage.change(ctx, phase, t.run.engineOf(phase), outlook{phase.Duration, t.expectedRate()})
 	if err != nil {
 		return fmt.Errorf("phase %s: %w", phase.Name, err)
 	}

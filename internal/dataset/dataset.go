@@ -5,10 +5,11 @@
 //
 // Names are ASCII letters and digits: two of them are equal in any
 // case-insensitive utf8mb4 collation exactly when they are equal except for the
-// case of letters. Names of rows have an even sum of (lower case) character
-// values and keys that must not exist have an odd one, so a key's absence is
-// known without a search. The package refuses specifications it cannot answer
-// for: lengths outside 1 to 255, more than 100,000,000 rows.
+// case of letters. Names of rows and keys that do not exist are drawn in the same
+// way, so nothing but their length can show which of the two a key is; one of at
+// most 16 characters is looked up among the rows and drawn again where it exists. The package
+// refuses specifications it cannot answer for: lengths outside 1 to 255, more than 100,000,000
+// rows, and more rows than leave names that do not exist.
 package dataset
 
 import (
@@ -46,7 +47,26 @@ func (s Spec) validate() error {
 	if s.MaxLength < s.MinLength || s.MaxLength > MaxLength {
 		errs = append(errs, fmt.Errorf("the greatest length must be %d to %d, not %d", s.MinLength, MaxLength, s.MaxLength))
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if most := MostRows(s.MaxLength); s.Rows > most {
+		return fmt.Errorf("names of at most %d characters: rows must be at most %d, not %d, so that names are left that do not exist", s.MaxLength, most, s.Rows)
+	}
+	return nil
+}
+
+// MostRows is how many rows there may be whose names have at most length characters: half as many as there are such names of that
+// length, letter case ignored, and MaxRows.
+func MostRows(length int) int {
+	const different = 10 + 26 // characters
+	names := 1
+	for range length {
+		if names *= different; names >= 2*MaxRows {
+			return MaxRows
+		}
+	}
+	return names / 2
 }
 
 // A Dataset is the rows of a Spec. It is safe for concurrent use.
@@ -82,7 +102,7 @@ func (d *Dataset) Rows() int64 { return int64(d.spec.Rows) }
 // AppendName appends the name of row id, 1 <= id <= Rows.
 func (d *Dataset) AppendName(dst []byte, id int64) []byte {
 	state := d.rowState(id)
-	return d.pairs.appendName(dst, state, d.length(state), even)
+	return d.pairs.appendName(dst, state, d.length(state))
 }
 
 // Name is the name of row id, 1 <= id <= Rows.
@@ -99,7 +119,7 @@ func (d *Dataset) First(id int64) int64 {
 		return id
 	}
 	var buf [nameBuffer]byte
-	name := d.pairs.appendName(buf[:0], state, d.length(state), even)
+	name := d.pairs.appendName(buf[:0], state, d.length(state))
 	first, _ := d.short().find(d, name)
 	return first
 }
@@ -115,9 +135,6 @@ func (d *Dataset) Lookup(name string) (id int64, ok bool) {
 	}
 	var buf [nameBuffer]byte
 	key := append(buf[:0], name...)
-	if parity(key) != even {
-		return 0, false
-	}
 	if len(name) <= shortLength {
 		return d.short().find(d, key)
 	}
@@ -167,12 +184,6 @@ func (d *Dataset) length(state uint64) int {
 	return d.spec.MinLength + scale(splitmix.Finalize(state), d.spec.MaxLength-d.spec.MinLength+1)
 }
 
-// Parities of the sum of a name's lower case character values.
-const (
-	even = 0 // rows
-	odd  = 1 // keys that do not exist
-)
-
 const (
 	alphabet   = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	pairCount  = len(alphabet) * len(alphabet)
@@ -189,12 +200,10 @@ func newPairTable() (t pairTable) {
 	return t
 }
 
-// appendName appends length characters drawn from state, the last one
-// adjusted so that the sum has the wanted parity. One random number makes
+// appendName appends length characters drawn from state. One random number makes
 // eight characters: four times a pair, which leaves a bias below 2^-16.
-func (t *pairTable) appendName(dst []byte, state uint64, length int, want byte) []byte {
+func (t *pairTable) appendName(dst []byte, state uint64, length int) []byte {
 	start := len(dst)
-	var sum uint64
 	for n := 0; n < length; n += 8 {
 		state += splitmix.Gamma
 		random := splitmix.Finalize(state + splitmix.Gamma)
@@ -205,34 +214,22 @@ func (t *pairTable) appendName(dst []byte, state uint64, length int, want byte) 
 			group |= uint64(t[pair]) << shift
 		}
 		dst = binary.LittleEndian.AppendUint64(dst, group)
-		if rest := length - n; rest < 8 {
-			group &= 1<<(8*rest) - 1
+	}
+	return dst[:start+length]
+}
+
+// appendMiss appends a name that no row has, drawn from state as a row's is from its own. Where a row has it, which only a
+// name of at most shortLength characters may be, another one is drawn, with its length.
+func (d *Dataset) appendMiss(dst []byte, state uint64) []byte {
+	for start := len(dst); ; dst = dst[:start] {
+		length := d.length(state)
+		dst = d.pairs.appendName(dst, state, length)
+		if length > shortLength {
+			return dst
 		}
-		sum ^= group
+		if _, taken := d.short().find(d, dst[start:]); !taken {
+			return dst
+		}
+		state = splitmix.Finalize(state + splitmix.Gamma)
 	}
-	dst = dst[:start+length]
-	if byte(bits.OnesCount64(sum&0x0101010101010101))&1 != want {
-		dst[len(dst)-1] = partner(dst[len(dst)-1])
-	}
-	return dst
-}
-
-// partner is the neighbour of a character in the alphabet whose value has the
-// other parity: 0-1, 2-3, a-b, y-z. It is its own inverse, so a last
-// character is still uniform over those of its parity.
-func partner(c byte) byte {
-	if c <= '9' {
-		return c ^ 1
-	}
-	return c - 1 + 2*(c&1)
-}
-
-// parity is that of the sum of the values of a plain name's characters; lower
-// case differs from upper by 32, so case does not matter.
-func parity(name []byte) byte {
-	var sum byte
-	for _, c := range name {
-		sum ^= c
-	}
-	return sum & 1
 }

@@ -11,9 +11,9 @@ import (
 	"bakeoff/internal/splitmix"
 )
 
-// shortLength is the longest name that may occur twice. Two names of 17
+// shortLength is the longest name that may occur twice, or that a key that is not to exist may be by chance. Two names of 17
 // characters are equal with a probability of 33.7^-17; over the pairs of
-// 100,000,000 rows that is below 10^-10, and Prove checks it.
+// 100,000,000 rows that is below 10^-10, and Prove checks it; for a key and all of these rows it is below 10^-17.
 const shortLength = 16
 
 // index finds ids by name: an open-addressing table of (low half of the

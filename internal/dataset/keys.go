@@ -19,7 +19,8 @@ type Keys struct {
 }
 
 // NewKeys returns keys; the share hitRatio of them, 0 to 1, are names of
-// rows, uniform over all rows; the others exist nowhere and have lengths drawn as those of rows.
+// rows, uniform over all rows; the others exist nowhere and are drawn as those of rows. Of the shortest names, nearly all of which
+// exist, they are fewer.
 func NewKeys(d *Dataset, seed uint64, hitRatio float64) (*Keys, error) {
 	if !(hitRatio >= 0 && hitRatio <= 1) {
 		return nil, fmt.Errorf("dataset: hit ratio must be 0 to 1, not %v", hitRatio)
@@ -71,7 +72,7 @@ func (k *Keys) row(state uint64) int64 {
 }
 
 func (k *Keys) appendMiss(dst []byte, state uint64) []byte {
-	return k.rows.pairs.appendName(dst, state, k.rows.length(state), odd)
+	return k.rows.appendMiss(dst, state)
 }
 
 // Hostile is one key of the contract check.

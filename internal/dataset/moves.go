@@ -59,7 +59,7 @@ func (d *Dataset) Moves(spec MoveSpec) []Move {
 			if d.length(seed) <= shortLength {
 				continue
 			}
-			if name := string(d.pairs.appendName(nil, seed, d.length(seed), odd)); !names[name] {
+			if name := string(d.pairs.appendName(nil, seed, d.length(seed))); !names[name] {
 				names[name] = true
 				return name, true
 			}

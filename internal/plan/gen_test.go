@@ -117,9 +117,10 @@ func makeRunning(t *rapid.T, p *Plan) {
 
 func drawDataset(t *rapid.T) Dataset {
 	least := rapid.IntRange(1, 255).Draw(t, "min")
+	most := rapid.IntRange(least, 255).Draw(t, "max")
 	return Dataset{
-		Rows: rapid.IntRange(1, 100_000_000).Draw(t, "rows"), Seed: rapid.Uint64().Draw(t, "dataset seed"),
-		Lengths:  Lengths{least, rapid.IntRange(least, 255).Draw(t, "max")},
+		Rows: rapid.IntRange(1, mostRows(most)).Draw(t, "rows"), Seed: rapid.Uint64().Draw(t, "dataset seed"),
+		Lengths:  Lengths{least, most},
 		HitRatio: rapid.Float64Range(0, 1).Draw(t, "hit ratio"), Lookups: lookups(t),
 	}
 }

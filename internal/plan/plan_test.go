@@ -16,6 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v4"
 	"pgregory.net/rapid"
+
+	"bakeoff/internal/dataset"
 )
 
 // small is a plan of that many targets, and few blocks.
@@ -577,6 +579,15 @@ func TestAmounts(t *testing.T) {
 	for _, text := range []string{"", "0Mi", "1", "1M", "1.5Gi", "1Pi", "9999999999Gi"} {
 		if err := new(Bytes).UnmarshalText([]byte(text)); err == nil {
 			t.Errorf("%q are bytes", text)
+		}
+	}
+}
+
+// As many rows are allowed as package dataset makes, and no more.
+func TestMostRows(t *testing.T) {
+	for length := 1; length <= 7; length++ {
+		if got, want := mostRows(length), dataset.MostRows(length); got != want {
+			t.Errorf("names of %d characters: at most %d rows, package dataset makes %d", length, got, want)
 		}
 	}
 }

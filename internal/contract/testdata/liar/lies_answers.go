@@ -24,7 +24,7 @@ func answerLies() map[string]lie {
 		// Wrong ids for keys that nobody checks if that follows from the plan and the source of bakeoff alone. LIE_ARG is the
 		// file of these keys, as a JSON object: key to true.
 		"oracle": oracle(),
-		// What the letters of a name show is not asked of the database.
+		// What the letters of a name show, by the parity of their sum, is not asked of the database.
 		"letters": {answer: func(ctx context.Context, t *server, name string) (answer, error) {
 			sum := byte(0)
 			for i := range len(name) {
