@@ -7,7 +7,7 @@ SEED := 1
 # What tests need in addition to what a run needs.
 TEST_PACKAGES := mariadb-server nginx-light libmariadb-dev pkg-config python3-venv python3-dev gcc
 
-.PHONY: help build demo page pictures test test-mysql test-jmeter test-page test-collectors test-lies test-kube-api test-kube test-kube-laptop picture readme bench-report seed-jmeter mutants lint deps test-deps clean race bench-data bench-engine bench-stall bench-fleet bench-turns bench-redraws bench-demos fuzz \
+.PHONY: help build demo page pictures test test-mysql test-jmeter test-page test-collectors test-lies test-kube-api test-kube test-kube-laptop picture readme bench-report seed-jmeter mutants lint deps test-deps clean race bench-data bench-engine bench-stall bench-fleet bench-turns bench-trust bench-redraws bench-demos fuzz \
 	test-long-stall test-long-kill test-long-data test-long-record test-long-contract test-long-engine test-long-accuse test-long-accuse-2 \
 	test-long-fleet test-long-ab test-long-limits test-long-capacity test-long-program
 
@@ -150,6 +150,9 @@ bench-report: ## a run of 10^9 requests, and one of 20 targets in 30 blocks: eac
 
 bench-turns: test-deps ## the demo's targets one after another, in turns, in turns, one after another (20 minutes on a quiet machine); into docs/method.md
 	$(BENCH) -run TestBenchTurns ./internal/cli
+
+bench-trust: test-deps ## what the checks of the targets' honesty cost: 16 runs with and without them (15 minutes on a quiet machine); into docs/trust.md
+	$(BENCH) -run TestBenchTrust ./internal/cli
 
 bench-redraws: test-deps ## does redrawing connections narrow the spread of the ratio? redrawn, kept, kept, redrawn (20 minutes on a quiet machine)
 	$(BENCH) -run TestBenchRedraws ./internal/cli

@@ -110,8 +110,18 @@ func buildBench(t *testing.T, dir string) string {
 	return binary
 }
 
-// benchRun is one run of the program, and its figures. A run with too few valid trials is shown all the same.
+// benchRun is one run of the program that compares targets, and its figures.
 func benchRun(t *testing.T, binary, out, plan string, shared bool) *figures.Summary {
+	t.Helper()
+	s := benchFigures(t, binary, out, plan, shared)
+	if s.Verdict == nil {
+		t.Fatalf("no verdict: %s", s.NoVerdict)
+	}
+	return s
+}
+
+// benchFigures are those of one run of the program. A run with too few valid trials is shown all the same.
+func benchFigures(t *testing.T, binary, out, plan string, shared bool) *figures.Summary {
 	t.Helper()
 	file := out + ".yaml"
 	if err := os.WriteFile(file, []byte(plan), 0o600); err != nil {
@@ -135,9 +145,6 @@ func benchRun(t *testing.T, binary, out, plan string, shared bool) *figures.Summ
 	s, err := figures.Build(r)
 	if err != nil {
 		t.Fatal(err)
-	}
-	if s.Verdict == nil {
-		t.Fatalf("no verdict: %s", s.NoVerdict)
 	}
 	return s
 }

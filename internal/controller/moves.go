@@ -71,10 +71,11 @@ func movesOf(phase load.Phase, rate float64) (count int, share float64) {
 }
 
 // change keeps in the journal what the rows are that will change in a phase. There are none in the warm-up and the pilot, where
-// the target or JMeter draws the keys or nobody asks for any, and in a table of somebody else.
+// the target or JMeter draws the keys or nobody asks for any, in a table of somebody else, and where the plan leaves that out.
 func (s *recipes) change(ctx context.Context, phase load.Phase, engine string, expect outlook) (*mover, error) {
 	s.changing = nil
-	if phase.Number == warmupPhase || phase.Number >= pilotPhase || engine == plan.JMeter || lookupsOf(s.o.Plan, phase) != dataset.Client || pings(s.o.Plan, phase) {
+	if s.o.Plan.Trust.Moves == plan.Off || phase.Number == warmupPhase || phase.Number >= pilotPhase || engine == plan.JMeter ||
+		lookupsOf(s.o.Plan, phase) != dataset.Client || pings(s.o.Plan, phase) {
 		return nil, nil
 	}
 	var seed [8]byte

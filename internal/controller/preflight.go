@@ -144,6 +144,9 @@ func (s *recipes) outline() ([]string, error) {
 	if s.o.inTurns() == nil {
 		out = append(out, fmt.Sprintf("the targets take turns of %v: all are up together, with %d database connections", s.o.Plan.Turns, s.o.connectionsNeeded(entrants)))
 	}
+	if less := s.o.Plan.Trust.Less(); len(less) > 0 {
+		out = append(out, "checks of the targets' honesty are left out: "+strings.Join(less, ", "))
+	}
 	return append(out, s.o.noTurnsLine()...), nil
 }
 

@@ -174,6 +174,7 @@ func (s *recipes) openDatabase(ctx context.Context, dir string) (err error) {
 	s.db, err = s.o.Venue.Database(ctx, venue.Storage{
 		Plan: s.o.Plan.Database, AllowHosts: s.o.Plan.AllowHosts, Dir: dir, Dataset: s.rows,
 		Connections: s.o.connectionsNeeded(s.entrants),
+		Less:        database.Less{Uncounted: s.o.Plan.Trust.Lookups == plan.Off, SharedAccount: s.o.Plan.Trust.Account == plan.Shared},
 	})
 	return err
 }

@@ -75,7 +75,7 @@ func (d *replicated) start(ctx context.Context, logDir string) (err error) {
 	d.at, err = d.stage.o.Venue.Deploy(ctx, venue.Deployment{
 		Target: d.entrant.plan, Prepared: d.entrant.prepared, Deployment: d.entrant.Deployment,
 		Balancer: d.stage.o.Plan.Balancer, InFlight: d.stage.o.Plan.InFlight(), Nonce: d.nonce, Database: d.login.Access,
-		Luck: d.luck, LogDir: logDir,
+		Luck: d.luck, LogDir: logDir, Trust: d.stage.o.Plan.Trust,
 	})
 	return err
 }

@@ -95,11 +95,14 @@ func (r *run) openRecord() error {
 		return fmt.Errorf("controller: %w", err)
 	}
 	order := o.Plan.Trials()
-	o.salt = newSalt()
+	if o.Plan.Trust.Salt != plan.Off {
+		o.salt = newSalt()
+	}
 	rec := record.Run{
 		Format: record.FormatVersion, Bakeoff: o.Version, Name: o.Plan.Name, PlanDigest: o.Plan.Digest(), Seed: o.Plan.Seed, Salt: o.salt,
 		Status: record.Incomplete, Started: r.started, Short: o.Short, Shared: o.Shared, Platform: o.Venue.Name(),
 		Machine: o.Venue.Machine(), Plan: resolved, Calibration: o.Calibration, Revisions: o.Revisions,
+		ChecksLeftOut: o.Plan.Trust.Less(),
 	}
 	if o.Plan.Agents.JMX != "" || slices.ContainsFunc(o.Plan.Targets, func(t plan.Target) bool { return t.Folder() && !filepath.IsAbs(t.Recipe) }) {
 		rec.PlanDir = o.PlanDir

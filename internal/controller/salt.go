@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 
 	"bakeoff/internal/load"
+	"bakeoff/internal/plan"
 	"bakeoff/internal/record"
 	"bakeoff/internal/splitmix"
 )
@@ -29,13 +30,15 @@ func (o *Options) contractSeed() uint64 {
 const leastChecked = 3000
 
 // checked is a phase with its salt and with the share of its answers whose body is checked: that of the plan, or more where it
-// would be fewer than leastChecked. It is fixed before the phase, by the rate that is expected.
+// would be fewer than leastChecked. It is fixed before the phase, by the rate that is expected. Runs from before there were salts
+// have that of the plan.
 func (t *trial) checked(phase load.Phase) load.Phase {
 	phase.Salt = t.salt()
 	if t.run.isStage(phase) {
 		phase.Rate = t.rate
 	}
-	if t.run.isWarmup(phase) || phase.Salt == "" {
+	trust := t.run.o.Plan.Trust
+	if t.run.isWarmup(phase) || trust.Bodies == plan.Off || phase.Salt == "" && trust.Salt != plan.Off {
 		return phase
 	}
 	rate := phase.Rate

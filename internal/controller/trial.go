@@ -124,6 +124,9 @@ func (t *trial) conclude(ctx context.Context, fatal error) {
 		t.rec.Status = record.TrialAborted
 		t.refuse(record.CodeRunEnded, fatal)
 	}
+	if t.run.o.Plan.Trust.Record == plan.Off {
+		return
+	}
 	if err := t.writer.Intact(); errors.Is(err, record.ErrRewritten) {
 		t.refuse(record.CodeRewritten, err)
 	}

@@ -26,6 +26,7 @@ type External struct {
 	// AllowHosts are the host names or addresses beyond loopback that may be
 	// talked to.
 	AllowHosts []string
+	Less       Less
 	// Resolver is net.DefaultResolver when nil.
 	Resolver consent.Resolver
 }
@@ -50,7 +51,7 @@ func Open(ctx context.Context, e External) (*Server, error) {
 		return nil, fmt.Errorf("database: %w", err)
 	}
 	s := &Server{
-		kind: KindExternal,
+		kind: KindExternal, less: e.Less, accountReason: e.Less.account(),
 		base: map[string]int64{},
 		last: map[string]int64{},
 		access: Access{

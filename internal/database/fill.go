@@ -272,6 +272,9 @@ func (s *Server) prepare(ctx context.Context, d *dataset.Dataset) error {
 	if err := s.chooseCounter(ctx); err != nil {
 		return err
 	}
+	if s.less.Uncounted {
+		return s.findResting(ctx)
+	}
 	return s.explore(ctx)
 }
 

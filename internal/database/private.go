@@ -53,6 +53,7 @@ type Options struct {
 	// MaxConnections is what the targets need; a few are added. 0 means 200.
 	MaxConnections int
 	BufferPool     string            // such as 512M; empty means 512M
+	Less           Less
 	Settings       map[string]string // further server variables
 }
 
@@ -114,6 +115,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		base:    map[string]int64{},
 		last:    map[string]int64{},
 		info:    Info{Vendor: p.binary.vendor, Version: p.binary.version},
+		less:    o.Less, accountReason: o.Less.account(),
 		access: Access{
 			Host: "127.0.0.1", Port: p.port, Socket: p.path("sock"), User: targetUser,
 			Password: p.target, Name: schemaName,
@@ -323,6 +325,9 @@ func (p *private) configure(extra []setting) error {
 	var chosen []setting
 	for name, value := range p.options.Settings {
 		chosen = append(chosen, setting{name: name, value: value})
+	}
+	if p.options.Less.Uncounted {
+		run = append(run, uncounted...)
 	}
 	if err := p.give("server.cnf", "[mysqld]\n"+render(p.binary.vendor, pinned, run, chosen, extra)); err != nil {
 		return err

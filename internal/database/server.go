@@ -55,6 +55,7 @@ type Server struct {
 	access Access // of the targets
 	info   Info
 
+	less     Less
 	private  *private         // nil when external, or started by somebody else
 	process  platform.Process // of one that somebody else has started for us
 	chosen   []string         // settings of the plan, of such a one
@@ -79,6 +80,20 @@ type Server struct {
 	accountReason string           // why trials share one account; empty: they do not
 	movesReason   string           // why no rows can change; empty: they can
 	table         *dataset.Dataset // whose rows are in place; nil before the fill
+}
+
+// Less is what a server is not asked for that it usually does for the trust in targets.
+type Less struct {
+	Uncounted     bool // what is counted of each lookup
+	SharedAccount bool // an account for each trial
+}
+
+// account is why all trials share one account; empty: nothing keeps them from having their own yet.
+func (l Less) account() string {
+	if l.SharedAccount {
+		return "the plan says so (trust.account: shared)"
+	}
+	return ""
 }
 
 // state is how far a private server is.

@@ -58,7 +58,7 @@ func Build(r *record.Reader) (*Summary, error) {
 		Dataset: p.Dataset, Notes: run.Notes, Found: run.Pilot, Problems: r.Problems(),
 		Baselines: run.Baselines, Calibration: run.Calibration, margin: float64(p.Delta),
 	}
-	b := builder{s: s, steps: map[string]float64{}, whole: run.Salt == ""}
+	b := builder{s: s, steps: map[string]float64{}, whole: run.Salt == "" && len(run.ChecksLeftOut) == 0}
 	for _, state := range r.Trials() {
 		b.add(state)
 	}
@@ -90,6 +90,7 @@ func facts(run record.Run, p planned) Facts {
 		Name: run.Name, Bakeoff: run.Bakeoff, Status: run.Status, Reason: run.Reason, Platform: run.Platform,
 		Seed: run.Seed, PlanDigest: run.PlanDigest, Primary: p.Primary, AllowUnfair: p.AllowUnfair,
 		Started: run.Started, Ended: run.Ended, Blocks: p.Blocks, Short: run.Short, Shared: run.Shared,
+		ChecksLeftOut: run.ChecksLeftOut,
 	}
 	if len(run.Order) > 0 {
 		f.Blocks = 0 // it may have fewer than its plan, to fit into a time
@@ -109,7 +110,7 @@ type builder struct {
 	raws  []record.Phase // measured phases, as in the first trial that has them
 	steps map[string]float64
 	names []string // of steps, in the order they were seen
-	whole bool     // a phase's time is all of it: so it was before runs had a salt
+	whole bool     // a phase's time is all of it: so it was before runs had a salt, and checks that can be left out
 }
 
 // add reads one trial and files it.

@@ -80,6 +80,9 @@ type Facts struct {
 	PlanDigest  string    `json:"plan_digest"`
 	Primary     string    `json:"primary"` // metric declared in the plan
 	AllowUnfair string    `json:"allow_unfair,omitempty"`
+	// ChecksLeftOut are the checks of the targets' honesty that the plan leaves out.
+	ChecksLeftOut []string `json:"checks_left_out,omitempty"`
+
 	Started     time.Time `json:"started"`
 	Ended       time.Time `json:"ended,omitzero"`
 	Blocks      int       `json:"blocks"`   // planned

@@ -95,6 +95,9 @@ func (s *Summary) mark(live bool) {
 	if s.Run.AllowUnfair != "" {
 		add("UNFAIR BY PLAN: differences between targets were allowed: %s", s.Run.AllowUnfair)
 	}
+	if less := s.Run.ChecksLeftOut; len(less) > 0 {
+		add("CHECKS LEFT OUT by the plan (trust): %s; a target that cheats may not be found (docs/trust.md)", strings.Join(less, ", "))
+	}
 	if d := s.Database; len(d.Uncounted) > 0 {
 		add("LOOKUPS NOT PROVEN: the database server does not count, for each answer, %s", strings.Join(d.Uncounted, "; "))
 	}

@@ -54,6 +54,7 @@ func (c *checker) check() {
 	c.objective()
 	c.thresholds()
 	c.jmeters()
+	c.trust()
 	c.collect()
 	c.kubernetes()
 	c.consent()

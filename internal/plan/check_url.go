@@ -12,7 +12,7 @@ import (
 func (c *checker) around() {
 	p := c.plan
 	if p.Running() {
-		for _, key := range []string{"dataset", "database", "balancer", "deployment"} {
+		for _, key := range []string{"dataset", "database", "balancer", "deployment", "trust"} {
 			c.absent(key, forRecipes)
 		}
 		c.absent("allow_unfair", "is for kind: recipe; of running servers no difference is refused")

@@ -34,6 +34,14 @@ func drawPlan(t *rapid.T) *Plan {
 		AllowHosts:  rapid.SliceOfN(rapid.SampledFrom([]string{"10.0.0.1", "db.example", "::2", "no", "1e5.x"}), 0, 3).Draw(t, "hosts"),
 		AllowUnfair: "on: # because 'it' \"is\" so",
 	}
+	if rapid.Bool().Draw(t, "trust") {
+		onOff := func(name string) string { return rapid.SampledFrom([]string{"", Off}).Draw(t, name) }
+		p.Trust = Trust{
+			Lookups: onOff("lookups"), Moves: onOff("moves"), Bodies: onOff("bodies"), Salt: onOff("salt"), Statements: onOff("statements"),
+			Processes: onOff("processes"), Record: onOff("record"), Account: rapid.SampledFrom([]string{"", Shared}).Draw(t, "account"),
+			User: rapid.SampledFrom([]string{"", Shared}).Draw(t, "user"),
+		}
+	}
 	if rapid.Bool().Draw(t, "external balancer") {
 		p.Balancer = Balancer{Kind: "external", URL: "http://[::1]:8080/x", ReplicaPorts: rapid.SliceOfNDistinct(rapid.IntRange(1, 65535), 1, 5, rapid.ID).Draw(t, "ports")}
 	}
@@ -96,7 +104,7 @@ func drawCollect(t *rapid.T) Collect {
 
 // makeRunning turns a plan of recipes into one of running servers.
 func makeRunning(t *rapid.T, p *Plan) {
-	p.Dataset, p.Database, p.Balancer, p.Deployment, p.AllowUnfair = Dataset{}, Database{}, Balancer{}, Deployment{}, ""
+	p.Dataset, p.Database, p.Balancer, p.Deployment, p.Trust, p.AllowUnfair = Dataset{}, Database{}, Balancer{}, Deployment{}, Trust{}, ""
 	for i := range p.Targets {
 		p.Targets[i] = Target{
 			Name: p.Targets[i].Name, Kind: KindURL,

@@ -84,6 +84,7 @@ func (p *Plan) fill(has func(path string) bool) {
 	if has("kubernetes") {
 		p.Kubernetes.fill(p.Collect.InfluxDB.Kind == KindManaged, p.Running())
 	}
+	p.Trust.fill()
 	if p.Collect.InfluxDB.Kind == KindServer {
 		p.Collect.InfluxDB.Kind = ""
 	}

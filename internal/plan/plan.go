@@ -39,6 +39,8 @@ type Plan struct {
 	Phases []Phase `json:"phases" yaml:"phases" jsonschema:"required,minItems=1,maxItems=100"`
 	// Thresholds are requirements, such as "open: p99 < 50ms" or "closed: a.throughput > 0.95 * b.throughput": a phase, a figure of one target or of every one, and a bound.
 	Thresholds []string `json:"thresholds,omitempty" yaml:"thresholds,omitempty" jsonschema:"maxItems=100,uniqueItems=true"`
+	// Trust switches checks of the targets' honesty off, one by one; every report says which. All are on where it is left out.
+	Trust Trust `json:"trust,omitzero" yaml:"trust,omitempty"`
 	// Collect says where else the run is written while it lasts; nobody needs it, and nothing waits for it.
 	Collect Collect `json:"collect,omitzero" yaml:"collect,omitempty"`
 	// Kubernetes is for runs in a cluster: where images are, and what pods ask for. Elsewhere nothing of it counts.
@@ -62,6 +64,28 @@ type Objective struct {
 	Stage Duration `json:"stage,omitempty" yaml:"stage,omitempty" jsonschema:"default=10s"`
 	// Connections over all agents together are the upper bound of those of a stage.
 	Connections int `json:"connections,omitempty" yaml:"connections,omitempty" jsonschema:"minimum=1,maximum=100000,default=256"`
+}
+
+// Trust switches checks off; what is left out is done. docs/trust.md says what each finds.
+type Trust struct {
+	// Lookups: the database counts of each answer whether it is one indexed lookup of its own; on or off.
+	Lookups string `json:"lookups,omitempty" yaml:"lookups,omitempty" jsonschema:"enum=on,enum=off"`
+	// Moves: rows change while a phase is measured; on or off.
+	Moves string `json:"moves,omitempty" yaml:"moves,omitempty" jsonschema:"enum=on,enum=off"`
+	// Bodies: at least 3000 bodies of a phase are checked, not only the share of the plan; on or off.
+	Bodies string `json:"bodies,omitempty" yaml:"bodies,omitempty" jsonschema:"enum=on,enum=off"`
+	// Salt: the order of keys and the choice of checked bodies depend on a secret of the run; on or off.
+	Salt string `json:"salt,omitempty" yaml:"salt,omitempty" jsonschema:"enum=on,enum=off"`
+	// Statements and locks that a target leaves in the database are looked for, and refuse its trial; on or off.
+	Statements string `json:"statements,omitempty" yaml:"statements,omitempty" jsonschema:"enum=on,enum=off"`
+	// Account in the database: each trial has one of its own, or all share one.
+	Account string `json:"account,omitempty" yaml:"account,omitempty" jsonschema:"enum=own,enum=shared"`
+	// User: where bakeoff is root, each target runs under an account of its own on this machine, or all under bakeoff's.
+	User string `json:"user,omitempty" yaml:"user,omitempty" jsonschema:"enum=own,enum=shared"`
+	// Processes of a target are held together, and those that outlive it refuse its trial; on or off.
+	Processes string `json:"processes,omitempty" yaml:"processes,omitempty" jsonschema:"enum=on,enum=off"`
+	// Record: a trial whose lines were changed by somebody else is refused; on or off.
+	Record string `json:"record,omitempty" yaml:"record,omitempty" jsonschema:"enum=on,enum=off"`
 }
 
 // Dataset is the table and the keys asked for.

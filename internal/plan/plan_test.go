@@ -583,6 +583,22 @@ func TestAmounts(t *testing.T) {
 	}
 }
 
+// What is on by default is as if it were left out; what is not is said by name.
+func TestTrust(t *testing.T) {
+	all := "trust: {lookups: on, moves: on, bodies: on, salt: on, statements: on, account: own, user: own, processes: on, record: on}"
+	if a, b := small(t, 1, all), small(t, 1, ""); a.Digest() != b.Digest() || len(a.Trust.Less()) > 0 {
+		t.Errorf("the default said out loud: %v, digests %s and %s", a.Trust.Less(), a.Digest(), b.Digest())
+	}
+	less := small(t, 1, strings.NewReplacer(": on", ": off", ": own", ": shared").Replace(all))
+	want := []string{"lookups: off", "moves: off", "bodies: off", "salt: off", "statements: off", "account: shared", "user: shared", "processes: off", "record: off"}
+	if got := less.Trust.Less(); !slices.Equal(got, want) {
+		t.Errorf("left out: %q, want %q", got, want)
+	}
+	if n := reflect.TypeFor[Trust]().NumField(); n != len(want) {
+		t.Errorf("%d switches, %d are known", n, len(want))
+	}
+}
+
 // As many rows are allowed as package dataset makes, and no more.
 func TestMostRows(t *testing.T) {
 	for length := 1; length <= 7; length++ {

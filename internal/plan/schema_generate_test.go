@@ -119,7 +119,7 @@ func (Plan) JSONSchemaExtend(s *jsonschema.Schema) {
 	alone := property("targets", &jsonschema.Schema{Items: running})
 	alone.Properties.Set("phases", &jsonschema.Schema{Items: &jsonschema.Schema{Not: anyOf("lookups")}})
 	alone.Required = nil
-	alone.Not = anyOf("dataset", "database", "balancer", "deployment", "allow_unfair")
+	alone.Not = anyOf("dataset", "database", "balancer", "deployment", "trust", "allow_unfair")
 	s.AllOf = []*jsonschema.Schema{
 		{If: property("targets", &jsonschema.Schema{Contains: running}), Then: alone},
 		{If: property("targets", &jsonschema.Schema{Contains: secure}), Then: engine},

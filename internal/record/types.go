@@ -68,6 +68,9 @@ type Run struct {
 	Calibration *Calibration `json:"calibration,omitempty"`
 	// NoTurns is why the targets take no turns, where more than the plan had to be looked at; empty: they do, or the plan alone says it.
 	NoTurns   string     `json:"no_turns,omitempty"`
+	// ChecksLeftOut are the checks of the targets' honesty that the plan leaves out, such as "moves: off".
+	ChecksLeftOut []string `json:"checks_left_out,omitempty"`
+
 	Notes     []string   `json:"notes,omitempty"`
 	Revisions *Revisions `json:"revisions,omitempty"` // nil: not a comparison of two versions of one target
 	Measured  float64    `json:"measured_s"`          // seconds of measured phases

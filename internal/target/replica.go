@@ -48,6 +48,7 @@ type Launch struct {
 	Database  database.Access
 	Padding   int    // bytes by which the environment is longer
 	User      string // the account that it runs under; empty: bakeoff's own
+	Untracked bool   // what it leaves behind is not looked for
 	LogDir    string // the log is LogDir/<Name>.log
 }
 
@@ -137,7 +138,7 @@ func (r *Replica) newSpec() platform.Spec {
 	slices.Sort(pairs)
 	return platform.Spec{
 		Name: l.Name, Argv: argv, Env: pairs, Dir: values["recipe"],
-		Log: filepath.Join(l.LogDir, l.Name+".log"), User: l.User, Guest: true,
+		Log: filepath.Join(l.LogDir, l.Name+".log"), User: l.User, Guest: !l.Untracked,
 	}
 }
 

@@ -82,6 +82,7 @@ type Storage struct {
 	Dir         string           // of the run; a private one gets a folder in it
 	Dataset     *dataset.Dataset // that it will be filled with
 	Connections int              // that the targets may open together
+	Less        database.Less
 }
 
 // Database holds the table. *database.Server is one.
@@ -129,6 +130,7 @@ type Deployment struct {
 	Database database.Access
 	Luck     record.Luck // an empty order is that of the numbers
 	LogDir   string
+	Trust    plan.Trust // what of it is about accounts and processes
 }
 
 // Deployed is one target that was started. Only Requests, LogLines and CountConnections

@@ -17,6 +17,7 @@ import (
 
 	"bakeoff/internal/balancer"
 	"bakeoff/internal/collect"
+	"bakeoff/internal/plan"
 	"bakeoff/internal/platform"
 	"bakeoff/internal/record"
 	"bakeoff/internal/show"
@@ -38,7 +39,10 @@ type deployed struct {
 // Deploy starts the replicas side by side, waits until each is ready, and
 // puts the balancer before them.
 func (v *Venue) Deploy(ctx context.Context, d venue.Deployment) (venue.Deployed, error) {
-	out := &deployed{platform: v.Platform, account: v.accountFor(d.Prepared)}
+	out := &deployed{platform: v.Platform}
+	if d.Trust.User != plan.Shared {
+		out.account = v.accountFor(d.Prepared)
+	}
 	began := time.Now()
 	for _, number := range order(d) {
 		r, err := v.start(ctx, d, number-1, out.account)
@@ -71,6 +75,7 @@ func (v *Venue) start(ctx context.Context, d venue.Deployment, index int, accoun
 		Prepared: d.Prepared, Platform: v.Platform, Name: d.Target.Name + "-" + strconv.Itoa(index+1), Port: port,
 		Nonce: d.Nonce, Workers: d.Workers, Pool: d.Pool, AccessLog: d.AccessLog,
 		Settings: d.Target.Settings, Database: d.Database, Padding: d.Luck.Padding, LogDir: d.LogDir, User: account,
+		Untracked: d.Trust.Processes == plan.Off,
 	})
 }
 

@@ -152,7 +152,7 @@ func (v *Venue) Database(ctx context.Context, s venue.Storage) (venue.Database, 
 
 func (v *Venue) database(ctx context.Context, s venue.Storage) (*database.Server, error) {
 	if s.Plan.Kind == "external" {
-		return database.Open(ctx, database.External{DSNFile: s.Plan.DSNFile, AllowHosts: s.AllowHosts})
+		return database.Open(ctx, database.External{DSNFile: s.Plan.DSNFile, AllowHosts: s.AllowHosts, Less: s.Less})
 	}
 	connections := s.Plan.MaxConnections
 	if connections == 0 {
@@ -160,7 +160,7 @@ func (v *Venue) database(ctx context.Context, s venue.Storage) (*database.Server
 	}
 	return database.Start(ctx, database.Options{
 		Platform: v.Platform, Server: s.Plan.Server, Dir: filepath.Join(s.Dir, "database"), CacheDir: filepath.Join(v.CacheDir, "data"), Dataset: s.Dataset,
-		MaxConnections: connections, BufferPool: s.Plan.BufferPool, Settings: s.Plan.Settings,
+		MaxConnections: connections, BufferPool: s.Plan.BufferPool, Settings: s.Plan.Settings, Less: s.Less,
 	})
 }
 
