@@ -9,7 +9,7 @@ TEST_PACKAGES := mariadb-server nginx-light libmariadb-dev pkg-config python3-ve
 
 .PHONY: help build demo page pictures test test-mysql test-jmeter test-page test-collectors test-lies test-kube-api test-kube test-kube-laptop picture readme bench-report seed-jmeter mutants lint deps test-deps clean race bench-data bench-engine bench-stall bench-fleet bench-turns bench-trust bench-redraws bench-demos fuzz \
 	test-long-stall test-long-kill test-long-data test-long-record test-long-contract test-long-engine test-long-accuse test-long-accuse-2 \
-	test-long-fleet test-long-ab test-long-limits test-long-capacity test-long-program
+	test-long-fleet test-long-ab test-long-limits test-long-capacity test-long-program test-long-lies
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
@@ -83,6 +83,9 @@ seed-jmeter: $(BIN) ## the seed's deployment driven by JMeter, as the seed did i
 # One subject's full counts each, at most 45 minutes on 2 cores.
 LONG = BAKEOFF_LONG=1 $(GO) test -count=1 -v -timeout 45m
 
+test-long-lies: test-deps ## 40 short trials of the shipped targets on a quiet machine: none is refused for what a lie would be (15 minutes)
+	$(LONG) -run LongHonest ./internal/cli
+
 test-long-kill: test-deps ## 50 kills of the controller, and of whole runs
 	$(LONG) -run 'LongKill' ./internal/platform/local ./internal/cli
 
@@ -126,7 +129,7 @@ test-long-capacity: ## 100 simulated runs of each kind of server whose capacity 
 	$(LONG) ./internal/capacity
 
 test-long-program: test-deps ## the program as users run it
-	$(LONG) -skip 'LoadStall|LongAccuse|LongAB|LongLimits' ./internal/cli
+	$(LONG) -skip 'LoadStall|LongAccuse|LongAB|LongLimits|LongHonest' ./internal/cli
 
 bench-data: test-deps ## a million rows against the database's own client, and from the cache
 	BAKEOFF_BENCH=1 $(GO) test -count=1 -v -timeout 45m -run Bench ./internal/database

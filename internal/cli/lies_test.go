@@ -51,11 +51,18 @@ func answerFates() map[string]fate {
 // databaseFates are those of the lies about what the database is asked.
 func databaseFates() map[string]fate {
 	return map[string]fate{
-		"copy":     {code: record.CodeWitness},
-		"cheap":    {code: record.CodeLookups},
-		"many":     {code: record.CodeLookups},
-		"pool":     {code: record.CodeDeclared, text: "database connections: "},
-		"leftover": {code: record.CodeLeftBehind},
+		"copy":      {code: record.CodeWitness},
+		"nothing":   {code: record.CodeWitness},
+		"cheap":     {code: record.CodeLookups},
+		"range":     {code: record.CodeLookups, text: "ranges of an index"},
+		"fixed":     {code: record.CodeContract},
+		"busy":      {code: record.CodeStale},
+		"nameless":  {code: record.CodeContract},
+		"many":      {code: record.CodeLookups},
+		"many-paid": {code: record.CodeLookups},
+		"underway":  {code: record.CodeLeftBehind},
+		"leftover":  {code: record.CodeLeftBehind},
+		"pool":      {code: record.CodeDeclared, text: "database connections: "},
 		"password": {log: "password: "}, // it ends with its account
 		"lock":     {code: record.CodeLocks},
 	}
@@ -97,8 +104,8 @@ func foreseen(s *scene) string {
 	return path
 }
 
-// lie runs the lying target once with each of these lies, and once without any, and checks what becomes of each. Where a
-// busy machine had a trial refused that should be valid it runs again. The plan has more lines than usual.
+// lie runs the lying target once with each of these lies, and once without any, and checks what becomes of each; more are further
+// lines of the plan. Where a busy machine had a trial refused that should be valid it runs again.
 func (s *scene) lie(fates map[string]fate, more ...string) {
 	t := s.t
 	t.Helper()
@@ -115,7 +122,8 @@ func (s *scene) lie(fates map[string]fate, more ...string) {
 		targets = append(targets, fmt.Sprintf("{name: %s, recipe: ./lying, settings: {%s}}", name, settings))
 	}
 	more = append(more, `allow_unfair: "each target is told to lie in another way"`)
-	s.write("lies.yaml", planText(strings.Join(targets, ", "), 1, more...))
+	text := planText(strings.Join(targets, ", "), 1, more...)
+	s.write("lies.yaml", strings.Replace(text, "duration: 1s", "duration: 2s", 1)) // long enough for answers that are not true any more
 	for range 3 {
 		e := s.start("run", "--short", "lies.yaml")
 		e.wantStatus(0, 4*time.Minute)
@@ -210,6 +218,23 @@ func TestLies(t *testing.T) {
 	s.lie(some)
 }
 
+// Where targets take turns, each that lies is refused for what it did itself, and the honest one next to them is not.
+func TestLiesInTurns(t *testing.T) {
+	if os.Getenv("BAKEOFF_LIES") == "" {
+		t.Skip("SKIPPED: make test-lies sets BAKEOFF_LIES")
+	}
+	all, s := allFates(), newScene(t)
+	names := []string{"cheap", "lock", "leftover", "rare"}
+	if os.Geteuid() == 0 {
+		names = append(names, "ghost") // else its process may be any target's, and all are refused
+	}
+	some := map[string]fate{}
+	for _, name := range names {
+		some[name] = all[name]
+	}
+	s.lie(some, "turns: 250ms")
+}
+
 // All of them.
 func TestAllLies(t *testing.T) {
 	if os.Getenv("BAKEOFF_LIES") == "" {
@@ -219,9 +244,82 @@ func TestAllLies(t *testing.T) {
 }
 
 // In turns a target is found out that uses what the other one leaves of its connections to the database.
-func TestLiesInTurns(t *testing.T) {
+func TestLiesAboutPoolsInTurns(t *testing.T) {
 	if os.Getenv("BAKEOFF_LIES") == "" {
 		t.Skip("SKIPPED: make test-lies sets BAKEOFF_LIES")
 	}
 	newScene(t).lie(map[string]fate{"pool": databaseFates()["pool"]}, "turns: 250ms")
+}
+
+// ofHonesty are the reasons that an honest target must never have.
+var ofHonesty = []string{
+	record.CodeContract, record.CodeLeftBehind, record.CodeLocks, record.CodeAccount, record.CodeWitness, record.CodeLookups, record.CodeStale,
+	record.CodeDeclared, record.CodeWrongAnswers, record.CodeBooks, record.CodeGhost, record.CodeRewritten, record.CodeNotStopped,
+}
+
+// 40 short trials of the shipped targets, half of them in turns: none is refused for what a lie would be. What the machine did is
+// said, and refuses nothing here.
+func TestLongHonest(t *testing.T) {
+	if os.Getenv("BAKEOFF_LONG") == "" {
+		t.Skip("set BAKEOFF_LONG=1 for 40 trials")
+	}
+	s := aloneScene(t)
+	s.alone = true
+	trials, refused := 0, 0
+	for name, turns := range map[string]string{"in turns": "turns: 250ms", "one after another": "turns: off"} {
+		s.write("honest.yaml", fmt.Sprintf(`name: honest
+blocks: 4
+dataset: {rows: 20000}
+deployment: {replicas: 1, workers: 2, pool: 8}
+targets: [%s]
+warmup: 1s
+%s
+phases:
+  - {name: closed, model: closed, connections: 16, duration: 3s}
+  - {name: open, model: open, rate: 100, connections: 64, duration: 3s}
+`, strings.Join(shippedTargets, ", "), turns))
+		e := s.start("run", "--out", "honest", "honest.yaml")
+		<-e.done
+		tried, bad := s.honest(t, s.path("honest"), name)
+		trials, refused = trials+tried, refused+bad
+		if err := os.RemoveAll(s.path("honest")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("%d trials, %d refused for what a lie would be", trials, refused)
+	if trials < 40 {
+		t.Errorf("only %d trials", trials)
+	}
+}
+
+// honest counts the trials of the one run in a folder, and those that were refused for what a lie would be. It says every reason.
+func (s *scene) honest(t *testing.T, runs, name string) (trials, refused int) {
+	t.Helper()
+	listed, err := record.List(runs)
+	if err != nil || len(listed) != 1 {
+		t.Fatalf("%d runs in %s, %v", len(listed), runs, err)
+	}
+	r, err := record.Open(listed[0].Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, state := range r.Trials() {
+		trial, err := state.Trial()
+		if err != nil || trial.Block == 0 {
+			continue
+		}
+		trials++
+		lied := false
+		for _, reason := range trial.Reasons {
+			t.Logf("%s, block %d, %s, attempt %d: %s: %s", name, trial.Block, trial.Target, trial.Attempt, reason.Code, reason.Text)
+			if slices.Contains(ofHonesty, reason.Code) {
+				lied = true
+				t.Errorf("%s is refused: %s: %s", trial.Target, reason.Code, reason.Text)
+			}
+		}
+		if lied {
+			refused++
+		}
+	}
+	return trials, refused
 }

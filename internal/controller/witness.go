@@ -103,6 +103,7 @@ func (d *replicated) minus(now, before count) record.Witness {
 	counts := d.stage.meanings.Counts(now.db.Touched.Sub(before.db.Touched))
 	for what, into := range map[string]**int64{
 		database.Lookups: &w.Lookups, database.Statements: &w.Statements, database.RowsByName: &w.RowsByName, database.RowsByOther: &w.RowsByOther,
+		database.Ranges: &w.Ranges, database.Empty: &w.Empty,
 	} {
 		n, counted := counts[what]
 		if !counted {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -98,8 +99,11 @@ func (s *Server) others(all, own map[string]int64) Counters {
 		Reads:       rest("Handler_read_key"),
 		Others:      map[string]int64{},
 		Connections: all["Connections"] - s.dialled.Load(),
-		Touched:     Touched{KeyReads: rest("Handler_read_key"), Commits: rest("Handler_commit")},
+		Touched:     Touched{KeyReads: rest("Handler_read_key"), Commits: rest("Handler_commit"), Empty: rest(emptyQueries)},
 		Running:     max(0, all["Threads_running"]-1-s.resting),
+	}
+	for _, name := range rangeReads {
+		c.Touched.Ranges += rest(name)
 	}
 	for name := range all {
 		if kind, ok := strings.CutPrefix(name, "Com_"); ok {
@@ -139,10 +143,10 @@ func (s *Server) setResting(n int64) {
 func status(ctx context.Context, c *sql.Conn, scope string) (map[string]int64, error) {
 	return numbers(ctx, c, "SHOW "+scope+" STATUS", func(name string) bool {
 		switch name {
-		case "Handler_read_key", "Handler_commit", "Connections", "Threads_running":
+		case "Handler_read_key", "Handler_commit", "Connections", "Threads_running", emptyQueries:
 			return true
 		}
-		return strings.HasPrefix(name, "Com_")
+		return strings.HasPrefix(name, "Com_") || slices.Contains(rangeReads, name)
 	})
 }
 

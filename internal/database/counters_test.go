@@ -274,7 +274,7 @@ func TestCountersByDigest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for what, used := range map[string]bool{Lookups: false, Statements: false, RowsByName: true, RowsByOther: true} {
+	for what, used := range map[string]bool{Lookups: false, Statements: false, RowsByName: true, RowsByOther: true, Ranges: false} {
 		if got := info.Meanings[what]; got.Used != used || !used && got.Counts != othersUse {
 			t.Errorf("%s: %+v", what, got)
 		}

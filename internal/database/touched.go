@@ -16,16 +16,24 @@ type Touched struct {
 	Commits  int64 // Handler_commit: ends of statements and of transactions
 	ByName   int64 // rows of demo_data that were read by the index on name
 	ByOther  int64 // rows of demo_data that were read by another index, or by none; ours are among them
+	Ranges   int64 // choices of a range of an index, and reads of its first, last, next and previous entries
+	Empty    int64 // SELECT statements without a row
 }
 
 // Sub is what was counted between earlier and t.
 func (t Touched) Sub(earlier Touched) Touched {
-	return Touched{t.KeyReads - earlier.KeyReads, t.Commits - earlier.Commits, t.ByName - earlier.ByName, t.ByOther - earlier.ByOther}
+	return Touched{
+		KeyReads: t.KeyReads - earlier.KeyReads, Commits: t.Commits - earlier.Commits, ByName: t.ByName - earlier.ByName,
+		ByOther: t.ByOther - earlier.ByOther, Ranges: t.Ranges - earlier.Ranges, Empty: t.Empty - earlier.Empty,
+	}
 }
 
 // Plus is what was counted in two stretches together.
 func (t Touched) Plus(o Touched) Touched {
-	return Touched{t.KeyReads + o.KeyReads, t.Commits + o.Commits, t.ByName + o.ByName, t.ByOther + o.ByOther}
+	return Touched{
+		KeyReads: t.KeyReads + o.KeyReads, Commits: t.Commits + o.Commits, ByName: t.ByName + o.ByName,
+		ByOther: t.ByOther + o.ByOther, Ranges: t.Ranges + o.Ranges, Empty: t.Empty + o.Empty,
+	}
 }
 
 // rowSource is where the server counts rows by index.
@@ -62,32 +70,47 @@ const (
 	Statements  = "statements"
 	RowsByName  = "rows_by_name"
 	RowsByOther = "rows_by_other"
+	Ranges      = "ranges"
+	Empty       = "empty"
 )
+
+// rangeReads are the figures of the server that Ranges adds up; emptyQueries is that of Empty, which only MariaDB has.
+var rangeReads = []string{"Select_range", "Handler_read_first", "Handler_read_last", "Handler_read_next", "Handler_read_prev"}
+
+const emptyQueries = "Empty_queries"
 
 // What a counter was found to count.
 const (
 	PerLookup = "one per lookup"
 	PerHit    = "one per hit"
+	PerMiss   = "one per miss"
 	Nothing   = "none"
 )
 
 // Meaning is what a counter of the server was found to count.
 type Meaning struct {
 	Counter string // the server's name of it
-	Counts  string // PerLookup, PerHit or Nothing; where it is not used: why not
+	Counts  string // PerLookup, PerHit, PerMiss or Nothing; where it is not used: why not
 	Used    bool
 }
 
 // String is such as "one per hit (INDEX_STATISTICS)".
 func (m Meaning) String() string { return m.Counts + " (" + m.Counter + ")" }
 
-// Meanings are those of Lookups, Statements, RowsByName and RowsByOther.
+// Meanings are those of Lookups, Statements, RowsByName, RowsByOther and Ranges, and where the server has its counter of Empty.
 type Meanings map[string]Meaning
+
+// countable are what may have a meaning, in the order in which it is said.
+func countable() []string {
+	return []string{Lookups, Statements, RowsByName, RowsByOther, Ranges, Empty}
+}
 
 // Counts is what was counted, of that which can be.
 func (m Meanings) Counts(t Touched) map[string]int64 {
 	out := map[string]int64{}
-	for what, n := range map[string]int64{Lookups: t.KeyReads, Statements: t.Commits, RowsByName: t.ByName, RowsByOther: t.ByOther} {
+	for what, n := range map[string]int64{
+		Lookups: t.KeyReads, Statements: t.Commits, RowsByName: t.ByName, RowsByOther: t.ByOther, Ranges: t.Ranges, Empty: t.Empty,
+	} {
 		if m[what].Used {
 			out[what] = n
 		}
@@ -98,7 +121,7 @@ func (m Meanings) Counts(t Touched) map[string]int64 {
 // Unused says what cannot be counted, and why.
 func (m Meanings) Unused() []string {
 	var out []string
-	for _, what := range []string{Lookups, Statements, RowsByName, RowsByOther} {
+	for _, what := range countable() {
 		if one, known := m[what]; known && !one.Used {
 			out = append(out, fmt.Sprintf("%s (%s): %s", strings.ReplaceAll(what, "_", " "), one.Counter, one.Counts))
 		}
@@ -117,11 +140,15 @@ func (s *Server) explore(ctx context.Context) error {
 	}
 	var found Meanings
 	for range counterTries {
-		counted, err := s.probeEach(ctx)
+		probed, err := s.probeEach(ctx)
 		if err != nil {
 			return err
 		}
-		if found = meaningsOf(counted, s.rows, why); len(found.Unused()) == 0 {
+		found = meaningsOf(probed, s.rows, why)
+		if s.info.Vendor != MariaDB {
+			delete(found, Empty)
+		}
+		if len(found.Unused()) == 0 {
 			break
 		}
 	}
@@ -135,8 +162,10 @@ func (s *Server) explore(ctx context.Context) error {
 
 // share gives up what the whole server counts, as others use it. Rows are counted by the table.
 func (m Meanings) share() {
-	for _, what := range []string{Lookups, Statements} {
-		m[what] = Meaning{m[what].Counter, othersUse, false}
+	for _, what := range []string{Lookups, Statements, Ranges, Empty} {
+		if one, known := m[what]; known {
+			m[what] = Meaning{one.Counter, othersUse, false}
+		}
 	}
 }
 
@@ -233,6 +262,8 @@ func meaningsOf(counted [kinds]Touched, rows rowSource, why string) Meanings {
 		Statements:  fits("Handler_commit", each(func(t Touched) int64 { return t.Commits }), PerLookup),
 		RowsByName:  fits(string(rows), each(func(t Touched) int64 { return t.ByName }), PerLookup, PerHit),
 		RowsByOther: fits(string(rows), each(func(t Touched) int64 { return t.ByOther }), Nothing),
+		Ranges:      fits(strings.Join(rangeReads, ", "), each(func(t Touched) int64 { return t.Ranges }), Nothing),
+		Empty:       fits(emptyQueries, each(func(t Touched) int64 { return t.Empty }), PerMiss),
 	}
 	if !found[RowsByName].Used {
 		found[RowsByOther] = Meaning{string(rows), found[RowsByName].Counts, false}
@@ -261,6 +292,8 @@ func expected(meaning string) [kinds]int64 {
 		return [kinds]int64{probes, probes, probes, probes}
 	case PerHit:
 		return [kinds]int64{textHits: probes, preparedHits: probes}
+	case PerMiss:
+		return [kinds]int64{textMisses: probes, preparedMisses: probes}
 	}
 	return [kinds]int64{}
 }

@@ -12,7 +12,11 @@ func TestMeanings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if unused := info.Meanings.Unused(); len(unused) > 0 || len(info.Meanings) != 4 {
-		t.Errorf("not counted: %s", strings.Join(unused, "; "))
+	want := len(countable())
+	if info.Vendor != MariaDB {
+		want-- // it does not count statements without a row
+	}
+	if unused := info.Meanings.Unused(); len(unused) > 0 || len(info.Meanings) != want {
+		t.Errorf("not counted: %s; %d of %d counters have a meaning", strings.Join(unused, "; "), len(info.Meanings), want)
 	}
 }

@@ -14,14 +14,15 @@ import (
 // may or may not have been looked up.
 //
 // Index reads and statements that touched a table are as many as requests; rows by the index on name as many as
-// answers whose key exists, or as requests where the server counts misses too; rows by anything else none; and each
+// answers whose key exists, or as requests where the server counts misses too; rows by anything else none, and nothing is read
+// of an index but one key at a time; SELECT statements without a row as many as answers whose key does not exist; and each
 // lookup is a SELECT of its own. Where Witness refuses the phase there is nothing more to say.
 func (p *Phase) lookups(sum stats.Totals) []record.Reason {
 	if p.Warmup || p.Ask != "" || len(p.Witness.Counters) == 0 || disagree(sum.Books, sum.Unwritten, p.Witness.DatabaseReads) != "" {
 		return nil
 	}
 	var out []record.Reason
-	for _, text := range []string{p.indexReads(sum), p.statements(sum), p.selects(sum), p.byName(sum), p.byOther()} {
+	for _, text := range []string{p.indexReads(sum), p.statements(sum), p.selects(sum), p.byName(sum), p.byOther(), p.ranges(), p.empty(sum)} {
 		if text != "" {
 			out = append(out, record.Reason{Code: record.CodeLookups, Text: "not each answer was one indexed lookup of its own: " + text})
 		}
@@ -105,4 +106,27 @@ func (p *Phase) byOther() string {
 		return fmt.Sprintf("the database read %d rows of the table by another index than that on name, or by none", *n)
 	}
 	return ""
+}
+
+// ranges refuses reads of an index that are not of one key: of several names together, or of whatever comes first.
+func (p *Phase) ranges() string {
+	if n := p.Witness.Ranges; n != nil && *n != 0 {
+		return fmt.Sprintf("the database chose ranges of an index, or read its first, last, next or previous entries, %d times", *n)
+	}
+	return ""
+}
+
+// empty compares the SELECT statements without a row with the answers whose key does not exist. Others than lookups may have none.
+func (p *Phase) empty(sum stats.Totals) string {
+	n, b := p.Witness.Empty, sum.Books
+	if n == nil || sum.Hits+sum.Misses != b.Answered() { // the target drew keys
+		return ""
+	}
+	least := sum.Misses - b.Bad
+	most := sum.Misses + b.Bad + b.Sent - sum.Unwritten - b.Answered() + max(0, p.Witness.DatabaseOthers["select"])
+	if *n >= least && *n <= most {
+		return ""
+	}
+	return fmt.Sprintf("the database counted %d SELECT statements without a row, not within %d and %d for %d answers whose key does not exist, wrong answers, cut requests and other statements",
+		*n, least, most, sum.Misses)
 }

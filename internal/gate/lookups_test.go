@@ -12,9 +12,11 @@ import (
 func counted(change func(*record.Witness)) record.Witness {
 	w := record.Witness{
 		DatabaseReads: 100, BalancerTotal: 100, Lookups: new(int64(100)), Statements: new(int64(100)), RowsByName: new(int64(60)), RowsByOther: new(int64(0)),
+		Ranges: new(int64(0)), Empty: new(int64(40)),
 		Counters: map[string]string{
 			"lookups": record.CountsLookups + " (Handler_read_key)", "statements": record.CountsLookups + " (Handler_commit)",
 			"rows_by_name": record.CountsHits + " (INDEX_STATISTICS)", "rows_by_other": "none (INDEX_STATISTICS)",
+			"ranges": "none (Select_range)", "empty": "one per miss (Empty_queries)",
 		},
 	}
 	change(&w)
@@ -55,6 +57,15 @@ func TestLookups(t *testing.T) {
 		{"cheap statements by the primary key", clean, 60, 40, func(w *record.Witness) {
 			w.RowsByName, w.RowsByOther = new(int64(0)), new(int64(100))
 		}, "0 rows by the index,100 rows of the table by another"},
+		{"a range for each", clean, 60, 40, func(w *record.Witness) { w.Ranges = new(int64(60)) }, "next or previous entries, 60 times"},
+		{"statements that find nothing, as payment", clean, 60, 40, func(w *record.Witness) { w.Empty = new(int64(41)) }, "41 SELECT statements without a row"},
+		{"one statement for many that do not exist", clean, 60, 40, func(w *record.Witness) { w.Empty = new(int64(39)) }, "39 SELECT statements without a row"},
+		{"other statements that find nothing", clean, 60, 40, func(w *record.Witness) {
+			w.Empty, w.DatabaseOthers = new(int64(43)), map[string]int64{"select": 3}
+		}, ""},
+		{"more of them than there were", clean, 60, 40, func(w *record.Witness) {
+			w.Empty, w.DatabaseOthers = new(int64(44)), map[string]int64{"select": 3}
+		}, "44 SELECT statements without a row"},
 		{"always the same key", clean, 60, 40, func(w *record.Witness) { w.RowsByName = new(int64(100)) }, "100 rows by the index"},
 		{"more index reads than the digests say", clean, 60, 40, func(w *record.Witness) { w.Lookups = new(int64(101)) }, "101 index reads"},
 		{"statements of sessions", clean, 60, 40, func(w *record.Witness) { w.Statements = new(int64(101)) }, "101 statements"},
@@ -78,6 +89,11 @@ func TestLookups(t *testing.T) {
 		{"misses count too, and are too few", clean, 60, 40, perLookup(99), "99 rows by the index"},
 		{"the target draws keys", clean, 0, 0, func(w *record.Witness) { w.RowsByName = new(int64(7)) }, ""},
 		{"wrong answers", bad, 60, 40, func(w *record.Witness) { w.RowsByName = new(int64(58)) }, ""},
+		{"wrong answers, of keys that do not exist", bad, 60, 40, func(w *record.Witness) { w.Empty = new(int64(42)) }, ""},
+		{"too many even for them", bad, 60, 40, func(w *record.Witness) { w.Empty = new(int64(43)) }, "43 SELECT statements without a row"},
+		{"cut, of keys that do not exist", cut, 60, 40, func(w *record.Witness) {
+			w.DatabaseReads, w.Lookups, w.Statements, w.Empty = 108, new(int64(108)), new(int64(108)), new(int64(48))
+		}, ""},
 		{"wrong answers do not explain it", bad, 60, 40, func(w *record.Witness) { w.RowsByName = new(int64(57)) }, "57 rows by the index"},
 		{"cut, looked up", cut, 60, 40, func(w *record.Witness) {
 			w.DatabaseReads, w.Lookups, w.Statements, w.RowsByName = 108, new(int64(108)), new(int64(108)), new(int64(68))

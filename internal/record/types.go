@@ -513,7 +513,10 @@ type Witness struct {
 	// RowsByName were read by the index on name, RowsByOther by another index or by none.
 	RowsByName  *int64 `json:"rows_by_name,omitempty"`
 	RowsByOther *int64 `json:"rows_by_other,omitempty"`
-	// Counters says what each of the four was found to count at the start of the run, such as "one per hit (INDEX_STATISTICS)".
+	// Ranges are reads of an index that are not of one key, Empty the SELECT statements without a row.
+	Ranges *int64 `json:"ranges,omitempty"`
+	Empty  *int64 `json:"empty,omitempty"`
+	// Counters says what each of them was found to count at the start of the run, such as "one per hit (INDEX_STATISTICS)".
 	Counters map[string]string `json:"counters,omitempty"`
 }
 

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"log"
+	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -13,11 +16,27 @@ import (
 func databaseLies() map[string]lie {
 	return map[string]lie{
 		// Answers come from a copy of the table, and each is paid with a statement that looks nothing up.
-		"copy": copied("SELECT 1"),
+		"copy": copied(always("SELECT 1")),
+		// The same, paid with one that names the table, and still looks nothing up.
+		"nothing": copied(always("SELECT id FROM demo_data WHERE 0 = 1")),
 		// The same, paid with a lookup by the primary key, which is cheaper.
-		"cheap": copied("SELECT id FROM demo_data WHERE id = 1"),
+		"cheap": copied(always("SELECT id FROM demo_data WHERE id = 1")),
+		// The same, paid with the first row of a range, or with a name that does not exist, as the answer says.
+		"range": copied(either("SELECT id FROM demo_data WHERE name > 'm' ORDER BY name LIMIT 1")),
+		// The same, paid with a lookup of always the same name, which exists or does not.
+		"fixed": copied(honestly),
+		// The same, while requests have come without a pause for some time: not while the contract is checked.
+		"busy": underLoad(copied(honestly)),
+		// The same, for requests that do not say which program sends them.
+		"nameless": toNobody(copied(honestly)),
 		// One statement looks several names up, for all requests that wait.
-		"many": {answer: together()},
+		"many": {answer: together(0)},
+		// The same, and for each of them but one a statement is sent that looks nothing up.
+		"many-paid": {answer: together(1)},
+		// A statement goes on while answers are honest.
+		"underway": {answer: once(func(t *server) {
+			go func() { _, _ = t.db.Exec("SELECT BENCHMARK(100000000000, MD5('x'))") }()
+		})},
 		// Under load far more connections are open than were granted.
 		"pool": {answer: hoard()},
 		// Work goes on in the database after the last answer.
@@ -45,8 +64,86 @@ func databaseLies() map[string]lie {
 	}
 }
 
-// copied answers from a copy that is made at the start, and sends the statement for each answer.
-func copied(statement string) lie {
+// payment is what is asked of the database for an answer that does not come from there.
+type payment func(ctx context.Context, t *server, found answer) error
+
+// always is the same statement.
+func always(statement string) payment {
+	return func(ctx context.Context, t *server, _ answer) error {
+		var id int64
+		if err := t.db.QueryRowContext(ctx, statement).Scan(&id); !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		return nil
+	}
+}
+
+// either is the statement where the key exists, else a lookup of one that does not.
+func either(statement string) payment {
+	exists := always(statement)
+	return func(ctx context.Context, t *server, found answer) error {
+		if found.Exists {
+			return exists(ctx, t, found)
+		}
+		_, err := t.look(ctx, missing)
+		return err
+	}
+}
+
+// missing is a name that no row has; known is one that a row has, of those that were copied.
+const missing = "none of them"
+
+var known string
+
+// honestly is a lookup as each answer needs one, of always the same name.
+func honestly(ctx context.Context, t *server, found answer) error {
+	name := missing
+	if found.Exists {
+		name = known
+	}
+	_, err := t.look(ctx, name)
+	return err
+}
+
+// once does something with the first answer; all are honest.
+func once(what func(t *server)) func(ctx context.Context, t *server, name string) (answer, error) {
+	var first sync.Once
+	return func(ctx context.Context, t *server, name string) (answer, error) {
+		first.Do(func() { what(t) })
+		return t.look(ctx, name)
+	}
+}
+
+// underLoad lies after requests have come for 300 ms without a pause of 50 ms.
+func underLoad(l lie) lie {
+	var mu sync.Mutex
+	var began, last time.Time
+	lying := l.answer
+	l.answer = func(ctx context.Context, t *server, name string) (answer, error) {
+		now := time.Now()
+		mu.Lock()
+		if now.Sub(last) > 50*time.Millisecond {
+			began = now
+		}
+		last = now
+		long := now.Sub(began) > 300*time.Millisecond
+		mu.Unlock()
+		if long {
+			return lying(ctx, t, name)
+		}
+		return t.look(ctx, name)
+	}
+	return l
+}
+
+// toNobody lies to requests without User-Agent.
+func toNobody(l lie) lie {
+	l.spares = func(r *http.Request) bool { return r.UserAgent() != "" }
+	return l
+}
+
+// copied answers from a copy that is made at the start, and pays for each answer.
+func copied(pay payment) lie {
 	rows := map[string]int64{}
 	return lie{
 		begin: func(t *server) error {
@@ -61,19 +158,18 @@ func copied(statement string) lie {
 				if err := found.Scan(&id, &name); err != nil {
 					return err
 				}
-				rows[strings.ToLower(name)] = id
+				if rows[strings.ToLower(name)] = id; len(name) > 100 {
+					known = name
+				}
 			}
 			return found.Err()
 		},
 		answer: func(ctx context.Context, t *server, name string) (answer, error) {
-			var id int64
-			if err := t.db.QueryRowContext(ctx, statement).Scan(&id); err != nil {
-				return answer{}, err
-			}
+			found := answer{Name: name}
 			if id, ok := rows[strings.ToLower(name)]; ok {
-				return answer{name, true, &id}, nil
+				found = answer{name, true, &id}
 			}
-			return answer{Name: name}, nil
+			return found, pay(ctx, t, found)
 		},
 	}
 }
@@ -102,8 +198,9 @@ type asked struct {
 	got  chan answer
 }
 
-// together collects requests for 2 ms and looks all their names up with one statement.
-func together() func(ctx context.Context, t *server, name string) (answer, error) {
+// together collects requests for 2 ms and looks all their names up with one statement; paid is how often one that looks nothing up
+// is sent for each but the first.
+func together(paid int) func(ctx context.Context, t *server, name string) (answer, error) {
 	var mu sync.Mutex
 	var waiting []asked
 	return func(ctx context.Context, t *server, name string) (answer, error) {
@@ -120,6 +217,11 @@ func together() func(ctx context.Context, t *server, name string) (answer, error
 			mu.Unlock()
 			if err := lookUp(ctx, t, all); err != nil {
 				return answer{}, err
+			}
+			for range paid * (len(all) - 1) {
+				if err := always("SELECT id FROM demo_data WHERE 0 = 1")(ctx, t, answer{}); err != nil {
+					return answer{}, err
+				}
 			}
 		}
 		select {
