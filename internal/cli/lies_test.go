@@ -280,6 +280,7 @@ phases:
 `, strings.Join(shippedTargets, ", "), turns))
 		e := s.start("run", "--out", "honest", "honest.yaml")
 		<-e.done
+		t.Logf("%s: %v\n%s", name, e.cmd.ProcessState, e.stderr)
 		tried, bad := s.honest(t, s.path("honest"), name)
 		trials, refused = trials+tried, refused+bad
 		if err := os.RemoveAll(s.path("honest")); err != nil {

@@ -22,7 +22,7 @@ const (
 // that for a fault. It asks each replica for /ping, every time over a new connection, until enough answers in a
 // row are current; at most for 10 s in all. It judges nothing and returns only an error of ctx.
 func Awake(ctx context.Context, replicas []Endpoint, workers int) error {
-	ask := newAsker(hider(nil), awakeMost)
+	ask := newAsker(hider(nil), awakeMost, Kept)
 	ask.client.Transport = &http.Transport{DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: answerLimit}
 	for _, at := range replicas {
 		for current := 0; current < awakePerWorker*max(1, workers); {

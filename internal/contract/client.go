@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"bakeoff/internal/show"
@@ -39,19 +40,33 @@ type answer struct {
 	err    error
 }
 
-// asker sends single requests over kept connections. It neither retries nor
+// asker sends single requests over kept connections, with the header that requests under load have: nothing but Host, and
+// Connection: close as the connections say. It neither retries nor
 // follows redirects, nor speaks to proxies. It is safe for concurrent use.
 type asker struct {
 	client *http.Client
 	hide   *strings.Replacer // takes secrets out
 	until  time.Time         // nothing is asked any more
+	closed Connections
+	sent   atomic.Int64
 
 	mu     sync.Mutex
 	silent map[string]int // URL to requests without an answer in a row
 }
 
-func newAsker(hide *strings.Replacer, most time.Duration) *asker {
+// Connections say which requests under load have a connection of their own.
+type Connections int
+
+// They are kept from request to request, closed after each, or both, as phases differ.
+const (
+	Kept Connections = iota
+	Closed
+	KeptAndClosed
+)
+
+func newAsker(hide *strings.Replacer, most time.Duration, connections Connections) *asker {
 	return &asker{
+		closed: connections,
 		hide:   hide,
 		until:  time.Now().Add(most),
 		silent: map[string]int{},
@@ -112,6 +127,8 @@ func (a *asker) exchange(ctx context.Context, method, address string) answer {
 	if err != nil {
 		return answer{err: err}
 	}
+	req.Header.Set("User-Agent", "") // none is sent
+	req.Close = a.closed == Closed || a.closed == KeptAndClosed && a.sent.Add(1)%2 == 0
 	res, err := a.client.Do(req)
 	if err != nil {
 		return answer{err: plain(err)}

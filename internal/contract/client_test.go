@@ -2,10 +2,12 @@ package contract
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -20,7 +22,7 @@ func askOnce(t *testing.T, h http.HandlerFunc) answer {
 	t.Helper()
 	server := httptest.NewServer(h)
 	defer server.Close()
-	a := newAsker(hider(nil), time.Minute)
+	a := newAsker(hider(nil), time.Minute, Kept)
 	defer a.close()
 	return a.ask(t.Context(), http.MethodGet, server.URL, "/")
 }
@@ -61,7 +63,7 @@ func TestAskerRepeatsNothing(t *testing.T) {
 			}()
 		}
 	}()
-	a := newAsker(hider(nil), time.Minute)
+	a := newAsker(hider(nil), time.Minute, Kept)
 	defer a.close()
 	base := "http://" + listener.Addr().String()
 	if got := a.ask(t.Context(), http.MethodGet, base, "/"); got.err != nil {
@@ -82,7 +84,7 @@ func TestAskerGivesUp(t *testing.T) {
 	}
 	base := "http://" + listener.Addr().String()
 	listener.Close()
-	a := newAsker(hider(nil), time.Minute)
+	a := newAsker(hider(nil), time.Minute, Kept)
 	for i := range 5 {
 		got := a.ask(t.Context(), http.MethodGet, base, "/")
 		if got.err == nil || errors.Is(got.err, errGivenUp) != (i >= 3) {
@@ -92,7 +94,7 @@ func TestAskerGivesUp(t *testing.T) {
 }
 
 func TestAskerEnds(t *testing.T) {
-	a := newAsker(hider(nil), -time.Second)
+	a := newAsker(hider(nil), -time.Second, Kept)
 	if got := a.ask(t.Context(), http.MethodGet, "http://127.0.0.1:1", "/"); !errors.Is(got.err, errTooLong) {
 		t.Errorf("asked for longer than allowed: %v", got.err)
 	}
@@ -121,7 +123,7 @@ func TestHider(t *testing.T) {
 		fmt.Fprint(w, strings.Repeat("x", 155)+secret)
 	}))
 	defer server.Close()
-	a := newAsker(hide, time.Minute)
+	a := newAsker(hide, time.Minute, Kept)
 	defer a.close()
 	if got := a.ask(t.Context(), http.MethodGet, server.URL, "/").String(); strings.Contains(got, "pa") || !strings.Contains(got, "x***") {
 		t.Errorf("a cut secret: %s", got)
@@ -156,7 +158,7 @@ func TestAskerTakesAnswersAsTheyAre(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if a := newAsker(hider(nil), time.Minute).ask(ctx, http.MethodGet, "http://127.0.0.1:1", "/"); !errors.Is(a.err, context.Canceled) {
+	if a := newAsker(hider(nil), time.Minute, Kept).ask(ctx, http.MethodGet, "http://127.0.0.1:1", "/"); !errors.Is(a.err, context.Canceled) {
 		t.Errorf("cancelled: %v", a.err)
 	}
 }
@@ -193,5 +195,56 @@ func TestWrongType(t *testing.T) {
 		if got := wrongType(a); (got != "") != wrong {
 			t.Errorf("%q: %q", given, got)
 		}
+	}
+}
+
+// The requests of a check have the header of those under load, byte by byte: Host alone, and Connection: close where a phase
+// closes connections.
+func TestHeaderIsThatOfTheLoad(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	heads := make(chan string)
+	go func() {
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				buf, n := make([]byte, 4096), 0
+				for {
+					more, err := c.Read(buf[n:])
+					if n += more; err != nil {
+						return
+					}
+					if bytes.HasSuffix(buf[:n], []byte("\r\n\r\n")) {
+						heads <- string(buf[:n])
+						n = 0
+						_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+					}
+				}
+			}()
+		}
+	}()
+	host := listener.Addr().String()
+	kept := "GET /demo?name=x HTTP/1.1\r\nHost: " + host + "\r\n\r\n"
+	closed := "GET /demo?name=x HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n"
+	for connections, want := range map[Connections][]string{Kept: {kept, kept}, Closed: {closed, closed}, KeptAndClosed: {kept, closed, kept, closed}} {
+		ask := newAsker(hider(nil), time.Minute, connections)
+		for i := range want {
+			done := make(chan answer, 1)
+			go func() { done <- ask.ask(t.Context(), http.MethodGet, "http://"+host, "/demo?name=x") }()
+			if got := <-heads; got != want[i] {
+				t.Errorf("connections %d, request %d: %q, want %q", connections, i+1, got, want[i])
+			}
+			if a := <-done; a.err != nil {
+				t.Error(a.err)
+			}
+		}
+		ask.close()
 	}
 }

@@ -49,6 +49,8 @@ type Contract struct {
 	InFlight  int           // greatest number of requests in flight the target is deployed for; 0: any
 	Full      bool          // every key on every replica and through the balancer; takes seconds
 	Secrets   []string      // never to appear in a detail
+
+	Connections Connections // of the requests under load: those of the check are like them
 }
 
 // Result is what a check found.
@@ -187,7 +189,7 @@ func newInspection(c *Contract, when string, replicas []Endpoint, balancer strin
 		when:     when,
 		replicas: replicas,
 		all:      replicas[:len(replicas):len(replicas)],
-		asker:    newAsker(hide, c.most()),
+		asker:    newAsker(hide, c.most(), c.Connections),
 		keys:     keys,
 		random:   rand.New(rand.NewPCG(c.Seed, h.Sum64())),
 		lengths:  [2]map[int]int{{}, {}},

@@ -19,6 +19,7 @@ import (
 	"bakeoff/internal/endpoint"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
+	"bakeoff/internal/plan"
 	"bakeoff/internal/record"
 	"bakeoff/internal/venue"
 )
@@ -192,7 +193,26 @@ func (d *replicated) kept(ctx context.Context, when string) ([]record.Check, err
 // contract is the check of the plan's contract against this stage's table.
 func (s *recipes) contract() *contract.Contract {
 	p := s.o.Plan
-	return &contract.Contract{Dataset: s.rows, Database: s.db, Lookups: p.Dataset.Lookups, Seed: s.o.contractSeed(), InFlight: p.InFlight()}
+	return &contract.Contract{
+		Dataset: s.rows, Database: s.db, Lookups: p.Dataset.Lookups, Seed: s.o.contractSeed(), InFlight: p.InFlight(), Connections: connectionsOf(p),
+	}
+}
+
+// connectionsOf says which requests of a plan's phases have a connection of their own.
+func connectionsOf(p *plan.Plan) contract.Connections {
+	closed := 0
+	for _, phase := range p.Phases {
+		if phase.Reconnect {
+			closed++
+		}
+	}
+	switch closed {
+	case 0:
+		return contract.Kept
+	case len(p.Phases):
+		return contract.Closed
+	}
+	return contract.KeptAndClosed
 }
 
 // ask makes the check.
