@@ -105,6 +105,16 @@ func exactly(n int, what string) cobra.PositionalArgs {
 	}
 }
 
+// atMostOne returns an argument check that names what may be given.
+func atMostOne(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return usageError{fmt.Errorf("%s takes %s or nothing, got %d arguments", cmd.CommandPath(), what, len(args))}
+		}
+		return nil
+	}
+}
+
 // parts makes a command of commands. It does nothing by itself, and a name that it does not have is a mistake.
 func parts(cmd *cobra.Command, of ...*cobra.Command) *cobra.Command {
 	cmd.AddCommand(of...)

@@ -233,18 +233,25 @@ func cleanCommand(env Env) *cobra.Command {
 	var p place
 	var out string
 	cmd := &cobra.Command{
-		Use: "clean", Short: "end the processes and remove the folders that killed runs left behind", Args: noArgs,
+		Use: "clean [PLAN]", Short: "end the processes and remove the folders that killed runs left behind", Args: atMostOne("a plan"),
 		Long: `clean ends the processes of runs that were killed together with their guard, and
 removes their temporary folders. With --cache it also removes prepared targets that no run
-uses, and filled tables; the next run prepares them again.
+uses, and filled tables; the next run prepares them again. With a plan whose database is
+external it also puts rows back that killed runs have changed there, and removes accounts
+of their trials.
 
 With --context or --namespace it removes what runs left in a cluster instead: in that
 namespace, or all namespaces that bakeoff made. Only objects with bakeoff's labels are
 removed, and only after the record and every pod's log were fetched into --out. A run in
 progress is left alone, unless --namespace names its namespace: then it is stopped first.`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("context") || p.namespace != "" {
 				return cleanAway(cmd.Context(), env, p, out)
+			}
+			if len(args) == 1 {
+				if err := restore(cmd.Context(), env, args[0]); err != nil {
+					return err
+				}
 			}
 			cache, err := cacheDir(env)
 			if err != nil {
@@ -281,6 +288,23 @@ func clean(ctx context.Context, env Env, cache string) error {
 		return err
 	}
 	printSwept(env.Stdout, swept, folders)
+	return nil
+}
+
+// restore puts right what killed runs have left on the external database of a plan.
+func restore(ctx context.Context, env Env, path string) error {
+	p, err := loadPlan(env, path)
+	if err != nil {
+		return err
+	}
+	if p.Database.Kind != "external" {
+		return misused("", "%s: its database is not external: what a killed run left ends with its processes", path)
+	}
+	done, err := machine.Restore(ctx, p.Plan)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(env.Stdout, "%s put back and %s removed on the database of %s\n", show.Plural(int(done.Rows), "row"), show.Plural(len(done.Accounts), "account"), path)
 	return nil
 }
 

@@ -33,7 +33,7 @@ func processFates() map[string]fate {
 	}
 	if os.Geteuid() == 0 { // targets run under other accounts
 		out["rewrite"] = fate{log: "0 files shortened", argument: runs}
-		out["spy"] = fate{log: "0 environments read, 0 processes may be signalled"}
+		out["spy"] = fate{log: "0 environments read, 0 processes may be signalled, HOME: <nil>"}
 	}
 	return out
 }

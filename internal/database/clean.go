@@ -1,7 +1,9 @@
 package database
 
 import (
+	"context"
 	"crypto/rand"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -44,4 +46,48 @@ func sizeOf(path string) (bytes int64) {
 		return nil
 	})
 	return bytes
+}
+
+// Restored is what was put right on a server of somebody else.
+type Restored struct {
+	Rows     int64    // that were put back as they had been
+	Accounts []string // that were removed, with their connections
+}
+
+// Restore puts right what killed runs have left on a server of somebody else: rows of bakeoff's table that they had changed, and
+// accounts of their trials. It fails where another bakeoff uses the schema, and changes nothing of a table that is not bakeoff's.
+func (s *Server) Restore(ctx context.Context) (done Restored, err error) {
+	mark, _, err := s.survey(ctx)
+	if err == nil && mark != "" {
+		done, err = s.restore(ctx)
+	}
+	if err != nil {
+		return done, fmt.Errorf("database: restore: %w", err)
+	}
+	return done, nil
+}
+
+func (s *Server) restore(ctx context.Context) (done Restored, err error) {
+	err = s.use(ctx, func(c *sql.Conn) error {
+		present, err := tableExists(ctx, c, journalTable)
+		if err != nil || !present {
+			return err
+		}
+		return c.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+journalTable).Scan(&done.Rows)
+	})
+	if err == nil {
+		err = s.UndoMoves(ctx)
+	}
+	if err != nil {
+		return Restored{}, err
+	}
+	left, err := s.leftAccounts(ctx)
+	for _, user := range left {
+		if one := errors.Join(s.drop(ctx, user), s.disband(ctx, user)); one != nil {
+			err = errors.Join(err, one)
+			continue
+		}
+		done.Accounts = append(done.Accounts, user)
+	}
+	return done, err
 }

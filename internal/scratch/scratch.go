@@ -19,7 +19,7 @@ const prefix = "bakeoff-"
 
 // uses are what folders are made for.
 func uses() []string {
-	return []string{"verify", "data", "load", "database", "pilot", "ab", "jmeter", "calibrate"}
+	return []string{"verify", "data", "load", "database", "pilot", "ab", "jmeter", "calibrate", "home"}
 }
 
 // New makes a folder for one of the uses, which only this account may read. The

@@ -204,6 +204,9 @@ func (c *checker) keepAlive(path, value string) {
 }
 
 func (c *checker) ready(s *spec) {
+	if c.doc.Has("account") {
+		c.oneOf("account", s.Account, "own", "bakeoff")
+	}
 	if c.doc.Has("ready") {
 		c.oneOf("ready", s.Ready, readyLine, readyProbe)
 	}

@@ -32,6 +32,8 @@ type Recipe struct {
 	OverlapRequired bool
 	// Freezes: it may be held still while another target has its turn.
 	Freezes bool
+	// OwnAccount: where bakeoff is root it runs under an account that nobody else has, and no user either.
+	OwnAccount bool
 
 	spec    spec
 	changed map[string]string // environment the plan sets, over the recipe's
@@ -62,6 +64,7 @@ type spec struct {
 	Overlap   string            `yaml:"overlap"` // "required" or "no"
 	Freeze    string            `yaml:"freeze"`  // "on", the default, or "off": it cannot bear to be held still
 	Ready     string            `yaml:"ready"`   // "line", the default, or "probe"
+	Account   string            `yaml:"account"` // "own", the default, or "bakeoff": it cannot bear an account without a name
 	// ReadyWithin bounds a start; 2m by default.
 	ReadyWithin string             `yaml:"ready_within"`
 	Settings    []settingSpec      `yaml:"settings"`
@@ -208,7 +211,7 @@ func read(files fs.FS, where, name, variant string) (*Recipe, error) {
 	}
 	return &Recipe{
 		Name: s.Name, Variant: variant, Title: s.Title, Language: s.Language, Tags: s.Tags,
-		Protocol: expand(s.Protocol, s.Env), OverlapRequired: s.Overlap == "required", Freezes: s.Freeze != "off",
+		Protocol: expand(s.Protocol, s.Env), OverlapRequired: s.Overlap == "required", Freezes: s.Freeze != "off", OwnAccount: s.Account != "bakeoff",
 		spec: s, digest: digest, files: files, contents: contents, patience: checkTime,
 	}, nil
 }

@@ -1,12 +1,14 @@
 package target
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -17,6 +19,7 @@ import (
 	"bakeoff/internal/database"
 	"bakeoff/internal/platform"
 	"bakeoff/internal/record"
+	"bakeoff/internal/scratch"
 	"bakeoff/internal/shell"
 )
 
@@ -47,7 +50,8 @@ type Launch struct {
 	Settings  map[string]string // of the plan, over the recipe's environment
 	Database  database.Access
 	Padding   int    // bytes by which the environment is longer
-	User      string // the account that it runs under; empty: bakeoff's own
+	User      string // the account that it runs under, by its number; empty: bakeoff's own
+	Home      string // its HOME; empty: the build folder. Start gives one to a replica with an account
 	Untracked bool   // what it leaves behind is not looked for
 	LogDir    string // the log is LogDir/<Name>.log
 }
@@ -62,6 +66,7 @@ type Replica struct {
 	tail    tail
 	seen    map[int]bool    // processes of the tree while waiting
 	probed  []record.Worker // of a replica that was ready by probe
+	forget  func() error    // removes its HOME; nil: it has none of its own
 }
 
 // Start starts a replica and returns once its process exists; Ready waits for
@@ -74,19 +79,48 @@ func Start(ctx context.Context, l Launch) (*Replica, error) {
 	return r, nil
 }
 
-func start(ctx context.Context, l Launch) (*Replica, error) {
-	r, err := l.replica()
-	if err != nil {
+func start(ctx context.Context, l Launch) (r *Replica, err error) {
+	forget := func() error { return nil }
+	if l.User != "" {
+		if l.Home, forget, err = makeHome(l.User); err != nil {
+			return nil, err
+		}
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, forget())
+		}
+	}()
+	if r, err = l.replica(); err != nil {
 		return nil, err
 	}
+	r.forget = forget
 	if listening(ctx, r.Address()) {
 		return nil, fmt.Errorf("%s: %w", r.Address(), ErrPortTaken)
 	}
-	r.process, err = l.Platform.Start(ctx, r.spec)
-	if err != nil {
+	if r.process, err = l.Platform.Start(ctx, r.spec); err != nil {
 		return nil, err
 	}
 	return r, nil
+}
+
+// makeHome makes an empty folder that only an account may use, and returns what removes it. Where the account could not reach it
+// there is none.
+func makeHome(account string) (dir string, remove func() error, err error) {
+	number, err := strconv.Atoi(account)
+	if err != nil {
+		return "", nil, fmt.Errorf("account %s: not a number", account)
+	}
+	outer, remove, err := scratch.New("home")
+	if err != nil {
+		return "", nil, err
+	}
+	dir = filepath.Join(outer, "home")
+	err = errors.Join(os.Chmod(outer, 0o711), os.Mkdir(dir, 0o700), os.Chown(dir, number, number))
+	if err != nil || !Passable(outer) {
+		return "", remove, errors.Join(err, remove())
+	}
+	return dir, remove, nil
 }
 
 // replica is one that is not started.
@@ -120,7 +154,7 @@ func (r *Replica) newSpec() platform.Spec {
 	}
 	argv := expandAll(append(slices.Clone(r.recipe.spec.Start), position.Args...), values)
 	env := merged(map[string]string{
-		"PATH": l.Prepared.path(), "HOME": values["build"], "LANG": "C.UTF-8", "TZ": "UTC",
+		"PATH": l.Prepared.path(), "HOME": cmp.Or(l.Home, values["build"]), "LANG": "C.UTF-8", "TZ": "UTC",
 	}, r.recipeEnv())
 	for name, value := range position.Env {
 		env[name] = expand(value, values)
@@ -326,8 +360,16 @@ func (r *Replica) Log() string { return r.spec.Log }
 const portWithin = time.Second
 
 // Stop ends the replica, with all it forked, and makes sure that its port is
-// free again.
+// free again. A HOME of its own is removed.
 func (r *Replica) Stop(ctx context.Context, grace time.Duration) error {
+	err := r.end(ctx, grace)
+	if r.forget == nil {
+		return err
+	}
+	return errors.Join(err, r.forget())
+}
+
+func (r *Replica) end(ctx context.Context, grace time.Duration) error {
 	if err := r.process.Stop(ctx, grace); err != nil {
 		return fmt.Errorf("target: stop %s: %w", r.launch.Name, err)
 	}

@@ -76,10 +76,10 @@ func startAs(account uint32) error {
 	return cmd.Run()
 }
 
-// accountFor is an account for a target, where bakeoff is root, can start processes under other accounts, and others can read
-// what was prepared; else it is empty, and the target runs under bakeoff's own.
+// accountFor is an account for a target, where its recipe allows one, bakeoff is root, can start processes under other accounts, and
+// others can read what was prepared; else it is empty, and the target runs under bakeoff's own.
 func (v *Venue) accountFor(p *target.Prepared) string {
-	if os.Geteuid() != 0 || p == nil || !p.Public() || !v.accounts.usable() {
+	if os.Geteuid() != 0 || p == nil || !p.Recipe.OwnAccount || !p.Public() || !v.accounts.usable() {
 		return ""
 	}
 	return v.accounts.next()

@@ -1,12 +1,14 @@
 package machine
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 
 	"bakeoff/internal/database"
+	"bakeoff/internal/plan"
 	"bakeoff/internal/target"
 )
 
@@ -28,4 +30,14 @@ func CleanCache(dir string) (target.Cleaned, error) {
 		errs = append(errs, os.Remove(log))
 	}
 	return cleaned, errors.Join(errs...)
+}
+
+// Restore puts right what killed runs have left on the external database of a plan.
+func Restore(ctx context.Context, p *plan.Plan) (done database.Restored, err error) {
+	db, err := database.Open(ctx, database.External{DSNFile: p.Database.DSNFile, AllowHosts: p.AllowHosts})
+	if err != nil {
+		return done, err
+	}
+	defer func() { err = errors.Join(err, db.Stop(context.WithoutCancel(ctx), 0)) }()
+	return db.Restore(ctx)
 }

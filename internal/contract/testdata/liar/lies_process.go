@@ -27,7 +27,8 @@ func processLies() map[string]lie {
 		// The environment of the agents is read, and who may be signalled is found out.
 		"spy": {begin: func(*server) error {
 			read, signalled := spy()
-			log.Printf("spy: %d environments read, %d processes may be signalled", read, signalled)
+			written := os.WriteFile(filepath.Join(os.Getenv("HOME"), "note"), []byte("x"), 0o600)
+			log.Printf("spy: %d environments read, %d processes may be signalled, HOME: %v", read, signalled, written)
 			return nil
 		}},
 	}
