@@ -95,6 +95,8 @@ type world struct {
 	asked      []contract.Contract // checks, in order
 	heldBy     string              // how processes of targets are held, under bakeoff's own account; empty: under another one
 	behind     func() int64        // statements that the database has not counted yet; nil: none
+	less       database.Less
+	trust      plan.Trust // of the last deployment
 }
 
 // act is what goes wrong with one deployment; the zero value is a good one.
@@ -248,7 +250,7 @@ func (w *world) Balancer(context.Context, *plan.Plan) (record.BalancerInfo, erro
 
 func (w *world) Database(_ context.Context, s venue.Storage) (venue.Database, error) {
 	w.note("database starts")
-	w.rows = s.Dataset
+	w.rows, w.less = s.Dataset, s.Less
 	return &table{world: w}, nil
 }
 
@@ -352,7 +354,7 @@ func (w *world) Deploy(ctx context.Context, d venue.Deployment) (venue.Deployed,
 	w.mu.Lock()
 	w.at[name]++
 	w.luck = append(w.luck, d.Luck)
-	w.users[name] = d.Database.User
+	w.users[name], w.trust = d.Database.User, d.Trust
 	w.mu.Unlock()
 	w.note("start %s", name)
 	select {

@@ -196,6 +196,13 @@ func TestHostileScreen(t *testing.T) {
 	has(t, out, "UNFAIR BY PLAN: differences between targets were allowed: because \ufffd]0;x\ufffd of it")
 }
 
+// What the plan leaves out of the checks stands in the head of a report.
+func TestChecksLeftOutOnScreen(t *testing.T) {
+	r := contest(1, "django")
+	r.Head.ChecksLeftOut = []string{"moves: off", "account: shared"}
+	has(t, asScreen(t, build(t, r.Write(t)), figures.Others{}), "CHECKS LEFT OUT by the plan (trust): moves: off, account: shared;")
+}
+
 func TestTrialsInWords(t *testing.T) {
 	for want, a := range map[string]figures.Attempts{
 		"24 planned, 24 run: 24 valid":                            {Planned: 24, Run: 24, Valid: 24},
