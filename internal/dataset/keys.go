@@ -19,8 +19,8 @@ type Keys struct {
 }
 
 // NewKeys returns keys; the share hitRatio of them, 0 to 1, are names of
-// rows, uniform over all rows; the others exist nowhere and are drawn as those of rows. Of the shortest names, nearly all of which
-// exist, they are fewer.
+// rows, uniform over all rows; the others exist nowhere and are drawn as those of rows. Few of
+// them are as short as names that nearly all exist.
 func NewKeys(d *Dataset, seed uint64, hitRatio float64) (*Keys, error) {
 	if !(hitRatio >= 0 && hitRatio <= 1) {
 		return nil, fmt.Errorf("dataset: hit ratio must be 0 to 1, not %v", hitRatio)

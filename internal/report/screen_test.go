@@ -196,7 +196,7 @@ func TestHostileScreen(t *testing.T) {
 	has(t, out, "UNFAIR BY PLAN: differences between targets were allowed: because \ufffd]0;x\ufffd of it")
 }
 
-// What the plan leaves out of the checks stands in the head of a report.
+// What the plan leaves out of the checks is in the head of a report.
 func TestChecksLeftOutOnScreen(t *testing.T) {
 	r := contest(1, "django")
 	r.Head.ChecksLeftOut = []string{"moves: off", "account: shared"}

@@ -64,7 +64,7 @@ type spec struct {
 	Overlap   string            `yaml:"overlap"` // "required" or "no"
 	Freeze    string            `yaml:"freeze"`  // "on", the default, or "off": it cannot bear to be held still
 	Ready     string            `yaml:"ready"`   // "line", the default, or "probe"
-	Account   string            `yaml:"account"` // "own", the default, or "bakeoff": it cannot bear an account without a name
+	Account   string            `yaml:"account"` // "own", the default, or "bakeoff": it cannot run under an account without a name
 	// ReadyWithin bounds a start; 2m by default.
 	ReadyWithin string             `yaml:"ready_within"`
 	Settings    []settingSpec      `yaml:"settings"`
