@@ -235,12 +235,16 @@ func TestLiesInTurns(t *testing.T) {
 	s.lie(some, "turns: 250ms")
 }
 
-// All of them.
+// All of them, in two runs at the same time.
 func TestAllLies(t *testing.T) {
 	if os.Getenv("BAKEOFF_LIES") == "" {
 		t.Skip("SKIPPED: make test-lies sets BAKEOFF_LIES")
 	}
-	newScene(t).lie(allFates())
+	others := answerFates()
+	maps.Copy(others, processFates())
+	for name, fates := range map[string]map[string]fate{"database": databaseFates(), "answers and processes": others} {
+		t.Run(name, func(t *testing.T) { newScene(t).lie(fates) })
+	}
 }
 
 // In turns a target is found out that uses what the other one leaves of its connections to the database.
