@@ -120,6 +120,7 @@ func TestRecipeMistakes(t *testing.T) {
 		{"overlap: required", "overlap: required\nready: probe", "ready", "needs the ready line"},
 		{"overlap: required", "overlap: required\nready: prob", "ready", "did you mean probe"},
 		{"overlap: required", "overlap: required\nready_within: 2h", "ready_within", "from 1s to 1h"},
+		{"overlap: required", "overlap: required\naccount: nobody", "account", "must be one of own, bakeoff"},
 		{", source: a book}", "}", "settings[0].source", "is missing"},
 		{"name: workers,", "name: speed,", "settings[1].name", "twice"},
 		{`value: "{workers} of`, `value: "{port} of`, "settings[1].value", "unknown placeholder {port}"},
