@@ -63,8 +63,8 @@ func databaseFates() map[string]fate {
 		"underway":  {code: record.CodeLeftBehind},
 		"leftover":  {code: record.CodeLeftBehind},
 		"pool":      {code: record.CodeDeclared, text: "database connections: "},
-		"password": {log: "password: "}, // it ends with its account
-		"lock":     {code: record.CodeLocks},
+		"password":  {log: "password: "}, // it ends with its account
+		"lock":      {code: record.CodeLocks},
 	}
 }
 

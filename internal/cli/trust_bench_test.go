@@ -67,7 +67,7 @@ func TestBenchTrust(t *testing.T) {
 		for name, on := range found[true] {
 			off := found[false][name]
 			t.Logf("pair %d, %s: with %.0f/s, %.1f us target, %.1f us database; without %.0f/s, %.1f us, %.1f us", pair+1, name,
-				on.perSecond, 1e6*on.target, 1e6*(on.database), off.perSecond, 1e6*off.target, 1e6*off.database)
+				on.perSecond, 1e6*on.target, 1e6*on.database, off.perSecond, 1e6*off.target, 1e6*off.database)
 		}
 	}
 	table, missed := trustTable(ratios)

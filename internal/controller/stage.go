@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"time"
 
 	"bakeoff/internal/collect"
 	"bakeoff/internal/fleet"

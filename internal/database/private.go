@@ -52,7 +52,7 @@ type Options struct {
 	Server string
 	// MaxConnections is what the targets need; a few are added. 0 means 200.
 	MaxConnections int
-	BufferPool     string            // such as 512M; empty means 512M
+	BufferPool     string // such as 512M; empty means 512M
 	Less           Less
 	Settings       map[string]string // further server variables
 }

@@ -27,11 +27,11 @@ func TestDigestGolden(t *testing.T) {
 		spec Spec
 		want string
 	}{
-		{Spec{1, 0, 1, 1}, "sha256:866fe2426a33d51f22fecb464eeea2b3b7cc7236894da8f1d865d4d12a5d3ad4"},
-		{Spec{1000, 1, 1, 255}, "sha256:05a8704acda4168bf5e149b4618fca2b43ad83ca5d31fe0fbbf0b1e214f6391a"},
-		{Spec{1000, 2, 1, 255}, "sha256:5d9a6d6bc85dd0235525733c8a8248174af7f865528642f2376b7ab3fd47d21b"},
-		{Spec{5000, 1, 7, 9}, "sha256:872c9ea348e0ab48e6ca721ab749c99ded15848337bd87080ba445ea097b1e9d"},
-		{Spec{20000, 1, 1, 255}, "sha256:20cacc4ad58c2e1b010c4e84a59062bd591c1633d4a939cb77a57b718cdebee8"},
+		{Spec{1, 0, 1, 1}, "sha256:d189b5cd7180c3e900772acae009841338493cedf735236ea658fa6913d335e1"},
+		{Spec{1000, 1, 1, 255}, "sha256:a39da948f824bf95f4f9a58d06d42eee90d4c22356bbc7f3eb743722a90674f7"},
+		{Spec{1000, 2, 1, 255}, "sha256:e205fa690e2bdb06a5a2076eba4512a943791667df24d2bc32046e3e056ee9e4"},
+		{Spec{5000, 1, 7, 9}, "sha256:5299943d5352ccfbf49c94e20c2198ad7075ab44eac361de99c04741fccbea3b"},
+		{Spec{20000, 1, 1, 255}, "sha256:622bba698910767103106bac74fc04427d535ee46295a4b7c26edf03dd5bdeee"},
 	} {
 		if got := mustNew(t, c.spec).Digest(); got != c.want {
 			t.Errorf("%+v: %s, not %s", c.spec, got, c.want)

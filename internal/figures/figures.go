@@ -71,25 +71,25 @@ type Summary struct {
 
 // Facts are what identifies a run.
 type Facts struct {
-	Name        string    `json:"name"`
-	Bakeoff     string    `json:"bakeoff"`
-	Status      string    `json:"status"`
-	Reason      string    `json:"reason,omitempty"`
-	Platform    string    `json:"platform"`
-	Seed        uint64    `json:"seed"`
-	PlanDigest  string    `json:"plan_digest"`
-	Primary     string    `json:"primary"` // metric declared in the plan
-	AllowUnfair string    `json:"allow_unfair,omitempty"`
+	Name        string `json:"name"`
+	Bakeoff     string `json:"bakeoff"`
+	Status      string `json:"status"`
+	Reason      string `json:"reason,omitempty"`
+	Platform    string `json:"platform"`
+	Seed        uint64 `json:"seed"`
+	PlanDigest  string `json:"plan_digest"`
+	Primary     string `json:"primary"` // metric declared in the plan
+	AllowUnfair string `json:"allow_unfair,omitempty"`
 	// ChecksLeftOut are the checks of the targets' honesty that the plan leaves out.
 	ChecksLeftOut []string `json:"checks_left_out,omitempty"`
 
-	Started     time.Time `json:"started"`
-	Ended       time.Time `json:"ended,omitzero"`
-	Blocks      int       `json:"blocks"`   // planned
-	Planned     int       `json:"planned"`  // trials of blocks from 1
-	Finished    int       `json:"finished"` // places of those that hold a finished trial
-	Short       bool      `json:"short,omitempty"`
-	Shared      bool      `json:"shared,omitempty"`
+	Started  time.Time `json:"started"`
+	Ended    time.Time `json:"ended,omitzero"`
+	Blocks   int       `json:"blocks"`   // planned
+	Planned  int       `json:"planned"`  // trials of blocks from 1
+	Finished int       `json:"finished"` // places of those that hold a finished trial
+	Short    bool      `json:"short,omitempty"`
+	Shared   bool      `json:"shared,omitempty"`
 }
 
 // Dataset is what the plan says of the rows and keys.

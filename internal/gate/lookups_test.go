@@ -57,7 +57,7 @@ func TestLookups(t *testing.T) {
 		{"cheap statements by the primary key", clean, 60, 40, func(w *record.Witness) {
 			w.RowsByName, w.RowsByOther = new(int64(0)), new(int64(100))
 		}, "0 rows by the index,100 rows of the table by another"},
-		{"a range for each", clean, 60, 40, func(w *record.Witness) { w.Ranges = new(int64(60)) }, "next or previous entries, 60 times"},
+		{"a range for each", clean, 60, 40, func(w *record.Witness) { w.Ranges = new(int64(60)) }, "60 times"},
 		{"statements that find nothing, as payment", clean, 60, 40, func(w *record.Witness) { w.Empty = new(int64(41)) }, "41 SELECT statements without a row"},
 		{"one statement for many that do not exist", clean, 60, 40, func(w *record.Witness) { w.Empty = new(int64(39)) }, "39 SELECT statements without a row"},
 		{"other statements that find nothing", clean, 60, 40, func(w *record.Witness) {

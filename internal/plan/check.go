@@ -114,25 +114,28 @@ func (c *checker) turns() {
 
 func (c *checker) dataset() {
 	d := c.plan.Dataset
-	c.integer("dataset.rows", d.Rows, 1, 100_000_000)
+	c.integer("dataset.rows", d.Rows, 1, mostOfAnyLength)
 	c.integer("dataset.lengths.min", d.Lengths.Min, 1, 255)
 	c.integer("dataset.lengths.max", d.Lengths.Max, 1, 255)
 	switch most := mostRows(d.Lengths.Max); {
 	case d.Lengths.Min > d.Lengths.Max:
 		c.report("dataset.lengths", "", "min %d is above max %d", d.Lengths.Min, d.Lengths.Max)
-	case d.Rows > most && d.Lengths.Max > 0:
+	case most < mostOfAnyLength && d.Rows > most && d.Lengths.Max > 0:
 		c.report("dataset.rows", "", "must be at most %d with names of at most %d characters, so that names are left that do not exist, but is %d", most, d.Lengths.Max, d.Rows)
 	}
 	c.number("dataset.hit_ratio", d.HitRatio, 0, 1)
 	c.word("dataset.lookups", d.Lookups, "client", "server")
 }
 
+// mostOfAnyLength is how many rows there may be.
+const mostOfAnyLength = 100_000_000
+
 // mostRows is dataset.MostRows: half as many as there are names of letters and digits of that length, whose case does not count.
 func mostRows(length int) int {
 	names := 1
 	for range length {
-		if names *= 36; names >= 200_000_000 {
-			return 100_000_000
+		if names *= 36; names >= 2*mostOfAnyLength {
+			return mostOfAnyLength
 		}
 	}
 	return names / 2

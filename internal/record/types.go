@@ -67,7 +67,7 @@ type Run struct {
 	// Calibration of this machine that there was when the run began; nil: none.
 	Calibration *Calibration `json:"calibration,omitempty"`
 	// NoTurns is why the targets take no turns, where more than the plan had to be looked at; empty: they do, or the plan alone says it.
-	NoTurns   string     `json:"no_turns,omitempty"`
+	NoTurns string `json:"no_turns,omitempty"`
 	// ChecksLeftOut are the checks of the targets' honesty that the plan leaves out, such as "moves: off".
 	ChecksLeftOut []string `json:"checks_left_out,omitempty"`
 
