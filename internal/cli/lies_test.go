@@ -44,7 +44,7 @@ func answerFates() map[string]fate {
 		"rare":    {code: record.CodeWrongAnswers, text: "wrong id: key "},
 		"lengths": {code: record.CodeWrongAnswers, text: "wrong id: key "},
 		"oracle":  {code: record.CodeWrongAnswers, text: "wrong id: key ", argument: foreseen},
-		"letters": {code: record.CodeWrongAnswers, text: "wrong exists: key "},
+		"letters": {code: record.CodeWrongAnswers, text: ": key "},
 	}
 }
 
