@@ -115,7 +115,7 @@ func TestRowChangesThatHang(t *testing.T) {
 			for _, m := range moves {
 				begun, done = begun+boolean(m.BegunNS > 0), done+boolean(m.DoneNS > 0)
 			}
-			if len(moves) != 15 || begun == 0 || (done > 0) != made || !made && begun != 1 {
+			if len(moves) != 5 || begun == 0 || (done > 0) != made || !made && begun != 1 {
 				t.Errorf("a change takes %v: of %d %d were begun, %d done", takes, len(moves), begun, done)
 			}
 		})

@@ -237,7 +237,7 @@ func TestStatementsOfEarlierTrialsEnd(t *testing.T) {
 // A target's account is known as long as it has one, and is ended once; one that all share is nobody's.
 func TestAccountsOfTargets(t *testing.T) {
 	w := newWorld()
-	s := &recipes{db: &table{world: w}, logins: map[string]*replicated{}}
+	s := &recipes{o: &Options{Plan: &plan.Plan{}}, db: &table{world: w}, logins: map[string]*replicated{}}
 	d := &replicated{stage: s}
 	if err := d.admit(t.Context()); err != nil || s.logins["account-1"] != d || len(w.open) != 1 {
 		t.Fatalf("%v, %v, %v", err, s.logins, w.open)
