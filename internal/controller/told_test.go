@@ -13,6 +13,7 @@ import (
 	"bakeoff/internal/dataset"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
+	"bakeoff/internal/plan"
 	"bakeoff/internal/record"
 	"bakeoff/internal/stats"
 )
