@@ -65,7 +65,8 @@ type Sampler struct {
 
 // look asks for a sample at once.
 type look struct {
-	begin, end bool // of a phase
+	number     int64 // of the phase that begins; -1: one ends
+	begin, end bool  // of a phase
 	done       chan struct{}
 }
 
@@ -98,16 +99,12 @@ func (s *Sampler) begin(ctx context.Context, interval time.Duration) *Sampler {
 // Phase says which phase is under way, -1 for none, and takes a sample at
 // once, so that a phase's first and last samples are its own.
 func (s *Sampler) Phase(number int) {
-	if number >= 0 {
-		s.phase.Store(int64(number))
-	}
-	now := look{begin: number >= 0, end: number < 0, done: make(chan struct{})}
+	now := look{number: int64(number), begin: number >= 0, end: number < 0, done: make(chan struct{})}
 	select {
 	case s.asked <- now:
 		<-now.done
 	case <-s.stopped:
 	}
-	s.phase.Store(int64(number))
 }
 
 // Stop ends sampling and returns the first error of the sink.
@@ -128,7 +125,11 @@ func (s *Sampler) loop(ctx context.Context, interval time.Duration) {
 		case <-tick.C:
 			s.sample(ctx, look{})
 		case asked := <-s.asked:
+			if asked.begin {
+				s.phase.Store(asked.number)
+			}
 			s.sample(ctx, asked)
+			s.phase.Store(asked.number) // here, so that the next sample is not the phase's any more
 			close(asked.done)
 		}
 	}

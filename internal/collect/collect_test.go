@@ -95,6 +95,31 @@ func TestPhaseHasItsOwnFirstAndLastSample(t *testing.T) {
 	}
 }
 
+// However often samples are taken, none is a phase's behind its last one: who judged the phase by then would not have seen it.
+func TestNothingBehindTheLastSample(t *testing.T) {
+	var got lines
+	s := Start(t.Context(), time.Microsecond, nil, nil, got.put)
+	const phases = 30
+	for n := range phases {
+		s.Phase(n)
+		s.Phase(-1)
+	}
+	if err := s.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	for n := range phases {
+		host := got.of("host", n)
+		for i, line := range host {
+			if _, last := line.Values["strangers_ns"]; last != (i == len(host)-1) {
+				t.Errorf("phase %d has %d samples, sample %d is the one that ends it: %v", n, len(host), i, last)
+			}
+		}
+		if len(host) < 2 {
+			t.Errorf("phase %d has %d samples", n, len(host))
+		}
+	}
+}
+
 func TestSinkErrorIsReturnedByStop(t *testing.T) {
 	full := errors.New("disk full")
 	s := Start(t.Context(), time.Hour, nil, nil, func(record.Series) error { return full })
