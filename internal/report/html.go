@@ -55,7 +55,7 @@ func rankingSection(s *figures.Summary, others figures.Others) section {
 			out.points = append(out.points, upper(row[0])+": "+row[1]+".")
 		}
 	}
-	if t := ranks(s, 0); len(t.Rows) > 0 {
+	if t := ranks(s, 0, 0); len(t.Rows) > 0 {
 		t.Caption = "The ranking: " + metric(s) + "."
 		out.lead = append(out.lead, t)
 	}

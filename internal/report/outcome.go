@@ -58,7 +58,7 @@ func limitedBy(limits []figures.Limit) string {
 	for _, k := range kinds {
 		part := oneLimit(of[k])
 		if len(kinds) > 1 {
-			part = targetsOf(of[k]) + ": " + part
+			part = targetsOf(of[k], len(limits) > screenTargets) + ": " + part
 		}
 		parts = append(parts, part)
 	}
@@ -91,9 +91,15 @@ func oneLimit(limits []figures.Limit) string {
 	return out
 }
 
-func targetsOf(limits []figures.Limit) string {
+// targetsOf names them; of many only the first two.
+func targetsOf(limits []figures.Limit, many bool) string {
+	const first = 2
 	var out []string
-	for _, l := range limits {
+	for i, l := range limits {
+		if rest := len(limits) - i; many && i == first && rest > 1 {
+			out = append(out, fmt.Sprintf("%d more", rest))
+			break
+		}
 		out = append(out, short(l.Target))
 	}
 	return show.List(out)
@@ -198,7 +204,15 @@ func why(reasons []figures.ReasonCount) string {
 // otherRuns are the ratios of other runs of the same plan, and by how much they differ from run to run.
 func otherRuns(o figures.Others) string {
 	var parts []string
-	for _, r := range o.Ratios {
+	most := len(o.Ratios)
+	if most > screenRatios {
+		most = 2
+	}
+	for i, r := range o.Ratios {
+		if i == most {
+			parts = append(parts, "and those of "+show.Plural(len(o.Ratios)-i, "more target"))
+			break
+		}
 		if len(r.Others) > 0 {
 			parts = append(parts, fmt.Sprintf("by %s %s (here %s, spread %s)", short(r.B), several(r.Others), ratioOf(r.This), show.Percent(math.Expm1(r.Spread))))
 		}

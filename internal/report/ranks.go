@@ -18,9 +18,9 @@ type column struct {
 }
 
 // ranks is the ranking with its intervals; without a verdict it is the targets in plan order with their
-// medians. What is least needed, the range, makes room on a narrow page; 0 columns are as many as it takes, for all targets
-// with their whole names.
-func ranks(s *figures.Summary, columns int) show.Table {
+// medians, most of them at the most. What is least needed, the range, makes room on a narrow page; 0 columns are as many as it
+// takes, for all targets with their whole names.
+func ranks(s *figures.Summary, columns, most int) show.Table {
 	p, found := s.Primary()
 	if !found {
 		return show.Table{}
@@ -28,9 +28,9 @@ func ranks(s *figures.Summary, columns int) show.Table {
 	if columns == 0 {
 		return rankTable(s, p, true, whole, len(s.Targets))
 	}
-	t := rankTable(s, p, true, short, screenTargets)
+	t := rankTable(s, p, true, short, most)
 	if t.Width() > columns {
-		return rankTable(s, p, false, short, screenTargets)
+		return rankTable(s, p, false, short, most)
 	}
 	return t
 }
@@ -205,7 +205,7 @@ func verdictSection(s *figures.Summary) []section {
 	if v == nil || len(v.Targets) < 2 {
 		return nil
 	}
-	tables := []show.Table{ranks(s, screenColumns)}
+	tables := []show.Table{ranks(s, screenColumns, screenTargets)}
 	if words := claims(v, math.MaxInt); len(words.Rows) > 0 {
 		tables = append(tables, words)
 	}

@@ -16,6 +16,8 @@ const (
 	screenLines   = 40
 	screenColumns = 100
 	screenTargets = 12 // rows of the ranking
+	fewestRanked  = 3  // of them, where there is much else to say
+	screenRatios  = 7  // ratios of other runs; of more the first two
 	screenMarks   = 3
 	screenText    = 180 // characters of a mark or warning
 	screenName    = 22
@@ -24,18 +26,17 @@ const (
 // WriteScreen writes the end of a run on one screen of 40 lines: the verdict in one sentence that can be
 // quoted, what must be known of it, the ranking, what limited the result, what became of the trials, other
 // runs of the plan, and the command that prints the rest. Columns is the width of the page, 0 means 100. Up
-// to eight targets with names of up to 22 characters fit.
+// to eight targets with names of up to 22 characters are all named; of more the first, and the number of the others.
 func WriteScreen(w io.Writer, s *figures.Summary, others figures.Others, full string, columns int) error {
 	columns = cmp.Or(max(columns, 0), screenColumns)
 	top := show.Wrap(show.Inert(headLine(s)), columns, "") + "\n"
 	for _, note := range bounded(s.Caveats) {
 		top += "* " + show.Wrap(show.Inert(note), columns-2, "  ") + "\n"
 	}
-	if t := ranks(s, columns); len(t.Rows) > 0 {
-		top += "\n" + t.Text(columns) + "\n"
-	}
 	bottom := "\n" + outcome(s, others).Text(columns) + "\nthe rest    " + show.Inert(full) + "\n"
 	room := screenLines - strings.Count(top+bottom, "\n")
+	ranking := rankingIn(s, columns, room)
+	top, room = top+ranking, room-strings.Count(ranking, "\n")
 	if t := claims(s.Verdict, room); len(t.Rows) > 0 {
 		top += "\n" + t.Text(columns) + "\n"
 	}
@@ -43,6 +44,20 @@ func WriteScreen(w io.Writer, s *figures.Summary, others figures.Others, full st
 		return fmt.Errorf("report: write screen: %w", err)
 	}
 	return nil
+}
+
+// rankingIn is the ranking with as many of up to twelve targets, at least three, as fit into that many lines.
+func rankingIn(s *figures.Summary, columns, lines int) string {
+	for most := screenTargets; ; most-- {
+		t := ranks(s, columns, most)
+		if len(t.Rows) == 0 {
+			return ""
+		}
+		text := "\n" + t.Text(columns) + "\n"
+		if most == fewestRanked || strings.Count(text, "\n") <= lines {
+			return text
+		}
+	}
 }
 
 // bounded keeps the first of some marks, each clipped, and counts the others.

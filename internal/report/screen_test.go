@@ -184,6 +184,29 @@ func TestScreenOfManyTargets(t *testing.T) {
 	has(t, out, "and 18 more targets", "and 2 more marks", "word word ...")
 }
 
+// The end of a run with twenty targets fits a screen, whatever is to be said of them.
+func TestScreenOfTwenty(t *testing.T) {
+	for name, noise := range map[string]float64{"told": 0.002, "some told": 0.02, "none told": 0.2} {
+		for _, step := range []float64{1, 1.03, 1.2} {
+			s := world(t, 20, 14, step, noise, "closed")
+			s.Caveats = []string{strings.Repeat("word ", 50), strings.Repeat("word ", 50), strings.Repeat("word ", 50), "d"}
+			s.Speed = &figures.Speed{Trials: 280, Low: 0.8, High: 1.2}
+			s.Time.WallS, s.Time.Useful, s.Calibration = 12345, 0.5, &record.Calibration{}
+			for _, what := range []string{"repeats", "pauses", "warm-up", "starts", "pilot", "checks", "set-up", "stops"} {
+				s.Time.Shares = append(s.Time.Shares, figures.Share{Name: what, Share: 0.06})
+			}
+			others := figures.Others{Runs: 5, Older: 12, LeftOut: 3, Speeds: []float64{1, 0.8, 1, 1, 1}}
+			for _, target := range s.Verdict.Targets[1:] {
+				others.Ratios = append(others.Ratios, figures.Ratios{A: s.Verdict.Targets[0].Name, B: target.Name, This: 1.234, Others: []float64{1.2, 1.3, 1.4, 1.5, 1.6}, Spread: 0.123})
+			}
+			out := asScreen(t, s, others)
+			if t.Failed() {
+				t.Fatalf("%s, step %v:\n%s", name, step, out)
+			}
+		}
+	}
+}
+
 // Words from outside reach the screen as text.
 func TestHostileScreen(t *testing.T) {
 	r := contest(1, "django")

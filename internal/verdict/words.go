@@ -174,11 +174,11 @@ func (r Result) leaders(names []string) string {
 	case len(names) == 1:
 		return names[0] + " may be the best, and is not shown to be better than every other"
 	case tied:
-		return fmt.Sprintf("%s are a tie, within %s", list(names), r.delta())
+		return fmt.Sprintf("%s are a tie, within %s", crowd(names), r.delta())
 	case len(names) == len(r.Targets):
 		return "no target is shown to be better than another"
 	}
-	return "it is not shown which of " + list(names) + " is the best"
+	return "it is not shown which of " + crowd(names) + " is the best"
 }
 
 // beaten says which targets another one is shown to be better than.
@@ -186,7 +186,7 @@ func beaten(names []string) string {
 	if len(names) == 0 {
 		return ""
 	}
-	return "; shown not to be the best: " + list(names)
+	return "; shown not to be the best: " + crowd(names)
 }
 
 // margin says by how much the best is at least ahead, with the runner-up by that bound; or than which others no amount is bounded.
@@ -212,8 +212,20 @@ func (r Result) margin(best string) string {
 	return fmt.Sprintf("; than %s, the closest, %s", closest.B, r.amount(*closest))
 }
 
-// mostNamed is how many targets without a bound the verdict on all names.
-const mostNamed = 3
+// Of how many targets the verdict on all names each one: of those that are behind by an amount without a bound, and of a crowd.
+const (
+	mostNamed = 3
+	mostCrowd = 8
+)
+
+// crowd is the list of up to eight names; of more the first three and the number of the others.
+func crowd(names []string) string {
+	if len(names) <= mostCrowd {
+		return list(names)
+	}
+	const first = 3
+	return list(append(slices.Clone(names[:first]), fmt.Sprintf("%d more", len(names)-first)))
+}
 
 // list is "a, b and c".
 func list(names []string) string {

@@ -180,6 +180,27 @@ func TestHeadWithoutBounds(t *testing.T) {
 	}
 }
 
+// The verdict on many targets names the first of them.
+func TestHeadOfMany(t *testing.T) {
+	const eight = "a, b, c, d, e, f, g and h"
+	for n, want := range map[int]string{8: eight, 9: "a, b, c and 6 more", 20: "a, b, c and 17 more"} {
+		var names []string
+		for i := range n {
+			names = append(names, string(rune('a'+i)))
+		}
+		if got := crowd(names); got != want {
+			t.Errorf("%d names: %q, not %q", n, got, want)
+		}
+		r := Result{Delta: 0.03, Groups: [][]string{names}}
+		if got := r.leaders(names); got != want+" are a tie, within 3 %" {
+			t.Errorf("%d tied: %q", n, got)
+		}
+		if got := beaten(names); got != "; shown not to be the best: "+want {
+			t.Errorf("%d beaten: %q", n, got)
+		}
+	}
+}
+
 // A best target that the comparisons leave alone, but not ahead of all, is not called better than all.
 func TestHeadWithoutAChain(t *testing.T) {
 	r := Result{Delta: 0.03, Targets: []Target{{Name: "a", Rank: [2]int{1, 2}}, {Name: "b", Rank: [2]int{2, 2}}, {Name: "c", Rank: [2]int{2, 3}}}}
