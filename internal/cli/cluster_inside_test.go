@@ -436,16 +436,18 @@ func TestNothingIsRemovedUnfetched(t *testing.T) {
 // A run that cannot be kept here is not ended, nor removed, in the cluster.
 func TestNoRoomHere(t *testing.T) {
 	c := newConductor(t, func(c *conductor) remote.Outcome {
-		_, w := c.begin()
+		r := recordtest.Of(2, "go")
+		r.Root = c.root
+		w := r.Begin(c.t)
+		if err := os.WriteFile(filepath.Join(c.out, filepath.Base(w.Dir())), nil, 0o600); err != nil { // in the place of the copy
+			c.t.Error(err)
+		}
+		c.server.Opened(w.Dir())
 		<-c.t.Context().Done()
 		_ = w.Close() // the test is over
 		return remote.Outcome{}
 	})
-	file := filepath.Join(c.out, "file")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	status, _ := c.command(t.Context(), "run", c.planFile(), "--platform", "kubernetes", "--out", file)
+	status, _ := c.command(t.Context(), "run", c.planFile(), "--platform", "kubernetes", "--out", c.out)
 	said := c.stderr.String()
 	if status != exitFailed || !strings.Contains(said, "nothing was removed") || !strings.Contains(said, "is still in namespace") {
 		t.Errorf("status %d:\n%s", status, said)
