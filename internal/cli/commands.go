@@ -80,6 +80,9 @@ func checkPlan(ctx context.Context, env Env, short bool, path string) error {
 	}
 	fmt.Fprintf(env.Stdout, "expected duration: about %v (%v of it measured)%s\n",
 		p.Expected(o.Overhead()).Round(time.Second), p.Measured(), first)
+	if turns, apart := o.BlockBothWays(); turns > 0 {
+		fmt.Fprintf(env.Stdout, "a block takes about %v in turns, %v with one target after another\n", turns.Round(time.Second), apart.Round(time.Second))
+	}
 	if p.Asks() {
 		fmt.Fprintf(env.Stdout, "search for the capacity: at most %d stages for each target before block 1, then %d in each block, of %v or as long as %d requests need\n",
 			capacity.MostSearch, capacity.MostStages, p.Objective.Stage, p.Objective.Meets().Requests())

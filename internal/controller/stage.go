@@ -1,10 +1,12 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
+	"time"
 
 	"bakeoff/internal/collect"
 	"bakeoff/internal/fleet"
@@ -182,6 +184,24 @@ func (o Options) Outline() ([]string, error) { return o.stage().outline() }
 
 // Overhead is what a run of the plan costs in addition to its phases.
 func (o Options) Overhead() plan.Overhead { return o.costs(o.stage()) }
+
+// BlockBothWays is how long a block takes with its targets in turns and one after another, whichever of them the plan asks for; turns
+// are 0 where they cannot be had. Slices are those of the plan, or of 250 ms.
+func (o Options) BlockBothWays() (turns, apart time.Duration) {
+	p := *o.Plan
+	o.Plan = &p
+	p.Turns = cmp.Or(p.Turns, plan.Duration(250*time.Millisecond))
+	if !p.Running() {
+		if entrants, err := o.resolve(); err == nil {
+			o.decideTurns(entrants)
+		}
+	}
+	if o.inTurns() == nil {
+		turns = p.Block(o.Overhead())
+	}
+	p.Turns = 0
+	return turns, p.Block(o.Overhead())
+}
 
 // costs are the stage's and the loader's, of the blocks that the plan has.
 func (o *Options) costs(on stage) plan.Overhead {

@@ -19,9 +19,6 @@ func outcome(s *figures.Summary, others figures.Others) show.Table {
 		t.Rows = append(t.Rows, []string{"thresholds", text})
 	}
 	t.Rows = append(t.Rows, []string{"limited by", limitedBy(s.Limits)}, []string{"trials", trials(s.Attempts)})
-	if s.Speed.Varied() {
-		t.Rows = append(t.Rows, []string{"machine", speedInWords(s.Speed) + ", by a fixed piece of work timed in every trial"})
-	}
 	if text := usefulTime(s.Time); text != "" {
 		t.Rows = append(t.Rows, []string{"time", text})
 	}

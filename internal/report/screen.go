@@ -121,7 +121,7 @@ func metric(s *figures.Summary) string {
 	}
 }
 
-// where names the machine, and what others did on it before the run loaded anything.
+// where names the machine, what others did on it before the run loaded anything, and how much its speed varied.
 func where(s *figures.Summary) string {
 	machine := s.CoresInWords()
 	if s.Run.Platform == record.PlatformImported {
@@ -138,6 +138,9 @@ func where(s *figures.Summary) string {
 	}
 	if measured {
 		machine += "; others used " + show.Percent(used) + " of it at rest"
+	}
+	if s.Speed.Varied() {
+		machine += "; " + speedInWords(s.Speed)
 	}
 	return "one run on one machine (" + machine + ")"
 }
