@@ -190,7 +190,7 @@ func (o Options) Overhead() plan.Overhead { return o.costs(o.stage()) }
 func (o Options) BlockBothWays() (turns, apart time.Duration) {
 	p := *o.Plan
 	o.Plan = &p
-	p.Turns = cmp.Or(p.Turns, plan.Duration(250*time.Millisecond))
+	p.Turns = cmp.Or(p.Turns, plan.Turns(250*time.Millisecond))
 	if !p.Running() {
 		if entrants, err := o.resolve(); err == nil {
 			o.decideTurns(entrants)
