@@ -72,6 +72,7 @@ func (w *watches) open(dir string) *watch {
 		return nil
 	}
 	one := newWatch()
+	one.closing = w.ctx.Done()
 	w.of[dir] = one
 	w.wait.Go(func() { one.follow(dir, record.Follow(w.ctx, dir, record.Position{})) })
 	return one
@@ -81,6 +82,8 @@ func (w *watches) open(dir string) *watch {
 type watch struct {
 	ended chan struct{} // nobody writes the run any more, or it cannot be read
 	ready chan struct{} // all there was has been read
+	// closing is closed once the server is being closed: that a watch has ended says nothing of its run then. Nil: never.
+	closing <-chan struct{}
 
 	mu      sync.Mutex
 	state   *live.State
@@ -332,7 +335,11 @@ func (w *watch) stream(rw http.ResponseWriter, r *http.Request, c *client) {
 		case <-beat.C:
 			out.text(": still here\n\n")
 		case <-w.ended:
-			w.drain(out, c)
+			select {
+			case <-w.closing: // the page finds the server gone
+			default:
+				w.drain(out, c)
+			}
 			return
 		}
 	}

@@ -428,3 +428,21 @@ func TestHeadOfAStream(t *testing.T) {
 		t.Errorf("status %d, %v", answer.StatusCode, answer.Header)
 	}
 }
+
+// A server that is closed does not say that the run has ended.
+func TestClosedServerEndsNoRun(t *testing.T) {
+	for name, closed := range map[string]bool{"the run ends": false, "the server is closed": true} {
+		closing := make(chan struct{})
+		if closed {
+			close(closing)
+		}
+		w := newWatch()
+		w.closing = closing
+		w.follow("", func(func(record.Item, error) bool) {})
+		answer := httptest.NewRecorder()
+		w.stream(answer, httptest.NewRequest(http.MethodGet, "/", nil), must[*client](t)(w.join("")))
+		if said := strings.Contains(answer.Body.String(), "event: end"); said == closed {
+			t.Errorf("%s: the stream is %q", name, answer.Body)
+		}
+	}
+}
