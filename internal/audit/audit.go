@@ -144,6 +144,11 @@ func (out *Result) trial(r *record.Reader, state record.TrialState, trial record
 			out.found(at("phases"), "%s", what)
 		}
 	}
+	for _, p := range trial.Phases {
+		if is, judged := again.Stages[p.Number]; judged && is != p.Stage.Limited {
+			out.found(at("phases"), "limited of phase %s is %v, judged again it is %v", p.Name, p.Stage.Limited, is)
+		}
+	}
 	for _, of := range []struct {
 		key           string
 		recorded, now []record.Reason

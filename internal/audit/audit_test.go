@@ -331,6 +331,22 @@ func TestSearchChanged(t *testing.T) {
 	}
 }
 
+// A stage is limited by an agent where the lines say so, and nowhere else.
+func TestStageLimited(t *testing.T) {
+	for limited, want := range map[bool]string{false: "", true: "limited of phase stage-1 is true, judged again it is false"} {
+		r := recordtest.Of(1, "django", "flask")
+		r.Root, r.ClosedS = memory(t), 0
+		r.WithCapacity(map[string]float64{"django": 300, "flask": 400})
+		r.Change = func(trial *record.Trial) {
+			withoutWarmup(trial)
+			trial.Phases[0].Stage.Limited = limited && trial.Target == "flask"
+		}
+		out := audited(t, r.Write(t))
+		out.Findings = slices.DeleteFunc(out.Findings, func(p record.Problem) bool { return !strings.Contains(p.What, "limited of") })
+		wantStatus(t, out, want)
+	}
+}
+
 // A run that is being written is refused.
 func TestLive(t *testing.T) {
 	r := recordtest.Of(1, "django")

@@ -234,6 +234,28 @@ func TestUnfinishedSearch(t *testing.T) {
 	}
 }
 
+// A stage that the generator did not keep, below a rate that failed, is no ceiling: its rate is asked for again.
+func TestLimitedBelowAFailure(t *testing.T) {
+	s := capacity.Search{Objective: objective, Start: 100, Ceiling: math.Inf(1)}
+	limited := func(rate float64) capacity.Stage {
+		out := stage(rate, 0)
+		out.Limited = true
+		return out
+	}
+	for _, stages := range [][]capacity.Stage{{stage(100, 0), stage(150, 0.5)}, {stage(100, 0.5)}} {
+		want, _ := s.Next(stages)
+		for len(stages) < capacity.MostSearch {
+			if rate, more := s.Next(stages); rate != want || !more || s.Result(stages).Outcome != capacity.Unfinished {
+				t.Fatalf("after %d stages: %v, %v, want %v; %+v", len(stages), rate, more, want, s.Result(stages))
+			}
+			stages = append(stages, limited(want))
+		}
+		if rate, more := s.Next(stages); more || s.Result(stages).Outcome != capacity.Unfinished {
+			t.Errorf("goes on at %v: %+v", rate, s.Result(stages))
+		}
+	}
+}
+
 // A server that fails after each overload, where it had passed before, ends the search.
 func TestUnrepeatable(t *testing.T) {
 	s := capacity.Search{Objective: objective, Start: 700, Ceiling: math.Inf(1)}

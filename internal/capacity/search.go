@@ -101,6 +101,9 @@ func (s Search) replay(stages []Stage) *state {
 
 // add takes what a stage found into account.
 func (st *state) add(s Stage) {
+	if s.Limited && !math.IsInf(st.upper, 1) { // a greater rate was kept: this one is asked for again
+		return
+	}
 	found := st.Judge(s)
 	switch {
 	case s.Limited:

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
@@ -113,21 +112,16 @@ func (s *recipes) open(ctx context.Context, dir string) (err error) {
 // timedLookups is how many lookups say how long one takes.
 const timedLookups = 50
 
-// timeLookup notes how long a lookup takes while nothing else is asked: the lower quartile of some, since others may use the
-// machine. What statements take under load is compared with it.
+// timeLookup notes how long a lookup takes while nothing else is asked, of names from all over the table. What statements take
+// under load is compared with it.
 func (s *recipes) timeLookup(ctx context.Context) error {
-	took := make([]time.Duration, timedLookups)
-	for i := range took {
-		name := s.rows.Name(1 + int64(i)*s.rows.Rows()/timedLookups)
-		began := time.Now()
-		if _, _, err := s.db.Lookup(ctx, name); err != nil {
-			return err
-		}
-		took[i] = time.Since(began)
+	names := make([]string, timedLookups)
+	for i := range names {
+		names[i] = s.rows.Name(1 + int64(i)*s.rows.Rows()/timedLookups)
 	}
-	slices.Sort(took)
-	s.dbInfo.LookupS = took[timedLookups/4].Seconds()
-	return nil
+	took, err := s.db.Alone(ctx, names)
+	s.dbInfo.LookupS = took.Seconds()
+	return err
 }
 
 // ErrNoData is returned where the rows of a plan without any are asked for.
@@ -315,10 +309,13 @@ func (s *recipes) describe(rec *record.Run) {
 	}
 }
 
-// same refuses another database server and recipes that have changed.
+// same refuses another database server, other rows, and recipes that have changed.
 func (s *recipes) same(rec record.Run) error {
 	if was, is := rec.Database, s.dbInfo; was.Version != "" && (was.Vendor != is.Vendor || was.Version != is.Version) {
 		return fmt.Errorf("the run was started with %s %s, this is %s %s", was.Vendor, was.Version, is.Vendor, is.Version)
+	}
+	if was, is := rec.Database.Digest, s.dbInfo.Digest; was != "" && was != is {
+		return fmt.Errorf("the run was started with other rows: this bakeoff makes a table with the digest %.12s from its dataset, it was %.12s; start the run anew", is, was)
 	}
 	for _, was := range rec.Targets {
 		if is := s.entrantOf(was.Name).prepared; is.Digest != was.Digest {

@@ -106,6 +106,18 @@ func TestResumeRefuses(t *testing.T) {
 		"another database": {
 			func(w *world, _ *Options) { w.info.Version = "11" }, []string{"the run was started with mariadb 10, this is mariadb 11"},
 		},
+		"other rows": {
+			func(w *world, o *Options) {
+				path := filepath.Join(o.Resume, "run.json")
+				text, err := os.ReadFile(path)
+				if digest := w.rows.Digest(); err == nil {
+					err = os.WriteFile(path, []byte(strings.ReplaceAll(string(text), digest, strings.Repeat("0", len(digest)))), 0o600)
+				}
+				if err != nil {
+					panic(err)
+				}
+			}, []string{"started with other rows", "it was 000000000000; start the run anew"},
+		},
 		"a full disk": {
 			func(w *world, _ *Options) { w.room = 1000 }, []string{"has 0.001 MB free, the run needs about"},
 		},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -193,12 +194,53 @@ func ourselves(t *testing.T, s *Server, d *dataset.Dataset) {
 			t.Fatal(err)
 		}
 	}
+	if _, err := s.Alone(ctx, []string{d.Name(1), d.Name(2)}); err != nil {
+		t.Fatal(err)
+	}
 	id, err := s.Insert(ctx, "ourselves")
 	if err := errors.Join(err, s.Delete(ctx, id), s.Check(ctx, d)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Digest(ctx); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Alone times executions and nothing else: one statement is prepared, and executed once more than there are names, and the status
+// is asked for after them. So it takes less than a whole Lookup, which prepares, closes and asks for the status.
+func TestAlone(t *testing.T) {
+	s, d := shared(t)
+	var names []string
+	for i := range int64(40) {
+		names = append(names, d.Name(1+i))
+	}
+	whole := make([]time.Duration, len(names))
+	for i, name := range names {
+		began := time.Now()
+		if _, _, err := s.Lookup(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+		whole[i] = time.Since(began)
+	}
+	slices.Sort(whole)
+	ours := func() map[string]int64 {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return maps.Clone(s.last)
+	}
+	before := ours()
+	took, err := s.Alone(t.Context(), append(names, "no such name"))
+	if err != nil || took <= 0 || took >= whole[len(whole)/4] {
+		t.Errorf("alone %v, with all around it %v: %v", took, whole[len(whole)/4], err)
+	}
+	after := ours()
+	for kind, want := range map[string]int64{"Com_stmt_prepare": 1, "Com_stmt_execute": 42, "Com_show_status": 1} {
+		if got := after[kind] - before[kind]; got != want {
+			t.Errorf("%s: %d, want %d", kind, got, want)
+		}
+	}
+	if _, err := s.Alone(t.Context(), nil); err == nil {
+		t.Error("without names")
 	}
 }
 

@@ -25,14 +25,17 @@ type planned struct {
 }
 
 // oneLoop reports whether each agent did its work in one thread in a phase: the native engine does.
-func (p planned) oneLoop(phase string) bool {
+func (p planned) oneLoop(phase string) bool { return p.engine(phase) == "native" }
+
+// engine is the one that carries out a phase.
+func (p planned) engine(phase string) string {
 	engine := p.Agents.Engine
 	for _, one := range p.Phases {
 		if one.Name == phase && one.Engine != "" {
 			engine = one.Engine
 		}
 	}
-	return engine == "native"
+	return engine
 }
 
 // plannedPhase is what else must be known of a phase than its own record says.
@@ -71,7 +74,7 @@ func Build(r *record.Reader) (*Summary, error) {
 	if primary, found := s.Primary(); found {
 		s.Limits = b.limits(primary, run.Database, p.oneLoop(primary.Name))
 	}
-	s.Costs, s.Idle, s.Pairs = b.costs(), s.idles(), b.pairs(p.Phases)
+	s.Costs, s.Idle, s.Pairs = b.costs(), s.idles(), b.pairs(p)
 	s.Attempts = s.attempts()
 	if err := s.judge(r.Live()); err != nil {
 		return nil, err

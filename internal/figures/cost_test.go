@@ -123,14 +123,22 @@ func TestObservedInTurns(t *testing.T) {
 		ns := func(share float64) float64 { return share * float64(second) * 1e9 }
 		put("target", "a-1", second, 0.3, map[string]float64{record.BusiestThreadNS: ns(0.3), record.BusiestThreadWaitNS: ns(0.01)})
 		put("target", "a-1/7", second, 0.3, map[string]float64{record.BusiestThreadNS: ns(0.3), record.BusiestThreadWaitNS: ns(0.01)})
-		put("database", "db", second, 0.1, nil)
-		put("host", "host", second, 1.9, nil)
+		put("database", "db", second, 0.1, map[string]float64{"innodb_row_lock_time": float64(1000 * second)})
+		put("host", "host", second, 1.9, map[string]float64{record.ListenDrops: float64(10 * second)})
 		put("others", "others", second, 1.4, nil)
 	}
 	f := PhaseFigures{Number: 1}
 	f.observe(all, record.Trial{Phases: []record.Phase{{Number: 1, Started: at, Ended: at.Add(4 * time.Second), Turns: &record.PhaseTurns{OnS: 1.25}}}})
 	if want := 0.4*3.2 + 0.1; !near(f.observed.host, want) { // 0.1 cores of strangers
 		t.Errorf("the machine: %v cores, want %v", f.observed.host, want)
+	}
+	if f.observed.locked != 0 || f.observed.dropped != 0 {
+		t.Errorf("locks %v and drops %v are of all targets together", f.observed.locked, f.observed.dropped)
+	}
+	whole := PhaseFigures{Number: 1}
+	whole.observe(all, record.Trial{Phases: []record.Phase{{Number: 1, Started: at, Ended: at.Add(4 * time.Second)}}})
+	if !near(whole.observed.locked, 1) || !near(whole.observed.dropped, 10) {
+		t.Errorf("not in turns: locks %v, drops %v", whole.observed.locked, whole.observed.dropped)
 	}
 	for _, m := range f.observed.members {
 		want := map[string]float64{"a-1": 0.96, "a-1/7": 0.96, "db": -1}[m.Name]

@@ -120,6 +120,7 @@ func (f *PhaseFigures) observe(all map[member]*usage, raw record.Trial) {
 	if turns { // the machine's own samples are of all targets: what the run did not use is the same for each
 		strangers := max(0, o.host-own/scale-o.others)
 		o.host = own + strangers
+		o.locked, o.dropped = 0, 0 // known of all targets together, and of no one
 	}
 	o.rate = float64(f.Books.Answered()) / o.seconds
 	o.opened = float64(f.Opened) / o.seconds

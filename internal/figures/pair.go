@@ -18,19 +18,10 @@ type Pair struct {
 const reconnected = "-reconnect"
 
 // pairs finds such phases of the plan, and compares them.
-func (b *builder) pairs(phases []plannedPhase) []Pair {
-	reconnects := map[string]bool{}
-	for _, ph := range phases {
-		reconnects[ph.Name] = ph.Reconnect
-	}
+func (b *builder) pairs(p planned) []Pair {
 	var out []Pair
 	for _, second := range b.s.Phases {
-		i := slices.IndexFunc(b.s.Phases, func(first Phase) bool {
-			if second.Ask != "" {
-				return first.Ask == "" && first.Model == second.Model && !reconnects[first.Name]
-			}
-			return second.Name == first.Name+reconnected && reconnects[second.Name] && !reconnects[first.Name]
-		})
+		i := slices.IndexFunc(b.s.Phases, func(first Phase) bool { return p.pair(first, second) })
 		if i < 0 {
 			continue
 		}
@@ -41,6 +32,24 @@ func (b *builder) pairs(phases []plannedPhase) []Pair {
 		}
 	}
 	return out
+}
+
+// pair reports whether two phases differ in one thing: keep-alive, or what they ask for.
+func (p planned) pair(first, second Phase) bool {
+	if first.Model != second.Model || first.Connections != second.Connections || first.Rate != second.Rate ||
+		first.Arrivals != second.Arrivals || first.Engine != second.Engine || p.engine(first.Name) != p.engine(second.Name) {
+		return false
+	}
+	kept, renewed := !p.reconnects(first.Name), p.reconnects(second.Name)
+	if second.Ask != "" {
+		return first.Ask == "" && kept != renewed
+	}
+	return first.Ask == "" && second.Name == first.Name+reconnected && kept && renewed
+}
+
+// reconnects reports whether a phase has a connection for each request.
+func (p planned) reconnects(phase string) bool {
+	return slices.ContainsFunc(p.Phases, func(one plannedPhase) bool { return one.Name == phase && one.Reconnect })
 }
 
 // pair compares two phases of a target in each of its blocks.

@@ -80,6 +80,7 @@ type Judgement struct {
 	Reasons  []record.Reason // why it must not be used
 	Warnings []record.Reason // what to know of it all the same
 	Limited  bool            // of a stage: an agent could not keep the rate
+	Stages   map[int]bool    // of Replay: Limited of each stage, by the number of its phase
 }
 
 // Judge applies every rule. rest is the machine as it was before anything was loaded; nil: not known, and

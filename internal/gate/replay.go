@@ -32,7 +32,7 @@ func Replay(t record.Trial, loads iter.Seq2[record.Load, error], series iter.Seq
 			p.Series(line)
 		}
 	}
-	var out Judgement
+	out := Judgement{Stages: map[int]bool{}}
 	for _, p := range t.Phases {
 		if p.Unjudged {
 			continue
@@ -40,6 +40,9 @@ func Replay(t record.Trial, loads iter.Seq2[record.Load, error], series iter.Seq
 		one := phases[p.Number].Judge(rest)
 		out.Reasons = append(out.Reasons, one.Reasons...)
 		out.Warnings = append(out.Warnings, one.Warnings...)
+		if p.Stage != nil {
+			out.Stages[p.Number] = one.Limited
+		}
 	}
 	return out, nil
 }

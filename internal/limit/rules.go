@@ -168,5 +168,5 @@ func listening(r Reading) []Use {
 	if r.Dropped <= 0 {
 		return nil
 	}
-	return []Use{{Tier: Target, What: Listen, Share: r.Dropped, Of: "of new connections were dropped, because a listen queue was full", Limits: r.Dropped >= leastDrops && r.Stalled >= leastStalls}}
+	return []Use{{Tier: Target, What: Listen, Share: r.Dropped, Of: "of new connections were dropped, because the listen queue of a server here was full; the kernel does not say whose", Limits: r.Dropped >= leastDrops && r.Stalled >= leastStalls}}
 }

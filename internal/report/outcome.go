@@ -41,11 +41,11 @@ func limitedBy(limits []figures.Limit) string {
 	if len(limits) == 0 {
 		return "not known: no tier was sampled"
 	}
-	type kind struct{ tier, what string }
+	type kind struct{ tier, what, of string }
 	var kinds []kind
 	of := map[kind][]figures.Limit{}
 	for _, l := range limits {
-		k := kind{l.Tier, l.What}
+		k := kind{l.Tier, l.What, l.Of}
 		if of[k] == nil {
 			kinds = append(kinds, k)
 		}

@@ -261,6 +261,9 @@ func TestLimitsInWords(t *testing.T) {
 		"balancer CPU, 97 to 99 % of one core": {
 			{Target: "a", Tier: limit.Balancer, What: limit.CPU, Share: 0.97, Of: "of one core", More: "x"}, {Target: "b", Tier: limit.Balancer, What: limit.CPU, Share: 0.99, Of: "of one core"},
 		},
+		"a: target CPU, 92 % of the machine's cores; b: target CPU, 97 % of one core": {
+			{Target: "a", Tier: limit.Target, What: limit.CPU, Share: 0.92, Of: "of the machine's cores"}, {Target: "b", Tier: limit.Target, What: limit.CPU, Share: 0.97, Of: "of one core"},
+		},
 		"database queue, 94 % of a statement's time is waiting; 16 ran at a time": {
 			{Target: "a", Tier: limit.Database, What: limit.Queue, Share: 0.94, Of: "of a statement's time is waiting", More: "16 ran at a time"},
 		},

@@ -1,6 +1,7 @@
 package target
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -33,5 +34,21 @@ func TestHidden(t *testing.T) {
 				t.Errorf("%s with mode %v: %d, want %d", path, mode, got, want)
 			}
 		}
+	}
+}
+
+// Where a HOME may not be given to its account there is none, and that is no error.
+func TestHomeNotGiven(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	home, remove, err := makeHome("65534", func(string, int, int) error { return errors.New("not permitted") })
+	if home != "" || err != nil {
+		t.Errorf("%q, %v", home, err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("%v are left: %v", left, err)
+	}
+	if err := remove(); err != nil {
+		t.Error(err)
 	}
 }

@@ -82,7 +82,7 @@ func Start(ctx context.Context, l Launch) (*Replica, error) {
 func start(ctx context.Context, l Launch) (r *Replica, err error) {
 	forget := func() error { return nil }
 	if l.User != "" {
-		if l.Home, forget, err = makeHome(l.User); err != nil {
+		if l.Home, forget, err = makeHome(l.User, os.Chown); err != nil {
 			return nil, err
 		}
 	}
@@ -105,8 +105,8 @@ func start(ctx context.Context, l Launch) (r *Replica, err error) {
 }
 
 // makeHome makes an empty folder that only an account may use, and returns what removes it. Where the account could not reach it
-// there is none.
-func makeHome(account string) (dir string, remove func() error, err error) {
+// there is none, nor where it may not be given to it, as in a container that lacks the right.
+func makeHome(account string, chown func(path string, user, group int) error) (dir string, remove func() error, err error) {
 	number, err := strconv.Atoi(account)
 	if err != nil {
 		return "", nil, fmt.Errorf("account %s: not a number", account)
@@ -116,8 +116,8 @@ func makeHome(account string) (dir string, remove func() error, err error) {
 		return "", nil, err
 	}
 	dir = filepath.Join(outer, "home")
-	err = errors.Join(os.Chmod(outer, 0o711), os.Mkdir(dir, 0o700), os.Chown(dir, number, number))
-	if err != nil || !Passable(outer) {
+	err = errors.Join(os.Chmod(outer, 0o711), os.Mkdir(dir, 0o700))
+	if err != nil || chown(dir, number, number) != nil || !Passable(outer) {
 		return "", remove, errors.Join(err, remove())
 	}
 	return dir, remove, nil

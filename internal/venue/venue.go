@@ -94,6 +94,8 @@ type Database interface {
 	// Check compares the table with the rows, quickly; Digest reads the whole of it.
 	Check(ctx context.Context, rows *dataset.Dataset) error
 	Digest(ctx context.Context) (string, error)
+	// Alone is how long a lookup takes that is prepared, while nothing else is asked: the lower quartile of those of names.
+	Alone(ctx context.Context, names []string) (time.Duration, error)
 	// Status are gauges for samples. Connections are how many the targets have open, by account, ConnectionCount those of all.
 	Status(ctx context.Context) (map[string]float64, error)
 	Connections(ctx context.Context) (map[string]int, error)

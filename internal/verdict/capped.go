@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strconv"
 )
@@ -15,7 +16,10 @@ func (r *Result) uncap(t *Table, o Options) {
 		a, b := o.Capped[c.A], o.Capped[c.B]
 		loser := map[Claim]string{Better: b, Worse: a}[c.Verdict]
 		decided := c.Verdict == Better || c.Verdict == Worse
-		if a == "" && b == "" || decided && loser == "" {
+		if c.Verdict == Inconclusive {
+			loser, decided = o.apparent(*c)
+		}
+		if c.Blocks == 0 || a == "" && b == "" || decided && loser == "" {
 			continue
 		}
 		var figures []float64
@@ -32,6 +36,17 @@ func (r *Result) uncap(t *Table, o Options) {
 		c.CappedBy = cmp.Or(loser, a, b)
 		c.Verdict, c.AtLeast = Inconclusive, unknown
 	}
+}
+
+// apparent is what held back the target of an inconclusive pair that looks worse; false: neither does.
+func (o Options) apparent(c Comparison) (by string, one bool) {
+	switch d := o.sign() * math.Log(float64(c.Ratio)); {
+	case d < 0:
+		return o.Capped[c.A], true
+	case d > 0:
+		return o.Capped[c.B], true
+	}
+	return "", false
 }
 
 // beyond is the figure from which on the targets of a pair are not distinguishable: "above 812 answers/s".

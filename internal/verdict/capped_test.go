@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"strings"
@@ -78,5 +79,60 @@ func TestCappedAmongOthers(t *testing.T) {
 	}
 	if rank := r.Targets[0].Rank; rank != [2]int{1, 3} {
 		t.Errorf("rank %v", rank)
+	}
+}
+
+// In a pair that is not decided the one that looks worse counts: if nothing held it back, no other tier is to blame.
+func TestCappedAndInconclusive(t *testing.T) {
+	for _, c := range []struct {
+		b      float64 // a has 1,000
+		capped map[string]string
+		better Direction
+		want   string
+	}{
+		{900, map[string]string{"a": "database"}, Higher, ""},
+		{900, map[string]string{"b": "database"}, Higher, "database"},
+		{900, map[string]string{"a": "database", "b": "balancer"}, Higher, "balancer"},
+		{900, map[string]string{"a": "database", "b": "balancer"}, Lower, "database"},
+		{900, map[string]string{"b": "balancer"}, Lower, ""},
+	} {
+		var table Table
+		for block := range 10 {
+			noise := math.Pow(4, float64(block%2)-0.5) // by a factor of 2 up and down
+			for name, v := range map[string]float64{"a": 1000, "b": c.b * noise} {
+				if err := table.Add(Cell{Block: fmt.Sprint(block + 1), Target: name, Value: v}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		r, err := Judge(&table, Options{Delta: 0.03, Better: c.better, Capped: c.capped})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if one := r.Comparisons[0]; one.Verdict != Inconclusive || one.CappedBy != c.want || (one.Above > 0) != (c.want != "") {
+			t.Errorf("%+v: %+v", c, one)
+		}
+	}
+}
+
+// A pair without a common block has no figures from which on anything holds.
+func TestCappedWithoutCommonBlocks(t *testing.T) {
+	var table Table
+	for _, cell := range []Cell{{Block: "1", Target: "a", Value: 1000}, {Block: "2", Target: "b", Value: 900}, {Block: "2", Target: "c", Value: 800}} {
+		if err := table.Add(cell); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := Judge(&table, Options{Delta: 0.03, Capped: map[string]string{"a": "database", "b": "database", "d": "database"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range r.Comparisons {
+		if c.Blocks == 0 && (c.CappedBy != "" || c.Above != 0) {
+			t.Errorf("%+v", c)
+		}
+	}
+	if _, err := json.Marshal(r); err != nil {
+		t.Error(err)
 	}
 }
