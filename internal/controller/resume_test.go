@@ -106,18 +106,6 @@ func TestResumeRefuses(t *testing.T) {
 		"another database": {
 			func(w *world, _ *Options) { w.info.Version = "11" }, []string{"the run was started with mariadb 10, this is mariadb 11"},
 		},
-		"other rows": {
-			func(w *world, o *Options) {
-				path := filepath.Join(o.Resume, "run.json")
-				text, err := os.ReadFile(path)
-				if digest := w.rows.Digest(); err == nil {
-					err = os.WriteFile(path, []byte(strings.ReplaceAll(string(text), digest, strings.Repeat("0", len(digest)))), 0o600)
-				}
-				if err != nil {
-					panic(err)
-				}
-			}, []string{"started with other rows", "it was 000000000000; start the run anew"},
-		},
 		"a full disk": {
 			func(w *world, _ *Options) { w.room = 1000 }, []string{"has 0.001 MB free, the run needs about"},
 		},
@@ -146,6 +134,17 @@ func TestResumeRefuses(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A run whose table had other rows, as an older bakeoff makes them from the same dataset, is not gone on with.
+func TestResumeWithOtherRows(t *testing.T) {
+	s := &recipes{dbInfo: record.DatabaseInfo{Vendor: "mariadb", Version: "10", Digest: "sha256:ab"}}
+	was := record.Run{Database: s.dbInfo}
+	wantError(t, s.same(was))
+	was.Database.Digest = "sha256:cd"
+	wantError(t, s.same(was), "started with other rows", "is sha256:ab, it was sha256:cd; start the run anew")
+	was.Database = record.DatabaseInfo{} // it was left off before its table was filled
+	wantError(t, s.same(was))
 }
 
 // A trial's attempts count over an interruption: the third is the last.

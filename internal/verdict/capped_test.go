@@ -123,6 +123,7 @@ func TestCappedWithoutCommonBlocks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	table.Expect("1", "d") // and it has no figure at all
 	r, err := Judge(&table, Options{Delta: 0.03, Capped: map[string]string{"a": "database", "b": "database", "d": "database"}})
 	if err != nil {
 		t.Fatal(err)
