@@ -160,23 +160,26 @@ func (d abTable) Fill(_ context.Context, rows *dataset.Dataset, _ func(done, tot
 	return database.Filled{Digest: rows.Digest()}, nil
 }
 
+func (d abTable) Alone(context.Context, []string) (time.Duration, error) {
+	return time.Millisecond, nil
+}
+
 func (d abTable) Info(context.Context) (database.Info, error) {
 	return database.Info{Vendor: "mariadb", Version: "10", MaxConnections: 200}, nil
 }
-func (d abTable) Check(context.Context, *dataset.Dataset) error          { return nil }
-func (d abTable) Digest(context.Context) (string, error)                 { return d.world.rows.Digest(), nil }
-func (d abTable) Status(context.Context) (map[string]float64, error)     { return nil, nil }
-func (d abTable) ConnectionCount(context.Context) (int, error)           { return 0, nil }
-func (d abTable) Connections(context.Context) (map[string]int, error)    { return nil, nil }
-func (d abTable) BeginMoves(context.Context, []dataset.Move) error       { return database.ErrNotOurs }
-func (d abTable) Account(context.Context) (database.Account, error)      { return database.Account{}, nil }
-func (d abTable) Retire(context.Context, database.Account) error         { return nil }
-func (d abTable) Lookup(context.Context, string) (int64, bool, error)    { return 1, true, nil }
-func (d abTable) Alone(context.Context, []string) (time.Duration, error) { return 1, nil }
-func (d abTable) Busy(context.Context) ([]database.Session, error)       { return nil, nil }
-func (d abTable) End(context.Context, []database.Session) error          { return nil }
-func (d abTable) Process() platform.Process                              { return nil }
-func (d abTable) Stop(context.Context, time.Duration) error              { return nil }
+func (d abTable) Check(context.Context, *dataset.Dataset) error       { return nil }
+func (d abTable) Digest(context.Context) (string, error)              { return d.world.rows.Digest(), nil }
+func (d abTable) Status(context.Context) (map[string]float64, error)  { return nil, nil }
+func (d abTable) ConnectionCount(context.Context) (int, error)        { return 0, nil }
+func (d abTable) Connections(context.Context) (map[string]int, error) { return nil, nil }
+func (d abTable) BeginMoves(context.Context, []dataset.Move) error    { return database.ErrNotOurs }
+func (d abTable) Account(context.Context) (database.Account, error)   { return database.Account{}, nil }
+func (d abTable) Retire(context.Context, database.Account) error      { return nil }
+func (d abTable) Lookup(context.Context, string) (int64, bool, error) { return 1, true, nil }
+func (d abTable) Busy(context.Context) ([]database.Session, error)    { return nil, nil }
+func (d abTable) End(context.Context, []database.Session) error       { return nil }
+func (d abTable) Process() platform.Process                           { return nil }
+func (d abTable) Stop(context.Context, time.Duration) error           { return nil }
 func (d abTable) Counters(context.Context) (database.Counters, error) {
 	return database.Counters{Reads: d.world.reads}, nil
 }

@@ -315,7 +315,7 @@ func (s *recipes) same(rec record.Run) error {
 		return fmt.Errorf("the run was started with %s %s, this is %s %s", was.Vendor, was.Version, is.Vendor, is.Version)
 	}
 	if was, is := rec.Database.Digest, s.dbInfo.Digest; was != "" && was != is {
-		return fmt.Errorf("the run was started with other rows: the digest of those that this bakeoff makes from its dataset is %s, it was %s; start the run anew", is, was)
+		return fmt.Errorf("the run was started with other rows: the digest of those that this bakeoff makes from its dataset is %s, it was %s; start a new run", is, was)
 	}
 	for _, was := range rec.Targets {
 		if is := s.entrantOf(was.Name).prepared; is.Digest != was.Digest {

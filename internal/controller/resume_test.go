@@ -136,13 +136,13 @@ func TestResumeRefuses(t *testing.T) {
 	}
 }
 
-// A run whose table had other rows, as an older bakeoff makes them from the same dataset, is not gone on with.
+// A run whose table had other rows, as an older bakeoff makes them from the same dataset, is not resumed.
 func TestResumeWithOtherRows(t *testing.T) {
 	s := &recipes{dbInfo: record.DatabaseInfo{Vendor: "mariadb", Version: "10", Digest: "sha256:ab"}}
 	was := record.Run{Database: s.dbInfo}
 	wantError(t, s.same(was))
 	was.Database.Digest = "sha256:cd"
-	wantError(t, s.same(was), "started with other rows", "is sha256:ab, it was sha256:cd; start the run anew")
+	wantError(t, s.same(was), "started with other rows", "is sha256:ab, it was sha256:cd; start a new run")
 	was.Database = record.DatabaseInfo{} // it was left off before its table was filled
 	wantError(t, s.same(was))
 }
