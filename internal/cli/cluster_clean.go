@@ -48,6 +48,7 @@ func (a *away) watch(ctx context.Context) (err error) {
 	if a.token, err = a.at.Token(ctx, cluster.TokenSecret, cluster.TokenKey); err != nil {
 		return err
 	}
+	a.began = true // for all that is known here: somebody else started it
 	if err = a.reach(ctx); err == nil {
 		err = a.follow(ctx, false)
 	}
@@ -93,7 +94,7 @@ func cleanRun(ctx context.Context, env Env, api *kube.Cluster, f kube.Found, of,
 	}
 	defer a.screen.close()
 	var ended endedError
-	if f.InProgress {
+	if f.Answers {
 		if err := a.finish(ctx); err != nil && !errors.As(err, &ended) {
 			return fmt.Errorf("nothing was removed, since its controller does not give the run: %w", err)
 		}

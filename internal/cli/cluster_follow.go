@@ -128,7 +128,7 @@ func (a *away) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if state.Name == "" || state.Name != filepath.Base(state.Name) {
+	if !remote.IsRunName(state.Name) {
 		return fmt.Errorf("the controller names no run directory, but %q", state.Name)
 	}
 	dir := filepath.Join(a.out, state.Name)

@@ -17,6 +17,7 @@ import (
 
 	"bakeoff/internal/controller"
 	"bakeoff/internal/plan"
+	"bakeoff/internal/platform/kube"
 	"bakeoff/internal/platform/kube/kubetest"
 	"bakeoff/internal/record"
 	"bakeoff/internal/record/recordtest"
@@ -461,6 +462,89 @@ func TestNoRoomHere(t *testing.T) {
 	case <-c.stopped:
 		t.Error("the run was stopped")
 	default:
+	}
+}
+
+// attach does not remove a run whose controller it did not hear.
+func TestAttachUnheard(t *testing.T) {
+	c := newConductor(t, func(c *conductor) remote.Outcome {
+		_, w := c.begin()
+		<-c.t.Context().Done()
+		_ = w.Close() // the test is over
+		return remote.Outcome{}
+	})
+	status, stdout := c.command(t.Context(), "run", c.planFile(), "--platform", "kubernetes", "--detach", "--out", c.out)
+	line := strings.Fields(stdout)
+	if status != exitDone || len(line) != 5 {
+		t.Fatalf("status %d, %q:\n%s", status, stdout, c.stderr)
+	}
+	there := c.api.Objects()
+	c.api.Proxy = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no proxy for you", http.StatusForbidden) })
+	status, _ = c.command(t.Context(), append(line[1:], "--out", c.out)...)
+	said := c.stderr.String()
+	if status != exitFailed || !strings.Contains(said, "no proxy for you") || !strings.Contains(said, "nothing was removed") || !slices.Equal(c.api.Objects(), there) {
+		t.Errorf("status %d, left %q of %q:\n%s", status, c.api.Objects(), there, said)
+	}
+}
+
+// A controller whose answer leads out of the folder of runs is not followed.
+func TestNameLeadsNowhere(t *testing.T) {
+	for _, name := range []string{"..", ".", "/", ".hidden", "a/b", `a\b`, ""} {
+		if remote.IsRunName(name) {
+			t.Errorf("%q is taken", name)
+		}
+	}
+	c := newConductor(t, func(c *conductor) remote.Outcome {
+		r := recordtest.Of(2, "go")
+		r.Root = c.root
+		w := r.Begin(c.t)
+		c.server.Opened(w.Dir())
+		<-c.t.Context().Done()
+		_ = w.Close() // the test is over
+		return remote.Outcome{}
+	})
+	honest := c.api.Proxy
+	c.api.Proxy = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/run" {
+			_ = json.NewEncoder(w).Encode(remote.State{Name: ".."}) // who asked is gone
+			return
+		}
+		honest.ServeHTTP(w, r)
+	})
+	status, _ := c.command(t.Context(), "run", c.planFile(), "--platform", "kubernetes", "--out", filepath.Join(c.out, "runs"))
+	if found, err := filepath.Glob(filepath.Join(c.out, "*.json*")); status != exitFailed || !strings.Contains(c.stderr.String(), "names no run directory") || len(found) > 0 {
+		t.Errorf("status %d, %q, %v:\n%s", status, found, err, c.stderr)
+	}
+}
+
+// The line that resumes a run names a namespace that is not the run's own.
+func TestResumeLine(t *testing.T) {
+	for namespace, named := range map[string]bool{"bench": true, "bakeoff-r": false} {
+		a := &away{place: place{namespace: namespace}, dir: "runs/r", at: new(kube.Cluster).At(namespace, "r")}
+		var lost lostError
+		if !errors.As(a.lost(errors.New("gone")), &lost) || strings.Contains(lost.hint, "--namespace bench") != named {
+			t.Errorf("%s: %q", namespace, lost.hint)
+		}
+	}
+}
+
+// A token of a collector that is in a variable here does not reach a cluster, so the plan is refused; elsewhere nobody asks for it.
+func TestTokensHere(t *testing.T) {
+	p := &plan.Plan{Collect: plan.Collect{OTLP: plan.OTLP{URL: "http://127.0.0.1:4318"}, InfluxDB: plan.InfluxDB{URL: "http://127.0.0.1:8086"}}}
+	for given, want := range map[string]string{tokenVariable: "collect.influxdb", otlpTokenVariable: "collect.otlp", passwordVariable: ""} {
+		env := Env{Getenv: func(name string) string {
+			if name == given {
+				return "secret"
+			}
+			return ""
+		}}
+		got := tokensHere(env, p)
+		if want == "" && len(got) > 0 || want != "" && (len(got) != 1 || got[0].Path != want || strings.Contains(got[0].Text, "secret")) {
+			t.Errorf("%s: %+v", given, got)
+		}
+		if got := tokensHere(env, &plan.Plan{}); len(got) > 0 {
+			t.Errorf("%s without a collector: %+v", given, got)
+		}
 	}
 }
 

@@ -290,6 +290,9 @@ func (a *away) lost(err error) error {
 	if a.place.context != "" {
 		line = append(line, "--context", a.place.context)
 	}
+	if a.place.namespace != platform.ObjectName(a.at.Run) { // that one is the run's own, and is removed with it
+		line = append(line, "--namespace", a.place.namespace)
+	}
 	return lostError{err, "the trials that were finished are here; resume the run with: " + shell.Line(line)}
 }
 
@@ -334,7 +337,7 @@ func (a *away) warn(text string) {
 // rescue fetches the logs and events of the cluster, and proves what was fetched of the record. It refuses while the
 // controller has more to give.
 func (a *away) rescue(ctx context.Context) error {
-	if a.began && !a.ended && a.at.Gone(ctx, a.pod) == nil {
+	if a.began && !a.ended && (a.pod == "" || a.at.Gone(ctx, a.pod) == nil) {
 		return errors.New("the run has not ended, or its controller is out of reach")
 	}
 	dir := cmp.Or(a.dir, filepath.Join(a.out, a.at.Run)) // a run that never began leaves what the cluster says of it

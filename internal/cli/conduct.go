@@ -30,13 +30,8 @@ type conductFlags struct {
 	detached bool
 }
 
-// How long a controller keeps the run directory for who fetches it.
-const (
-	keptFor         = time.Hour
-	keptForDetached = 24 * time.Hour
-	// arrivesWithin is how long a run to resume may take to arrive.
-	arrivesWithin = 10 * time.Minute
-)
+// arrivesWithin is how long a run to resume may take to arrive.
+const arrivesWithin = 10 * time.Minute
 
 // Ports that the controller's pod listens on, as its workload says.
 const (
@@ -125,11 +120,7 @@ func outcome(err error) remote.Outcome {
 
 // linger waits until everything was fetched, for some time, or until the pod is to end.
 func (f conductFlags) linger(ctx context.Context, fetched <-chan struct{}) {
-	patience := keptFor
-	if f.detached {
-		patience = keptForDetached
-	}
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(cluster.Starting{Detached: f.detached}.Keeps())
 	defer timer.Stop()
 	select {
 	case <-fetched:

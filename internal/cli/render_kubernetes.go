@@ -112,7 +112,7 @@ type described struct {
 
 // describe says what a run is made of: one that is named no namespace gets one of its own.
 func describe(env Env, p planFile, o cluster.Options) (d described, err error) {
-	if findings := cluster.Check(p.Plan); len(findings) > 0 {
+	if findings := append(cluster.Check(p.Plan), tokensHere(env, p.Plan)...); len(findings) > 0 {
 		return d, usageError{plan.Locate(p.name, p.given, findings)}
 	}
 	recipes, err := fs.Sub(env.Assets, "targets")
@@ -130,6 +130,21 @@ func describe(env Env, p planFile, o cluster.Options) (d described, err error) {
 	d.recipes, d.together = ahead.Recipes, ahead.Together
 	d.scope, d.workloads, err = cluster.Workloads(o)
 	return d, err
+}
+
+// tokensHere finds the tokens of collectors in variables of this machine, which the controller in a cluster does not get.
+func tokensHere(env Env, p *plan.Plan) (out []plan.Finding) {
+	for _, one := range []struct{ path, url, variable string }{
+		{"collect.influxdb", p.Collect.InfluxDB.URL, tokenVariable}, {"collect.otlp", p.Collect.OTLP.URL, otlpTokenVariable},
+	} {
+		if one.url != "" && env.Getenv(one.variable) != "" {
+			out = append(out, plan.Finding{
+				Path: one.path, Hint: "unset it, and export the run once it has ended",
+				Text: one.variable + " cannot be used in a cluster yet: the controller there does not get it",
+			})
+		}
+	}
+	return out
 }
 
 // say says what the run asks for in all, and what a target may lack.

@@ -500,7 +500,7 @@ func TestUpload(t *testing.T) {
 // Only a run that resumes one takes it in, under a name that is one, and only where it is proven.
 func TestUploadRefused(t *testing.T) {
 	from := recordtest.Plain(t)
-	for _, name := range []string{"..", "a/b", ".hidden", ""} {
+	for _, name := range []string{"..", "a/b", "/", ".hidden", ""} {
 		s := server(t, Options{Root: t.TempDir(), Resume: true})
 		if err := NewClient(&wire{handler: s.Handler()}, "http://pod", token, nil).Upload(t.Context(), from, name); err == nil {
 			t.Errorf("taken as %q", name)

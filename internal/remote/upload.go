@@ -20,6 +20,12 @@ const sizeHeader = "X-Bakeoff-Size"
 // errRefused is wrapped by errors about a run to resume that is not wanted.
 var errRefused = errors.New("nothing is taken in")
 
+// IsRunName reports whether a name from the other side is that of a run directory, which leads nowhere else: one part of a path,
+// and none of the hidden ones.
+func IsRunName(name string) bool {
+	return name != "" && !strings.HasPrefix(name, ".") && !strings.ContainsAny(name, `/\`)
+}
+
 // arriving is the folder of the run directory of a request that arrives; it refuses what is none. The caller holds arrival.
 func (s *Server) arriving(r *http.Request) (string, error) {
 	name := r.URL.Query().Get("run")
@@ -28,7 +34,7 @@ func (s *Server) arriving(r *http.Request) (string, error) {
 		return "", fmt.Errorf("%w: this run resumes none", errRefused)
 	case s.upload != "":
 		return "", fmt.Errorf("%w: the run to resume is there already", errRefused)
-	case name == "" || name != filepath.Base(name) || strings.HasPrefix(name, "."):
+	case !IsRunName(name):
 		return "", fmt.Errorf("%w: %q is not the name of a run directory", errRefused, name)
 	}
 	return filepath.Join(s.o.Root, name), nil

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.yaml.in/yaml/v4"
 
@@ -284,10 +285,42 @@ func TestFind(t *testing.T) {
 	a.Put(inN+"secrets/bakeoff-run", of("left", nil))
 	a.Put(inN+"pods/bakeoff-controller-x", conducting("Running", nil))
 	for namespace, want := range map[string][]kube.Found{
-		"": {{Namespace: "own", Run: "mine"}}, "n": {{Namespace: "n", Run: "left"}, {Namespace: "n", Run: "r", InProgress: true}}, "theirs": nil,
+		"": {{Namespace: "own", Run: "mine"}}, "n": {{Namespace: "n", Run: "left"}, {Namespace: "n", Run: "r", Answers: true, InProgress: true}}, "theirs": nil,
 	} {
 		if got, err := l.Find(t.Context(), namespace); err != nil || !slices.Equal(got, want) {
 			t.Errorf("%q: %+v, %v", namespace, got, err)
+		}
+	}
+}
+
+// A run is in progress until its controller has ended, and while it may just be starting.
+func TestFindInProgress(t *testing.T) {
+	for name, c := range map[string]struct {
+		phase               string // of the controller's pod; empty: there is none
+		age                 time.Duration
+		answers, inProgress bool
+	}{
+		"just begun":       {age: time.Minute, inProgress: true},
+		"never got a pod":  {age: time.Hour},
+		"waits for a node": {phase: "Pending", age: time.Hour, inProgress: true},
+		"runs":             {phase: "Running", age: time.Hour, answers: true, inProgress: true},
+		"out of reach":     {phase: "Unknown", age: time.Hour, inProgress: true},
+		"has ended":        {phase: "Succeeded", age: time.Minute},
+		"has failed":       {phase: "Failed", age: time.Minute},
+	} {
+		made := time.Now().Add(-c.age).UTC().Format(time.RFC3339)
+		for namespace, at := range map[string]string{"": "/api/v1/namespaces/n", "n": inN + "secrets/bakeoff-run"} {
+			a, l := opened(t)
+			object := of("r", nil)
+			object["metadata"].(map[string]any)["creationTimestamp"] = made
+			a.Put(at, object)
+			if c.phase != "" {
+				a.Put(inN+"pods/bakeoff-controller-x", conducting(c.phase, nil))
+			}
+			want := []kube.Found{{Namespace: "n", Run: "r", Answers: c.answers, InProgress: c.inProgress}}
+			if got, err := l.Find(t.Context(), namespace); err != nil || !slices.Equal(got, want) {
+				t.Errorf("%s, in %q: %+v, %v", name, namespace, got, err)
+			}
 		}
 	}
 }

@@ -231,21 +231,38 @@ func (l *Laptop) delete(ctx context.Context, o listed, namespace string) error {
 // Found is a run that has objects in a cluster.
 type Found struct {
 	Namespace, Run string
-	// InProgress: the pod of its controller runs.
+	// Answers: the pod of its controller runs, and can be asked for the run.
+	Answers bool
+	// InProgress: its controller has not ended, or was not started yet.
 	InProgress bool
+}
+
+// beginsWithin is how long a run whose controller has no pod yet may just be starting.
+const beginsWithin = 15 * time.Minute
+
+// conducts says of the pods of a controller, whose run began that long ago, whether one runs, and whether the run is in progress.
+func conducts(pods []core.Pod, age time.Duration) (answers, inProgress bool) {
+	if len(pods) == 0 {
+		return false, age < beginsWithin
+	}
+	for _, p := range pods {
+		answers = answers || p.Status.Phase == core.PodRunning
+		inProgress = inProgress || p.Status.Phase != core.PodSucceeded && p.Status.Phase != core.PodFailed
+	}
+	return answers, inProgress
 }
 
 // Find finds the runs in a namespace; without one, those that have a namespace of their own.
 func (c *Cluster) Find(ctx context.Context, namespace string) ([]Found, error) {
 	ours := url.Values{"labelSelector": {labelManager + "=" + platform.Manager + "," + labelRun}}
-	seen := map[Found]bool{}
+	seen := map[Found]time.Time{} // when the last object of each was made
 	if namespace == "" {
 		all, err := c.objects(ctx, kind{"Namespace", "", "namespaces"}, "", ours)
 		if err != nil {
 			return nil, err
 		}
 		for _, n := range all {
-			seen[Found{Namespace: n.Name, Run: n.Labels[labelRun]}] = true
+			seen[Found{Namespace: n.Name, Run: n.Labels[labelRun]}] = n.CreationTimestamp.Time
 		}
 	} else {
 		for _, k := range removable() {
@@ -254,17 +271,20 @@ func (c *Cluster) Find(ctx context.Context, namespace string) ([]Found, error) {
 				return nil, err
 			}
 			for _, o := range all {
-				seen[Found{Namespace: namespace, Run: o.Labels[labelRun]}] = true
+				f := Found{Namespace: namespace, Run: o.Labels[labelRun]}
+				if made, known := seen[f]; !known || o.CreationTimestamp.After(made) {
+					seen[f] = o.CreationTimestamp.Time
+				}
 			}
 		}
 	}
 	var out []Found
-	for f := range seen {
+	for f, made := range seen {
 		pods, err := c.At(f.Namespace, f.Run).pods(ctx, labelRole+"="+platform.RoleController)
 		if err != nil {
 			return nil, err
 		}
-		f.InProgress = slices.ContainsFunc(pods, func(p core.Pod) bool { return p.Status.Phase == core.PodRunning })
+		f.Answers, f.InProgress = conducts(pods, time.Since(made))
 		out = append(out, f)
 	}
 	slices.SortFunc(out, func(a, b Found) int { return strings.Compare(a.Namespace+" "+a.Run, b.Namespace+" "+b.Run) })

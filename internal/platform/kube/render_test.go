@@ -175,7 +175,7 @@ func TestPlacement(t *testing.T) {
 func TestKinds(t *testing.T) {
 	objects := render(t)
 	job := read[batch.Job](t, objects, "Job", "bakeoff-controller").Spec
-	if *job.BackoffLimit != 0 || *job.ActiveDeadlineSeconds != 3600 || job.Template.Spec.RestartPolicy != core.RestartPolicyNever ||
+	if *job.BackoffLimit != 0 || *job.ActiveDeadlineSeconds != 3600 || *job.TTLSecondsAfterFinished != 86400 || job.Template.Spec.RestartPolicy != core.RestartPolicyNever ||
 		job.PodFailurePolicy.Rules[0].Action != batch.PodFailurePolicyActionFailJob || job.PodFailurePolicy.Rules[0].OnPodConditions[0].Type != core.DisruptionTarget {
 		t.Errorf("job %+v", job)
 	}

@@ -23,6 +23,9 @@ const storageName = "storage"
 // startWithin is how long pods may take to get ready when their workload does not say.
 const startWithin = 2 * time.Minute
 
+// leftFor is how long a job that makes others is there after its end.
+const leftFor = 24 * time.Hour
+
 // workload adds the objects of one workload.
 func (r *renderer) workload(w platform.Workload) {
 	name := platform.ObjectName(w.Name)
@@ -95,6 +98,9 @@ func (r *renderer) job(w platform.Workload) batch.JobSpec {
 	}
 	spec := batch.JobSpec{
 		BackoffLimit: new(int32(0)), PodFailurePolicy: &batch.PodFailurePolicy{Rules: []batch.PodFailurePolicyRule{moved}}, Template: r.template(w),
+	}
+	if w.Rights { // it owns what it makes, which ends with it where nobody comes to remove it
+		spec.TTLSecondsAfterFinished = new(seconds(leftFor))
 	}
 	if w.Lifelong > 0 {
 		spec.ActiveDeadlineSeconds = new(int64(seconds(w.Lifelong)))

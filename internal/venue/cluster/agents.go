@@ -36,7 +36,7 @@ func (a Agents) Start(ctx context.Context, spec platform.Spec) (platform.Process
 	}
 	m, err := v.deployOne(ctx, v.b.agent(spec.Name, slices.Sorted(maps.Keys(values))), spec.Name, filepath.Dir(spec.Log))
 	if err != nil {
-		return nil, errors.Join(err, v.cluster.Remove(context.WithoutCancel(ctx), spec.Name))
+		return nil, errors.Join(err, v.takeBack(ctx, spec.Name))
 	}
 	v.places.setAgent(spec.Name, m.Placement().Node)
 	return agent{m, v}, nil

@@ -80,6 +80,27 @@ func Check(p *plan.Plan) []plan.Finding {
 			add(fmt.Sprintf("targets[%d].name", i), "", "%q is a label in a cluster, and has to begin and end with a letter or a digit", t.Name)
 		}
 	}
+	return append(out, uncollected(p.Collect)...)
+}
+
+// uncollected finds what a collector needs that the controller in a cluster does not have: files, and what is secret.
+func uncollected(c plan.Collect) (out []plan.Finding) {
+	for _, one := range []struct{ path, text, what string }{
+		{"influxdb.user", c.InfluxDB.User, "a user"},
+		{"influxdb.password_file", c.InfluxDB.PasswordFile, "a file"},
+		{"influxdb.token_file", c.InfluxDB.TokenFile, "a file"},
+		{"influxdb.ca_file", c.InfluxDB.CAFile, "a file"},
+		{"otlp.token_file", c.OTLP.TokenFile, "a file"},
+		{"otlp.headers_file", c.OTLP.HeadersFile, "a file"},
+		{"otlp.ca_file", c.OTLP.CAFile, "a file"},
+	} {
+		if one.text != "" {
+			out = append(out, plan.Finding{
+				Path: "collect." + one.path, Hint: "export the run once it has ended",
+				Text: one.what + " of a collector cannot be used in a cluster yet: the controller there does not get it",
+			})
+		}
+	}
 	return out
 }
 
@@ -169,7 +190,7 @@ func temporary() platform.Folder {
 	return platform.Folder{Path: "/tmp", Memory: true, Bytes: 64 * mebi}
 }
 
-// lifelong is how long the pods of a run may be there: what a run ahead of all repetitions takes, and an hour.
+// lifelong is how long the pods of a run may be there until it ends: what a run ahead of all repetitions takes, and an hour.
 func (b builder) lifelong() time.Duration {
 	overhead := plan.Overhead{Setup: 5 * time.Minute, Trial: 30 * time.Second, Phase: time.Second}
 	return (3*b.o.Plan.Expected(overhead) + time.Hour).Round(time.Second)

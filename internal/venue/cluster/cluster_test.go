@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/plan"
@@ -119,6 +120,25 @@ func TestAsked(t *testing.T) {
 	}
 }
 
+// The controller may be there as long as it keeps the run directory after the longest run; agents end with the run.
+func TestLifelong(t *testing.T) {
+	for _, detached := range []bool{false, true} {
+		o := optionsOf(t, "direct")
+		o.Detached = detached
+		_, workloads, err := Workloads(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lives := map[string]time.Duration{}
+		for _, w := range workloads {
+			lives[w.Role] = w.Lifelong
+		}
+		if keeps := lives[platform.RoleController] - lives[platform.RoleAgent]; lives[platform.RoleAgent] < time.Hour || keeps != o.Keeps() || (keeps >= 24*time.Hour) != detached {
+			t.Errorf("detached %v: %v", detached, lives)
+		}
+	}
+}
+
 // An agent gets every variable that the program asks for.
 func TestAgentVariables(t *testing.T) {
 	given := map[string]string{}
@@ -183,6 +203,26 @@ func TestCheck(t *testing.T) {
 		got := Check(p)
 		if want == "" && len(got) > 0 || want != "" && (len(got) != 1 || got[0].Path != want) {
 			t.Errorf("%q: %+v, want %q", text, got, want)
+		}
+	}
+	for text, want := range map[string]string{
+		"influxdb: {url: \"http://127.0.0.1:8086\", database: d, user: u, password_file: p}":  "collect.influxdb.user collect.influxdb.password_file",
+		"influxdb: {url: \"http://127.0.0.1:8086\", database: d, token_file: t}":              "collect.influxdb.token_file",
+		"influxdb: {url: \"https://127.0.0.1:8086\", database: d, ca_file: c}":                "collect.influxdb.ca_file",
+		"otlp: {url: \"https://127.0.0.1:4318\", token_file: t, headers_file: h, ca_file: c}": "collect.otlp.token_file collect.otlp.headers_file collect.otlp.ca_file",
+		"influxdb: {kind: managed}":                               "",
+		"influxdb: {url: \"http://127.0.0.1:8086\", database: d}": "",
+	} {
+		p, err := plan.Load("p.yaml", []byte("name: p\ntargets: [{recipe: flask, name: a}]\nphases: [{model: closed, connections: 8, duration: 2s}]\nkubernetes: {registry: r.example}\ncollect: {"+text+"}\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, f := range Check(p) {
+			got = append(got, f.Path)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
 		}
 	}
 	p := &plan.Plan{Kubernetes: plan.Kubernetes{Tag: "1"}, Targets: []plan.Target{{Name: "-a"}, {Name: "b", Recipe: "./mine"}}}

@@ -15,6 +15,7 @@ import (
 	"bakeoff/internal/platform"
 	"bakeoff/internal/record"
 	"bakeoff/internal/show"
+	"bakeoff/internal/sidecar"
 	"bakeoff/internal/target"
 	"bakeoff/internal/venue"
 )
@@ -220,13 +221,24 @@ func (d *deployed) CountConnections() error {
 			return err
 		}
 		for w := range d.records[i].Workers {
-			worker := &d.records[i].Workers[w]
-			for _, p := range usage.Processes {
-				if p.PID == worker.PID && p.Connections != nil {
-					worker.Connections = *p.Connections
-				}
+			if err := countOf(&d.records[i].Workers[w], usage.Processes); err != nil {
+				return fmt.Errorf("%s: %w", r.Name(), err)
 			}
 		}
+	}
+	return nil
+}
+
+// countOf notes the connections of a worker; of one that has ended it changes nothing.
+func countOf(worker *record.Worker, processes []sidecar.Process) error {
+	for _, p := range processes {
+		if p.PID != worker.PID {
+			continue
+		}
+		if p.Connections == nil {
+			return fmt.Errorf("the connections of worker %d cannot be read", p.PID)
+		}
+		worker.Connections = *p.Connections
 	}
 	return nil
 }
@@ -267,7 +279,10 @@ func (d *deployed) Intact() error {
 func same(ctx context.Context, p platform.Pod, was platform.Placement) (platform.Placement, error) {
 	now, err := p.Look(ctx)
 	if err != nil {
-		return was, err // it names the pod
+		if now.UID == "" { // it was not seen
+			now = was
+		}
+		return now, err // it names the pod
 	}
 	var what string
 	switch {

@@ -13,12 +13,26 @@ const (
 	TokenKey    = "token"
 )
 
+// How long a controller keeps the run directory for who fetches it, once the run has ended.
+const (
+	keptFor         = time.Hour
+	keptForDetached = 24 * time.Hour
+)
+
 // Starting says how the controller of a run is to begin and to end; the zero value begins a new run, whose directory it keeps
 // for an hour.
 type Starting struct {
 	Resume   bool          // it waits for a run to resume
 	Detached bool          // it keeps the run directory for a day: nobody waits for the end
 	MaxTime  time.Duration // 0: no bound
+}
+
+// Keeps is how long the controller keeps the run directory.
+func (s Starting) Keeps() time.Duration {
+	if s.Detached {
+		return keptForDetached
+	}
+	return keptFor
 }
 
 // flags are those of the controller's program.

@@ -100,10 +100,14 @@ func together(all []seen) record.Series {
 		if s.err != nil || s.usage.Host == nil {
 			return record.Series{Tier: "host", Name: "host"}
 		}
-		if machines[s.usage.BootID] {
+		machine := s.usage.BootID
+		if machine == "" {
+			machine = s.member.Placement().Node
+		}
+		if machines[machine] {
 			continue
 		}
-		machines[s.usage.BootID] = true
+		machines[machine] = true
 		line.CPUNS += s.usage.Host.BusyNS
 		line.RSSBytes += s.usage.Host.UsedBytes
 		for name, value := range s.usage.Host.Values {

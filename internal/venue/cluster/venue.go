@@ -135,7 +135,7 @@ func (v *Venue) database(ctx context.Context, s venue.Storage) (_ *server, err e
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, v.cluster.Remove(context.WithoutCancel(ctx), w.Name))
+			err = errors.Join(err, v.takeBack(ctx, w.Name))
 		}
 	}()
 	m, err := v.deployOne(ctx, w, "database", filepath.Join(s.Dir, "database"))
@@ -150,6 +150,16 @@ func (v *Venue) database(ctx context.Context, s venue.Storage) (_ *server, err e
 	}
 	v.places.setDatabase(m.Placement().Node)
 	return &server{db, v, m}, nil
+}
+
+// takenBackWithin is how long the cluster may take to remove what is not to be used.
+const takenBackWithin = 2 * time.Minute
+
+// takeBack removes a workload also after the run was interrupted.
+func (v *Venue) takeBack(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), takenBackWithin)
+	defer cancel()
+	return v.cluster.Remove(ctx, name)
 }
 
 // deployOne is the one pod of a workload, by that name in the series.
@@ -203,7 +213,7 @@ func (v *Venue) rollOut(ctx context.Context, p pending, access database.Access, 
 			err = fmt.Errorf("target %s: %w", r.Name, err)
 		}
 	}
-	return errors.Join(err, v.cluster.Remove(context.WithoutCancel(ctx), w.Name))
+	return errors.Join(err, v.takeBack(ctx, w.Name))
 }
 
 // planned is the plan's first target of a recipe.

@@ -40,6 +40,7 @@ type fake struct {
 	secrets   map[string]map[string]string
 	pods      map[string][]*fakePod
 	notes     []string
+	bounded   bool // the last removal had a deadline
 }
 
 // given is how many pods have an address of their own so far.
@@ -191,9 +192,10 @@ func (p *fakePod) sample(w http.ResponseWriter, r *http.Request) {
 }
 
 // Remove implements platform.Cluster.
-func (f *fake) Remove(_ context.Context, name string) error {
+func (f *fake) Remove(ctx context.Context, name string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	_, f.bounded = ctx.Deadline()
 	f.notes = append(f.notes, "remove "+name)
 	delete(f.pods, name)
 	return nil
@@ -330,7 +332,10 @@ func TestPlacement(t *testing.T) {
 		"another pod":               {after: func(p []*fakePod) { p[1].placement.UID = "other" }, want: "is another one"},
 		"another image":             {after: func(p []*fakePod) { p[2].placement.Image = "r/image@sha256:2" }, want: "has another image"},
 		"not ready for a while":     {after: func(p []*fakePod) { p[0].placement.Ready = time.Unix(2000, 0) }, want: "was not ready"},
-		"gone":                      {after: func(p []*fakePod) { p[0].gone = errors.New("evicted") }, want: "evicted", other: true},
+		"does not run": {
+			after: func(p []*fakePod) { p[0].placement.Restarts, p[0].gone = 2, errors.New("does not run") }, want: "does not run", other: true,
+		},
+		"gone": {after: func(p []*fakePod) { p[0].gone = errors.New("evicted") }, want: "evicted", other: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v, f, d := scene(t, c.lines)
@@ -342,7 +347,9 @@ func TestPlacement(t *testing.T) {
 				c.after(f.pods["target-flask"])
 			}
 			if err == nil {
-				err = got.Intact()
+				if err = got.Intact(); name == "does not run" && got.Replicas()[0].Restarts != 2 {
+					t.Errorf("the record has %d restarts", got.Replicas()[0].Restarts)
+				}
 			}
 			if c.want == "" {
 				if err != nil {
@@ -421,6 +428,32 @@ func TestTogetherWithoutOne(t *testing.T) {
 	}
 }
 
+// Machines whose kernel does not say which it is count by their nodes.
+func TestTogetherUnnamed(t *testing.T) {
+	var all []seen
+	for _, node := range []string{"node-0", "node-1"} {
+		pod := &fakePod{placement: platform.Placement{Node: node}}
+		all = append(all, seen{member: &member{Pod: pod}, host: true, usage: sidecar.Usage{Host: &sidecar.Host{BusyNS: 5}}})
+	}
+	if line := together(all); line.CPUNS != 10 {
+		t.Errorf("%+v", line)
+	}
+}
+
+// A worker whose connections cannot be read is named; one that has ended is no error.
+func TestCountOf(t *testing.T) {
+	w := record.Worker{PID: 21}
+	if err := countOf(&w, []sidecar.Process{{PID: 20}, {PID: 21, Connections: new(0)}}); err != nil || w.Connections != 0 {
+		t.Errorf("%+v, %v", w, err)
+	}
+	if err := countOf(&w, []sidecar.Process{{PID: 21}}); err == nil || !strings.Contains(err.Error(), "worker 21") {
+		t.Errorf("%v", err)
+	}
+	if err := countOf(&w, nil); err != nil {
+		t.Error(err)
+	}
+}
+
 // An image is used if it was built from the recipe that this program has, which is found out before anything is measured.
 func TestRollOut(t *testing.T) {
 	for _, right := range []bool{true, false} {
@@ -437,8 +470,8 @@ func TestRollOut(t *testing.T) {
 		if right && (err != nil || prepared.Versions["flask"] != "3") || !right && (err == nil || !strings.Contains(err.Error(), "another recipe")) {
 			t.Errorf("right %v: %v, %v", right, prepared.Versions, err)
 		}
-		if !slices.Equal(f.notes, []string{"deploy target-flask", "remove target-flask"}) || said != 1 {
-			t.Errorf("%v, said %d", f.notes, said)
+		if !slices.Equal(f.notes, []string{"deploy target-flask", "remove target-flask"}) || said != 1 || !f.bounded {
+			t.Errorf("%v, said %d, bounded %v", f.notes, said, f.bounded)
 		}
 	}
 }

@@ -25,9 +25,10 @@ func (b builder) controller() platform.Workload {
 	}
 	argv = append(argv, b.o.flags()...)
 	return platform.Workload{
-		Name: controllerName, Role: platform.RoleController, Lifetime: platform.Once, Rights: true, Early: true, Lifelong: b.lifelong(),
-		Files:   map[string]string{"plan.yaml": string(b.o.Given)},
-		Folders: []platform.Folder{{Path: "/run/bakeoff"}, temporary()},
+		Name: controllerName, Role: platform.RoleController, Lifetime: platform.Once, Rights: true, Early: true,
+		Lifelong: b.lifelong() + b.o.Keeps(),
+		Files:    map[string]string{"plan.yaml": string(b.o.Given)},
+		Folders:  []platform.Folder{{Path: "/run/bakeoff"}, temporary()},
 		Main: with(platform.Container{
 			Image: b.k.Image("bakeoff"), Argv: argv, Dir: "/run/bakeoff",
 			Ports: []platform.Port{{Name: "laptop", Number: laptopPort}, {Name: "agents", Number: agentsPort}},
