@@ -240,8 +240,8 @@ type Found struct {
 // beginsWithin is how long a run whose controller has no pod yet may just be starting.
 const beginsWithin = 15 * time.Minute
 
-// conducts says of the pods of a controller, whose run began that long ago, whether one runs, and whether the run is in progress.
-func conducts(pods []core.Pod, age time.Duration) (answers, inProgress bool) {
+// underWay says of the pods of a controller, whose run began that long ago, whether one runs, and whether the run is in progress.
+func underWay(pods []core.Pod, age time.Duration) (answers, inProgress bool) {
 	if len(pods) == 0 {
 		return false, age < beginsWithin
 	}
@@ -284,7 +284,7 @@ func (c *Cluster) Find(ctx context.Context, namespace string) ([]Found, error) {
 		if err != nil {
 			return nil, err
 		}
-		f.Answers, f.InProgress = conducts(pods, time.Since(made))
+		f.Answers, f.InProgress = underWay(pods, time.Since(made))
 		out = append(out, f)
 	}
 	slices.SortFunc(out, func(a, b Found) int { return strings.Compare(a.Namespace+" "+a.Run, b.Namespace+" "+b.Run) })
