@@ -495,12 +495,11 @@ func TestNameLeadsNowhere(t *testing.T) {
 		}
 	}
 	c := newConductor(t, func(c *conductor) remote.Outcome {
-		r := recordtest.Of(2, "go")
-		r.Root = c.root
-		w := r.Begin(c.t)
-		c.server.Opened(w.Dir())
-		<-c.t.Context().Done()
-		_ = w.Close() // the test is over
+		r, w := c.begin()
+		r.Trial(c.t, w, 1, 1, "go", 1, nil)
+		if err := w.Finish(record.Aborted, "ended"); err != nil {
+			c.t.Error(err)
+		}
 		return remote.Outcome{}
 	})
 	honest := c.api.Proxy
