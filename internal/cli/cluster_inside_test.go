@@ -495,8 +495,7 @@ func TestNameLeadsNowhere(t *testing.T) {
 		}
 	}
 	c := newConductor(t, func(c *conductor) remote.Outcome {
-		r, w := c.begin()
-		r.Trial(c.t, w, 1, 1, "go", 1, nil)
+		_, w := c.begin()
 		if err := w.Finish(record.Aborted, "ended"); err != nil {
 			c.t.Error(err)
 		}
@@ -511,6 +510,7 @@ func TestNameLeadsNowhere(t *testing.T) {
 		honest.ServeHTTP(w, r)
 	})
 	status, _ := c.command(t.Context(), "run", c.planFile(), "--platform", "kubernetes", "--out", filepath.Join(c.out, "runs"))
+	<-c.done
 	if found, err := filepath.Glob(filepath.Join(c.out, "*.json*")); status != exitFailed || !strings.Contains(c.stderr.String(), "names no run directory") || len(found) > 0 {
 		t.Errorf("status %d, %q, %v:\n%s", status, found, err, c.stderr)
 	}
