@@ -100,6 +100,9 @@ func TestLoadLargeBody(t *testing.T) {
 func TestLoadFilesAsItGoes(t *testing.T) {
 	server, s := newLoadServer(t), newScene(t)
 	for _, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGHUP} {
+		for _, name := range []string{"a.jsonl", "a.hlog", "a.hgrm"} {
+			_ = os.Remove(s.path(name)) // the ones of the load before would be taken for its own
+		}
 		e := s.start("load", "--json", "--rate", "200", "-d", "1m", "--hlog", "a.hlog", "--hgrm", "a.hgrm", "--window-json", "a.jsonl", server.URL)
 		lines := func(name string) []string {
 			text, _ := os.ReadFile(s.path(name))
