@@ -23,7 +23,10 @@ type Cluster struct {
 func Open(context string) (*Cluster, error) {
 	overrides := &clientcmd.ConfigOverrides{CurrentContext: context}
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(clientcmd.NewDefaultClientConfigLoadingRules(), overrides).ClientConfig()
-	if err != nil {
+	switch {
+	case clientcmd.IsEmptyConfig(err):
+		return nil, errors.New("kube: no cluster is configured: KUBECONFIG, or without it ~/.kube/config, has to name one, as for kubectl")
+	case err != nil:
 		return nil, fmt.Errorf("kube: %w", err)
 	}
 	return open(config)

@@ -104,8 +104,8 @@ func TestCheck(t *testing.T) {
 func TestOpen(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "config")
 	t.Setenv("KUBECONFIG", file)
-	if _, err := Open(""); err == nil {
-		t.Error("opened without a configuration")
+	if _, err := Open(""); err == nil || !strings.Contains(err.Error(), "no cluster is configured: KUBECONFIG") {
+		t.Errorf("without a configuration: %v", err)
 	}
 	if err := os.WriteFile(file, []byte(`
 apiVersion: v1
