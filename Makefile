@@ -7,7 +7,7 @@ SEED := 1
 # What tests need in addition to what a run needs.
 TEST_PACKAGES := mariadb-server nginx-light libmariadb-dev pkg-config python3-venv python3-dev gcc
 
-.PHONY: help build demo page pictures test test-mysql test-jmeter test-page test-collectors test-lies test-kube-api test-kube test-kube-laptop picture readme bench-report seed-jmeter mutants lint deps test-deps clean race bench-data bench-engine bench-stall bench-fleet bench-turns bench-trust bench-redraws bench-demos fuzz \
+.PHONY: help build demo page pictures test test-mysql test-jmeter test-page test-collectors test-lies test-kube-api test-kube test-kube-laptop picture readme bench-report seed-jmeter mutants lint deps test-deps clean race bench-data bench-engine bench-stall bench-fleet bench-turns bench-trust bench-redraws bench-page bench-demos fuzz \
 	test-long-stall test-long-kill test-long-data test-long-record test-long-contract test-long-engine test-long-accuse test-long-accuse-2 \
 	test-long-fleet test-long-ab test-long-limits test-long-capacity test-long-program test-long-lies
 
@@ -159,6 +159,9 @@ bench-trust: test-deps ## what the checks of the targets' honesty cost: 16 runs 
 
 bench-redraws: test-deps ## does redrawing connections narrow the spread of the ratio? redrawn, kept, kept, redrawn (20 minutes on a quiet machine)
 	$(BENCH) -run TestBenchRedraws ./internal/cli
+
+bench-page: test-deps ## what 100 pages and a browser cost a run that they watch (4 minutes); into docs/dashboard.md
+	$(BENCH) -run TestBenchPage ./internal/cli
 
 bench-demos: deps ## four demos, and one with a busy loop during some trials: spread within and between runs (40 minutes on a quiet machine)
 	scripts/bench-demos
