@@ -58,7 +58,7 @@ type looked struct {
 	browser  bool
 }
 
-// TestBenchPage runs the same plan with 100 pages, 10 of which take nothing, and a Chromium, then without any, without, and with, and
+// TestBenchPage runs the same plan with 100 pages (10 take nothing) and a Chromium, then without any, without, and with, and
 // writes what the pages cost into docs/dashboard.md. BAKEOFF_BENCH_BLOCKS=1 tries it out.
 func TestBenchPage(t *testing.T) {
 	onlyBench(t)

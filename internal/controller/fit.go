@@ -8,6 +8,7 @@ import (
 	"bakeoff/internal/plan"
 	"bakeoff/internal/record"
 	"bakeoff/internal/show"
+	"bakeoff/internal/verdict"
 )
 
 // begun reports whether a trial of a block was tried, the pilot's aside.
@@ -32,6 +33,11 @@ func (r *run) fit(remaining []plan.Trial) ([]plan.Trial, error) {
 		return remaining, nil
 	}
 	text := fmt.Sprintf("%d of %s fit into --max-time %v; the number was fixed before block 1", n, show.Plural(r.planned, "block"), r.o.MaxTime)
+	if targets := len(r.o.Plan.Targets); targets > 1 {
+		if fewest := verdict.FewestBlocks(targets * (targets - 1) / 2); n < fewest {
+			text += fmt.Sprintf("; no verdict takes fewer than %d", fewest)
+		}
+	}
 	r.o.tell(record.Progress{Text: text, Lasting: true})
 	remaining = slices.DeleteFunc(remaining, func(t plan.Trial) bool { return t.Block > n })
 	r.planned = n
