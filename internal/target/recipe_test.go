@@ -153,6 +153,24 @@ func TestRecipeMistakes(t *testing.T) {
 	}
 }
 
+// A recipe that does not say so may be frozen and runs under an account of its own.
+func TestRecipeLeavesOut(t *testing.T) {
+	for _, c := range []struct {
+		more             string
+		frozen, accounts bool
+	}{
+		{"", true, true},
+		{"freeze: off\n", false, true},
+		{"account: own\n", true, true},
+		{"account: bakeoff\n", true, false},
+	} {
+		r, err := loadText(good+c.more, "")
+		if err != nil || r.Freezes != c.frozen || r.OwnAccount != c.accounts {
+			t.Errorf("%q: %v, frozen %t, own account %t", c.more, err, r.Freezes, r.OwnAccount)
+		}
+	}
+}
+
 func TestAllMistakesAreToldAtOnce(t *testing.T) {
 	_, err := loadText(strings.NewReplacer("title: Tiny\n", "title: \"\"\n", "processes: workers", "processes: none", "unless: maker", "unless: sh").Replace(good), "")
 	var problems strictyaml.Problems
