@@ -22,6 +22,7 @@ import (
 	"bakeoff/internal/remote"
 	"bakeoff/internal/shell"
 	"bakeoff/internal/show"
+	"bakeoff/internal/sidecar"
 	"bakeoff/internal/venue/cluster"
 )
 
@@ -158,15 +159,7 @@ func random(n int) string {
 
 // run applies what begins the run, and sees it through. Whatever happens, what it made in the cluster is removed as the user wants.
 func (a *away) run(ctx context.Context, d described, detach bool) error {
-	a.token = random(16)
-	for name, values := range d.scope.Secrets {
-		for key := range values {
-			values[key] = random(16)
-		}
-		if name == cluster.TokenSecret {
-			values[cluster.TokenKey] = a.token
-		}
-	}
+	a.token = secrets(d.scope.Secrets)
 	objects, err := kube.Render(d.scope, d.workloads)
 	if err != nil {
 		return usageError{err}
@@ -185,6 +178,18 @@ func (a *away) run(ctx context.Context, d described, detach bool) error {
 		return a.close()
 	}
 	return a.leave(ctx, a.lost(err))
+}
+
+// secrets fills in what is secret, and returns the run's token.
+func secrets(all map[string]map[string]string) (token string) {
+	for _, values := range all {
+		for key := range values {
+			values[key] = random(16)
+		}
+	}
+	samplers := all[cluster.SamplersSecret]
+	samplers[cluster.SamplersDigest] = sidecar.Digest(samplers[cluster.SamplersKey])
+	return all[cluster.TokenSecret][cluster.TokenKey]
 }
 
 // preflight refuses what the cluster would refuse later, or what would meet another run. It changes nothing.

@@ -60,7 +60,11 @@ func conductCommand(env Env) *cobra.Command {
 }
 
 // controllerPod is what the controller's pod knows of itself.
-type controllerPod struct{ run, job, namespace, address, token string }
+type controllerPod struct {
+	run, job, namespace, address string
+	token                        string // of the run
+	samplers                     string // their key
+}
 
 // namespaceFile is where a pod with a token finds its namespace.
 const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
@@ -68,6 +72,7 @@ const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 func thisPod(env Env) (at controllerPod, err error) {
 	for name, into := range map[string]*string{
 		"BAKEOFF_RUN": &at.run, "BAKEOFF_JOB_UID": &at.job, "POD_IP": &at.address, "BAKEOFF_TOKEN": &at.token,
+		"BAKEOFF_SAMPLERS_KEY": &at.samplers,
 	} {
 		if *into = env.Getenv(name); *into == "" {
 			return at, usageError{fmt.Errorf("%s is not set: the controller of a run in a cluster is started by bakeoff itself", name)}
@@ -160,7 +165,7 @@ func conductRun(ctx context.Context, env Env, f conductFlags, path string, at co
 	if err != nil {
 		return err
 	}
-	v := cluster.New(described, objects, at.token)
+	v := cluster.New(described, objects, at.samplers)
 	o.Venue, o.Opened, o.Load = v, server.Opened, agentsIn(env, v, p.Plan, o.Version, at.address)
 	_, err = runCollected(ctx, env, o, objects.Close, nil)
 	return explain(err)

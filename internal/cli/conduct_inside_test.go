@@ -15,7 +15,7 @@ import (
 
 // The controller's role is not for people: what its pod would give it has to be there, all of it.
 func TestThisPod(t *testing.T) {
-	given := map[string]string{"BAKEOFF_RUN": "r", "BAKEOFF_JOB_UID": "u", "POD_IP": "10.0.0.1", "BAKEOFF_TOKEN": "t"}
+	given := map[string]string{"BAKEOFF_RUN": "r", "BAKEOFF_JOB_UID": "u", "POD_IP": "10.0.0.1", "BAKEOFF_TOKEN": "t", "BAKEOFF_SAMPLERS_KEY": "k"}
 	for missing := range given {
 		_, err := thisPod(Env{Getenv: func(name string) string {
 			if name == missing {

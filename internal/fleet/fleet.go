@@ -24,6 +24,8 @@ const (
 	strangersLimit = 256
 	// quitWithin is how long agents may take to leave by themselves.
 	quitWithin = 2 * time.Second
+	// killWithin is how long it may take to kill the others: in a cluster each pod takes seconds.
+	killWithin = 30 * time.Second
 )
 
 // Environment variables of an agent; see FromEnvironment.
@@ -270,20 +272,20 @@ func (f *Fleet) Heal(ctx context.Context) error {
 	f.busy.Lock()
 	defer f.busy.Unlock()
 	var missing []*slot
+	var old []platform.Process
+	f.mu.Lock()
 	for _, s := range f.slots {
-		f.mu.Lock()
-		lost, process := s.lost != nil, s.process
-		f.mu.Unlock()
-		if !lost {
+		if s.lost == nil {
 			continue
 		}
 		missing = append(missing, s)
-		if process == nil {
-			continue
+		if s.process != nil {
+			old = append(old, s.process)
 		}
-		if err := process.Stop(ctx, 0); err != nil {
-			return fmt.Errorf("fleet: agent %d: kill: %w", s.index, err)
-		}
+	}
+	f.mu.Unlock()
+	if err := killAll(ctx, old); err != nil {
+		return fmt.Errorf("fleet: %w", err)
 	}
 	if err := f.launchAll(ctx, missing); err != nil {
 		return fmt.Errorf("fleet: %w", err)
@@ -355,14 +357,26 @@ func (f *Fleet) endProcesses() error {
 		}
 		break
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), killWithin)
 	defer cancel()
-	var errs []error
-	for _, p := range processes {
-		if err := p.Stop(ctx, 0); err != nil && !errors.Is(err, os.ErrProcessDone) {
-			errs = append(errs, fmt.Errorf("fleet: %s: kill: %w", p.Name(), err))
-		}
+	if err := killAll(ctx, processes); err != nil {
+		return fmt.Errorf("fleet: %w", err)
 	}
+	return nil
+}
+
+// killAll kills processes at once: in a cluster it takes seconds until one is gone.
+func killAll(ctx context.Context, processes []platform.Process) error {
+	errs := make([]error, len(processes))
+	var all sync.WaitGroup
+	for i, p := range processes {
+		all.Go(func() {
+			if err := p.Stop(ctx, 0); err != nil && !errors.Is(err, os.ErrProcessDone) {
+				errs[i] = fmt.Errorf("%s: kill: %w", p.Name(), err)
+			}
+		})
+	}
+	all.Wait()
 	return errors.Join(errs...)
 }
 

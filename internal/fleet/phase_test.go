@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"bakeoff/internal/load"
@@ -397,3 +399,36 @@ type killed struct {
 
 func (k killed) Name() string                              { return "agent-x" }
 func (k killed) Stop(context.Context, time.Duration) error { return k.err }
+
+// Agents that have to be killed are killed at once: each of these ends only when all were asked to.
+func TestAllAreKilledAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, asked := &Fleet{}, &sync.WaitGroup{}
+		for i := range 6 {
+			f.slots = append(f.slots, &slot{index: i, process: together{killed{overProcess{done: make(chan struct{})}, nil}, asked}, lost: &Lost{}})
+			asked.Add(1)
+		}
+		began := time.Now()
+		if err := f.endProcesses(); err != nil || time.Since(began) > quitWithin {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+	})
+}
+
+// together is a process that is gone once all of its kind were asked to go.
+type together struct {
+	killed
+	asked *sync.WaitGroup
+}
+
+func (p together) Stop(ctx context.Context, _ time.Duration) error {
+	p.asked.Done()
+	all := make(chan struct{})
+	go func() { p.asked.Wait(); close(all) }()
+	select {
+	case <-all:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

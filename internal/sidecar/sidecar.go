@@ -1,13 +1,16 @@
 // Package sidecar reads what the main container of a pod uses, from the container next to it: processor time,
 // throttling and memory by the files of its control group, its processes one by one, their connections, and
 // which recipe its image was built from; what the node under it does; and it has an nginx close its connections. It needs no right in the cluster, only that both containers share their processes
-// and their user. It answers over HTTP to who knows the run's token, and refuses everybody else. What
-// cannot be read is named as unmeasured, never given as 0.
+// and their user. It answers over HTTP to who knows the key of the run's samplers, and refuses everybody else. The main container
+// can read what its sampler knows, so that is only the digest of the key. What cannot be read is named as unmeasured, never
+// given as 0.
 package sidecar
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,8 +22,14 @@ import (
 	"bakeoff/internal/record"
 )
 
-// TokenHeader carries the token. Authorization would not do: the API server, through which a laptop asks, keeps it.
-const TokenHeader = "X-Bakeoff-Token"
+// KeyHeader carries the key of the run's samplers.
+const KeyHeader = "X-Bakeoff-Sampler-Key"
+
+// Digest is what a sampler knows of its key.
+func Digest(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return hex.EncodeToString(sum[:])
+}
 
 // Pod is where the processes are seen.
 type Pod struct {
@@ -38,10 +47,10 @@ type Pod struct {
 var ErrNoContainer = errors.New("the main container has no process")
 
 // Serve answers until ctx ends: GET /usage?port=N&host=1 gives a Usage, GET /clock a Clock, GET /image an Image, POST /reload
-// nothing, once it is done.
-func Serve(ctx context.Context, l net.Listener, token string, p Pod) error {
-	if token == "" {
-		return errors.New("sidecar: no token")
+// nothing, once it is done. digest is that of the key.
+func Serve(ctx context.Context, l net.Listener, digest string, p Pod) error {
+	if digest == "" {
+		return errors.New("sidecar: no digest of a key")
 	}
 	routes := http.NewServeMux()
 	routes.HandleFunc("GET /usage", func(w http.ResponseWriter, r *http.Request) {
@@ -64,7 +73,7 @@ func Serve(ctx context.Context, l net.Listener, token string, p Pod) error {
 		image, err := p.Image()
 		answer(w, image, err)
 	})
-	server := &http.Server{Handler: guarded(token, routes), ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Handler: guarded(digest, routes), ReadHeaderTimeout: 5 * time.Second}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
 	if err := server.Serve(l); ctx.Err() == nil {
@@ -73,11 +82,11 @@ func Serve(ctx context.Context, l net.Listener, token string, p Pod) error {
 	return nil
 }
 
-// guarded lets those through who know the token.
-func guarded(token string, next http.Handler) http.Handler {
+// guarded lets those through who know the key.
+func guarded(digest string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if subtle.ConstantTimeCompare([]byte(r.Header.Get(TokenHeader)), []byte(token)) != 1 {
-			http.Error(w, "the token is not the run's", http.StatusUnauthorized)
+		if subtle.ConstantTimeCompare([]byte(Digest(r.Header.Get(KeyHeader))), []byte(digest)) != 1 {
+			http.Error(w, "the key is not that of the run's samplers", http.StatusUnauthorized)
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -127,7 +127,7 @@ func TestImage(t *testing.T) {
 	}
 }
 
-// Only who knows the token is answered; a pod whose container has no process yet is not ready.
+// Only who knows the key is answered; a pod whose container has no process yet is not ready.
 func TestServe(t *testing.T) {
 	p, _ := pod(t, 1)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -136,13 +136,13 @@ func TestServe(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- Serve(ctx, l, "secret", p) }()
-	ask := func(path, token string) (int, string) {
+	go func() { done <- Serve(ctx, l, Digest("secret"), p) }()
+	ask := func(path, key string) (int, string) {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+l.Addr().String()+path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		req.Header.Set(TokenHeader, token)
+		req.Header.Set(KeyHeader, key)
 		answer, err := http.DefaultClient.Do(req)
 		if err != nil {
 			t.Fatal(err)
@@ -160,18 +160,19 @@ func TestServe(t *testing.T) {
 		t.Errorf("%d %s: %v", status, body, err)
 	}
 	for _, c := range []struct {
-		path, token string
-		want        int
+		path, key string
+		want      int
 	}{
 		{"/usage", "", http.StatusUnauthorized},
 		{"/usage", "secret2", http.StatusUnauthorized},
+		{"/usage", Digest("secret"), http.StatusUnauthorized}, // all that the main container can read
 		{"/image", "", http.StatusUnauthorized},
 		{"/usage?port=0", "secret", http.StatusBadRequest},
 		{"/image", "secret", http.StatusInternalServerError},
 		{"/other", "secret", http.StatusNotFound},
 	} {
-		if got, body := ask(c.path, c.token); got != c.want {
-			t.Errorf("%s with %q: %d %s", c.path, c.token, got, body)
+		if got, body := ask(c.path, c.key); got != c.want {
+			t.Errorf("%s with %q: %d %s", c.path, c.key, got, body)
 		}
 	}
 	for _, pid := range []string{"20", "21", "30"} {
@@ -187,6 +188,6 @@ func TestServe(t *testing.T) {
 		t.Error(err)
 	}
 	if err := Serve(t.Context(), l, "", p); err == nil {
-		t.Error("served without a token")
+		t.Error("served without a key")
 	}
 }

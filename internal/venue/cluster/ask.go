@@ -18,12 +18,12 @@ const askWithin = 10 * time.Second
 
 // samplers asks the samplers of pods.
 type samplers struct {
-	token  string // of the run
+	key    string // of all of the run
 	client *http.Client
 }
 
-func newSamplers(token string) samplers {
-	return samplers{token, &http.Client{Timeout: askWithin, Transport: &http.Transport{MaxIdleConnsPerHost: 2, IdleConnTimeout: time.Minute}}}
+func newSamplers(key string) samplers {
+	return samplers{key, &http.Client{Timeout: askWithin, Transport: &http.Transport{MaxIdleConnsPerHost: 2, IdleConnTimeout: time.Minute}}}
 }
 
 // usage is what a pod uses, with its connections to a port, if that is not 0, and its node, if host is set.
@@ -62,7 +62,7 @@ func (s samplers) ask(ctx context.Context, p platform.Pod, method, path string, 
 	if err != nil {
 		return fmt.Errorf("sampler of %s: %w", p.Placement().Pod, err)
 	}
-	request.Header.Set(sidecar.TokenHeader, s.token)
+	request.Header.Set(sidecar.KeyHeader, s.key)
 	answer, err := s.client.Do(request)
 	if err != nil {
 		return fmt.Errorf("sampler of %s: %w", p.Placement().Pod, err)

@@ -35,6 +35,7 @@ const (
 	databaseName   = "database"
 	influxName     = "influxdb"
 	runSecret      = "run"
+	samplersSecret = "samplers"
 	databaseSecret = "database"
 )
 
@@ -147,10 +148,10 @@ func (b builder) scope() platform.Scope {
 		NodeSelector: pods.NodeSelector, Priority: pods.PriorityClass, Annotations: pods.Annotations,
 		Sampler: platform.Container{
 			Image: b.k.Image("bakeoff"), Argv: []string{programInImage, "sample"},
-			Env:   []platform.Variable{secret("BAKEOFF_TOKEN", runSecret, "token")},
+			Env:   []platform.Variable{secret("BAKEOFF_SAMPLER_DIGEST", samplersSecret, SamplersDigest)},
 			Ports: []platform.Port{{Name: "sampler", Number: samplerPort}}, Requests: platform.Amounts{MilliCPU: 20, Bytes: 32 * mebi},
 		},
-		Secrets:   map[string]map[string]string{runSecret: {"token": ""}},
+		Secrets:   map[string]map[string]string{runSecret: {TokenKey: ""}, samplersSecret: {SamplersKey: "", SamplersDigest: ""}},
 		Documents: map[string]map[string]string{}, Marks: map[string]map[string]string{},
 	}
 	for i := range b.o.Plan.Agents.Count {

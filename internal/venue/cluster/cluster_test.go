@@ -230,3 +230,27 @@ func TestCheck(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// A target can read what its sampler knows: that opens nothing. The run's token and the samplers' key are with the controller alone.
+func TestKeysOfTheController(t *testing.T) {
+	scope, workloads, err := Workloads(optionsOf(t, "seed"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := map[string]string{runSecret: TokenKey, samplersSecret: SamplersKey}
+	held := 0
+	for _, w := range append(workloads, platform.Workload{Main: scope.Sampler}) {
+		for _, v := range w.Main.Env {
+			switch {
+			case v.Secret == "" || secret[v.Secret] != v.Key:
+			case w.Role == platform.RoleController:
+				held++
+			default:
+				t.Errorf("%s has %s of the secret %s", w.Name, v.Key, v.Secret)
+			}
+		}
+	}
+	if held != len(secret) {
+		t.Errorf("the controller has %d of them", held)
+	}
+}

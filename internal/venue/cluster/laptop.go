@@ -13,6 +13,14 @@ const (
 	TokenKey    = "token"
 )
 
+// The secret of the run's samplers. The controller knows the key, which opens nothing but samplers; they know its digest alone, as
+// each target can read all that the sampler next to it knows.
+const (
+	SamplersSecret = samplersSecret
+	SamplersKey    = "key"
+	SamplersDigest = "digest"
+)
+
 // How long a controller keeps the run directory for who fetches it, once the run has ended.
 const (
 	keptFor         = time.Hour
@@ -59,7 +67,7 @@ func ByController(s platform.Scope, workloads []platform.Workload) map[string]bo
 		}
 	}
 	for name := range s.Secrets {
-		if name != TokenSecret {
+		if name != TokenSecret && name != SamplersSecret {
 			out[platform.ObjectName(name)] = true
 		}
 	}

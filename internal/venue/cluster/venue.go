@@ -34,9 +34,9 @@ type Venue struct {
 	pending []pending // recipes whose images are not looked at yet
 }
 
-// New is the venue of a run whose workloads follow from these options; token is the one that its samplers ask for.
-func New(o Options, c platform.Cluster, token string) *Venue {
-	return &Venue{b: builder{o, o.Plan.Kubernetes}, cluster: c, asked: newSamplers(token), members: &members{}, places: newPlaces()}
+// New is the venue of a run whose workloads follow from these options; key is the one that its samplers ask for.
+func New(o Options, c platform.Cluster, key string) *Venue {
+	return &Venue{b: builder{o, o.Plan.Kubernetes}, cluster: c, asked: newSamplers(key), members: &members{}, places: newPlaces()}
 }
 
 // Controller is the name of the Job of the controller, which owns all other objects of a run.

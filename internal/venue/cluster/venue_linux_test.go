@@ -160,8 +160,8 @@ func (p *fakePod) listen(port int, h http.Handler) {
 
 // sample is its sampler.
 func (p *fakePod) sample(w http.ResponseWriter, r *http.Request) {
-	if r.Header.Get(sidecar.TokenHeader) != "secret" {
-		http.Error(w, "token", http.StatusUnauthorized)
+	if r.Header.Get(sidecar.KeyHeader) != "secret" {
+		http.Error(w, "key", http.StatusUnauthorized)
 		return
 	}
 	var answer any = struct{}{}

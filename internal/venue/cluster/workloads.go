@@ -37,7 +37,8 @@ func (b builder) controller() platform.Workload {
 				{Name: "BAKEOFF_RUN", Value: b.o.Run},
 				{Name: "BAKEOFF_JOB_UID", Field: "metadata.labels['batch.kubernetes.io/controller-uid']"},
 				{Name: "POD_IP", Field: "status.podIP"},
-				secret("BAKEOFF_TOKEN", runSecret, "token"),
+				secret("BAKEOFF_TOKEN", runSecret, TokenKey),
+				secret("BAKEOFF_SAMPLERS_KEY", samplersSecret, SamplersKey),
 			},
 		}, b.k.Resources.Controller),
 	}
