@@ -22,8 +22,11 @@ const (
 	lookEvery = 200 * time.Millisecond
 	// startWithin is how long a master may take until the servers have begun.
 	startWithin = 90 * time.Second
-	// endWithin is how long after the last possible answer a run may take to end.
+	// endWithin is how long a run may take to end after the last possible answer, or after the last row: where threads wait for the
+	// processor their rows come late.
 	endWithin = 20 * time.Second
+	// longest is how many times as long as planned a run may last with rows.
+	longest = 3
 	// silence is how long a server may send no row before it is asked whether it lives.
 	silence = 3 * time.Second
 )
@@ -41,8 +44,8 @@ type phase struct {
 	since    time.Time // when the master was started
 	begun    time.Time // when it had started the servers
 	looked   time.Time // when silent servers were asked last
-	deadline time.Time
-	keys     []string // files
+	deadline time.Time // until when it has to begin; once it has begun, when the last answer is due
+	keys     []string  // files
 }
 
 // perform carries out a phase from the files that JMeter needs to the report.
@@ -190,7 +193,7 @@ func (p *phase) look(ctx context.Context) (over bool, err error) {
 	case ended:
 		p.loseAll(fmt.Sprintf("the master ended (%s) before the run had: %s", p.master.process.Exit(), lastWords(now.text)))
 		return true, nil
-	case time.Now().After(p.deadline):
+	case p.late(time.Now()):
 		p.loseAll("the run did not end in time: " + lastWords(now.text))
 		return true, nil
 	}
@@ -204,12 +207,24 @@ func (p *phase) begins(now said) {
 		p.task.Begun()
 	}
 	t := p.task.Phase
-	p.deadline = p.begun.Add(t.Duration + 2*t.Timeout + endWithin)
+	p.deadline = p.begun.Add(t.Duration + 2*t.Timeout)
 	for name, a := range p.byName {
 		if !slices.Contains(now.started, name) {
 			p.lose(a.index, fmt.Sprintf("the master has not started it (started: [%s]): %s", strings.Join(now.started, ", "), lastWords(now.text)))
 		}
 	}
+}
+
+// late reports whether the run should have begun, or ended.
+func (p *phase) late(now time.Time) bool {
+	if p.begun.IsZero() {
+		return now.After(p.deadline)
+	}
+	last := p.deadline
+	for _, a := range p.agents {
+		last = laterOf(last, a.last)
+	}
+	return now.After(last.Add(endWithin)) || now.After(p.begun.Add(longest*p.deadline.Sub(p.begun)).Add(endWithin))
 }
 
 // gone reports whether a server's process has ended.

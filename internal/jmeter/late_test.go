@@ -1,0 +1,56 @@
+package jmeter
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A run is late where nothing has come since the last answer was due, or where it lasts far too long although rows come.
+func TestLate(t *testing.T) {
+	begun := time.Unix(1_000, 0)
+	due := begun.Add(50 * time.Second)
+	for name, c := range map[string]struct {
+		begun, last time.Time
+		at          time.Duration // after the begin
+		want        bool
+	}{
+		"not begun in time":                  {time.Time{}, time.Time{}, 51 * time.Second, true},
+		"not begun":                          {time.Time{}, time.Time{}, 49 * time.Second, false},
+		"under way":                          {begun, begun.Add(40 * time.Second), 49 * time.Second, false},
+		"its last answer is due":             {begun, begun.Add(40 * time.Second), 69 * time.Second, false},
+		"silent after the last answer":       {begun, begun.Add(40 * time.Second), 71 * time.Second, true},
+		"rows still come":                    {begun, begun.Add(80 * time.Second), 99 * time.Second, false},
+		"rows came until 20 seconds ago":     {begun, begun.Add(80 * time.Second), 101 * time.Second, true},
+		"rows come without an end, not long": {begun, begun.Add(169 * time.Second), 169 * time.Second, false},
+		"rows come without an end":           {begun, begun.Add(171 * time.Second), 171 * time.Second, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &phase{begun: c.begun, deadline: due, agents: []*agent{{}, {last: c.last}}}
+			if got := p.late(begun.Add(c.at)); got != c.want {
+				t.Errorf("late: %t", got)
+			}
+		})
+	}
+}
+
+// Where it is allowed, a JVM comes before what it loads; what it says stays in its log.
+func TestFirst(t *testing.T) {
+	out, err := exec.Command("/bin/sh", "-c", first, "first", "/bin/sh", "-c", "nice; cat /proc/self/autogroup; echo said >&2").CombinedOutput()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "0\n"
+	if os.Geteuid() == 0 {
+		want = "-10\n"
+	}
+	text := string(out)
+	if !strings.HasPrefix(text, want) || !strings.HasSuffix(text, "said\n") {
+		t.Errorf("%q", text)
+	}
+	if _, err := os.Stat("/proc/sys/kernel/sched_autogroup_enabled"); err == nil && os.Geteuid() == 0 && !strings.Contains(text, "nice -10\n") {
+		t.Errorf("its session is as any other: %q", text)
+	}
+}
