@@ -14,7 +14,7 @@ func TestLate(t *testing.T) {
 	due := begun.Add(50 * time.Second)
 	for name, c := range map[string]struct {
 		begun, last time.Time
-		at          time.Duration // after the begin
+		at          time.Duration // after it began
 		want        bool
 	}{
 		"not begun in time":                  {time.Time{}, time.Time{}, 51 * time.Second, true},
