@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -217,11 +219,9 @@ func (s *inspection) result() Result {
 
 // length is the constant of absent (0) or present (1) keys, or -1.
 func (s *inspection) length(which int) int {
-	if len(s.lengths[which]) != 1 {
+	seen := slices.Collect(maps.Keys(s.lengths[which]))
+	if len(seen) != 1 {
 		return -1
 	}
-	for n := range s.lengths[which] {
-		return n
-	}
-	return -1
+	return seen[0]
 }

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -96,7 +97,17 @@ type world struct {
 	heldBy     string              // how processes of targets are held, under bakeoff's own account; empty: under another one
 	behind     func() int64        // statements that the database has not counted yet; nil: none
 	less       database.Less
-	trust      plan.Trust // of the last deployment
+	trust      plan.Trust              // of the last deployment
+	called     func(name string) error // what is asked of the world ends with; nil: nothing goes wrong
+	temporary  string                  // the folder that was made
+}
+
+// call is what the controller asks by that name: anything that may fail.
+func (w *world) call(name string) error {
+	if w.called == nil {
+		return nil
+	}
+	return w.called(name)
 }
 
 // act is what goes wrong with one deployment; the zero value is a good one.
@@ -164,6 +175,9 @@ func (w *world) options(t *testing.T, lines string) Options {
 	return Options{
 		Plan: p, PlanGiven: []byte(lines), Recipes: os.DirFS("../../targets"), Venue: w, Out: t.TempDir(), Version: "1",
 		Load: func(context.Context, string, func(string)) (Loader, error) {
+			if err := w.call("agents"); err != nil {
+				return nil, err
+			}
 			w.note("agents start")
 			return &loading{w}, nil
 		},
@@ -202,8 +216,8 @@ func (w *world) Lost() error             { return w.lost }
 
 // Yardstick has one core, and one time for each sample of a phase.
 func (w *world) Yardstick(_ context.Context, file string) (collect.Source, error) {
-	if w.work == nil {
-		return collect.Source{}, nil
+	if err := w.call("yardstick"); w.work == nil || err != nil {
+		return collect.Source{}, err
 	}
 	w.note("yardstick starts")
 	return collect.Source{
@@ -223,32 +237,39 @@ func (r *ruler) PIDs() []int  { return nil }
 func (r *ruler) Stop(context.Context, time.Duration) error {
 	_, err := os.Stat(r.file)
 	r.world.note("yardstick ends, its file %v", err)
-	return nil
+	return r.world.call("end of the yardstick")
 }
 
 func (w *world) Temporary(string) (string, func() error, error) {
+	if err := w.call("temporary folder"); err != nil {
+		return "", nil, err
+	}
 	dir, err := os.MkdirTemp("", "controller-test-")
-	return dir, func() error { return os.RemoveAll(dir) }, err
+	w.temporary = dir
+	return dir, func() error { return errors.Join(os.RemoveAll(dir), w.call("end of the folder")) }, err
 }
 
 func (w *world) Programs(context.Context, *plan.Plan, string) ([]record.Program, error) {
-	return w.programs, nil
+	return w.programs, w.call("programs")
 }
 
 func (w *world) Missing(context.Context, *plan.Plan, []*target.Recipe) ([]target.Need, error) {
-	return w.lacking, nil
+	return w.lacking, w.call("missing")
 }
 
 func (w *world) Prepare(_ context.Context, r *target.Recipe, _ func(string, bool)) (*target.Prepared, error) {
 	w.prepared = append(w.prepared, r.Title)
-	return &target.Prepared{Recipe: r, Digest: w.digest}, nil
+	return &target.Prepared{Recipe: r, Digest: w.digest}, w.call("prepare")
 }
 
 func (w *world) Balancer(context.Context, *plan.Plan) (record.BalancerInfo, error) {
-	return record.BalancerInfo{Kind: "nginx"}, nil
+	return record.BalancerInfo{Kind: "nginx"}, w.call("balancer")
 }
 
 func (w *world) Database(_ context.Context, s venue.Storage) (venue.Database, error) {
+	if err := w.call("database"); err != nil {
+		return nil, err
+	}
 	w.note("database starts")
 	w.rows, w.less = s.Dataset, s.Less
 	return &table{world: w}, nil
@@ -303,7 +324,7 @@ func (s *sampling) Phase(number int) {
 	s.err = errors.Join(s.err, s.sink(record.Series{At: time.Now(), Phase: s.phase, Tier: "database", Name: "database", Values: s.world.underLoad()}))
 }
 
-func (s *sampling) Stop() error { return s.err }
+func (s *sampling) Stop() error { return errors.Join(s.err, s.world.call("sampler")) }
 
 // underLoad are the database's gauges, with the connections of each target that runs.
 func (w *world) underLoad() map[string]float64 {
@@ -357,6 +378,9 @@ func (w *world) Deploy(ctx context.Context, d venue.Deployment) (venue.Deployed,
 	w.users[name], w.trust = d.Database.User, d.Trust
 	w.mu.Unlock()
 	w.note("start %s", name)
+	if err := w.call("deploy"); err != nil {
+		return &running{world: w, name: name}, err
+	}
 	select {
 	case <-ctx.Done():
 		return &running{world: w, name: name}, context.Cause(ctx)
@@ -404,10 +428,21 @@ func (r *running) Replicas() []record.Replica {
 	}
 	return []record.Replica{{Name: r.name + "-1", Address: "127.0.0.1:1", Workers: []record.Worker{worker}, HeldBy: r.world.heldBy}}
 }
-func (r *running) Requests(context.Context) (int64, error) { return r.world.requests[r.name], nil }
-func (r *running) LogLines() (int64, error)                { return r.world.lines[r.name], nil }
-func (r *running) Intact() error                           { return r.world.act(r.name).intact }
+
+func (r *running) Requests(context.Context) (int64, error) {
+	return r.world.requests[r.name], r.world.call("requests")
+}
+
+func (r *running) LogLines() (int64, error) { return r.world.lines[r.name], r.world.call("log lines") }
+
+func (r *running) Intact() error {
+	return cmp.Or(r.world.act(r.name).intact, r.world.call("intact"))
+}
+
 func (r *running) CountConnections() error {
+	if err := r.world.call("count connections"); err != nil {
+		return err
+	}
 	r.world.mu.Lock()
 	defer r.world.mu.Unlock()
 	r.world.counted = append(r.world.counted, time.Since(r.world.began))
@@ -421,15 +456,15 @@ func (r *running) Sources() []collect.Source {
 	}
 	return []collect.Source{{Tier: "target", Process: only{name: r.name + "-1", pid: pid}}}
 }
-func (r *running) Freeze(context.Context) error { return r.hold(true) }
-func (r *running) Thaw(context.Context) error   { return r.hold(false) }
+func (r *running) Freeze(context.Context) error { return r.hold("freeze", true) }
+func (r *running) Thaw(context.Context) error   { return r.hold("thaw", false) }
 func (r *running) Redraw(context.Context) error {
 	r.world.note("redraw %s", r.name)
-	return r.world.act(r.name).redraw
+	return cmp.Or(r.world.act(r.name).redraw, r.world.call("redraw"))
 }
 
-func (r *running) hold(still bool) error {
-	err := r.world.act(r.name).still
+func (r *running) hold(name string, still bool) error {
+	err := cmp.Or(r.world.act(r.name).still, r.world.call(name))
 	if err == nil {
 		r.world.frozen[r.name] = still
 	}
@@ -449,7 +484,7 @@ func (r *running) Stop(_ context.Context, grace time.Duration) error {
 	if act.stopping != nil {
 		act.stopping()
 	}
-	return act.stop
+	return cmp.Or(act.stop, r.world.call("stop"))
 }
 
 // check is the contract's.
@@ -457,6 +492,9 @@ func (w *world) check(_ context.Context, c *contract.Contract, when string, _ []
 	name := strings.TrimPrefix(front, "http://")
 	w.asked = append(w.asked, *c)
 	w.note("check %s %s", name, when)
+	if err := w.call("check"); err != nil {
+		return contract.Result{}, err
+	}
 	act := w.act(name)
 	if act.check != nil {
 		return contract.Result{}, act.check
@@ -480,7 +518,7 @@ func (d *table) Fill(_ context.Context, rows *dataset.Dataset, _ func(done, tota
 	if digest == "" {
 		digest = rows.Digest()
 	}
-	return database.Filled{Digest: digest}, nil
+	return database.Filled{Digest: digest}, d.world.call("fill")
 }
 
 func (d *table) Lookup(context.Context, string) (int64, bool, error) {
@@ -489,43 +527,53 @@ func (d *table) Lookup(context.Context, string) (int64, bool, error) {
 
 func (d *table) Alone(_ context.Context, names []string) (time.Duration, error) {
 	d.world.lookups = append(d.world.lookups, names...)
-	return d.world.alone, nil
+	return d.world.alone, d.world.call("alone")
 }
-func (d *table) Info(context.Context) (database.Info, error) { return d.world.info, nil }
+
+func (d *table) Info(context.Context) (database.Info, error) {
+	return d.world.info, d.world.call("info")
+}
+
 func (d *table) Check(context.Context, *dataset.Dataset) error {
 	d.world.looks++
 	if d.world.look != nil {
 		return d.world.look(d.world.looks)
 	}
-	return nil
+	return d.world.call("look")
 }
 
 func (d *table) Digest(context.Context) (string, error) {
-	if d.world.ended != "" {
-		return d.world.ended, nil
+	if err := d.world.call("digest"); err != nil || d.world.ended != "" {
+		return d.world.ended, err
 	}
 	return d.world.rows.Digest(), nil
 }
 func (d *table) Status(context.Context) (map[string]float64, error) { return nil, nil }
-func (d *table) ConnectionCount(ctx context.Context) (int, error) {
+func (d *table) ConnectionCount(context.Context) (int, error) {
 	sum := 0
-	open, err := d.Connections(ctx)
-	for _, n := range open {
+	for _, n := range d.open() {
 		sum += n
 	}
-	return sum, err
+	return sum, d.world.call("connection count")
 }
 
 func (d *table) Connections(context.Context) (map[string]int, error) {
+	return d.open(), d.world.call("connections")
+}
+
+func (d *table) open() map[string]int {
 	open := map[string]int{}
 	for _, name := range d.world.running() {
 		open[d.world.accountOf(name)] += max(1, d.world.act(name).open)
 	}
-	return open, nil
+	return open
 }
 
 // Account is account-1, account-2 and so on, in the order of the deployments.
 func (d *table) Account(context.Context) (database.Account, error) {
+	if err := d.world.call("account"); err != nil {
+		return database.Account{}, err
+	}
 	d.world.mu.Lock()
 	defer d.world.mu.Unlock()
 	d.world.accounts++
@@ -535,25 +583,36 @@ func (d *table) Account(context.Context) (database.Account, error) {
 }
 
 func (d *table) Retire(_ context.Context, a database.Account) error {
+	if err := d.world.call("retire"); err != nil {
+		return err
+	}
 	d.world.mu.Lock()
 	defer d.world.mu.Unlock()
 	delete(d.world.open, a.User)
 	return nil
 }
 
-func (d *table) Opens(_ context.Context, a database.Account) error { return d.world.refused[a.User] }
+func (d *table) Opens(_ context.Context, a database.Account) error {
+	return cmp.Or(d.world.refused[a.User], d.world.call("opens"))
+}
 
 func (d *table) Busy(context.Context) ([]database.Session, error) {
+	if err := d.world.call("busy"); err != nil {
+		return nil, err
+	}
 	d.world.mu.Lock()
 	defer d.world.mu.Unlock()
 	return slices.Clone(d.world.under), nil
 }
 
 func (d *table) Locking(context.Context) ([]database.Session, error) {
-	return slices.Clone(d.world.held), nil
+	return slices.Clone(d.world.held), d.world.call("locking")
 }
 
 func (d *table) End(_ context.Context, sessions []database.Session) error {
+	if err := d.world.call("end sessions"); err != nil {
+		return err
+	}
 	d.world.mu.Lock()
 	defer d.world.mu.Unlock()
 	for _, one := range sessions {
@@ -565,6 +624,7 @@ func (d *table) End(_ context.Context, sessions []database.Session) error {
 }
 
 func (d *table) BeginMoves(_ context.Context, moves []dataset.Move) error {
+	fault := d.world.call("begin moves")
 	d.world.mu.Lock()
 	defer d.world.mu.Unlock()
 	if d.world.journal > 0 {
@@ -573,7 +633,7 @@ func (d *table) BeginMoves(_ context.Context, moves []dataset.Move) error {
 	if d.world.journalErr == nil {
 		d.world.journal = len(moves)
 	}
-	return d.world.journalErr
+	return cmp.Or(d.world.journalErr, fault)
 }
 
 func (d *table) Move(ctx context.Context, m dataset.Move) error {
@@ -582,6 +642,9 @@ func (d *table) Move(ctx context.Context, m dataset.Move) error {
 		return ctx.Err()
 	case <-time.After(d.world.moveTakes):
 	}
+	if err := d.world.call("move"); err != nil {
+		return err
+	}
 	d.world.mu.Lock()
 	defer d.world.mu.Unlock()
 	d.world.moved = append(d.world.moved, m.Kind)
@@ -589,6 +652,9 @@ func (d *table) Move(ctx context.Context, m dataset.Move) error {
 }
 
 func (d *table) UndoMoves(context.Context) error {
+	if err := d.world.call("undo moves"); err != nil {
+		return err
+	}
 	d.world.mu.Lock()
 	defer d.world.mu.Unlock()
 	d.world.undone++
@@ -601,10 +667,13 @@ func (d *table) UndoMoves(context.Context) error {
 	return nil
 }
 
-func (d *table) Tidy(context.Context) error { d.world.tidied++; return nil }
+func (d *table) Tidy(context.Context) error { d.world.tidied++; return d.world.call("tidy") }
 
 func (d *table) Process() platform.Process { return d.world.server }
 func (d *table) Counters(context.Context) (database.Counters, error) {
+	if err := d.world.call("counters"); err != nil {
+		return database.Counters{}, err
+	}
 	d.world.mu.Lock()
 	defer d.world.mu.Unlock()
 	now := d.world.counters
@@ -617,7 +686,7 @@ func (d *table) Counters(context.Context) (database.Counters, error) {
 
 func (d *table) Stop(_ context.Context, grace time.Duration) error {
 	d.world.note("database stops within %v", grace)
-	return nil
+	return d.world.call("end of the database")
 }
 
 // happened are the notes that begin with one of the words, without the time they name.

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -17,15 +18,21 @@ import (
 // loading is the loader.
 type loading struct{ world *world }
 
-func (l *loading) Heal(context.Context) error    { l.world.healed++; return nil }
+func (l *loading) Heal(context.Context) error    { l.world.healed++; return l.world.call("heal") }
 func (l *loading) Processes() []platform.Process { return nil }
 func (l *loading) Notes() []string               { return []string{"agents are faked"} }
-func (l *loading) Close() error                  { l.world.note("agents end"); return l.world.closing }
+func (l *loading) Close() error {
+	l.world.note("agents end")
+	return cmp.Or(l.world.closing, l.world.call("end of the agents"))
+}
 
 // Run takes the phase's duration; the target answers 100 requests a second in the closed model.
 func (l *loading) Run(ctx context.Context, task fleet.Task, sink func(fleet.Snapshot)) (fleet.Report, error) {
 	w, name := l.world, strings.TrimPrefix(task.URLs[0], "http://")
 	w.note("load %s %s", name, task.Phase.Name)
+	if err := w.call("load"); err != nil {
+		return fleet.Report{}, err
+	}
 	w.tasks = append(w.tasks, task)
 	n := int64(100 * task.Phase.Duration.Seconds())
 	if task.Phase.Model == load.Open {
@@ -77,6 +84,9 @@ type taking struct {
 }
 
 func (l *loading) Turns(_ context.Context, tasks []fleet.Task, sink func(int, fleet.Snapshot)) (Turns, error) {
+	if err := l.world.call("turns"); err != nil {
+		return nil, err
+	}
 	return &taking{world: l.world, tasks: tasks, sink: sink, reports: make([]fleet.Report, len(tasks))}, nil
 }
 
@@ -85,6 +95,9 @@ func (t *taking) Slice(ctx context.Context, i int, s fleet.Slice) (fleet.Sliced,
 	w, task := t.world, t.tasks[i]
 	name := strings.TrimPrefix(task.URLs[0], "http://")
 	w.note("turn %s %s", name, task.Phase.Name)
+	if err := w.call("slice"); err != nil {
+		return fleet.Sliced{}, err
+	}
 	if s.Fresh {
 		w.note("fresh %s", name)
 	}
@@ -141,7 +154,7 @@ func (t *taking) End(context.Context) ([]fleet.Report, error) {
 		t.reports[i].Start, t.reports[i].End = time.Now(), time.Now()
 		t.reports[i].Agents = []fleet.AgentReport{{Done: true}}
 	}
-	return t.reports, t.err
+	return t.reports, cmp.Or(t.err, t.world.call("end of the turns"))
 }
 
 // emit hands out all of the phase as one window of one agent.

@@ -149,7 +149,10 @@ func TestClockForgetsOldMeasures(t *testing.T) {
 	var k clock
 	now := time.Now()
 	k.learn(now, now, now.UnixNano())
-	for range measures {
+	for n := range 16 {
+		if shift, half := k.shift(); shift != 0 || half != 0 {
+			t.Fatalf("after %d others: shift %s, half %s", n, shift, half)
+		}
 		k.learn(now, now.Add(2*time.Millisecond), now.Add(time.Millisecond-time.Hour).UnixNano())
 	}
 	if shift, half := k.shift(); shift != time.Hour || half != time.Millisecond {

@@ -139,7 +139,6 @@ func (f *Fleet) greet(raw net.Conn) {
 		_ = send(conn, message{Refusal: &refusal{Reason: reason}})
 		return
 	}
-	_ = conn.SetDeadline(time.Time{})
 	in.limit = lineLimit
 	s.serve(in)
 }

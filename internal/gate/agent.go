@@ -64,7 +64,7 @@ func (h Health) Limited() []Limit {
 	for _, n := range h.Lost {
 		lost += n
 	}
-	if share := float64(lost) / float64(max(h.Planned, 1)); share > maxLost {
+	if float64(lost) > maxLost*float64(h.Planned) {
 		most := func(a, b string) int { return cmp.Or(cmp.Compare(h.Lost[b], h.Lost[a]), cmp.Compare(a, b)) }
 		for _, what := range slices.SortedFunc(maps.Keys(h.Lost), most) {
 			out = append(out, h.losing(what))
@@ -148,7 +148,7 @@ func (s *Strain) Add(w stats.Window) {
 	s.starved.add(second, time.Duration(m.Starved))
 	s.throttled.add(second, time.Duration(m.Throttled))
 	s.stolen.add(second, time.Duration(m.Stolen))
-	busiest := time.Duration(0)
+	var busiest time.Duration
 	if len(m.LoopCPU) > 0 {
 		busiest = time.Duration(slices.Max(m.LoopCPU))
 		s.waited.add(second, time.Duration(slices.Max(m.LoopWait)))

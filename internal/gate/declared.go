@@ -36,14 +36,11 @@ type connections struct {
 // heldBy are the connections in a sample of the database, and how many are declared: the target's own, or those of all targets
 // that are up where these share an account. counted is false for any other sample.
 func heldBy(s record.Series, d *record.Declared) (n, may int, counted bool) {
-	if s.Tier != "database" {
-		return 0, 0, false
-	}
 	if own, known := s.Values[record.OwnConnections]; known {
 		return int(own), d.Connections, true
 	}
-	all, known := s.Values[record.TargetConnections]
-	return int(all), d.Together, known
+	all, counted := s.Values[record.TargetConnections]
+	return int(all), d.Together, counted
 }
 
 // add takes a sample. Targets that open a connection for each request have some that are just closing: as many as were

@@ -28,13 +28,12 @@ const (
 // Restless says what others do on a machine that is to be left alone for the next trial, or "". It is
 // stricter than the judgement of a phase: anyone who waits for a quiet moment has none yet.
 func Restless(rest record.Baseline, d record.Disturbance) string {
-	if over := d.Steal - rest.Steal; over > maxSteal/2 {
-		d.Steal = rest.Steal + 2*over
+	if rest.WarnOnly {
+		return ""
 	}
-	for _, f := range disturbed(rest, d) {
-		if f.refuse || !rest.WarnOnly {
-			return f.text
-		}
+	d.Steal += d.Steal - rest.Steal // counts twice
+	if found := disturbed(rest, d); len(found) > 0 {
+		return found[0].text
 	}
 	return ""
 }
@@ -55,7 +54,7 @@ func disturbed(rest record.Baseline, d record.Disturbance) []finding {
 	}
 	most := maxForeign
 	if rest.Mixed {
-		most = 1 // servers under test may be among the strangers
+		most = math.MaxFloat64 // servers under test may be among the strangers
 	}
 	say(d.Foreign, rest.Foreign, warnForeign, most, foreign(rest, d))
 	say(d.Steal, rest.Steal, maxSteal, maxSteal, fmt.Sprintf("the host of this virtual machine took %s of its CPU time away%s", show.Percent(d.Steal), atRest(rest.Steal)))

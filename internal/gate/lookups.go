@@ -74,7 +74,7 @@ func (p *Phase) others() (n int64) {
 
 // selects refuses fewer SELECT statements than answers: the record has those that were no lookups, which are then fewer than none.
 func (p *Phase) selects(sum stats.Totals) string {
-	if n := p.Witness.DatabaseReads + p.Witness.DatabaseOthers["select"]; p.Witness.DatabaseReads >= 0 && n < sum.Books.Answered() {
+	if n := p.Witness.DatabaseReads + p.Witness.DatabaseOthers["select"]; p.Witness.DatabaseReads != NotCounted && n < sum.Books.Answered() {
 		return fmt.Sprintf("the database counted %d SELECT statements for %d answers", n, sum.Books.Answered())
 	}
 	return ""

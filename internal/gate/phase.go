@@ -197,15 +197,13 @@ func (p *Phase) answered(sum stats.Totals) []record.Reason {
 	}
 	b := sum.Books
 	b.Bad -= sum.Wrong // a reason of its own
-	failed, share := b.Bad+b.Timeout+b.Error+b.Dropped, 1.0
-	if b.Planned > 0 {
-		share = float64(failed) / float64(b.Planned)
-	}
-	if share <= maxWrong {
-		return nil
-	}
 	if b.Planned == 0 {
 		return []record.Reason{{Code: record.CodeWrongAnswers, Text: "no request was due during the phase"}}
+	}
+	failed := b.Bad + b.Timeout + b.Error + b.Dropped
+	share := float64(failed) / float64(b.Planned)
+	if share <= maxWrong {
+		return nil
 	}
 	text := fmt.Sprintf("%.2f %% of %d requests were not answered correctly (at most %.1f %%): bad %d, timeout %d, error %d, dropped %d",
 		100*share, b.Planned, 100*maxWrong, b.Bad, b.Timeout, b.Error, b.Dropped)

@@ -52,7 +52,7 @@ func (p *Phase) clockOf(agent int) (shift, doubt time.Duration) {
 			return time.Duration(s.ClockShiftNS), doubt + time.Duration(s.ClockErrorNS)
 		}
 	}
-	return 0, doubt
+	return shift, doubt
 }
 
 // untrue says which answer was not true, by a clock that is ahead by shift, or "".

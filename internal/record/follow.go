@@ -309,7 +309,7 @@ func (f *follower) openFiles(t under) error {
 		f.open[t.folder] = files
 	}
 	dir := filepath.Join(f.dir, trialsFolder, t.folder)
-	opened := false
+	var opened bool
 	for name, file := range map[string]**os.File{loadFile: &files.load, seriesFile: &files.series} {
 		if *file != nil {
 			continue
