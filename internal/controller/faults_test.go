@@ -109,7 +109,7 @@ func inMemory(t *testing.T) string {
 	return dir
 }
 
-// told is one telling of a story.
+// told is a story once it was run.
 type told struct {
 	*world
 	dir    string

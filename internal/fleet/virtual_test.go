@@ -445,7 +445,7 @@ func TestLimitsOfLines(t *testing.T) {
 	}
 }
 
-// A body is the file that was meant, or an error.
+// A body is the file of that digest, or an error.
 func TestBodiesInFiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "body")
 	if err := os.WriteFile(path, []byte("abc"), 0o600); err != nil {
@@ -736,7 +736,7 @@ func TestEndOfTurns(t *testing.T) {
 			}
 		})
 	}
-	f := manual(t, 2).fleet // turns of which an agent is missing ask nobody for anything
+	f := manual(t, 2).fleet // turns that lack an agent ask nobody for anything
 	f.slots[0].lost = &Lost{}
 	turns, err := f.Turns(t.Context(), []Task{{}, {}}, func(int, Snapshot) {})
 	if err != nil || !turns.broken() || len(turns.phases) != 2 || len(f.slots[1].session.out) > 0 {
