@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -22,6 +23,7 @@ import (
 	"bakeoff/internal/record"
 	"bakeoff/internal/record/recordtest"
 	"bakeoff/internal/remote"
+	"bakeoff/internal/venue/cluster"
 )
 
 // A conductor is the controller of a test in a cluster: it comes up when its Job is applied, and writes a record.
@@ -323,6 +325,65 @@ func TestRunAwayRefused(t *testing.T) {
 			t.Errorf("%s: applied %v: %q", name, applied, c.api.Requests())
 		}
 	}
+}
+
+// How an external database is reached is in the run's secret and nowhere else. One that the plan gives no leave for, and one that pods
+// cannot reach, are refused before anything is asked of the cluster.
+func TestRunAwayExternal(t *testing.T) {
+	const canary = "canary-5e1f"
+	for _, one := range []struct{ host, lines, refused string }{
+		{"db.example", "allow_hosts: [db.example]\n", ""},
+		{"db.example", "", "db.example"},
+		{"127.0.0.1", "", "127.0.0.1 is each pod itself"},
+	} {
+		c := newConductor(t, whole)
+		var holding []string
+		applied := c.api.Applied
+		c.api.Applied = func(object map[string]any) {
+			text, err := json.Marshal(object)
+			if err != nil {
+				t.Error(err)
+			}
+			if strings.Contains(string(text), canary) {
+				holding = append(holding, string(text))
+			}
+			applied(object)
+		}
+		status, stdout := c.command(t.Context(), "run", c.externalPlan(one.lines, "u:"+canary+"@tcp("+one.host+":3306)/d"), "--platform", "kubernetes", "--out", c.out)
+		if strings.Contains(stdout+c.stderr.String(), canary) {
+			t.Errorf("printed:\n%s\n%s", stdout, c.stderr)
+		}
+		if one.refused != "" {
+			if status != exitUsage || len(c.api.Requests()) > 0 || !strings.Contains(c.stderr.String(), one.refused) {
+				t.Errorf("status %d, asked %q:\n%s", status, c.api.Requests(), c.stderr)
+			}
+			continue
+		}
+		want := fmt.Sprintf("%q:%q", cluster.DSNKey, "u:"+canary+"@tcp(db.example:3306)/d")
+		if status != exitDone || len(holding) == 0 {
+			t.Errorf("status %d, %d objects:\n%s", status, len(holding), c.stderr)
+		}
+		for _, object := range holding {
+			if !strings.Contains(object, `"kind":"Secret"`) || !strings.Contains(object, `"name":"bakeoff-run"`) || !strings.Contains(object, want) {
+				t.Errorf("it is in %s", object)
+			}
+		}
+	}
+}
+
+// externalPlan writes the plan that is run with an external database, and these lines.
+func (c *conductor) externalPlan(lines, dsn string) string {
+	c.t.Helper()
+	file, at := c.planFile(), filepath.Join(c.t.TempDir(), "dsn")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	text = fmt.Appendf(text, "database: {kind: external, dsn_file: %s}\n%s", at, lines)
+	if err := errors.Join(os.WriteFile(file, text, 0o600), os.WriteFile(at, []byte(dsn+"\n"), 0o600)); err != nil {
+		c.t.Fatal(err)
+	}
+	return file
 }
 
 // A namespace that holds another run is refused, and that run is not touched.

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"bakeoff/internal/database"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/platform"
 	"bakeoff/internal/platform/kube"
@@ -106,6 +108,9 @@ func runAway(ctx context.Context, env Env, f runFlags, path string) error {
 	if err != nil {
 		return err
 	}
+	if d.dsn, err = dsnOf(p.Plan); err != nil {
+		return err
+	}
 	d.say(env)
 	api, err := kube.Open(f.context)
 	if err != nil {
@@ -126,6 +131,26 @@ func runAway(ctx context.Context, env Env, f runFlags, path string) error {
 		return err
 	}
 	return a.result(err, f.strict, f.json)
+}
+
+// dsnOf reads how the external database of a plan is reached, and refuses one that the plan does not allow to be talked to, and
+// this machine's, which nobody in a cluster would reach by that name.
+func dsnOf(p *plan.Plan) (string, error) {
+	if p.Database.Kind != database.KindExternal {
+		return "", nil
+	}
+	e := database.External{DSNFile: p.Database.DSNFile, AllowHosts: p.AllowHosts}
+	if err := e.Consented(); err != nil {
+		return "", usageError{err}
+	}
+	host, err := e.Host()
+	if err != nil {
+		return "", usageError{err}
+	}
+	if address, err := netip.ParseAddr(host); host == "localhost" || err == nil && address.IsLoopback() {
+		return "", misused("a name or an address that pods reach", "database: %s: %s is each pod itself in a cluster", e.DSNFile, host)
+	}
+	return database.ReadDSN(e.DSNFile)
 }
 
 // planAway is the plan of a run in a cluster; that of a run to resume is in its directory.
@@ -160,6 +185,9 @@ func random(n int) string {
 // run applies what begins the run, and sees it through. Whatever happens, what it made in the cluster is removed as the user wants.
 func (a *away) run(ctx context.Context, d described, detach bool) error {
 	a.token = secrets(d.scope.Secrets)
+	if run := d.scope.Secrets[cluster.TokenSecret]; run[cluster.DSNKey] != "" {
+		run[cluster.DSNKey] = d.dsn
+	}
 	objects, err := kube.Render(d.scope, d.workloads)
 	if err != nil {
 		return usageError{err}

@@ -14,11 +14,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"bakeoff/internal/controller"
+	"bakeoff/internal/database"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/jmeter"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/platform"
 	"bakeoff/internal/platform/kube"
+	"bakeoff/internal/platform/local"
 	"bakeoff/internal/remote"
 	"bakeoff/internal/venue/cluster"
 )
@@ -166,9 +168,47 @@ func conductRun(ctx context.Context, env Env, f conductFlags, path string, at co
 		return err
 	}
 	v := cluster.New(described, objects, at.samplers)
-	o.Venue, o.Opened, o.Load = v, server.Opened, agentsIn(env, v, p.Plan, o.Version, at.address)
-	_, err = runCollected(ctx, env, o, objects.Close, nil)
+	here, err := openPod(ctx, env, p.Plan)
+	if err != nil {
+		return errors.Join(err, objects.Close())
+	}
+	o.Venue, o.Opened, o.Load = v, server.Opened, loadersIn(env, v, here, p.Plan, o.Version, at.address)
+	_, err = runCollected(ctx, env, o, func() error { return errors.Join(here.Close(), objects.Close()) }, nil)
 	return explain(err)
+}
+
+// ownPod is where masters of JMeter run: next to the controller.
+type ownPod struct{ platform.Platform }
+
+// Close ends what runs there.
+func (p ownPod) Close() error {
+	if p.Platform == nil {
+		return nil
+	}
+	return p.Platform.Close()
+}
+
+// openPod opens this pod for masters of JMeter, where a plan has a use for it. It refuses an image without JMeter or Java.
+func openPod(ctx context.Context, env Env, p *plan.Plan) (ownPod, error) {
+	if !p.Uses(plan.JMeter) {
+		return ownPod{}, nil
+	}
+	_, err := jmeter.FindJava(ctx, env.Getenv)
+	if err == nil && env.Getenv("JMETER_HOME") == "" {
+		err = errors.New("JMETER_HOME is not set")
+	}
+	if err != nil {
+		return ownPod{}, missingError{fmt.Errorf("the image %s is none of JMeter: %w", p.Kubernetes.Image("jmeter"), err), "bakeoff image --jmeter makes it"}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return ownPod{}, fmt.Errorf("own path: %w", err)
+	}
+	here, err := local.Open(ctx, local.Options{Self: []string{self, "guard"}, StateDir: filepath.Join(os.TempDir(), "state"), Label: p.Name})
+	if err != nil {
+		return ownPod{}, err
+	}
+	return ownPod{here}, nil
 }
 
 // inCluster are the options of a run in a cluster without the venue and who loads, and what its workloads follow from.
@@ -182,7 +222,10 @@ func (f conductFlags) inCluster(env Env, p planFile, at controllerPod) (o contro
 	}
 	o = controller.Options{
 		Plan: p.Plan, PlanGiven: p.given, PlanName: p.name, PlanDir: p.dir, Recipes: recipes, Out: f.out, Resume: f.resume, Short: f.short,
-		MaxTime: f.maxTime, Version: version(), Apart: true,
+		MaxTime: f.maxTime, Version: version(), Apart: true, Loading: loading(), DSN: env.Getenv(cluster.DSNVariable),
+	}
+	if o.DSN == "" && p.Database.Kind == database.KindExternal {
+		return o, of, usageError{fmt.Errorf("%s is not set: the controller of a run in a cluster is started by bakeoff itself", cluster.DSNVariable)}
 	}
 	ahead, err := controller.LookAhead(o)
 	if err != nil {
@@ -190,15 +233,20 @@ func (f conductFlags) inCluster(env Env, p planFile, at controllerPod) (o contro
 	}
 	return o, cluster.Options{
 		Plan: p.Plan, Given: p.given, Short: f.short, Recipes: ahead.Recipes, Connections: ahead.Connections, Run: at.run, Namespace: at.namespace,
+		DSN: o.DSN,
 	}, nil
 }
 
-// agentsIn starts the agents of a plan in a cluster; they find the controller at the address of its pod.
-func agentsIn(env Env, v *cluster.Venue, p *plan.Plan, version, address string) func(context.Context, string, func(string)) (controller.Loader, error) {
-	return func(ctx context.Context, logDir string, _ func(string)) (controller.Loader, error) {
+// loadersIn starts what the phases of a plan need in a cluster: agents and JMeter's servers in pods of their own, which find the
+// controller at the address of its pod; JMeter's masters here.
+func loadersIn(env Env, v *cluster.Venue, here ownPod, p *plan.Plan, version, address string) func(context.Context, string, func(string)) (controller.Loader, error) {
+	return func(ctx context.Context, logDir string, tell func(string)) (controller.Loader, error) {
 		return startLoaders(ctx, p, "", fleet.Options{
 			Launcher: v.Agents(), Count: p.Agents.Count, LogDir: logDir, Version: version, PlanDigest: p.Digest(), Env: passedOn(env),
 			Address: net.JoinHostPort("0.0.0.0", agentsPort), Advertise: func(string) string { return net.JoinHostPort(address, agentsPort) },
-		}, jmeter.Preparation{})
+		}, jmeterSite{
+			Preparation: jmeter.Preparation{Platform: here.Platform, Getenv: env.Getenv, Progress: tell},
+			elsewhere:   v.JMeter(), host: address, clock: v.Clock,
+		})
 	}
 }

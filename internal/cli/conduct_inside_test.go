@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"bakeoff/internal/controller"
+	"bakeoff/internal/plan"
 	"bakeoff/internal/remote"
 )
 
@@ -57,6 +58,19 @@ func TestLinger(t *testing.T) {
 				t.Errorf("%s: %v, want %v", name, took, c.want)
 			}
 		})
+	}
+}
+
+// A controller whose image has no JMeter says so before anything is started.
+func TestOpenPod(t *testing.T) {
+	p := &plan.Plan{Phases: []plan.Phase{{Engine: plan.Native}}, Kubernetes: plan.Kubernetes{Registry: "r.example", Tag: "1"}}
+	env := Env{Getenv: func(string) string { return "" }}
+	if here, err := openPod(t.Context(), env, p); err != nil || here.Platform != nil || here.Close() != nil {
+		t.Errorf("%v, %v", here, err)
+	}
+	p.Phases[0].Engine = plan.JMeter
+	if _, err := openPod(t.Context(), env, p); err == nil || !strings.Contains(err.Error(), "the image r.example/jmeter:1 is none of JMeter") || exitStatus(err) != exitPrerequisite {
+		t.Errorf("%v", err)
 	}
 }
 

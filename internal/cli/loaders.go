@@ -24,8 +24,16 @@ type loaders struct {
 	jmeter *jmeter.Loader
 }
 
+// jmeterSite is where JMeter comes from and runs.
+type jmeterSite struct {
+	jmeter.Preparation // its platform is that of the masters, too
+	elsewhere          jmeter.Elsewhere
+	host               string
+	clock              func([]int) time.Duration
+}
+
 // startLoaders starts what the plan's phases need; dir is that of the plan's file. When it fails nothing is left running.
-func startLoaders(ctx context.Context, p *plan.Plan, dir string, agents fleet.Options, home jmeter.Preparation) (_ controller.Loader, err error) {
+func startLoaders(ctx context.Context, p *plan.Plan, dir string, agents fleet.Options, site jmeterSite) (_ controller.Loader, err error) {
 	l := &loaders{}
 	if p.Uses(plan.Native) || p.Uses(plan.HTTP) {
 		if l.fleet, err = fleet.Start(ctx, agents); err != nil {
@@ -35,18 +43,18 @@ func startLoaders(ctx context.Context, p *plan.Plan, dir string, agents fleet.Op
 	if !p.Uses(plan.JMeter) {
 		return l, nil
 	}
-	if l.jmeter, err = startJMeter(ctx, p, dir, agents, home); err != nil {
+	if l.jmeter, err = startJMeter(ctx, p, dir, agents, site); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
 }
 
-func startJMeter(ctx context.Context, p *plan.Plan, dir string, agents fleet.Options, home jmeter.Preparation) (*jmeter.Loader, error) {
-	java, err := jmeter.FindJava(ctx, home.Getenv)
+func startJMeter(ctx context.Context, p *plan.Plan, dir string, agents fleet.Options, site jmeterSite) (*jmeter.Loader, error) {
+	java, err := jmeter.FindJava(ctx, site.Getenv)
 	if err != nil {
 		return nil, err
 	}
-	at, err := jmeter.Prepare(ctx, home)
+	at, err := jmeter.Prepare(ctx, site.Preparation)
 	if err != nil {
 		return nil, err
 	}
@@ -57,9 +65,8 @@ func startJMeter(ctx context.Context, p *plan.Plan, dir string, agents fleet.Opt
 		}
 	}
 	return jmeter.Start(ctx, jmeter.Options{
-		Own:      own,
-		Platform: agents.Platform, Home: at, Java: java, Count: agents.Count, LogDir: agents.LogDir, Workloads: workloads(),
-		WarmUp: jvmWarmUp, Progress: home.Progress,
+		Own: own, Platform: site.Platform, Elsewhere: site.elsewhere, Host: site.host, Clock: site.clock,
+		Home: at, Java: java, Count: agents.Count, LogDir: agents.LogDir, Workloads: workloads(), WarmUp: jvmWarmUp, Progress: site.Progress,
 	})
 }
 

@@ -92,6 +92,9 @@ func objectsOf(env Env, path string, f clusterFlags) ([]kube.Object, error) {
 	for _, values := range d.scope.Secrets {
 		for key := range values {
 			values[key] = "made for each run"
+			if key == cluster.DSNKey {
+				values[key] = "what the database's dsn_file holds"
+			}
 		}
 	}
 	objects, err := kube.Render(d.scope, d.workloads)
@@ -107,7 +110,8 @@ type described struct {
 	scope     platform.Scope
 	workloads []platform.Workload
 	recipes   []*target.Recipe
-	together  bool // all targets are up at once
+	together  bool   // all targets are up at once
+	dsn       string // of an external database
 }
 
 // describe says what a run is made of: one that is named no namespace gets one of its own.

@@ -17,10 +17,12 @@ import (
 	"bakeoff/internal/dataset"
 	"bakeoff/internal/endpoint"
 	"bakeoff/internal/fleet"
+	"bakeoff/internal/jmeter"
 	"bakeoff/internal/load"
 	"bakeoff/internal/null"
 	"bakeoff/internal/platform/local"
 	"bakeoff/internal/sidecar"
+	"bakeoff/internal/venue/cluster"
 	"bakeoff/internal/yardstick"
 )
 
@@ -84,6 +86,27 @@ func sampleCommand(env Env) *cobra.Command {
 				Host:        collect.Host,
 				Hang:        func(pid int) error { return syscall.Kill(pid, syscall.SIGHUP) },
 			})
+		},
+	}
+}
+
+func keeperCommand(env Env) *cobra.Command {
+	return &cobra.Command{
+		Use: "jmeter-server", Short: "role: take the files of a server of JMeter, and start it", Hidden: true, Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			token := env.Getenv("BAKEOFF_TOKEN")
+			if token == "" {
+				return usageError{errors.New("BAKEOFF_TOKEN is not set: servers of JMeter in a cluster are started by bakeoff itself")}
+			}
+			java, err := jmeter.FindJava(cmd.Context(), env.Getenv)
+			if err != nil {
+				return missingError{err, "bakeoff image --jmeter makes the image of JMeter on one that has Java"}
+			}
+			l, err := new(net.ListenConfig).Listen(cmd.Context(), "tcp", fmt.Sprintf(":%d", cluster.KeeperPort))
+			if err != nil {
+				return fmt.Errorf("jmeter-server: %w", err)
+			}
+			return (&jmeter.Keeper{Token: token, Dir: cluster.KeeperDir, Java: java, Output: env.Stdout}).Serve(cmd.Context(), l)
 		},
 	}
 }

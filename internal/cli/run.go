@@ -186,7 +186,7 @@ func loader(env Env, here *machine.Venue, p *plan.Plan, dir, version string) fun
 		return startLoaders(ctx, p, dir, fleet.Options{
 			Platform: here.Platform, Self: []string{here.Self}, Count: p.Agents.Count, LogDir: logDir,
 			Version: version, PlanDigest: p.Digest(), Env: passedOn(env),
-		}, jmeter.Preparation{CacheDir: here.CacheDir, Platform: here.Platform, Getenv: env.Getenv, Progress: tell})
+		}, jmeterSite{Preparation: jmeter.Preparation{CacheDir: here.CacheDir, Platform: here.Platform, Getenv: env.Getenv, Progress: tell}})
 	}
 }
 

@@ -22,8 +22,8 @@ func TestShipped(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t)
 			skipMissing(t, s, name)
-			if driven := name == "seed-collect" && os.Getenv("BAKEOFF_COLLECTORS") != ""; name == "seed-jmeter" || !long() && !driven {
-				return // TestRun is such a run, TestServers that of running servers, TestJMeterSeed that of JMeter
+			if driven := name == "seed-collect" && os.Getenv("BAKEOFF_COLLECTORS") != ""; name == "seed-jmeter" || name == "seed-kubernetes" || !long() && !driven {
+				return // TestRun is such a run, TestServers that of running servers, TestJMeterSeed that of JMeter, TestKubeNodesSeed that of a cluster
 			}
 			if name == "two-urls" {
 				for _, address := range []string{"127.0.0.1:18081", "127.0.0.1:18082"} {

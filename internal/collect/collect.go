@@ -292,6 +292,17 @@ func (s *Sampler) addThreads(tree, own *record.Series, pid int) {
 	}
 }
 
+// Tree reads a process tree of this machine once: a line for each of its workers, and that of the whole.
+func Tree(ctx context.Context, source Source) ([]record.Series, error) {
+	machine, err := thisMachine()
+	if err != nil {
+		return nil, err
+	}
+	var out []record.Series
+	(&Sampler{kernel: machine}).sampleTree(ctx, source, func(line record.Series) { out = append(out, line) })
+	return out, nil
+}
+
 // Host is this machine as a line of the series has it: busy time of its CPUs, memory in use, and values.
 func Host() (record.Series, error) {
 	machine, err := thisMachine()

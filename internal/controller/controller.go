@@ -52,6 +52,7 @@ type Options struct {
 	PlanDir   string      // of that file: what paths of recipes are relative to
 	Recipes   fs.FS       // the folder targets/
 	Venue     venue.Venue // where things live
+	DSN       string      // of an external database, where its file is not here
 	// Load starts who loads, with a folder for its logs; tell is called with what takes its time.
 	Load func(ctx context.Context, logDir string, tell func(text string)) (Loader, error)
 	// Needs is what the machine lacks for who loads; nil: nothing can be missing.

@@ -188,7 +188,7 @@ func (o *Options) consent() error {
 	if o.Plan.Database.Kind != "external" {
 		return nil
 	}
-	return database.Consented(o.Plan.Database.DSNFile, o.Plan.AllowHosts)
+	return database.External{DSNFile: o.Plan.Database.DSNFile, DSN: o.DSN, AllowHosts: o.Plan.AllowHosts}.Consented()
 }
 
 // ports refuses an external balancer that expects another number of replicas.

@@ -6,20 +6,22 @@ import (
 	"bakeoff/internal/consent"
 )
 
-// Consented reads a DSN file and reports whether its server may be talked to: nil, or why
+// Host is that of the server, as the DSN names it.
+func (e External) Host() (string, error) {
+	_, host, _, err := e.read()
+	return host, err
+}
+
+// Consented reads the DSN and reports whether its server may be talked to: nil, or why
 // not, wrapping a consent.RefusedError. It sends nothing and looks no name up, so
 // that a plan can be refused before anything is started; Open asks again.
-func Consented(dsnFile string, allowHosts []string) error {
-	cfg, err := readDSN(dsnFile)
+func (e External) Consented() error {
+	_, host, _, err := e.read()
 	if err != nil {
-		return fmt.Errorf("database: %s: %w", dsnFile, err)
+		return err
 	}
-	host, _, err := splitAddress(cfg.Addr)
-	if err != nil {
-		return fmt.Errorf("database: %s: %w", dsnFile, err)
-	}
-	if err := consent.Host(host, allowHosts); err != nil {
-		return fmt.Errorf("database: %s: %w", dsnFile, &consent.RefusedError{Host: host, Err: err})
+	if err := consent.Host(host, e.AllowHosts); err != nil {
+		return fmt.Errorf("database: %s: %w", e.name(), &consent.RefusedError{Host: host, Err: err})
 	}
 	return nil
 }

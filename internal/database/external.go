@@ -21,8 +21,8 @@ var ErrFileMode = errors.New("the DSN file can be read by others; chmod 600 it")
 
 // External says which server to use.
 type External struct {
-	// DSNFile holds user:password@tcp(host:port)/name on its first line and has mode 0600.
-	DSNFile string
+	// DSNFile holds user:password@tcp(host:port)/name on its first line and has mode 0600. DSN is that text where there is no file.
+	DSNFile, DSN string
 	// AllowHosts are the host names or addresses beyond loopback that may be
 	// talked to.
 	AllowHosts []string
@@ -35,13 +35,9 @@ type External struct {
 // account of the DSN file, as we do. Nothing is sent, not even a DNS query, before consent is
 // established (package consent); connections go to the address that was checked.
 func Open(ctx context.Context, e External) (*Server, error) {
-	cfg, err := readDSN(e.DSNFile)
+	cfg, host, port, err := e.read()
 	if err != nil {
-		return nil, fmt.Errorf("database: %s: %w", e.DSNFile, err)
-	}
-	host, port, err := splitAddress(cfg.Addr)
-	if err != nil {
-		return nil, fmt.Errorf("database: %s: %w", e.DSNFile, err)
+		return nil, err
 	}
 	if e.Resolver == nil {
 		e.Resolver = net.DefaultResolver
@@ -75,27 +71,58 @@ func Open(ctx context.Context, e External) (*Server, error) {
 	return s, nil
 }
 
-// readDSN parses a DSN file. No error carries its text.
-func readDSN(path string) (*mysql.Config, error) {
+// read is what the DSN says. No error carries its text.
+func (e External) read() (cfg *mysql.Config, host string, port int, err error) {
+	text := e.DSN
+	if text == "" {
+		text, err = ReadDSN(e.DSNFile)
+	}
+	if err == nil {
+		cfg, err = parseDSN(text)
+	}
+	if err == nil {
+		host, port, err = splitAddress(cfg.Addr)
+	}
+	if err != nil {
+		return nil, "", 0, fmt.Errorf("database: %s: %w", e.name(), err)
+	}
+	return cfg, host, port, nil
+}
+
+// name is how errors call the DSN.
+func (e External) name() string {
+	if e.DSN != "" {
+		return "the DSN"
+	}
+	return e.DSNFile
+}
+
+// ReadDSN reads the line of a DSN file, which is to be the user's alone.
+func ReadDSN(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	if !info.Mode().IsRegular() || info.Mode().Perm()&0o077 != 0 {
-		return nil, ErrFileMode
+		return "", ErrFileMode
 	}
 	text := make([]byte, 4097)
 	n, _ := f.Read(text)
 	line, rest, _ := strings.Cut(string(text[:n]), "\n")
 	if n > 4096 || strings.TrimSpace(rest) != "" {
-		return nil, errors.New("not one line of at most 4096 bytes")
+		return "", errors.New("not one line of at most 4096 bytes")
 	}
-	cfg, err := mysql.ParseDSN(strings.TrimSpace(line))
+	return strings.TrimSpace(line), nil
+}
+
+// parseDSN understands what ReadDSN has read. No error carries its text.
+func parseDSN(text string) (*mysql.Config, error) {
+	cfg, err := mysql.ParseDSN(text)
 	switch {
 	case err != nil:
 		return nil, errors.New("not of the form user:password@tcp(host:port)/name")

@@ -196,5 +196,27 @@ func TestDSNFile(t *testing.T) {
 		if strings.Contains(fmt.Sprintf("%v %+v %#v", err, err, err), canary) {
 			t.Errorf("%s: the error carries the password: %v", c.name, err)
 		}
+		if c.want != nil {
+			continue
+		}
+		_, err = Open(t.Context(), External{DSN: c.text})
+		if err == nil || strings.Contains(fmt.Sprintf("%v %+v %#v", err, err, err), canary) {
+			t.Errorf("%s: without a file: %v", c.name, err)
+		}
+	}
+}
+
+// What a DSN may be talked to is known before anything is sent, from a file or without one.
+func TestConsented(t *testing.T) {
+	text := "u:" + canary + "@tcp(db.example:3306)/x"
+	for _, e := range []External{{DSN: text}, {DSNFile: dsnFile(t, text, 0o600)}} {
+		err := e.Consented()
+		if _, refused := errors.AsType[*consent.RefusedError](err); !refused || strings.Contains(err.Error(), canary) {
+			t.Errorf("%v", err)
+		}
+		e.AllowHosts = []string{"db.example"}
+		if err := e.Consented(); err != nil {
+			t.Error(err)
+		}
 	}
 }

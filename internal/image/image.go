@@ -1,6 +1,7 @@
 // Package image makes the container image of this program without a daemon: the program, and the libraries that it is
-// linked to, on nothing. The same program gives the same image, to the byte. It refuses a program for another system than
-// Linux, and a folder that holds something else.
+// linked to, on nothing; and that of JMeter: the program and a JMeter on an image that has Java. The same program gives the same
+// image, to the byte. It refuses a program for another system than Linux, a base for another machine, and a folder that holds
+// something else.
 package image
 
 import (
@@ -37,6 +38,9 @@ const User = "10001:10001"
 // ErrNotLinux is returned for a program that no container can run.
 var ErrNotLinux = errors.New("is not a program for Linux")
 
+// Image is one that is not written or pushed yet.
+type Image = v1.Image
+
 // Build makes the image of a program.
 func Build(program string) (v1.Image, error) {
 	img, err := build(program)
@@ -51,18 +55,8 @@ func build(program string) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	packed, err := pack(files)
-	if err != nil {
-		return nil, err
-	}
-	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(packed)), nil }
-	layer, err := tarball.LayerFromOpener(open, tarball.WithMediaType(types.OCILayer))
-	if err != nil {
-		return nil, err
-	}
 	img := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
-	img, err = mutate.Append(img, mutate.Addendum{Layer: layer, MediaType: types.OCILayer, History: v1.History{CreatedBy: "bakeoff image"}})
-	if err != nil {
+	if img, err = add(img, files, types.OCILayer); err != nil {
 		return nil, err
 	}
 	config, err := img.ConfigFile()
@@ -77,6 +71,20 @@ func build(program string) (v1.Image, error) {
 		Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/tmp", "GODEBUG=netdns=go"},
 	}
 	return mutate.ConfigFile(img, config)
+}
+
+// add puts a layer of files onto an image.
+func add(img v1.Image, files []file, kind types.MediaType) (v1.Image, error) {
+	packed, err := pack(files)
+	if err != nil {
+		return nil, err
+	}
+	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(packed)), nil }
+	layer, err := tarball.LayerFromOpener(open, tarball.WithMediaType(kind))
+	if err != nil {
+		return nil, err
+	}
+	return mutate.Append(img, mutate.Addendum{Layer: layer, MediaType: kind, History: v1.History{CreatedBy: "bakeoff image"}})
 }
 
 // file is one in the image: where it is there, and here.

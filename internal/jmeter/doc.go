@@ -4,6 +4,9 @@
 // reads the result file (JTL) while it grows, and gives the same windows and
 // books as the fleet does.
 //
+// Servers can also run on machines of their own: a Keeper there takes the files
+// of its server, starts Java, and ends with it.
+//
 // JMeter comes from JMETER_HOME, or is put together from its Maven artifacts,
 // whose digests are part of this package. Masters and servers speak RMI over
 // TLS with a key pair that is made for the run and removed with it.

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"bakeoff/internal/collect"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
 	"bakeoff/internal/platform"
@@ -28,7 +29,10 @@ const (
 
 // Options describe a loader.
 type Options struct {
-	Platform  platform.Platform
+	Platform  platform.Platform              // of masters, and of servers that do not run elsewhere
+	Elsewhere Elsewhere                      // where servers run; nil: on the platform
+	Host      string                         // at which they reach this machine; empty: the platform's
+	Clock     func(pids []int) time.Duration // CPU time of masters and servers; nil: collect.Clock
 	Home      Home
 	Java      Java
 	Count     int    // of servers, at least 1
@@ -38,6 +42,13 @@ type Options struct {
 	WarmUp    time.Duration // load of each fresh set of servers on an own server, in whole seconds; 0: none
 	Own       *OwnPlan      // in the place of plans that are written; nil: none
 	Progress  func(text string)
+}
+
+func (o Options) clock() func([]int) time.Duration {
+	if o.Clock == nil {
+		return collect.Clock
+	}
+	return o.Clock
 }
 
 func (o Options) heap() string {
@@ -181,6 +192,14 @@ func (l *Loader) Processes() []platform.Process {
 // Listen switches JMeter's own InfluxDB listener on in all phases from now on; it writes lines to this URL.
 func (l *Loader) Listen(url string) { l.listener = url }
 
+// host is where servers reach this machine.
+func (l *Loader) host() string {
+	if l.o.Host != "" {
+		return l.o.Host
+	}
+	return l.o.Platform.Host()
+}
+
 // own reports whether the phase is that of a team's own test plan: the warm-up is not.
 func (l *Loader) own() bool { return l.o.Own != nil && !l.warming }
 
@@ -224,20 +243,35 @@ func (l *Loader) Close() error {
 	return errors.Join(errs...)
 }
 
+// How long servers may take to end. A cluster takes its time to remove pods.
+const (
+	stopWithin          = 5 * time.Second
+	stopElsewhereWithin = 2 * time.Minute
+)
+
+// stopServers ends all of them at once.
 func (l *Loader) stopServers() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	within := stopWithin
+	if l.o.Elsewhere != nil {
+		within = stopElsewhereWithin
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
-	var errs []error
-	for _, s := range l.servers {
+	errs := make([]error, len(l.servers))
+	var all sync.WaitGroup
+	for i, s := range l.servers {
 		if s == nil {
 			continue
 		}
-		if err := s.process.Stop(ctx, 0); err != nil && !errors.Is(err, os.ErrProcessDone) {
-			errs = append(errs, fmt.Errorf("jmeter: server %d: kill: %w", s.index, err))
-		}
+		all.Go(func() {
+			if err := s.process.Stop(ctx, 0); err != nil && !errors.Is(err, os.ErrProcessDone) {
+				errs[i] = fmt.Errorf("jmeter: server %d: kill: %w", s.index, err)
+			}
+		})
 	}
+	all.Wait()
 	return errors.Join(errs...)
 }
 

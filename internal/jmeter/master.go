@@ -89,10 +89,10 @@ func (l *Loader) startMaster(ctx context.Context, name string, plan []byte, glob
 	for _, s := range l.servers {
 		servers = append(servers, s.address)
 	}
-	argv := append(l.java(l.o.masterFlags(), l.dir), "-n", "-t", m.plan, "-l", m.jtl, "-j", base+"-jmeter.log", "-q", l.properties, "-R", strings.Join(servers, ","))
+	argv := append(l.java(l.o.masterFlags(), l.host(), l.dir), "-n", "-t", m.plan, "-l", m.jtl, "-j", base+"-jmeter.log", "-q", l.properties, "-R", strings.Join(servers, ","))
 	argv = append(argv, global...)
 	var err error
-	m.process, err = l.o.Platform.Start(ctx, platform.Spec{Name: "jmeter-master", Argv: argv, Env: l.environment(), Dir: l.dir, Log: m.log})
+	m.process, err = l.o.Platform.Start(ctx, platform.Spec{Name: "jmeter-master", Argv: argv, Env: environment(l.dir), Dir: l.dir, Log: m.log})
 	if err == nil {
 		l.current.set(m.process)
 	}

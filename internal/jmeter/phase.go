@@ -54,21 +54,15 @@ func (l *Loader) perform(ctx context.Context, t fleet.Task, asked Asked, sink fu
 	if err != nil {
 		return fleet.Report{}, errors.Join(fmt.Errorf("jmeter: %w", err), l.stopServers())
 	}
-	err = p.loop(ctx)
-	if stopErr := p.master.process.Stop(context.WithoutCancel(ctx), 0); err == nil {
-		err = stopErr
-	}
-	if readErr := p.jtl.read(p.row); err == nil {
-		err = readErr
+	if len(p.report.Lost) == 0 {
+		err = p.drive(ctx)
 	}
 	p.jtl.close()
-	for _, file := range p.keys {
-		if removeErr := os.Remove(file); err == nil {
-			err = removeErr
-		}
-	}
 	if err == nil && len(p.report.Lost) == 0 {
 		p.verify()
+	}
+	if dropErr := p.dropKeys(ctx, err == nil && len(p.report.Lost) == 0); err == nil {
+		err = dropErr
 	}
 	p.close(err == nil)
 	if err != nil || len(p.report.Lost) > 0 { // the servers may still be at it
@@ -80,7 +74,31 @@ func (l *Loader) perform(ctx context.Context, t fleet.Task, asked Asked, sink fu
 	return p.report, nil
 }
 
-// begin writes keys and plan and starts the master.
+// drive sees the master through to its end, and reads all that it has written.
+func (p *phase) drive(ctx context.Context) error {
+	err := p.loop(ctx)
+	if stopErr := p.master.process.Stop(context.WithoutCancel(ctx), 0); err == nil {
+		err = stopErr
+	}
+	if readErr := p.jtl.read(p.row); err == nil {
+		err = readErr
+	}
+	return err
+}
+
+// dropKeys removes the keys of the phase; on machines of servers only where they live on.
+func (p *phase) dropKeys(ctx context.Context, live bool) error {
+	var errs []error
+	for k, file := range p.keys {
+		errs = append(errs, os.Remove(file))
+		if s := p.loader.servers[k]; s.remote != nil && live {
+			errs = append(errs, s.remote.Drop(ctx, filepath.Base(file)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// begin writes keys and plan and starts the master, unless a server is lost already.
 func (l *Loader) begin(ctx context.Context, t fleet.Task, asked Asked, sink func(fleet.Snapshot)) (*phase, error) {
 	l.runs++
 	keys := fmt.Sprintf("keys-%d.txt", l.runs)
@@ -108,10 +126,25 @@ func (l *Loader) begin(ctx context.Context, t fleet.Task, asked Asked, sink func
 	if err := p.jtl.fresh(); err != nil {
 		return nil, err
 	}
+	if p.hand(ctx); len(p.report.Lost) > 0 {
+		return p, nil
+	}
 	p.since = time.Now()
 	p.deadline = p.since.Add(startWithin)
 	p.master, err = l.startMaster(ctx, name, plan, global)
 	return p, err
+}
+
+// hand puts the keys where servers on machines of their own find them. One that does not take them is lost.
+func (p *phase) hand(ctx context.Context) {
+	for k, s := range p.loader.servers {
+		if s.remote == nil {
+			continue
+		}
+		if err := s.put(ctx, filepath.Base(p.keys[k]), p.keys[k]); err != nil {
+			p.lose(k, "it does not take its keys: "+err.Error())
+		}
+	}
 }
 
 // plan is the test plan of a phase, with the arguments of its master.

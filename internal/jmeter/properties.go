@@ -61,12 +61,17 @@ func properties(keystore, password string, captures []string) []pair {
 
 // writeProperties writes them to a file that only this account may read: the key store's password is among them.
 func writeProperties(dir, password string, captures []string) (path string, err error) {
+	path = filepath.Join(dir, propertiesFile)
+	return path, os.WriteFile(path, []byte(propertiesText(filepath.Join(dir, keystoreFile), password, captures)), 0o600)
+}
+
+// propertiesText are all of them as a file has them.
+func propertiesText(keystore, password string, captures []string) string {
 	var b strings.Builder
-	for _, p := range properties(filepath.Join(dir, keystoreFile), password, captures) {
+	for _, p := range properties(keystore, password, captures) {
 		fmt.Fprintf(&b, "%s=%s\n", p.Name, strings.ReplaceAll(p.Value, `\`, `\\`))
 	}
-	path = filepath.Join(dir, propertiesFile)
-	return path, os.WriteFile(path, []byte(b.String()), 0o600)
+	return b.String()
 }
 
 // newPassword is a random one.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,27 +33,40 @@ type server struct {
 	log     string // of its output
 	own     string // log of JMeter's own
 	process platform.Process
+	remote  Remote // the machine of its own; nil: it is a process of this one
 }
 
 // startServer starts the process; await waits for it.
 func (l *Loader) startServer(ctx context.Context, index int, epoch int64) (*server, error) {
-	port, err := l.o.Platform.Port(ctx)
-	if err != nil {
+	if err := os.MkdirAll(l.serverDir(index), 0o700); err != nil {
 		return nil, err
 	}
-	dir := l.serverDir(index)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	s := &server{index: index, epoch: epoch, port: port, address: net.JoinHostPort(l.o.Platform.Host(), strconv.Itoa(port))}
+	s := &server{index: index, epoch: epoch}
 	name, err := s.names(l.o.LogDir)
 	if err != nil {
 		return nil, err
 	}
-	argv := append(l.java(l.o.serverFlags(), dir), "-s", "-j", s.own,
-		"-q", l.properties, "-Dserver_port="+strconv.Itoa(port), "-Jbakeoff.server="+strconv.Itoa(index))
-	s.process, err = l.o.Platform.Start(ctx, platform.Spec{Name: name, Argv: argv, Env: l.environment(), Dir: dir, Log: s.log})
-	return s, err
+	if l.o.Elsewhere != nil {
+		return s, l.startElsewhere(ctx, s, name)
+	}
+	return s, l.startHere(ctx, s, name)
+}
+
+// startHere starts a server as a process of this machine.
+func (l *Loader) startHere(ctx context.Context, s *server, name string) (err error) {
+	if s.port, err = l.o.Platform.Port(ctx); err != nil {
+		return err
+	}
+	host, dir := l.o.Platform.Host(), l.serverDir(s.index)
+	s.address = net.JoinHostPort(host, strconv.Itoa(s.port))
+	argv := append(l.java(l.o.serverFlags(), host, dir), s.args(s.own, l.properties)...)
+	s.process, err = l.o.Platform.Start(ctx, platform.Spec{Name: name, Argv: argv, Env: environment(l.dir), Dir: dir, Log: s.log})
+	return err
+}
+
+// args are JMeter's own, for a server that logs to that file.
+func (s *server) args(log, properties string) []string {
+	return []string{"-s", "-j", log, "-q", properties, "-Dserver_port=" + strconv.Itoa(s.port), "-Jbakeoff.server=" + strconv.Itoa(s.index)}
 }
 
 // names chooses logs that no earlier server of the run has written, also before the run was resumed: what is in them is
@@ -75,7 +89,7 @@ func (s *server) names(dir string) (name string, err error) {
 	}
 }
 
-// serverDir holds a server's keys.
+// serverDir holds a server's keys; those of one elsewhere only until they are there.
 func (l *Loader) serverDir(index int) string {
 	return filepath.Join(l.dir, fmt.Sprintf("server-%d", index))
 }
@@ -87,16 +101,20 @@ const first = `{ echo -10 >/proc/self/autogroup; } 2>/dev/null
 [ "$(nice -n -10 nice 2>/dev/null)" = -10 ] && exec nice -n -10 "$@"
 exec "$@"`
 
-// java is the command of a JVM up to JMeter's own arguments; dir is where it may keep what it remembers.
-func (l *Loader) java(flags []string, dir string) []string {
-	argv := append([]string{"/bin/sh", "-c", first, "first", l.o.Java.Path}, flags...)
-	return append(argv, "-Djava.awt.headless=true", "-Djava.rmi.server.hostname="+l.o.Platform.Host(),
+// java is the command of a JVM on this machine up to JMeter's own arguments.
+func (l *Loader) java(flags []string, host, dir string) []string {
+	return append([]string{"/bin/sh", "-c", first, "first", l.o.Java.Path}, l.jvm(flags, host, dir)...)
+}
+
+// jvm are the arguments of a JVM up to JMeter's own; others reach it at host, and dir is where it may keep what it remembers.
+func (l *Loader) jvm(flags []string, host, dir string) []string {
+	return append(slices.Clone(flags), "-Djava.awt.headless=true", "-Djava.rmi.server.hostname="+host,
 		"-Djava.util.prefs.userRoot="+dir, "-jar", l.o.Home.Jar())
 }
 
 // environment is that of every JVM: nothing of the user's.
-func (l *Loader) environment() []string {
-	return []string{"LC_ALL=C.UTF-8", "HOME=" + l.dir, "PATH=/usr/bin:/bin"}
+func environment(home string) []string {
+	return []string{"LC_ALL=C.UTF-8", "HOME=" + home, "PATH=/usr/bin:/bin"}
 }
 
 // await waits until the server takes orders.
@@ -124,7 +142,7 @@ func (s *server) await(ctx context.Context) error {
 // said is what both logs say. The registry is bound some time after the output says that the engine was made.
 func (s *server) said() (string, error) {
 	var all strings.Builder
-	for _, name := range []string{s.log, s.own} {
+	for _, name := range slices.Compact([]string{s.log, s.own}) {
 		text, err := os.ReadFile(name)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return "", err

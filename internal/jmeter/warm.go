@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	"bakeoff/internal/collect"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
 	"bakeoff/internal/show"
@@ -23,7 +22,7 @@ func (l *Loader) warmUp(ctx context.Context) error {
 	if l.o.Progress != nil {
 		l.o.Progress(fmt.Sprintf("warming up JMeter on a server of its own for %v", l.o.WarmUp))
 	}
-	listener, err := net.Listen("tcp", net.JoinHostPort(l.o.Platform.Host(), "0"))
+	listener, err := net.Listen("tcp", net.JoinHostPort(l.host(), "0"))
 	if err != nil {
 		return err
 	}
@@ -35,7 +34,7 @@ func (l *Loader) warmUp(ctx context.Context) error {
 	}}
 	third := l.o.WarmUp / 3
 	var clock costs
-	task.Begun = func() { clock.watch(l.pids, l.o.WarmUp-third, l.o.WarmUp) }
+	task.Begun = func() { clock.watch(l.o.clock(), l.pids, l.o.WarmUp-third, l.o.WarmUp) }
 	var answered int64
 	l.warming = true
 	defer func() { l.warming = false }()
@@ -64,11 +63,11 @@ func (l *Loader) warmUp(ctx context.Context) error {
 // costs is the CPU time that processes use between two moments.
 type costs struct{ from, to chan time.Duration }
 
-// watch reads the clocks of the processes so long from now.
-func (c *costs) watch(pids func() []int, from, to time.Duration) {
+// watch reads the processes' clocks so long from now.
+func (c *costs) watch(clock func([]int) time.Duration, pids func() []int, from, to time.Duration) {
 	c.from, c.to = make(chan time.Duration, 1), make(chan time.Duration, 1)
-	time.AfterFunc(from, func() { c.from <- collect.Clock(pids()) })
-	time.AfterFunc(to, func() { c.to <- collect.Clock(pids()) })
+	time.AfterFunc(from, func() { c.from <- clock(pids()) })
+	time.AfterFunc(to, func() { c.to <- clock(pids()) })
 }
 
 // took is that time, where both moments have passed.

@@ -85,7 +85,7 @@ const (
 
 // fill gives what is left out: requests that fit the seed's three nodes, and its limits of the database. Roles that
 // the plan has no use for stay empty.
-func (k *Kubernetes) fill(influxdb, running bool) {
+func (k *Kubernetes) fill(p *Plan) {
 	if k.Tag == "" {
 		k.Tag = "1"
 	}
@@ -93,17 +93,23 @@ func (k *Kubernetes) fill(influxdb, running bool) {
 		k.Spread = OnePerNode
 	}
 	r := &k.Resources
+	if p.Uses(JMeter) {
+		r.Controller.fill(500, gibi) // with a master
+		r.JMeter.fill(1000, gibi)
+	}
 	r.Controller.fill(200, 256*mebi)
-	if !running {
+	if p.Database.Kind == "private" {
 		if r.Database == (Resource{}) {
 			r.Database.Limits = Amounts{2000, 8 * gibi}
 		}
 		r.Database.fill(2000, 8*gibi)
+	}
+	if !p.Running() {
 		r.Target.fill(500, 512*mebi)
 		r.Balancer.fill(250, 128*mebi)
 	}
 	r.Agent.fill(1000, 256*mebi)
-	if influxdb {
+	if p.Collect.InfluxDB.Kind == KindManaged {
 		r.InfluxDB.fill(250, 512*mebi)
 	}
 }
@@ -133,7 +139,7 @@ const (
 // short asks for little: enough for 20,000 rows and one worker per replica.
 func (k Kubernetes) short() Kubernetes {
 	r := &k.Resources
-	for _, role := range []*Resource{&r.Controller, &r.Target, &r.Balancer, &r.Agent, &r.InfluxDB} {
+	for _, role := range []*Resource{&r.Controller, &r.Target, &r.Balancer, &r.Agent, &r.InfluxDB, &r.JMeter} {
 		role.shorten(50, 128*mebi)
 	}
 	r.Database.shorten(100, 512*mebi)

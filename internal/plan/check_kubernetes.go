@@ -103,6 +103,9 @@ func (p *Plan) Images() (names []string, folder bool) {
 	if p.Collect.InfluxDB.Kind == KindManaged {
 		names = append(names, "influxdb")
 	}
+	if p.Uses(JMeter) {
+		names = append(names, "jmeter")
+	}
 	slices.Sort(names)
 	return slices.Compact(names), folder
 }
@@ -127,8 +130,14 @@ func (c *checker) resources(at string, r Resources) {
 			c.absent(at+key, "is for kind: recipe; a running server is only asked")
 		}
 	}
+	if !c.plan.Running() && c.plan.Database.Kind != "private" {
+		c.absent(at+".database", "is for a private database")
+	}
 	if c.plan.Collect.InfluxDB.Kind != KindManaged {
 		c.absent(at+".influxdb", "is for influxdb: managed")
+	}
+	if !c.plan.Uses(JMeter) {
+		c.absent(at+".jmeter", "is for engine: jmeter")
 	}
 	for _, role := range []struct {
 		key string
@@ -140,6 +149,7 @@ func (c *checker) resources(at string, r Resources) {
 		{"balancer", r.Balancer},
 		{"agent", r.Agent},
 		{"influxdb", r.InfluxDB},
+		{"jmeter", r.JMeter},
 	} {
 		key, of := at+"."+role.key, role.of
 		if of.Limits.CPU != 0 && of.Limits.CPU < of.Requests.CPU {

@@ -82,7 +82,7 @@ func (p *Plan) fill(has func(path string) bool) {
 		p.Dataset, p.Database, p.Balancer, p.Deployment = Dataset{}, Database{}, Balancer{}, Deployment{}
 	}
 	if has("kubernetes") {
-		p.Kubernetes.fill(p.Collect.InfluxDB.Kind == KindManaged, p.Running())
+		p.Kubernetes.fill(p)
 	}
 	p.Trust.fill()
 	if p.Collect.InfluxDB.Kind == KindServer {

@@ -114,7 +114,7 @@ type Database struct {
 	Kind string `json:"kind" yaml:"kind" jsonschema:"enum=private,enum=external,default=private"`
 	// Server, for private: mariadb, mysql, or the absolute path of a server program; the first one on PATH by default.
 	Server string `json:"server,omitempty" yaml:"server,omitempty" jsonschema:"pattern=^(mariadb|mysql|/.*)$,maxLength=4096"`
-	// DSNFile, for external: a file of mode 0600 holding user:password@tcp(host:port)/name.
+	// DSNFile, for external: a file of mode 0600 holding user:password@tcp(host:port)/name; in a cluster it is one of the machine that starts the run.
 	DSNFile string `json:"dsn_file,omitempty" yaml:"dsn_file,omitempty" jsonschema:"minLength=1,maxLength=4096"`
 	// MaxConnections, for private: 0, the default, means what the plan needs.
 	MaxConnections int `json:"max_connections,omitempty" yaml:"max_connections,omitempty" jsonschema:"minimum=0,maximum=100000"`
@@ -201,7 +201,7 @@ type OTLP struct {
 
 // Kubernetes says how the processes of a run become pods.
 type Kubernetes struct {
-	// Registry has the images: REGISTRY/NAME:TAG for bakeoff, each recipe by its name, database, nginx and influxdb.
+	// Registry has the images: REGISTRY/NAME:TAG for bakeoff, each recipe by its name, database, nginx, influxdb and jmeter.
 	Registry string `json:"registry,omitempty" yaml:"registry,omitempty" jsonschema:"pattern=^[a-z0-9][a-zA-Z0-9.-]*(:[0-9]+)?(/[a-z0-9._-]+)*$,maxLength=200"`
 	// Tag of those images; never latest.
 	Tag string `json:"tag,omitempty" yaml:"tag,omitempty" jsonschema:"pattern=^[A-Za-z0-9_][A-Za-z0-9_.-]{0\\,127}$,default=1"`
@@ -227,6 +227,8 @@ type Resources struct {
 	Balancer   Resource `json:"balancer,omitzero" yaml:"balancer,omitempty"`
 	Agent      Resource `json:"agent,omitzero" yaml:"agent,omitempty"`
 	InfluxDB   Resource `json:"influxdb,omitzero" yaml:"influxdb,omitempty"`
+	// JMeter are its servers, each next to an agent; its masters run in the controller's pod.
+	JMeter Resource `json:"jmeter,omitzero" yaml:"jmeter,omitempty"`
 }
 
 // Resource is what one pod asks for, and may use at most.

@@ -553,6 +553,17 @@ func TestKubernetes(t *testing.T) {
 	if r.Database != (Resource{Requests: Amounts{100, 512 * mebi}}) || r.Target != (Resource{Requests: Amounts{50, 128 * mebi}}) || r.InfluxDB != (Resource{Requests: Amounts{50, 128 * mebi}}) {
 		t.Errorf("short: %+v", r)
 	}
+	jm := small(t, 2, "kubernetes: {registry: r.example/b, resources: {jmeter: {limits: {memory: 512Mi}}}}\nagents: {engine: jmeter}\ndatabase: {kind: external, dsn_file: dsn}")
+	k = jm.Kubernetes
+	if want := (Resource{Requests: Amounts{1000, 512 * mebi}, Limits: Amounts{0, 512 * mebi}}); k.Resources.JMeter != want || k.Resources.Database != (Resource{}) {
+		t.Errorf("%+v", k.Resources)
+	}
+	if controller := k.Resources.Controller.Requests; controller != (Amounts{500, gibi}) {
+		t.Errorf("a controller with masters of JMeter asks for %+v", controller)
+	}
+	if names, _ := jm.Images(); !slices.Equal(names, []string{"a", "b", "bakeoff", "jmeter", "nginx"}) {
+		t.Errorf("images %q", names)
+	}
 	if small(t, 2, "").Digest() != small(t, 2, "pilot: 0s").Digest() || strings.Contains(string(small(t, 2, "").YAML()), "kubernetes") {
 		t.Error("the key changes plans without it")
 	}

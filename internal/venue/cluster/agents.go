@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"maps"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"bakeoff/internal/jmeter"
 	"bakeoff/internal/platform"
 )
 
@@ -40,6 +42,37 @@ func (a Agents) Start(ctx context.Context, spec platform.Spec) (platform.Process
 	}
 	v.places.setAgent(spec.Name, m.Placement().Node)
 	return agent{m, v}, nil
+}
+
+// JMeter gives each of JMeter's servers a pod of its own.
+func (v *Venue) JMeter() jmeter.Elsewhere { return servers{v} }
+
+type servers struct{ venue *Venue }
+
+// jmeterServer is one of them; with its process its workload ends.
+type jmeterServer struct {
+	agent
+	jmeter.KeeperClient
+}
+
+// Host implements jmeter.Remote.
+func (s jmeterServer) Host() string { return s.Pod.Address() }
+
+// Dir implements jmeter.Remote.
+func (s jmeterServer) Dir() string { return KeeperDir }
+
+// Start implements jmeter.Elsewhere.
+func (s servers) Start(ctx context.Context, name, log string) (jmeter.Remote, error) {
+	v, token := s.venue, rand.Text()
+	if err := v.cluster.Secret(ctx, name, map[string]string{TokenKey: token}); err != nil {
+		return nil, err
+	}
+	m, err := v.deployOne(ctx, v.b.jmeter(name), name, filepath.Dir(log))
+	if err != nil {
+		return nil, errors.Join(err, v.takeBack(ctx, name))
+	}
+	v.places.setAgent(name, m.Placement().Node)
+	return jmeterServer{agent{m, v}, jmeter.KeeperClient{Address: at(m.Address(), KeeperPort), Token: token}}, nil
 }
 
 // Stop implements platform.Process.

@@ -3,7 +3,8 @@
 // nodes it keeps away from. It describes them as workloads and knows no Kubernetes of its own. It is also the venue
 // of a run whose controller is a pod itself: it has a platform.Cluster start the workloads, asks the samplers next to them what they
 // use, and proves where they are. It refuses
-// what a plan says that only one machine has: an external balancer, the path of a database's program.
+// what a plan says that only one machine has: an external balancer, the path of a database's program, files that the controller in
+// the cluster does not have.
 package cluster
 
 import (
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"bakeoff/internal/database"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/platform"
 	"bakeoff/internal/target"
@@ -25,7 +27,8 @@ type Options struct {
 	Connections int              // that the database has to allow
 	Run         string           // name of the run
 	Namespace   string
-	Own         bool // the namespace is made for the run
+	Own         bool   // the namespace is made for the run
+	DSN         string // of an external database; only the controller has it
 	Starting
 }
 
@@ -64,14 +67,11 @@ func Check(p *plan.Plan) []plan.Finding {
 	if p.Balancer.Kind == "external" {
 		add("balancer.kind", "nginx or direct", "an external balancer cannot know the addresses of pods before they are there")
 	}
-	if p.Database.Kind == "external" {
-		add("database.kind", "private", "an external database cannot be used in a cluster yet")
-	}
 	if strings.HasPrefix(p.Database.Server, "/") {
 		add("database.server", "kubernetes.images.database", "in a cluster the server is that of the image of the database")
 	}
-	if p.Uses(plan.JMeter) {
-		add("agents.engine", "native", "JMeter cannot be used in a cluster yet")
+	if p.Uses(plan.JMeter) && p.Agents.JMX != "" {
+		add("agents.jmx", "", "a test plan of your own cannot be used in a cluster yet: the controller there does not have it")
 	}
 	for i, t := range p.Targets {
 		if t.Folder() {
@@ -123,7 +123,7 @@ func Workloads(o Options) (platform.Scope, []platform.Workload, error) {
 			return scope, nil, err
 		}
 	}
-	if !o.Plan.Running() {
+	if o.Plan.Database.Kind == database.KindPrivate {
 		db, err := b.database()
 		if err != nil {
 			return scope, nil, err
@@ -154,22 +154,36 @@ func (b builder) scope() platform.Scope {
 		Secrets:   map[string]map[string]string{runSecret: {TokenKey: ""}, samplersSecret: {SamplersKey: "", SamplersDigest: ""}},
 		Documents: map[string]map[string]string{}, Marks: map[string]map[string]string{},
 	}
-	for i := range b.o.Plan.Agents.Count {
-		s.Secrets[agentName(i)] = map[string]string{}
-		for _, name := range agentVariables() {
-			s.Secrets[agentName(i)][name] = ""
-		}
-	}
 	for _, t := range pods.Tolerations {
 		s.Tolerations = append(s.Tolerations, platform.Toleration(t))
 	}
-	if !b.o.Plan.Running() {
-		s.Secrets[databaseSecret] = map[string]string{adminKey: "", passwordKey: ""}
-		for _, t := range b.o.Plan.Targets {
-			s.Secrets[targetName(t.Name)] = map[string]string{nonceKey: "", passwordKey: ""}
+	b.secrets(s.Secrets)
+	return s
+}
+
+// secrets adds the keys of all that are made for the run.
+func (b builder) secrets(all map[string]map[string]string) {
+	for i := range b.agentCount() {
+		all[agentName(i)] = map[string]string{}
+		for _, name := range agentVariables() {
+			all[agentName(i)][name] = ""
 		}
 	}
-	return s
+	for i := range b.jmeterCount() {
+		all[jmeterName(i)] = map[string]string{TokenKey: ""}
+	}
+	switch b.o.Plan.Database.Kind {
+	case database.KindPrivate:
+		all[databaseSecret] = map[string]string{adminKey: "", passwordKey: ""}
+	case database.KindExternal:
+		all[runSecret][DSNKey] = ""
+	}
+	if b.o.Plan.Running() {
+		return
+	}
+	for _, t := range b.o.Plan.Targets {
+		all[targetName(t.Name)] = map[string]string{nonceKey: "", passwordKey: ""}
+	}
 }
 
 // programInImage is where the image of bakeoff has it.

@@ -19,10 +19,18 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// optionsOf are those of a plan in testdata.
+// planOf is a shipped plan by its name, or one in testdata.
+func planOf(name string) string {
+	if name == "seed-kubernetes" {
+		return "../../../plans/seed-kubernetes.yaml"
+	}
+	return filepath.Join("testdata", name+".yaml")
+}
+
+// optionsOf are those of a plan.
 func optionsOf(t *testing.T, name string) Options {
 	t.Helper()
-	given, err := os.ReadFile(filepath.Join("testdata", name+".yaml"))
+	given, err := os.ReadFile(planOf(name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +54,7 @@ func optionsOf(t *testing.T, name string) Options {
 
 // The objects of several plans are those of files, to the byte.
 func TestGolden(t *testing.T) {
-	for _, name := range []string{"seed", "direct", "running"} {
+	for _, name := range []string{"seed", "seed-kubernetes", "external", "direct", "running"} {
 		t.Run(name, func(t *testing.T) {
 			scope, workloads, err := Workloads(optionsOf(t, name))
 			if err != nil {
@@ -151,9 +159,50 @@ func TestAgentVariables(t *testing.T) {
 	}
 }
 
+// JMeter runs next to bakeoff's own engine, of an image of its own, and what the plan has no use for is not there.
+func TestEngines(t *testing.T) {
+	for engines, want := range map[string]string{
+		"native":        "agent-0 agent-1",
+		"jmeter":        "jmeter-server-0 jmeter-server-1",
+		"native+jmeter": "agent-0 agent-1 jmeter-server-0 jmeter-server-1",
+	} {
+		o := optionsOf(t, "seed")
+		for i, engine := range strings.Split(engines, "+") {
+			if i > 0 {
+				o.Plan.Phases = append(o.Plan.Phases, o.Plan.Phases[0])
+			}
+			o.Plan.Phases[i].Engine = engine
+		}
+		scope, workloads, err := Workloads(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, w := range workloads {
+			jmeter := strings.HasSuffix(w.Main.Image, "/jmeter:1")
+			if w.Role == platform.RoleAgent {
+				names = append(names, w.Name)
+			}
+			if used := w.Name == controllerName && engines != "native" || strings.HasPrefix(w.Name, "jmeter"); jmeter != used {
+				t.Errorf("%s: %s has the image %s", engines, w.Name, w.Main.Image)
+			}
+		}
+		if _, agent := scope.Secrets["agent-0"]; strings.Join(names, " ") != want || agent != strings.Contains(want, "agent-0") {
+			t.Errorf("%s: %v, secrets of agents %v", engines, names, agent)
+		}
+	}
+}
+
 // No password is written into what is not a secret.
 func TestSecretsStayInSecrets(t *testing.T) {
-	scope, workloads, err := Workloads(optionsOf(t, "seed"))
+	for _, name := range []string{"seed", "seed-kubernetes", "external"} {
+		inSecrets(t, name)
+	}
+}
+
+func inSecrets(t *testing.T, plan string) {
+	t.Helper()
+	scope, workloads, err := Workloads(optionsOf(t, plan))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +226,7 @@ func TestSecretsStayInSecrets(t *testing.T) {
 			if _, ok := scope.Secrets[v.Secret][v.Key]; v.Secret != "" && !ok {
 				t.Errorf("%s reads %s of %s, which is not there", w.Name, v.Key, v.Secret)
 			}
-			if secretive := strings.Contains(v.Name, "PASSWORD") || strings.Contains(v.Name, "TOKEN") || v.Name == "BAKEOFF_NONCE"; secretive && v.Secret == "" {
+			if secretive := strings.Contains(v.Name, "PASSWORD") || strings.Contains(v.Name, "TOKEN") || v.Name == "BAKEOFF_NONCE" || v.Name == DSNVariable; secretive && v.Secret == "" {
 				t.Errorf("%s: %s is no secret", w.Name, v.Name)
 			}
 		}
@@ -192,8 +241,9 @@ func TestCheck(t *testing.T) {
 		"": "kubernetes",
 		"kubernetes: {registry: r.example}\nbalancer: {kind: external, url: \"http://127.0.0.1:1\", replica_ports: [1]}": "balancer.kind",
 		"kubernetes: {registry: r.example}\ndatabase: {server: /usr/sbin/mysqld}":                                        "database.server",
-		"kubernetes: {registry: r.example}\ndatabase: {kind: external, dsn_file: dsn}":                                   "database.kind",
-		"kubernetes: {registry: r.example}\nagents: {engine: jmeter}":                                                    "agents.engine",
+		"kubernetes: {registry: r.example}\ndatabase: {kind: external, dsn_file: dsn}":                                   "",
+		"kubernetes: {registry: r.example}\nagents: {engine: jmeter}":                                                    "",
+		"kubernetes: {registry: r.example}\nagents: {engine: jmeter, jmx: mine.jmx}":                                     "agents.jmx",
 		"kubernetes: {registry: r.example}\nballast: 1":                                                                  "",
 	} {
 		p, err := plan.Load("p.yaml", []byte("name: p\ntargets: [{recipe: flask, name: a}]\nphases: [{model: closed, connections: 8, duration: 2s}]\n"+strings.Replace(text, "ballast: 1", "", 1)))

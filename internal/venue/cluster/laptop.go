@@ -11,6 +11,15 @@ const (
 	LaptopPort  = laptopPort
 	TokenSecret = runSecret
 	TokenKey    = "token"
+	// DSNKey is the key, in the same secret, of how an external database is reached, which the controller has as DSNVariable.
+	DSNKey      = "dsn"
+	DSNVariable = "BAKEOFF_DSN"
+)
+
+// Where this program in the pod of a server of JMeter listens, and puts the server's files.
+const (
+	KeeperPort = 8090
+	KeeperDir  = "/run/jmeter"
 )
 
 // The secret of the run's samplers. The controller knows the key, which opens nothing but samplers; they know its digest alone, as

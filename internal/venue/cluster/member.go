@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"bakeoff/internal/collect"
 	"bakeoff/internal/platform"
 )
 
@@ -120,7 +121,7 @@ func (all *members) of(numbers []int) (out []*member) {
 // clockWithin bounds one look at clocks: it is made between two slices of load.
 const clockWithin = time.Second
 
-// clock is the processor time of all members with those numbers, and of this process where its own id is among them.
+// clock is the processor time of all members with those numbers, and of the processes of the controller's own pod among them.
 func (all *members) clock(numbers []int) time.Duration {
 	ctx, cancel := context.WithTimeout(context.Background(), clockWithin)
 	defer cancel()
@@ -133,8 +134,14 @@ func (all *members) clock(numbers []int) time.Duration {
 		own, _ := ownUse()
 		sum.Add(int64(own))
 	}
+	sum.Add(int64(collect.Clock(inOwnPod(numbers))))
 	wait.Wait()
 	return time.Duration(sum.Load())
+}
+
+// inOwnPod are the ids of other processes next to this one: those of members are greater.
+func inOwnPod(numbers []int) []int {
+	return slices.DeleteFunc(slices.Clone(numbers), func(n int) bool { return n > firstNumber || n == os.Getpid() })
 }
 
 // ownUse is the processor time of this process, and the most memory that it has had.

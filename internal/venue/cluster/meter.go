@@ -13,10 +13,18 @@ import (
 	"bakeoff/internal/sidecar"
 )
 
-// meter reads the pods of a run by their samplers.
+// meter reads the pods of a run by their samplers, and processes in the controller's own pod as those of a machine.
 type meter struct {
 	asked  samplers
-	quotas map[string]float64 // cores that a pod of a tier may use; 0: no limit
+	quotas map[string]float64 // cores that a pod of a tier, or a server of JMeter, may use; 0: no limit
+}
+
+// quota is how many cores a member of the run may use; 0: all.
+func (m meter) quota(s collect.Source) float64 {
+	if strings.HasPrefix(s.Process.Name(), jmeterPrefix) {
+		return m.quotas[jmeterQuota]
+	}
+	return m.quotas[s.Tier]
 }
 
 // seen is what the sampler of a source's pod says.
@@ -46,6 +54,7 @@ func (m meter) Read(ctx context.Context, sources []collect.Source) []collect.Rea
 	var out []collect.Reading
 	for i, s := range all {
 		if s.member == nil {
+			out = append(out, ownTree(ctx, i, sources[i])...)
 			continue
 		}
 		if s.err != nil {
@@ -54,13 +63,29 @@ func (m meter) Read(ctx context.Context, sources []collect.Source) []collect.Rea
 			}
 			continue
 		}
-		for _, line := range s.lines(sources[i], m.quotas[sources[i].Tier]) {
+		for _, line := range s.lines(sources[i], m.quota(sources[i])) {
 			out = append(out, collect.Reading{Source: i, Series: line})
 		}
 	}
 	own, memory := ownUse()
 	return append(out, collect.Reading{Source: -1, Series: record.Series{Tier: "controller", Name: "controller", CPUNS: int64(own), RSSBytes: memory}},
 		collect.Reading{Source: -1, Series: together(all)})
+}
+
+// ownTree are the lines of a source that is no pod: processes next to the controller, or a database that is somebody else's, of
+// which nothing but its gauges is known.
+func ownTree(ctx context.Context, i int, source collect.Source) (out []collect.Reading) {
+	if source.Process == nil && source.Tier != "database" {
+		return nil
+	}
+	lines, err := collect.Tree(ctx, source)
+	if err != nil {
+		slog.Warn("not sampled", "tier", source.Tier, "err", err)
+	}
+	for _, line := range lines {
+		out = append(out, collect.Reading{Source: i, Series: line})
+	}
+	return out
 }
 
 // lines are those of one pod: its workers, and the whole of it, which may use that many cores; 0: all.

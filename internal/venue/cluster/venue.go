@@ -100,7 +100,7 @@ func (v *Venue) Prepare(_ context.Context, r *target.Recipe, progress func(text 
 	return p, nil
 }
 
-// Database starts the database, and rolls every target out once, so that its image is on every node, and is known.
+// Database starts or opens the database, and rolls every target out once, so that its image is on every node, and is known.
 func (v *Venue) Database(ctx context.Context, s venue.Storage) (venue.Database, error) {
 	db, err := v.database(ctx, s)
 	if err != nil {
@@ -119,10 +119,14 @@ func (v *Venue) Database(ctx context.Context, s venue.Storage) (venue.Database, 
 type server struct {
 	*database.Server
 	venue  *Venue
-	member *member
+	member *member // nil: it is somebody else's
 }
 
 func (v *Venue) database(ctx context.Context, s venue.Storage) (_ *server, err error) {
+	if s.Plan.Kind == database.KindExternal {
+		db, err := database.Open(ctx, database.External{DSN: v.b.o.DSN, AllowHosts: s.AllowHosts, Less: s.Less})
+		return &server{db, v, nil}, err
+	}
 	b := v.b
 	b.o.Connections = s.Connections
 	w, err := b.database()
@@ -184,8 +188,11 @@ func (v *Venue) deployOne(ctx context.Context, w platform.Workload, name, logDir
 	return m, v.places.learn(ctx, m)
 }
 
-// Stop closes our connections, and removes the server with its data.
+// Stop closes our connections, and removes a server of the run with its data.
 func (s *server) Stop(ctx context.Context, grace time.Duration) error {
+	if s.member == nil {
+		return s.Server.Stop(ctx, grace)
+	}
 	s.venue.members.drop(s.member)
 	return errors.Join(s.Server.Stop(ctx, grace), s.venue.cluster.Remove(ctx, databaseName))
 }
@@ -326,7 +333,7 @@ func (v *Venue) Clock(pids []int) time.Duration { return v.members.clock(pids) }
 func (v *Venue) Sample(ctx context.Context, every time.Duration, sources []collect.Source, status collect.Status, sink func(record.Series) error) venue.Sampler {
 	r, quotas := v.b.k.Resources, map[string]float64{}
 	for tier, limits := range map[string]plan.Amounts{
-		"target": r.Target.Limits, "database": r.Database.Limits, "balancer": r.Balancer.Limits, "agent": r.Agent.Limits,
+		"target": r.Target.Limits, "database": r.Database.Limits, "balancer": r.Balancer.Limits, "agent": r.Agent.Limits, jmeterQuota: r.JMeter.Limits,
 	} {
 		quotas[tier] = float64(limits.CPU) / 1000
 	}

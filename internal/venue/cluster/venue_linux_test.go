@@ -18,6 +18,7 @@ import (
 
 	"bakeoff/internal/collect"
 	"bakeoff/internal/database"
+	"bakeoff/internal/jmeter"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/platform"
 	"bakeoff/internal/record"
@@ -495,6 +496,91 @@ func TestAgents(t *testing.T) {
 	}
 	if err := v.places.apart([]string{"node-0"}, false); err != nil {
 		t.Error(err)
+	}
+}
+
+// A server of JMeter has a pod of its own, which takes its files from who knows the run's token, and is an agent as others.
+func TestJMeterServers(t *testing.T) {
+	v, f, d := scene(t, "")
+	name := jmeterName("0")
+	s, err := v.JMeter().Start(t.Context(), name, filepath.Join(d.LogDir, name+".log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod, dir := f.pods[name][0], t.TempDir()
+	l, err := net.Listen("tcp", at(pod.address, KeeperPort))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	kept := make(chan error)
+	go func() { kept <- (&jmeter.Keeper{Token: "secret", Dir: dir}).Serve(ctx, l) }()
+	if err := s.Put(t.Context(), "keys-1.txt", strings.NewReader("a key")); err != nil || s.Host() != pod.address || s.Dir() != KeeperDir {
+		t.Errorf("%s at %s: %v", s.Dir(), s.Host(), err)
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, "keys-1.txt")); err != nil || string(text) != "a key" {
+		t.Errorf("%q, %v", text, err)
+	}
+	cancel()
+	if err := <-kept; err != nil {
+		t.Error(err)
+	}
+	if err := v.places.apart([]string{"node-0"}, false); err == nil || !strings.Contains(err.Error(), name+" is on node-0") {
+		t.Errorf("%v", err)
+	}
+	if err := s.Stop(t.Context(), 0); err != nil || len(f.pods[name]) != 0 || v.places.apart([]string{"node-0"}, false) != nil {
+		t.Errorf("%v, %v", f.pods, err)
+	}
+}
+
+// Masters of JMeter run next to the controller: they are measured as processes of a machine are, and servers by a quota of their own.
+func TestOwnTree(t *testing.T) {
+	v, f, d := scene(t, "  resources: {agent: {limits: {cpu: 3}}}\n")
+	v.b.k.Resources.JMeter.Limits.CPU = 1500
+	name := jmeterName("0")
+	s, err := v.JMeter().Start(t.Context(), name, filepath.Join(d.LogDir, name+".log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.pods[name][0].cpu.Store(7)
+	lines := map[string]record.Series{}
+	gauges := func(context.Context) (map[string]float64, error) { return map[string]float64{"gauge": 4}, nil }
+	sources := []collect.Source{{Tier: "agent", Process: s}, {Tier: "agent", Process: here{}}, {Tier: "database"}}
+	sampler := v.Sample(t.Context(), time.Hour, sources, gauges, func(s record.Series) error {
+		lines[s.Name] = s
+		return nil
+	})
+	sampler.Phase(1)
+	if err := sampler.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if one := lines[name]; one.Tier != "agent" || one.CPUNS != 7 || one.Values[record.QuotaCores] != 1.5 {
+		t.Errorf("%+v", one)
+	}
+	if one := lines["jmeter-master"]; one.Tier != "agent" || one.CPUNS <= 0 || one.RSSBytes <= 0 {
+		t.Errorf("%+v", one)
+	}
+	if lines["database"].Values["gauge"] != 4 {
+		t.Errorf("%+v", lines["database"])
+	}
+	if used := v.Clock([]int{os.Getppid()}); used <= 0 {
+		t.Errorf("a process next to the controller has used %v", used)
+	}
+}
+
+// here is a process of this machine, as a master is one.
+type here struct{ platform.Process }
+
+func (here) Name() string { return "jmeter-master" }
+func (here) PIDs() []int  { return []int{os.Getpid()} }
+
+// An external database is opened by what the controller was given, with the plan's consent alone, and nothing of it is deployed.
+func TestExternal(t *testing.T) {
+	v, f, _ := scene(t, "")
+	v.b.o.DSN = "u:canary@tcp(db.example:3306)/d"
+	_, err := v.Database(t.Context(), venue.Storage{Plan: plan.Database{Kind: "external", DSNFile: "dsn"}})
+	if err == nil || !strings.Contains(err.Error(), "db.example") || strings.Contains(err.Error(), "canary") || len(f.notes) > 0 {
+		t.Errorf("%v, %v", err, f.notes)
 	}
 }
 

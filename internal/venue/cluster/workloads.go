@@ -12,6 +12,7 @@ import (
 	"bakeoff/internal/database"
 	"bakeoff/internal/grafana"
 	"bakeoff/internal/influxd"
+	"bakeoff/internal/jmeter"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/platform"
 	"bakeoff/internal/target"
@@ -24,22 +25,29 @@ func (b builder) controller() platform.Workload {
 		argv = append(argv, "--short")
 	}
 	argv = append(argv, b.o.flags()...)
+	env := []platform.Variable{
+		{Name: "HOME", Value: "/tmp"},
+		{Name: "BAKEOFF_RUN", Value: b.o.Run},
+		{Name: "BAKEOFF_JOB_UID", Field: "metadata.labels['batch.kubernetes.io/controller-uid']"},
+		{Name: "POD_IP", Field: "status.podIP"},
+		secret("BAKEOFF_TOKEN", runSecret, TokenKey),
+		secret("BAKEOFF_SAMPLERS_KEY", samplersSecret, SamplersKey),
+	}
+	if b.o.Plan.Database.Kind == database.KindExternal {
+		env = append(env, secret(DSNVariable, runSecret, DSNKey))
+	}
+	image, tmp := "bakeoff", temporary()
+	if b.o.Plan.Uses(plan.JMeter) { // its masters run next to the controller, and have files of keys
+		image, tmp = jmeterImage, platform.Folder{Path: tmp.Path}
+	}
 	return platform.Workload{
 		Name: controllerName, Role: platform.RoleController, Lifetime: platform.Once, Rights: true, Early: true,
 		Lifelong: b.lifelong() + b.o.Keeps(),
 		Files:    map[string]string{"plan.yaml": string(b.o.Given)},
-		Folders:  []platform.Folder{{Path: "/run/bakeoff"}, temporary()},
+		Folders:  []platform.Folder{{Path: "/run/bakeoff"}, tmp},
 		Main: with(platform.Container{
-			Image: b.k.Image("bakeoff"), Argv: argv, Dir: "/run/bakeoff",
+			Image: b.k.Image(image), Argv: argv, Dir: "/run/bakeoff", Env: env,
 			Ports: []platform.Port{{Name: "laptop", Number: laptopPort}, {Name: "agents", Number: agentsPort}},
-			Env: []platform.Variable{
-				{Name: "HOME", Value: "/tmp"},
-				{Name: "BAKEOFF_RUN", Value: b.o.Run},
-				{Name: "BAKEOFF_JOB_UID", Field: "metadata.labels['batch.kubernetes.io/controller-uid']"},
-				{Name: "POD_IP", Field: "status.podIP"},
-				secret("BAKEOFF_TOKEN", runSecret, TokenKey),
-				secret("BAKEOFF_SAMPLERS_KEY", samplersSecret, SamplersKey),
-			},
 		}, b.k.Resources.Controller),
 	}
 }
@@ -174,13 +182,55 @@ func agentVariables() []string {
 
 func agentName(i int) string { return "agent-" + strconv.Itoa(i) }
 
-// agents are one workload each, so that a lost one can be replaced.
+// agentCount is how many agents phases of bakeoff's own engines need, jmeterCount how many servers those of JMeter.
+func (b builder) agentCount() int {
+	if b.o.Plan.Uses(plan.Native) || b.o.Plan.Uses(plan.HTTP) {
+		return b.o.Plan.Agents.Count
+	}
+	return 0
+}
+
+func (b builder) jmeterCount() int {
+	if b.o.Plan.Uses(plan.JMeter) {
+		return b.o.Plan.Agents.Count
+	}
+	return 0
+}
+
+// agents are one workload each, so that a lost one can be replaced, and so are servers of JMeter.
 func (b builder) agents() []platform.Workload {
 	var out []platform.Workload
-	for i := range b.o.Plan.Agents.Count {
+	for i := range b.agentCount() {
 		out = append(out, b.agent(agentName(i), agentVariables()))
 	}
+	for i := range b.jmeterCount() {
+		out = append(out, b.jmeter(jmeterName(i)))
+	}
 	return out
+}
+
+// jmeterImage has JMeter, Java and this program; jmeterQuota is what servers of JMeter have among the quotas of tiers.
+const (
+	jmeterImage = "jmeter"
+	jmeterQuota = "jmeter"
+)
+
+// jmeterPrefix begins the names of servers, as JMeter's loader calls them.
+const jmeterPrefix = "jmeter-server-"
+
+func jmeterName(i int) string { return jmeterPrefix + strconv.Itoa(i) }
+
+// jmeter is a server of JMeter: this program in its pod takes what it needs from who knows the token of its secret, and starts it.
+func (b builder) jmeter(name string) platform.Workload {
+	return b.apart(platform.Workload{
+		Name: name, Role: platform.RoleAgent, Lifetime: platform.Once, Lifelong: b.lifelong(), Sampled: true,
+		Folders: []platform.Folder{{Path: KeeperDir}, temporary()},
+		Main: with(platform.Container{
+			Image: b.k.Image(jmeterImage), Argv: []string{programInImage, "jmeter-server"},
+			Env:   []platform.Variable{secret("BAKEOFF_TOKEN", name, TokenKey)},
+			Ports: []platform.Port{{Name: "files", Number: KeeperPort}, {Name: "rmi", Number: jmeter.ServerPort}},
+		}, b.k.Resources.JMeter),
+	})
 }
 
 // agent has these variables, from the secret of its own name.

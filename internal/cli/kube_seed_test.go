@@ -1,0 +1,177 @@
+package cli_test
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"bakeoff/internal/export/exporttest"
+	"bakeoff/internal/grafana"
+	"bakeoff/internal/jmeter"
+	"bakeoff/internal/record"
+)
+
+// seed writes plans/seed-kubernetes.yaml as it is, but for the images, which are those of the cluster's registry.
+func (n nodes) seed() string {
+	n.t.Helper()
+	text, err := os.ReadFile("../../plans/seed-kubernetes.yaml")
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	images := fmt.Sprintf("bakeoff: %q, jmeter: %q", n.image, os.Getenv("BAKEOFF_KUBE_JMETER"))
+	if mysql := os.Getenv("BAKEOFF_KUBE_MYSQL"); mysql != "" {
+		images += fmt.Sprintf(", database: %q", mysql)
+	} else {
+		n.t.Log("BAKEOFF_KUBE_MYSQL names no image of MySQL: the database is the one of the registry")
+	}
+	plan := string(text)
+	for old, now := range map[string]string{
+		"registry: registry.example/bakeoff": fmt.Sprintf("registry: %s\n  tag: %q", n.registry, n.tag),
+		`images: {database: "mysql:8.0"}`:    "images: {" + images + "}",
+	} {
+		if strings.Count(plan, old) != 1 {
+			n.t.Fatalf("the plan has not once %q", old)
+		}
+		plan = strings.Replace(plan, old, now, 1)
+	}
+	path := filepath.Join(n.t.TempDir(), "seed-kubernetes.yaml")
+	if err := os.WriteFile(path, []byte(plan), 0o600); err != nil {
+		n.t.Fatal(err)
+	}
+	return path
+}
+
+// namespace makes one, which is removed with all that is in it.
+func (n nodes) namespace(name string) {
+	n.t.Helper()
+	n.kubectl("create", "namespace", name)
+	n.t.Cleanup(func() { n.kubectl("delete", "namespace", name, "--wait=true", "--timeout=120s") })
+	n.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+}
+
+func (n nodes) kubectl(args ...string) string {
+	n.t.Helper()
+	out, err := exec.Command("kubectl", args...).CombinedOutput()
+	if err != nil {
+		n.t.Fatalf("kubectl %q: %v\n%s", args, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// influx is the address here of the InfluxDB of a run that is still in the namespace.
+func (n nodes) influx(namespace string) string {
+	n.t.Helper()
+	pod := n.kubectl("get", "pods", "-n", namespace, "-l", "bakeoff/role=collector", "-o", "jsonpath={.items[*].metadata.name}")
+	cmd := exec.CommandContext(n.t.Context(), "kubectl", "proxy", "--port=0")
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.t.Cleanup(func() { _ = cmd.Wait() }) // the end of the test has killed it
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	_, address, found := strings.Cut(strings.TrimSpace(line), " on ")
+	if !found || pod == "" || strings.Contains(pod, " ") {
+		n.t.Fatalf("pods %q, kubectl proxy says %q", pod, line)
+	}
+	return fmt.Sprintf("http://%s/api/v1/namespaces/%s/pods/%s:8086/proxy", address, namespace, pod)
+}
+
+// The seed's cluster, whole, in its short form: three replicas of three targets on three nodes, JMeter's master and two servers next to two
+// agents of bakeoff's own, and an InfluxDB that has what was measured, for each panel of each dashboard.
+func TestKubeNodesSeed(t *testing.T) {
+	n := newNodes(t)
+	if os.Getenv("BAKEOFF_KUBE_JMETER") == "" {
+		t.Skip("SKIPPED: BAKEOFF_KUBE_JAVA names no image with Java, on which that of JMeter is made")
+	}
+	const namespace = "bakeoff-test-seed"
+	n.namespace(namespace)
+	runs := t.TempDir()
+	stdout, stderr := n.bakeoff("run", "--platform", "kubernetes", "--short", "--namespace", namespace, "--cleanup", "never", "--out", runs, n.seed())
+	t.Logf("%s\n%s", stderr, stdout)
+	r := n.whole(runs)
+	if run := r.Run(); len(run.Nodes) != 3 || len(run.Targets) != 3 {
+		t.Errorf("nodes %+v, targets %+v", run.Nodes, run.Targets)
+	} else {
+		t.Logf("on %s %s", run.Database.Vendor, run.Database.Version)
+	}
+	byJMeter := n.driven(r)
+	at := n.influx(namespace)
+	for target, done := range doneOf(t, r) {
+		for measurement, want := range map[string]int64{"jmeter": done, jmeter.ListenerMeasurement: byJMeter[target]} {
+			rows := exporttest.Query(t, at, "bakeoff", fmt.Sprintf(`SELECT sum("count") AS n FROM %s WHERE "application"='%s' AND "transaction"='all' AND statut='all'`, measurement, target))
+			if len(rows) != 1 || rows[0].Float(t, "n") != float64(want) || want == 0 {
+				t.Errorf("%s: %s has %v, the record %d requests", target, measurement, rows, want)
+			}
+		}
+		for _, d := range grafana.Dashboards() {
+			if d.UID == "bakeoff-compare" && !valid(t, r, target) {
+				t.Logf("%s: no valid trial to compare", target)
+				continue
+			}
+			askPanels(t, at, "bakeoff", d, r, target, map[string][]exporttest.Row{})
+		}
+	}
+	stdout, stderr = n.bakeoff("clean", "--namespace", namespace)
+	t.Logf("%s\n%s", stderr, stdout)
+	if left := n.kubectl("get", "jobs,deployments,statefulsets,pods,services,configmaps,secrets", "-n", namespace, "-l", "app.kubernetes.io/managed-by=bakeoff", "-o", "name"); left != "" {
+		t.Errorf("left:\n%s", left)
+	}
+}
+
+// driven are the requests of each target that JMeter made. In every trial all of its servers have sent some, and each replica has answered.
+func (n nodes) driven(r *record.Reader) map[string]int64 {
+	n.t.Helper()
+	out := map[string]int64{}
+	for _, state := range r.Trials() {
+		trial, err := state.Trial()
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		n.placed(trial)
+		engines := map[int]string{}
+		for _, p := range trial.Phases {
+			engines[p.Number] = p.Engine
+		}
+		servers := map[int]bool{}
+		for line, err := range state.Loads() {
+			if err != nil {
+				n.t.Fatal(err)
+			}
+			if engines[line.Phase] != "jmeter" {
+				continue
+			}
+			b := line.Books
+			out[trial.Target] += b.OK + b.Bad + b.Timeout + b.Error
+			servers[line.Agent] = servers[line.Agent] || b.OK > 0
+		}
+		if len(servers) != 2 || !servers[0] || !servers[1] {
+			n.t.Errorf("block %d, %s: servers of JMeter with answers: %v", trial.Block, trial.Target, servers)
+		}
+	}
+	return out
+}
+
+// valid reports whether a target has a trial that counts.
+func valid(t *testing.T, r *record.Reader, target string) bool {
+	t.Helper()
+	for _, state := range r.Trials() {
+		trial, err := state.Trial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if trial.Target == target && trial.Status == record.Valid {
+			return true
+		}
+	}
+	return false
+}
