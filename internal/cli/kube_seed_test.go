@@ -2,7 +2,9 @@ package cli_test
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -62,10 +64,9 @@ func (n nodes) kubectl(args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// influx is the address here of the InfluxDB of a run that is still in the namespace.
+// influx is the address here of the InfluxDB of a run that is still in the namespace, by the Service that the data source of Grafana names.
 func (n nodes) influx(namespace string) string {
 	n.t.Helper()
-	pod := n.kubectl("get", "pods", "-n", namespace, "-l", "bakeoff/role=collector", "-o", "jsonpath={.items[*].metadata.name}")
 	cmd := exec.CommandContext(n.t.Context(), "kubectl", "proxy", "--port=0")
 	out, err := cmd.StdoutPipe()
 	if err == nil {
@@ -80,10 +81,45 @@ func (n nodes) influx(namespace string) string {
 		n.t.Fatal(err)
 	}
 	_, address, found := strings.Cut(strings.TrimSpace(line), " on ")
-	if !found || pod == "" || strings.Contains(pod, " ") {
-		n.t.Fatalf("pods %q, kubectl proxy says %q", pod, line)
+	if !found {
+		n.t.Fatalf("kubectl proxy says %q", line)
 	}
-	return fmt.Sprintf("http://%s/api/v1/namespaces/%s/pods/%s:8086/proxy", address, namespace, pod)
+	return fmt.Sprintf("http://%s/api/v1/namespaces/%s/services/bakeoff-influxdb:8086/proxy", address, namespace)
+}
+
+// provisioned wants the files of a Grafana in the namespace: a data source that names the run's InfluxDB, and each dashboard with all its queries.
+func (n nodes) provisioned(namespace string) {
+	n.t.Helper()
+	var found struct {
+		Items []struct{ Data map[string]string }
+	}
+	text := n.kubectl("get", "configmaps", "-n", namespace, "-l", "app.kubernetes.io/managed-by=bakeoff", "-o", "json")
+	if err := json.Unmarshal([]byte(text), &found); err != nil {
+		n.t.Fatal(err)
+	}
+	files := map[string]string{}
+	for _, one := range found.Items {
+		maps.Copy(files, one.Data)
+	}
+	if url := fmt.Sprintf("http://bakeoff-influxdb.%s.svc:8086", namespace); !strings.Contains(text, url) {
+		n.t.Errorf("no data source names %s", url)
+	}
+	dir := n.t.TempDir()
+	for _, d := range grafana.Dashboards() {
+		file := filepath.Join(dir, d.UID+".json")
+		if err := os.WriteFile(file, []byte(files[d.UID+".json"]), 0o600); err != nil {
+			n.t.Fatal(err)
+		}
+		queries := map[string]bool{}
+		queriesOf(n.t, file, queries)
+		for _, p := range d.Panels {
+			for _, q := range p.Queries {
+				if !queries[q.Text] {
+					n.t.Errorf("%s, %s: the query is not in the cluster: %s", d.UID, p.Title, q.Text)
+				}
+			}
+		}
+	}
 }
 
 // The seed's cluster, whole, in its short form: three replicas of three targets on three nodes, JMeter's master and two servers next to two
@@ -104,6 +140,7 @@ func TestKubeNodesSeed(t *testing.T) {
 	} else {
 		t.Logf("on %s %s", run.Database.Vendor, run.Database.Version)
 	}
+	n.provisioned(namespace)
 	byJMeter := n.driven(r)
 	at := n.influx(namespace)
 	for target, done := range doneOf(t, r) {

@@ -38,7 +38,7 @@ func TestAttach(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	if err := s.logIn(t.Context(), s.Access()); err != nil {
+	if err := shortLogin(t, s.Access()); err != nil {
 		t.Errorf("a target that starts before the fill: %v", err)
 	}
 	d, err := dataset.New(dataset.Spec{Rows: 5000, Seed: 7, MinLength: 1, MaxLength: 255})

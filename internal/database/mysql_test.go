@@ -57,28 +57,31 @@ func onMySQL(t *testing.T) (*Server, *dataset.Dataset) {
 	return s, d
 }
 
-// TestLoginsAreWarm logs in as drivers do that do not know the long way of
+// shortLogin logs in as drivers do that do not know the long way of
 // caching_sha2_password: with a public key that is not the server's, the long way fails.
-func TestLoginsAreWarm(t *testing.T) {
-	s, _ := onMySQL(t)
+func shortLogin(t *testing.T, a Access) error {
+	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
 	}
 	mysql.RegisterServerPubKey("wrong", &key.PublicKey)
 	defer mysql.DeregisterServerPubKey("wrong")
-	login := func(a Access) error {
-		cfg := mysql.NewConfig()
-		cfg.User, cfg.Passwd, cfg.Net, cfg.Addr, cfg.DBName = a.User, a.Password, "tcp", fmt.Sprintf("%s:%d", a.Host, a.Port), a.Name
-		cfg.ServerPubKey = "wrong"
-		connector, err := mysql.NewConnector(cfg)
-		if err != nil {
-			return err
-		}
-		db := sql.OpenDB(connector)
-		return errors.Join(db.PingContext(t.Context()), db.Close())
+	cfg := mysql.NewConfig()
+	cfg.User, cfg.Passwd, cfg.Net, cfg.Addr, cfg.DBName = a.User, a.Password, "tcp", fmt.Sprintf("%s:%d", a.Host, a.Port), a.Name
+	cfg.ServerPubKey = "wrong"
+	connector, err := mysql.NewConnector(cfg)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err := login(s.Access()); err != nil {
+	db := sql.OpenDB(connector)
+	return errors.Join(db.PingContext(t.Context()), db.Close())
+}
+
+// TestLoginsAreWarm wants the short way open for the targets' account from the start.
+func TestLoginsAreWarm(t *testing.T) {
+	s, _ := onMySQL(t)
+	if err := shortLogin(t, s.Access()); err != nil {
 		t.Errorf("the targets' account: %v", err)
 	}
 	if err := s.run(t.Context(), "DROP USER IF EXISTS 'cold'@'127.0.0.1'", "CREATE USER 'cold'@'127.0.0.1' IDENTIFIED BY 'x'", "GRANT SELECT ON bakeoff.* TO 'cold'@'127.0.0.1'"); err != nil {
@@ -86,7 +89,7 @@ func TestLoginsAreWarm(t *testing.T) {
 	}
 	cold := s.Access()
 	cold.User, cold.Password = "cold", "x"
-	if err := login(cold); err == nil {
+	if err := shortLogin(t, cold); err == nil {
 		t.Error("an account that never logged in could take the short way: the test proves nothing")
 	}
 	if err := s.run(t.Context(), "DROP USER 'cold'@'127.0.0.1'"); err != nil {
