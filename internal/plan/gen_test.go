@@ -78,13 +78,11 @@ func drawKubernetes(t *rapid.T, p *Plan) Kubernetes {
 		},
 	}
 	k.Resources.Agent = Resource{Limits: Amounts{Cores(rapid.Int64Range(1, 20_000).Draw(t, "cores")), mebi * Bytes(rapid.Int64Range(1, 5000).Draw(t, "memory"))}}
-	if !p.Running() {
+	if p.Database.Kind == "private" {
 		k.Resources.Database.Requests.CPU = Cores(rapid.Int64Range(1, 20_000).Draw(t, "cores of the database"))
-		if p.Database.Kind == "private" {
-			k.Storage.Database = Volume{Size: gibi * Bytes(rapid.Int64Range(1, 3000).Draw(t, "size")), Class: "fast"}
-		}
+		k.Storage.Database = Volume{Size: gibi * Bytes(rapid.Int64Range(1, 3000).Draw(t, "size")), Class: "fast"}
 	}
-	k.fill(p.Collect.InfluxDB.Kind == KindManaged, p.Running())
+	k.fill(p)
 	return k
 }
 
