@@ -17,7 +17,7 @@ import (
 	"bakeoff/internal/record"
 )
 
-// seed writes plans/seed-kubernetes.yaml as it is, but for the images, which are those of the cluster's registry.
+// seed writes plans/seed-kubernetes.yaml as it is, except for the images: they are those of the cluster's registry.
 func (n nodes) seed() string {
 	n.t.Helper()
 	text, err := os.ReadFile("../../plans/seed-kubernetes.yaml")

@@ -73,7 +73,7 @@ func (s *Server) greet(ctx context.Context, a Attached) error {
 	if err := s.run(ctx, fmt.Sprintf("GRANT SELECT ON %s.* TO '%s'@'%%'", schemaName, targetUser)); err != nil {
 		return err
 	}
-	return s.logIn(ctx, s.access) // before targets, some of which know only the short way in
+	return s.logIn(ctx, s.access) // before targets do: some know only the short way in
 }
 
 // fillAttached is fillExternal with the settings of a fill, as far as they can be set while the server runs.

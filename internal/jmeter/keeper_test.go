@@ -233,7 +233,7 @@ func TestRealElsewhere(t *testing.T) {
 	if err != nil || len(report.Lost) > 0 {
 		t.Fatalf("%+v, %v", report.Lost, err)
 	}
-	if asked := c.asked.Load(); sum.Books.Sent != asked || sum.Books.OK != asked || asked < 100 {
+	if asked := c.asked.Load(); sum.Books.Sent != asked || sum.Books.OK != asked || asked == 0 {
 		t.Errorf("books %+v, but the server was asked %d times", sum.Books, asked)
 	}
 	for _, a := range report.Agents {

@@ -72,8 +72,8 @@ func (m meter) Read(ctx context.Context, sources []collect.Source) []collect.Rea
 		collect.Reading{Source: -1, Series: together(all)})
 }
 
-// ownTree are the lines of a source that is no pod: processes next to the controller, or a database that is somebody else's, of
-// which nothing but its gauges is known.
+// ownTree are the lines of a source that is no pod: processes next to the controller, or a database that is somebody else's. That one
+// has gauges alone.
 func ownTree(ctx context.Context, i int, source collect.Source) (out []collect.Reading) {
 	if source.Process == nil && source.Tier != "database" {
 		return nil
