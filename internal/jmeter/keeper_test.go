@@ -43,7 +43,7 @@ func (m *keptMachine) Name() string          { return m.name }
 func (m *keptMachine) PID() int              { return 0 }
 func (m *keptMachine) PIDs() []int           { return nil }
 func (m *keptMachine) Done() <-chan struct{} { return m.done }
-func (m *keptMachine) Exit() platform.Exit { return platform.Exit{Code: 1, Why: fmt.Sprint(m.err)} }
+func (m *keptMachine) Exit() platform.Exit   { return platform.Exit{Code: 1, Why: fmt.Sprint(m.err)} }
 
 func (m *keptMachine) Stop(context.Context, time.Duration) error {
 	m.stop()
