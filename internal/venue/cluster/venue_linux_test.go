@@ -499,10 +499,10 @@ func TestAgents(t *testing.T) {
 	}
 }
 
-// A server of JMeter has a pod of its own, which takes its files from who knows the run's token, and is an agent as others.
+// A server of JMeter has a pod of its own, which takes its files from who knows the token of its secret, and is an agent as others.
 func TestJMeterServers(t *testing.T) {
 	v, f, d := scene(t, "")
-	name := jmeterName("0")
+	name := jmeterName(0)
 	s, err := v.JMeter().Start(t.Context(), name, filepath.Join(d.LogDir, name+".log"))
 	if err != nil {
 		t.Fatal(err)
@@ -514,7 +514,7 @@ func TestJMeterServers(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	kept := make(chan error)
-	go func() { kept <- (&jmeter.Keeper{Token: "secret", Dir: dir}).Serve(ctx, l) }()
+	go func() { kept <- (&jmeter.Keeper{Token: f.secrets[name][TokenKey], Dir: dir}).Serve(ctx, l) }()
 	if err := s.Put(t.Context(), "keys-1.txt", strings.NewReader("a key")); err != nil || s.Host() != pod.address || s.Dir() != KeeperDir {
 		t.Errorf("%s at %s: %v", s.Dir(), s.Host(), err)
 	}
@@ -537,7 +537,7 @@ func TestJMeterServers(t *testing.T) {
 func TestOwnTree(t *testing.T) {
 	v, f, d := scene(t, "  resources: {agent: {limits: {cpu: 3}}}\n")
 	v.b.k.Resources.JMeter.Limits.CPU = 1500
-	name := jmeterName("0")
+	name := jmeterName(0)
 	s, err := v.JMeter().Start(t.Context(), name, filepath.Join(d.LogDir, name+".log"))
 	if err != nil {
 		t.Fatal(err)
