@@ -14,7 +14,7 @@ import (
 // another one counts as its parent, one step below it.
 var levels = [][]string{
 	{"show", "verdict", "splitmix", "threshold", "capacity"},
-	{"chart", "plan", "dataset", "stats", "platform", "strictyaml", "consent", "shell", "yardstick", "scratch", "checkout", "influxd", "grafana", "image", "limit"},
+	{"chart", "plan", "dataset", "stats", "platform", "strictyaml", "consent", "shell", "yardstick", "scratch", "checkout", "influxd", "grafana", "image", "limit", "tune"},
 	{"load", "null", "record", "database", "balancer", "platform/local", "platform/kube", "platform/platformtest", "load/loadtest"},
 	{"fleet", "collect", "target", "contract", "endpoint", "gate", "jtl", "remote", "record/recordtest", "export/exporttest", "platform/kube/kubetest"},
 	{"venue", "figures", "measure", "jmeter", "live", "sidecar"},
@@ -48,6 +48,7 @@ var forbidden = map[string][]string{
 	"gate":       {"load", "database", "platform", "balancer", "plan"},
 	"jmeter":     {"dataset", "plan", "record", "venue", "figures", "measure", "platform/local"},
 	"remote":     {"controller", "platform", "platform/kube", "venue"},
+	"tune":       {"plan", "record", "figures"},
 	"measure":    {"controller", "platform", "platform/local", "plan", "dataset"},
 }
 

@@ -59,7 +59,7 @@ prerequisite is missing; 130 interrupted`,
 	root.AddCommand(
 		runCommand(env), attachCommand(env), checkCommand(env), verifyCommand(env), reportCommand(env), listCommand(env), exportCommand(env), importCommand(env), collectorCommand(env),
 		dataCommand(env), schemaCommand(env), initCommand(env), doctorCommand(env), cleanCommand(env), versionCommand(env),
-		guardCommand(env), agentCommand(env), yardstickCommand(env), sampleCommand(env), conductCommand(env), keeperCommand(env), nullCommand(env), calibrateCommand(env), loadCommand(env), verdictCommand(env), abCommand(env), auditCommand(env), compareCommand(env), dashboardCommand(env), renderCommand(env), imageCommand(env),
+		guardCommand(env), agentCommand(env), yardstickCommand(env), sampleCommand(env), conductCommand(env), keeperCommand(env), nullCommand(env), calibrateCommand(env), loadCommand(env), verdictCommand(env), abCommand(env), tuneCommand(env), auditCommand(env), compareCommand(env), dashboardCommand(env), renderCommand(env), imageCommand(env),
 	)
 	return root
 }

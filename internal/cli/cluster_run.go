@@ -98,6 +98,9 @@ func runAway(ctx context.Context, env Env, f runFlags, path string) error {
 		return err
 	}
 	p, err := f.planAway(env, path)
+	if err == nil {
+		err = f.fits(env, p) // by what runs cost on one machine: in a cluster they take longer
+	}
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,26 +40,31 @@ and how likely they are to show a target that is 5 % better, or two that are equ
 Choose the number of blocks from that, and write it into the plan before the run.`,
 		Args: exactly(1, "one plan"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkPlan(cmd.Context(), env, f.short, args[0]); err != nil || !pilot {
+			if err := checkPlan(cmd.Context(), env, f, args[0]); err != nil || !pilot {
 				return err
 			}
-			f.platform, f.out = "local", "."
+			f.platform, f.out, f.maxTime = "local", ".", 0
 			return pilotPlan(cmd.Context(), env, f, args[0])
 		},
 	}
 	cmd.Flags().BoolVar(&f.short, "short", false, "check the plan as run --short would run it")
+	cmd.Flags().DurationVar(&f.maxTime, "max-time", 0, "refuse a sweep that takes longer, as run does (0: no limit)")
 	cmd.Flags().BoolVar(&pilot, "pilot", false, "run a few short blocks to find out how many are needed")
 	cmd.Flags().BoolVar(&f.share, "share-machine", false, "with --pilot: run even if another run is in progress on this machine; both are marked")
 	return cmd
 }
 
-func checkPlan(ctx context.Context, env Env, short bool, path string) error {
-	o, _, err := options(env, &runFlags{short: short}, path)
+func checkPlan(ctx context.Context, env Env, f runFlags, path string) error {
+	of, err := f.plan(env, path)
 	if err != nil {
 		return err
 	}
-	if err := controller.Preflight(ctx, o); err != nil {
-		return explain(err)
+	o, _, err := f.options(env, of)
+	if err != nil {
+		return err
+	}
+	if err := cmp.Or(explain(controller.Preflight(ctx, o)), f.fits(env, of)); err != nil {
+		return err
 	}
 	outline, err := o.Outline()
 	if err != nil {
@@ -80,6 +86,9 @@ func checkPlan(ctx context.Context, env Env, short bool, path string) error {
 	}
 	fmt.Fprintf(env.Stdout, "expected duration: about %v (%v of it measured)%s\n",
 		p.Expected(o.Overhead()).Round(time.Second), p.Measured(), first)
+	if schedule, err := p.Tune(o.Overhead(), 0); err == nil {
+		fmt.Fprintf(env.Stdout, "bakeoff tune, without --max-time: %s\n", schedule)
+	}
 	if turns, apart := o.BlockBothWays(); turns > 0 {
 		fmt.Fprintf(env.Stdout, "a block takes about %v in turns, %v with one target after another\n", turns.Round(time.Second), apart.Round(time.Second))
 	}

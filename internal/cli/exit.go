@@ -76,7 +76,7 @@ func exitStatus(err error) int {
 		return exitPrerequisite
 	case errors.Is(err, controller.ErrTooFewValid), errors.Is(err, calibrate.ErrDisturbed), errors.Is(err, errInvalidLoad), errors.Is(err, errInconclusive):
 		return exitTooFew
-	case errors.Is(err, errMissed), errors.Is(err, errWorse), only(err, errThreshold):
+	case errors.Is(err, errMissed), errors.Is(err, errWorse), errors.Is(err, errMisled), only(err, errThreshold):
 		return exitMissed
 	default:
 		return exitFailed

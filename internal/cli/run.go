@@ -123,10 +123,25 @@ func runPlan(ctx context.Context, env Env, f runFlags, path string) error {
 // prepare turns flags and a plan file into the options of a run, with the platform open.
 func prepare(ctx context.Context, env Env, f runFlags, path string) (controller.Options, func() error, error) {
 	p, err := f.plan(env, path)
+	if err == nil {
+		err = f.fits(env, p)
+	}
 	if err != nil {
 		return controller.Options{}, nil, err
 	}
 	return openPlan(ctx, env, f, p)
+}
+
+// fits refuses a plan with a sweep that takes longer than --max-time: with fewer blocks its many targets would show nothing.
+func (f *runFlags) fits(env Env, p planFile) error {
+	if f.maxTime == 0 || f.resume != "" || !p.Swept() {
+		return nil
+	}
+	o, _, err := f.options(env, p)
+	if err != nil || p.Expected(o.Overhead()) <= f.maxTime {
+		return err
+	}
+	return misused("fewer values, or bakeoff tune, which leaves the worse half out again and again", "%s: %w", p.name, &plan.TooLongError{Sum: p.Sum(o.Overhead()), Most: f.maxTime})
 }
 
 // openPlan turns flags and a plan into the options of a run, with the platform open.
@@ -192,14 +207,6 @@ func loader(env Env, here *machine.Venue, p *plan.Plan, dir, version string) fun
 
 // options are those of a run on this machine, which has no platform yet: enough for what is
 // known beforehand.
-func options(env Env, f *runFlags, path string) (controller.Options, *machine.Venue, error) {
-	p, err := f.plan(env, path)
-	if err != nil {
-		return controller.Options{}, nil, err
-	}
-	return f.options(env, p)
-}
-
 func (f *runFlags) options(env Env, p planFile) (controller.Options, *machine.Venue, error) {
 	cache, err := cacheDir(env)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"bakeoff/internal/database"
@@ -71,7 +72,7 @@ func (s *recipes) preflight(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(o.budget(entrants), o.fair(entrants), o.ports(entrants), o.consent()); err != nil {
+	if err := errors.Join(o.budget(entrants), o.within(entrants), o.fair(entrants), o.ports(entrants), o.consent()); err != nil {
 		return &PlanError{err}
 	}
 	o.decideTurns(entrants)
@@ -144,6 +145,12 @@ func (s *recipes) outline() ([]string, error) {
 	if s.o.inTurns() == nil {
 		out = append(out, fmt.Sprintf("the targets take turns of %v: all are up together, with %d database connections", s.o.Plan.Turns, s.o.connectionsNeeded(entrants)))
 	}
+	for _, g := range s.o.Plan.Groups() {
+		if len(g.Settings) > 1 {
+			out = append(out, fmt.Sprintf("settings of %s: %d: %s", g.Name, len(g.Settings), s.o.Plan.Axes(g)))
+		}
+	}
+	out = append(out, s.o.underBudget(entrants)...)
 	if less := s.o.Plan.Trust.Less(); len(less) > 0 {
 		out = append(out, "checks of the targets' honesty are left out: "+strings.Join(less, ", "))
 	}
@@ -205,6 +212,48 @@ func (o *Options) ports(entrants []*entrant) error {
 	return nil
 }
 
+// within refuses targets that have more than the plan's budget for each.
+func (o *Options) within(entrants []*entrant) error {
+	most := o.Plan.Budget
+	if most == (plan.Budget{}) {
+		return nil
+	}
+	var errs []error
+	for _, e := range entrants {
+		if n := e.connections(o.Plan.InFlight()); n > most.Connections {
+			errs = append(errs, fmt.Errorf("over budget: %s may open %s connections to the database, budget.connections is %d", e.plan.Name, e.sum(o.Plan.InFlight()), most.Connections))
+		}
+		if n := e.Replicas * e.Workers; n > most.Workers {
+			errs = append(errs, fmt.Errorf("over budget: %s has %s x %s = %d, budget.workers is %d",
+				e.plan.Name, show.Plural(e.Replicas, "replica"), show.Plural(e.Workers, "worker"), n, most.Workers))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// term is one thing in which targets must not differ.
+type term struct {
+	what string
+	of   func(*entrant) string
+}
+
+// terms are those of a plan: within a budget, workers and connections may differ.
+func (o *Options) terms() []term {
+	out := []term{
+		{"replicas", func(e *entrant) string { return fmt.Sprint(e.Replicas) }},
+		{"keep-alive time-out", func(e *entrant) string { return e.keepAlive() }},
+		{"access log", func(e *entrant) string { return fmt.Sprint(e.AccessLog) }},
+	}
+	if o.Plan.Budget != (plan.Budget{}) {
+		return out
+	}
+	return slices.Insert(
+		out, 1,
+		term{"workers per replica", func(e *entrant) string { return fmt.Sprint(e.Workers) }},
+		term{"database connections in all", func(e *entrant) string { return fmt.Sprint(e.connections(o.Plan.InFlight())) }},
+	)
+}
+
 // fair refuses targets that differ in what is not theirs to choose, unless the plan
 // allows it with a reason.
 func (o *Options) fair(entrants []*entrant) error {
@@ -212,25 +261,50 @@ func (o *Options) fair(entrants []*entrant) error {
 		return nil
 	}
 	var errs []error
-	for _, term := range []struct {
-		what string
-		of   func(*entrant) string
-	}{
-		{"replicas", func(e *entrant) string { return fmt.Sprint(e.Replicas) }},
-		{"workers per replica", func(e *entrant) string { return fmt.Sprint(e.Workers) }},
-		{"database connections in all", func(e *entrant) string { return fmt.Sprint(e.connections(o.Plan.InFlight())) }},
-		{"keep-alive time-out", func(e *entrant) string { return e.keepAlive() }},
-		{"access log", func(e *entrant) string { return fmt.Sprint(e.AccessLog) }},
-	} {
+	for _, term := range o.terms() {
 		first := term.of(entrants[0])
 		for _, e := range entrants[1:] {
 			if other := term.of(e); other != first {
-				errs = append(errs, fmt.Errorf("unfair: %s: %s has %s, %s has %s (make them equal, or say why with allow_unfair)",
-					term.what, entrants[0].plan.Name, first, e.plan.Name, other))
+				errs = append(errs, fmt.Errorf("unfair: %s: %s has %s, %s has %s (make them equal, or say why with allow_unfair%s)",
+					term.what, entrants[0].plan.Name, first, e.plan.Name, other, o.budgetFor(entrants)))
 			}
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// budgetFor is the way out for a plan whose targets have several settings: the budget that all of them keep.
+func (o *Options) budgetFor(entrants []*entrant) string {
+	if !o.Plan.Swept() || o.Plan.Budget != (plan.Budget{}) {
+		return ""
+	}
+	var need plan.Budget
+	for _, e := range entrants {
+		need.Connections = max(need.Connections, e.connections(o.Plan.InFlight()))
+		need.Workers = max(need.Workers, e.Replicas*e.Workers)
+	}
+	return fmt.Sprintf("; settings of one target may differ within a budget: {connections: %d, workers: %d}", need.Connections, need.Workers)
+}
+
+// underBudget says what every target may have under the plan's budget, and which has less of it; nothing without a budget.
+func (o *Options) underBudget(entrants []*entrant) []string {
+	most := o.Plan.Budget
+	if most == (plan.Budget{}) {
+		return nil
+	}
+	out := []string{fmt.Sprintf("budget for each target: %d connections to the database and %s, all replicas together; none has a limit of the CPU time that another one has not",
+		most.Connections, show.Plural(most.Workers, "worker"))}
+	parts := make([]string, len(entrants))
+	same := true
+	for i, e := range entrants {
+		has := func(e *entrant) string { return fmt.Sprintf("%d and %d", e.connections(o.Plan.InFlight()), e.Replicas*e.Workers) }
+		parts[i] = e.plan.Name + " " + has(e)
+		same = same && has(e) == has(entrants[0])
+	}
+	if same {
+		return out
+	}
+	return append(out, "connections and workers differ within the budget: "+strings.Join(parts, ", "))
 }
 
 func (e *entrant) keepAlive() string {

@@ -55,7 +55,7 @@ func (o *Options) prepare(ctx context.Context) ([]*entrant, error) {
 		if err != nil {
 			return nil, err
 		}
-		key := t.Recipe + "/" + t.Variant
+		key := strings.TrimSuffix(t.Recipe+"/"+t.Variant+"/"+t.Server, "/")
 		if done[key] == nil {
 			o.tell(record.Progress{Text: "preparing " + key})
 			say := func(text string, passing bool) { o.tell(record.Progress{Text: text, Passing: passing}) }
@@ -72,6 +72,9 @@ func (o *Options) prepare(ctx context.Context) ([]*entrant, error) {
 // entrant resolves one target of the plan without preparing it.
 func (o *Options) entrant(t plan.Target) (*entrant, error) {
 	recipe, err := o.recipe(t)
+	if err == nil {
+		recipe, err = recipe.On(t.Server)
+	}
 	if err == nil {
 		recipe, err = recipe.With(t.Settings)
 	}
@@ -307,6 +310,9 @@ func (s *recipes) describe(rec *record.Run) {
 	for _, e := range s.entrants {
 		rec.Targets = append(rec.Targets, e.info())
 	}
+	for _, line := range s.o.underBudget(s.entrants) {
+		addNote(rec, line)
+	}
 }
 
 // same refuses another database server, other rows, and recipes that have changed.
@@ -341,7 +347,7 @@ func (e *entrant) info() record.TargetInfo {
 		pool = 0
 	}
 	return record.TargetInfo{
-		Name: e.plan.Name, Recipe: e.plan.Recipe, Variant: e.plan.Variant, Title: e.recipe.Title, Tags: e.recipe.Tags,
+		Name: e.plan.Name, Recipe: e.plan.Recipe, Variant: e.plan.Variant, Server: e.plan.Server, Title: e.recipe.Title, Tags: e.recipe.Tags,
 		Replicas: e.Replicas, Workers: e.recipe.Processes(e.Workers), Pool: &pool, Protocol: e.recipe.Protocol,
 		AccessLog: &e.AccessLog, Settings: e.recipe.Settings(e.Workers, e.Pool),
 		Versions: e.prepared.Versions, Digest: e.prepared.Digest,

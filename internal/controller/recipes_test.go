@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -77,6 +78,56 @@ func TestFair(t *testing.T) {
 			}
 			wantError(t, o.fair(entrants), c.words...)
 		})
+	}
+}
+
+// Within a budget workers and connections may differ, and nothing else; beyond it a target is refused with its sum. A plan that
+// sweeps and has none is told the one that it needs.
+func TestSweepBudget(t *testing.T) {
+	const three = "targets: [{recipe: flask, sweep: {workers: [2, 4, 7], pool: [2, 4]}}]\n"
+	for name, c := range map[string]struct {
+		lines string
+		words []string
+	}{
+		"all within":           {"budget: {connections: 84, workers: 21}\n" + three, nil},
+		"too many connections": {"budget: {connections: 83, workers: 21}\n" + three, []string{"over budget: flask-w7-pool4 may open 3 replicas x 28 = 84 connections to the database, budget.connections is 83"}},
+		"too many workers":     {"budget: {connections: 84, workers: 20}\n" + three, []string{"over budget: flask-w7-pool2 has 3 replicas x 7 workers = 21, budget.workers is 20", "over budget: flask-w7-pool4"}},
+		"allowed to be unfair": {"allow_unfair: to see what they give\nbudget: {connections: 84, workers: 20}\n" + three, []string{"over budget: flask-w7-pool2"}},
+		"no budget":            {three, []string{"unfair: workers per replica: flask-w2-pool2 has 2, flask-w7-pool4 has 7 (make them equal, or say why with allow_unfair; settings of one target may differ within a budget: {connections: 84, workers: 21})"}},
+		"replicas":             {"budget: {connections: 100, workers: 21}\ntargets: [flask, {recipe: fastapi, replicas: 1}]\n", []string{"unfair: replicas: flask has 3, fastapi has 1 (make them equal, or say why with allow_unfair)"}},
+		"none needed":          {"targets: [{recipe: fastapi, sweep: {variant: [none, asyncmy]}}]\n", nil},
+		"one for each request": {"budget: {connections: 31, workers: 6}\ntargets: [django]\n", []string{"over budget: django may open 32 (one for each request in flight) connections"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := planOf(t, c.lines)
+			entrants, err := o.resolve()
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantError(t, errors.Join(o.within(entrants), o.fair(entrants)), c.words...)
+		})
+	}
+}
+
+// What the settings of a sweep are, what each may have, and what differs, is said before the run.
+func TestOutlineOfSweep(t *testing.T) {
+	o := planOf(t, "budget: {connections: 84, workers: 21}\ntargets: [{recipe: flask, pool: 4, sweep: {workers: [2, 7]}}]\n")
+	lines, err := o.Outline()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(lines, "\n")
+	for _, want := range []string{
+		"database connections of flask-w7: 3 replicas x 28 = 84", "settings of flask: 2: workers 2 or 7", "budget for each target: 84 connections to the database and 21 workers, all replicas together",
+		"connections and workers differ within the budget: flask-w2 24 and 6, flask-w7 84 and 21",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	fair, err := planOf(t, "targets: [flask, fastapi]\n").Fairness()
+	if err != nil || len(fair) != 1 || !strings.Contains(fair[0], "the same replicas, workers and database connections") {
+		t.Errorf("%q, %v", fair, err)
 	}
 }
 

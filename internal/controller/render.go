@@ -69,7 +69,7 @@ func LookAhead(o Options) (Ahead, error) {
 	if err != nil {
 		return Ahead{}, err
 	}
-	if err := errors.Join(o.budget(entrants), o.fair(entrants)); err != nil {
+	if err := errors.Join(o.budget(entrants), o.within(entrants), o.fair(entrants)); err != nil {
 		return Ahead{}, &PlanError{err}
 	}
 	ahead := Ahead{Connections: o.connectionsNeeded(entrants), Together: o.inTurns() == nil}

@@ -182,6 +182,24 @@ func Missing(ctx context.Context, o Options) ([]target.Need, error) { return o.s
 // Outline says in a few lines what a run of the plan deploys, or asks of whom.
 func (o Options) Outline() ([]string, error) { return o.stage().outline() }
 
+// Fairness says in a few lines what targets have in common, and in what they may differ.
+func (o Options) Fairness() ([]string, error) {
+	if o.Plan.Running() {
+		return nil, nil
+	}
+	entrants, err := o.resolve()
+	if err != nil {
+		return nil, err
+	}
+	if o.Plan.AllowUnfair != "" {
+		return append(o.underBudget(entrants), "differences allowed: "+o.Plan.AllowUnfair), nil
+	}
+	if out := o.underBudget(entrants); out != nil {
+		return out, nil
+	}
+	return []string{"all have the same replicas, workers and database connections"}, nil
+}
+
 // Overhead is what a run of the plan costs in addition to its phases.
 func (o Options) Overhead() plan.Overhead { return o.costs(o.stage()) }
 

@@ -89,7 +89,7 @@ func database(d record.DatabaseInfo) map[string]string {
 func deployed(t record.TargetInfo) map[string]string {
 	of := t.Name + ": "
 	out := map[string]string{
-		of + "recipe": strings.TrimSpace(t.Recipe + " " + t.Variant), of + "digest of the recipe": t.Digest, of + "replicas": strconv.Itoa(t.Replicas),
+		of + "recipe": strings.Join(strings.Fields(t.Recipe+" "+t.Variant+" "+t.Server), " "), of + "digest of the recipe": t.Digest, of + "replicas": strconv.Itoa(t.Replicas),
 		of + "workers": strconv.Itoa(t.Workers), of + "protocol": t.Protocol, of + "URL": t.URL, of + "address": t.Address,
 	}
 	if t.Pool != nil {

@@ -46,6 +46,7 @@ func (c *checker) check() {
 	c.around()
 	c.agents()
 	c.targets()
+	c.budget()
 	c.warmup()
 	c.pilot()
 	c.turns()
@@ -329,6 +330,7 @@ func (c *checker) targets() {
 		}
 		first[t.Name] = i
 	}
+	c.points()
 }
 
 func (c *checker) target(path string, t Target) {
@@ -348,6 +350,10 @@ func (c *checker) target(path string, t Target) {
 	if c.has(path + ".variant") {
 		c.name(path+".variant", t.Variant)
 	}
+	if c.has(path + ".server") {
+		c.name(path+".server", t.Server)
+	}
+	c.sweep(path, t)
 	c.override(path+".replicas", t.Replicas, 100)
 	c.override(path+".workers", t.Workers, 256)
 	c.override(path+".pool", t.Pool, 10_000)

@@ -24,7 +24,7 @@ func (c *checker) thresholds() {
 		c.report("thresholds", "", "%d thresholds are more than %d", len(p.Thresholds), mostThresholds)
 	}
 	known := p.targetNames()
-	if len(p.Targets) == 1 { // it may be a plan for ab
+	if p.alone() { // it may be a plan for ab
 		known = append(known, versions()...)
 	}
 	for i, text := range p.Thresholds {
@@ -85,7 +85,7 @@ func (c *checker) threshold(path string, t threshold.Threshold, targets []string
 			c.report(path, "write service", "a closed phase has service times: nothing is due before the last answer came")
 		}
 	}
-	if len(p.Targets) == 1 && t.Left.Target == "" && t.Right != nil && t.Right.Target == p.Targets[0].Name {
+	if p.alone() && t.Left.Target == "" && t.Right != nil && t.Right.Target == p.Targets[0].Name {
 		c.report(path, "", "there is no other target than %s that it could be about", t.Right.Target)
 	} else if whose := p.itself(t, all[i]); whose != "" {
 		c.report(path, "name another target or another figure", "a figure of %s is compared with itself", whose)
@@ -99,7 +99,7 @@ func (p *Plan) itself(t threshold.Threshold, ph Phase) string {
 		return ""
 	}
 	left := t.Left.Target
-	if left == "" && len(p.Targets) == 1 && t.Right.Target != "" {
+	if left == "" && p.alone() && t.Right.Target != "" {
 		left = "head"
 	}
 	switch t.Right.Target {
@@ -112,7 +112,7 @@ func (p *Plan) itself(t threshold.Threshold, ph Phase) string {
 }
 
 func (p *Plan) targetNames() (out []string) {
-	for _, t := range p.Targets {
+	for _, t := range p.swept() {
 		out = append(out, t.Name)
 	}
 	return out

@@ -12,7 +12,7 @@ import (
 func (c *checker) around() {
 	p := c.plan
 	if p.Running() {
-		for _, key := range []string{"dataset", "database", "balancer", "deployment", "trust"} {
+		for _, key := range []string{"dataset", "database", "balancer", "deployment", "trust", "budget"} {
 			c.absent(key, forRecipes)
 		}
 		c.absent("allow_unfair", "is for kind: recipe; of running servers no difference is refused")
@@ -57,7 +57,7 @@ func known(kind string) bool { return kind == "" || kind == KindURL }
 
 // running looks at a server that runs already.
 func (c *checker) running(path string, t Target) {
-	for _, key := range []string{".recipe", ".variant", ".settings", ".replicas", ".workers", ".pool"} {
+	for _, key := range []string{".recipe", ".variant", ".server", ".settings", ".replicas", ".workers", ".pool", ".sweep", ".setting_of"} {
 		c.absent(path+key, forRecipes)
 	}
 	if !c.has(path + ".name") {

@@ -212,7 +212,9 @@ func (p *Plan) Short() *Plan {
 	s.Pilot = min(p.Pilot, Duration(second))
 	for i := range s.Targets {
 		t := &s.Targets[i]
-		t.Workers = min(t.Workers, 1)
+		if t.SettingOf == "" { // settings are what is to be tried
+			t.Workers = min(t.Workers, 1)
+		}
 		t.Settings = maps.Clone(t.Settings)
 	}
 	for i := range s.Phases {

@@ -34,6 +34,9 @@ func drawPlan(t *rapid.T) *Plan {
 		AllowHosts:  rapid.SliceOfN(rapid.SampledFrom([]string{"10.0.0.1", "db.example", "::2", "no", "1e5.x"}), 0, 3).Draw(t, "hosts"),
 		AllowUnfair: "on: # because 'it' \"is\" so",
 	}
+	if rapid.Bool().Draw(t, "budget") {
+		p.Budget = Budget{Connections: rapid.IntRange(1, 1_000_000).Draw(t, "connections"), Workers: rapid.IntRange(1, 25_600).Draw(t, "workers in all")}
+	}
 	if rapid.Bool().Draw(t, "trust") {
 		onOff := func(name string) string { return rapid.SampledFrom([]string{"", Off}).Draw(t, name) }
 		p.Trust = Trust{
@@ -102,7 +105,7 @@ func drawCollect(t *rapid.T) Collect {
 
 // makeRunning turns a plan of recipes into one of running servers.
 func makeRunning(t *rapid.T, p *Plan) {
-	p.Dataset, p.Database, p.Balancer, p.Deployment, p.Trust, p.AllowUnfair = Dataset{}, Database{}, Balancer{}, Deployment{}, Trust{}, ""
+	p.Dataset, p.Database, p.Balancer, p.Deployment, p.Trust, p.Budget, p.AllowUnfair = Dataset{}, Database{}, Balancer{}, Deployment{}, Trust{}, Budget{}, ""
 	for i := range p.Targets {
 		p.Targets[i] = Target{
 			Name: p.Targets[i].Name, Kind: KindURL,
@@ -147,6 +150,7 @@ func drawDatabase(t *rapid.T) Database {
 func drawTarget(t *rapid.T, i int) Target {
 	return Target{
 		Name: fmt.Sprintf("%d-%s", i, name(t, "target")[:1]), Recipe: name(t, "recipe"),
+		Server: rapid.SampledFrom([]string{"", "no", "1"}).Draw(t, "server"), SettingOf: rapid.SampledFrom([]string{"", "", "on", "1e3"}).Draw(t, "setting of"),
 		Variant: rapid.SampledFrom([]string{"", "bounded", "-", "007", "1e3"}).Draw(t, "variant"), Settings: settings(t, `X_[A-Z0-9_]{1,30}`),
 		Replicas: rapid.IntRange(0, 100).Draw(t, "replicas"), Workers: rapid.IntRange(0, 256).Draw(t, "workers"), Pool: rapid.IntRange(0, 10_000).Draw(t, "pool"),
 	}
@@ -252,7 +256,7 @@ func TestShortLoads(t *testing.T) {
 			t.Fatalf("larger: %s", s.YAML())
 		}
 		for _, target := range s.Targets {
-			if d := s.Deployed(target); d.Workers != min(p.Deployment.Workers, 1) {
+			if d := s.Deployed(target); target.SettingOf == "" && d.Workers != min(p.Deployment.Workers, 1) {
 				t.Fatalf("%s has %d workers", target.Name, d.Workers)
 			}
 		}

@@ -25,7 +25,7 @@ func Load(name string, data []byte) (*Plan, error) {
 	if err := doc.Err(); err != nil {
 		return nil, err
 	}
-	p.Phases = p.paired()
+	p.Targets, p.Phases = p.swept(), p.paired()
 	return p, nil
 }
 
@@ -50,9 +50,14 @@ func Locate(name string, data []byte, findings []Finding) error {
 	if err != nil {
 		return err
 	}
-	doc.Decode(defaults())
+	given := defaults()
+	doc.Decode(given)
+	seen := map[string]bool{}
 	for _, f := range findings {
-		doc.Errorf(f.Path, f.Hint, "%s", f.Text)
+		if at := given.unswept(f.Path); !seen[at+f.Text] { // all settings with that value have it
+			seen[at+f.Text] = true
+			doc.Errorf(at, f.Hint, "%s", f.Text)
+		}
 	}
 	return doc.Err()
 }

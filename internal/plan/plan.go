@@ -48,8 +48,18 @@ type Plan struct {
 	// AllowHosts are the non-loopback host names or addresses this plan may
 	// send anything to: consent, given by name.
 	AllowHosts []string `json:"allow_hosts,omitempty" yaml:"allow_hosts,omitempty"`
+	// Budget is for plans that sweep: targets may differ in workers and database connections within it. Without it all have as many.
+	Budget Budget `json:"budget,omitzero" yaml:"budget,omitempty"`
 	// AllowUnfair permits differences between targets that would be refused, with the reason shown in every report.
 	AllowUnfair string `json:"allow_unfair,omitempty" yaml:"allow_unfair,omitempty" jsonschema:"minLength=10,maxLength=10000"`
+}
+
+// Budget is the most that each target may have, all its replicas together.
+type Budget struct {
+	// Connections to the database.
+	Connections int `json:"connections" yaml:"connections" jsonschema:"required,minimum=1,maximum=1000000"`
+	// Workers: serving processes; each keeps about one core busy at most.
+	Workers int `json:"workers" yaml:"workers" jsonschema:"required,minimum=1,maximum=25600"`
 }
 
 // Objective is a bound of one percentile of the response time, and one of errors.
@@ -307,12 +317,30 @@ type Target struct {
 	Recipe string `json:"recipe,omitempty" yaml:"recipe,omitempty" jsonschema:"pattern=^([a-z0-9-]{1\\,63}|\\.{1\\,2}(/.*)?|/.*)$,minLength=1,maxLength=4096"`
 	// Variant of the recipe.
 	Variant string `json:"variant,omitempty" yaml:"variant,omitempty" jsonschema:"pattern=^[a-z0-9-]+$,minLength=1,maxLength=63"`
+	// Server of the recipe, in place of its own.
+	Server string `json:"server,omitempty" yaml:"server,omitempty" jsonschema:"pattern=^[a-z0-9-]+$,minLength=1,maxLength=63"`
 	// Settings are environment variables given to the recipe, over its own.
 	Settings map[string]string `json:"settings,omitempty" yaml:"settings,omitempty"`
 	// Replicas, Workers and Pool override the deployment's; left out they are as there.
 	Replicas int `json:"replicas,omitempty" yaml:"replicas,omitempty" jsonschema:"minimum=1,maximum=100"`
 	Workers  int `json:"workers,omitempty" yaml:"workers,omitempty" jsonschema:"minimum=1,maximum=256"`
 	Pool     int `json:"pool,omitempty" yaml:"pool,omitempty" jsonschema:"minimum=1,maximum=10000"`
+	// SettingOf: targets with the same name here are settings of one; bakeoff tune finds the best of them. A sweep gives it the target's name.
+	SettingOf string `json:"setting_of,omitempty" yaml:"setting_of,omitempty" jsonschema:"pattern=^[a-z0-9-]+$,minLength=1,maxLength=63"`
+	// Sweep makes the target stand for several, one for each combination of these values. A resolved plan has those instead.
+	Sweep Sweep `json:"sweep,omitzero" yaml:"sweep,omitempty"`
+}
+
+// Sweep has the values that a target is to be tried with; each key is an axis.
+type Sweep struct {
+	Workers []int `json:"workers,omitempty" yaml:"workers,omitempty" jsonschema:"minItems=1,maxItems=100,uniqueItems=true"`
+	Pool    []int `json:"pool,omitempty" yaml:"pool,omitempty" jsonschema:"minItems=1,maxItems=100,uniqueItems=true"`
+	// Variant: names of variants of the recipe; none is the recipe as it stands.
+	Variant []string `json:"variant,omitempty" yaml:"variant,omitempty" jsonschema:"minItems=1,maxItems=100,uniqueItems=true"`
+	// Server: names of servers of the recipe; none is the recipe's own.
+	Server []string `json:"server,omitempty" yaml:"server,omitempty" jsonschema:"minItems=1,maxItems=100,uniqueItems=true"`
+	// Settings: the values of environment variables of the recipe.
+	Settings map[string][]string `json:"settings,omitempty" yaml:"settings,omitempty"`
 }
 
 // TLS says how an https server is spoken to. Files are PEM.

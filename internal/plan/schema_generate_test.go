@@ -99,7 +99,7 @@ func (Bytes) JSONSchema() *jsonschema.Schema {
 func (Target) JSONSchemaExtend(s *jsonschema.Schema) {
 	names(s, "settings", settingText.String(), settingsOfContract)
 	s.AllOf = []*jsonschema.Schema{whenElse("kind", KindURL,
-		&jsonschema.Schema{Required: []string{"name", "url"}, Not: anyOf("recipe", "variant", "settings", "replicas", "workers", "pool")},
+		&jsonschema.Schema{Required: []string{"name", "url"}, Not: anyOf("recipe", "variant", "server", "settings", "replicas", "workers", "pool", "sweep", "setting_of")},
 		&jsonschema.Schema{Required: []string{"recipe"}, Not: anyOf("url", "expect", "tls")})}
 	mapping := *s
 	recipe, _ := s.Properties.Get("recipe")
@@ -119,7 +119,7 @@ func (Plan) JSONSchemaExtend(s *jsonschema.Schema) {
 	alone := property("targets", &jsonschema.Schema{Items: running})
 	alone.Properties.Set("phases", &jsonschema.Schema{Items: &jsonschema.Schema{Not: anyOf("lookups")}})
 	alone.Required = nil
-	alone.Not = anyOf("dataset", "database", "balancer", "deployment", "trust", "allow_unfair")
+	alone.Not = anyOf("dataset", "database", "balancer", "deployment", "trust", "budget", "allow_unfair")
 	s.AllOf = []*jsonschema.Schema{
 		{If: property("targets", &jsonschema.Schema{Contains: running}), Then: alone},
 		{If: property("targets", &jsonschema.Schema{Contains: secure}), Then: engine},

@@ -71,7 +71,7 @@ func shipped(t *testing.T) map[string][]byte {
 		}
 		out[file] = data
 	}
-	for _, want := range []string{"demo.yaml", "seed.yaml", "reference.yaml", "variants.yaml", "tiny.yaml", "two-urls.yaml", "cost.yaml"} {
+	for _, want := range []string{"demo.yaml", "seed.yaml", "reference.yaml", "variants.yaml", "tiny.yaml", "two-urls.yaml", "cost.yaml", "sweep.yaml"} {
 		if out[want] == nil {
 			t.Fatalf("%s is not shipped", want)
 		}
@@ -90,7 +90,7 @@ func TestSchemaAcceptsShipped(t *testing.T) {
 
 // beyondSchema are the bad plans that the schema lets pass, by what it does not look at.
 var beyondSchema = map[string][]string{
-	"several values together":                    {"connections-few", "connections-direct", "running-tls-plain", "running-tls-key", "consent-missing", "consent-private", "lengths-crossed", "lengths-few", "phase-twice", "primary-closed", "primary-open", "warmup-crossed", "warmup-engine", "ramp-long", "rate-of-pilot-no-pilot", "target-twice", "running-twice", "running-consent", "jmx-native", "jmx-open", "jmx-divide", "jmeter-direct", "jmeter-https", "jmeter-primary", "collect-elsewhere", "collect-otlp-elsewhere", "kubernetes-limits", "kubernetes-registry-missing", "kubernetes-running"},
+	"several values together":                    {"connections-few", "connections-direct", "running-tls-plain", "running-tls-key", "consent-missing", "consent-private", "lengths-crossed", "lengths-few", "phase-twice", "primary-closed", "primary-open", "warmup-crossed", "warmup-engine", "ramp-long", "rate-of-pilot-no-pilot", "target-twice", "running-twice", "running-consent", "jmx-native", "jmx-open", "jmx-divide", "jmeter-direct", "jmeter-https", "jmeter-primary", "collect-elsewhere", "collect-otlp-elsewhere", "kubernetes-limits", "kubernetes-registry-missing", "kubernetes-running", "sweep-fixed", "sweep-many", "sweep-same-name"},
 	"addresses":                                  {"consent-metadata", "url-host", "url-none", "url-port", "running-metadata", "running-broadcast"},
 	"the size of a duration":                     {"duration-long", "duration-overflow", "duration-short", "duration-zero", "pilot-short", "timeout-long", "warmup-long", "warmup-settling-long", "warmup-settling-short", "jmeter-duration", "jmeter-ramp"},
 	"how a value is written; YAML says the same": {"date-for-text", "exponent-for-integer", "float-for-integer", "hex", "octal", "underscore", "merge-key", "tag"},

@@ -207,6 +207,7 @@ type TargetInfo struct {
 	Expect    *Expect           `json:"expect,omitempty"`
 	Recipe    string            `json:"recipe,omitempty"`
 	Variant   string            `json:"variant,omitempty"`
+	Server    string            `json:"server,omitempty"` // of the recipe, in place of its own
 	Title     string            `json:"title,omitempty"`
 	Tags      []string          `json:"tags,omitempty"`
 	Replicas  int               `json:"replicas,omitempty"`

@@ -167,6 +167,9 @@ func recipe(t figures.Target) string {
 	if t.Variant != "" {
 		name += " (" + t.Variant + ")"
 	}
+	if t.Server != "" {
+		name += " on " + t.Server
+	}
 	return fmt.Sprintf("%s %.12s", name, t.Digest)
 }
 

@@ -77,16 +77,25 @@ func check(doc *strictyaml.Document, folder string, s *spec, files map[string]st
 	c.accessLog("access_log.off", s.AccessLog.Off, s.Env)
 	c.accessLog("access_log.on", s.AccessLog.On, s.Env)
 	c.settings("settings", s.Settings, s.Env)
-	for _, name := range slices.Sorted(maps.Keys(s.Variants)) {
-		at := "variants." + name
-		if !nameRule.MatchString(name) {
-			doc.Errorf(at, "", "a variant's name has small letters, digits and -, at most 63")
+	c.changes("variants", "variant", s, s.Variants)
+	c.changes("servers", "server", s, s.Servers)
+}
+
+// changes checks what of a recipe is changed by each of several names.
+func (c *checker) changes(key, one string, s *spec, changes map[string]variant) {
+	for _, name := range slices.Sorted(maps.Keys(changes)) {
+		at := key + "." + name
+		if !nameRule.MatchString(name) || name == asItStands {
+			c.doc.Errorf(at, "", "a %s's name has small letters, digits and -, at most 63, and is not %s", one, asItStands)
 		}
-		changed := s.apply(s.Variants[name])
+		changed := s.apply(changes[name])
 		c.variable(&changed, at)
-		c.settings(at+".settings", s.Variants[name].Settings, changed.Env)
+		c.settings(at+".settings", changes[name].Settings, changed.Env)
 	}
 }
+
+// asItStands is what a sweep calls the recipe without a variant, or on its own server.
+const asItStands = "none"
 
 func (c *checker) required(path, value string) {
 	if value == "" {

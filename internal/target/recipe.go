@@ -23,6 +23,7 @@ const recipeFile = "target.yaml"
 type Recipe struct {
 	Name     string // of the folder
 	Variant  string // empty: the recipe as it stands
+	Server   string // empty: the recipe's own
 	Title    string
 	Language string
 	Tags     []string
@@ -69,6 +70,8 @@ type spec struct {
 	ReadyWithin string             `yaml:"ready_within"`
 	Settings    []settingSpec      `yaml:"settings"`
 	Variants    map[string]variant `yaml:"variants"`
+	// Servers are changes of what serves the program, each with any variant.
+	Servers map[string]variant `yaml:"servers"`
 }
 
 // need is one thing a machine must have; exactly one of Tool, File, PkgConfig
@@ -209,17 +212,15 @@ func read(files fs.FS, where, name, variant string) (*Recipe, error) {
 			return nil, err
 		}
 	}
-	return &Recipe{
-		Name: s.Name, Variant: variant, Title: s.Title, Language: s.Language, Tags: s.Tags,
-		Protocol: expand(s.Protocol, s.Env), OverlapRequired: s.Overlap == "required", Freezes: s.Freeze != "off", OwnAccount: s.Account != "bakeoff",
-		spec: s, digest: digest, files: files, contents: contents, patience: checkTime,
-	}, nil
+	r := &Recipe{Variant: variant, spec: s, digest: digest, files: files, contents: contents, patience: checkTime}
+	r.describe()
+	return r, nil
 }
 
 // UnknownError is a name that is not among the known ones.
 type UnknownError struct {
 	What  string // such as "variant of django"
-	Key   string // of a plan's target: "recipe", "variant" or "settings.NAME"
+	Key   string // of a plan's target: "recipe", "variant", "server" or "settings.NAME"
 	Name  string
 	Known []string
 }
@@ -281,6 +282,28 @@ func (s spec) apply(v variant) spec {
 	return s
 }
 
+// On returns the recipe on another of its servers, over the variant; empty is its own.
+func (r *Recipe) On(server string) (*Recipe, error) {
+	if server == "" {
+		return r, nil
+	}
+	change, known := r.spec.Servers[server]
+	if !known {
+		return nil, &UnknownError{What: "server of " + r.Name, Key: "server", Name: server, Known: slices.Sorted(maps.Keys(r.spec.Servers))}
+	}
+	on := *r
+	on.spec, on.Server = r.spec.apply(change), server
+	on.describe()
+	return &on, nil
+}
+
+// describe fills in what follows from the recipe's spec.
+func (r *Recipe) describe() {
+	s := r.spec
+	r.Name, r.Title, r.Language, r.Tags = s.Name, s.Title, s.Language, s.Tags
+	r.Protocol, r.OverlapRequired, r.Freezes, r.OwnAccount = expand(s.Protocol, s.Env), s.Overlap == "required", s.Freeze != "off", s.Account != "bakeoff"
+}
+
 func merged(under, over map[string]string) map[string]string {
 	both := maps.Clone(under)
 	if both == nil {
@@ -312,6 +335,9 @@ func (r *Recipe) With(settings map[string]string) (*Recipe, error) {
 
 // Variants returns the names of the recipe's variants, sorted.
 func (r *Recipe) Variants() []string { return slices.Sorted(maps.Keys(r.spec.Variants)) }
+
+// Servers returns the names of the recipe's further servers, sorted.
+func (r *Recipe) Servers() []string { return slices.Sorted(maps.Keys(r.spec.Servers)) }
 
 // Files are the names of the files that the digest covers, sorted.
 func (r *Recipe) Files() []string { return slices.Sorted(maps.Keys(r.contents)) }

@@ -63,6 +63,13 @@ variants:
       - {name: speed, value: "{SPEED}", default: slow, source: another book}
       - {name: more, value: "1", default: "0", source: a third}
   short: {keepalive: 2s}
+servers:
+  threads:
+    title: Tiny on threads
+    start: ["{sh}", threads.sh]
+    env: {SPEED: threaded}
+    settings:
+      - {name: more, value: "{SPEED}", default: "0", source: a fourth}
 `
 
 func loadText(text, variant string) (*target.Recipe, error) {
@@ -130,6 +137,9 @@ func TestRecipeMistakes(t *testing.T) {
 		{`IDLE: "5"}`, `IDLE: five}`, "variants.slow.keepalive", `"fives"`},
 		{"protocol: prepared", "protocol: prepard", "variants.slow.protocol", "did you mean"},
 		{"keepalive: 2s", "prepare: {}", "variants.short.prepare", "unknown key"},
+		{"  threads:\n", "  none:\n", "servers.none", "is not none"},
+		{"  short: {", "  none: {", "variants.none", "is not none"},
+		{`start: ["{sh}", threads.sh]`, `start: ["{bash}", threads.sh]`, "servers.threads.start[0]", "unknown placeholder {bash}"},
 	} {
 		t.Run(c.at+" "+c.want, func(t *testing.T) {
 			if strings.Count(good, c.old) < 1 {
@@ -228,6 +238,37 @@ func TestVariantChangesWhatItNames(t *testing.T) {
 	}
 	if got := plain.Settings(2, 8); len(got) != 2 || got[0].Source != "a book" {
 		t.Errorf("settings of the plain one %+v", got)
+	}
+}
+
+// A server changes what it names of the recipe and of each variant alike.
+func TestServerChangesWhatItNames(t *testing.T) {
+	slow, err := loadText(good, "slow")
+	if err != nil {
+		t.Fatal(err)
+	}
+	on, err := slow.On("threads")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if on.Title != "Tiny on threads" || on.Server != "threads" || on.Variant != "slow" || on.Protocol != "prepared" || on.OverlapRequired || on.Digest() != slow.Digest() {
+		t.Errorf("%+v", on)
+	}
+	if got := on.Settings(1, 1); got[0].Value != "threaded" || got[2] != (record.Setting{Name: "more", Value: "threaded", Default: "0", Source: "a fourth"}) {
+		t.Errorf("settings %+v", got)
+	}
+	if slow.Title != "Tiny and slow" || slow.Server != "" || slow.Settings(1, 1)[2].Value != "1" {
+		t.Errorf("the variant has changed: %+v", slow)
+	}
+	if own, err := slow.On(""); err != nil || own != slow {
+		t.Errorf("its own server: %+v, %v", own, err)
+	}
+	if !slices.Equal(slow.Servers(), []string{"threads"}) {
+		t.Errorf("servers %v", slow.Servers())
+	}
+	var unknown *target.UnknownError
+	if _, err := slow.On("thread"); !errors.As(err, &unknown) || unknown.Key != "server" || unknown.Hint() != "did you mean threads" {
+		t.Errorf("%v", err)
 	}
 }
 

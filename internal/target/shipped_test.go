@@ -27,7 +27,7 @@ type stage struct {
 	data     *dataset.Dataset
 }
 
-// Every shipped target and every variant of it is prepared and started for
+// Every shipped target, every variant and every server of it is prepared and started for
 // real; the preparation lies where the program itself keeps it.
 func TestShippedTargets(t *testing.T) {
 	s := &stage{platform: openPlatform(t)}
@@ -42,10 +42,17 @@ func TestShippedTargets(t *testing.T) {
 			if missing := r.Missing(t.Context()); len(missing) > 0 {
 				t.Skipf("SKIPPED: this machine lacks %v", missing)
 			}
-			t.Run("plain", func(t *testing.T) { s.testPlain(t, name) })
+			t.Run("plain", func(t *testing.T) { s.testPlain(t, r) })
 			t.Run("no database", func(t *testing.T) { s.testNoDatabase(t, name) })
 			for _, v := range r.Variants() {
 				t.Run(v, func(t *testing.T) { s.testVariant(t, name, v) })
+			}
+			for _, server := range r.Servers() {
+				on, err := r.On(server)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Run("on "+server, func(t *testing.T) { s.testPlain(t, on) })
 			}
 		})
 	}
@@ -64,14 +71,14 @@ func shipped(t *testing.T, name, variant string) *target.Recipe {
 func long() bool { return os.Getenv("BAKEOFF_LONG") == "1" }
 
 // launch prepares a shipped target and says how it is started.
-func (s *stage) launch(t *testing.T, name, variant string, workers int) target.Launch {
+func (s *stage) launch(t *testing.T, r *target.Recipe, workers int) target.Launch {
 	t.Helper()
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	p, err := target.Prepare(t.Context(), shipped(t, name, variant), target.Preparation{
+	p, err := target.Prepare(t.Context(), r, target.Preparation{
 		CacheDir: filepath.Join(cache, "bakeoff", "targets"), Platform: s.platform,
 	})
 	if err != nil {
@@ -85,13 +92,13 @@ func (s *stage) launch(t *testing.T, name, variant string, workers int) target.L
 		t.Fatal(err)
 	}
 	return target.Launch{
-		Prepared: p, Platform: s.platform, Name: name + "-1", Port: port, Nonce: "nonce-of-" + name,
+		Prepared: p, Platform: s.platform, Name: r.Name + "-1", Port: port, Nonce: "nonce-of-" + r.Name,
 		Workers: workers, Pool: 3, Database: s.server.Access(), LogDir: t.TempDir(),
 	}
 }
 
-func (s *stage) testPlain(t *testing.T, name string) {
-	l := s.launch(t, name, "", 2)
+func (s *stage) testPlain(t *testing.T, recipe *target.Recipe) {
+	l := s.launch(t, recipe, 2)
 	r := start(t, l)
 	workers, err := r.Ready(t.Context())
 	if err != nil {
@@ -215,7 +222,7 @@ func (s *stage) testContract(t *testing.T, l target.Launch, r *target.Replica) {
 
 // testVariant starts one worker of a variant with its access log on.
 func (s *stage) testVariant(t *testing.T, name, variant string) {
-	l := s.launch(t, name, variant, 1)
+	l := s.launch(t, shipped(t, name, variant), 1)
 	l.AccessLog = true
 	l.Pool = 1 // in which two statements can never run at once: the proof must do without
 	r := start(t, l)
@@ -280,7 +287,7 @@ func (s *stage) testBound(t *testing.T, r *target.Replica, pool int) {
 
 // A target that cannot reach its database is never ready, says why, and shows no password.
 func (s *stage) testNoDatabase(t *testing.T, name string) {
-	l := s.launch(t, name, "", 1)
+	l := s.launch(t, shipped(t, name, ""), 1)
 	l.Database.Password = "canary-of-a-wrong-password"
 	r := start(t, l)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)

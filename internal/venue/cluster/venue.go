@@ -226,7 +226,7 @@ func (v *Venue) rollOut(ctx context.Context, p pending, access database.Access, 
 // planned is the plan's first target of a recipe.
 func (v *Venue) planned(r *target.Recipe) (plan.Target, bool) {
 	for _, t := range v.b.o.Plan.Targets {
-		if t.Recipe == r.Name && t.Variant == r.Variant {
+		if t.Recipe == r.Name && t.Variant == r.Variant && t.Server == r.Server {
 			return t, true
 		}
 	}

@@ -1,0 +1,203 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"bakeoff/internal/controller"
+	"bakeoff/internal/figures"
+	"bakeoff/internal/plan"
+	"bakeoff/internal/record"
+	"bakeoff/internal/tune"
+)
+
+// tooFewTrials is the verdict where there are too few valid trials for any.
+const tooFewTrials = "too few valid trials"
+
+// tuning is a search for the best setting of each target, and the run that confirms it.
+type tuning struct {
+	env      Env
+	run      runFlags
+	plan     planFile
+	open     opener
+	began    time.Time
+	schedule plan.Schedule
+	searches []*searched
+	values   []tune.Value
+	result   tune.Result
+}
+
+// searched is a target with several settings.
+type searched struct {
+	plan.Group
+	left    []string // settings that are still in the search
+	dropped []string // the best first
+}
+
+// prepare decides what is done in how many blocks, before anything is measured.
+func (t *tuning) prepare(o controller.Options) (err error) {
+	t.schedule, err = t.plan.Tune(o.Overhead(), t.run.maxTime)
+	var long *plan.TooLongError
+	switch {
+	case errors.Is(err, plan.ErrNothingToTune):
+		return misused("give a target a sweep, such as sweep: {workers: [2, 4, 7]}", "%s: %w", t.plan.name, err)
+	case errors.As(err, &long):
+		return misused(fmt.Sprintf("at least --max-time %s, fewer values, or shorter phases", plan.Duration(t.schedule.Takes().Round(time.Second))), "%s: %w", t.plan.name, err)
+	case err != nil:
+		return err
+	}
+	for _, g := range t.plan.Groups() {
+		if len(g.Settings) < 2 {
+			continue
+		}
+		s := &searched{Group: g}
+		for _, setting := range g.Settings {
+			s.left = append(s.left, setting.Name)
+		}
+		t.searches = append(t.searches, s)
+	}
+	t.result = tune.Result{Plan: t.plan.Name, Metric: t.plan.Primary, Delta: float64(t.plan.Delta)}
+	t.result.Fair, err = o.Fairness()
+	return err
+}
+
+// search leaves one setting of each target.
+func (t *tuning) search(ctx context.Context) error {
+	for i, stage := range t.schedule.Search {
+		var among []string
+		for _, s := range t.searches {
+			if len(s.left) > 1 {
+				among = append(among, s.left...)
+			}
+		}
+		part := t.plan.Part(fmt.Sprintf("search-%d", i+1), uint64(i+1), among, stage.Blocks)
+		part.Description = fmt.Sprintf("Stage %d of %d of a search for the best setting of each target of the plan %s. Its figures choose; they claim nothing.",
+			i+1, len(t.schedule.Search), t.plan.Name)
+		summary, run, err := t.conduct(ctx, part, t.schedule.After(i))
+		t.result.Search = append(t.result.Search, run)
+		if err != nil {
+			return err
+		}
+		t.take(i+1, summary)
+		if err := t.halve(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take remembers the figures of a stage.
+func (t *tuning) take(stage int, s *figures.Summary) {
+	if s.Verdict == nil {
+		return
+	}
+	t.result.Unit, t.result.Better = s.Verdict.Unit, s.Verdict.Better
+	for _, v := range s.Verdict.Values {
+		t.values = append(t.values, tune.Value{Stage: stage, Block: v.Block, Setting: v.Target, Value: v.Value})
+	}
+}
+
+// halve leaves out the worse half of the settings of each target.
+func (t *tuning) halve() error {
+	for _, s := range t.searches {
+		if len(s.left) < 2 {
+			continue
+		}
+		ranked := tune.Rank(t.values, s.left, t.result.Better)
+		if !slices.ContainsFunc(t.values, func(v tune.Value) bool { return v.Setting == ranked[0] }) {
+			return fmt.Errorf("%w: no setting of %s has one in the search", controller.ErrTooFewValid, s.Name)
+		}
+		stay := plan.Half(len(ranked))
+		s.left, s.dropped = ranked[:stay], slices.Concat(ranked[stay:], s.dropped)
+	}
+	return nil
+}
+
+// confirm measures what was found against what it is compared with, in a run of its own.
+func (t *tuning) confirm(ctx context.Context) error {
+	var among []string
+	for _, s := range t.searches {
+		found := t.found(s)
+		t.result.Targets = append(t.result.Targets, found)
+		among = append(among, found.Best, found.Rival)
+	}
+	part := t.plan.Part("confirm", uint64(len(t.schedule.Search)+1), among, t.schedule.Confirm.Blocks)
+	part.Description = fmt.Sprintf("The setting of each target that a search found for the plan %s, and what it is compared with, in trials of their own.", t.plan.Name)
+	summary, run, err := t.conduct(ctx, part, 0)
+	t.result.Confirm = run
+	if err != nil {
+		return err
+	}
+	for i := range t.result.Targets {
+		judge(&t.result.Targets[i], summary)
+	}
+	return nil
+}
+
+// found is what the search found of a target.
+func (t *tuning) found(s *searched) tune.Target {
+	ranked := slices.Concat(s.left, s.dropped)
+	out := tune.Target{Name: s.Name, Best: ranked[0], Rival: ranked[1], Against: tune.AgainstSecond, Settings: tune.Compare(t.values, ranked)}
+	if usual, known := t.plan.Default(s.Group); known {
+		if out.Default = usual.Name; out.Default != out.Best {
+			out.Rival, out.Against = out.Default, tune.AgainstDefault
+		}
+	}
+	for i := range out.Settings {
+		at := slices.IndexFunc(s.Settings, func(one plan.Target) bool { return one.Name == out.Settings[i].Name })
+		out.Settings[i].Label = t.plan.Label(s.Group, s.Settings[at])
+	}
+	return out
+}
+
+// judge fills in what the confirming run says of the setting that was found.
+func judge(t *tune.Target, s *figures.Summary) {
+	t.Verdict, t.Line = tooFewTrials, "no verdict: "+s.NoVerdict
+	if s.Verdict == nil {
+		return
+	}
+	c, found := s.Verdict.Pair(t.Best, t.Rival)
+	if !found || c.Blocks < s.Verdict.FewestBlocks {
+		t.Line = fmt.Sprintf("no verdict: %d blocks with a valid trial of both, and a verdict takes %d", c.Blocks, s.Verdict.FewestBlocks)
+		return
+	}
+	t.Comparison, t.Verdict, t.Line = &c, string(c.Verdict), s.Verdict.Subject(c)
+}
+
+// conduct runs a part of the plan; after is the time that is needed for what follows. That a run has fewer blocks than planned is no
+// error: what it has, counts.
+func (t *tuning) conduct(ctx context.Context, part *plan.Plan, after time.Duration) (*figures.Summary, tune.Run, error) {
+	out := tune.Run{Targets: len(part.Targets), Blocks: part.Blocks}
+	p := planFile{given: part.YAML(), name: "the plan " + part.Name, dir: t.plan.dir}
+	var err error
+	if p.Plan, err = plan.Load(p.name, p.given); err != nil {
+		return nil, out, usageError{err}
+	}
+	flags := t.run
+	if flags.maxTime > 0 {
+		flags.maxTime = max(time.Second, time.Until(t.began.Add(flags.maxTime))-after)
+	}
+	o, closePlatform, err := t.open(ctx, t.env, flags, p)
+	if err != nil {
+		return nil, out, err
+	}
+	fmt.Fprintf(t.env.Stderr, "bakeoff: %s: %d settings, %d blocks\n", part.Name, out.Targets, out.Blocks)
+	dir, err := runCollected(ctx, t.env, o, closePlatform, nil)
+	if out.Dir = dir; dir == "" {
+		return nil, out, explain(err)
+	}
+	reader, openErr := record.Open(dir)
+	if openErr != nil {
+		return nil, out, errors.Join(err, openErr)
+	}
+	s, buildErr := figures.Build(reader)
+	if buildErr != nil {
+		return nil, out, errors.Join(err, buildErr)
+	}
+	out.Status = s.Run.Status
+	others, othersErr := figures.OtherRuns(reader, s)
+	return s, out, errors.Join(failure(err), othersErr, keepReports(dir, s, others))
+}
