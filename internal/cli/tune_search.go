@@ -33,8 +33,7 @@ type tuning struct {
 // searched is a target with several settings.
 type searched struct {
 	plan.Group
-	left    []string // settings that are still in the search
-	dropped []string // the best first
+	tune.Search
 }
 
 // prepare decides what is done in how many blocks, before anything is measured.
@@ -55,7 +54,7 @@ func (t *tuning) prepare(o controller.Options) (err error) {
 		}
 		s := &searched{Group: g}
 		for _, setting := range g.Settings {
-			s.left = append(s.left, setting.Name)
+			s.Left = append(s.Left, setting.Name)
 		}
 		t.searches = append(t.searches, s)
 	}
@@ -69,8 +68,8 @@ func (t *tuning) search(ctx context.Context) error {
 	for i, stage := range t.schedule.Search {
 		var among []string
 		for _, s := range t.searches {
-			if len(s.left) > 1 {
-				among = append(among, s.left...)
+			if len(s.Left) > 1 {
+				among = append(among, s.Left...)
 			}
 		}
 		part := t.plan.Part(fmt.Sprintf("search-%d", i+1), uint64(i+1), among, stage.Blocks)
@@ -103,15 +102,13 @@ func (t *tuning) take(stage int, s *figures.Summary) {
 // halve leaves out the worse half of the settings of each target.
 func (t *tuning) halve() error {
 	for _, s := range t.searches {
-		if len(s.left) < 2 {
+		if len(s.Left) < 2 {
 			continue
 		}
-		ranked := tune.Rank(t.values, s.left, t.result.Better)
-		if !slices.ContainsFunc(t.values, func(v tune.Value) bool { return v.Setting == ranked[0] }) {
+		s.Halve(plan.Half(len(s.Left)), t.values, t.result.Better)
+		if !slices.ContainsFunc(t.values, func(v tune.Value) bool { return v.Setting == s.Left[0] }) {
 			return fmt.Errorf("%w: no setting of %s has one in the search", controller.ErrTooFewValid, s.Name)
 		}
-		stay := plan.Half(len(ranked))
-		s.left, s.dropped = ranked[:stay], slices.Concat(ranked[stay:], s.dropped)
 	}
 	return nil
 }
@@ -139,7 +136,7 @@ func (t *tuning) confirm(ctx context.Context) error {
 
 // found is what the search found of a target.
 func (t *tuning) found(s *searched) tune.Target {
-	ranked := slices.Concat(s.left, s.dropped)
+	ranked := s.Ranked()
 	out := tune.Target{Name: s.Name, Best: ranked[0], Rival: ranked[1], Against: tune.AgainstSecond, Settings: tune.Compare(t.values, ranked)}
 	if usual, known := t.plan.Default(s.Group); known {
 		if out.Default = usual.Name; out.Default != out.Best {

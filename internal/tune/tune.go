@@ -76,6 +76,21 @@ func Rank(values []Value, settings []string, better verdict.Direction) []string 
 	return out
 }
 
+// Search are the settings of one target, during its search and after it.
+type Search struct {
+	Left    []string // settings that are still in it, after a stage the best first
+	Dropped []string // the others, the best first
+}
+
+// Halve ends a stage: that many of the settings stay, by all figures so far.
+func (s *Search) Halve(stay int, values []Value, better verdict.Direction) {
+	ranked := Rank(values, s.Left, better)
+	s.Left, s.Dropped = ranked[:stay], slices.Concat(ranked[stay:], s.Dropped)
+}
+
+// Ranked are all settings, the best first.
+func (s *Search) Ranked() []string { return slices.Concat(s.Left, s.Dropped) }
+
 // sign turns a log-ratio so that above 0 means better.
 func sign(better verdict.Direction) float64 {
 	if better == verdict.Lower {
