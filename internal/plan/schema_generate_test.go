@@ -109,6 +109,19 @@ func (Target) JSONSchemaExtend(s *jsonschema.Schema) {
 	}
 }
 
+// JSONSchemaExtend bounds the values of axes as those of the target's own keys are.
+func (Sweep) JSONSchemaExtend(s *jsonschema.Schema) {
+	names(s, "settings", settingText.String(), settingsOfContract)
+	for key, most := range map[string]json.Number{"workers": "256", "pool": "10000"} {
+		axis, _ := s.Properties.Get(key)
+		axis.Items.Minimum, axis.Items.Maximum = "1", most
+	}
+	for _, key := range []string{"variant", "server"} {
+		axis, _ := s.Properties.Get(key)
+		axis.Items.Pattern = nameText.String()
+	}
+}
+
 // JSONSchemaExtend says what goes with running servers: nothing but them, and nothing around them.
 func (Plan) JSONSchemaExtend(s *jsonschema.Schema) {
 	running := property("kind", &jsonschema.Schema{Const: KindURL})
