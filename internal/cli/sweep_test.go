@@ -14,11 +14,11 @@ func TestCheckSweep(t *testing.T) {
 	s := newScene(t)
 	skipMissing(t, s, "sweep")
 	wantAll(t, "stdout", s.run(0, "check", "sweep").stdout.String(),
-		"plan sweep: 6 targets, 7 blocks, 48 trials", "settings of flask: 6: workers 2, 4 or 7; pool 5 or 20", "database connections of flask-w7-pool20: 1 replica x 140 = 140",
+		"plan sweep: 6 targets, 10 blocks, 66 trials", "settings of flask: 6: workers 2, 4 or 7; pool 5 or 20", "database connections of flask-w7-pool20: 1 replica x 140 = 140",
 		"budget for each target: 140 connections to the database and 7 workers", "connections and workers differ within the budget: flask-w2-pool5 10 and 2, ",
-		"expected duration: about ", "bakeoff tune, without --max-time: search 6 targets x 3 blocks ", "; confirm 2 targets x 7 blocks ", " in all")
+		"expected duration: about ", "bakeoff tune, without --max-time: search 6 targets x 3 blocks ", "; confirm 2 targets x 10 blocks ", " in all")
 	wantAll(t, "stderr", s.run(2, "check", "sweep", "--max-time", "1m").stderr.String(),
-		"plans/sweep.yaml: 6 targets: ", " before block 1 + 7 blocks of ", ", longer than --max-time 1m", "hint: fewer values, or bakeoff tune")
+		"plans/sweep.yaml: 6 targets: ", " before block 1 + 10 blocks of ", ", longer than --max-time 1m", "hint: fewer values, or bakeoff tune")
 	wantAll(t, "stderr", s.run(2, "run", "sweep", "--max-time", "1m").stderr.String(), ", longer than --max-time 1m")
 	wantAll(t, "stderr", s.run(2, "tune", "sweep", "--max-time", "1m").stderr.String(), "plans/sweep.yaml: search 6 targets x 2 blocks ", ", longer than --max-time 1m", "hint: at least --max-time ")
 	wantAll(t, "stderr", s.run(2, "tune", "tiny").stderr.String(), "no target has several settings", "hint: give a target a sweep")

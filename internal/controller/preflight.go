@@ -297,7 +297,9 @@ func (o *Options) underBudget(entrants []*entrant) []string {
 	parts := make([]string, len(entrants))
 	same := true
 	for i, e := range entrants {
-		has := func(e *entrant) string { return fmt.Sprintf("%d and %d", e.connections(o.Plan.InFlight()), e.Replicas*e.Workers) }
+		has := func(e *entrant) string {
+			return fmt.Sprintf("%d and %d", e.connections(o.Plan.InFlight()), e.Replicas*e.Workers)
+		}
 		parts[i] = e.plan.Name + " " + has(e)
 		same = same && has(e) == has(entrants[0])
 	}

@@ -82,7 +82,7 @@ func TestFair(t *testing.T) {
 }
 
 // Within a budget workers and connections may differ, and nothing else; beyond it a target is refused with its sum. A plan that
-// sweeps and has none is told the one that it needs.
+// sweeps and has none is refused with the one that it needs.
 func TestSweepBudget(t *testing.T) {
 	const three = "targets: [{recipe: flask, sweep: {workers: [2, 4, 7], pool: [2, 4]}}]\n"
 	for name, c := range map[string]struct {

@@ -242,7 +242,7 @@ func (c *checker) points() {
 	total, swept := 0, false
 	for _, t := range c.plan.Targets {
 		n := t.Sweep.points()
-		total, swept = total+n, swept || n > 1
+		total, swept = total+n, swept || len(t.Sweep.axes()) > 0
 		sum = append(sum, fmt.Sprintf("%d of %s", n, t.Name))
 	}
 	if !swept {

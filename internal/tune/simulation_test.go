@@ -19,7 +19,8 @@ var update = flag.Bool("update", false, "write the simulations' table in docs/me
 
 const (
 	methodDoc = "../../docs/method.md"
-	runs      = 1000
+	fullRuns  = 1000
+	cheapRuns = 200
 	spread    = 0.02 // of the starts of a setting
 	settings  = 12
 	delta     = 0.03
@@ -110,13 +111,17 @@ func (w world) confirm(t *testing.T, best int) verdict.Comparison {
 // TestSimulatedSearch counts what is found where the truth is known, and how much better the setting that was chosen looks in the
 // search than it is.
 func TestSimulatedSearch(t *testing.T) {
+	runs, chance := cheapRuns, 0.003
+	if os.Getenv("BAKEOFF_LONG") != "" || *update {
+		runs, chance = fullRuns, 0.001
+	}
 	var table strings.Builder
 	table.WriteString("| truth | found | looks ahead, in the search | is ahead, in fresh trials | called better there |\n|---|---:|---:|---:|---:|\n")
 	for number, of := range truths {
 		found, better, others := 0, 0, 0
 		var search, fresh float64
-		for run := range uint64(runs) {
-			w := world{rand.New(rand.NewPCG(run, uint64(number))), of.figure}
+		for run := range runs {
+			w := world{rand.New(rand.NewPCG(uint64(run), uint64(number))), of.figure}
 			best, lead := w.search()
 			if best == of.best {
 				found++
@@ -138,14 +143,16 @@ func TestSimulatedSearch(t *testing.T) {
 		}
 		t.Logf("%s: found %d, %.2f %% and %.2f %%, better %d", of.says, found, 100*search, 100*fresh, better)
 		fmt.Fprintf(&table, "| %s | %s | %.1f %% | %.1f %% | %d |\n", of.says, text, 100*search, math.Abs(100*fresh), better)
-		if of.best >= 0 && found < 950 || of.best < 0 && better > 50 {
+		if of.best >= 0 && found < runs*95/100 || of.best < 0 && better > runs/20 {
 			t.Errorf("%s: found %d times, called better %d times", of.says, found, better)
 		}
-		if of.best < 0 && (search < 0.005 || math.Abs(fresh) > 0.001) {
+		if of.best < 0 && (search < 0.005 || math.Abs(fresh) > chance) {
 			t.Errorf("%s: it looks ahead by %.2f %%, and is by %.2f %%", of.says, 100*search, 100*fresh)
 		}
 	}
-	documented(t, "search", table.String())
+	if runs == fullRuns {
+		documented(t, "search", table.String())
+	}
 }
 
 // documented checks that a section of the document is what the test wrote, or writes it.

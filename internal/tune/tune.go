@@ -66,14 +66,21 @@ func Rank(values []Value, settings []string, better verdict.Direction) []string 
 			continue
 		}
 		for _, b := range settings {
-			if estimate := float64(verdict.MeanOf(ratios(figures[a], figures[b]), 1).Value); a != b && estimate > 0 {
-				ahead[a] += sign(better) * math.Log(estimate)
-			}
+			ahead[a] += sign(better) * lead(figures[a], figures[b])
 		}
 	}
 	out := slices.Clone(settings)
 	slices.SortStableFunc(out, func(a, b string) int { return cmp.Compare(ahead[b], ahead[a]) })
 	return out
+}
+
+// lead is the mean log-ratio of two settings over the blocks that both have, 0 where there are none.
+func lead(a, b map[cell]float64) float64 {
+	sum, n := 0.0, 0
+	for _, ratio := range ratios(a, b) {
+		sum, n = sum+math.Log(ratio), n+1
+	}
+	return sum / float64(max(n, 1))
 }
 
 // Search are the settings of one target, during its search and after it.
