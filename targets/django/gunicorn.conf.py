@@ -5,7 +5,9 @@ import time
 
 bind = "%s:%s" % (os.environ["HOST"], os.environ["PORT"])
 workers = int(os.environ["WORKERS"])
-worker_class = "gevent"
+worker_class = os.environ.get("WORKER_CLASS", "gevent")
+threaded = worker_class == "gthread"
+threads = int(os.environ["DATABASE_POOL"]) if threaded else 1
 keepalive = int(os.environ["KEEPALIVE"])
 graceful_timeout = int(os.environ["GRACEFUL_TIMEOUT"])
 accesslog = "-" if os.environ.get("BAKEOFF_ACCESS_LOG") == "1" else None
@@ -22,12 +24,16 @@ def post_fork(server, worker):
 def post_worker_init(worker):
     """The application is imported: show that statements overlap, then say ready."""
     import app
-    import green
+
+    if threaded:
+        from threaded import overlap
+    else:
+        from green import overlap
 
     line = {
         "pid": os.getpid(),
         "pool": app.POOL,
         "protocol": "text",
-        "overlap": green.overlap(app.connect_and_sleep, time.monotonic),
+        "overlap": overlap(app.connect_and_sleep, time.monotonic),
     }
     os.write(1, ("bakeoff: ready %s\n" % json.dumps(line)).encode())

@@ -5,7 +5,7 @@ import time
 
 bind = "%s:%s" % (os.environ["HOST"], os.environ["PORT"])
 workers = int(os.environ["WORKERS"])
-worker_class = os.environ["WORKER_CLASS"]
+worker_class = os.environ.get("WORKER_CLASS", "gevent")
 threaded = worker_class == "gthread"
 threads = int(os.environ["DATABASE_POOL"]) if threaded else 1
 keepalive = int(os.environ["KEEPALIVE"])
