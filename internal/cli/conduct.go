@@ -246,7 +246,7 @@ func loadersIn(env Env, v *cluster.Venue, here ownPod, p *plan.Plan, version, ad
 			Address: net.JoinHostPort("0.0.0.0", agentsPort), Advertise: func(string) string { return net.JoinHostPort(address, agentsPort) },
 		}, jmeterSite{
 			Preparation: jmeter.Preparation{Platform: here.Platform, Getenv: env.Getenv, Progress: tell},
-			elsewhere:   v.JMeter(), host: address, clock: v.Clock,
+			elsewhere:   v.JMeter(), host: address, keyDir: cluster.KeeperDir, clock: v.Clock,
 		})
 	}
 }

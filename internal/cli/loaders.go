@@ -28,7 +28,7 @@ type loaders struct {
 type jmeterSite struct {
 	jmeter.Preparation // its platform is that of the masters, too
 	elsewhere          jmeter.Elsewhere
-	host               string
+	host, keyDir       string
 	clock              func([]int) time.Duration
 }
 
@@ -65,7 +65,7 @@ func startJMeter(ctx context.Context, p *plan.Plan, dir string, agents fleet.Opt
 		}
 	}
 	return jmeter.Start(ctx, jmeter.Options{
-		Own: own, Platform: site.Platform, Elsewhere: site.elsewhere, Host: site.host, Clock: site.clock,
+		Own: own, Platform: site.Platform, Elsewhere: site.elsewhere, Host: site.host, KeyDir: site.keyDir, Clock: site.clock,
 		Home: at, Java: java, Count: agents.Count, LogDir: agents.LogDir, Workloads: workloads(), WarmUp: jvmWarmUp, Progress: site.Progress,
 	})
 }

@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"path"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -52,11 +51,10 @@ func (l *Loader) startElsewhere(ctx context.Context, s *server, name string) err
 
 // equip gives a machine what a server needs, and starts it.
 func (l *Loader) equip(ctx context.Context, s *server) error {
-	if err := s.put(ctx, keystoreFile, filepath.Join(l.dir, keystoreFile)); err != nil {
+	if err := s.put(ctx, keystoreFile, l.keystorePath()); err != nil {
 		return err
 	}
-	dir := s.remote.Dir()
-	text := propertiesText(path.Join(dir, keystoreFile), l.password, l.captures)
+	dir, text := s.remote.Dir(), propertiesText(l.keystorePath(), l.password, l.captures)
 	if err := s.remote.Put(ctx, propertiesFile, strings.NewReader(text)); err != nil {
 		return err
 	}

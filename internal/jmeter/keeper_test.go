@@ -93,7 +93,7 @@ func TestElsewhere(t *testing.T) {
 	o := fakeOptions(t, 2)
 	o.Java.Keytool = keytool(t)
 	all := &machines{t: t, java: o.Java}
-	o.Elsewhere = all
+	o.Elsewhere, o.KeyDir = all, t.TempDir()
 	behaveAs(t, o.LogDir, "good")
 	l, err := Start(t.Context(), o)
 	if err != nil {
@@ -124,7 +124,7 @@ func TestElsewhere(t *testing.T) {
 			t.Errorf("server %d has %s", k, got)
 		}
 		text, err := os.ReadFile(filepath.Join(m.dir, propertiesFile))
-		if err != nil || !strings.Contains(string(text), "server.rmi.ssl.keystore.file="+filepath.Join(m.dir, keystoreFile)) {
+		if err != nil || !strings.Contains(string(text), "server.rmi.ssl.keystore.file="+filepath.Join(o.KeyDir, keystoreFile)+"\n") {
 			t.Errorf("%s, %v", text, err)
 		}
 	}

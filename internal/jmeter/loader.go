@@ -32,6 +32,7 @@ type Options struct {
 	Platform  platform.Platform              // of masters, and of servers that do not run elsewhere
 	Elsewhere Elsewhere                      // where servers run; nil: on the platform
 	Host      string                         // at which they reach this machine; empty: the platform's
+	KeyDir    string                         // of the key pair, here and elsewhere: RMI hands its path over; empty: a folder of the run
 	Clock     func(pids []int) time.Duration // CPU time of masters and servers; nil: collect.Clock
 	Home      Home
 	Java      Java
@@ -95,7 +96,7 @@ func Start(ctx context.Context, o Options) (*Loader, error) {
 		err = l.keystore(ctx)
 	}
 	if err == nil {
-		l.properties, err = writeProperties(dir, l.password, l.captures)
+		l.properties, err = writeProperties(dir, l.keystorePath(), l.password, l.captures)
 	}
 	if err == nil {
 		l.servers = make([]*server, o.Count)
@@ -119,6 +120,14 @@ func lastRun(dir string) (last int, err error) {
 	return last, err
 }
 
+// keystorePath is where the key pair is, on every machine.
+func (l *Loader) keystorePath() string {
+	if l.o.KeyDir != "" {
+		return filepath.Join(l.o.KeyDir, keystoreFile)
+	}
+	return filepath.Join(l.dir, keystoreFile)
+}
+
 // keystore makes the key pair that masters and servers show each other.
 func (l *Loader) keystore(ctx context.Context) error {
 	secret := filepath.Join(l.dir, passwordFile)
@@ -126,7 +135,7 @@ func (l *Loader) keystore(ctx context.Context) error {
 		return err
 	}
 	cmd := exec.CommandContext(ctx, l.o.Java.Keytool, "-genkeypair", "-keyalg", "RSA", "-keysize", "2048", "-alias", "rmi", "-validity", "7",
-		"-storetype", "PKCS12", "-keystore", filepath.Join(l.dir, keystoreFile), "-storepass:file", secret, "-dname", "CN=rmi, OU=bakeoff, O=bakeoff")
+		"-storetype", "PKCS12", "-keystore", l.keystorePath(), "-storepass:file", secret, "-dname", "CN=rmi, OU=bakeoff, O=bakeoff")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("keytool: %w: %s", err, firstLine(out))
 	}
@@ -237,6 +246,9 @@ func (l *Loader) Notes() []string {
 func (l *Loader) Close() error {
 	errs := []error{l.current.Stop(context.Background(), 0)}
 	errs = append(errs, l.stopServers())
+	if err := os.Remove(l.keystorePath()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		errs = append(errs, err)
+	}
 	if l.remove != nil {
 		errs = append(errs, l.remove())
 	}

@@ -60,9 +60,9 @@ func properties(keystore, password string, captures []string) []pair {
 }
 
 // writeProperties writes them to a file that only this account may read: the key store's password is among them.
-func writeProperties(dir, password string, captures []string) (path string, err error) {
+func writeProperties(dir, keystore, password string, captures []string) (path string, err error) {
 	path = filepath.Join(dir, propertiesFile)
-	return path, os.WriteFile(path, []byte(propertiesText(filepath.Join(dir, keystoreFile), password, captures)), 0o600)
+	return path, os.WriteFile(path, []byte(propertiesText(keystore, password, captures)), 0o600)
 }
 
 // propertiesText are all of them as a file has them.

@@ -36,15 +36,15 @@ func (b builder) controller() platform.Workload {
 	if b.o.Plan.Database.Kind == database.KindExternal {
 		env = append(env, secret(DSNVariable, runSecret, DSNKey))
 	}
-	image, tmp := "bakeoff", temporary()
-	if b.o.Plan.Uses(plan.JMeter) { // its masters run next to the controller, and have files of keys
-		image, tmp = jmeterImage, platform.Folder{Path: tmp.Path}
+	image, folders := "bakeoff", []platform.Folder{{Path: "/run/bakeoff"}, temporary()}
+	if b.o.Plan.Uses(plan.JMeter) { // its masters run next to the controller, and have files of keys, and the key pair where servers have it
+		image, folders = jmeterImage, []platform.Folder{{Path: "/run/bakeoff"}, {Path: temporary().Path}, {Path: KeeperDir}}
 	}
 	return platform.Workload{
 		Name: controllerName, Role: platform.RoleController, Lifetime: platform.Once, Rights: true, Early: true,
 		Lifelong: b.lifelong() + b.o.Keeps(),
 		Files:    map[string]string{"plan.yaml": string(b.o.Given)},
-		Folders:  []platform.Folder{{Path: "/run/bakeoff"}, tmp},
+		Folders:  folders,
 		Main: with(platform.Container{
 			Image: b.k.Image(image), Argv: argv, Dir: "/run/bakeoff", Env: env,
 			Ports: []platform.Port{{Name: "laptop", Number: laptopPort}, {Name: "agents", Number: agentsPort}},
