@@ -9,7 +9,7 @@ TEST_PACKAGES := mariadb-server nginx-light libmariadb-dev pkg-config python3-ve
 
 .PHONY: help build demo page pictures test test-mysql test-jmeter test-page test-collectors test-lies test-kube-api test-kube test-kube-laptop picture readme bench-report seed-jmeter mutants lint deps test-deps clean race bench-data bench-engine bench-stall bench-fleet bench-turns bench-trust bench-redraws bench-page bench-demos fuzz \
 	test-long-stall test-long-kill test-long-data test-long-record test-long-contract test-long-engine test-long-accuse test-long-accuse-2 \
-	test-long-fleet test-long-ab test-long-limits test-long-capacity test-long-program test-long-lies
+	test-long-fleet test-long-ab test-long-limits test-long-capacity test-long-turns test-long-program test-long-lies
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /: /'
@@ -128,8 +128,14 @@ test-long-limits: test-deps ## what limits a target, of real processes: seven ki
 test-long-capacity: ## 100 simulated runs of each kind of server whose capacity is known
 	$(LONG) ./internal/capacity
 
+test-long-turns: test-deps ## turns: servers of known throughput, the record of an hour with 20 targets, 8 real targets and their pauses
+	$(LONG) -run SlicesSayTheTruth ./internal/load
+	$(LONG) -run RecordOfAnHour ./internal/controller
+	$(LONG) -run 'Freeze|Frozen' ./internal/platform/local
+	$(LONG) -run LongTurns ./internal/cli
+
 test-long-program: test-deps ## the program as users run it
-	$(LONG) -skip 'LoadStall|LongAccuse|LongAB|LongLimits|LongHonest' ./internal/cli
+	$(LONG) -skip 'LoadStall|LongAccuse|LongAB|LongLimits|LongHonest|LongTurns' ./internal/cli
 
 bench-data: test-deps ## a million rows against the database's own client, and from the cache
 	BAKEOFF_BENCH=1 $(GO) test -count=1 -v -timeout 45m -run Bench ./internal/database

@@ -510,15 +510,33 @@ func (w *watcher) running(file string) []int {
 	})
 }
 
-// frozen are those of the living processes that stand still.
+// frozen are those of the living processes that stand still: stopped, or in a control group that the kernel has frozen.
 func (w *watcher) frozen() []int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.DeleteFunc(w.marked(), func(pid int) bool {
 		stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		_, rest, _ := strings.Cut(string(stat), ") ")
-		return !strings.HasPrefix(rest, "T")
+		return !strings.HasPrefix(rest, "T") && !cold(pid)
 	})
+}
+
+// cold reports whether the kernel has frozen the control group (version 2) of a process. Its file is looked for where the groups are
+// mounted, or next to those of version 1.
+func cold(pid int) bool {
+	groups, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	for line := range strings.Lines(string(groups)) {
+		path, ok := strings.CutPrefix(strings.TrimSpace(line), "0::")
+		if !ok {
+			continue
+		}
+		for _, mount := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
+			if events, err := os.ReadFile(filepath.Join(mount, path, "cgroup.events")); err == nil {
+				return strings.Contains(string(events), "frozen 1")
+			}
+		}
+	}
+	return false
 }
 
 // left are the processes and the listening sockets that still exist.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -121,18 +122,21 @@ type hostileAnswer struct {
 
 // askHostile asks for each key at one replica in turn, for the few that can be
 // no name at all of them, and for every fifth also through the balancer; a
-// full check asks for all everywhere.
+// full check asks for all everywhere. The answers are in the order of the keys.
 func (s *inspection) askHostile(ctx context.Context, keys []hostile) []hostileAnswer {
-	var out []hostileAnswer
-	for i, h := range keys {
-		for n, at := range s.all {
-			replica := n < len(s.replicas)
+	answers := make([][]hostileAnswer, len(keys))
+	for i := range answers {
+		answers[i] = make([]hostileAnswer, len(s.all))
+	}
+	s.sideBySide(func(n int, at Endpoint) {
+		replica := n < len(s.replicas)
+		for i, h := range keys {
 			if s.Full || replica && (n == i%len(s.replicas) || h.limit()) || !replica && i%5 == 0 {
-				out = append(out, hostileAnswer{h, at, s.demo(ctx, at, h.path)})
+				answers[i][n] = hostileAnswer{h, at, s.demo(ctx, at, h.path)}
 			}
 		}
-	}
-	return out
+	})
+	return slices.DeleteFunc(slices.Concat(answers...), func(one hostileAnswer) bool { return one.at.URL == "" })
 }
 
 // judgeHostile enters whether the answers are what the database itself says.

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"unicode/utf8"
 
+	"golang.org/x/sync/errgroup"
+
 	"bakeoff/internal/dataset"
 	"bakeoff/internal/show"
 )
@@ -100,36 +102,45 @@ func (s *inspection) checkLookups(ctx context.Context) error {
 	all := s.chooseKeys()
 	core := firstOfClass(all)
 	return s.exactly(ctx, "lookups", func() {
-		for i, l := range all {
-			switch at := s.replicas[i%len(s.replicas)]; {
-			case s.Full:
-				s.everywhere(ctx, l)
-			default:
-				s.ask(ctx, at, l)
-				s.throughBalancer(ctx, l)
+		s.sideBySide(func(n int, at Endpoint) {
+			asked := all
+			if replica := n < len(s.replicas); replica && !s.Full {
+				asked = append(everyNth(all, n, len(s.replicas)), core...)
 			}
-		}
-		if s.Full {
-			return
-		}
-		for _, at := range s.replicas {
-			for _, l := range core {
+			for _, l := range asked {
 				s.ask(ctx, at, l)
 			}
-		}
+		})
 	})
 }
 
-func (s *inspection) everywhere(ctx context.Context, l lookup) {
-	for _, at := range s.all {
-		s.ask(ctx, at, l)
+// everyNth are those whose place is n, counted by that many.
+func everyNth(all []lookup, n, by int) (out []lookup) {
+	for i := n; i < len(all); i += by {
+		out = append(out, all[i])
 	}
+	return out
 }
 
-func (s *inspection) throughBalancer(ctx context.Context, l lookup) {
-	for _, at := range s.all[len(s.replicas):] {
-		s.ask(ctx, at, l)
+// everywhere asks every endpoint for a key.
+func (s *inspection) everywhere(ctx context.Context, l lookup) {
+	s.sideBySide(func(_ int, at Endpoint) { s.ask(ctx, at, l) })
+}
+
+// sideBySide asks the endpoints at the same time, each its own requests one after another: as many at once as the target is deployed
+// for, at most.
+func (s *inspection) sideBySide(ask func(n int, at Endpoint)) {
+	var group errgroup.Group
+	if s.InFlight > 0 {
+		group.SetLimit(s.InFlight)
 	}
+	for n, at := range s.all {
+		group.Go(func() error {
+			ask(n, at)
+			return nil
+		})
+	}
+	_ = group.Wait()
 }
 
 func firstOfClass(all []lookup) []lookup {
@@ -145,16 +156,16 @@ func firstOfClass(all []lookup) []lookup {
 }
 
 // checkRepeated asks twice in a row for the same keys, on each replica and on
-// one after another: each request must read, whatever was answered before.
+// all of them: each request must read, whatever was answered before.
 func (s *inspection) checkRepeated(ctx context.Context) error {
 	present, absent := s.present("repeated"), s.absent("repeated")
 	return s.exactly(ctx, "repeated", func() {
 		for range 2 {
-			for _, at := range s.all {
+			s.sideBySide(func(_ int, at Endpoint) {
 				s.ask(ctx, at, present)
 				s.ask(ctx, at, present)
 				s.ask(ctx, at, absent)
-			}
+			})
 		}
 	})
 }

@@ -157,9 +157,9 @@ func (s *inspection) nonces() []string {
 // checkMethods sends what must not be answered as a lookup is.
 func (s *inspection) checkMethods(ctx context.Context) error {
 	l := s.present("")
-	for i, at := range s.all {
-		if i > 0 && i < len(s.replicas) && !s.Full {
-			continue // one replica and the balancer will do
+	s.sideBySide(func(n int, at Endpoint) {
+		if n > 0 && n < len(s.replicas) && !s.Full {
+			return // one replica and the balancer will do
 		}
 		for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete} {
 			s.findings.enter("wrong method", at, refused(method, "/demo", s.request(ctx, method, at, demoPath(l.key))))
@@ -167,7 +167,7 @@ func (s *inspection) checkMethods(ctx context.Context) error {
 		for _, path := range []string{"/nothing-here", "/demo/nothing-here?name=" + l.key} {
 			s.findings.enter("unknown path", at, refused(http.MethodGet, path, s.request(ctx, http.MethodGet, at, path)))
 		}
-	}
+	})
 	_, err := s.since(ctx, 0)
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -176,10 +177,7 @@ func TestHowOftenIsAsked(t *testing.T) {
 			s.everywhere(t.Context(), s.present(""))
 			return nil
 		}, 1, 1},
-		"through the balancer": {Contract{}, func(s *inspection) error {
-			s.throughBalancer(t.Context(), s.present(""))
-			return nil
-		}, 0, 1},
+		"lookups, full": {Contract{Full: true}, func(s *inspection) error { return s.checkLookups(t.Context()) }, 105, 105},
 	} {
 		var asked askedOf
 		s := inspect(t, c.contract, 2, asked.ServeHTTP)
@@ -188,6 +186,60 @@ func TestHowOftenIsAsked(t *testing.T) {
 		}
 		if asked.count["r1"] != c.each || asked.count["r2"] != c.each || asked.count["front"] != c.front {
 			t.Errorf("%s: asked %v, want %d of each replica and %d of the balancer", name, asked.count, c.each, c.front)
+		}
+	}
+}
+
+// Generated keys go to one replica in turn, and all of them through the balancer; in addition each replica gets one of every class.
+func TestWhoIsAskedForGeneratedKeys(t *testing.T) {
+	var asked askedOf
+	s := inspect(t, Contract{Lookups: dataset.Client}, 2, asked.ServeHTTP)
+	if err := s.checkLookups(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for at, want := range map[string]int{"r1": 7 + 6, "r2": 6 + 6, "front": 13} {
+		if asked.count[at] != want {
+			t.Errorf("%s was asked %d times, want %d", at, asked.count[at], want)
+		}
+	}
+}
+
+// Several endpoints are asked at the same time, but no more than a target is deployed for.
+func TestEndpointsAreAskedSideBySide(t *testing.T) {
+	keys := []hostile{{key: "a", path: "/demo"}, {key: "b", path: "/demo"}}
+	for name, run := range map[string]func(s *inspection) error{
+		"lookups":   func(s *inspection) error { return s.checkLookups(t.Context()) },
+		"repeated":  func(s *inspection) error { return s.checkRepeated(t.Context()) },
+		"methods":   func(s *inspection) error { return s.checkMethods(t.Context()) },
+		"hostile":   func(s *inspection) error { s.askHostile(t.Context(), keys); return nil },
+		"fresh row": func(s *inspection) error { s.everywhere(t.Context(), s.present("")); return nil },
+	} {
+		for _, inFlight := range []int{0, 1} {
+			var now, most atomic.Int64
+			met := make(chan struct{})
+			meet := sync.OnceFunc(func() { close(met) })
+			s := inspect(t, Contract{InFlight: inFlight}, 2, func(w http.ResponseWriter, _ *http.Request) {
+				n := now.Add(1)
+				defer now.Add(-1)
+				for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+				}
+				if n > 1 {
+					meet()
+				}
+				if inFlight == 0 { // the first waits for a second one
+					select {
+					case <-met:
+					case <-time.After(4 * time.Second):
+					}
+				}
+				w.WriteHeader(http.StatusNotFound)
+			})
+			if err := run(s); err != nil {
+				t.Fatal(err)
+			}
+			if n := most.Load(); inFlight == 0 && n < 2 || inFlight == 1 && n != 1 {
+				t.Errorf("%s, deployed for %d at once: %d were", name, inFlight, n)
+			}
 		}
 	}
 }

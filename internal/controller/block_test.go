@@ -43,6 +43,27 @@ func TestBlocksStartSideBySide(t *testing.T) {
 	})
 }
 
+// Two cores start three targets at once, and a fourth one after that: a start also waits.
+func TestStartsOnTwoCores(t *testing.T) {
+	for names, want := range map[string]float64{"flask, fastapi, go-nethttp": 3, "flask, fastapi, go-nethttp, node-fastify": 6} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			dir, _ := conducted(t, w.options(t, "blocks: 1\nturns: 250ms\nwarmup: 1s\ntargets: ["+names+"]\n"+closedOnly))
+			sum := 0.0
+			for name := range strings.SplitSeq(names, ", ") {
+				for _, step := range trialRecord(t, dir, 1, name).Timeline {
+					if step.Name == "start" {
+						sum += step.Seconds
+					}
+				}
+			}
+			if sum < want || sum > 1.01*want {
+				t.Errorf("%s: started in %v s, want %v", names, sum, want)
+			}
+		})
+	}
+}
+
 // A target that is refused in the last attempt of a block is stopped before the others are loaded, or loaded on: it would work in their turns.
 func TestDroppedTargetsAreStopped(t *testing.T) {
 	gone := func(after string) act { // it loses a worker in that phase

@@ -23,7 +23,7 @@ func TestBlocksThatFit(t *testing.T) {
 		"more than enough":       {10 * time.Hour, "pilot: 2s\n", 0, 5},
 		"three":                  {120 * time.Second, "pilot: 2s\n", 0, 3},
 		"two with a slow end":    {120 * time.Second, "pilot: 2s\n", time.Minute, 2},
-		"by what is usual":       {75 * time.Second, "", 0, 2},
+		"by what is usual":       {70 * time.Second, "", 0, 2},
 		"one at least":           {55 * time.Second, "pilot: 2s\n", 0, 1},
 		"one where nothing fits": {55 * time.Second, "pilot: 2s\n", 5 * time.Minute, 1},
 	} {

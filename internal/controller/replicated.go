@@ -45,7 +45,7 @@ type replicated struct {
 func (s *recipes) start(ctx context.Context, launches []launch) []*replicated {
 	out := make([]*replicated, len(launches))
 	group := errgroup.Group{}
-	group.SetLimit(max(atOnce, s.o.Venue.Machine().Cores))
+	group.SetLimit(s.o.Venue.Machine().Cores + moreStarts)
 	for i, l := range launches {
 		out[i] = &replicated{stage: s, entrant: s.entrantOf(l.name), nonce: newNonce(), luck: l.luck}
 		group.Go(func() error {
@@ -66,8 +66,9 @@ func stopAll(ctx context.Context, started []*replicated) error {
 	return group.Wait()
 }
 
-// atOnce is how many targets start at the same time at least, on a machine of fewer cores: a start also waits.
-const atOnce = 2
+// moreStarts is how many targets more than the machine has cores start at the same time: a start also waits, for its proof that
+// statements overlap and for the last of its workers.
+const moreStarts = 1
 
 func (d *replicated) start(ctx context.Context, logDir string) (err error) {
 	if err := d.admit(ctx); err != nil {

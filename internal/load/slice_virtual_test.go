@@ -23,20 +23,48 @@ func queueing(places int, takes func() time.Duration) *virtual {
 	}}
 }
 
-func constant(d time.Duration) func() time.Duration { return func() time.Duration { return d } }
+// draws are the service times of a server: the n-th request of a round takes what the n-th of the same round takes at every other
+// server of the same seed, by its own mean.
+type draws struct {
+	mean time.Duration
+	seed uint64
+	of   func(*rand.Rand) float64 // in means
 
-func exponential(mean time.Duration, seed uint64) func() time.Duration {
-	var mu sync.Mutex
-	rng := rand.New(rand.NewPCG(seed, 1))
-	return func() time.Duration {
-		mu.Lock()
-		defer mu.Unlock()
-		return time.Duration(rng.ExpFloat64() * float64(mean))
-	}
+	mu  sync.Mutex
+	rng *rand.Rand
+	n   int
+	sum float64 // of all draws, in means
+}
+
+// drawn are the two kinds of service times.
+var drawn = map[string]func(*rand.Rand) float64{
+	"constant":    func(*rand.Rand) float64 { return 1 },
+	"exponential": (*rand.Rand).ExpFloat64,
+}
+
+// round begins one.
+func (d *draws) round(n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.rng = rand.New(rand.NewPCG(d.seed, uint64(n)))
+}
+
+func (d *draws) next() time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	x := d.of(d.rng)
+	d.n, d.sum = d.n+1, d.sum+x
+	return time.Duration(x * float64(d.mean))
+}
+
+// A turned is a server in turns with others.
+type turned struct {
+	*virtual
+	round func(n int) // its next round begins
 }
 
 // inTurns carries out a closed phase on each of the servers in turns and returns what each came to.
-func inTurns(t *testing.T, phase Phase, length, runIn time.Duration, servers ...*virtual) []stats.Totals {
+func inTurns(t *testing.T, phase Phase, length, runIn time.Duration, servers ...turned) []stats.Totals {
 	t.Helper()
 	sums := make([]stats.Totals, len(servers))
 	slices := make([]Slices, len(servers))
@@ -49,8 +77,11 @@ func inTurns(t *testing.T, phase Phase, length, runIn time.Duration, servers ...
 			t.Fatal(err)
 		}
 	}
+	n := 0
 	for begin := time.Duration(0); begin+length <= phase.Duration; begin += length {
-		for i := range servers {
+		n++
+		for i, v := range servers {
+			v.round(n)
 			err := slices[i].Run(t.Context(), Slice{Start: time.Now().Add(time.Millisecond), Begin: begin, Length: length, RunIn: runIn}, func(w stats.Window) { sums[i].Add(w) })
 			if err != nil {
 				t.Fatal(err)
@@ -64,55 +95,129 @@ func inTurns(t *testing.T, phase Phase, length, runIn time.Duration, servers ...
 	return sums
 }
 
-// What slices say of a server is the truth: 32 connections keep 8 places busy, so that the throughput is 8
-// by the service time, and of two servers the ratio of theirs.
-func TestSlicesSayTheTruth(t *testing.T) {
-	const ms = time.Millisecond
-	rounds := 21 // histograms are handed on every fourth or second slice, and after the last
-	if long() {
-		rounds = 201
+// served is how many requests the servers of TestSlicesSayTheTruth carry out at once, of those on 32 connections.
+const served = 8
+
+// truthOf is a comparison of two servers of known throughput: the second one takes 5 % longer for each request.
+type truthOf struct {
+	kind          string
+	mean          time.Duration
+	length, runIn time.Duration // at least ten median response times, and two
+	rounds        int
+}
+
+// said is what a comparison says of the two, in turns and one after the other in whole phases.
+type said struct{ turned, whole, raw [2]float64 } // raw: in turns, as counted
+
+func (s said) ratio() float64      { return s.turned[0] / s.turned[1] }
+func (s said) wholeRatio() float64 { return s.whole[0] / s.whole[1] }
+
+// slower is the second server's mean.
+func (c truthOf) slower() time.Duration { return c.mean * 105 / 100 }
+
+// phase is that of each of the servers.
+func (c truthOf) phase() Phase {
+	return Phase{Model: Closed, Connections: 32, Duration: time.Duration(c.rounds)*c.length + 2, Timeout: 10 * time.Second}
+}
+
+// server is one of them, and its service times.
+func (c truthOf) server(mean time.Duration, seed uint64) (turned, *draws) {
+	d := &draws{mean: mean, seed: seed, of: drawn[c.kind]}
+	d.round(0)
+	return turned{queueing(served, d.next), d.round}, d
+}
+
+// say carries it out. What is said is put right by the mean of what the servers drew, which is known: then chance moves it less.
+func (c truthOf) say(t *testing.T, seed uint64) (out said) {
+	means := [2]time.Duration{c.mean, c.slower()}
+	var both []turned
+	var drew []*draws
+	for _, mean := range means {
+		v, d := c.server(mean, seed)
+		both, drew = append(both, v), append(drew, d)
 	}
-	for _, c := range []struct {
-		name          string
-		mean          time.Duration
-		length, runIn time.Duration // at least ten median response times, and two
-		takes         func(mean time.Duration, seed uint64) func() time.Duration
-		within, ratio float64
-	}{
-		{"constant", 5 * ms, 250 * ms, 50 * ms, func(m time.Duration, _ uint64) func() time.Duration { return constant(m) }, 0.01, 0.005},
-		{"constant", 20 * ms, 800 * ms, 160 * ms, func(m time.Duration, _ uint64) func() time.Duration { return constant(m) }, 0.01, 0.005},
-		{"constant", 100 * ms, 4000 * ms, 800 * ms, func(m time.Duration, _ uint64) func() time.Duration { return constant(m) }, 0.01, 0.005},
-		{"exponential", 5 * ms, 250 * ms, 50 * ms, exponential, 0, 0},
-		{"exponential", 20 * ms, 800 * ms, 160 * ms, exponential, 0, 0},
-	} {
-		t.Run(fmt.Sprint(c.name, " ", c.mean), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				phase := Phase{Model: Closed, Connections: 32, Duration: time.Duration(rounds)*c.length + 2, Timeout: 10 * time.Second}
-				slower := c.mean * 105 / 100
-				sums := inTurns(t, phase, c.length, c.runIn, queueing(8, c.takes(c.mean, 1)), queueing(8, c.takes(slower, 2)))
-				within, ratio := c.within, c.ratio
-				if within == 0 { // three times the standard error of a Poisson count
-					n := 8 / c.mean.Seconds() * float64(rounds) * (c.length - c.runIn).Seconds()
-					within = 3 / math.Sqrt(n)
-					ratio = within * math.Sqrt2
-				}
-				for i, mean := range []time.Duration{c.mean, slower} {
-					truth := 8 / mean.Seconds()
-					if got := sums[i].Goodput(); math.Abs(got/truth-1) > within {
-						t.Errorf("%v: %.2f/s, the truth is %.2f/s", mean, got, truth)
-					}
-					if err := sums[i].Exact(); err != nil || sums[i].Books.OK != sums[i].Books.Sent || sums[i].Opened != 32 {
-						t.Errorf("%v: %v, %+v, %d connections", mean, err, sums[i].Books, sums[i].Opened)
-					}
-					if inFlight, recorded := *sums[i].InFlight, float64(sums[i].Service.Count())*sums[i].Service.Mean().Seconds(); math.Abs(inFlight/recorded-1) > 0.005 {
-						t.Errorf("%v: Little's law: %.3f s in flight, %.3f s recorded", mean, inFlight, recorded)
-					}
-				}
-				if got := sums[0].Goodput() / sums[1].Goodput(); math.Abs(got/1.05-1) > ratio {
-					t.Errorf("ratio %.4f, the truth is 1.05", got)
-				}
-			})
+	for i, sum := range inTurns(t, c.phase(), c.length, c.runIn, both...) {
+		out.raw[i] = sum.Goodput()
+		out.turned[i] = out.raw[i] * drew[i].sum / float64(drew[i].n)
+		c.exact(t, means[i], sum)
+	}
+	for i, mean := range means {
+		v, d := c.server(mean, seed)
+		sum := collectAll(t, v.engine(), 1, Job{
+			URLs: []string{"http://virtual"}, Workload: echoWork{}, Seed: 3, Share: Share{0, 1}, Phase: c.phase(), Start: time.Now(),
 		})
+		v.wait.Wait()
+		out.whole[i] = float64(sum.Books.OK) / c.phase().Duration.Seconds() * d.sum / float64(d.n)
+	}
+	return out
+}
+
+// exact checks the books of a server in turns, and Little's law.
+func (c truthOf) exact(t *testing.T, mean time.Duration, sum stats.Totals) {
+	t.Helper()
+	if err := sum.Exact(); err != nil || sum.Books.OK != sum.Books.Sent || sum.Opened != 32 {
+		t.Errorf("%v: %v, %+v, %d connections", mean, err, sum.Books, sum.Opened)
+	}
+	if inFlight, recorded := *sum.InFlight, float64(sum.Service.Count())*sum.Service.Mean().Seconds(); math.Abs(inFlight/recorded-1) > 0.005 {
+		t.Errorf("%v: Little's law: %.3f s in flight, %.3f s recorded", mean, inFlight, recorded)
+	}
+}
+
+// What slices say of a server is the truth: 32 connections keep 8 places busy, so that the throughput is 8
+// by the service time, and of two servers the ratio of theirs. With BAKEOFF_LONG there are five times as many rounds, from five seeds,
+// and whole phases agree with what the slices say.
+func TestSlicesSayTheTruth(t *testing.T) {
+	rounds, seeds := 41, 1 // histograms are handed on every fourth or second slice, and after the last
+	if long() {
+		rounds, seeds = 201, 5
+	}
+	for _, c := range []truthOf{
+		{"constant", 5 * ms, 250 * ms, 50 * ms, rounds},
+		{"constant", 20 * ms, 800 * ms, 160 * ms, rounds},
+		{"constant", 100 * ms, 4000 * ms, 800 * ms, rounds},
+		{"exponential", 5 * ms, 250 * ms, 50 * ms, rounds},
+		{"exponential", 20 * ms, 800 * ms, 160 * ms, rounds},
+		{"exponential", 100 * ms, 4000 * ms, 800 * ms, rounds},
+	} {
+		t.Run(fmt.Sprint(c.kind, " ", c.mean), func(t *testing.T) {
+			var mean said
+			for seed := range seeds {
+				synctest.Test(t, func(t *testing.T) {
+					one := c.say(t, uint64(seed+1))
+					for i := range 2 {
+						mean.turned[i] += one.turned[i] / float64(seeds)
+						mean.whole[i] += one.whole[i] / float64(seeds)
+						mean.raw[i] += one.raw[i] / float64(seeds)
+					}
+				})
+			}
+			c.judge(t, mean)
+		})
+	}
+}
+
+// judge compares with the truth: throughput within 1 %, the ratio within 0.5 %.
+func (c truthOf) judge(t *testing.T, got said) {
+	for i, mean := range []time.Duration{c.mean, c.slower()} {
+		truth := served / mean.Seconds()
+		t.Logf("%s %v: in turns %.2f/s (%+.2f %%; as counted %+.2f %%), in a whole phase %.2f/s (%+.2f %%), the truth is %.2f/s", c.kind, mean,
+			got.turned[i], 100*(got.turned[i]/truth-1), 100*(got.raw[i]/truth-1), got.whole[i], 100*(got.whole[i]/truth-1), truth)
+		if long() && math.Abs(got.raw[i]/truth-1) > 0.01 {
+			t.Errorf("%v: %.2f/s were counted, the truth is %.2f/s", mean, got.raw[i], truth)
+		}
+		if math.Abs(got.turned[i]/truth-1) > 0.01 {
+			t.Errorf("%v: %.2f/s, the truth is %.2f/s", mean, got.turned[i], truth)
+		}
+		if math.Abs(got.turned[i]/got.whole[i]-1) > 0.01 {
+			t.Errorf("%v: %.2f/s in turns, %.2f/s in a whole phase", mean, got.turned[i], got.whole[i])
+		}
+	}
+	t.Logf("%s %v: ratio %.4f in turns, %.4f in whole phases, the truth is 1.05", c.kind, c.mean, got.ratio(), got.wholeRatio())
+	if math.Abs(got.ratio()/1.05-1) > 0.005 {
+		t.Errorf("ratio %.4f, the truth is 1.05", got.ratio())
+	}
+	if math.Abs(got.ratio()/got.wholeRatio()-1) > 0.005 {
+		t.Errorf("ratio %.4f in turns, %.4f in whole phases", got.ratio(), got.wholeRatio())
 	}
 }
 

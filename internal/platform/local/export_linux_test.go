@@ -3,8 +3,10 @@ package local
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // SweepMarkedOf is SweepMarked for some tokens alone, so that a test does not disturb others.
@@ -26,4 +28,17 @@ func Groups(guard int) []string {
 	}
 	found, _ := filepath.Glob(filepath.Join(own, fmt.Sprintf("%s%d-*", groupPrefix, guard)))
 	return found
+}
+
+// ColdGroups is how many groups of a guard's trees the kernel holds frozen.
+func ColdGroups(guard int) (cold int) {
+	for _, dir := range Groups(guard) {
+		found, _ := filepath.Glob(filepath.Join(dir, "*", "cgroup.events"))
+		for _, file := range found {
+			if data, _ := os.ReadFile(file); strings.Contains(string(data), "frozen 1") {
+				cold++
+			}
+		}
+	}
+	return cold
 }

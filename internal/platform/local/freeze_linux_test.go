@@ -4,8 +4,14 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"bakeoff/internal/platform"
+	"bakeoff/internal/platform/local"
 )
 
 // states are those of processes in /proc: T is stopped.
@@ -20,7 +26,8 @@ func states(pids []int) string {
 	return string(out)
 }
 
-// Every process of a frozen tree stands still, those of another do not; thawed it answers again.
+// Every process of a frozen tree stands still, those of another do not; thawed it answers again. Trees without a control group are
+// stopped by signals.
 func TestFreeze(t *testing.T) {
 	p := open(t)
 	a, _ := start(t, p, "prefork.py", "3")
@@ -55,5 +62,135 @@ func TestFreeze(t *testing.T) {
 	}
 	if b.Exit().Signal != "SIGKILL" {
 		t.Errorf("a frozen tree at the close: %+v", b.Exit())
+	}
+}
+
+// spinning are a process and two children that never rest, one of them in a session of its own, with nothing left of its environment
+// and its parent gone.
+const spinning = `
+import os, sys
+if os.fork() == 0:
+    if os.fork() == 0:
+        os.setsid()
+        os.execve(sys.executable, [sys.executable, "-c", "while True: pass"], {})
+    os._exit(0)
+os.wait()
+os.fork()
+while True:
+    pass
+`
+
+// used is the CPU time of processes, in nanoseconds.
+func used(t *testing.T, pids []int) (sum int64) {
+	t.Helper()
+	for _, pid := range pids {
+		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/schedstat", pid))
+		if err != nil {
+			t.Skipf("SKIPPED: the kernel does not count: %v", err)
+		}
+		first, _, _ := strings.Cut(string(data), " ")
+		n, err := strconv.ParseInt(first, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += n
+	}
+	return sum
+}
+
+// spinner is a guest of three busy processes in a control group.
+func spinner(t *testing.T, p *local.Platform) guest {
+	t.Helper()
+	c := runGuest(t, p, "-c", spinning)
+	if by := c.HeldBy(); by != platform.HeldByGroup {
+		t.Skipf("SKIPPED: no control group can be made here (%s)", by)
+	}
+	eventually(t, "three processes are there", func() bool { return len(c.PIDs()) == 3 })
+	return c
+}
+
+// A guest with a control group is frozen by the kernel: it uses no CPU time until it is thawed, whatever it has dropped of what it
+// is known by, and however often. No process of it is stopped by a signal, which its parent would hear of.
+func TestFreezeByGroup(t *testing.T) {
+	p := open(t)
+	c := spinner(t, p)
+	pids := c.PIDs()
+	for range 3 {
+		if err := p.Freeze(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		before := used(t, pids)
+		if cold := local.ColdGroups(p.GuardPID()); cold != 1 {
+			t.Errorf("the kernel says that %d groups are frozen, want 1", cold)
+		}
+		if got := states(pids); strings.Contains(got, "T") {
+			t.Errorf("the processes' states are %s", got)
+		}
+		for end := time.Now().Add(20 * time.Millisecond); time.Now().Before(end); {
+			if now := used(t, pids); now != before {
+				t.Fatalf("a frozen guest used %d ns", now-before)
+			}
+		}
+		if err := p.Thaw(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		if cold := local.ColdGroups(p.GuardPID()); cold != 0 {
+			t.Errorf("thawed, the kernel says that %d groups are frozen", cold)
+		}
+		eventually(t, "all three go on", func() bool { return used(t, pids) > before })
+	}
+}
+
+// A guest that is frozen ends by itself when it is asked to, and is ended with the platform.
+func TestFrozenGuestEnds(t *testing.T) {
+	p := open(t)
+	a, b := spinner(t, p), spinner(t, p)
+	if err := p.Freeze(t.Context(), a, b); err != nil {
+		t.Fatal(err)
+	}
+	if cold := local.ColdGroups(p.GuardPID()); cold != 2 {
+		t.Fatalf("%d groups are frozen, want 2", cold)
+	}
+	if err := a.Stop(t.Context(), 2*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if exit := a.Exit(); exit.Signal != "SIGTERM" {
+		t.Errorf("a frozen guest that is asked to end, not killed: %+v", exit)
+	}
+	pids := b.PIDs()
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	if left := states(pids); left != "" {
+		t.Errorf("processes in the states %s are left of a guest that was frozen at the close", left)
+	}
+}
+
+// Guard and deputy are killed while two targets are frozen, one by its group and one by signals: their controller ends both.
+func TestFrozenWithoutGuard(t *testing.T) {
+	p := open(t)
+	c := spinner(t, p)
+	other, port := start(t, p, "prefork.py", "2")
+	pids := append(c.PIDs(), other.PIDs()...)
+	if err := p.Freeze(t.Context(), c, other); err != nil {
+		t.Fatal(err)
+	}
+	guard := p.GuardPID()
+	if cold := local.ColdGroups(guard); cold != 1 {
+		t.Fatalf("%d groups are frozen, want 1", cold)
+	}
+	for _, pid := range append(deputies(t, guard), guard) {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if left := states(pids); strings.Trim(left, "Z") != "" || listening(port) {
+		t.Errorf("processes in the states %s are left", left)
+	}
+	if left := local.Groups(guard); len(left) > 0 {
+		t.Errorf("groups left: %v", left)
 	}
 }

@@ -58,11 +58,11 @@ type tree struct {
 	first    Identity
 	log      *logCopy
 	guest    bool
-	alone    bool   // no other guest was there in its time
-	grouped  bool   // it has a control group
-	uid      uint32 // of a guest with an account of its own; 0: it has none
-	ended    bool   // the first process was reaped
-	frozen   bool
+	alone    bool          // no other guest was there in its time
+	grouped  bool          // it has a control group
+	uid      uint32        // of a guest with an account of its own; 0: it has none
+	ended    bool          // the first process was reaped
+	hold     hold          // while others have their turns
 	reported chan struct{} // closed when the controller was informed
 }
 
@@ -530,11 +530,9 @@ func (g *guard) stop(number int, grace time.Duration) (left []platform.Leftover,
 		g.mu.Unlock()
 		return nil, nil
 	}
-	asked, frozen := false, t.frozen
+	asked := false
 	g.mu.Unlock()
-	if frozen {
-		g.thaw([]int{number})
-	}
+	g.thaw([]int{number}) // so that it can end by itself
 	g.mu.Lock()
 	if grace > 0 && !t.ended {
 		asked = syscall.Kill(t.first.PID, syscall.SIGTERM) == nil

@@ -102,7 +102,8 @@ func round(ctx context.Context, p *local.Platform, dir string, command []string,
 		name := fmt.Sprintf("subject-%d-%d", i, copied)
 		c, err := p.Start(ctx, platform.Spec{
 			Name: name, Argv: argv, Dir: dir, Log: filepath.Join(dir, name+".log"),
-			Env: []string{"PATH=" + os.Getenv("PATH"), "PYTHONDONTWRITEBYTECODE=1"},
+			Env:   []string{"PATH=" + os.Getenv("PATH"), "PYTHONDONTWRITEBYTECODE=1"},
+			Guest: copied == 1, // it is frozen by its control group, the other one by signals
 		})
 		if err != nil {
 			return err
