@@ -81,6 +81,7 @@ func cleanAway(ctx context.Context, env Env, p place, out string) error {
 			continue
 		}
 		removed++
+		fmt.Fprintf(env.Stdout, "removed: run %s from namespace %s\n", f.Run, f.Namespace)
 	}
 	fmt.Fprintf(env.Stdout, "%s removed from the cluster, %d left alone\n", show.Plural(removed, "run"), alone)
 	return errors.Join(errs...)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"bakeoff/internal/platform/kube"
 	"bakeoff/internal/record"
 	"bakeoff/internal/remote"
 	"bakeoff/internal/venue/cluster"
@@ -34,14 +35,18 @@ func (a *away) reach(ctx context.Context) (err error) {
 // the run itself ended with is an endedError. Ctrl-C ends the run, which is seen through all the same.
 func (a *away) see(ctx context.Context, detached bool) error {
 	if err := a.reach(ctx); err != nil {
+		final := errors.As(err, &kube.Reason{})
+		a.began = !final && ctx.Err() == nil // a cluster that does not answer may have brought it up
 		return err
 	}
 	if a.resume != "" {
 		a.say("uploading the trials of the run that are finished")
 		if err := a.client.Upload(ctx, a.resume, filepath.Base(a.resume)); err != nil {
+			a.began = errors.Is(err, remote.ErrAway) // it may have heard all of it
 			return err
 		}
 	}
+	a.began = true // it conducts the run from now on, whether it is heard or not
 	live, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { a.stop(live, cancel) })()
@@ -81,7 +86,6 @@ func (a *away) follow(ctx context.Context, begun bool) error {
 			return err
 		}
 		if !fetching {
-			a.began = true
 			if err := a.begin(ctx); err != nil {
 				return err
 			}
@@ -122,31 +126,55 @@ func passed(items <-chan record.Item) func(func(record.Item, error) bool) {
 	}
 }
 
+// directory is where the run is copied to.
+func (a *away) directory(ctx context.Context) (string, error) {
+	if a.resume != "" {
+		return a.resume, nil
+	}
+	state, err := a.client.State(ctx)
+	if err == nil && !remote.IsRunName(state.Name) {
+		err = fmt.Errorf("the controller names no run directory, but %q", state.Name)
+	}
+	return filepath.Join(a.out, state.Name), err
+}
+
 // begin begins the copy of the run, or takes up the one that was uploaded.
 func (a *away) begin(ctx context.Context) error {
-	state, err := a.client.State(ctx)
+	dir, err := a.directory(ctx)
 	if err != nil {
 		return err
-	}
-	if !remote.IsRunName(state.Name) {
-		return fmt.Errorf("the controller names no run directory, but %q", state.Name)
-	}
-	dir := filepath.Join(a.out, state.Name)
-	if a.resume != "" {
-		dir = a.resume
 	}
 	if a.copy, err = record.OpenCopy(dir); err != nil {
 		return err
 	}
 	a.dir = dir
-	return a.client.Fetch(ctx, a.copy)
+	if err := a.client.Fetch(ctx, a.copy); err != nil {
+		return err
+	}
+	if a.page != nil {
+		a.page(filepath.Base(dir))
+	}
+	return nil
 }
 
-// fetch fetches what is finished whenever a trial has ended. What fails is tried again with the next one, and at the end.
+// fetch fetches what is finished whenever a trial has ended. What fails is tried again with the next one, and at the end. For who
+// looks at the copy it also has what is not finished, up to a second ago.
 func (a *away) fetch(ctx context.Context, ended <-chan struct{}) {
-	for range ended {
-		if err := a.client.Fetch(ctx, a.copy); err != nil && ctx.Err() == nil {
-			a.warn("a trial that has ended is not fetched yet: " + err.Error())
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case _, more := <-ended:
+			if !more {
+				return
+			}
+			if err := a.client.Fetch(ctx, a.copy); err != nil && ctx.Err() == nil {
+				a.warn("a trial that has ended is not fetched yet: " + err.Error())
+			}
+		case <-tick.C:
+			if a.page != nil { // what fails is tried again, and Fetch says so of what lasts
+				_ = a.copy.Extend(func(path string, from int64) ([]byte, error) { return a.client.Tail(ctx, path, from) })
+			}
 		}
 	}
 }

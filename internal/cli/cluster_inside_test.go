@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -146,9 +147,14 @@ func (c *conductor) planFile() string {
 func (c *conductor) command(ctx context.Context, args ...string) (status int, stdout string) {
 	c.t.Helper()
 	var out bytes.Buffer
-	env := Env{Args: args, Stdin: strings.NewReader(""), Stdout: &out, Stderr: c.stderr, Assets: os.DirFS("../.."), Getenv: func(string) string { return "" }}
+	return c.into(ctx, &out, args...), out.String()
+}
+
+// into runs a command line that prints into out, and returns its status.
+func (c *conductor) into(ctx context.Context, out io.Writer, args ...string) int {
+	env := Env{Args: args, Stdin: strings.NewReader(""), Stdout: out, Stderr: c.stderr, Assets: os.DirFS("../.."), Getenv: func(string) string { return "" }}
 	root := newRoot(env)
-	return conclude(c.stderr, root, root.ExecuteContext(ctx)), out.String()
+	return conclude(c.stderr, root, root.ExecuteContext(ctx))
 }
 
 // local is the run that was fetched; nil: none was.
@@ -470,31 +476,6 @@ func TestRunAwayLost(t *testing.T) {
 	}
 }
 
-// Where a log cannot be fetched nothing is removed.
-func TestNothingIsRemovedUnfetched(t *testing.T) {
-	c := newConductor(t, whole)
-	c.api.Before = func(_, path string) int {
-		if strings.HasSuffix(path, "/log") {
-			return http.StatusForbidden
-		}
-		return 0
-	}
-	status, _ := c.command(t.Context(), "run", c.planFile(), "--platform", "kubernetes", "--short", "--out", c.out)
-	if status != exitFailed || !strings.Contains(c.stderr.String(), "nothing was removed") {
-		t.Errorf("status %d:\n%s", status, c.stderr)
-	}
-	for _, r := range c.api.Requests() {
-		if strings.HasPrefix(r, "DELETE") {
-			t.Error(r)
-		}
-	}
-	c.api.Before = nil
-	status, stdout := c.command(t.Context(), "clean", "--context", "test", "--out", c.out)
-	if status != exitDone || !strings.Contains(stdout, "left alone, in progress") || len(c.api.Objects()) == 0 {
-		t.Errorf("status %d: %s", status, stdout)
-	}
-}
-
 // A run that cannot be kept here is not ended, nor removed, in the cluster.
 func TestNoRoomHere(t *testing.T) {
 	c := newConductor(t, func(c *conductor) remote.Outcome {
@@ -697,25 +678,4 @@ func openRun(t *testing.T, dir string) *record.Reader {
 		t.Fatal(err)
 	}
 	return r
-}
-
-// Flags that mean nothing where a run is are refused.
-func TestFlagsOfPlaces(t *testing.T) {
-	c := newConductor(t, whole)
-	for _, args := range [][]string{
-		{"--namespace", "n"},
-		{"--context", "c"},
-		{"--detach"},
-		{"--platform", "kubernetes", "--keep"},
-		{"--platform", "kubernetes", "--dashboard"},
-		{"--platform", "kubernetes", "--cleanup", "sometimes"},
-		{"--platform", "nomad"},
-	} {
-		if status, _ := c.command(t.Context(), append([]string{"run", c.planFile(), "--out", c.out}, args...)...); status != exitUsage {
-			t.Errorf("%q: status %d:\n%s", args, status, c.stderr)
-		}
-	}
-	if asked := c.api.Requests(); len(asked) > 0 {
-		t.Errorf("asked the cluster: %q", asked)
-	}
 }

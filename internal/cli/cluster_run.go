@@ -49,9 +49,14 @@ type place struct {
 
 // register adds the flags of a place.
 func (p *place) register(flags *pflag.FlagSet) {
+	p.find(flags)
+	flags.StringVar(&p.cleanup, "cleanup", cleanAlways, "in a cluster: remove what the run made, once everything is fetched: always, success or never")
+}
+
+// find adds the flags that say where it is.
+func (p *place) find(flags *pflag.FlagSet) {
 	flags.StringVar(&p.context, "context", "", "in a cluster: the context of the kubeconfig to use (default: the current one)")
 	flags.StringVar(&p.namespace, "namespace", "", "in a cluster: the namespace to use (default: one of the run's own, removed with it)")
-	flags.StringVar(&p.cleanup, "cleanup", cleanAlways, "in a cluster: remove what the run made, once everything is fetched: always, success or never")
 }
 
 // sane refuses what means nothing.
@@ -78,6 +83,7 @@ type away struct {
 	out    string // folder of runs
 	resume string // the run directory to resume; empty: none
 	events *eventLines
+	page   func(run string) // shows a run directory in a web browser; nil: none is shown
 
 	at     *kube.Laptop
 	what   platform.Workload // the controller
@@ -127,6 +133,14 @@ func runAway(ctx context.Context, env Env, f runFlags, path string) error {
 	if f.json && !f.detach {
 		a.events = &eventLines{w: env.Stdout}
 	}
+	if f.dashboard {
+		page, err := openPage(ctx, env, a.root())
+		if err != nil {
+			return err
+		}
+		defer page.close(env)
+		a.page = page.server.Show
+	}
 	err = a.run(ctx, d, f.detach)
 	a.screen.close()
 	if f.detach && err == nil {
@@ -154,6 +168,14 @@ func dsnOf(p *plan.Plan) (string, error) {
 		return "", misused("a name or an address that pods reach", "database: %s: %s is each pod itself in a cluster", e.DSNFile, host)
 	}
 	return database.ReadDSN(e.DSNFile)
+}
+
+// root is the folder of the run directory.
+func (a *away) root() string {
+	if a.resume != "" {
+		return filepath.Dir(a.resume)
+	}
+	return a.out
 }
 
 // planAway is the plan of a run in a cluster; that of a run to resume is in its directory.
@@ -202,7 +224,11 @@ func (a *away) run(ctx context.Context, d described, detach bool) error {
 	if err != nil {
 		return err
 	}
-	if err = a.at.Apply(ctx, mine); err == nil {
+	err = a.at.Create(ctx, mine)
+	if taken := (kube.Taken{}); errors.As(err, &taken) {
+		return errors.Join(a.taken(taken, err), a.at.Remove(context.WithoutCancel(ctx)))
+	}
+	if err == nil {
 		err = a.see(ctx, detach)
 	}
 	if detach && err == nil {
@@ -244,10 +270,23 @@ func (a *away) preflight(ctx context.Context, d described) error {
 	if err != nil || len(there) == 0 {
 		return err
 	}
+	return a.full(there[0].Run)
+}
+
+// full says that another run is where this one was to be.
+func (a *away) full(run string) error {
 	return hintedError{
-		usageError{fmt.Errorf("namespace %s holds run %s: there is room for one", a.at.Namespace, there[0].Run)},
-		fmt.Sprintf("wait for it: bakeoff attach %s %s; or fetch and remove it: bakeoff clean %s", there[0].Run, a.place.flags(), a.place.flags()),
+		usageError{fmt.Errorf("namespace %s holds run %s: there is room for one", a.at.Namespace, run)},
+		fmt.Sprintf("wait for it: bakeoff attach %s %s; or fetch and remove it: bakeoff clean %s", run, a.place.flags(), a.place.flags()),
 	}
+}
+
+// taken says what has come first.
+func (a *away) taken(by kube.Taken, err error) error {
+	if by.Run == "" {
+		return usageError{err}
+	}
+	return a.full(by.Run)
 }
 
 // admitted has the cluster look at every object of the run, and returns those that the controller does not apply itself. What is
@@ -267,7 +306,7 @@ func (a *away) admitted(ctx context.Context, d described, objects []kube.Object)
 		within = append(within, o)
 	}
 	a.say("having the cluster look at " + show.Plural(len(within), "object"))
-	if err := a.at.Apply(ctx, own); err != nil {
+	if err := a.at.Create(ctx, own); err != nil {
 		return nil, err
 	}
 	err := a.checked(ctx, within)
@@ -376,13 +415,18 @@ func (a *away) rescue(ctx context.Context) error {
 	if a.began && !a.ended && (a.pod == "" || a.at.Gone(ctx, a.pod) == nil) {
 		return errors.New("the run has not ended, or its controller is out of reach")
 	}
-	dir := cmp.Or(a.dir, filepath.Join(a.out, a.at.Run)) // a run that never began leaves what the cluster says of it
-	if err := a.at.Evidence(ctx, filepath.Join(dir, "cluster")); err != nil {
+	dir := filepath.Join(cmp.Or(a.dir, filepath.Join(a.out, a.at.Run)), "cluster") // a run that never began leaves what the cluster says of it
+	found, err := a.at.Evidence(ctx, dir)
+	if err != nil {
 		return err
 	}
-	if a.dir == "" {
+	if n := len(found.Lost); n > 0 {
+		a.warn(fmt.Sprintf("%s of the cluster cannot be read, and will be gone: %s (all of them: %s)",
+			show.Plural(n, "log"), found.Lost[0], filepath.Join(dir, "unread.txt")))
+	}
+	if a.dir == "" && found.Files > 0 {
 		a.screen.clear()
-		fmt.Fprintf(a.env.Stderr, "bakeoff: the logs and events of the cluster are in %s\n", show.Inert(filepath.Join(dir, "cluster")))
+		fmt.Fprintf(a.env.Stderr, "bakeoff: the logs and events of the cluster are in %s\n", show.Inert(dir))
 	}
 	return a.close()
 }

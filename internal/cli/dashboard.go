@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,13 +18,17 @@ import (
 const pageTokenVariable = "BAKEOFF_DASHBOARD_TOKEN"
 
 func dashboardCommand(env Env) *cobra.Command {
-	var listen string
+	var listen, out string
+	var p place
 	cmd := &cobra.Command{
 		Use: "dashboard [RUN | DIR]", Short: "serve the runs of a folder as web pages, live and finished",
 		Long: `dashboard serves pages for a web browser on this machine until Ctrl-C: a run that is under way, second by
 second, its targets, its tiers, finished runs, several runs compared, and the history of the folder. The first
 line of its output is the address. It only reads: a run does not notice it. RUN is a run directory, whose folder
 is served with it; DIR is a folder of runs (default: runs).
+
+With --context or --namespace RUN is the name of a run in a cluster, which may be left out where there is only
+one. It is copied into --out as long as the page is served, and stays as it is in the cluster.
 
 The pages are for this machine. --listen serves them on another address; then a browser must come with the token
 in the printed address. ` + pageTokenVariable + ` sets the token, of 16 bytes or more; otherwise it is random.
@@ -35,14 +40,20 @@ Nothing is encrypted: use a tunnel where others can read the network.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			at := "runs"
+			at := ""
 			if len(args) == 1 {
 				at = args[0]
 			}
+			if cmd.Flags().Changed("context") || p.namespace != "" {
+				return dashboardAway(cmd.Context(), env, p, out, at, listen)
+			}
+			at = cmp.Or(at, "runs")
 			return serveDashboard(cmd.Context(), env, at, listen)
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", dashboard.Loopback, "host and port; port 0: any that is free")
+	cmd.Flags().StringVar(&out, "out", "runs", "of a run in a cluster: folder in which to create the run directory")
+	p.find(cmd.Flags())
 	return cmd
 }
 

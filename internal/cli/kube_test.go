@@ -33,7 +33,9 @@ func newCluster(t *testing.T) *cluster {
 	c.write("p.yaml", planText("flask", 2)+"balancer: {kind: direct}\nagents: {count: 1}\nkubernetes:\n  registry: "+registry+
 		"\n  tag: "+quotedOr(os.Getenv("BAKEOFF_KUBE_TAG"), "1")+"\n  images: {bakeoff: "+quotedOr(os.Getenv("BAKEOFF_KUBE_IMAGE"), registry+"/bakeoff:1")+"}\n  spread: any\n  allow_colocated: a test on few nodes\n")
 	c.kubectl("create", "namespace", c.namespace)
-	t.Cleanup(func() { c.kubectl("delete", "namespace", c.namespace, "--wait=true", "--timeout=120s") })
+	t.Cleanup(func() {
+		c.kubectl("delete", "namespace", c.namespace, "--wait=true", "--timeout=120s", "--ignore-not-found")
+	})
 	return c
 }
 

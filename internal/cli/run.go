@@ -239,8 +239,13 @@ func (f *runFlags) sane() error {
 		return misused("such as --out runs", "--out is empty")
 	case f.platform != inKubernetes && (f.context != "" || f.namespace != "" || f.detach):
 		return misused("add --platform kubernetes", "--context, --namespace and --detach are for a run in a cluster")
-	case f.platform == inKubernetes && (f.keep || f.share || f.dashboard):
-		return usageError{errors.New("--keep, --share-machine and --dashboard are for a run on this machine")}
+	case f.platform == inKubernetes && f.keep:
+		return misused("run that target on this machine, or look at its pods with kubectl while it is measured",
+			"--keep is for a run on this machine: in a cluster nobody would end what was left running once this command is gone")
+	case f.platform == inKubernetes && f.share:
+		return misused("leave it out", "--share-machine is for a run on this machine: no run holds the nodes of a cluster, so there is nothing to share")
+	case f.dashboard && f.detach:
+		return misused("bakeoff dashboard --context C shows it", "--dashboard is for a run that is followed, and --detach leaves it alone")
 	case f.platform == inKubernetes:
 		return f.place.sane()
 	}

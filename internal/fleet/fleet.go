@@ -259,10 +259,14 @@ func (f *Fleet) await(ctx context.Context, s *slot) error {
 // ending says how a process ended, for people.
 func ending(p platform.Process) string {
 	exit := p.Exit()
+	text := fmt.Sprintf("its process ended with status %d", exit.Code)
 	if exit.Signal != "" {
-		return "its process was ended by " + exit.Signal
+		text = "its process was ended by " + exit.Signal
 	}
-	return fmt.Sprintf("its process ended with status %d", exit.Code)
+	if exit.Why != "" {
+		text += ": " + exit.Why
+	}
+	return text
 }
 
 // Heal replaces every lost agent by a fresh process of a new epoch and

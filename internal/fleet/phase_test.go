@@ -342,9 +342,12 @@ func TestDeparturesInWords(t *testing.T) {
 	over, runs := make(chan struct{}), make(chan struct{})
 	close(over)
 	for want, p := range map[string]platform.Process{
-		"it closed its connection":          overProcess{done: runs},
-		"its process ended with status 3":   overProcess{exit: platform.Exit{Code: 3}, done: over},
-		"its process was ended by SIGSEGV":  overProcess{exit: platform.Exit{Code: -1, Signal: "SIGSEGV"}, done: over},
+		"it closed its connection":         overProcess{done: runs},
+		"its process ended with status 3":  overProcess{exit: platform.Exit{Code: 3}, done: over},
+		"its process was ended by SIGSEGV": overProcess{exit: platform.Exit{Code: -1, Signal: "SIGSEGV"}, done: over},
+		"its process was ended by SIGKILL: the pod was deleted": overProcess{
+			exit: platform.Exit{Code: -1, Signal: "SIGKILL", Why: "the pod was deleted"}, done: over,
+		},
 		"it closed its connection, no more": nil,
 	} {
 		f := manual(t, 1).fleet

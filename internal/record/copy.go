@@ -18,12 +18,13 @@ type Copy struct {
 	dir    string
 	events *os.File
 	taken  map[string]string // digest of each file that is as it was sealed, by path
+	growth growth
 }
 
 // OpenCopy begins a copy in a folder, which is made where it is missing, or takes one up that was left off. It refuses with
 // ErrInUse while the run is written there, or another process copies into it.
 func OpenCopy(dir string) (*Copy, error) {
-	c := &Copy{dir: dir, taken: map[string]string{}}
+	c := &Copy{dir: dir, taken: map[string]string{}, growth: growth{under: map[string]bool{}, lines: map[string]int64{}}}
 	err := os.MkdirAll(filepath.Join(dir, trialsFolder), folderMode)
 	if err == nil {
 		c.events, err = os.OpenFile(filepath.Join(dir, eventsFile), os.O_CREATE|os.O_RDWR|openSafely, fileMode)

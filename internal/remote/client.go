@@ -238,6 +238,32 @@ func (c *Client) rangeOf(ctx context.Context, s record.FileSeal, from int64, w i
 	return out.n, err
 }
 
+// Tail is what a file that grows has from one of its bytes on, a piece at most; nothing where there is no more, or no such file yet. It
+// is asked for once.
+func (c *Client) Tail(ctx context.Context, path string, from int64) ([]byte, error) {
+	ctx, cancel := shortly(ctx)
+	defer cancel()
+	r, err := c.request(ctx, http.MethodGet, "/file/"+escaped(path), nil)
+	if err != nil {
+		return nil, fmt.Errorf("remote: %w", err)
+	}
+	r.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", from, from+piece-1))
+	answer, err := c.do(r, http.StatusPartialContent)
+	var status *StatusError
+	if shorter(err) || errors.As(err, &status) && status.Status == http.StatusNotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("remote: %w", err)
+	}
+	defer answer.Body.Close() // only read
+	more, err := io.ReadAll(io.LimitReader(answer.Body, piece))
+	if err != nil {
+		return nil, fmt.Errorf("remote: %w", err)
+	}
+	return more, nil
+}
+
 // shorter reports whether the file no longer has the bytes that were asked for.
 func shorter(err error) bool {
 	var status *StatusError

@@ -554,3 +554,26 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
+
+// Of a file that grows there is as much as there is; a file that is not there yet has nothing. Who does not know the token is refused.
+func TestTail(t *testing.T) {
+	dir := recordtest.Plain(t)
+	want, err := os.ReadFile(filepath.Join(dir, "events.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := &wire{handler: ended(t, dir).Handler()}
+	c := NewClient(link, "http://pod", token, nil)
+	for _, from := range []int{0, 100, len(want), len(want) + 1} {
+		got, err := c.Tail(t.Context(), "events.jsonl", int64(from))
+		if err != nil || string(got) != string(want[min(from, len(want)):]) {
+			t.Errorf("from %d: %d bytes of %d, %v", from, len(got), len(want), err)
+		}
+	}
+	if got, err := c.Tail(t.Context(), "trials/9-9-x/load.jsonl", 0); err != nil || len(got) > 0 {
+		t.Errorf("of no file: %q, %v", got, err)
+	}
+	if _, err := NewClient(link, "http://pod", "other", nil).Tail(t.Context(), "events.jsonl", 0); err == nil {
+		t.Error("without the token")
+	}
+}

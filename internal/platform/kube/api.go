@@ -88,6 +88,11 @@ func (a api) create(ctx context.Context, at string, value []byte, dry bool, out 
 	return a.send(ctx, drily(r, dry), out)
 }
 
+// merge changes the fields of an object that value has.
+func (a api) merge(ctx context.Context, at string, value []byte) error {
+	return a.send(ctx, a.rest.Patch(types.MergePatchType).AbsPath(at).Param("fieldManager", platform.Manager).Body(value), nil)
+}
+
 // remove deletes an object.
 func (a api) remove(ctx context.Context, at string, how meta.DeleteOptions) error {
 	how.TypeMeta = meta.TypeMeta{Kind: "DeleteOptions", APIVersion: "v1"}

@@ -16,7 +16,7 @@ import (
 	"bakeoff/internal/platform"
 )
 
-// Laptop is one run in a cluster as who started it sees it: its objects are applied and removed, and its controller is reached, from
+// Laptop is one run in a cluster as who started it sees it: its objects are made and removed, and its controller is reached, from
 // outside.
 type Laptop struct {
 	*Cluster
@@ -40,16 +40,6 @@ func insist(ctx context.Context, try func(context.Context) error) error {
 func (l *Laptop) selector(more ...string) url.Values {
 	labels := append([]string{labelManager + "=" + platform.Manager, labelRun + "=" + l.Run}, more...)
 	return url.Values{"labelSelector": {strings.Join(labels, ",")}}
-}
-
-// Apply applies objects in their order.
-func (l *Laptop) Apply(ctx context.Context, objects []Object) error {
-	for _, o := range objects {
-		if err := insist(ctx, func(ctx context.Context) error { return l.apply(ctx, o, false) }); err != nil {
-			return fmt.Errorf("%s %s: %w", o.Kind, o.Name, denied(err))
-		}
-	}
-	return nil
 }
 
 // removable are the kinds that objects of a run may be of, in the order in which they are removed: what makes others comes first.
@@ -91,7 +81,7 @@ func (l *Laptop) Missing(ctx context.Context, workloads []platform.Workload, own
 	if err != nil || !own {
 		return out, err
 	}
-	more, err := l.Lacking(ctx, "", []Rule{{Resources: []string{"namespaces"}, Verbs: []string{"get", "list", "create", "patch", "delete"}}})
+	more, err := l.Lacking(ctx, "", []Rule{{Resources: []string{"namespaces"}, Verbs: []string{"get", "list", "create", "delete"}}})
 	return append(out, more...), err
 }
 

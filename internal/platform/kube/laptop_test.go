@@ -146,8 +146,8 @@ func TestEvidence(t *testing.T) {
 		})
 	}
 	dir := filepath.Join(t.TempDir(), "cluster")
-	if err := l.Evidence(t.Context(), dir); err != nil {
-		t.Fatal(err)
+	if found, err := l.Evidence(t.Context(), dir); err != nil || found.Files != 4 || len(found.Lost) > 0 {
+		t.Fatalf("%+v, %v", found, err)
 	}
 	var names []string
 	all, err := os.ReadDir(dir)
@@ -171,8 +171,10 @@ func TestEvidence(t *testing.T) {
 		}
 		return 0
 	}
-	if err := l.Evidence(t.Context(), dir); err == nil {
-		t.Error("a log that cannot be read is no error")
+	found, err := l.Evidence(t.Context(), dir)
+	unread, rerr := os.ReadFile(filepath.Join(dir, "unread.txt"))
+	if err != nil || rerr != nil || len(found.Lost) != 3 || strings.Count(string(unread), "log of bakeoff-target-a-1, ") != 3 {
+		t.Errorf("logs that cannot be read: %+v, %v, %q, %v", found, err, unread, rerr)
 	}
 	away := 2
 	a.Before = func(string, string) int {
@@ -181,8 +183,67 @@ func TestEvidence(t *testing.T) {
 		}
 		return 0
 	}
-	if err := l.Evidence(t.Context(), dir); err != nil {
+	if _, err := l.Evidence(t.Context(), dir); err != nil {
 		t.Errorf("the cluster was away for a second: %v", err)
+	}
+	a.Before = nil
+	if _, err := l.Evidence(t.Context(), "/dev/null/cluster"); err == nil {
+		t.Error("a folder that cannot be made is no error")
+	}
+	none := filepath.Join(t.TempDir(), "none")
+	if found, err := l.At("n", "q").Evidence(t.Context(), none); err != nil || found.Files != 1 { // the events of the namespace
+		t.Errorf("%+v, %v", found, err)
+	}
+	if found, err := l.At("m", "q").Evidence(t.Context(), none+"2"); err != nil || found.Files > 0 {
+		t.Errorf("%+v, %v", found, err)
+	}
+	if _, err := os.Stat(none + "2"); err == nil {
+		t.Error("a folder for nothing")
+	}
+}
+
+// beginning are the objects that begin a run in the namespace n.
+func beginning(t *testing.T, run string) []kube.Object {
+	t.Helper()
+	w := controller()
+	w.Rights, w.Main.Image, w.Files = true, "r.example/bakeoff:1", map[string]string{"plan.yaml": "name: x"}
+	scope := platform.Scope{Run: run, Namespace: "n", Secrets: map[string]map[string]string{"run": {"token": run}}}
+	objects, err := kube.Render(scope, []platform.Workload{w})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return objects
+}
+
+// Objects are made, and owned by the Job among them. A second time nothing changes; what another run has is left to it.
+func TestCreate(t *testing.T) {
+	a, l := opened(t)
+	for range 2 { // the answers to the first requests may have been lost
+		if err := l.Create(t.Context(), beginning(t, "r")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	there, job := a.Objects(), a.UID(jobs+"bakeoff-controller")
+	for _, at := range there {
+		if by := a.Owners(at); !slices.Equal(by, []string{job}) && at != jobs+"bakeoff-controller" {
+			t.Errorf("%s is owned by %q, want %s", at, by, job)
+		}
+	}
+	if len(there) != 7 || job == "" {
+		t.Errorf("the Job is %q of %q", job, there)
+	}
+	other := l.At("n", "q")
+	var taken kube.Taken
+	if err := other.Create(t.Context(), beginning(t, "q")); !errors.As(err, &taken) || taken.Run != "r" || taken.Name != "bakeoff-controller" {
+		t.Errorf("%v", err)
+	}
+	if err := other.Remove(t.Context()); err != nil || !slices.Equal(a.Objects(), there) || a.UID(jobs+"bakeoff-controller") != job {
+		t.Errorf("%v, left %q of %q", err, a.Objects(), there)
+	}
+	a.Drop(inN + "serviceaccounts/bakeoff-controller")
+	a.Put(inN+"serviceaccounts/bakeoff-controller", map[string]any{})
+	if err := other.Create(t.Context(), beginning(t, "q")); !errors.As(err, &taken) || taken.Run != "" || !strings.Contains(err.Error(), "it is not of a run") {
+		t.Errorf("of nobody: %v", err)
 	}
 }
 

@@ -2,12 +2,8 @@ package kube
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -21,104 +17,6 @@ import (
 
 // removeWithin is how long the cluster may take to remove the objects of a run.
 const removeWithin = 3 * time.Minute
-
-// Evidence writes the log of every container of every pod of the run, and the events of its namespace, into a folder.
-func (l *Laptop) Evidence(ctx context.Context, dir string) error {
-	var pods []core.Pod
-	err := insist(ctx, func(ctx context.Context) (err error) {
-		pods, err = l.pods(ctx)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("kube: %w", err)
-	}
-	var errs []error
-	for _, p := range pods {
-		for _, c := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
-			errs = append(errs, l.log(ctx, dir, p.Name, c, false))
-			if c.RestartCount > 0 {
-				errs = append(errs, l.log(ctx, dir, p.Name, c, true))
-			}
-		}
-	}
-	return errors.Join(append(errs, l.writeEvents(ctx, dir))...)
-}
-
-// log writes the log of a container, or of the one before it. One that never started has none.
-func (l *Laptop) log(ctx context.Context, dir, pod string, c core.ContainerStatus, previous bool) error {
-	query, name := url.Values{"container": {c.Name}}, pod+"-"+c.Name+".log"
-	if previous {
-		query["previous"], name = []string{"true"}, pod+"-"+c.Name+"-previous.log"
-	} else if c.State.Running == nil && c.State.Terminated == nil {
-		return nil
-	}
-	var in io.ReadCloser
-	err := insist(ctx, func(ctx context.Context) (err error) {
-		in, err = l.api.stream(ctx, where("", l.Namespace, "pods", pod, "log"), query)
-		return err
-	})
-	if apierrors.IsNotFound(err) || previous && apierrors.IsBadRequest(err) {
-		return nil // it was removed since, or the node has let go of it
-	}
-	if err != nil {
-		return fmt.Errorf("kube: log of %s, %s: %w", pod, c.Name, err)
-	}
-	defer in.Close() // only read
-	out, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("kube: %w", err)
-	}
-	if _, err := io.Copy(out, in); err != nil {
-		return errors.Join(fmt.Errorf("kube: log of %s, %s: %w", pod, c.Name, err), out.Close())
-	}
-	return out.Close()
-}
-
-// events are those of the namespace that are about objects of bakeoff, oldest first.
-func (l *Laptop) events(ctx context.Context) ([]core.Event, error) {
-	var list core.EventList
-	if err := l.api.get(ctx, where("", l.Namespace, "events"), nil, &list); err != nil {
-		return nil, denied(err)
-	}
-	ours := slices.DeleteFunc(list.Items, func(e core.Event) bool {
-		return !strings.HasPrefix(e.InvolvedObject.Name, platform.Manager+"-")
-	})
-	slices.SortStableFunc(ours, func(a, b core.Event) int { return happened(a).Compare(happened(b)) })
-	return ours, nil
-}
-
-// happened is when an event did, the last time.
-func happened(e core.Event) time.Time {
-	for _, at := range []time.Time{e.LastTimestamp.Time, e.EventTime.Time} {
-		if !at.IsZero() {
-			return at
-		}
-	}
-	return e.CreationTimestamp.Time
-}
-
-func (l *Laptop) writeEvents(ctx context.Context, dir string) error {
-	var events []core.Event
-	err := insist(ctx, func(ctx context.Context) (err error) {
-		events, err = l.events(ctx)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	var text strings.Builder
-	for _, e := range events {
-		fmt.Fprintf(&text, "%s %s %s/%s %s: %s\n", happened(e).UTC().Format(time.RFC3339), e.Type, e.InvolvedObject.Kind, e.InvolvedObject.Name, e.Reason,
-			strings.Join(strings.Fields(e.Message), " "))
-	}
-	if err := os.WriteFile(filepath.Join(dir, "events.txt"), []byte(text.String()), 0o600); err != nil {
-		return fmt.Errorf("kube: %w", err)
-	}
-	return nil
-}
 
 // listed is an object that is there.
 type listed struct {

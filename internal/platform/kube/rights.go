@@ -80,7 +80,8 @@ func (r *renderer) rights(workloads []platform.Workload) {
 }
 
 // owner is the controller's Job. Its removal does not wait for what it owns: that would need a right on its finalizers.
-func (r *renderer) owner() []meta.OwnerReference {
-	o := r.scope.Owner
+func (r *renderer) owner() []meta.OwnerReference { return ownedBy(r.scope.Owner) }
+
+func ownedBy(o platform.Owner) []meta.OwnerReference {
 	return []meta.OwnerReference{{APIVersion: "batch/v1", Kind: "Job", Name: o.Name, UID: types.UID(o.UID)}}
 }

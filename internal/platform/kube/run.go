@@ -260,10 +260,26 @@ func (r *Run) forget(d *deployment) {
 	maps.DeleteFunc(r.copies, func(_ types.UID, s *started) bool { return s.deployment == d })
 }
 
+// finish finishes the removal of a workload of that name which took too long: the node of a pod may be back by now.
+func (r *Run) finish(ctx context.Context, name string) error {
+	r.mu.Lock()
+	d := r.deployed[name]
+	r.mu.Unlock()
+	if d == nil || !d.removing.Load() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, arriveWithin)
+	defer cancel()
+	return d.remove(ctx, time.Second)
+}
+
 // Deploy implements platform.Cluster. An error about the workload itself is a Reason.
 func (r *Run) Deploy(ctx context.Context, w platform.Workload, logDir string) ([]platform.Pod, error) {
 	objects, err := r.render(w)
 	if err != nil {
+		return nil, err
+	}
+	if err := r.finish(ctx, w.Name); err != nil {
 		return nil, err
 	}
 	d := &deployment{run: r, workload: w, object: platform.ObjectName(w.Name), objects: objects, mark: r.view.mark(), turn: make(chan struct{}, 1)}

@@ -239,6 +239,11 @@ func TestRemoveLasts(t *testing.T) {
 		if hurried != 3 {
 			t.Errorf("%d pods had less time", hurried)
 		}
+		again, err := r.Deploy(t.Context(), w, "") // it waits for the pods of before
+		if err != nil || len(again) != 3 || time.Since(began) < s.lingers {
+			t.Fatalf("deployed again after %s: %d pods, %v", time.Since(began), len(again), err)
+		}
+		began = time.Now()
 		if err := r.Remove(t.Context(), w.Name); err != nil || time.Since(began) < s.lingers {
 			t.Errorf("removed after %s, %v", time.Since(began), err)
 		}

@@ -282,7 +282,7 @@ func same(ctx context.Context, p platform.Pod, was platform.Placement) (platform
 		if now.UID == "" { // it was not seen
 			now = was
 		}
-		return now, err // it names the pod
+		return now, fmt.Errorf("%w%s", err, endOf(p)) // it names the pod
 	}
 	var what string
 	switch {
@@ -297,7 +297,20 @@ func same(ctx context.Context, p platform.Pod, was platform.Placement) (platform
 	default:
 		return now, nil
 	}
-	return now, fmt.Errorf("%w: pod %s on %s %s", venue.ErrPlacement, was.Pod, was.Node, what)
+	return now, fmt.Errorf("%w: pod %s on %s %s%s", venue.ErrPlacement, was.Pod, was.Node, what, endOf(p))
+}
+
+// endOf is why a pod, or its main container, has ended, where the cluster knows.
+func endOf(p platform.Pod) string {
+	select {
+	case <-p.Done():
+	default:
+		return ""
+	}
+	if why := p.Exit().Why; why != "" {
+		return ": " + why
+	}
+	return ""
 }
 
 // Sources implements venue.Deployed.

@@ -70,6 +70,7 @@ type fakePod struct {
 	placement platform.Placement
 	done      chan struct{}
 	gone      error // of the next look
+	why       string
 	nonce     string
 	cpu       atomic.Int64
 	requests  atomic.Int64 // that an nginx counts
@@ -78,7 +79,7 @@ type fakePod struct {
 
 func (p *fakePod) Name() string                  { return p.name }
 func (p *fakePod) Done() <-chan struct{}         { return p.done }
-func (p *fakePod) Exit() platform.Exit           { return platform.Exit{Code: 1} }
+func (p *fakePod) Exit() platform.Exit           { return platform.Exit{Code: 1, Why: p.why} }
 func (p *fakePod) Address() string               { return p.address }
 func (p *fakePod) Log() string                   { return p.log }
 func (p *fakePod) Placement() platform.Placement { return p.placement }
@@ -88,6 +89,12 @@ func (p *fakePod) Stop(ctx context.Context, _ time.Duration) error {
 
 func (p *fakePod) Look(context.Context) (platform.Placement, error) {
 	return p.placement, p.gone
+}
+
+// ends has the pod end for a reason.
+func (p *fakePod) ends(why string) {
+	p.why = why
+	close(p.done)
 }
 
 // Deploy implements platform.Cluster.
@@ -330,9 +337,13 @@ func TestPlacement(t *testing.T) {
 		"an agent, permitted":       {lines: "  allow_colocated: there are only three nodes\n", before: func(v *Venue, _ *fake) { v.places.setAgent("agent-0", "node-1") }},
 		"another image than before": {before: func(v *Venue, _ *fake) { _ = v.places.image("target-flask", "r/image@sha256:0") }, want: "has the image r/image@sha256:1"},
 		"a restart":                 {after: func(p []*fakePod) { p[1].placement.Restarts = 1 }, want: "was started again, 1 times"},
-		"another pod":               {after: func(p []*fakePod) { p[1].placement.UID = "other" }, want: "is another one"},
-		"another image":             {after: func(p []*fakePod) { p[2].placement.Image = "r/image@sha256:2" }, want: "has another image"},
-		"not ready for a while":     {after: func(p []*fakePod) { p[0].placement.Ready = time.Unix(2000, 0) }, want: "was not ready"},
+		"a restart, explained":      {after: func(p []*fakePod) { p[1].ends("OOMKilled at its limit"); p[1].placement.Restarts = 1 }, want: "started again, 1 times so far: OOMKilled at"},
+		"gone, explained": {
+			after: func(p []*fakePod) { p[1].ends("the pod was deleted"); p[1].gone = errors.New("not there") }, want: "not there: the pod was deleted", other: true,
+		},
+		"another pod":           {after: func(p []*fakePod) { p[1].placement.UID = "other" }, want: "is another one"},
+		"another image":         {after: func(p []*fakePod) { p[2].placement.Image = "r/image@sha256:2" }, want: "has another image"},
+		"not ready for a while": {after: func(p []*fakePod) { p[0].placement.Ready = time.Unix(2000, 0) }, want: "was not ready"},
 		"does not run": {
 			after: func(p []*fakePod) { p[0].placement.Restarts, p[0].gone = 2, errors.New("does not run") }, want: "does not run", other: true,
 		},

@@ -120,6 +120,8 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) {
 		a.review(w, r)
 	case r.Method == http.MethodGet:
 		a.get(w, r)
+	case r.Header.Get("Content-Type") == "application/merge-patch+json":
+		a.merge(w, r)
 	case r.Method == http.MethodPatch, r.Method == http.MethodPost:
 		a.take(w, r)
 	case r.Method == http.MethodDelete:
@@ -233,6 +235,51 @@ func (a *API) take(w http.ResponseWriter, r *http.Request) {
 		a.Applied(object)
 	}
 	write(w, http.StatusCreated, object)
+}
+
+// merge changes what an object says of itself; a patch of another object of the same name is refused.
+func (a *API) merge(w http.ResponseWriter, r *http.Request) {
+	var patch struct{ Metadata map[string]any }
+	if err := json.NewDecoder(r.Body).Decode(&patch); err != nil {
+		refuse(w, http.StatusBadRequest, "BadRequest", err.Error())
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	object := a.objects[r.URL.Path]
+	if object == nil {
+		refuse(w, http.StatusNotFound, "NotFound", path.Base(r.URL.Path)+" not found")
+		return
+	}
+	meta, _ := object["metadata"].(map[string]any) // put made it
+	if uid, asked := patch.Metadata["uid"]; asked && uid != meta["uid"] {
+		refuse(w, http.StatusConflict, "Conflict", path.Base(r.URL.Path)+" is another one")
+		return
+	}
+	maps.Copy(meta, patch.Metadata)
+	write(w, http.StatusOK, object)
+}
+
+// Owners are the UIDs of those that own an object.
+func (a *API) Owners(at string) (out []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	meta, _ := a.objects[at]["metadata"].(map[string]any) // what is not there has no owner
+	all, _ := meta["ownerReferences"].([]any)             // likewise
+	for _, one := range all {
+		owner, _ := one.(map[string]any) // the API's types wrote it
+		out = append(out, fmt.Sprint(owner["uid"]))
+	}
+	return out
+}
+
+// UID is that of an object.
+func (a *API) UID(at string) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	meta, _ := a.objects[at]["metadata"].(map[string]any) // what is not there has none
+	uid, _ := meta["uid"].(string)
+	return uid
 }
 
 // remove removes an object and what is in it or, of one that makes pods, what has its name.

@@ -1,0 +1,202 @@
+package cli
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"bakeoff/internal/remote"
+)
+
+// labelled is an object of a run.
+func labelled(run string) map[string]any {
+	return map[string]any{"metadata": map[string]any{"labels": map[string]any{"app.kubernetes.io/managed-by": "bakeoff", "bakeoff/run": run}}}
+}
+
+// Of two runs that begin at once in a namespace the second takes nothing from the first, which it had not seen, and says which it is.
+func TestRunAwayAtOnce(t *testing.T) {
+	c := newConductor(t, func(*conductor) remote.Outcome { t.Error("conducted"); return remote.Outcome{} })
+	theirs := []string{"/api/v1/namespaces/n/secrets/bakeoff-run", "/api/v1/namespaces/n/serviceaccounts/bakeoff-controller"}
+	came := false
+	c.api.Before = func(method, _ string) int {
+		if method == http.MethodPatch && !came { // the cluster looks at the second one's objects
+			came = true
+			for _, at := range theirs {
+				c.api.Put(at, labelled("other"))
+			}
+		}
+		return 0
+	}
+	status, _ := c.command(t.Context(), "run", c.planFile(), "--platform", "kubernetes", "--namespace", "n", "--out", c.out)
+	if status != exitUsage || !came || !strings.Contains(c.stderr.String(), "namespace n holds run other") || !slices.Equal(c.api.Objects(), theirs) {
+		t.Errorf("status %d, %q:\n%s", status, c.api.Objects(), c.stderr)
+	}
+}
+
+// What begins a run ends with the controller's Job, where nobody comes to remove it.
+func TestRunAwayOwned(t *testing.T) {
+	c := newConductor(t, func(c *conductor) remote.Outcome {
+		r, w := c.begin()
+		r.Trial(c.t, w, 1, 1, "go", 1, nil)
+		return remote.Outcome{}
+	})
+	if status, _ := c.command(t.Context(), "run", c.planFile(), "--platform", "kubernetes", "--detach", "--out", c.out); status != exitDone {
+		t.Fatalf("status %d:\n%s", status, c.stderr)
+	}
+	<-c.done
+	owned := 0
+	var job string
+	for _, at := range c.api.Objects() {
+		if strings.HasSuffix(at, "/jobs/bakeoff-controller") {
+			job = c.api.UID(at)
+		}
+	}
+	for _, at := range c.api.Objects() {
+		switch by := c.api.Owners(at); {
+		case strings.Contains(at, "/jobs/"), strings.Contains(at, "/pods/"), strings.Count(at, "/") == 4: // the Job, its pod, the namespace
+		case !slices.Equal(by, []string{job}):
+			t.Errorf("%s is owned by %q, want %s", at, by, job)
+		default:
+			owned++
+		}
+	}
+	if owned != 7 || job == "" {
+		t.Errorf("%d objects are owned by %q: %q", owned, job, c.api.Objects())
+	}
+}
+
+// A log that cannot be read is no obstacle for ever: it is named, here and in the run directory, and everything is removed.
+func TestUnreadableLog(t *testing.T) {
+	c := newConductor(t, whole)
+	c.api.Before = func(_, path string) int {
+		if strings.HasSuffix(path, "/log") {
+			return http.StatusForbidden
+		}
+		return 0
+	}
+	status, _ := c.command(t.Context(), "run", c.planFile(), "--platform", "kubernetes", "--short", "--out", c.out)
+	if status != exitDone || !strings.Contains(c.stderr.String(), "1 log of the cluster cannot be read") || len(c.api.Objects()) > 0 {
+		t.Errorf("status %d, left %q:\n%s", status, c.api.Objects(), c.stderr)
+	}
+	text, err := os.ReadFile(filepath.Join(c.local().Dir(), "cluster", "unread.txt"))
+	if err != nil || !strings.Contains(string(text), "log of bakeoff-controller-x, main") {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
+// Where it is not known which pods there are nothing is removed, and clean leaves a run in progress alone.
+func TestNothingIsRemovedUnseen(t *testing.T) {
+	var ended atomic.Bool
+	c := newConductor(t, func(c *conductor) remote.Outcome {
+		defer ended.Store(true)
+		return whole(c)
+	})
+	c.api.Before = func(_, path string) int {
+		if ended.Load() && strings.HasSuffix(path, "/pods") {
+			return http.StatusForbidden
+		}
+		return 0
+	}
+	status, _ := c.command(t.Context(), "run", c.planFile(), "--platform", "kubernetes", "--short", "--out", c.out)
+	if status != exitFailed || !strings.Contains(c.stderr.String(), "nothing was removed") {
+		t.Errorf("status %d:\n%s", status, c.stderr)
+	}
+	for _, r := range c.api.Requests() {
+		if strings.HasPrefix(r, "DELETE") {
+			t.Error(r)
+		}
+	}
+	c.api.Before = nil
+	status, stdout := c.command(t.Context(), "clean", "--context", "test", "--out", c.out)
+	if status != exitDone || !strings.Contains(stdout, "left alone, in progress") || len(c.api.Objects()) == 0 {
+		t.Errorf("status %d: %s", status, stdout)
+	}
+}
+
+// A run whose controller is up, but was never heard, is not removed: it may be measuring.
+func TestOwnRunUnheard(t *testing.T) {
+	c := newConductor(t, func(c *conductor) remote.Outcome {
+		<-c.t.Context().Done()
+		return remote.Outcome{}
+	})
+	c.api.Proxy = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no proxy for you", http.StatusForbidden) })
+	status, _ := c.command(t.Context(), "run", c.planFile(), "--platform", "kubernetes", "--out", c.out)
+	said := c.stderr.String()
+	if status != exitFailed || !strings.Contains(said, "no proxy for you") || !strings.Contains(said, "nothing was removed") || !strings.Contains(said, "bakeoff clean") {
+		t.Errorf("status %d:\n%s", status, said)
+	}
+	for _, r := range c.api.Requests() {
+		if strings.HasPrefix(r, "DELETE") {
+			t.Error(r)
+		}
+	}
+}
+
+// What is left a day after a run that nobody came for is its namespace: clean says that it removes it, and makes no folder for nothing.
+func TestCleanEmptyNamespace(t *testing.T) {
+	c := newConductor(t, whole)
+	object := labelled("old")
+	object["metadata"].(map[string]any)["creationTimestamp"] = "2026-11-01T12:00:00Z"
+	c.api.Put("/api/v1/namespaces/bakeoff-old", object)
+	status, stdout := c.command(t.Context(), "clean", "--context", "test", "--out", c.out)
+	made, err := os.ReadDir(c.out)
+	if status != exitDone || !strings.Contains(stdout, "removed: run old from namespace bakeoff-old\n") || len(c.api.Objects()) > 0 || err != nil || len(made) > 0 {
+		t.Errorf("status %d, left %q, made %v, %v:\n%s%s", status, c.api.Objects(), made, err, stdout, c.stderr)
+	}
+}
+
+// A controller that cannot come up has measured nothing: what was made for it is removed.
+func TestNeverUp(t *testing.T) {
+	c := newConductor(t, func(*conductor) remote.Outcome { return remote.Outcome{} })
+	up := c.api.Applied
+	c.api.Applied = func(object map[string]any) {
+		up(object)
+		if c.pod != "" {
+			c.api.Put(c.pod, map[string]any{
+				"metadata": map[string]any{"labels": map[string]any{
+					"app.kubernetes.io/managed-by": "bakeoff", "bakeoff/run": runOf(object), "bakeoff/role": "controller", "bakeoff/name": "bakeoff-controller",
+				}},
+				"spec": map[string]any{"nodeName": "node-1", "containers": []any{map[string]any{"name": "main", "image": "r/b:1"}}},
+				"status": map[string]any{"phase": "Pending", "containerStatuses": []any{map[string]any{
+					"name": "main", "image": "r/b:1", "state": map[string]any{"waiting": map[string]any{"reason": "ErrImagePull", "message": "rpc error: code = NotFound desc = r/b:1: not found"}},
+				}}},
+			})
+		}
+	}
+	status, _ := c.command(t.Context(), "run", c.planFile(), "--platform", "kubernetes", "--out", c.out)
+	if status != exitFailed || !strings.Contains(c.stderr.String(), "is not in its registry") || len(c.api.Objects()) > 0 {
+		t.Errorf("status %d, left %q:\n%s", status, c.api.Objects(), c.stderr)
+	}
+}
+
+func runOf(object map[string]any) any {
+	meta, _ := object["metadata"].(map[string]any)
+	labels, _ := meta["labels"].(map[string]any)
+	return labels["bakeoff/run"]
+}
+
+// Flags that mean nothing where a run is are refused.
+func TestFlagsOfPlaces(t *testing.T) {
+	c := newConductor(t, whole)
+	for _, args := range [][]string{
+		{"--namespace", "n"},
+		{"--context", "c"},
+		{"--detach"},
+		{"--platform", "kubernetes", "--keep"},
+		{"--platform", "kubernetes", "--share-machine"},
+		{"--platform", "kubernetes", "--dashboard", "--detach"},
+		{"--platform", "kubernetes", "--cleanup", "sometimes"},
+		{"--platform", "nomad"},
+	} {
+		if status, _ := c.command(t.Context(), append([]string{"run", c.planFile(), "--out", c.out}, args...)...); status != exitUsage {
+			t.Errorf("%q: status %d:\n%s", args, status, c.stderr)
+		}
+	}
+	if asked := c.api.Requests(); len(asked) > 0 {
+		t.Errorf("asked the cluster: %q", asked)
+	}
+}

@@ -1,0 +1,243 @@
+package cli_test
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"bakeoff/internal/record"
+)
+
+// faulty is a cluster, and a plan whose phases are long enough for something to happen in them: two replicas of one target on two nodes.
+func faulty(t *testing.T, target, resources string, more ...string) *cluster {
+	t.Helper()
+	c := newCluster(t)
+	registry := os.Getenv("BAKEOFF_KUBE_REGISTRY")
+	c.write("p.yaml", fmt.Sprintf(`name: faults
+blocks: 2
+warmup: 1s
+dataset: {rows: 2000}
+database: {buffer_pool: 128Mi}
+deployment: {replicas: 2, workers: 1, pool: 4}
+targets: [%[1]s]
+agents: {count: 2}
+balancer: {kind: direct}
+phases: [{name: closed, model: closed, connections: 8, duration: 12s}]
+kubernetes:
+  registry: %[2]s
+  tag: %[3]s
+  images: {bakeoff: %[4]s%[6]s}
+  allow_colocated: a test on few nodes
+  resources:
+    controller: {requests: {cpu: 50m, memory: 128Mi}}
+    database: {requests: {cpu: 100m, memory: 512Mi}}
+    agent: {requests: {cpu: 50m, memory: 128Mi}}
+    target: %[5]s
+`, target, registry, quotedOr(os.Getenv("BAKEOFF_KUBE_TAG"), "1"), quotedOr(os.Getenv("BAKEOFF_KUBE_IMAGE"), registry+"/bakeoff:1"),
+		cmp.Or(resources, "{requests: {cpu: 50m, memory: 128Mi}}"), strings.Join(more, "")))
+	return c
+}
+
+// underLoad starts the run, and returns once a measured phase has been under way for a moment.
+func (c *cluster) underLoad() *execution {
+	c.t.Helper()
+	e := c.start("run", "p.yaml", "--platform", "kubernetes", "--namespace", c.namespace, "--dashboard") // which brings the record as it is written
+	e.await("closed: ", 1)
+	time.Sleep(3 * time.Second) // of load
+	return e
+}
+
+// feed is kubectl with a text as its input.
+func (c *cluster) feed(text string, args ...string) {
+	c.t.Helper()
+	cmd := exec.Command("kubectl", args...)
+	cmd.Stdin = strings.NewReader(text)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		c.t.Fatalf("kubectl %q: %v\n%s", args, err, out)
+	}
+}
+
+// a pod of a role.
+func (c *cluster) pod(role string) string {
+	c.t.Helper()
+	return c.kubectl("get", "pods", "-l", "bakeoff/role="+role, "-o", "jsonpath={.items[0].metadata.name}")
+}
+
+// outlived wants the run to have gone on to its end: what the fault hit was refused for one of these reasons, with that text, and was
+// measured again; nothing of the run is left in the cluster.
+func (c *cluster) outlived(e *execution, codes []string, text string) {
+	c.t.Helper()
+	e.wantEnd(6 * time.Minute)
+	r, seen := c.open(), map[string]string{}
+	for _, state := range r.Trials() {
+		trial, err := state.Trial()
+		if state.State != record.Finished || err != nil {
+			continue
+		}
+		for _, reason := range trial.Reasons {
+			seen[reason.Code] += reason.Text + "\n"
+		}
+	}
+	c.t.Logf("refused: %q", seen)
+	named := slices.ContainsFunc(codes, func(code string) bool { return strings.Contains(seen[code], text) })
+	if r.Run().Status != record.Complete || len(codes) > 0 && !named {
+		c.t.Errorf("%s: %q, want one of %q with %q\n%s", r.Run().Status, seen, codes, text, e.stderr)
+	}
+	if measured, want := measured(c.t, r), len(r.Run().Order); len(measured) != want {
+		c.t.Errorf("measured are %v, want %d", measured, want)
+	}
+	c.nothing()
+}
+
+// measured are the places that have a finished trial which nothing but the machine under the nodes speaks against.
+func measured(t *testing.T, r *record.Reader) map[string]bool {
+	t.Helper()
+	out := map[string]bool{}
+	for _, state := range r.Trials() {
+		if state.State != record.Finished {
+			continue
+		}
+		trial, err := state.Trial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(notMachine(trial.Reasons)) == 0 {
+			out[fmt.Sprint(trial.Block, " ", trial.Target)] = true
+		}
+	}
+	return out
+}
+
+// An agent whose pod is killed costs the trial; a new one takes its place.
+func TestKubeFaultAgentKilled(t *testing.T) {
+	c := faulty(t, "fastapi", "")
+	e := c.underLoad()
+	c.kubectl("delete", "pod", "-l", "bakeoff/name=bakeoff-agent-1", "--grace-period=0", "--force", "--wait=false")
+	c.outlived(e, []string{record.CodeAgentLost}, "agent 1 in phase closed")
+}
+
+// A replica that is evicted costs the trial, by that name; the next one has all of them again.
+func TestKubeFaultTargetEvicted(t *testing.T) {
+	c := faulty(t, "fastapi", "")
+	e := c.underLoad()
+	pod := c.pod("target")
+	c.feed(`{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":"`+pod+`","namespace":"`+c.namespace+`"}}`,
+		"create", "--raw", "/api/v1/namespaces/"+c.namespace+"/pods/"+pod+"/eviction", "-f", "-")
+	c.outlived(e, []string{record.CodeWorkerGone, record.CodePlacement}, pod)
+}
+
+// A replica that is killed for its memory costs the trial, which names the limit.
+func TestKubeFaultOutOfMemory(t *testing.T) {
+	c := faulty(t, "fastapi", "{requests: {cpu: 50m, memory: 128Mi}, limits: {memory: 128Mi}}")
+	e := c.underLoad()
+	fill := []string{"exec", "-n", c.namespace, c.pod("target"), "-c", "main", "--", "sh", "-c", "head -c 62000000 /dev/zero >/tmp/full"} // it is in memory
+	out, err := exec.Command("kubectl", fill...).CombinedOutput()
+	t.Logf("filled: %v %s", err, out) // it may be killed itself
+	c.outlived(e, []string{record.CodePlacement, record.CodeWorkerGone}, "OOMKilled at its limit of 128Mi")
+}
+
+// node sends a signal to the kubelet of a node, or to the API server: the test's owner says how.
+func (c *cluster) node(signal, name string) {
+	c.t.Helper()
+	if out, err := exec.Command(os.Getenv("BAKEOFF_KUBE_SIGNAL"), signal, name).CombinedOutput(); err != nil {
+		c.t.Fatalf("%s %s: %v\n%s", signal, name, err, out)
+	}
+}
+
+func needSignals(t *testing.T) {
+	t.Helper()
+	if os.Getenv("BAKEOFF_KUBE_SIGNAL") == "" {
+		t.Skip("SKIPPED: BAKEOFF_KUBE_SIGNAL names no program that stops a kubelet and an API server")
+	}
+}
+
+// A node whose kubelet stands still keeps its pods running. Once the cluster takes it for lost the trial is refused; when it comes back
+// the run goes on.
+func TestKubeFaultKubeletStopped(t *testing.T) {
+	needSignals(t)
+	c := faulty(t, "fastapi", "")
+	e := c.underLoad()
+	node := c.kubectl("get", "pod", c.pod("target"), "-o", "jsonpath={.spec.nodeName}")
+	c.node("STOP", node)
+	defer func() { c.node("CONT", node) }()
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Second) {
+		ready := c.kubectl("get", "node", node, "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].status}`)
+		if ready == "Unknown" {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the node is %s", ready)
+		}
+	}
+	time.Sleep(10 * time.Second)
+	c.node("CONT", node)
+	c.outlived(e, nil, "")
+}
+
+// An API server that is away for half a minute costs nothing: load does not pass it, and everybody waits for it.
+func TestKubeFaultAPIAway(t *testing.T) {
+	needSignals(t)
+	c := faulty(t, "fastapi", "")
+	e := c.underLoad()
+	c.node("STOP", "api")
+	time.Sleep(30 * time.Second)
+	c.node("CONT", "api")
+	c.outlived(e, nil, "")
+}
+
+// A namespace that is deleted under a run ends it; what is finished is here, and can be resumed.
+func TestKubeFaultNamespaceDeleted(t *testing.T) {
+	c := faulty(t, "fastapi", "")
+	e := c.underLoad()
+	e.await("block 2 of 2", 1)
+	c.kubectl("delete", "namespace", c.namespace, "--wait=false")
+	e.wantStatus(1, 4*time.Minute)
+	said := e.stderr.String()
+	if r := c.open(); len(finished(t, r)) == 0 || r.Run().Status == record.Complete || !strings.Contains(said, "bakeoff run --resume") {
+		t.Errorf("%s, %v:\n%s", r.Run().Status, finished(t, r), said)
+	}
+	for _, want := range []string{"the controller is gone", "the run was deleted"} {
+		if strings.Contains(said, want) {
+			return
+		}
+	}
+	t.Errorf("it is not said why:\n%s", said)
+}
+
+// A target that crashes at its start ends the run before anything is measured, with what it has said last.
+func TestKubeFaultCrashLoop(t *testing.T) {
+	c := faulty(t, "flask", "", `, flask: "`+os.Getenv("BAKEOFF_KUBE_REGISTRY")+`/django:`+cmp.Or(os.Getenv("BAKEOFF_KUBE_TAG"), "1")+`"`)
+	began := time.Now()
+	e := c.start("run", "p.yaml", "--platform", "kubernetes", "--namespace", c.namespace)
+	e.wantStatus(1, 4*time.Minute)
+	said := e.stderr.String()
+	if !strings.Contains(said, "target flask: ") || !strings.Contains(said, "ended before it was ready: exit status") {
+		t.Errorf("after %v:\n%s", time.Since(began), said)
+	}
+	c.nothing()
+}
+
+// A second run in the namespace of one that is under way is refused, and does not touch it.
+func TestKubeFaultTwoAtOnce(t *testing.T) {
+	c := newCluster(t)
+	first, second := c.begin("--out", "one"), c.begin("--out", "two")
+	second.wantEnd(3 * time.Minute)
+	loser, winner := second, first
+	if second.cmd.ProcessState.ExitCode() == 0 {
+		loser, winner = first, second
+	}
+	loser.wantStatus(2, time.Minute)
+	if !strings.Contains(loser.stderr.String(), "there is room for one") {
+		t.Errorf("%s", loser.stderr)
+	}
+	winner.wantEnd(5 * time.Minute)
+	if status := winner.cmd.ProcessState.ExitCode(); status != 0 && status != 4 {
+		t.Errorf("status %d:\n%s", status, winner.stderr)
+	}
+	c.nothing()
+}

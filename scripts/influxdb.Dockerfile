@@ -1,0 +1,7 @@
+# An InfluxDB 1 of Debian's for clusters: bakeoff brings its configuration.
+ARG BASE=debian:bookworm-slim
+FROM ${BASE}
+RUN apt-get update -qq \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends influxdb \
+    && rm -rf /var/lib/apt/lists/*
+USER 10001:10001
