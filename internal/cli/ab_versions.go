@@ -22,7 +22,7 @@ blocks: 10
 dataset: {rows: 20000}
 deployment: {replicas: 1, workers: 2, pool: 8}
 targets: [./target]
-warmup: 1s
+warmup: 500ms to 1500ms
 pilot: 1s
 turns: 250ms
 phases: [{name: closed, model: closed, connections: 16, duration: 4s}]

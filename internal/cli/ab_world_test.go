@@ -234,8 +234,11 @@ func (t *abTurns) Slice(_ context.Context, i int, s fleet.Slice) (fleet.Sliced, 
 	time.Sleep(s.Length)
 	aside := t.answered(t.tasks[i], s.Begin, s.RunIn)
 	aside.Aside = true
-	for _, w := range []stats.Window{aside, t.answered(t.tasks[i], s.Begin+s.RunIn, s.Length-s.RunIn)} {
-		t.sink(i, fleet.Snapshot{Epoch: 1, Window: w})
+	t.sink(i, fleet.Snapshot{Epoch: 1, Window: aside})
+	parts := time.Duration(max(s.Parts, 1))
+	at := func(part time.Duration) time.Duration { return s.Begin + s.RunIn + (s.Length-s.RunIn)*part/parts }
+	for part := range parts {
+		t.sink(i, fleet.Snapshot{Epoch: 1, Window: t.answered(t.tasks[i], at(part), at(part+1)-at(part))})
 	}
 	return fleet.Sliced{Length: s.Length}, nil
 }

@@ -145,6 +145,8 @@ type phaseFaked struct {
 	extra    int64                         // statements that touched the table beyond the reads
 	seen     func() map[int]stats.MoveSeen // of rows that change; nil: nothing
 	lines    int64                         // written to the log
+	answers  func(counted time.Duration, parts int) int64 // of a slice: of each of its windows in turn; nil: all as many
+	each     []int64                                      // what that said
 	lost     []fleet.Lost
 	err      error
 }

@@ -111,6 +111,12 @@ func (t *taking) Slice(ctx context.Context, i int, s fleet.Slice) (fleet.Sliced,
 	if change := w.act(name).phase; change != nil {
 		change(&p)
 	}
+	if p.answers != nil {
+		for range max(s.Parts, 1) {
+			p.each = append(p.each, p.answers(length-runIn, max(s.Parts, 1)))
+		}
+		p.all(sumOf(p.each))
+	}
 	if p.longer > 0 {
 		length += p.longer
 		extra := int64(100 * p.longer.Seconds())
@@ -133,20 +139,54 @@ func (t *taking) Slice(ctx context.Context, i int, s fleet.Slice) (fleet.Sliced,
 	}
 	aside := windowOf(stats.Books{})
 	aside.Begin, aside.Length, aside.Aside = begin, runIn, true
-	counted := windowOf(p.books)
-	counted.Begin, counted.Length, counted.Outcomes = begin+runIn, length-runIn, p.outcomes
-	if p.seen != nil {
-		counted.Moves = p.seen()
-	}
-	counted.Lateness.Reset()
-	counted.Lateness.RecordN(p.late, p.books.Planned)
-	if p.took > 0 {
-		counted.Response.RecordN(p.took, p.books.OK)
-	}
-	for _, window := range []stats.Window{aside, counted} {
+	for _, window := range append([]stats.Window{aside}, p.counted(begin+runIn, length-runIn, s.Parts)...) {
 		t.sink(i, fleet.Snapshot{Agent: 0, Epoch: 1, Window: window})
 	}
 	return fleet.Sliced{Late: p.missed, Length: length}, nil
+}
+
+// all has that many requests answered, each with a lookup.
+func (p *phaseFaked) all(n int64) {
+	p.books, p.reads, p.requests = stats.Books{Planned: n, Sent: n, OK: n}, n, n
+}
+
+func sumOf(all []int64) (sum int64) {
+	for _, n := range all {
+		sum += n
+	}
+	return sum
+}
+
+// counted are the windows of the counted time of a slice; the first has all that is no answer.
+func (p *phaseFaked) counted(begin, length time.Duration, parts int) (out []stats.Window) {
+	parts = max(parts, 1)
+	each := p.each
+	if each == nil {
+		for i := range parts {
+			each = append(each, p.books.OK*int64(i+1)/int64(parts)-p.books.OK*int64(i)/int64(parts))
+		}
+	}
+	for i, n := range each {
+		books := stats.Books{Planned: n, Sent: n, OK: n}
+		if i == 0 {
+			books = p.books
+			books.Planned, books.Sent, books.OK = books.Planned-books.OK+n, books.Sent-books.OK+n, n
+		}
+		w := windowOf(books)
+		from, to := length*time.Duration(i)/time.Duration(parts), length*time.Duration(i+1)/time.Duration(parts)
+		w.Begin, w.Length = begin+from, to-from
+		w.Lateness.Reset()
+		w.Lateness.RecordN(p.late, books.Planned)
+		if p.took > 0 {
+			w.Response.RecordN(p.took, books.OK)
+		}
+		out = append(out, w)
+	}
+	out[0].Outcomes = p.outcomes
+	if p.seen != nil {
+		out[0].Moves = p.seen()
+	}
+	return out
 }
 
 func (t *taking) End(context.Context) ([]fleet.Report, error) {

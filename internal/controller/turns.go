@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -119,15 +120,11 @@ func (r *run) slowest() (slowest time.Duration) {
 // pace says how many slices a phase has, how long each is, and how much of it is booked aside: the same
 // for all targets.
 func (r *run) pace(p load.Phase) (n int, length, runIn time.Duration) {
-	if r.settles(p) {
-		length = min(r.window(), p.Duration)
-		return int(p.Duration / length), length, 0
-	}
 	slowest := r.slowest()
 	if p.Model == load.Closed {
 		runIn = max(leastRunIn, runInMedians*slowest)
 	}
-	length = max(time.Duration(r.o.Plan.Turns), sliceMedians*slowest, 2*runIn, r.leastSlice())
+	length = max(cmp.Or(time.Duration(r.o.Plan.Turns), aloneSlice), sliceMedians*slowest, 2*runIn, r.leastSlice())
 	n = max(1, int((p.Duration+length/2)/length))
 	length = p.Duration / time.Duration(n)
 	return n, length, min(runIn, length/2)

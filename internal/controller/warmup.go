@@ -17,10 +17,12 @@ import (
 // each round. Nothing measured is looked at for that, and no figure of the warm-up is used.
 
 const (
-	// leastWindow is the shortest slice of such a warm-up, and windowMedians how many median response times of
-	// the slowest target one takes at least.
-	leastWindow   = 50 * time.Millisecond
-	windowMedians = 2
+	// leastWindow is the shortest window of such a warm-up, and windowAnswers how many answers of the slowest target one
+	// has at least.
+	leastWindow   = 10 * time.Millisecond
+	windowAnswers = 20
+	// aloneSlice is how long its slices are where targets do not take turns.
+	aloneSlice = time.Second
 )
 
 // isWarmup identifies the phase that is measured but not used.
@@ -29,10 +31,15 @@ func (r *run) isWarmup(p load.Phase) bool { return p.Number == warmupPhase }
 // settles identifies a warm-up that ends when every target is steady.
 func (r *run) settles(p load.Phase) bool { return r.isWarmup(p) && r.o.Plan.Warmup.Settles() }
 
-// window is how long the slices of such a warm-up are: as many as its end needs fit into its least length, where the targets
-// answer fast enough.
-func (r *run) window() time.Duration {
-	return max(time.Duration(r.o.Plan.Warmup.Least)/gate.EndingWindows, leastWindow, windowMedians*r.slowest())
+// parts is into how many windows a slice of such a warm-up is cut behind its run-in: as many as its end needs come
+// in its least length, where the targets answer fast enough. 0: it is no such phase.
+func (r *run) parts(p load.Phase, length, runIn time.Duration) int {
+	if !r.settles(p) {
+		return 0
+	}
+	shortest := max(leastWindow, windowAnswers*r.slowest()/time.Duration(max(p.Connections, 1)))
+	least := time.Duration(r.o.Plan.Warmup.Least)
+	return max(1, min(int((length-runIn)/shortest), int((gate.EndingWindows*length+least-1)/least)))
 }
 
 // warmUp warms one target up by itself.

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -15,16 +16,17 @@ import (
 
 // Whole runs whose warm-ups end when they are steady, in virtual time.
 
-// warming has a target answer in its warm-up as a level of each slice says, the logarithm of a rate around 10,000/s.
+// warming has a target answer in its warm-up as a level of each window says, the logarithm of a rate around 100,000/s.
 func warming(level func(i int, rng *rand.Rand) float64) act {
 	i, rng := 0, rand.New(rand.NewPCG(1, 2))
 	return act{phase: func(p *phaseFaked) {
 		if p.task.Phase.Number != warmupPhase {
 			return
 		}
-		n := int64(10_000 * math.Exp(level(i, rng)))
-		i++
-		p.books, p.reads, p.requests = stats.Books{Planned: n, Sent: n, OK: n}, n, n
+		p.answers = func(counted time.Duration, parts int) int64 {
+			i++
+			return int64(100_000 * counted.Seconds() / float64(parts) * math.Exp(level(i-1, rng)))
+		}
 	}}
 }
 
@@ -35,7 +37,7 @@ func quiet(over func(i int) float64) act {
 
 func level(int) float64 { return 0 }
 
-const untilSteady = "warmup: 3s to 12s\n" // 30 windows of 100 ms at least, 120 at most
+const untilSteady = "warmup: 3s to 12s\n" // 30 windows of 95 ms at least, 120 at most; in turns 36 of 67 ms, and 144
 
 // A target alone is warmed up until it is steady, and at most as long as the plan says; then the run goes on.
 func TestWarmupEndsWhenSteady(t *testing.T) {
@@ -55,7 +57,7 @@ func TestWarmupEndsWhenSteady(t *testing.T) {
 			"phase warmup: no steady state in its last 20 windows: a longer warm-up is needed",
 		},
 		"a rented machine": {
-			warming(func(_ int, rng *rand.Rand) float64 { return 0.15 * rng.NormFloat64() }), 12, 12,
+			warming(func(_ int, rng *rand.Rand) float64 { return 0.3 * rng.NormFloat64() }), 12, 12,
 			"a trend could not be distinguished from noise", "",
 		},
 	} {
@@ -156,23 +158,51 @@ func TestShortWarmupIsFixed(t *testing.T) {
 	})
 }
 
-// As many slices as the end of a warm-up needs fit into its least length, where answers come fast enough.
-func TestWindowsOfWarmup(t *testing.T) {
+// Short windows with too much noise are joined to longer ones: such a warm-up ends later, and before its maximum.
+func TestNoisyWarmupEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newWorld().options(t, "targets: [flask]\n"+untilSteady+closedOnly)
-		r := &run{o: &o, pilot: &record.Pilot{MedianNS: map[string]int64{"flask": int64(20 * time.Millisecond)}}}
-		phase := r.phasesOf(1)[0]
-		if n, length, runIn := r.pace(phase); n != 120 || length != 100*time.Millisecond || runIn != 0 {
-			t.Errorf("%d slices of %v, %v aside", n, length, runIn)
-		}
-		r.pilot.MedianNS["flask"] = int64(time.Second)
-		if n, length, _ := r.pace(phase); n != 6 || length != 2*time.Second {
-			t.Errorf("%d slices of %v", n, length)
-		}
-		if r.settles(r.phasesOf(1)[1]) {
-			t.Error("a measured phase settles")
+		w := newWorld()
+		w.script["flask"] = []act{warming(func(_ int, rng *rand.Rand) float64 { return 0.08 * rng.NormFloat64() })}
+		dir, _ := conducted(t, w.options(t, "blocks: 1\ntargets: [flask]\nwarmup: 3s to 60s\n"+closedOnly))
+		p := trialRecord(t, dir, 1, "flask").Phases[0]
+		if p.Settling == nil || p.Settling.State != "steady" || p.DurationS < 9 || p.DurationS > 30 {
+			t.Errorf("a warm-up of %v s, want 9 to 30: %+v", p.DurationS, p.Settling)
 		}
 	})
+}
+
+// A slice is cut into as many windows as the end of a warm-up needs in its least length, where answers come fast enough.
+func TestWindowsOfWarmup(t *testing.T) {
+	const ms = time.Millisecond
+	for _, c := range []struct {
+		bounds      string
+		turns       string
+		connections int
+		median      time.Duration
+		n, parts    int
+		length      time.Duration
+	}{
+		{"3s to 12s", "250ms", 32, 0, 48, 3, 250 * ms},
+		{"3s to 12s", "off", 32, 0, 12, 10, 1000 * ms},
+		{"500ms to 1s", "250ms", 32, 5 * ms, 4, 15, 250 * ms},
+		{"500ms to 1s", "250ms", 32, 20 * ms, 4, 15, 250 * ms}, // 13.3 ms each
+		{"500ms to 1s", "250ms", 16, 20 * ms, 4, 8, 250 * ms},  // 25 ms each
+		{"500ms to 1s", "250ms", 1, 20 * ms, 4, 1, 250 * ms},
+		{"2s to 8s", "250ms", 1000, 400 * ms, 2, 60, 4000 * ms}, // 800 ms of each slice are aside
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			o := newWorld().options(t, "targets: [flask]\nturns: "+c.turns+"\nwarmup: "+c.bounds+"\nphases: [{model: closed, connections: "+fmt.Sprint(c.connections)+", duration: 9s}]\n")
+			r := &run{o: &o, pilot: &record.Pilot{MedianNS: map[string]int64{"flask": int64(c.median)}}}
+			phase := r.phasesOf(1)[0]
+			n, length, runIn := r.pace(phase)
+			if got := r.parts(phase, length, runIn); n != c.n || length != c.length || got != c.parts {
+				t.Errorf("%+v: %d slices of %v, %d windows in each", c, n, length, got)
+			}
+			if got := r.parts(r.phasesOf(1)[1], length, runIn); got != 0 {
+				t.Errorf("%+v: a measured phase has %d windows in a slice", c, got)
+			}
+		})
+	}
 }
 
 // How fast a target answers is taken from the pilot's measured phase, not from its cold warm-up.

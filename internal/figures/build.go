@@ -74,6 +74,9 @@ func Build(r *record.Reader) (*Summary, error) {
 	if primary, found := s.Primary(); found {
 		s.Limits = b.limits(primary, run.Database, p.oneLoop(primary.Name))
 	}
+	if len(p.Thresholds) > 0 {
+		s.foreignIn = b.foreignLimits(run.Database, p)
+	}
 	s.Costs, s.Idle, s.Pairs = b.costs(), s.idles(), b.pairs(p)
 	s.Attempts = s.attempts()
 	if err := s.judge(r.Live()); err != nil {

@@ -58,13 +58,15 @@ type Summary struct {
 	Pilot       []Trial             `json:"pilot,omitempty"`
 	Found       *record.Pilot       `json:"pilot_found,omitempty"` // what the controller took from it
 	Timelines   []Timeline          `json:"timelines,omitempty"`
-	Trends      []gate.Trend        `json:"trends,omitempty"`   // how the phases of each target change while they last, over all valid blocks
+	Trends      []gate.Trend        `json:"trends,omitempty"`   // how the phases of each target change while they last, over all valid blocks, and in turns those of all together
 	Unusable    []Unusable          `json:"unusable,omitempty"` // trials that are in no statistic, and why
 	Time        Time                `json:"time"`
 	Notes       []string            `json:"notes,omitempty"`
 	Problems    []record.Problem    `json:"problems,omitempty"` // damage of the run directory
 
 	capacityPhase *Phase // stands for the stages of all blocks; nil: there are none
+
+	foreignIn map[int]map[string]string // by phase, which tier limited which target where that was another one's; for thresholds
 
 	margin float64 // of the plan, within which differences do not matter; 0: the default one
 }

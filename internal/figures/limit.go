@@ -57,6 +57,15 @@ func (b *builder) limits(phase Phase, db record.DatabaseInfo, oneLoop bool) []Li
 	return out
 }
 
+// foreignLimits are the targets that another tier limited, and which, by the number of the phase.
+func (b *builder) foreignLimits(db record.DatabaseInfo, p planned) map[int]map[string]string {
+	out := map[int]map[string]string{}
+	for _, phase := range b.s.Phases {
+		out[phase.Number] = foreign(b.limits(phase, db, p.oneLoop(phase.Name)))
+	}
+	return out
+}
+
 // utilisations are those of the tiers, the greatest first.
 func utilisations(t PhaseTarget, cores float64) []Utilisation {
 	out := make([]Utilisation, 0, len(t.Tiers))
@@ -68,9 +77,9 @@ func utilisations(t PhaseTarget, cores float64) []Utilisation {
 }
 
 // foreign are the targets that another tier limited, and which.
-func (s *Summary) foreign() map[string]string {
+func foreign(limits []Limit) map[string]string {
 	out := map[string]string{}
-	for _, l := range s.Limits {
+	for _, l := range limits {
 		if l.Foreign {
 			out[l.Target] = l.Tier
 		}

@@ -202,3 +202,12 @@ func TestForeignLimitIsNoRanking(t *testing.T) {
 		}
 	}
 }
+
+// A machine is never more than full, whatever its samples add up to.
+func TestSharedMachineIsFullAtMost(t *testing.T) {
+	for host, want := range map[float64]float64{1.8: 0.9, 2: 1, 2.05: 1} {
+		if got := reading([]observed{{host: host}, {host: host + 0.01}, {host: host - 0.01}}, 2, false).Host; got != want {
+			t.Errorf("%v of 2 cores: %v, want %v", host, got, want)
+		}
+	}
+}

@@ -194,7 +194,9 @@ const fewestSamples = 3
 func reading(blocks []observed, cores float64, oneLoop bool) limit.Reading {
 	middle := func(figure func(observed) float64) float64 { return over(blocks, figure).Median }
 	r := limit.Reading{
-		Cores: cores, Host: middle(func(o observed) float64 { return o.host }) / cores, Running: limit.Unknown,
+		Cores: cores, Running: limit.Unknown,
+		// In turns it is a sum of what was sampled at other moments, and may come out above all that there is.
+		Host:     min(1, middle(func(o observed) float64 { return o.host })/cores),
 		InFlight: middle(func(o observed) float64 { return o.under }), Rate: middle(func(o observed) float64 { return o.rate }),
 		Pool: middle(func(o observed) float64 { return o.pool }), Locked: middle(func(o observed) float64 { return o.locked }),
 		Pressure: middle(func(o observed) float64 { return o.disk }), Reads: middle(func(o observed) float64 { return o.reads }),

@@ -1,6 +1,7 @@
 package figures
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -128,15 +129,53 @@ func (s *Summary) decide(out *Threshold, a asked, p Phase, together int) {
 			out.High = verdict.Number(math.Inf(1))
 		}
 	}
-	low, high := a.Holds(float64(out.Low)), a.Holds(float64(out.High))
-	switch {
-	case !out.Known() || out.Blocks == 0:
+	if !out.Known() || out.Blocks == 0 {
 		out.Why = fmt.Sprintf("an interval takes 2 blocks, and %s has %s with requests in this phase", a.target, show.Plural(out.Blocks, "valid block"))
-	case low && high:
-		out.Outcome = Met
-	case !low && !high:
-		out.Outcome = Missed
+		return
 	}
+	out.Outcome = a.outcome(float64(out.Low), float64(out.High))
+	if low, high, why := s.heldBack(a, p, *out); out.Outcome != a.outcome(low, high) {
+		out.Outcome, out.Why = Undecided, why
+	}
+}
+
+// outcome is that of an interval.
+func (a asked) outcome(low, high float64) string {
+	switch from, to := a.Holds(low), a.Holds(high); {
+	case from && to:
+		return Met
+	case !from && !to:
+		return Missed
+	}
+	return Undecided
+}
+
+// heldBack is where a ratio of two targets may be, as far as it is known, if another tier was the limit of one of them in this phase: what
+// such a target shows is the least that it can do. Why names the first of them.
+func (s *Summary) heldBack(a asked, p Phase, found Threshold) (low, high float64, why string) {
+	low, high = float64(found.Low), float64(found.High)
+	if a.Right == nil {
+		return low, high, ""
+	}
+	right := cmp.Or(a.Right.Target, a.target)
+	if right == a.target {
+		return low, high, ""
+	}
+	for i, target := range []string{a.target, right} {
+		tier := s.foreignIn[p.Number][target]
+		if tier == "" {
+			continue
+		}
+		if why == "" {
+			why = fmt.Sprintf("the %s was the limit of %s, so that its figure is the least that it can do", tier, target)
+		}
+		if (i == 0) == a.Left.IsTime() { // a better target has shorter times
+			low = 0
+		} else {
+			high = math.Inf(1)
+		}
+	}
+	return low, high, why
 }
 
 func (s *Summary) has(target string) bool {

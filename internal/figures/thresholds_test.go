@@ -129,3 +129,55 @@ func TestThresholdsOfVersions(t *testing.T) {
 		t.Errorf("%s: %+v", got, all)
 	}
 }
+
+// A threshold that compares targets is undecided where another tier held one of them back and it might then be otherwise: the figure of
+// such a target is the least that it can do.
+func TestThresholdsUnderForeignLimits(t *testing.T) {
+	const more, less = "closed: fast.throughput > 1.05 * slow.throughput", "closed: fast.throughput < 1.05 * slow.throughput"
+	const longer, shorter = "closed: slow.p50 > 0.9 * fast.p50", "closed: slow.p50 < 0.9 * fast.p50"
+	type held map[string]string
+	for _, c := range []struct {
+		text string
+		held held
+		want string
+	}{
+		{more, nil, Met},
+		{more, held{"fast": "database"}, Met}, // it may only be faster
+		{more, held{"slow": "database"}, Undecided},
+		{more, held{"slow": "database", "fast": "database"}, Undecided},
+		{less, nil, Missed},
+		{less, held{"fast": "database"}, Missed},
+		{less, held{"slow": "database"}, Undecided},
+		{longer, nil, Met},
+		{longer, held{"fast": "balancer"}, Met},
+		{longer, held{"slow": "balancer"}, Undecided},
+		{shorter, nil, Missed},
+		{shorter, held{"slow": "balancer"}, Undecided},
+		{"closed: slow.p50 < 1.01 * slow.max", held{"slow": "database"}, Met}, // of one target
+		{"closed: slow.throughput > 300/s", held{"slow": "database"}, Met},    // of one target
+		{"closed: throughput > 3000/s", held{"slow": "database", "fast": "database"}, Missed},
+	} {
+		s := build(t, quick(7, 0.1, "slow", "fast").Write(t))
+		s.foreignIn = map[int]map[string]string{s.Phases[0].Number: c.held}
+		check(t, s.thresholds([]string{c.text}, false))
+		got := s.Thresholds[0]
+		if got.Outcome != c.want || (got.Why != "") != (c.want == Undecided) || !got.Known() {
+			t.Errorf("%s, %v: %s %q, want %s", c.text, c.held, got.Outcome, got.Why, c.want)
+		}
+	}
+}
+
+// What was the limit is found in each phase by itself.
+func TestThresholdsKnowTheLimit(t *testing.T) {
+	for cores, want := range map[float64]string{1.8: Undecided, 0.5: Met} {
+		r := recordtest.Of(7, "a", "b")
+		r.Cores = map[string]float64{"target": 0.05, "balancer": 0.01, "database": cores, "agent": 0.01, "host": cores + 0.14}
+		r.Rate = func(target string, block int) int { return map[string]int{"a": 1000, "b": 800}[target] + 2*block%3 }
+		r.Plan("p99 at rate", `"thresholds":["closed: a.throughput > 1.1 * b.throughput"]`)
+		got := build(t, r.Write(t)).Thresholds[0]
+		said := strings.Contains(got.Why, "the database was the limit of a, so that its figure is the least that it can do")
+		if got.Outcome != want || said != (want == Undecided) {
+			t.Errorf("%v cores of the database: %s %q, want %s", cores, got.Outcome, got.Why, want)
+		}
+	}
+}

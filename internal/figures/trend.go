@@ -1,25 +1,32 @@
 package figures
 
 import (
+	"slices"
+
 	"bakeoff/internal/gate"
 	"bakeoff/internal/record"
 )
 
 // trends are those of every target in every measured phase, over its valid blocks.
-func trends(s *Summary) []gate.Trend {
-	var out []gate.Trend
+func trends(s *Summary) (out []gate.Trend) {
+	var names []string
+	for _, t := range s.Targets {
+		names = append(names, t.Name)
+	}
+	turns := slices.ContainsFunc(s.Trials, func(t Trial) bool { return t.Used && t.turns })
+	of := gate.Trends(len(s.Phases), len(names), turns)
 	for _, p := range s.Phases {
-		for _, t := range s.Targets {
-			var drifts []float64
-			for _, trial := range s.Trials {
-				for _, f := range trial.Phases {
-					if trial.Used && trial.Target == t.Name && f.Number == p.Number && f.Drift > 0 {
-						drifts = append(drifts, f.Drift)
-					}
-				}
-			}
-			if len(drifts) >= gate.FewestBlocks {
-				out = append(out, gate.TrendOf(t.Name, record.Phase{Name: p.Name, Model: p.Model}, drifts, len(s.Phases)*len(s.Targets)))
+		out = append(out, gate.TrendsOf(record.Phase{Name: p.Name, Model: p.Model}, names, s.drifts(p.Number), of)...)
+	}
+	return out
+}
+
+// drifts are those of a phase in the trials that count.
+func (s *Summary) drifts(number int) (out []gate.Drift) {
+	for _, t := range s.Trials {
+		for _, f := range t.Phases {
+			if t.Used && f.Number == number && f.Drift > 0 {
+				out = append(out, gate.Drift{Target: t.Target, Block: t.Block, Attempt: t.Attempt, Turns: t.turns, Ratio: f.Drift})
 			}
 		}
 	}

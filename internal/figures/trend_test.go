@@ -50,11 +50,24 @@ func TestTrends(t *testing.T) {
 		}
 	}
 	s.Trends = trends(s)
-	if len(s.Trends) != 2 || s.Trends[0].Steady || s.Trends[0].Blocks != 4 || !s.Trends[1].Steady {
+	if len(s.Trends) != 2 || s.Trends[0].Steady || s.Trends[0].Blocks != 4 || !s.Trends[1].Steady || s.Trends[0].Relative != nil {
 		t.Errorf("%+v", s.Trends)
 	}
 	s.mark(false)
-	if all := strings.Join(s.Marks, "\n"); !strings.Contains(all, "NOT STEADY: a, phase closed: over 4 blocks") || strings.Count(all, "NOT STEADY") != 1 {
+	if all := strings.Join(s.Marks, "\n"); !strings.Contains(all, "NOT STEADY: a still gets faster in phase closed: ") || strings.Count(all, "NOT STEADY") != 1 {
+		t.Error(all)
+	}
+	// In turns a is compared with b in the same attempt at the same block.
+	for i := range s.Trials {
+		s.Trials[i].turns, s.Trials[i].Attempt = true, 1
+		s.Trials[i].Block = i/4 + 1
+	}
+	s.Trends, s.Marks = trends(s), nil
+	if len(s.Trends) != 2 || s.Trends[0].Relative == nil || s.Trends[0].Relative.Blocks != 4 || s.Trends[0].Relative.Steady {
+		t.Errorf("%+v", s.Trends)
+	}
+	s.mark(false)
+	if all := strings.Join(s.Marks, "\n"); !strings.Contains(all, "NOT STEADY: a still gets faster in phase closed compared with b: ") || strings.Count(all, "NOT STEADY") != 1 {
 		t.Error(all)
 	}
 	s.Trials = s.Trials[:4*(gate.FewestBlocks-1)]

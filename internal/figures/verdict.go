@@ -112,7 +112,7 @@ func (s *Summary) verdict(phase Phase, margin float64) (*Verdict, error) {
 	case capacityMetric:
 		v.Unit = UnitRequests
 	}
-	o.Capped, o.Unit = s.foreign(), v.Unit
+	o.Capped, o.Unit = foreign(s.Limits), v.Unit
 	table, unusable := s.table(v, phase)
 	var err error
 	if v.Result, err = verdict.Judge(table, o); err != nil {

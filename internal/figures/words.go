@@ -112,10 +112,8 @@ func (s *Summary) mark(live bool) {
 			add("NOT AT REST: before anything was loaded, %s", text)
 		}
 	}
-	for _, t := range s.Trends {
-		if !t.Steady {
-			add("NOT STEADY: %v", t)
-		}
+	for _, text := range gate.Unsteady(s.Trends) {
+		add("NOT STEADY: %s", text)
 	}
 	for _, t := range s.Targets {
 		if t.Valid < s.Run.Blocks {

@@ -57,6 +57,7 @@ func (t *Turns) broken() bool {
 // Slice is one target's turn, in the phase's own time; see load.Slice.
 type Slice struct {
 	Begin, Length, RunIn time.Duration
+	Parts                int  // windows of what is behind the run-in; 0: one
 	Fresh                bool // on connections opened in it
 	// Until is where the phase ends as far as is known; 0: at the task's duration, which is the most it may last.
 	Until time.Duration
@@ -92,7 +93,7 @@ func (t *Turns) Slice(ctx context.Context, task int, s Slice) (Sliced, error) {
 		m.sliced = false
 	}
 	p.tell(message{Slice: &slice{
-		Run: p.number, At: at.UnixNano(), Begin: s.Begin, Length: s.Length, RunIn: s.RunIn, Stall: s.Stall, Fresh: s.Fresh, Until: s.Until,
+		Run: p.number, At: at.UnixNano(), Begin: s.Begin, Length: s.Length, RunIn: s.RunIn, Parts: s.Parts, Stall: s.Stall, Fresh: s.Fresh, Until: s.Until,
 	}})
 	p.loop(ctx, p.allSliced)
 	out := Sliced{Late: p.late, Length: p.until - s.Begin}

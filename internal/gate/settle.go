@@ -50,21 +50,54 @@ const (
 // The noise is that from one window to the next, which slow changes hardly enter (von Neumann, 1941). The level
 // changes where two levels, split anywhere, differ by more than that noise explains (drifts and
 // steps), or where the windows vary among each other by more than neighbours do (what goes up and down).
-func Settle(levels []float64) Settling { return settle(levels, mostScan, mostSpread) }
+// Short windows have more noise than long ones: where it is too much, and there are enough of them, neighbours are joined.
+func Settle(levels []float64) Settling {
+	return atLength(levels, SettlingWindows, func(joined []float64) Settling { return settle(joined, mostScan, mostSpread) })
+}
 
 // Ends reports whether a warm-up of these levels so far may end: whether it passed its last settlingLooks looks. One that passed
 // earlier, and waits for other targets, must still be steady when they are.
-func Ends(levels []float64) bool {
-	if len(levels) < EndingWindows {
-		return false
+func Ends(levels []float64) bool { return atLength(levels, EndingWindows, looks) == Settled }
+
+// atLength is what a test says of windows of the least length at which noise does not hide a change; it needs that many of them.
+func atLength(levels []float64, needs int, test func(joined []float64) Settling) Settling {
+	found := TooShort
+	for m := 1; len(levels)/m >= needs && (m == 1 || found == Noisy); m++ {
+		found = test(joined(levels, m))
 	}
+	return found
+}
+
+// joined are windows m times as long; what is left at the end makes none.
+func joined(levels []float64, m int) []float64 {
+	if m == 1 {
+		return levels
+	}
+	var out []float64
+	for whole := range slices.Chunk(levels[:len(levels)/m*m], m) {
+		sum := 0.0
+		for _, v := range whole {
+			sum += v
+		}
+		out = append(out, sum/float64(m))
+	}
+	return out
+}
+
+// looks are Settled where the last settlingLooks of them all are.
+func looks(levels []float64) Settling {
 	last := len(levels) - (len(levels)-SettlingWindows)%lookEvery
+	found := Settled
 	for look := range settlingLooks {
-		if settle(levels[:last-look*lookEvery], endScan, endSpread) != Settled {
-			return false
+		switch settle(levels[:last-look*lookEvery], endScan, endSpread) {
+		case Settled:
+		case Noisy:
+			found = Noisy
+		default:
+			return Unsettled
 		}
 	}
-	return true
+	return found
 }
 
 func settle(levels []float64, scanBound, spreadBound float64) Settling {

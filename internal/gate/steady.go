@@ -7,10 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"gonum.org/v1/gonum/stat/distuv"
-
 	"bakeoff/internal/record"
-	"bakeoff/internal/show"
 	"bakeoff/internal/stats"
 )
 
@@ -23,10 +20,6 @@ const (
 	beyondNoise = 8
 	// minStep is a step that is never too much.
 	minStep = 0.05
-	// FewestBlocks is how many blocks a trend over blocks needs.
-	FewestBlocks = 3
-	// minDrift is a change from the first to the last third that is never too much, on the average of all blocks.
-	minDrift = 0.03
 )
 
 // point is what one window of one agent says of the level of a phase.
@@ -152,10 +145,8 @@ func (p *Phase) settled() []record.Reason {
 }
 
 // metric names what the level is.
-func (p *Phase) metric() string { return metricOf(p.Model) }
-
-func metricOf(model string) string {
-	if model == open {
+func (p *Phase) metric() string {
+	if p.Model == open {
 		return "the median response time"
 	}
 	return "the rate of right answers"
@@ -163,54 +154,16 @@ func metricOf(model string) string {
 
 // direction says what a change of the level means.
 func direction(model string, ratio float64) string {
-	if (model == open) == (ratio < 1) {
+	if getsFaster(model, ratio) {
 		return "still getting faster, a longer warm-up is needed"
 	}
 	return "getting slower"
 }
 
+// getsFaster reports whether a level in the last third that is so many times the first one's is the better one.
+func getsFaster(model string, ratio float64) bool { return (model == open) == (ratio < 1) }
+
 func manyTimes(ratio float64) string { return fmt.Sprintf("%.2f times", ratio) }
-
-// Trend is how a phase of one target changes from its first to its last third, over all blocks.
-type Trend struct {
-	Target string  `json:"target"`
-	Phase  string  `json:"phase"`
-	Model  string  `json:"model"`
-	Blocks int     `json:"blocks"`
-	Ratio  float64 `json:"ratio"` // of the level in the last third to that in the first, geometric mean over blocks
-	Low    float64 `json:"low"`   // interval of that mean
-	High   float64 `json:"high"`
-	Steady bool    `json:"steady"` // the interval holds 1, or the mean is within 3 % of it
-}
-
-// TrendOf is that of a target's drifts, one per block (as of Levels.Drift). Of that many trends in all, at most
-// 5 % together are called unsteady by chance (Bonferroni). It needs FewestBlocks; without them the trend is steady.
-func TrendOf(target string, p record.Phase, drifts []float64, of int) Trend {
-	t := Trend{Target: target, Phase: p.Name, Model: p.Model, Blocks: len(drifts), Ratio: 1, Low: 0, High: math.MaxFloat64, Steady: true}
-	n := float64(len(drifts))
-	if n < FewestBlocks {
-		return t
-	}
-	var sum, squares float64
-	for _, ratio := range drifts {
-		sum += math.Log(ratio)
-	}
-	mean := sum / n
-	for _, ratio := range drifts {
-		squares += (math.Log(ratio) - mean) * (math.Log(ratio) - mean)
-	}
-	student := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: n - 1}
-	half := student.Quantile(1-0.05/2/float64(max(of, 1))) * math.Sqrt(squares/(n-1)/n)
-	t.Ratio, t.Low, t.High = math.Exp(mean), math.Exp(mean-half), math.Exp(mean+half)
-	t.Steady = math.Abs(mean) <= half || math.Abs(mean) <= math.Log(1+minDrift)
-	return t
-}
-
-// String says what an unsteady trend means.
-func (t Trend) String() string {
-	return fmt.Sprintf("%s, phase %s: over %s %s in the last third is %s that of the first (%s to %s): %s", t.Target, t.Phase,
-		show.Plural(t.Blocks, "block"), metricOf(t.Model), manyTimes(t.Ratio), show.Three(t.Low), show.Three(t.High), direction(t.Model, t.Ratio))
-}
 
 func median(values []float64) float64 {
 	s := slices.Sorted(slices.Values(values))

@@ -157,56 +157,6 @@ func TestLevelsOfTheOpenModel(t *testing.T) {
 	}
 }
 
-// Over all blocks a drift is found that no single trial shows, and of six steady trends at most 5 %
-// of runs call one unsteady, however noisy the windows.
-func TestTrends(t *testing.T) {
-	rng := rand.New(rand.NewPCG(7, 8))
-	const runs, targets, blocks = 300, 6, 7
-	trend := func(cv, rho, drifting float64) Trend {
-		var drifts []float64
-		for range blocks {
-			levels := noisy(rng, 20, cv, rho)
-			for i := range levels {
-				levels[i] += drifting * float64(i) / 19
-			}
-			ratio, _ := phaseAt(levels).levels.Drift()
-			drifts = append(drifts, ratio)
-		}
-		return TrendOf("django", record.Phase{Name: "closed", Model: "closed"}, drifts, targets)
-	}
-	wrong := 0
-	for range runs {
-		bad := false
-		for range targets {
-			bad = bad || !trend(0.15, 0.7, 0).Steady
-		}
-		if bad {
-			wrong++
-		}
-	}
-	found := 0
-	for range runs {
-		if got := trend(0.02, 0, 0.12); !got.Steady && got.Ratio > 1.03 && got.Low > 1 && got.High > got.Ratio {
-			found++
-		}
-	}
-	t.Logf("%d of %d steady runs called unsteady, %d of %d drifts of 12 %% found", wrong, runs, found, runs)
-	if wrong > runs*8/100 || found < runs*95/100 {
-		t.Error("want at most 8 % and at least 95 %")
-	}
-	if got := TrendOf("django", record.Phase{}, []float64{2, 2}, 1); !got.Steady {
-		t.Errorf("two blocks: %+v", got)
-	}
-	if got := TrendOf("django", record.Phase{}, []float64{1.02, 1.02, 1.0201}, 1); !got.Steady {
-		t.Errorf("2 %%: %+v", got)
-	}
-	got := TrendOf("django", record.Phase{Name: "closed", Model: "closed"}, []float64{1.2, 1.25, 1.22, 1.18}, 1).String()
-	want := "django, phase closed: over 4 blocks the rate of right answers in the last third is 1.21 times that of the first (1.17 to 1.26): still getting faster, a longer warm-up is needed"
-	if got != want {
-		t.Errorf("%s\nwant %s", got, want)
-	}
-}
-
 // What is aside of a slice is no level: the run-ins, in which the connections only start, would hide a step
 // behind their own noise.
 func TestStepInSlices(t *testing.T) {

@@ -41,11 +41,23 @@ func TestWarmupEnds(t *testing.T) {
 		return quiet(longest, func(i int) float64 { return 0.2*float64(i%10)/9 - 0.1 })
 	}
 	rented := func() ([]float64, int) { return noisy(rng, longest, 0.15, 0.7), longest }
+	short := func() ([]float64, int) { return noisy(rng, 5*longest, 0.1, 0), 0 } // windows, whose noise is that of counts
+	shortStep := func() ([]float64, int) {
+		out := noisy(rng, 5*longest, 0.1, 0)
+		at := 60 + rng.IntN(60)
+		for i := range out {
+			out[i] += map[bool]float64{true: 0.1}[i >= at]
+		}
+		return out, at + 40 // about half of 20 joined ones
+	}
 	slow := func() ([]float64, int) { // it is awaited for 100 windows
 		return quiet(100, func(i int) float64 { return 0.01 * float64(min(i, 100)) })
 	}
 	late := func() ([]float64, int) { return stepAt(100 + lookEvery*rng.IntN(3) + rng.IntN(lookEvery-3)) }
-	type counts struct{ early, first int }
+	type counts struct {
+		early, first, ended int
+		mean                float64
+	}
 	found := map[string]counts{}
 	for _, c := range []struct {
 		name    string
@@ -61,6 +73,8 @@ func TestWarmupEnds(t *testing.T) {
 		{"a rented machine", []series{rented}, each * 5 / 100, 0, longest},
 		{"three steady ones in turns", []series{steady, steady, steady}, 0, each * 70 / 100, 40},
 		{"one of three drifts", []series{steady, drift, steady}, each * 5 / 100, 0, 60},
+		{"short windows, steady", []series{short}, 0, 0, 300},
+		{"short windows, a step of 10 %", []series{shortStep}, each * 5 / 100, 0, 5 * longest},
 		{"one of three steps, while the slowest is awaited", []series{steady, slow, late}, each * 5 / 100, 0, longest},
 	} {
 		early, first, ended, windows := 0, 0, 0, 0
@@ -84,8 +98,8 @@ func TestWarmupEnds(t *testing.T) {
 				early++
 			}
 		}
-		found[c.name] = counts{early, first}
 		mean := float64(windows) / float64(max(ended, 1))
+		found[c.name] = counts{early, first, ended, mean}
 		t.Logf("%s: of %d end %d, after %.1f windows; too early %d, as soon as they can %d", c.name, each, ended, mean, early, first)
 		if early > c.early || first < c.first || mean > c.most || c.most < longest && ended < each {
 			t.Errorf("%s: want at most %d too early, at least %d as soon as they can, and %v windows", c.name, c.early, c.first, c.most)
@@ -101,14 +115,15 @@ func TestWarmupEnds(t *testing.T) {
 		fmt.Sprintf("%d end during an endless sawtooth of 10 %%", found["a sawtooth of 10 % up and down"].early),
 		fmt.Sprintf("the noise of rented machines, %d ends early", found["a rented machine"].early),
 		fmt.Sprintf("of three targets in turns, %d end at the first possible moment", found["three steady ones in turns"].first),
-		fmt.Sprintf("%d end within 10 slices after it", found["one of three steps, while the slowest is awaited"].early),
+		fmt.Sprintf("noise of 10 %% from window to window, %d end, after %.0f windows on average", found["short windows, steady"].ended, found["short windows, steady"].mean),
+		fmt.Sprintf("%d end within 10 windows after it", found["one of three steps, while the slowest is awaited"].early),
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("docs/method.md: want %q", want)
 		}
 	}
 	if found["a drift of 10 % over 5 windows"].early+found["a step of 10 %"].early > 0 {
-		t.Error("docs/method.md: want none that ends within 10 slices after a drift or a step of 10 %")
+		t.Error("docs/method.md: want none that ends within 10 windows after a drift or a step of 10 %")
 	}
 }
 

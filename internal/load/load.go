@@ -178,6 +178,8 @@ type Slice struct {
 	// RunIn, closed model: what happens in so much of the beginning is booked aside. In the first half of it the
 	// connections start one after another: all at once they would stay in step with a server that takes equally long for each.
 	RunIn time.Duration `json:"run_in_ns"`
+	// Parts is into how many windows of equal length the time behind the run-in is cut; 0: it is one. A slice that is extended has one.
+	Parts int `json:"parts,omitempty"`
 	// Fresh: the connections of the slices before are closed first, and new ones are opened as they are needed.
 	Fresh bool `json:"fresh,omitempty"`
 	// Until is where the phase ends as far as is known: the last slice hands on all histograms. 0: at its duration.
@@ -193,7 +195,7 @@ type Slicer interface {
 
 // Slices are a phase under way. Connections stay open between two slices, unless the second is to have fresh ones.
 type Slices interface {
-	// Run carries out one slice, which begins where the one before ended, and hands its windows to emit, that of the counted time last. Histograms
+	// Run carries out one slice, which begins where the one before ended, and hands its windows to emit, those of the counted time last. Histograms
 	// are handed on with the last window of about a second. It returns when the last answer or time-out
 	// has come. What becomes of it when ctx ends is as in Engine.Run.
 	Run(ctx context.Context, s Slice, emit func(stats.Window)) error

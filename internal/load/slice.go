@@ -18,75 +18,93 @@ func (j *Job) checkSlices() error {
 	return nil
 }
 
-// sliced is what a book knows of the slice under way. The current window is, one after the other,
-// the one aside, the counted one, and the one aside again.
+// sliced is what a book knows of the slice under way.
 type sliced struct {
-	runIn, end int64        // when the counted time begins and ends
-	other      stats.Window // the one of the two that is not current
-	part       int          // 0 is the run-in, 1 the counted time, 2 what comes after it
-	unloaded   time.Duration
+	windows  []stats.Window // the one aside, then those of the counted time; the current one is in the book
+	edges    []int64        // where each of the latter begins, and where the last one ends
+	passed   int            // so many of the edges
+	unloaded time.Duration
 }
+
+// current is the place of the current window: behind the last edge it is the one aside again.
+func (s *sliced) current() int { return s.passed % len(s.windows) }
 
 // begin begins a slice; the one before must be over.
 func (b *book) begin(s Slice) {
 	if b.slice == nil {
 		b.slice = &sliced{}
 	}
-	counted := stats.Window{Begin: s.Begin + s.RunIn, Length: s.Length - s.RunIn}
-	b.slice.runIn, b.slice.end, b.slice.other, b.slice.part = int64(counted.Begin), int64(counted.End()), counted, 0
-	b.window = stats.Window{Begin: s.Begin, Length: s.RunIn, Aside: true}
+	b.slice.windows = []stats.Window{{Begin: s.Begin, Length: s.RunIn, Aside: true}}
+	b.slice.edges, b.slice.passed = nil, 0
+	parts := time.Duration(max(s.Parts, 1))
+	for i := range parts {
+		from, to := s.counted(i, parts), s.counted(i+1, parts)
+		b.slice.windows = append(b.slice.windows, stats.Window{Begin: from, Length: to - from})
+		b.slice.edges = append(b.slice.edges, int64(from))
+	}
+	b.slice.edges = append(b.slice.edges, int64(s.Begin+s.Length))
+	b.window = b.slice.windows[0]
 	b.used, b.since = b.measure(), int64(s.Begin)
+}
+
+// counted is where part i of the counted time begins.
+func (s Slice) counted(i, parts time.Duration) time.Duration {
+	return s.Begin + s.RunIn + (s.Length-s.RunIn)*i/parts
 }
 
 // turnTo makes the window current in which now lies.
 func (b *book) turnTo(now int64) {
-	for _, edge := range []int64{b.slice.runIn, b.slice.end}[min(b.slice.part, 2):] {
+	for _, edge := range b.slice.edges[b.slice.passed:] {
 		if now < edge {
 			break
 		}
 		b.integrate(edge)
-		b.settle()
-		b.window, b.slice.other = b.slice.other, b.window
-		b.slice.part++
+		b.pass(1)
 	}
 	b.integrate(now)
 }
 
-// extend moves the end of the slice under way.
+// pass makes the window current that is behind so many more edges; of -1 the one before.
+func (b *book) pass(edges int) {
+	b.settle()
+	b.slice.windows[b.slice.current()] = b.window
+	b.slice.passed += edges
+	b.window = b.slice.windows[b.slice.current()]
+}
+
+// extend moves the end of the slice under way. What came since it had ended is booked aside.
 func (b *book) extend(end time.Duration) {
-	b.slice.end = int64(end)
-	counted := &b.slice.other
-	switch b.slice.part {
-	case 2: // what came since it had ended is booked aside
-		b.settle()
-		b.window, b.slice.other = b.slice.other, b.window
-		b.slice.part, counted = 1, &b.window
-	case 1:
+	last := len(b.slice.edges) - 1
+	b.slice.edges[last] = int64(end)
+	if b.slice.passed > last {
+		b.pass(-1)
+	}
+	counted := &b.slice.windows[last]
+	if b.slice.passed == last {
 		counted = &b.window
 	}
 	counted.Length = end - counted.Begin
 }
 
-// over ends the slice and returns its windows: the one aside, where it holds anything, and the counted
-// one. last unloads the histograms whatever their age.
+// over ends the slice and returns its windows: the one aside, where it holds anything, and those of the counted
+// time. last unloads the histograms whatever their age.
 func (b *book) over(now int64, last bool) []stats.Window {
 	b.turnTo(now)
-	b.settle()
-	aside, counted := b.window, b.slice.other
-	if b.slice.part == 1 {
-		aside, counted = counted, aside
-	}
-	for _, w := range []*stats.Window{&aside, &counted} {
+	b.pass(0)
+	windows := b.slice.windows
+	for i := range windows {
+		w := &windows[i]
 		w.Response, w.Service, w.Lateness = stats.NewHistogram(), stats.NewHistogram(), stats.NewHistogram()
 		if w.InFlight == nil {
 			w.InFlight = new(float64)
 		}
 	}
+	counted := &windows[len(windows)-1]
 	if last || counted.End()-b.slice.unloaded >= unloadEvery {
-		b.unload(&counted)
+		b.unload(counted)
 		b.slice.unloaded = counted.End()
 	}
-	return []stats.Window{aside, counted}
+	return windows
 }
 
 // startOf is when a connection of the whole starts in the slice.

@@ -221,6 +221,55 @@ func (c truthOf) judge(t *testing.T, got said) {
 	}
 }
 
+// The counted time of a slice is cut into windows of equal length, and each event is booked in the one it happens in; what comes
+// before and after them is aside.
+func TestPartsOfASlice(t *testing.T) {
+	for _, c := range []struct {
+		parts int
+		ok    []int64 // aside, and of each part
+		held  []float64
+	}{
+		{0, []int64{4, 5}, []float64{0, 0.04}},
+		{1, []int64{4, 5}, []float64{0, 0.04}},
+		{3, []int64{4, 2, 1, 2}, []float64{0, 0.01, 0.02, 0.01}},
+	} {
+		b := newBook(&Job{Phase: Phase{Duration: time.Second, Timeout: time.Second}}, func() use { return use{} })
+		b.begin(Slice{Begin: 100 * ms, Length: 100 * ms, RunIn: 40 * ms, Parts: c.parts})
+		ends := func(sent, ended time.Duration) {
+			b.finished(&result{intended: int64(sent), sent: int64(sent), ended: int64(ended), answered: true, status: 200})
+		}
+		for _, at := range []time.Duration{100 * ms, 140*ms - 1, 140 * ms, 150 * ms, 160 * ms, 190 * ms, 200*ms - 1, 200 * ms, 205 * ms} {
+			switch at {
+			case 150 * ms:
+				b.sent(int64(at)) // and it takes 40 ms
+				at = 159 * ms
+			case 190 * ms:
+				ends(150*ms, at)
+				continue
+			}
+			b.sent(int64(at))
+			ends(at, at)
+		}
+		windows := b.over(int64(210*ms), true)
+		if len(windows) != len(c.ok) || windows[0].Begin != 100*ms || windows[0].Length != 40*ms {
+			t.Fatalf("%d parts: %+v", c.parts, windows)
+		}
+		begin := 140 * ms
+		for i, w := range windows {
+			if w.Books.OK != c.ok[i] || math.Abs(*w.InFlight-c.held[i]) > 1e-6 || w.Aside != (i == 0) {
+				t.Errorf("%d parts, window %d: %d ok, %v s in flight, want %d and %v", c.parts, i, w.Books.OK, *w.InFlight, c.ok[i], c.held[i])
+			}
+			if i > 0 && w.Begin != begin || i > 0 && w.Length != 60*ms/time.Duration(len(windows)-1) {
+				t.Errorf("%d parts: window %d begins at %v and lasts %v", c.parts, i, w.Begin, w.Length)
+			}
+			if all := w.Response.Count(); all != map[bool]int64{true: 9}[i == len(windows)-1] {
+				t.Errorf("%d parts: window %d has %d times", c.parts, i, all)
+			}
+			begin = max(begin, w.End())
+		}
+	}
+}
+
 // extending runs one slice to which time is added while a request is stuck, as an agent and its controller
 // do.
 func extending(t *testing.T, s Slices, slice Slice, stall time.Duration, emit func(stats.Window)) (end time.Duration) {

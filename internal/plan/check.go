@@ -79,7 +79,7 @@ func (c *checker) agents() {
 }
 
 // leastSettling is the shortest warm-up that can end when it is steady: its windows would be too short else.
-const leastSettling = 1500 * time.Millisecond
+const leastSettling = 500 * time.Millisecond
 
 func (c *checker) warmup() {
 	w := c.plan.Warmup

@@ -208,7 +208,7 @@ func (p *Plan) Short() *Plan {
 	s.Dataset.Rows = min(p.Dataset.Rows, 20_000)
 	s.Blocks = min(p.Blocks, 2)
 	s.Deployment.Workers = min(p.Deployment.Workers, 1)
-	s.Warmup = FixedWarmup(min(p.Warmup.Least, Duration(second)))
+	s.Warmup = FixedWarmup(min(p.Warmup.Most, Duration(second)))
 	s.Pilot = min(p.Pilot, Duration(second))
 	for i := range s.Targets {
 		t := &s.Targets[i]

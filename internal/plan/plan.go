@@ -27,7 +27,7 @@ type Plan struct {
 	Deployment Deployment `json:"deployment,omitzero" yaml:"deployment,omitempty"`
 	// Targets are what is compared, all of one kind; one recipe may stand here several times under several names.
 	Targets []Target `json:"targets" yaml:"targets" jsonschema:"required,minItems=1,maxItems=100"`
-	// Warmup is load before the phases that is not measured: closed model, the connections of the first phase; 0s: none; "2s to 20s": until steady, at least and at most so long.
+	// Warmup is load before the phases that is not measured: closed model, the connections of the first phase; 0s: none; "1s to 5s": until every target is steady, at least and at most so long.
 	Warmup Warmup `json:"warmup" yaml:"warmup" jsonschema:"default=2s"`
 	// Pilot is the length of one closed trial per target before block 1; 0s: no pilot. A rate_of_pilot needs it.
 	Pilot Duration `json:"pilot" yaml:"pilot" jsonschema:"default=0s"`

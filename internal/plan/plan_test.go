@@ -332,7 +332,7 @@ func TestShort(t *testing.T) {
 		"phases[1].duration: 10s -> 2s",
 		"phases[1].ramp: 2s -> 400ms",
 		"pilot: 3s -> 1s",
-		"warmup: 5s -> 1s",
+		"warmup: 2s to 5s -> 1s",
 	}
 	if diff := cmp.Diff(want, Diff(loadShipped(t, "seed.yaml"), s)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

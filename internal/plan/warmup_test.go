@@ -20,8 +20,10 @@ func TestWarmup(t *testing.T) {
 	if err != nil || again.Digest() != p.Digest() || again.Warmup != p.Warmup || p.Digest() == fixed.Digest() {
 		t.Errorf("%v: %s", err, p.YAML())
 	}
-	if s := p.Short(); s.Warmup != FixedWarmup(Duration(time.Second)) {
-		t.Errorf("a short plan warms up for %v", s.Warmup)
+	for _, text := range []string{"2s to 20s", "500ms to 4s", "2s"} {
+		if s := small(t, 1, "warmup: "+text).Short(); s.Warmup != FixedWarmup(Duration(time.Second)) {
+			t.Errorf("a short plan of %s warms up for %v", text, s.Warmup)
+		}
 	}
 	if got, want := small(t, 1, "warmup: 2s to 2s").Digest(), fixed.Digest(); got != want {
 		t.Error("2s to 2s is not 2s")

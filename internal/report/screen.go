@@ -19,7 +19,8 @@ const (
 	fewestRanked  = 3  // of them, where there is much else to say
 	screenRatios  = 7  // ratios of other runs; of more the first two
 	screenMarks   = 3
-	screenText    = 180 // characters of a mark or warning
+	screenMark    = 230 // characters of a mark
+	screenText    = 180 // of a warning
 	screenName    = 22
 )
 
@@ -64,7 +65,7 @@ func rankingIn(s *figures.Summary, columns, lines int) string {
 func bounded(marks []string) []string {
 	var out []string
 	for _, m := range marks[:min(len(marks), screenMarks)] {
-		out = append(out, show.Clip(m, screenText))
+		out = append(out, show.Clip(m, screenMark))
 	}
 	if more := len(marks) - len(out); more > 0 {
 		out = append(out, "and "+show.Plural(more, "more mark"))

@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"bakeoff/internal/figures"
+	"bakeoff/internal/gate"
 	"bakeoff/internal/limit"
 	"bakeoff/internal/record"
 	"bakeoff/internal/record/recordtest"
@@ -173,6 +174,26 @@ func TestScreenFits(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What is not steady is on the screen whole, with its figures.
+func TestUnsteadyOnTheScreen(t *testing.T) {
+	s := world(t, 3, 7, 1.2, 0.002, "open")
+	var names []string
+	var drifts []gate.Drift
+	for i, target := range s.Targets {
+		names = append(names, target.Name)
+		for block := range 7 {
+			drifts = append(drifts, gate.Drift{Target: target.Name, Block: block, Turns: true, Ratio: 1 - 0.234*float64(i/2) + 0.001*float64(block)})
+		}
+	}
+	said := gate.Unsteady(gate.TrendsOf(record.Phase{Name: "a-phase-of-20-letters", Model: "open"}, names, drifts, 14))
+	if len(said) != 1 {
+		t.Fatalf("%q", said)
+	}
+	s.Caveats = append(s.Caveats, "NOT STEADY: "+said[0])
+	out := strings.Join(strings.Fields(asScreen(t, s, figures.Others{})), " ")
+	has(t, out, "* NOT STEADY: a-target-with-a-name-2 still gets faster in phase a-phase-of-20-letters compared with the others: a longer warm-up is needed; median response time 0.7", " from first to last third, 7 blocks")
 }
 
 // More targets than a screen holds are counted, and so are pairs.
