@@ -141,10 +141,10 @@ type phaseFaked struct {
 	reads    int64
 	pending  int64 // of a slice: statements that come late
 	requests int64
-	executed int64                         // prepared statements
-	extra    int64                         // statements that touched the table beyond the reads
-	seen     func() map[int]stats.MoveSeen // of rows that change; nil: nothing
-	lines    int64                         // written to the log
+	executed int64                                        // prepared statements
+	extra    int64                                        // statements that touched the table beyond the reads
+	seen     func() map[int]stats.MoveSeen                // of rows that change; nil: nothing
+	lines    int64                                        // written to the log
 	answers  func(counted time.Duration, parts int) int64 // of a slice: of each of its windows in turn; nil: all as many
 	each     []int64                                      // what that said
 	lost     []fleet.Lost

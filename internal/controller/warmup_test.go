@@ -187,7 +187,7 @@ func TestWindowsOfWarmup(t *testing.T) {
 		{"500ms to 1s", "250ms", 32, 5 * ms, 4, 15, 250 * ms},
 		{"500ms to 1s", "250ms", 32, 20 * ms, 4, 15, 250 * ms}, // 13.3 ms each
 		{"500ms to 1s", "250ms", 16, 20 * ms, 4, 8, 250 * ms},  // 25 ms each
-		{"500ms to 1s", "250ms", 1, 20 * ms, 4, 1, 250 * ms},
+		{"500ms to 1s", "250ms", 2, 20 * ms, 4, 1, 250 * ms},
 		{"2s to 8s", "250ms", 1000, 400 * ms, 2, 60, 4000 * ms}, // 800 ms of each slice are aside
 	} {
 		synctest.Test(t, func(t *testing.T) {

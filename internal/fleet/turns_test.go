@@ -33,9 +33,13 @@ func TestTurns(t *testing.T) {
 	sums := make([]stats.Totals, 2)
 	agents := map[int]bool{}
 	var began time.Time // the slice under way
+	counted := 0        // windows in rates, of that slice
 	turns, err := f.Turns(t.Context(), turnTasks(servers...), func(task int, s Snapshot) {
 		sums[task].Add(s.Window)
 		agents[s.Agent] = true
+		if !s.Window.Aside {
+			counted++
+		}
 		if s.At.Before(began) || s.At.After(time.Now()) {
 			t.Errorf("a window of the slice of %v is said to have begun %v after it", began, s.At.Sub(began))
 		}
@@ -48,10 +52,13 @@ func TestTurns(t *testing.T) {
 		for i, s := range servers {
 			before, _ := s.seen()
 			idle, _ := servers[1-i].seen()
-			began = time.Now()
-			slice, err := turns.Slice(t.Context(), i, Slice{Begin: time.Duration(round) * length, Length: length, RunIn: 10 * time.Millisecond, Until: 10 * length})
+			began, counted = time.Now(), 0
+			slice, err := turns.Slice(t.Context(), i, Slice{Begin: time.Duration(round) * length, Length: length, RunIn: 10 * time.Millisecond, Parts: round % 4, Until: 10 * length})
 			if err != nil {
 				t.Fatal(err)
+			}
+			if want := 2 * max(round%4, 1); counted != want {
+				t.Errorf("round %d, server %d: %d windows, want %d of two agents", round, i, counted, want)
 			}
 			after, _ := s.seen()
 			nothing := after == before && round > 0 && slice.Late < length/2 // a busy machine may leave an agent no time

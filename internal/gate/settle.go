@@ -28,6 +28,9 @@ const (
 	// mostNoise is the noise from window to window above which a change of 10 % cannot be distinguished from it: where
 	// neighbours are correlated, as on rented machines, noise of that size alone makes such changes.
 	mostNoise = 0.047
+	// mostJoined is the same of windows that were joined: of many lengths the first is taken at which the noise looks small
+	// enough, and its noise may be more than that.
+	mostJoined = 0.03
 	// fewestOfLevel is how many windows each of two levels has at least.
 	fewestOfLevel = 3
 	// mostScan and mostSpread are the bounds of the two statistics below. Of steady series with independent
@@ -52,7 +55,7 @@ const (
 // steps), or where the windows vary among each other by more than neighbours do (what goes up and down).
 // Short windows have more noise than long ones: where it is too much, and there are enough of them, neighbours are joined.
 func Settle(levels []float64) Settling {
-	return atLength(levels, SettlingWindows, func(joined []float64) Settling { return settle(joined, mostScan, mostSpread) })
+	return atLength(levels, SettlingWindows, func(joined []float64, noise float64) Settling { return settle(joined, noise, mostScan, mostSpread) })
 }
 
 // Ends reports whether a warm-up of these levels so far may end: whether it passed its last settlingLooks looks. One that passed
@@ -60,19 +63,19 @@ func Settle(levels []float64) Settling {
 func Ends(levels []float64) bool { return atLength(levels, EndingWindows, looks) == Settled }
 
 // atLength is what a test says of windows of the least length at which noise does not hide a change; it needs that many of them.
-func atLength(levels []float64, needs int, test func(joined []float64) Settling) Settling {
-	found := TooShort
-	for m := 1; len(levels)/m >= needs && (m == 1 || found == Noisy); m++ {
-		found = test(joined(levels, m))
+func atLength(levels []float64, needs int, test func(joined []float64, noise float64) Settling) Settling {
+	if len(levels) < needs {
+		return TooShort
+	}
+	found := test(levels, mostNoise)
+	for m := 2; found == Noisy && len(levels)/m >= needs; m++ {
+		found = test(joined(levels, m), mostJoined)
 	}
 	return found
 }
 
 // joined are windows m times as long; what is left at the end makes none.
 func joined(levels []float64, m int) []float64 {
-	if m == 1 {
-		return levels
-	}
 	var out []float64
 	for whole := range slices.Chunk(levels[:len(levels)/m*m], m) {
 		sum := 0.0
@@ -85,11 +88,11 @@ func joined(levels []float64, m int) []float64 {
 }
 
 // looks are Settled where the last settlingLooks of them all are.
-func looks(levels []float64) Settling {
+func looks(levels []float64, noise float64) Settling {
 	last := len(levels) - (len(levels)-SettlingWindows)%lookEvery
 	found := Settled
 	for look := range settlingLooks {
-		switch settle(levels[:last-look*lookEvery], endScan, endSpread) {
+		switch settle(levels[:last-look*lookEvery], noise, endScan, endSpread) {
 		case Settled:
 		case Noisy:
 			found = Noisy
@@ -100,12 +103,12 @@ func looks(levels []float64) Settling {
 	return found
 }
 
-func settle(levels []float64, scanBound, spreadBound float64) Settling {
+func settle(levels []float64, most, scanBound, spreadBound float64) Settling {
 	if len(levels) < SettlingWindows {
 		return TooShort
 	}
 	last := levels[len(levels)-SettlingWindows:]
-	if neighbours(last, 1) > mostNoise {
+	if neighbours(last, 1) > most {
 		if step, _ := drift(last); math.Abs(step) > max(minStep, beyondNoise*noiseOf(last)) {
 			return Unsettled
 		}

@@ -46,6 +46,7 @@ func TestSettling(t *testing.T) {
 			[2]int{0, each * 10 / 200},
 			[2]int{0, each * 10 / 200},
 		},
+		{"a rented machine, long", func() []float64 { return noisy(rng, 10*SettlingWindows, 0.15, 0.7) }, [2]int{0, each * 10 / 200}, [2]int{0, each * 10 / 200}},
 		{"a rented machine that gets three times as fast", func() []float64 {
 			out := noisy(rng, SettlingWindows, 0.15, 0.7)
 			for i := range out {

@@ -160,7 +160,7 @@ func direction(model string, ratio float64) string {
 	return "getting slower"
 }
 
-// getsFaster reports whether a level in the last third that is so many times the first one's is the better one.
+// getsFaster reports whether a level in the last third that is a multiple of the first one's is the better one.
 func getsFaster(model string, ratio float64) bool { return (model == open) == (ratio < 1) }
 
 func manyTimes(ratio float64) string { return fmt.Sprintf("%.2f times", ratio) }

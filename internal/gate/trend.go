@@ -239,18 +239,17 @@ func Unsteady(trends []Trend) (out []string) {
 // words say first what a change means, and then how much it is.
 func (t Trend) words(who, compared string, c Change) string {
 	faster := getsFaster(t.Model, c.Ratio)
-	does, what := map[bool]string{true: "still gets faster", false: "gets slower"}[faster], "rate"
+	does, advice, what := map[bool]string{true: "still gets faster", false: "gets slower"}[faster], "", "rate"
 	if t.Model == open {
-		what = "median response time"
+		what = "p50"
 	}
 	switch {
 	case t.Target == "":
-		does = strings.Replace(does, "gets", "get", 1)
-		compared += " (or the machine does)"
+		does, advice = strings.Replace(does, "gets", "get", 1), " (or the machine does)"
 	case faster:
-		what = "a longer warm-up is needed; " + what
+		advice = " and needs a longer warm-up"
 	}
-	return fmt.Sprintf("%s %s in phase %s%s: %s %s (%s to %s) from first to last third, %s", who, does, t.Phase, compared, what,
+	return fmt.Sprintf("%s %s in phase %s%s%s: %s %s (%s to %s) from first to last third, %s", who, does, t.Phase, compared, advice, what,
 		manyTimes(c.Ratio), show.Three(c.Low), show.Three(c.High), show.Plural(c.Blocks, "block"))
 }
 

@@ -69,7 +69,7 @@ func TestTrends(t *testing.T) {
 		t.Errorf("2 %%: %+v", got)
 	}
 	got := strings.Join(Unsteady(of(1.2, 1.25, 1.22, 1.18)), "\n")
-	want := "django still gets faster in phase closed: a longer warm-up is needed; rate 1.21 times (1.17 to 1.26) from first to last third, 4 blocks"
+	want := "django still gets faster in phase closed and needs a longer warm-up: rate 1.21 times (1.17 to 1.26) from first to last third, 4 blocks"
 	if got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
@@ -96,18 +96,18 @@ func TestRelativeTrends(t *testing.T) {
 		"one warms up": {three, func(n string, b int) float64 {
 			return wobble(b+len(n)) + map[string]float64{"flask": 0.1}[n]
 		}, []string{
-			"flask still gets faster in phase closed compared with the others: a longer warm-up is needed; rate 1.1",
+			"flask still gets faster in phase closed compared with the others and needs a longer warm-up: rate 1.1",
 		}},
 		"one warms up, hidden by the machine": {three, func(n string, b int) float64 {
 			return slows(b) + wobble(b+len(n)) + map[string]float64{"flask": 0.3}[n]
 		}, []string{
-			"flask still gets faster in phase closed compared with the others: a longer warm-up is needed; rate 1.35",
+			"flask still gets faster in phase closed compared with the others and needs a longer warm-up: rate 1.35",
 			"the other targets get slower in phase closed (or the machine does): rate 0.7",
 		}},
 		"two of five change, one each way": {[]string{"a", "b", "c", "d", "e"}, func(n string, b int) float64 {
 			return wobble(b+int(n[0])) + map[string]float64{"b": 0.2, "d": -0.15}[n]
 		}, []string{
-			"b still gets faster in phase closed compared with the others: a longer", "d gets slower in phase closed compared with the others: rate 0.86",
+			"b still gets faster in phase closed compared with the others and needs a longer", "d gets slower in phase closed compared with the others: rate 0.86",
 		}},
 		"one of two slows down": {three[:2], func(n string, b int) float64 { return wobble(b+len(n)) + map[string]float64{"django": -0.2}[n] }, []string{
 			"django gets slower in phase closed compared with flask: rate 0.8",

@@ -44,11 +44,11 @@ func TestWarmupEnds(t *testing.T) {
 	short := func() ([]float64, int) { return noisy(rng, 5*longest, 0.1, 0), 0 } // windows, whose noise is that of counts
 	shortStep := func() ([]float64, int) {
 		out := noisy(rng, 5*longest, 0.1, 0)
-		at := 60 + rng.IntN(60)
+		at := 100 + rng.IntN(100)
 		for i := range out {
 			out[i] += map[bool]float64{true: 0.1}[i >= at]
 		}
-		return out, at + 40 // about half of 20 joined ones
+		return out, at + 90 // about half of 20 joined ones
 	}
 	slow := func() ([]float64, int) { // it is awaited for 100 windows
 		return quiet(100, func(i int) float64 { return 0.01 * float64(min(i, 100)) })
@@ -73,11 +73,15 @@ func TestWarmupEnds(t *testing.T) {
 		{"a rented machine", []series{rented}, each * 5 / 100, 0, longest},
 		{"three steady ones in turns", []series{steady, steady, steady}, 0, each * 70 / 100, 40},
 		{"one of three drifts", []series{steady, drift, steady}, each * 5 / 100, 0, 60},
-		{"short windows, steady", []series{short}, 0, 0, 300},
-		{"short windows, a step of 10 %", []series{shortStep}, each * 5 / 100, 0, 5 * longest},
+		{"short windows, steady", []series{short}, 0, 0, 500},
+		{"short windows, a step of 10 %", []series{shortStep}, each / 10 * 5 / 100, 0, 5 * longest},
 		{"one of three steps, while the slowest is awaited", []series{steady, slow, late}, each * 5 / 100, 0, longest},
 	} {
 		early, first, ended, windows := 0, 0, 0, 0
+		each, step := each, 1
+		if strings.HasPrefix(c.name, "short windows") { // which are many
+			each, step = each/10, lookEvery
+		}
 		for range each {
 			over, all := 0, make([][]float64, len(c.targets))
 			for i, target := range c.targets {
@@ -85,7 +89,7 @@ func TestWarmupEnds(t *testing.T) {
 				all[i], until = target()
 				over = max(over, until)
 			}
-			n := endOf(all)
+			n := endOf(all, step)
 			if n == 0 {
 				continue
 			}
@@ -127,9 +131,9 @@ func TestWarmupEnds(t *testing.T) {
 	}
 }
 
-// endOf is after how many windows a warm-up of these targets ends; 0: it does not.
-func endOf(targets [][]float64) int {
-	for n := range len(targets[0]) + 1 {
+// endOf is after how many windows a warm-up of these targets ends that is looked at after every step of them; 0: it does not.
+func endOf(targets [][]float64, step int) int {
+	for n := step; n <= len(targets[0]); n += step {
 		if !slices.ContainsFunc(targets, func(levels []float64) bool { return !Ends(levels[:n]) }) {
 			return n
 		}

@@ -22,7 +22,7 @@ func (j *Job) checkSlices() error {
 type sliced struct {
 	windows  []stats.Window // the one aside, then those of the counted time; the current one is in the book
 	edges    []int64        // where each of the latter begins, and where the last one ends
-	passed   int            // so many of the edges
+	passed   int            // how many edges are behind
 	unloaded time.Duration
 }
 
@@ -64,7 +64,7 @@ func (b *book) turnTo(now int64) {
 	b.integrate(now)
 }
 
-// pass makes the window current that is behind so many more edges; of -1 the one before.
+// pass makes the window current that is behind that many more edges; with -1 the one before.
 func (b *book) pass(edges int) {
 	b.settle()
 	b.slice.windows[b.slice.current()] = b.window

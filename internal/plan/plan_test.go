@@ -99,7 +99,7 @@ func TestDemo(t *testing.T) {
 			{Name: "flask", Recipe: "flask"},
 			{Name: "fastapi", Recipe: "fastapi"},
 		},
-		Warmup: FixedWarmup(Duration(time.Second)), Pilot: Duration(2 * time.Second), Turns: Turns(250 * time.Millisecond),
+		Warmup: Warmup{Duration(500 * time.Millisecond), Duration(time.Second)}, Pilot: Duration(2 * time.Second), Turns: Turns(250 * time.Millisecond),
 		Phases: []Phase{phase("closed", "closed", 32, 6*time.Second), open},
 	}
 	if diff := cmp.Diff(want, p); diff != "" {

@@ -19,8 +19,8 @@ const (
 	fewestRanked  = 3  // of them, where there is much else to say
 	screenRatios  = 7  // ratios of other runs; of more the first two
 	screenMarks   = 3
-	screenMark    = 230 // characters of a mark
-	screenText    = 180 // of a warning
+	screenMark    = 230 // characters of a mark, where there are few
+	screenText    = 180 // characters of one of more marks, or of a warning
 	screenName    = 22
 )
 
@@ -64,8 +64,12 @@ func rankingIn(s *figures.Summary, columns, lines int) string {
 // bounded keeps the first of some marks, each clipped, and counts the others.
 func bounded(marks []string) []string {
 	var out []string
+	most := screenMark
+	if len(marks) >= screenMarks {
+		most = screenText
+	}
 	for _, m := range marks[:min(len(marks), screenMarks)] {
-		out = append(out, show.Clip(m, screenMark))
+		out = append(out, show.Clip(m, most))
 	}
 	if more := len(marks) - len(out); more > 0 {
 		out = append(out, "and "+show.Plural(more, "more mark"))

@@ -193,7 +193,7 @@ func TestUnsteadyOnTheScreen(t *testing.T) {
 	}
 	s.Caveats = append(s.Caveats, "NOT STEADY: "+said[0])
 	out := strings.Join(strings.Fields(asScreen(t, s, figures.Others{})), " ")
-	has(t, out, "* NOT STEADY: a-target-with-a-name-2 still gets faster in phase a-phase-of-20-letters compared with the others: a longer warm-up is needed; median response time 0.7", " from first to last third, 7 blocks")
+	has(t, out, "* NOT STEADY: a-target-with-a-name-2 still gets faster in phase a-phase-of-20-letters compared with the others and needs a longer warm-up: p50 0.7", " from first to last third, 7 blocks")
 }
 
 // More targets than a screen holds are counted, and so are pairs.
