@@ -531,14 +531,15 @@ func TestReady(t *testing.T) {
 
 // The interval of a trend is Student's, wider the more trends there are; of too few blocks it is not known.
 func TestIntervalOfATrend(t *testing.T) {
-	p := record.Phase{Name: "open", Model: "open"}
-	few := Trend{Target: "a", Phase: "open", Model: "open", Blocks: 2, Ratio: 1, Low: 0, High: math.MaxFloat64, Steady: true}
-	if got := TrendOf("a", p, []float64{2, 2}, 1); got != few {
-		t.Errorf("%+v, want %+v", got, few)
+	trends := func(of int, ratios ...float64) []Trend {
+		drifts := driftsOf(false, len(ratios), func(_ string, block int) float64 { return ratios[block] }, "a")
+		return TrendsOf(record.Phase{Name: "open", Model: "open"}, []string{"a"}, drifts, of)
 	}
-	drifts := []float64{1.1, 1.2, 1.1, 1.2} // logarithms with a mean of 0.13882 and a standard error of 0.02512
+	if got := trends(1, 2, 2); len(got) > 0 {
+		t.Errorf("of two blocks: %+v", got)
+	}
 	for of, quantile := range map[int]float64{0: 3.18245, 1: 3.18245, 5: 5.84091} {
-		got := TrendOf("a", p, drifts, of)
+		got := trends(of, 1.1, 1.2, 1.1, 1.2)[0] // logarithms with a mean of 0.13882 and a standard error of 0.02512
 		mean := (math.Log(1.1) + math.Log(1.2)) / 2
 		half := quantile * (math.Log(1.2) - math.Log(1.1)) / 2 / math.Sqrt(3)
 		if math.Abs(got.Ratio-math.Exp(mean)) > 1e-4 || math.Abs(got.Low-math.Exp(mean-half)) > 1e-4 || math.Abs(got.High-math.Exp(mean+half)) > 1e-4 || got.Blocks != 4 {
