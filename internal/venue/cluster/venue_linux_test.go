@@ -589,7 +589,7 @@ func (here) PIDs() []int  { return []int{os.Getpid()} }
 func TestExternal(t *testing.T) {
 	v, f, _ := scene(t, "")
 	v.b.o.DSN = "u:canary@tcp(db.example:3306)/d"
-	_, err := v.Database(t.Context(), venue.Storage{Plan: plan.Database{Kind: "external", DSNFile: "dsn"}})
+	_, err := v.Database(t.Context(), venue.Storage{Plan: plan.Database{Kind: "external", DSNFile: "dsn"}, Dir: t.TempDir()})
 	if err == nil || !strings.Contains(err.Error(), "db.example") || strings.Contains(err.Error(), "canary") || len(f.notes) > 0 {
 		t.Errorf("%v, %v", err, f.notes)
 	}
