@@ -4,6 +4,9 @@
 //
 // A mutant that does not compile is drawn again. What runs into the time limit counts as caught. A survivor is either
 // equivalent, so that nobody can distinguish it from the original, or a test is missing.
+//
+// With -results the fate of each mutant is kept in a file, and a draw that was cut short goes on where it was: for the
+// same code and the same seed.
 package main
 
 import (
@@ -32,6 +35,7 @@ type options struct {
 	trusted  bool
 	short    bool
 	list     bool
+	results  string
 }
 
 func main() {
@@ -46,6 +50,7 @@ func main() {
 	flag.IntVar(&o.least, "least", 0, "fail when fewer are caught")
 	flag.DurationVar(&o.limit, "limit", 3*time.Minute, "for the tests of one mutant")
 	flag.BoolVar(&o.short, "short", false, "run the tests with -short")
+	flag.StringVar(&o.results, "results", "", "file that keeps the fate of each mutant; those in it are not tried again")
 	flag.BoolVar(&o.list, "list", false, "print the mutants and run nothing")
 	flag.Parse()
 	var err error
@@ -81,7 +86,10 @@ func run(ctx context.Context, o options) error {
 	}
 	defer os.RemoveAll(work)
 	b := &bench{options: o, work: work}
-	if !o.trusted {
+	if b.known, err = readResults(o.results); err != nil {
+		return err
+	}
+	if !o.trusted && len(b.known) == 0 {
 		if err := b.unchanged(ctx); err != nil {
 			return err
 		}
@@ -112,14 +120,27 @@ func draw(o options) ([]mutant, error) {
 type bench struct {
 	options
 	work   string
+	known  map[string]string // fates of mutants that were tried before
 	caught int
 	tried  int
 }
 
+// Fates of mutants.
+const (
+	caught   = "caught"
+	survived = "survived"
+	broken   = "broken" // it does not compile
+)
+
 // unchanged fails unless the tests pass as they are: else everything would count as caught.
 func (b *bench) unchanged(ctx context.Context) error {
 	for _, name := range b.packages {
-		if out, err := b.test(ctx, filepath.Join("internal", name), "."); err != nil {
+		dir := filepath.Join(b.root, "internal", name)
+		out, err := b.build(ctx, dir)
+		if err == nil {
+			out, err = b.test(ctx, dir)
+		}
+		if err != nil {
 			return fmt.Errorf("the tests of %s fail without a change: %w\n%s", name, err, tail(out))
 		}
 	}
@@ -142,28 +163,43 @@ func (b *bench) all(ctx context.Context, drawn []mutant) error {
 	return nil
 }
 
-// one lays a mutant over the tree and runs the tests of its package.
+// one prints the fate of a mutant, and counts it unless it does not compile.
 func (b *bench) one(ctx context.Context, m mutant) error {
+	name, began := m.below(b.root).String(), time.Now()
+	fate, known := b.known[name]
+	if !known {
+		var err error
+		if fate, err = b.fate(ctx, m); err != nil {
+			return err
+		}
+		if err := keepResult(b.results, fate, name); err != nil {
+			return err
+		}
+	}
+	if fate == broken {
+		return nil
+	}
+	if b.tried++; fate == caught {
+		b.caught++
+	}
+	fmt.Printf("%-8s %5.1fs %s\n", fate, time.Since(began).Seconds(), name)
+	return nil
+}
+
+// fate lays a mutant over the tree and runs the tests of its package.
+func (b *bench) fate(ctx context.Context, m mutant) (string, error) {
 	dir := filepath.Dir(m.file)
 	overlay, err := b.overlay(m)
 	if err != nil {
-		return err
+		return "", err
 	}
-	if _, err := b.test(ctx, dir, "^$", "-overlay", overlay); err != nil {
-		return ctx.Err() // does not compile
+	fate := survived
+	if _, err := b.build(ctx, dir, "-overlay", overlay); err != nil {
+		fate = broken
+	} else if _, err := b.test(ctx, dir); err != nil {
+		fate = caught
 	}
-	began := time.Now()
-	_, err = b.test(ctx, dir, ".", "-overlay", overlay)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	fate := "survived"
-	if b.tried++; err != nil {
-		fate = "caught"
-		b.caught++
-	}
-	fmt.Printf("%-8s %5.1fs %v\n", fate, time.Since(began).Seconds(), m.below(b.root))
-	return nil
+	return fate, ctx.Err()
 }
 
 // overlay writes the file of go's -overlay in which the mutant takes the place of its original.
@@ -177,24 +213,65 @@ func (b *bench) overlay(m mutant) (string, error) {
 	return overlay, errors.Join(err, os.WriteFile(mutated, m.apply(source), 0o600), os.WriteFile(overlay, raw, 0o600))
 }
 
-// test runs those tests of the package in a folder that match, and ends whatever they started.
-func (b *bench) test(ctx context.Context, dir, match string, more ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, b.limit+time.Minute) // building takes its time too
+// build makes the test program of the package in a folder, once for all its tests.
+func (b *bench) build(ctx context.Context, dir string, more ...string) (string, error) {
+	args := append([]string{"test", "-c", "-vet=off", "-o", b.program()}, more...)
+	return command(ctx, dir, "go", append(args, ".")...)
+}
+
+func (b *bench) program() string { return filepath.Join(b.work, "package.test") }
+
+// test runs the program that was built, in the folder of its package, and ends whatever it started.
+func (b *bench) test(ctx context.Context, dir string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, b.limit+10*time.Second)
 	defer cancel()
-	args := append([]string{"test", "-count=1", "-failfast", "-vet=off", "-timeout", b.limit.String(), "-run", match}, more...)
+	args := []string{"-test.failfast", "-test.timeout", b.limit.String()}
 	if b.short {
-		args = append(args, "-short")
+		args = append(args, "-test.short")
 	}
-	cmd := exec.CommandContext(ctx, "go", append(args, ".")...)
+	return command(ctx, dir, b.program(), args...)
+}
+
+// command runs a program in a folder, as a group of processes of its own.
+func command(ctx context.Context, dir, name string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = dir
-	if !filepath.IsAbs(dir) {
-		cmd.Dir = filepath.Join(b.root, dir)
-	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second
 	out, err := cmd.CombinedOutput()
 	return string(out), err
+}
+
+// readResults reads the fates of earlier mutants; there are none where there is no file.
+func readResults(file string) (map[string]string, error) {
+	known := map[string]string{}
+	if file == "" {
+		return known, nil
+	}
+	content, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return known, nil
+	}
+	for line := range strings.Lines(string(content)) {
+		if fate, name, found := strings.Cut(strings.TrimSuffix(line, "\n"), " "); found {
+			known[name] = fate
+		}
+	}
+	return known, err
+}
+
+// keepResult adds the fate of a mutant to the file.
+func keepResult(file, fate, name string) error {
+	if file == "" {
+		return nil
+	}
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(f, fate, name)
+	return errors.Join(err, f.Close())
 }
 
 // tail is the end of a long text.
