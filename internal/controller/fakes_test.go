@@ -100,6 +100,7 @@ type world struct {
 	trust      plan.Trust              // of the last deployment
 	called     func(name string) error // what is asked of the world ends with; nil: nothing goes wrong
 	temporary  string                  // the folder that was made
+	containers []string                // of others, in each pod
 }
 
 // call is what the controller asks by that name: anything that may fail.
@@ -428,7 +429,7 @@ func (r *running) Replicas() []record.Replica {
 	if r.world.act(r.name).drops {
 		worker.Connections = 0
 	}
-	return []record.Replica{{Name: r.name + "-1", Address: "127.0.0.1:1", Workers: []record.Worker{worker}, HeldBy: r.world.heldBy}}
+	return []record.Replica{{Name: r.name + "-1", Address: "127.0.0.1:1", Workers: []record.Worker{worker}, HeldBy: r.world.heldBy, Others: r.world.containers}}
 }
 
 func (r *running) Requests(context.Context) (int64, error) {

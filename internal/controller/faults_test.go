@@ -62,6 +62,11 @@ func stories(t *testing.T) []story {
 			silent: []string{"sampler watchHost awaitQuiet"},
 		},
 		{
+			name: "a capacity in turns", lines: "blocks: 1\nturns: 1s\n" + twoTargets + strings.Replace(capacityPlan, "pilot: 5s", "pilot: 1s", 1),
+			arrange: func(w *world, _ *Options) { w.script["flask"], w.script["fastapi"] = upTo(90), upTo(90) },
+			silent:  []string{"thaw thaw thawAll", "freeze freeze idleAlone"},
+		},
+		{
 			name: "a capacity", lines: "blocks: 1\n" + oneTarget + strings.Replace(capacityPlan, "pilot: 5s", "pilot: 1s", 1),
 			arrange: func(w *world, _ *Options) { w.script["flask"] = upTo(90) },
 		},
@@ -208,54 +213,55 @@ func (w *told) measuredLater() []string {
 	})
 }
 
-func TestEveryFaultIsSaid(t *testing.T) {
+func TestWhateverGoesWrong(t *testing.T) {
 	for _, s := range stories(t) {
-		t.Run(s.name, func(t *testing.T) {
-			for _, place := range s.places {
-				synctest.Test(t, func(t *testing.T) {
-					fault := fmt.Errorf("fault at %s", strings.Fields(place)[0])
-					w := s.tell(t.Context(), t, func(at string) bool { return at == place }, func() error { return fault })
-					if !w.hit {
-						t.Fatalf("%s: not asked again", place)
-					}
-					w.clearedUp(t)
-					silent := slices.ContainsFunc(s.silent, func(part string) bool { return strings.HasPrefix(w.at, part) })
-					if !silent && !w.says(t, fault.Error()) {
-						t.Errorf("%s: nobody hears of it: %v", place, w.err)
-					}
-					if !errors.Is(w.err, fault) || w.dir == "" {
-						return
-					}
-					if rec := runOf(t, w.dir); rec.Status != record.Aborted || !strings.Contains(rec.Reason, fault.Error()) {
-						t.Errorf("%s: run.json: %s: %s", place, rec.Status, rec.Reason)
-					}
-					if more := w.measuredLater(); len(more) > 0 && !strings.HasPrefix(place, "move ") && !strings.HasPrefix(place, "load ") {
-						t.Errorf("%s: the run goes on: %q", place, more)
-					}
-				})
+		t.Run(s.name, s.faults)
+		t.Run(s.name+", interrupted", s.interrupts)
+	}
+}
+
+// faults has each place fail once: the error is said, and the run does not go on.
+func (s story) faults(t *testing.T) {
+	for _, place := range s.places {
+		synctest.Test(t, func(t *testing.T) {
+			fault := fmt.Errorf("fault at %s", strings.Fields(place)[0])
+			w := s.tell(t.Context(), t, func(at string) bool { return at == place }, func() error { return fault })
+			if !w.hit {
+				t.Fatalf("%s: not asked again", place)
+			}
+			w.clearedUp(t)
+			silent := slices.ContainsFunc(s.silent, func(part string) bool { return strings.HasPrefix(w.at, part) })
+			if !silent && !w.says(t, fault.Error()) {
+				t.Errorf("%s: nobody hears of it: %v", place, w.err)
+			}
+			if !errors.Is(w.err, fault) || w.dir == "" {
+				return
+			}
+			if rec := runOf(t, w.dir); rec.Status != record.Aborted || !strings.Contains(rec.Reason, fault.Error()) {
+				t.Errorf("%s: run.json: %s: %s", place, rec.Status, rec.Reason)
+			}
+			if more := w.measuredLater(); len(more) > 0 && !strings.HasPrefix(place, "move ") && !strings.HasPrefix(place, "load ") {
+				t.Errorf("%s: the run goes on: %q", place, more)
 			}
 		})
 	}
 }
 
-func TestInterruptedAnywhere(t *testing.T) {
-	for _, s := range stories(t) {
-		t.Run(s.name, func(t *testing.T) {
-			for _, place := range s.places {
-				synctest.Test(t, func(t *testing.T) {
-					ctx, cancel := context.WithCancelCause(t.Context())
-					defer cancel(nil)
-					w := s.tell(ctx, t, func(at string) bool { return at == place }, func() error { cancel(ErrInterrupted); return nil })
-					if !w.hit {
-						t.Fatalf("%s: not asked again", place)
-					}
-					w.clearedUp(t)
-					if took := time.Since(w.moment); took > 3*time.Second {
-						t.Errorf("%s: the run ends %v later", place, took)
-					}
-					w.interrupted(t, place)
-				})
+// interrupts has the user end the run at each place: it ends soon, and says so.
+func (s story) interrupts(t *testing.T) {
+	for _, place := range s.places {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			w := s.tell(ctx, t, func(at string) bool { return at == place }, func() error { cancel(ErrInterrupted); return nil })
+			if !w.hit {
+				t.Fatalf("%s: not asked again", place)
 			}
+			w.clearedUp(t)
+			if took := time.Since(w.moment); took > 3*time.Second {
+				t.Errorf("%s: the run ends %v later", place, took)
+			}
+			w.interrupted(t, place)
 		})
 	}
 }
@@ -300,7 +306,7 @@ func (w *told) interrupted(t *testing.T, place string) {
 		}
 	}
 	for _, n := range w.notes[w.since:] {
-		if _, within, found := strings.Cut(n, " within "); found && within != GraceInterrupted.String() && !strings.Contains(w.at, " stop") { // in a stop: it was under way
+		if _, within, found := strings.Cut(n, " within "); found && within != "4s" && !strings.Contains(w.at, " stop") { // in a stop: it was under way
 			t.Errorf("%s: %s", place, n)
 		}
 	}

@@ -538,6 +538,9 @@ func TestIntervalOfATrend(t *testing.T) {
 	if got := trends(1, 2, 2); len(got) > 0 {
 		t.Errorf("of two blocks: %+v", got)
 	}
+	if got := trends(1, 1.2, 1.21, 1.2); len(got) != 1 || got[0].Ratio < 1.2 {
+		t.Errorf("of three blocks: %+v", got)
+	}
 	for of, quantile := range map[int]float64{0: 3.18245, 1: 3.18245, 5: 5.84091} {
 		got := trends(of, 1.1, 1.2, 1.1, 1.2)[0] // logarithms with a mean of 0.13882 and a standard error of 0.02512
 		mean := (math.Log(1.1) + math.Log(1.2)) / 2

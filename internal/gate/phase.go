@@ -111,8 +111,8 @@ func (p *Phase) Judge(rest *record.Baseline) Judgement {
 	return j
 }
 
-// maxLeftOut is the share of rounds that may be left out without another in their place; a single one always may.
-const maxLeftOut = 0.02
+// maxLeftOut is how many of a hundred rounds may be left out without another in their place; a single one always may.
+const maxLeftOut = 2
 
 // leftOut refuses a phase in turns that lacks too many of its rounds.
 func (p *Phase) leftOut() []record.Reason {
@@ -120,14 +120,14 @@ func (p *Phase) leftOut() []record.Reason {
 		return nil
 	}
 	lacking, rounds := p.Turns.LeftOut-p.Turns.Replaced, max(p.Turns.Rounds, p.Turns.Slices)
-	if lacking <= 1 || float64(lacking) <= maxLeftOut*float64(rounds) {
+	if lacking <= 1 || 100*lacking <= maxLeftOut*rounds {
 		return nil
 	}
 	text := fmt.Sprintf("in %d of %d rounds an agent was late or stood still, and they are left out", p.Turns.LeftOut, rounds)
 	if p.Turns.Replaced > 0 {
 		text += fmt.Sprintf(", %d of them with no other in their place", lacking)
 	}
-	text += fmt.Sprintf("; one may be, or %.0f %%", 100*maxLeftOut)
+	text += fmt.Sprintf("; one may be, or %d %%", maxLeftOut)
 	return []record.Reason{{Code: record.CodeGeneratorLimited, Text: text}}
 }
 
