@@ -62,8 +62,7 @@ func (d *replicated) dismiss(ctx context.Context) error {
 	_, err := d.quiet(ctx, "after its end")
 	s.mu.Lock()
 	login := d.login
-	delete(s.logins, login.User)
-	d.login = database.Account{}
+	d.login = database.Account{} // it stays among the logins: others that stop at the same time may yet see its statements
 	s.mu.Unlock()
 	return errors.Join(err, s.db.Retire(ctx, login))
 }

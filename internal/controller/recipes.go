@@ -34,7 +34,7 @@ type recipes struct {
 	owed     bool   // rows that changed are still to be put back
 
 	mu     sync.Mutex             // guards logins and what is found of the targets
-	logins map[string]*replicated // by the names of their accounts in the database
+	logins map[string]*replicated // by the names of their accounts in the database, also of those that are gone
 }
 
 func newRecipes(o *Options) *recipes { return &recipes{o: o, logins: map[string]*replicated{}} }

@@ -235,7 +235,7 @@ func TestStatementsOfEarlierTrialsEnd(t *testing.T) {
 	})
 }
 
-// A target's account is known as long as it has one, and is ended once; one that all share is nobody's.
+// A target's account is known, also when it has ended, and is ended once; one that all share is nobody's.
 func TestAccountsOfTargets(t *testing.T) {
 	w := newWorld()
 	s := &recipes{o: &Options{Plan: &plan.Plan{}}, db: &table{world: w}, logins: map[string]*replicated{}}
@@ -249,8 +249,12 @@ func TestAccountsOfTargets(t *testing.T) {
 	if mine, its := d.reasons(), other.reasons(); len(mine) != 1 || mine[0].Text != "one" || len(its) != 1 || its[0].Text != "two" || len(d.reasons()) > 0 {
 		t.Errorf("%v, %v", mine, its)
 	}
-	if err := d.dismiss(t.Context()); err != nil || len(s.logins) > 0 || len(w.open) > 0 {
-		t.Errorf("%v, %v, %v", err, s.logins, w.open)
+	if err := d.dismiss(t.Context()); err != nil || len(w.open) > 0 {
+		t.Errorf("%v, %v", err, w.open)
+	}
+	other.accuse("account-1", record.CodeLeftBehind, "late")
+	if mine, its := d.reasons(), other.reasons(); len(mine) != 1 || mine[0].Text != "late" || len(its) > 0 {
+		t.Errorf("a statement of one that has just ended: %v, %v", mine, its)
 	}
 	w.open["account-1"] = true // of somebody else by now
 	if err := d.dismiss(t.Context()); err != nil || len(w.open) != 1 {
