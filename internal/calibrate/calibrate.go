@@ -68,8 +68,13 @@ type Loaded struct {
 // ErrDisturbed is returned when a phase was refused each time.
 var ErrDisturbed = errors.New("calibrate: the machine was disturbed each time")
 
-// attempts is how often a phase is tried that is refused.
-const attempts = 4
+const (
+	// attempts is how often a phase is tried that is refused.
+	attempts = 4
+	// longest is how long a calibration may take where phases and blocks are repeated, so that it ends within 6 minutes: on a
+	// machine that others leave alone it takes 3.
+	longest = 5*time.Minute + 30*time.Second
+)
 
 // lengths are those of the steps.
 type lengths struct {
@@ -90,6 +95,8 @@ func lengthsOf(short bool) lengths {
 // Run calibrates. Where, with what agents and by which program is left to the caller to fill in.
 func Run(ctx context.Context, p Parts, short bool) (record.Calibration, error) {
 	began, c, l := time.Now(), record.Calibration{Short: short, Ceilings: map[string]float64{}}, lengthsOf(short)
+	ctx, cancel := context.WithTimeoutCause(ctx, longest, fmt.Errorf("%w, and it has taken %v: try again when the machine is quiet", ErrDisturbed, longest))
+	defer cancel()
 	steps := []func(context.Context, Parts, lengths, *record.Calibration) error{ceilings, constantServer, stall, compare}
 	for _, step := range steps {
 		if err := step(ctx, p, l, &c); err != nil {

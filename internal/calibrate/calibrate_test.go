@@ -144,6 +144,22 @@ func TestCalibrationOfABadMachine(t *testing.T) {
 	})
 }
 
+// However often blocks are repeated, a calibration takes 6 minutes at most, with what starts and stops its servers.
+func TestCalibrationEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := good().parts()
+		p.Compare = func(ctx context.Context, _ Design) (*figures.Verdict, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		began := time.Now()
+		_, err := Run(t.Context(), p, false)
+		if took := time.Since(began); !errors.Is(err, ErrDisturbed) || took > 345*time.Second || took < 300*time.Second {
+			t.Errorf("after %v: %v", took, err)
+		}
+	})
+}
+
 func TestCalibrationFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := good()

@@ -42,7 +42,8 @@ every later run. A run is not decided by it, with one exception: a trial is refu
 target answers more than 70 % of the ceiling, because the agents may then be the limit.
 A calibration older than 30 days refuses nothing, and runs warn of it. --forget removes it.
 
-With --short it takes less than a minute, to see that everything works. It is not kept.
+It takes about 3 minutes, and at most 6: phases that others disturb are repeated. With
+--short it takes less than a minute, to see that everything works. It is not kept.
 
 exit status: 0 calibrated; 1 failed; 4 too few valid trials: the machine was disturbed;
 5 a prerequisite is missing; 130 interrupted`
