@@ -342,12 +342,9 @@ func TestDeparturesInWords(t *testing.T) {
 	over, runs := make(chan struct{}), make(chan struct{})
 	close(over)
 	for want, p := range map[string]platform.Process{
-		"it closed its connection":         overProcess{done: runs},
-		"its process ended with status 3":  overProcess{exit: platform.Exit{Code: 3}, done: over},
-		"its process was ended by SIGSEGV": overProcess{exit: platform.Exit{Code: -1, Signal: "SIGSEGV"}, done: over},
-		"its process was ended by SIGKILL: the pod was deleted": overProcess{
-			exit: platform.Exit{Code: -1, Signal: "SIGKILL", Why: "the pod was deleted"}, done: over,
-		},
+		"it closed its connection":          overProcess{done: runs},
+		"its process ended with status 3":   overProcess{exit: platform.Exit{Code: 3}, done: over},
+		"its process was ended by SIGSEGV":  overProcess{exit: platform.Exit{Code: -1, Signal: "SIGSEGV"}, done: over},
 		"it closed its connection, no more": nil,
 	} {
 		f := manual(t, 1).fleet
@@ -355,6 +352,10 @@ func TestDeparturesInWords(t *testing.T) {
 		if got := f.departure(f.slots[0].session); !strings.HasPrefix(want, got) || got == "" {
 			t.Errorf("%q, want %q", got, want)
 		}
+	}
+	deleted := overProcess{exit: platform.Exit{Code: -1, Signal: "SIGKILL", Why: "the pod was deleted"}, done: over}
+	if got := ending(deleted); got != "its process was ended by SIGKILL: the pod was deleted" {
+		t.Errorf("%q", got)
 	}
 	s := manual(t, 1).order[0].session
 	if got := s.reason(errors.New("tls: bad record"), "late"); got != "connection failed: tls: bad record" {

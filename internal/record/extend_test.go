@@ -43,6 +43,9 @@ func TestExtend(t *testing.T) {
 		check(t, tw.Load(l))
 		for _, withheld = range []int{3, 0} {
 			check(t, c.Extend(read))
+			if half, err := os.ReadFile(filepath.Join(c.Dir(), load)); err != nil || !bytes.HasSuffix(half, []byte("\n")) {
+				t.Errorf("line %d: half a line: %q, %v", i+1, half[max(0, len(half)-20):], err)
+			}
 		}
 		got, err := os.ReadFile(filepath.Join(c.Dir(), load))
 		check(t, err)
@@ -50,10 +53,28 @@ func TestExtend(t *testing.T) {
 			t.Fatalf("line %d: %d bytes, want %d, %v", i+1, len(got), len(want), err)
 		}
 	}
-	check(t, tw.Series(serie(place)))
+	check(t, errors.Join(tw.Series(serie(place)), tw.Series(serie(place))))
 	check(t, tw.Finish(Trial{Status: Valid}))
+	files, err := Files(w.Dir(), true)
+	check(t, err)
+	for _, one := range files {
+		if one.Path == "trials/0-1-a/series.jsonl" { // Take was interrupted after it
+			check(t, c.Take(one, from(w.Dir(), one)))
+		}
+	}
 	for range 2 {
-		check(t, c.Extend(read))
+		check(t, c.Extend(func(path string, from int64) ([]byte, error) {
+			data, err := read(path, from)
+			if filepath.Base(path) == seriesFile {
+				data = data[:bytes.IndexByte(data, '\n')+1]
+			}
+			return data, err
+		}))
+		for _, one := range files {
+			if what := one.proves(c.Dir()); one.Path == "trials/0-1-a/series.jsonl" && what != "" {
+				t.Errorf("what Take made is damaged: %s", what)
+			}
+		}
 	}
 	r := mustOpen(t, c.Dir())
 	if states(r, Finished) != nil || states(r, Damaged) != nil || len(states(r, Unfinished)) != 1 {

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -89,6 +90,7 @@ func (f *fakeServer) RoundTrip(r *http.Request) (*http.Response, error) {
 	case err != nil:
 		return nil, err
 	}
+	context.AfterFunc(r.Context(), func() { _ = body.Close() }) // as a connection ends with its request
 	return &http.Response{StatusCode: code, Header: header, Body: body, Request: r}, nil
 }
 
