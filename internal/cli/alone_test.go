@@ -21,7 +21,7 @@ func TestAlone(t *testing.T) {
 	}
 	s.self = binary
 	s.env = append(s.env, "BAKEOFF_ASSETS=/nonexistent", "BAKEOFF_CACHE="+s.path("cache"))
-	wantAll(t, "check", s.run(0, "check", "demo").stdout.String(), "plan demo: 3 targets, 7 blocks")
+	wantAll(t, "check", s.run(0, "check", "demo").stdout.String(), "plan demo: 3 targets, 8 blocks")
 	wantAll(t, "doctor", s.run(0, "doctor").stdout.String(), "demo: nothing is missing", "calibration: none of this machine (bakeoff calibrate makes one")
 	var schema map[string]any
 	if err := json.Unmarshal([]byte(s.run(0, "schema").stdout.String()), &schema); err != nil || schema["$schema"] == nil {

@@ -143,7 +143,7 @@ func drawDatabase(t *rapid.T) Database {
 		Server:         rapid.SampledFrom([]string{"", "mariadb", "mysql", "/opt/my sql/bin/mysqld"}).Draw(t, "server"),
 		MaxConnections: rapid.SampledFrom([]int{0, 10, 100_000}).Draw(t, "max connections"),
 		BufferPool:     rapid.SampledFrom([]string{"", "512M", "1G"}).Draw(t, "buffer pool"),
-		Settings:       settings(t, `[a-z][a-z0-9_]{1,20}x`),
+		Settings:       settings(t, `[a-z][a-z0-9_]{1,20}zx`),
 	}
 }
 

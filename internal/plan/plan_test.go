@@ -85,22 +85,22 @@ func TestDemo(t *testing.T) {
 	phase := func(name, model string, connections int, long time.Duration) Phase {
 		return Phase{Name: name, Model: model, Connections: connections, Duration: Duration(long), Timeout: Duration(10 * time.Second), CheckShare: 0.1, Lookups: "client"}
 	}
-	open := phase("open", "open", 128, 5500*time.Millisecond)
+	open := phase("open", "open", 128, 5*time.Second)
 	open.RateOfPilot, open.Arrivals = 0.6, "poisson"
 	want := &Plan{
-		Name: "demo", Description: p.Description, Seed: 1, Blocks: 7, Primary: Throughput, Delta: 0.03,
+		Name: "demo", Description: p.Description, Seed: 1, Blocks: 8, Primary: Throughput, Delta: 0.03,
 		Dataset:    Dataset{Rows: 1_000_000, Seed: 1, Lengths: Lengths{1, 255}, HitRatio: 0.5, Lookups: "client"},
 		Database:   Database{Kind: "private"},
 		Balancer:   Balancer{Kind: "nginx"},
 		Agents:     Agents{Count: 2, Engine: "native"},
 		Deployment: Deployment{Replicas: 3, Workers: 2, Pool: 8},
 		Targets: []Target{
-			{Name: "django", Recipe: "django", Settings: map[string]string{"DATABASE_BOUND": "semaphore"}},
-			{Name: "flask", Recipe: "flask"},
+			{Name: "django", Recipe: "django", Settings: map[string]string{"DATABASE_BOUND": "semaphore", "GRACEFUL_TIMEOUT": "0"}},
+			{Name: "flask", Recipe: "flask", Settings: map[string]string{"GRACEFUL_TIMEOUT": "0"}},
 			{Name: "fastapi", Recipe: "fastapi"},
 		},
 		Warmup: Warmup{Duration(500 * time.Millisecond), Duration(time.Second)}, Pilot: Duration(2 * time.Second), Turns: Turns(250 * time.Millisecond),
-		Phases: []Phase{phase("closed", "closed", 32, 6*time.Second), open},
+		Phases: []Phase{phase("closed", "closed", 32, 5500*time.Millisecond), open},
 	}
 	if diff := cmp.Diff(want, p); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -111,10 +111,10 @@ func TestDemo(t *testing.T) {
 	if n := p.InFlight(); n != 128 {
 		t.Errorf("%d requests in flight", n)
 	}
-	if got := len(p.Trials()); got != 3+7*3 {
+	if got := len(p.Trials()); got != 3+8*3 {
 		t.Errorf("%d trials", got)
 	}
-	if got := p.Measured(); got != 241500*time.Millisecond {
+	if got := p.Measured(); got != 252*time.Second {
 		t.Errorf("%s measured", got)
 	}
 }
