@@ -15,7 +15,7 @@ import (
 var levels = [][]string{
 	{"show", "verdict", "splitmix", "threshold", "capacity"},
 	{"chart", "plan", "dataset", "stats", "platform", "strictyaml", "consent", "shell", "yardstick", "scratch", "checkout", "influxd", "grafana", "image", "limit", "tune"},
-	{"load", "null", "record", "database", "balancer", "platform/local", "platform/kube", "platform/platformtest", "load/loadtest"},
+	{"load", "null", "record", "driver", "database", "balancer", "platform/local", "platform/kube", "platform/platformtest", "load/loadtest"},
 	{"fleet", "collect", "target", "contract", "endpoint", "gate", "jtl", "remote", "record/recordtest", "export/exporttest", "platform/kube/kubetest"},
 	{"venue", "figures", "measure", "jmeter", "live", "sidecar"},
 	{"controller", "venue/machine", "venue/cluster", "report", "audit", "export", "calibrate"},

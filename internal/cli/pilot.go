@@ -36,7 +36,7 @@ func pilotPlan(ctx context.Context, env Env, f runFlags, path string) (err error
 	if o.Plan.Asks() {
 		return usageError{errors.New("--pilot is about phases, but the plan has primary: capacity")}
 	}
-	if len(o.Plan.Targets) < 2 {
+	if len(o.Plan.Ranked()) < 2 {
 		return usageError{errors.New("--pilot compares targets, but the plan has only one")}
 	}
 	dir, remove, err := o.Venue.Temporary("pilot")

@@ -15,6 +15,7 @@ import (
 	"bakeoff/internal/collect"
 	"bakeoff/internal/controller"
 	"bakeoff/internal/dataset"
+	"bakeoff/internal/driver"
 	"bakeoff/internal/endpoint"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/jmeter"
@@ -131,20 +132,40 @@ func engines() map[string]load.Engine {
 
 // workloads are all contracts an agent can speak.
 func workloads() map[string]func(json.RawMessage) (load.Workload, error) {
+	ask := lookups()
 	return map[string]func(json.RawMessage) (load.Workload, error){
-		controller.Contract: lookups(),
-		endpoint.Contract:   endpoint.NewRequests,
+		controller.Contract: func(raw json.RawMessage) (load.Workload, error) {
+			var spec dataset.WorkloadSpec
+			if err := json.Unmarshal(raw, &spec); err != nil {
+				return nil, fmt.Errorf("workload: %w", err)
+			}
+			return ask(spec)
+		},
+		driver.Contract:   func(raw json.RawMessage) (load.Workload, error) { return direct(raw, ask) },
+		endpoint.Contract: endpoint.NewRequests,
 	}
 }
 
+// direct makes workloads that ask the database without a target.
+func direct(raw json.RawMessage, ask func(dataset.WorkloadSpec) (*dataset.Workload, error)) (load.Workload, error) {
+	spec, err := driver.ParseSpec(raw)
+	if err != nil {
+		return nil, err
+	}
+	if spec.Ping {
+		return driver.NewPings(spec), nil
+	}
+	w, err := ask(spec.Lookup)
+	if err != nil {
+		return nil, err
+	}
+	return driver.NewLookups(spec, w), nil
+}
+
 // lookups makes workloads of a dataset that is built once: targets that take turns differ in the lengths of their answers alone.
-func lookups() func(json.RawMessage) (load.Workload, error) {
+func lookups() func(dataset.WorkloadSpec) (*dataset.Workload, error) {
 	var rows *dataset.Dataset
-	return func(raw json.RawMessage) (load.Workload, error) {
-		var spec dataset.WorkloadSpec
-		if err := json.Unmarshal(raw, &spec); err != nil {
-			return nil, fmt.Errorf("workload: %w", err)
-		}
+	return func(spec dataset.WorkloadSpec) (*dataset.Workload, error) {
 		if rows == nil || rows.Spec() != spec.Dataset {
 			var err error
 			if rows, err = dataset.New(spec.Dataset); err != nil {

@@ -267,16 +267,18 @@ func (s *Sampler) addTree(line *record.Series, source Source, put func(record.Se
 			Tier: source.Tier, Name: line.Name + "/" + strconv.Itoa(pid),
 			CPUNS: int64(p.cpu), RSSBytes: p.rss, PSSBytes: proportional,
 		}
-		s.addThreads(line, &one, pid)
-		if slices.Contains(source.Workers, pid) {
+		worker := slices.Contains(source.Workers, pid)
+		s.addThreads(line, &one, pid, len(source.Workers) > 0 && !worker)
+		if worker {
 			put(one)
 		}
 	}
 }
 
-// addThreads adds the busiest thread of a process to its own line, and where it is the busiest of its tree to that of the tree. Of
-// servers whose threads share the work, and of ourselves, it would say nothing.
-func (s *Sampler) addThreads(tree, own *record.Series, pid int) {
+// addThreads adds the busiest thread of a process to its own line, and where it is the busiest of its tree to that of the tree; that
+// of a process next to workers, such as one that hands requests on to them, also by itself. Of servers whose threads share the work,
+// and of ourselves, it would say nothing.
+func (s *Sampler) addThreads(tree, own *record.Series, pid int, apart bool) {
 	if tree.Tier != "target" && tree.Tier != "balancer" {
 		return
 	}
@@ -289,6 +291,10 @@ func (s *Sampler) addThreads(tree, own *record.Series, pid int) {
 			set(line, record.BusiestThreadNS, float64(busiest.ran))
 			set(line, record.BusiestThreadWaitNS, float64(busiest.waited))
 		}
+	}
+	if apart && float64(busiest.ran) >= tree.Values[record.OtherThreadNS] {
+		set(tree, record.OtherThreadNS, float64(busiest.ran))
+		set(tree, record.OtherThreadWaitNS, float64(busiest.waited))
 	}
 }
 

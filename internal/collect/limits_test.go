@@ -44,6 +44,13 @@ func TestBusiestThread(t *testing.T) {
 			t.Errorf("%s: its busiest thread ran %v and waited %v, want 900 ms and 40 ms", name, time.Duration(ran), time.Duration(waited))
 		}
 	}
+	in := got.of("a-1", 1)
+	if ran := in[1].Values[record.OtherThreadNS] - in[0].Values[record.OtherThreadNS]; ran != float64(50*ms) {
+		t.Errorf("the process that is no worker ran %v, want 50 ms", time.Duration(ran))
+	}
+	if _, has := got.of("a-1/103", 1)[1].Values[record.OtherThreadNS]; has {
+		t.Error("a worker has other processes")
+	}
 	if values := got.of("agent-0", 1)[1].Values; values[record.BusiestThreadNS] != 0 {
 		t.Errorf("of an agent: %v", values)
 	}

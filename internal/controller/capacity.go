@@ -39,6 +39,21 @@ func (r *run) stageOf(p load.Phase) *record.Stage {
 	return &record.Stage{Search: p.Number >= searchPhase, Percentile: o.Percentile, BoundS: o.Bound.Seconds(), Errors: o.Errors}
 }
 
+// stageBegun is a stage that begins, with the rate of each target; nil: the phase is none.
+func (r *run) stageBegun(p load.Phase, up []*trial) *record.StageBegun {
+	of := r.stageOf(p)
+	if of == nil {
+		return nil
+	}
+	out := &record.StageBegun{
+		Phase: p.Number, Name: p.Name, DurationS: p.Duration.Seconds(), Percentile: 100 * of.Percentile, BoundS: of.BoundS, Rates: map[string]float64{},
+	}
+	for _, t := range up {
+		out.Rates[t.rec.Target] = t.rate
+	}
+	return out
+}
+
 // stagePhase is the n-th stage, from 1, of a block, or for block 0 of a search, at a rate and as long as that needs.
 func (r *run) stagePhase(block, n int, rate float64) load.Phase {
 	p := r.o.Plan

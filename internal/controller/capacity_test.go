@@ -111,6 +111,7 @@ func TestCapacity(t *testing.T) {
 					}
 				}
 			}
+			wantAnnounced(t, w.events, dir, turns != "")
 			if v := s.Verdict; v == nil || v.Metric != "capacity" || v.Unit != figures.UnitRequests || len(v.Values) != 4 || v.Targets[0].Name != "fastapi" {
 				t.Errorf("verdict %+v", v)
 			}
@@ -118,6 +119,39 @@ func TestCapacity(t *testing.T) {
 				t.Errorf("%d phases: stages are none of the plan's", len(s.Phases))
 			}
 		})
+	}
+}
+
+// wantAnnounced wants every stage of the record to have been said as it began, with the rate of each target and the objective.
+func wantAnnounced(t *testing.T, events []record.Progress, dir string, turns bool) {
+	t.Helper()
+	said := map[string]float64{}
+	for _, e := range events {
+		if e.Stage == nil {
+			continue
+		}
+		if e.Stage.Percentile != 99 || e.Stage.BoundS != 0.05 || e.Stage.DurationS < 10 || (len(e.Stage.Rates) == 2) != (turns && e.Block > 0) {
+			t.Errorf("block %d: %+v", e.Block, e.Stage)
+		}
+		for target, rate := range e.Stage.Rates {
+			said[fmt.Sprint(e.Block, target, e.Stage.Name, e.Stage.Phase)] = rate
+		}
+	}
+	stages := 0
+	for block := range 3 {
+		for _, target := range []string{"flask", "fastapi"} {
+			for _, p := range phasesIn(t, dir, block, target) {
+				if p.Stage == nil {
+					continue
+				}
+				if stages++; said[fmt.Sprint(block, target, p.Name, p.Number)] != p.Rate {
+					t.Errorf("block %d, %s: %s at %v/s was announced at %v/s", block, target, p.Name, p.Rate, said[fmt.Sprint(block, target, p.Name, p.Number)])
+				}
+			}
+		}
+	}
+	if stages == 0 || len(said) != stages {
+		t.Errorf("%d stages, %d were announced", stages, len(said))
 	}
 }
 

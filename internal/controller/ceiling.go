@@ -13,14 +13,24 @@ func (r *run) ceiling(p load.Phase) float64 {
 	if c == nil || c.Old(rec.Started) || c.Engine != r.engineOf(p) || c.Agents != agents.Count || p.Reconnect || p.HTTP2 {
 		return 0
 	}
-	return c.Ceilings[r.way()]
+	return c.Ceilings[r.way(p)]
 }
 
-// way is how the agents reach the targets, as a calibration calls it; none of these where something else is before
+// ceiling is the same for the trial's target; a driver has none: a calibration knows nothing of its requests.
+func (t *trial) ceiling(p load.Phase) float64 {
+	if t.drives() {
+		return 0
+	}
+	return t.run.ceiling(p)
+}
+
+// way is how the agents reach the targets in a phase, as a calibration calls it; none of these where something else is before
 // them, or encryption costs more.
-func (r *run) way() string {
+func (r *run) way(phase load.Phase) string {
 	p := r.o.Plan
 	switch {
+	case direct(p, phase):
+		return record.PathDirect
 	case p.Running():
 		for _, t := range p.Targets {
 			if t.Encrypted() {

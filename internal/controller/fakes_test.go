@@ -52,6 +52,7 @@ type world struct {
 	luck       []record.Luck    // of each deployment
 	events     []record.Progress
 	tasks      []fleet.Task
+	inTurns    []fleet.Task // those of targets that took turns
 	healed     int
 	counters   database.Counters
 	requests   map[string]int64 // that each target's balancer has taken
@@ -399,7 +400,7 @@ func (w *world) Deploy(ctx context.Context, d venue.Deployment) (venue.Deployed,
 func (w *world) act(name string) act {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if n := w.at[name] - 1; n < len(w.script[name]) {
+	if n := w.at[name] - 1; n >= 0 && n < len(w.script[name]) {
 		return w.script[name][n]
 	}
 	return act{}

@@ -84,6 +84,7 @@ type taking struct {
 }
 
 func (l *loading) Turns(_ context.Context, tasks []fleet.Task, sink func(int, fleet.Snapshot)) (Turns, error) {
+	l.world.inTurns = append(l.world.inTurns, tasks...)
 	if err := l.world.call("turns"); err != nil {
 		return nil, err
 	}

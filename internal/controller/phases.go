@@ -85,7 +85,7 @@ func (r *run) tooFew(p load.Phase) error {
 // pilotOf is the phase whose connections and engine the pilot has: the plan's first closed one, else its first.
 func (r *run) pilotOf() plan.Phase {
 	for _, p := range r.o.Plan.Phases {
-		if p.Model == load.Closed && !p.Pings() {
+		if p.Model == load.Closed && !p.Pings() && !p.Direct {
 			return p
 		}
 	}
@@ -110,6 +110,12 @@ func (r *run) engineOf(phase load.Phase) string {
 func pings(p *plan.Plan, phase load.Phase) bool {
 	i := phase.Number - 1
 	return i >= 0 && i < len(p.Phases) && p.Phases[i].Pings()
+}
+
+// direct reports whether the agents ask the replicas themselves in a phase, although there is a balancer.
+func direct(p *plan.Plan, phase load.Phase) bool {
+	i := phase.Number - 1
+	return i >= 0 && i < len(p.Phases) && p.Phases[i].Direct
 }
 
 // lookupsOf says who draws the keys in a phase.

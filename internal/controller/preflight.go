@@ -204,7 +204,7 @@ func (o *Options) ports(entrants []*entrant) error {
 	if b.Kind != "external" {
 		return nil
 	}
-	for _, e := range entrants {
+	for _, e := range served(entrants) {
 		if len(b.ReplicaPorts) != e.Replicas {
 			return fmt.Errorf("balancer.replica_ports: %d ports are given, %s has %d replicas", len(b.ReplicaPorts), e.plan.Name, e.Replicas)
 		}
@@ -219,7 +219,7 @@ func (o *Options) within(entrants []*entrant) error {
 		return nil
 	}
 	var errs []error
-	for _, e := range entrants {
+	for _, e := range served(entrants) {
 		if n := e.connections(o.Plan.InFlight()); n > most.Connections {
 			errs = append(errs, fmt.Errorf("over budget: %s may open %s connections to the database, budget.connections is %d", e.plan.Name, e.sum(o.Plan.InFlight()), most.Connections))
 		}
@@ -261,6 +261,7 @@ func (o *Options) fair(entrants []*entrant) error {
 		return nil
 	}
 	var errs []error
+	entrants = served(entrants)
 	for _, term := range o.terms() {
 		first := term.of(entrants[0])
 		for _, e := range entrants[1:] {
@@ -294,6 +295,7 @@ func (o *Options) underBudget(entrants []*entrant) []string {
 	}
 	out := []string{fmt.Sprintf("budget for each target: %d connections to the database and %s, all replicas together; none has a limit of the CPU time that another one has not",
 		most.Connections, show.Plural(most.Workers, "worker"))}
+	entrants = served(entrants)
 	parts := make([]string, len(entrants))
 	same := true
 	for i, e := range entrants {

@@ -56,6 +56,9 @@ func (o *Options) prepare(ctx context.Context) ([]*entrant, error) {
 		if err != nil {
 			return nil, err
 		}
+		if out = append(out, e); t.Driver() {
+			continue
+		}
 		key := strings.TrimSuffix(t.Recipe+"/"+t.Variant+"/"+t.Server, "/")
 		if done[key] == nil {
 			o.tell(record.Progress{Text: "preparing " + key})
@@ -65,13 +68,15 @@ func (o *Options) prepare(ctx context.Context) ([]*entrant, error) {
 			}
 		}
 		e.prepared = done[key]
-		out = append(out, e)
 	}
 	return out, nil
 }
 
 // entrant resolves one target of the plan without preparing it.
 func (o *Options) entrant(t plan.Target) (*entrant, error) {
+	if t.Driver() {
+		return driven(t), nil
+	}
 	recipe, err := o.recipe(t)
 	if err == nil {
 		recipe, err = recipe.On(t.Server)
@@ -348,7 +353,7 @@ func (e *entrant) info() record.TargetInfo {
 		pool = 0
 	}
 	return record.TargetInfo{
-		Name: e.plan.Name, Recipe: e.plan.Recipe, Variant: e.plan.Variant, Server: e.plan.Server, Title: e.recipe.Title, Tags: e.recipe.Tags,
+		Name: e.plan.Name, Kind: e.plan.Kind, Recipe: e.plan.Recipe, Variant: e.plan.Variant, Server: e.plan.Server, Title: e.recipe.Title, Tags: e.recipe.Tags,
 		Replicas: e.Replicas, Workers: e.recipe.Processes(e.Workers), Pool: &pool, Protocol: e.recipe.Protocol,
 		AccessLog: &e.AccessLog, Settings: e.recipe.Settings(e.Workers, e.Pool),
 		Versions: e.prepared.Versions, Digest: e.prepared.Digest,

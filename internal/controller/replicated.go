@@ -74,6 +74,10 @@ func (d *replicated) start(ctx context.Context, logDir string) (err error) {
 	if err := d.admit(ctx); err != nil {
 		return err
 	}
+	if d.entrant.plan.Driver() {
+		d.at = undeployed{}
+		return nil
+	}
 	d.at, err = d.stage.o.Venue.Deploy(ctx, venue.Deployment{
 		Target: d.entrant.plan, Prepared: d.entrant.prepared, Deployment: d.entrant.Deployment,
 		Balancer: d.stage.o.Plan.Balancer, InFlight: d.stage.o.Plan.InFlight(), Nonce: d.nonce, Database: d.login.Access,
@@ -136,6 +140,9 @@ func (d *replicated) keepAlive() time.Duration {
 
 // check runs the contract check, through the balancer or the first replica where there is none.
 func (d *replicated) check(ctx context.Context, when string, full bool) (findings, error) {
+	if d.entrant.plan.Driver() {
+		return d.checkDriver(ctx, when)
+	}
 	asked := d.stage.contract()
 	asked.Full, asked.Long = full, d.stage.o.LongKeepAlive
 	asked.Protocol, asked.KeepAlive, asked.Secrets = d.entrant.recipe.Protocol, d.keepAlive(), []string{d.login.Password}
@@ -230,24 +237,39 @@ const Contract = "lookup"
 // task is lookups of the dataset's keys through the balancer.
 func (d *replicated) task(phase load.Phase) (fleet.Task, error) {
 	p := d.stage.o.Plan
-	if pings(p, phase) {
-		return d.pingTask()
-	}
-	spec, err := json.Marshal(dataset.WorkloadSpec{
+	lookups := dataset.WorkloadSpec{
 		Dataset: d.stage.rows.Spec(), Seed: p.Seed, Salt: phase.Salt, HitRatio: p.Dataset.HitRatio,
 		Lookups:       lookupsOf(p, phase),
 		Moves:         d.stage.movesIn(phase),
 		LengthPresent: d.learned.LengthPresent, LengthAbsent: d.learned.LengthAbsent,
-	})
+	}
+	switch {
+	case d.entrant.plan.Driver():
+		return d.driverTask(lookups, pings(p, phase))
+	case pings(p, phase):
+		return d.pingTask(d.urls(phase))
+	}
+	spec, err := json.Marshal(lookups)
 	if err != nil {
 		return fleet.Task{}, fmt.Errorf("controller: %w", err)
 	}
-	return fleet.Task{URLs: d.at.URLs(), Contract: Contract, Workload: spec}, nil
+	return fleet.Task{URLs: d.urls(phase), Contract: Contract, Workload: spec}, nil
+}
+
+// urls are where the requests of a phase go: through what is before the replicas, or to these themselves.
+func (d *replicated) urls(phase load.Phase) []string {
+	if !direct(d.stage.o.Plan, phase) {
+		return d.at.URLs()
+	}
+	var out []string
+	for _, r := range d.at.Replicas() {
+		out = append(out, "http://"+r.Address)
+	}
+	return out
 }
 
 // pingTask asks for the text that proves which process answers, and that no target takes from the database.
-func (d *replicated) pingTask() (fleet.Task, error) {
-	urls := d.at.URLs()
+func (d *replicated) pingTask(urls []string) (fleet.Task, error) {
 	spec := endpoint.Spec{Status: "200", Body: d.nonce}
 	for range urls {
 		spec.Targets = append(spec.Targets, []string{"/ping"})

@@ -82,7 +82,7 @@ func (b *block) rounds(ctx context.Context, sampler venue.Sampler, phase load.Ph
 		return err
 	}
 	ts.rec.SliceS, ts.rec.RunInS = length.Seconds(), runIn.Seconds()
-	b.up[0].say(ts.announce(n, length), time.Duration(k)*phase.Duration)
+	b.up[0].announce(ts.announcement(n, length), time.Duration(k)*phase.Duration, phase, b.up...)
 	if err := ts.freezeAll(ctx); err != nil {
 		return err
 	}
@@ -108,8 +108,8 @@ func (b *block) rounds(ctx context.Context, sampler venue.Sampler, phase load.Ph
 	return ts.end(ctx, reports, err)
 }
 
-// announce says what begins.
-func (ts *turns) announce(n int, length time.Duration) string {
+// announcement says what begins.
+func (ts *turns) announcement(n int, length time.Duration) string {
 	slices := fmt.Sprintf("%d slices of %v", n, length.Round(time.Millisecond))
 	text := describe(ts.phase)
 	if ts.run.settles(ts.phase) {
@@ -345,7 +345,7 @@ func (ts *turns) end(ctx context.Context, reports []fleet.Report, err error) err
 			ts.run.learn(t.rec.Target, t.totals[ts.phase.Number])
 		}
 		rec := ts.run.recordPhase(t.checked(ts.phase), report)
-		rec.CeilingS = ts.run.ceiling(ts.phase)
+		rec.CeilingS = t.ceiling(ts.phase)
 		rec.DurationS = max(rec.DurationS, ts.at[i].Seconds())
 		ts.mover.into(&rec)
 		ts.settled(i, &rec)

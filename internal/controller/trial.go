@@ -313,7 +313,7 @@ func (t *trial) counted(ctx context.Context, phase load.Phase, last bool, m *mov
 	if err != nil {
 		return err
 	}
-	t.say(describe(phase), phase.Duration)
+	t.announce(describe(phase), phase.Duration, phase, t)
 	m.start(ctx)
 	report, writeErr, err := t.measure(ctx, task, last)
 	moveErr := m.end()
@@ -323,7 +323,7 @@ func (t *trial) counted(ctx context.Context, phase load.Phase, last bool, m *mov
 	err = errors.Join(err, moveErr)
 	rec := t.run.recordPhase(phase, report)
 	m.into(&rec)
-	rec.CeilingS = t.run.ceiling(phase)
+	rec.CeilingS = t.ceiling(phase)
 	if err == nil && len(report.Lost) == 0 {
 		rec.Witness, err = witness(ctx, t.totals[phase.Number].Books.Sent)
 	}
@@ -378,7 +378,7 @@ func (t *trial) measure(ctx context.Context, task fleet.Task, last bool) (report
 // task is the phase as the agents need it.
 func (t *trial) task(phase load.Phase) (fleet.Task, error) {
 	task, err := t.d.task(phase)
-	task.Phase, task.Seed, task.Engine, task.Target = phase, t.run.o.Plan.Seed, t.run.engineOf(phase), t.rec.Target
+	task.Phase, task.Seed, task.Engine, task.Target = phase, t.run.o.Plan.Seed, t.engineOf(phase), t.rec.Target
 	for _, number := range t.shares {
 		task.Shares = append(task.Shares, number-1)
 	}
@@ -481,6 +481,13 @@ func (t *trial) say(text string, expect time.Duration) {
 	t.run.o.tell(e)
 }
 
+// announce says that a phase begins, on these targets.
+func (t *trial) announce(text string, expect time.Duration, phase load.Phase, up ...*trial) {
+	e := t.run.event(t.rec.Block, t.rec.Target, text)
+	e.Expect, e.Stage = expect, t.run.stageBegun(phase, up)
+	t.run.o.tell(e)
+}
+
 func describe(p load.Phase) string {
 	if p.Model == load.Open {
 		return fmt.Sprintf("%s: %.0f/s for %v", p.Name, p.Rate, p.Duration)
@@ -499,6 +506,7 @@ func (r *run) recordPhase(p load.Phase, report fleet.Report) record.Phase {
 	if pings(r.o.Plan, p) {
 		out.Ask = plan.AskPing
 	}
+	out.Direct = direct(r.o.Plan, p)
 	return out
 }
 

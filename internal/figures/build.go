@@ -77,7 +77,7 @@ func Build(r *record.Reader) (*Summary, error) {
 	if len(p.Thresholds) > 0 {
 		s.foreignIn = b.foreignLimits(run.Database, p)
 	}
-	s.Costs, s.Idle, s.Pairs = b.costs(), s.idles(), b.pairs(p)
+	s.Costs, s.Idle, s.Pairs, s.TimeShares = b.costs(), s.idles(), b.pairs(p), b.timeShares(p)
 	s.Attempts = s.attempts()
 	if err := s.judge(r.Live()); err != nil {
 		return nil, err
@@ -279,7 +279,7 @@ func (b *builder) target(info record.TargetInfo) Target {
 
 func (b *builder) phase(p record.Phase) Phase {
 	out := Phase{
-		Number: p.Number, Name: p.Name, Model: p.Model, Engine: p.Engine, Ask: p.Ask, Connections: p.Connections, Rate: p.Rate,
+		Number: p.Number, Name: p.Name, Model: p.Model, Engine: p.Engine, Ask: p.Ask, Direct: p.Direct, Connections: p.Connections, Rate: p.Rate,
 		Arrivals: p.Arrivals, DurationS: p.DurationS, TimeoutS: p.TimeoutS,
 	}
 	for _, target := range b.s.Targets {

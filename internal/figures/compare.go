@@ -130,7 +130,7 @@ func values(r Labelled, target string) (out []float64) {
 // targetNames are those of all runs, as the first has them and then as they come.
 func targetNames(runs []Labelled) (out []string) {
 	for _, r := range runs {
-		for _, t := range r.Summary.Targets {
+		for _, t := range r.Summary.Ranked() {
 			if !slices.Contains(out, t.Name) {
 				out = append(out, t.Name)
 			}
@@ -173,14 +173,14 @@ func Expect(r *record.Reader, s *Summary, folder string) (Expected, error) {
 	}
 	out.Earlier, out.Unread = len(earlier), unread
 	this := Labelled{Run: r.Run(), Summary: s}
-	for _, t := range s.Targets {
+	for _, t := range s.Ranked() {
 		var means []float64
 		for _, e := range earlier {
 			if m := verdict.GeometricMean(values(e, t.Name)); m.Known() {
 				means = append(means, float64(m))
 			}
 		}
-		out.Targets = append(out.Targets, expected(t.Name, means, float64(verdict.GeometricMean(values(this, t.Name))), len(s.Targets), s.Run.Primary == p99AtRate))
+		out.Targets = append(out.Targets, expected(t.Name, means, float64(verdict.GeometricMean(values(this, t.Name))), len(s.Ranked()), s.Run.Primary == p99AtRate))
 	}
 	return out, nil
 }

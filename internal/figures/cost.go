@@ -2,6 +2,7 @@ package figures
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"bakeoff/internal/record"
@@ -24,7 +25,8 @@ type TierCost struct {
 	PerCPUSecond Spread `json:"answers_per_cpu_s"`
 	// PerMiB are right answers per second for each MiB of the tier's memory.
 	PerMiB Spread `json:"answers_per_s_and_mib"`
-	// CPUFrom and MemoryFrom say where the figures were read: "cgroup v2", "cgroup v1", "/proc"; "PSS", "RSS".
+	// CPUFrom and MemoryFrom say where the figures were read: "cgroup v2", "cgroup v1", "/proc"; "PSS", "RSS". Where members of the
+	// tier or blocks differ in that they name each, separated by FromAlso.
 	CPUFrom    string `json:"cpu_from"`
 	MemoryFrom string `json:"memory_from"`
 }
@@ -47,6 +49,20 @@ type Idle struct {
 }
 
 const mib = 1 << 20
+
+// FromAlso is between two sources of one figure.
+const FromAlso = ", "
+
+// also adds a source to those that are named already.
+func also(sources, one string) string {
+	if one == "" || slices.Contains(strings.Split(sources, FromAlso), one) {
+		return sources
+	}
+	if sources == "" {
+		return one
+	}
+	return sources + FromAlso + one
+}
 
 // readied are the replicas as they were at their first sample.
 func readied(started []record.Replica, all map[member]*usage) []Readied {
@@ -125,7 +141,7 @@ func tierCost(tier string, blocks []PhaseFigures) (TierCost, bool) {
 		for _, r := range whole {
 			b, kind := r.memory()
 			cpu, bytes = cpu+r.PerReqS, bytes+b
-			out.CPUFrom, out.MemoryFrom = r.From, kind
+			out.CPUFrom, out.MemoryFrom = also(out.CPUFrom, r.From), also(out.MemoryFrom, kind)
 		}
 		if cpu > 0 {
 			per, inverse = append(per, cpu), append(inverse, 1/cpu)

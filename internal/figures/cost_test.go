@@ -52,6 +52,17 @@ func TestCosts(t *testing.T) {
 	}
 }
 
+// Where a tier's members or blocks were read in several places, all of them are named, each once.
+func TestSourcesOfCosts(t *testing.T) {
+	of := func(from string, pss int64) PhaseFigures {
+		return PhaseFigures{Goodput: 10, Resources: []Resource{{Tier: "target", Name: "a-1", PerReqS: 0.1, From: from, RSSBytes: 1, PSSBytes: pss}}}
+	}
+	cost, known := tierCost("target", []PhaseFigures{of("cgroup v2", 1), of("/proc", 0), of("cgroup v2", 1), of("", 0)})
+	if !known || cost.CPUFrom != "cgroup v2, /proc" || cost.MemoryFrom != "PSS, RSS" || cost.PerAnswer.N != 4 {
+		t.Errorf("%+v", cost)
+	}
+}
+
 // Running servers have no cost: nobody sees their processes.
 func TestCostsOfServers(t *testing.T) {
 	s := build(t, recordtest.Servers(t, "127.0.0.1:8080"))
@@ -145,6 +156,29 @@ func TestObservedInTurns(t *testing.T) {
 		if math.Abs(m.Thread-want) > 1e-9 || m.Part != (m.Name == "a-1/7") {
 			t.Errorf("%+v, want a thread of %v", m, want)
 		}
+	}
+}
+
+// A process that is none of a replica's workers is judged like one; its CPU time is part of the replica's. A replica without such a
+// process, or without workers, has none.
+func TestObservedNextToWorkers(t *testing.T) {
+	u := &usage{Resource: Resource{Tier: "target", Name: "a-1"}, grew: map[string]float64{record.OtherThreadNS: 3.8e9, record.OtherThreadWaitNS: 1e8, record.BusiestThreadNS: 1e9}}
+	u.first = record.Series{At: recordtest.Epoch()}
+	u.last = record.Series{At: recordtest.Epoch().Add(4 * time.Second), Values: map[string]float64{record.BusiestThreadNS: 1e9}}
+	o := observed{}
+	o.add(member{1, "target", "a-1"}, u, 1)
+	if len(o.members) != 1 || o.members[0].Part {
+		t.Errorf("%+v", o.members)
+	}
+	u.last.Values[record.OtherThreadNS] = 3.8e9
+	o = observed{}
+	o.add(member{1, "target", "a-1"}, u, 1)
+	if len(o.members) != 2 || !o.members[1].Part || o.members[1].CPU != 0 || !near(o.members[1].Thread, 0.95) || !near(o.members[1].Waited, 0.025) {
+		t.Fatalf("%+v", o.members)
+	}
+	r := reading([]observed{o, o}, 4, true)
+	if found := limit.Find(r); found.Tier != limit.Target || found.What != limit.CPU || found.Member != "a-1/no worker" {
+		t.Errorf("%+v", found)
 	}
 }
 

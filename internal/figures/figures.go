@@ -39,7 +39,8 @@ type Summary struct {
 	Limits     []Limit     `json:"limits,omitempty"` // by target, in the primary phase
 	Costs      []Cost      `json:"costs,omitempty"`  // of answers, by phase and target; none where targets are running servers
 	Idle       []Idle      `json:"idle,omitempty"`   // what replicas took before any load, by target
-	Pairs      []Pair      `json:"pairs,omitempty"`  // of phases that differ in keep-alive alone, by phase and target
+	Pairs      []Pair      `json:"pairs,omitempty"`  // of phases that differ in one thing alone, by phase and target
+	TimeShares []TimeShare `json:"time_shares,omitempty"`
 	Attempts   Attempts    `json:"attempts"`
 	Run        Facts       `json:"run"`
 	// Baselines are of the machine at rest, before block 1 and each time the run was resumed.
@@ -265,6 +266,7 @@ type Phase struct {
 	Model       string        `json:"model"`
 	Engine      string        `json:"engine,omitempty"` // that drove it; empty: one of bakeoff's own
 	Ask         string        `json:"ask,omitempty"`    // "ping": answers that the database has no part in; empty: lookups
+	Direct      bool          `json:"direct,omitempty"` // without the balancer that there was
 	Connections int           `json:"connections"`
 	Rate        float64       `json:"rate,omitempty"`
 	Arrivals    string        `json:"arrivals,omitempty"`

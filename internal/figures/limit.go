@@ -39,7 +39,7 @@ func (b *builder) limits(phase Phase, db record.DatabaseInfo, oneLoop bool) []Li
 	cores := b.s.Cores()
 	var out []Limit
 	for _, t := range phase.Targets {
-		if cores <= 0 || len(t.Tiers) == 0 {
+		if cores <= 0 || len(t.Tiers) == 0 || t.Target == b.s.driver() { // nothing is claimed of a driver
 			continue
 		}
 		var blocks []observed

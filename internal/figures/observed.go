@@ -156,6 +156,9 @@ func (o *observed) add(m member, u *usage, scale float64) float64 {
 		o.loaders = append(o.loaders, limit.Member{Tier: limit.Generator, Name: m.name, CPU: cores, Thread: limit.Unknown})
 	case "target":
 		o.members = append(o.members, u.member(limit.Target, m.name, cores, scale))
+		if other, sampled := u.other(m.name, scale); sampled {
+			o.members = append(o.members, other)
+		}
 	case "balancer":
 		o.members = append(o.members, u.member(limit.Balancer, m.name, cores, scale))
 	}
@@ -173,6 +176,17 @@ func (u *usage) member(tier, name string, cores, scale float64) limit.Member {
 		m.Thread, m.Waited = u.rate(record.BusiestThreadNS)*scale, u.rate(record.BusiestThreadWaitNS)*scale
 	}
 	return m
+}
+
+// other is the process of a replica that is none of its workers, where there is one: it may hand all requests on to them.
+func (u *usage) other(name string, scale float64) (limit.Member, bool) {
+	if _, sampled := u.last.Values[record.OtherThreadNS]; !sampled {
+		return limit.Member{}, false
+	}
+	return limit.Member{
+		Tier: limit.Target, Name: name + "/no worker", Part: true,
+		Thread: u.rate(record.OtherThreadNS) * scale, Waited: u.rate(record.OtherThreadWaitNS) * scale,
+	}, true
 }
 
 // all are the members, the agents among them, on a machine of that many cores.

@@ -3,10 +3,10 @@ package figures
 import "slices"
 
 // Pair is what a phase shows of a target compared with another one, block by block: a connection for each request with connections that
-// are kept, or answers without the database with lookups.
+// are kept, answers without the database with lookups, or requests past the balancer with those through it.
 type Pair struct {
 	Phase  string `json:"phase"`
-	Second string `json:"second"` // with a connection for each request, or asking for /ping
+	Second string `json:"second"` // with a connection for each request, or asking for /ping, or the replicas themselves
 	Target string `json:"target"`
 	// Ratio is that of the second to the first: of answers per second in the closed model, of the median response time in the open one;
 	// PerAnswer is that of the target's CPU time per answer.
@@ -26,6 +26,9 @@ func (b *builder) pairs(p planned) []Pair {
 			continue
 		}
 		for _, t := range b.s.Targets {
+			if t.Driver() && second.Direct { // it has no balancer anyway
+				continue
+			}
 			if one := b.pair(b.s.Phases[i], second, t.Name); one.Ratio.N > 0 {
 				out = append(out, one)
 			}
@@ -34,17 +37,20 @@ func (b *builder) pairs(p planned) []Pair {
 	return out
 }
 
-// pair reports whether two phases differ in one thing: keep-alive, or what they ask for.
+// pair reports whether two phases differ in one thing: keep-alive, what they ask for, or the way.
 func (p planned) pair(first, second Phase) bool {
-	if first.Model != second.Model || first.Connections != second.Connections || first.Rate != second.Rate ||
+	if first.Ask != "" || first.Direct || first.Model != second.Model || first.Connections != second.Connections || first.Rate != second.Rate ||
 		first.Arrivals != second.Arrivals || first.Engine != second.Engine || p.engine(first.Name) != p.engine(second.Name) {
 		return false
 	}
 	kept, renewed := !p.reconnects(first.Name), p.reconnects(second.Name)
-	if second.Ask != "" {
-		return first.Ask == "" && kept != renewed
+	switch {
+	case second.Ask != "" && second.Direct:
+		return false
+	case second.Ask != "" || second.Direct:
+		return kept != renewed
 	}
-	return first.Ask == "" && second.Name == first.Name+reconnected && kept && renewed
+	return second.Name == first.Name+reconnected && kept && renewed
 }
 
 // reconnects reports whether a phase has a connection for each request.

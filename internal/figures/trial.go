@@ -231,7 +231,7 @@ type usage struct {
 // counters are the values of samples that only grow, as far as figures are made of them.
 func counters() []string {
 	return []string{
-		record.BusiestThreadNS, record.BusiestThreadWaitNS, record.ThrottledNS, record.ListenDrops, "pressure_io_ns", "iowait_ns",
+		record.BusiestThreadNS, record.BusiestThreadWaitNS, record.OtherThreadNS, record.OtherThreadWaitNS, record.ThrottledNS, record.ListenDrops, "pressure_io_ns", "iowait_ns",
 		"innodb_row_lock_time", "innodb_data_reads", "questions",
 	}
 }

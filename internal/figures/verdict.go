@@ -76,7 +76,7 @@ func (s *Summary) judge(live bool) (err error) {
 // verdict, or nothing to compare.
 func (s *Summary) Standing() (*Verdict, error) {
 	primary, found := s.Primary()
-	if s.Verdict != nil || s.Run.Short || !found || len(s.Targets) < 2 {
+	if s.Verdict != nil || s.Run.Short || !found || len(s.Ranked()) < 2 {
 		return nil, nil
 	}
 	v, err := s.verdict(primary, s.margin)
@@ -95,7 +95,7 @@ func (s *Summary) Primary() (Phase, bool) {
 	}
 	model := map[string]string{throughput: "closed", p99AtRate: "open"}[s.Run.Primary]
 	for _, phase := range s.Phases {
-		if phase.Model == model && phase.Ask == "" {
+		if phase.Model == model && phase.Ask == "" && !phase.Direct {
 			return phase, true
 		}
 	}
@@ -129,7 +129,7 @@ func (s *Summary) verdict(phase Phase, margin float64) (*Verdict, error) {
 func (s *Summary) table(v *Verdict, phase Phase) (*verdict.Table, []verdict.Warning) {
 	var table verdict.Table
 	for block := range s.Run.Blocks {
-		for _, t := range s.Targets {
+		for _, t := range s.Ranked() {
 			if s.inBlocks(t.Name) {
 				table.Expect(strconv.Itoa(block+1), t.Name)
 			}
@@ -137,7 +137,7 @@ func (s *Summary) table(v *Verdict, phase Phase) (*verdict.Table, []verdict.Warn
 	}
 	var unusable []verdict.Warning
 	for _, t := range s.Trials {
-		if !t.Used {
+		if !t.Used || t.Target == s.driver() {
 			continue
 		}
 		value, why := t.value(phase.Number, v.Unit)

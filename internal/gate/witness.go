@@ -34,13 +34,21 @@ func Witness(books stats.Books, unwritten, reads, balancer int64) []record.Reaso
 	return out
 }
 
-// witness compares the counts of others with the books. A phase that asks for no lookup must make none.
+// witness compares the counts of others with the books. A phase that asks for no lookup must make none, and one that leaves the
+// balancer out must not be seen by it.
 func (p *Phase) witness(sum stats.Totals) []record.Reason {
-	reads := p.Witness.DatabaseReads
-	if p.Ask == "" {
-		return Witness(sum.Books, sum.Unwritten, reads, p.Witness.BalancerTotal)
+	reads, balancer := p.Witness.DatabaseReads, p.Witness.BalancerTotal
+	var out []record.Reason
+	if p.Direct {
+		if balancer > 0 {
+			out = append(out, record.Reason{Code: record.CodeWitness, Text: fmt.Sprintf("the balancer counted %d requests, and none was sent to it", balancer)})
+		}
+		balancer = NotCounted
 	}
-	out := Witness(sum.Books, sum.Unwritten, NotCounted, p.Witness.BalancerTotal)
+	if p.Ask == "" {
+		return append(out, Witness(sum.Books, sum.Unwritten, reads, balancer)...)
+	}
+	out = append(out, Witness(sum.Books, sum.Unwritten, NotCounted, balancer)...)
 	if reads > 0 {
 		out = append(out, record.Reason{Code: record.CodeWitness, Text: fmt.Sprintf("the database counted %d row-reading statements, and nothing asked for any", reads)})
 	}

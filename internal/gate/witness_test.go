@@ -74,3 +74,22 @@ func TestWitness(t *testing.T) {
 		})
 	}
 }
+
+// A phase that leaves the balancer out must not be seen by it; what the database counts is compared as ever.
+func TestWitnessOfDirectPhases(t *testing.T) {
+	books := stats.Books{Planned: 100, Sent: 100, OK: 100}
+	for want, w := range map[string]record.Witness{
+		"": {DatabaseReads: 100}, "balancer": {DatabaseReads: 100, BalancerTotal: 100}, "database": {DatabaseReads: 99, BalancerTotal: NotCounted},
+		"balancer database": {DatabaseReads: 101, BalancerTotal: 1},
+	} {
+		p := phaseOf(w, windowOf(books))
+		p.Direct = true
+		var blamed []string
+		for _, r := range p.Judge(nil).Reasons {
+			blamed = append(blamed, strings.Fields(r.Text)[3])
+		}
+		if got := strings.Join(blamed, " "); got != want {
+			t.Errorf("%+v: blamed %q, want %q", w, got, want)
+		}
+	}
+}

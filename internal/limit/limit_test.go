@@ -62,6 +62,15 @@ func TestBounds(t *testing.T) {
 			Target, CPU, "a-1/7",
 			func(r *Reading) { of(r, "a-1/7").Waited = 0.46 }, func(r *Reading) { of(r, "a-1/7").Waited = 0.44 },
 		},
+		"a process that is no worker": {
+			Target, CPU, "a-1/no worker",
+			func(r *Reading) {
+				r.Members = append(r.Members, Member{Tier: Target, Name: "a-1/no worker", Part: true, Thread: 0.91})
+			},
+			func(r *Reading) {
+				r.Members = append(r.Members, Member{Tier: Target, Name: "a-1/no worker", Part: true, Thread: 0.89})
+			},
+		},
 		"the whole target": {
 			Target, CPU, "",
 			func(r *Reading) { of(r, "a-1").CPU = 3.41 }, func(r *Reading) { of(r, "a-1").CPU = 3.39 },

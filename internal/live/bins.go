@@ -80,7 +80,7 @@ type bin struct {
 func (s *State) load(folder string, l *record.Load) {
 	t := s.of(folder)
 	p := s.phaseOf(t, l.Phase)
-	if len(p.bins) == 0 && s.phase(l.Phase).Model == "" { // the plan is not known: what has a response time of its own is open
+	if len(p.bins) == 0 && s.phaseIn(t, l.Phase).Model == "" { // the plan is not known: what has a response time of its own is open
 		p.closed = l.Response == nil
 	}
 	p.sum.Add(l.Books)
@@ -100,7 +100,7 @@ func (s *State) phaseOf(t *trial, number int) *phase {
 	if p := t.phases[number]; p != nil {
 		return p
 	}
-	of := s.phase(number)
+	of := s.phaseIn(t, number)
 	p := &phase{number: number, closed: of.Model != "open", duration: time.Duration(of.DurationS * float64(time.Second)), step: time.Second, outcomes: map[string]int64{}, replicas: map[string]int64{}}
 	for p.duration > 0 && p.duration > p.step*mostBins {
 		p.step *= 2

@@ -9,12 +9,14 @@ package live
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"bakeoff/internal/record"
+	"bakeoff/internal/show"
 	"bakeoff/internal/threshold"
 )
 
@@ -54,6 +56,16 @@ type Phase struct {
 	Model     string  `json:"model"`
 	DurationS float64 `json:"duration_s,omitempty"` // 0: not known
 	Rate      float64 `json:"rate,omitempty"`
+	Stage     bool    `json:"stage,omitempty"` // of a search for a capacity, or of a block: each target has a rate of its own
+
+	aside bool // it is no lookups through what is before the replicas: nothing is decided by it
+}
+
+// stageKey is a stage of a trial.
+type stageKey struct {
+	block, attempt int
+	target         string
+	number         int
 }
 
 // Objective is a time that a percentile is to be below.
@@ -109,6 +121,7 @@ type State struct {
 	damaged int // problems, those left out too
 	begun   time.Time
 	open    map[string]bool // trials under way
+	stages  map[stageKey]Phase
 	last    *bin
 
 	changed struct{ head, damage bool }
@@ -116,7 +129,7 @@ type State struct {
 
 // New is the state of a run before anything is known of it.
 func New() *State {
-	return &State{trials: map[string]*trial{}, agents: map[int]*Agent{}, open: map[string]bool{}, tiers: newTiers(), now: Now{Status: record.Incomplete}}
+	return &State{trials: map[string]*trial{}, agents: map[int]*Agent{}, open: map[string]bool{}, stages: map[stageKey]Phase{}, tiers: newTiers(), now: Now{Status: record.Incomplete}}
 }
 
 // Take takes in one item of the record.
@@ -190,6 +203,21 @@ func (s *State) progress(p record.Progress, at time.Time) {
 	}
 	s.now.Block, s.now.Trial, s.now.Attempt, s.now.Target = p.Block, p.Trial, p.Attempt, p.Target
 	s.now.Blocks, s.now.Trials = max(p.Blocks, s.now.Blocks), max(p.Trials, s.now.Trials)
+	if p.Stage != nil {
+		s.stage(p)
+	}
+}
+
+// stage takes in a stage that begins. Its objective is a line of a chart.
+func (s *State) stage(p record.Progress) {
+	of := p.Stage
+	for target, rate := range of.Rates {
+		s.stages[stageKey{p.Block, p.Attempt, target, of.Phase}] = Phase{Number: of.Phase, Name: of.Name, Model: "open", DurationS: of.DurationS, Rate: rate, Stage: true}
+	}
+	line := Objective{Text: fmt.Sprintf("p%g <= %s", of.Percentile, show.Seconds(of.BoundS)), Phase: of.Name, P: of.Percentile, Seconds: of.BoundS}
+	if !slices.Contains(s.head.Objectives, line) {
+		s.head.Objectives, s.changed.head = append(s.head.Objectives, line), true
+	}
 }
 
 // run takes in what run.json says.
@@ -224,8 +252,9 @@ func (s *State) plan(raw json.RawMessage) {
 		Agents     struct{ Count int }
 		Thresholds []string
 		Phases     []struct {
-			Name, Model, Duration string
-			Rate                  float64
+			Name, Model, Duration, Ask string
+			Direct                     bool
+			Rate                       float64
 		}
 	}
 	if json.Unmarshal(raw, &p) != nil {
@@ -244,8 +273,20 @@ func (s *State) plan(raw json.RawMessage) {
 		if err != nil {
 			d = 0
 		}
-		s.head.Phases = append(s.head.Phases, Phase{Number: i + 1, Name: one.Name, Model: one.Model, DurationS: d.Seconds(), Rate: one.Rate})
+		s.head.Phases = append(s.head.Phases, Phase{Number: i + 1, Name: one.Name, Model: one.Model, DurationS: d.Seconds(), Rate: one.Rate, aside: one.Ask != "" || one.Direct})
 	}
+}
+
+// phaseIn is what is known of a phase of a trial.
+func (s *State) phaseIn(t *trial, number int) Phase {
+	if stage, ok := s.stages[stageKey{t.block, t.attempt, t.target, number}]; ok {
+		return stage
+	}
+	known := s.phase(number)
+	if t.block == 0 && known.Model == "" { // the pilot has one phase, and the warm-up before it
+		known.Name, known.Model = "pilot", "closed"
+	}
+	return known
 }
 
 // phase is what is known of a phase of that number.

@@ -3,11 +3,13 @@ package live
 import (
 	"encoding/json"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"bakeoff/internal/record"
 	"bakeoff/internal/record/recordtest"
@@ -410,5 +412,76 @@ func TestMedians(t *testing.T) {
 	want := []Median{{"django", 3, 1020}, {"flask", 2, 1415}, {"fastapi", 3, 1220}}
 	if seconds || !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// A stage has its name, its rate for each target and its objective, from the event that begins it; the phase of a pilot is called so.
+func TestStagesHaveNames(t *testing.T) {
+	r := recordtest.Of(1, "flask", "fastapi")
+	r.Head.Order = append([]record.Place{{Block: 0, Position: 1, Target: "flask"}}, r.Head.Order...)
+	r.Plan("capacity", `"phases":[{"name":"closed","model":"closed","duration":"4s"}]`)
+	w := r.Begin(t)
+	window := func(tw *record.TrialWriter, number int) {
+		t.Helper()
+		l := recordtest.Window(rand.New(rand.NewPCG(1, 1)), record.Phase{Number: number, Started: recordtest.Epoch()}, 0, 0, 10, []record.Replica{{Name: "x-1"}})
+		if err := tw.Load(l); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begin := func(block int, target string) *record.TrialWriter {
+		t.Helper()
+		tw, err := w.BeginTrial(block, 1, target, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tw
+	}
+	say := func(block int, target string, stage record.StageBegun) {
+		t.Helper()
+		if err := w.Progress(record.Progress{Block: block, Attempt: 1, Target: target, Text: stage.Name, Stage: &stage}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pilot := begin(0, "flask")
+	window(pilot, 1000)
+	say(0, "flask", record.StageBegun{Phase: 2000, Name: "search-1", DurationS: 10, Percentile: 99, BoundS: 0.05, Rates: map[string]float64{"flask": 700}})
+	window(pilot, 2000)
+	one, two := begin(1, "flask"), begin(1, "fastapi")
+	say(1, "flask", record.StageBegun{Phase: 2, Name: "stage-1", DurationS: 12, Percentile: 99, BoundS: 0.05, Rates: map[string]float64{"flask": 800, "fastapi": 900}})
+	window(one, 2)
+	window(two, 2)
+	window(two, 3) // nobody has said what it is
+	s := followed(t, w.Dir())
+	var got []Phase
+	for _, block := range []int{0, 1} {
+		for _, series := range s.Block(block).Series {
+			got = append(got, series.Phase)
+		}
+	}
+	want := []Phase{
+		{Number: 1000, Name: "pilot", Model: "closed"},
+		{Number: 2000, Name: "search-1", Model: "open", DurationS: 10, Rate: 700, Stage: true},
+		{Number: 2, Name: "stage-1", Model: "open", DurationS: 12, Rate: 800, Stage: true},
+		{Number: 2, Name: "stage-1", Model: "open", DurationS: 12, Rate: 900, Stage: true},
+		{Number: 3, Name: "phase 3"},
+	}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Phase{})); diff != "" {
+		t.Error(diff)
+	}
+	lines := []Objective{{Text: "p99 <= 50.0 ms", Phase: "search-1", P: 99, Seconds: 0.05}, {Text: "p99 <= 50.0 ms", Phase: "stage-1", P: 99, Seconds: 0.05}}
+	if diff := cmp.Diff(lines, s.Head().Objectives); diff != "" {
+		t.Error(diff)
+	}
+	if u := s.Changed(); u.Head == nil || len(u.Head.Objectives) != 2 {
+		t.Errorf("the page is not told of the objectives: %+v", u.Head)
+	}
+}
+
+// Medians are those of lookups through what is before the replicas, whatever other phases come first.
+func TestMediansOfLookups(t *testing.T) {
+	r := recordtest.Of(2, "flask")
+	r.Plan("throughput", `"phases":[{"name":"other","model":"closed","duration":"4s","ask":"ping"},{"name":"direct","model":"closed","duration":"4s","direct":true},{"name":"closed","model":"closed","duration":"4s"}]`)
+	if got, _ := followed(t, r.Write(t)).Medians(); len(got) != 1 || got[0].Blocks != 0 {
+		t.Errorf("%v, want none: the third phase has no answers yet", got)
 	}
 }

@@ -21,7 +21,7 @@ func (s *State) Medians() (of []Median, seconds bool) {
 	}
 	number := -1
 	for _, p := range s.head.Phases {
-		if p.Number > 0 && p.Model == model && number < 0 {
+		if p.Number > 0 && p.Model == model && !p.aside && number < 0 {
 			number = p.Number
 		}
 	}

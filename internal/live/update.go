@@ -119,7 +119,7 @@ func copied(s *Second) *Second { return &Second{At: s.At, Cores: maps.Clone(s.Co
 func (s *State) seriesOf(t *trial, p *phase, points []Point) Series {
 	b := p.sum
 	return Series{
-		Block: t.block, Attempt: t.attempt, Target: t.target, Phase: s.phase(p.number), Status: t.status, StepS: p.step.Seconds(), Service: p.closed, Points: points,
+		Block: t.block, Attempt: t.attempt, Target: t.target, Phase: s.phaseIn(t, p.number), Status: t.status, StepS: p.step.Seconds(), Service: p.closed, Points: points,
 		Sum: Sum{
 			Planned: b.Planned, Sent: b.Sent, OK: b.OK, Bad: b.Bad, Timeout: b.Timeout, Error: b.Error, Dropped: b.Dropped, Late: b.Late,
 			Outcomes: maps.Clone(p.outcomes), Replicas: maps.Clone(p.replicas),

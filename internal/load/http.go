@@ -145,14 +145,17 @@ func (h *HTTP) prepare(job *Job) (*httpRun, error) {
 	r.start = monotonic(job.Start)
 	r.left.Store(job.Share.part(job.Phase.Requests))
 	r.ledger = newLedger(&r.job, true)
-	transport := newTransport()
+	transport, dial := newTransport(), h.dial
+	if own, ok := job.Workload.(ByDial); ok {
+		dial = own.Dial
+	}
 	for _, c := range job.connections() {
 		w := &worker{run: r, number: c, server: spread.serverOf(c, job.Phase.Model, job.Share), wake: make(chan arrival, 1), stream: r.job.stream(-1)}
 		if job.Phase.Model == Closed {
 			w.stream, w.due = r.job.stream(c), int64(closedStart(job.Phase, c))
 		}
 		w.conn = conn{
-			job: &r.job, dial: h.dial, stopped: &r.stopped, transport: transport,
+			job: &r.job, dial: dial, stopped: &r.stopped, transport: transport,
 			head: http.Request{Method: job.Method},
 		}
 		r.conns = append(r.conns, w)

@@ -14,6 +14,7 @@ package load
 
 import (
 	"context"
+	"net"
 	"time"
 
 	"bakeoff/internal/stats"
@@ -130,6 +131,12 @@ type ByStatus interface {
 type ByMove interface {
 	Moving(stream, n uint64) int
 	Moved(stream, n uint64, status int, body []byte) (after, exists bool, class string)
+}
+
+// A Workload that also has this method makes the connections itself. On each of them requests are written and answers read as
+// HTTP/1.1, whatever it makes of them. Only NewHTTP carries it out.
+type ByDial interface {
+	Dial(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Field is one line of a request's header; it is sent as it stands, and as often.

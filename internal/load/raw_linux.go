@@ -225,6 +225,9 @@ func (e *Raw) newRun(ctx context.Context, job *Job) (*rawRun, error) {
 	if job.Phase.HTTP2 {
 		return nil, errors.New("load: the raw engine speaks no HTTP/2")
 	}
+	if _, own := job.Workload.(ByDial); own {
+		return nil, errors.New("load: the raw engine makes all connections itself, but the workload has its own")
+	}
 	spread, err := job.spread()
 	if err != nil {
 		return nil, err

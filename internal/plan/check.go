@@ -452,6 +452,7 @@ func (c *checker) phase(path string, ph Phase) {
 		c.jmeter(path, ph)
 	}
 	c.pair(path, ph)
+	c.direct(path, ph)
 	c.asks(path, ph)
 	switch ph.Model {
 	case "open":
@@ -471,8 +472,8 @@ func (c *checker) connections(path string, ph Phase) {
 	case n > mostAgents || ph.Connections < 1:
 	case ph.Connections < n:
 		c.report(path, "", "%d connections are fewer than the %d agents", ph.Connections, n)
-	case ph.Connections < c.plan.reach():
-		c.report(path, fmt.Sprintf("at least %d", c.plan.reach()), "%d connections do not reach every replica from every agent without a balancer", ph.Connections)
+	case ph.Connections < c.plan.reachIn(ph):
+		c.report(path, fmt.Sprintf("at least %d", c.plan.reachIn(ph)), "%d connections do not reach every replica from every agent without a balancer", ph.Connections)
 	}
 }
 
@@ -514,7 +515,7 @@ func (c *checker) primary() {
 	if need == "" || len(p.Phases) == 0 || slices.ContainsFunc(p.Phases, unclear) {
 		return
 	}
-	if !slices.ContainsFunc(p.Phases, func(ph Phase) bool { return ph.Model == need && !ph.Pings() }) {
+	if !slices.ContainsFunc(p.Phases, func(ph Phase) bool { return ph.Model == need && !ph.Pings() && !ph.Direct }) {
 		c.report("primary", "", "%s needs %s %s phase", strictyaml.Quote(p.Primary), article(need), need)
 	}
 }

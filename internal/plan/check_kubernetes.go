@@ -85,7 +85,7 @@ func (p *Plan) Images() (names []string, folder bool) {
 	names = []string{"bakeoff"}
 	for _, t := range p.Targets {
 		switch {
-		case t.Kind == KindURL:
+		case t.Kind == KindURL, t.Driver():
 		case t.Folder():
 			names, folder = append(names, path.Base(t.Recipe)), true
 		default:

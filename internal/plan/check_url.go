@@ -35,25 +35,27 @@ func (c *checker) kind(path string, i int, t Target) {
 		return
 	}
 	if !known(t.Kind) {
-		c.word(path+".kind", t.Kind, KindRecipe, KindURL)
+		c.word(path+".kind", t.Kind, KindRecipe, KindURL, KindDriver)
 	}
 	if first := c.plan.Targets[0].Kind; known(first) && known(t.Kind) && (t.Kind == KindURL) != (first == KindURL) {
-		words := map[bool]string{true: "a running server", false: "of a recipe"}
+		words := map[string]string{KindURL: "a running server", "": "of a recipe", KindDriver: "a driver"}
 		at := path + ".kind"
 		if !c.has(at) {
 			at = path
 		}
-		c.report(at, "make two plans", "is %s, targets[0] is %s: the targets of a plan are of one kind", words[t.Kind == KindURL], words[first == KindURL])
+		c.report(at, "make two plans", "is %s, targets[0] is %s: the targets of a plan are of one kind", words[t.Kind], words[first])
 	}
 	switch t.Kind {
 	case KindURL:
 		c.running(path, t)
+	case KindDriver:
+		c.driver(path, i, t)
 	case "":
 		c.target(path, t)
 	}
 }
 
-func known(kind string) bool { return kind == "" || kind == KindURL }
+func known(kind string) bool { return kind == "" || kind == KindURL || kind == KindDriver }
 
 // running looks at a server that runs already.
 func (c *checker) running(path string, t Target) {

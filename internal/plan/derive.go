@@ -46,6 +46,14 @@ func (p *Plan) YAML() []byte {
 	return data
 }
 
+// Driver reports whether the target is no server: the agents ask the database themselves.
+func (t Target) Driver() bool { return t.Kind == KindDriver }
+
+// Ranked are the targets that are compared with each other: all but a driver.
+func (p *Plan) Ranked() []Target {
+	return slices.DeleteFunc(slices.Clone(p.Targets), Target.Driver)
+}
+
 // Running reports whether the targets are servers that run already: nothing is
 // deployed then, and there is no dataset, database, balancer or deployment.
 func (p *Plan) Running() bool {
@@ -218,7 +226,7 @@ func (p *Plan) Short() *Plan {
 		t.Settings = maps.Clone(t.Settings)
 	}
 	for i := range s.Phases {
-		s.Phases[i].shorten(max(p.Deployment.Workers, 1), max(p.Agents.Count, p.reach()))
+		s.Phases[i].shorten(max(p.Deployment.Workers, 1), max(p.Agents.Count, p.reachIn(p.Phases[i])))
 	}
 	s.AllowHosts, s.Thresholds = slices.Clone(p.AllowHosts), slices.Clone(p.Thresholds)
 	s.Kubernetes = p.Kubernetes.short()
@@ -235,7 +243,7 @@ func (p *Plan) Pilots() *Plan {
 	if p.Primary == P99AtRate {
 		model = "open"
 	}
-	i := slices.IndexFunc(p.Phases, func(ph Phase) bool { return ph.Model == model && !ph.Pings() }) // a plan has one
+	i := slices.IndexFunc(p.Phases, func(ph Phase) bool { return ph.Model == model && !ph.Pings() && !ph.Direct }) // a plan has one
 	s.Phases = slices.Clone(p.Phases[i : i+1])
 	ph := &s.Phases[0]
 	if long := Duration(pilotPhase); ph.Duration > long {
@@ -253,11 +261,24 @@ func (p *Plan) reach() int {
 	if p.Balancer.Kind != "direct" {
 		return 0
 	}
-	replicas := p.Deployment.Replicas
-	for _, t := range p.Targets {
-		replicas = max(replicas, t.Replicas)
+	return p.replicas() * p.Agents.Count
+}
+
+// reachIn is reach in one phase, which may leave the balancer out.
+func (p *Plan) reachIn(ph Phase) int {
+	if ph.Direct || ph.Pair == PairDirect {
+		return p.replicas() * p.Agents.Count
 	}
-	return replicas * p.Agents.Count
+	return p.reach()
+}
+
+// replicas are those of the target that has the most.
+func (p *Plan) replicas() int {
+	most := p.Deployment.Replicas
+	for _, t := range p.Targets {
+		most = max(most, t.Replicas)
+	}
+	return most
 }
 
 // shorten scales a phase from that many workers per replica to one, with at least that many connections.

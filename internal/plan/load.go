@@ -105,7 +105,7 @@ func (p *Plan) fill(has func(path string) bool) {
 	if !has("primary") {
 		p.Primary = P99AtRate
 		for _, phase := range p.Phases {
-			if phase.Model == "closed" && !phase.Pings() {
+			if phase.Model == "closed" && !phase.Pings() && !phase.Direct {
 				p.Primary = Throughput
 			}
 		}
@@ -121,6 +121,9 @@ func (t *Target) fill(at string, has func(path string) bool) {
 	}
 	if !has(at + "name") {
 		t.Name = t.Recipe
+		if t.Driver() {
+			t.Name = KindDriver
+		}
 		if t.Folder() {
 			t.Name = path.Base(t.Recipe)
 		}
@@ -143,7 +146,7 @@ func (ph *Phase) fill(path string, has func(path string) bool, lookups string) {
 	if !has(path + "check_share") {
 		ph.CheckShare = 0.1
 	}
-	if !has(path + "lookups") {
+	if !has(path+"lookups") && !ph.Pings() {
 		ph.Lookups = lookups
 	}
 }

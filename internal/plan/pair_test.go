@@ -40,6 +40,14 @@ func TestBadPairs(t *testing.T) {
 	}
 }
 
+// A plan with a phase of pings, as resolved, is read again.
+func TestPingsResolved(t *testing.T) {
+	p := load(t, "name: p\ntargets: [flask]\nphases: [{name: ping, model: closed, connections: 8, duration: 2s, ask: ping}, {model: closed, connections: 8, duration: 2s}]\n")
+	if again := load(t, string(p.YAML())); again.Digest() != p.Digest() || p.Phases[0].Lookups != "" || p.Phases[1].Lookups != "client" {
+		t.Errorf("%v, %+v", Diff(p, again), p.Phases)
+	}
+}
+
 func TestBadAsks(t *testing.T) {
 	for text, want := range map[string]string{
 		"targets: [flask]\nphases: [{model: closed, connections: 8, duration: 2s, ask: demo}]\n":                                                                          "phases[0].ask",

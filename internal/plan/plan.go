@@ -299,13 +299,14 @@ const (
 const (
 	KindRecipe = "recipe" // deployed for the run; the default, resolved to no kind at all
 	KindURL    = "url"    // a server that runs already
+	KindDriver = "driver" // no server: the agents ask the database of the others themselves
 )
 
 // Target is one thing compared; a bare string is the name of its recipe.
 type Target struct {
-	// Kind: recipe, the default, is deployed for the run; url is a server that runs already and is only asked.
-	Kind string `json:"kind,omitempty" yaml:"kind,omitempty" jsonschema:"enum=recipe,enum=url"`
-	// Name of the target, unique in the plan; the recipe's name by default.
+	// Kind: recipe, the default, is deployed for the run; url is a server that runs already and is only asked; driver, next to targets of recipes, is no server: the agents ask the database themselves, with the same statement, to show how much of the others' time that is. It is not ranked.
+	Kind string `json:"kind,omitempty" yaml:"kind,omitempty" jsonschema:"enum=recipe,enum=url,enum=driver"`
+	// Name of the target, unique in the plan; the recipe's name by default, driver for a driver.
 	Name string `json:"name" yaml:"name" jsonschema:"pattern=^[a-z0-9-]+$,minLength=1,maxLength=63"`
 	// URL, for url: what is asked, with path and query, such as http://127.0.0.1:8080/ping?x=1.
 	URL string `json:"url,omitempty" yaml:"url,omitempty" jsonschema:"pattern=^https?://[^/?#@]+([/?][^#]*)?$,maxLength=4096"`
@@ -392,8 +393,10 @@ type Phase struct {
 	CheckShare float64 `json:"check_share" yaml:"check_share" jsonschema:"minimum=0.1,maximum=1,default=0.1"`
 	// Reconnect: a connection per request instead of keep-alive.
 	Reconnect bool `json:"reconnect,omitempty" yaml:"reconnect,omitempty" jsonschema:"default=false"`
-	// Pair: connections measures the phase twice, with keep-alive and then, as NAME-reconnect, with a connection per request. A resolved plan has both phases instead.
-	Pair string `json:"pair,omitempty" yaml:"pair,omitempty" jsonschema:"enum=connections"`
+	// Pair measures the phase twice. connections: with keep-alive and then, as NAME-reconnect, with a connection per request. direct: through the balancer and then, as NAME-direct, without it. A resolved plan has both phases instead.
+	Pair string `json:"pair,omitempty" yaml:"pair,omitempty" jsonschema:"enum=connections,enum=direct"`
+	// Direct, for targets of recipes: the agents ask the replicas themselves, although there is a balancer.
+	Direct bool `json:"direct,omitempty" yaml:"direct,omitempty" jsonschema:"default=false"`
 	// Ask, for targets of recipes: ping asks for GET /ping, which no target answers from the database: what an answer takes without it. Lookups by default.
 	Ask string `json:"ask,omitempty" yaml:"ask,omitempty" jsonschema:"enum=ping"`
 	// Lookups, for targets of recipes, says who draws the keys; as the dataset says by default.

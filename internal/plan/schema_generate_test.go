@@ -100,7 +100,9 @@ func (Target) JSONSchemaExtend(s *jsonschema.Schema) {
 	names(s, "settings", settingText.String(), settingsOfContract)
 	s.AllOf = []*jsonschema.Schema{whenElse("kind", KindURL,
 		&jsonschema.Schema{Required: []string{"name", "url"}, Not: anyOf("recipe", "variant", "server", "settings", "replicas", "workers", "pool", "sweep", "setting_of")},
-		&jsonschema.Schema{Required: []string{"recipe"}, Not: anyOf("url", "expect", "tls")})}
+		whenElse("kind", KindDriver,
+			&jsonschema.Schema{Not: anyOf("recipe", "variant", "server", "settings", "replicas", "workers", "pool", "sweep", "setting_of", "url", "expect", "tls")},
+			&jsonschema.Schema{Required: []string{"recipe"}, Not: anyOf("url", "expect", "tls")}))}
 	mapping := *s
 	recipe, _ := s.Properties.Get("recipe")
 	*s = jsonschema.Schema{

@@ -306,7 +306,7 @@ type Group struct {
 // Groups are the targets of a resolved plan with all their settings.
 func (p *Plan) Groups() []Group {
 	var out []Group
-	for _, t := range p.Targets {
+	for _, t := range p.Ranked() {
 		name := cmp.Or(t.SettingOf, t.Name)
 		i := slices.IndexFunc(out, func(g Group) bool { return g.Name == name })
 		if i < 0 {
@@ -318,7 +318,7 @@ func (p *Plan) Groups() []Group {
 }
 
 // Swept reports whether a target has several settings.
-func (p *Plan) Swept() bool { return len(p.Groups()) < len(p.Targets) }
+func (p *Plan) Swept() bool { return len(p.Groups()) < len(p.Ranked()) }
 
 // trait is one thing in which settings may differ, and what the plan gives a target that says nothing of it.
 type trait struct {

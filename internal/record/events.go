@@ -57,6 +57,18 @@ type Progress struct {
 	Passing bool `json:"-"`
 	// Expect is how long the step is expected to last; 0 when unknown.
 	Expect time.Duration `json:"expect_ns,omitempty"`
+	// Stage is the stage of a search for the capacity, or of a block, that begins; nil: none does.
+	Stage *StageBegun `json:"stage,omitempty"`
+}
+
+// StageBegun is a stage as it begins: its phase, and what its targets have to meet at which rates.
+type StageBegun struct {
+	Phase      int                `json:"phase"`
+	Name       string             `json:"name"`
+	DurationS  float64            `json:"duration_s"`
+	Percentile float64            `json:"percentile"` // in percent
+	BoundS     float64            `json:"bound_s"`
+	Rates      map[string]float64 `json:"rates"` // arrivals per second, by target
 }
 
 // Progress returns what an event of that kind says, and whether it is one.

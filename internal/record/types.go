@@ -197,6 +197,9 @@ type BalancerInfo struct {
 // deployed of a recipe have no kind.
 const KindURL = "url"
 
+// KindDriver is the kind of a target that is no server: the agents asked the database themselves. It is in no ranking.
+const KindDriver = "driver"
+
 // TargetInfo is a target as it was deployed. A running server has a kind, a URL, an
 // address and what is expected of it, and nothing of a recipe or a deployment.
 type TargetInfo struct {
@@ -324,6 +327,9 @@ const (
 	// Of a replica, a worker and the balancer. Both are of the busiest thread between each sample and the next, added up.
 	BusiestThreadNS     = "busiest_thread_ns"      // for which it ran
 	BusiestThreadWaitNS = "busiest_thread_wait_ns" // for which it was ready and had no core
+	// Of a replica with workers: the same of its other processes, such as one that hands requests on to the workers.
+	OtherThreadNS     = "other_thread_ns"
+	OtherThreadWaitNS = "other_thread_wait_ns"
 	// Of a process tree with a control group of its own.
 	GroupVersion = "cgroup"        // 1 or 2
 	GroupCPUNS   = "cgroup_cpu_ns" // what the group used
@@ -398,6 +404,7 @@ type Phase struct {
 	Model       string  `json:"model"`
 	Engine      string  `json:"engine,omitempty"` // that drove it; empty: one of bakeoff's own
 	Ask         string  `json:"ask,omitempty"`    // "ping", for what the database has no part in; empty: lookups, or the one URL of a running server
+	Direct      bool    `json:"direct,omitempty"` // the agents asked the replicas themselves, although there was a balancer
 	Connections int     `json:"connections"`
 	Rate        float64 `json:"rate,omitempty"`
 	Arrivals    string  `json:"arrivals,omitempty"`

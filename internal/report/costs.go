@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"bakeoff/internal/figures"
 	"bakeoff/internal/show"
@@ -79,18 +80,24 @@ func costTable(s *figures.Summary) show.Table {
 func costFrom(s *figures.Summary) string {
 	var cpu, memory []string
 	for _, c := range s.Costs {
-		own, known := c.Tier("target")
-		if known && own.CPUFrom != "" && !slices.Contains(cpu, own.CPUFrom) {
-			cpu = append(cpu, own.CPUFrom)
-		}
-		if known && own.MemoryFrom != "" && !slices.Contains(memory, own.MemoryFrom) {
-			memory = append(memory, own.MemoryFrom)
+		if own, known := c.Tier("target"); known {
+			cpu, memory = sourcesOf(cpu, own.CPUFrom), sourcesOf(memory, own.MemoryFrom)
 		}
 	}
 	if len(cpu) == 0 || len(memory) == 0 {
 		return ""
 	}
 	return fmt.Sprintf(" The targets' CPU time was read from %s, their memory from /proc (%s).", show.List(cpu), show.List(memory))
+}
+
+// sourcesOf adds those that are not among them yet.
+func sourcesOf(all []string, of string) []string {
+	for one := range strings.SplitSeq(of, figures.FromAlso) {
+		if one != "" && !slices.Contains(all, one) {
+			all = append(all, one)
+		}
+	}
+	return all
 }
 
 func idleTable(s *figures.Summary) show.Table {
@@ -110,7 +117,7 @@ func idleTable(s *figures.Summary) show.Table {
 func pairTable(s *figures.Summary) show.Table {
 	t := show.Table{
 		Left: 2, Head: []string{"phase / phase", "target", "ratio", "range", "CPU per answer", "range"},
-		Caption: "Phases that differ in one thing, block by block: a connection for each request by connections that are kept, or /ping, which needs no database, by lookups. The ratio is of answers per second " +
+		Caption: "Phases that differ in one thing, block by block: a connection for each request by connections that are kept; /ping, which needs no database, by lookups; requests past the balancer by those through it. The ratio is of answers per second " +
 			"in the closed model, of the median response time in the open one; the other is of the target's CPU time per answer.",
 	}
 	for _, p := range s.Pairs {

@@ -34,6 +34,7 @@ func pageSections(s *figures.Summary, others figures.Others) []section {
 	}
 	out = append(out, limitSection(s)...)
 	out = append(out, costSection(s)...)
+	out = append(out, timeShareSection(s)...)
 	out = append(out, booksSection(s)...)
 	out = append(out, notUsed(s)...)
 	out = append(out, warned(s)...)

@@ -26,7 +26,7 @@ func ranks(s *figures.Summary, columns, most int) show.Table {
 		return show.Table{}
 	}
 	if columns == 0 {
-		return rankTable(s, p, true, whole, len(s.Targets))
+		return rankTable(s, p, true, whole, len(s.Ranked()))
 	}
 	t := rankTable(s, p, true, short, most)
 	if t.Width() > columns {
@@ -81,7 +81,7 @@ func rankedNames(s *figures.Summary) []string {
 		}
 		return out
 	}
-	for _, t := range s.Targets {
+	for _, t := range s.Ranked() {
 		out = append(out, t.Name)
 	}
 	return out

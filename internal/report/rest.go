@@ -143,6 +143,10 @@ func settings(s *figures.Summary) []section {
 	changed := show.Table{Left: 1, Words: 4, Head: []string{"target", "setting", "value", "default", "from"}, Caption: "Settings that are not the framework's defaults, and where each comes from."}
 	var versions []string
 	for _, t := range s.Targets {
+		if t.Driver() {
+			deployed.Rows = append(deployed.Rows, []string{t.Name, show.None, show.None, "as many as in flight", t.Protocol, show.None, "not deployed"})
+			continue
+		}
 		pool := "as many as in flight"
 		if t.Pool != nil && *t.Pool > 0 {
 			pool = fmt.Sprint(*t.Pool)

@@ -46,6 +46,7 @@ func sections(s *figures.Summary) []section {
 	}
 	out = append(out, limitSection(s)...)
 	out = append(out, costSection(s)...)
+	out = append(out, timeShareSection(s)...)
 	out = append(out, notUsed(s)...)
 	out = append(out, warned(s)...)
 	out = append(out, speeds(s)...)

@@ -137,10 +137,11 @@ func writeParts(w io.Writer, sections []section) error {
 // standingSection is how the targets compare while the run lasts: intervals without any claim.
 func standingSection(s *figures.Summary, v *figures.Verdict) section {
 	out := section{title: "Intervals as they are so far"}
-	first := s.Targets[0].Name
+	ranked := s.Ranked()
+	first := ranked[0].Name
 	table := show.Table{Left: 1, Words: 1, Head: []string{short(first) + " compared with", "ratio", "low", "high"}}
 	var known []verdict.Comparison
-	for _, t := range s.Targets[1:] {
+	for _, t := range ranked[1:] {
 		c, found := v.Pair(first, t.Name)
 		if !found {
 			continue
@@ -153,7 +154,7 @@ func standingSection(s *figures.Summary, v *figures.Verdict) section {
 	f := figure{
 		title: "How " + short(first) + ", the first of the plan, compares with each other target",
 		how: fmt.Sprintf("After %s of %d. The number of blocks was fixed before the run: nothing is decided before the last one, and an interval that excludes 1 now may not do so then.",
-			show.Plural(wholeBlocks(v, len(s.Targets)), "whole block"), s.Run.Blocks),
+			show.Plural(wholeBlocks(v, len(ranked)), "whole block"), s.Run.Blocks),
 		numbers: table,
 	}
 	if len(known) > 0 {

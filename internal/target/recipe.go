@@ -217,6 +217,12 @@ func read(files fs.FS, where, name, variant string) (*Recipe, error) {
 	return r, nil
 }
 
+// Asked stands for the recipe of what has no server: a client that asks the database itself, in the text protocol, with as many
+// connections as it has requests in flight.
+func Asked(title string) *Recipe {
+	return &Recipe{Name: "driver", Title: title, Protocol: "text", spec: spec{Processes: "0", Pool: poolSpec{Kind: poolPerRequest}, KeepAlive: "0s"}}
+}
+
 // UnknownError is a name that is not among the known ones.
 type UnknownError struct {
 	What  string // such as "variant of django"

@@ -124,7 +124,9 @@ class Page {
     set("late", (this.live.agents.length || this.live.head.agents) + ", " + (last ? share(last.late) + (last.lateness === null ? "" : ", p99 " + seconds(last.lateness)) : none));
   }
 
-  private open(phase: number): boolean { return (this.live.head.phases ?? []).some(p => p.number === phase && p.model === "open"); }
+  private open(phase: number): boolean {
+    return [...(this.live.head.phases ?? []), ...[...this.live.series.values()].map(s => s.phase)].some(p => p.number === phase && p.model === "open");
+  }
 
   private draw(): void {
     cancelAnimationFrame(this.frame);

@@ -5,7 +5,7 @@ export interface Point {
   times: (number | null)[]; over?: boolean[]; late: number; lateness: number | null; cpu: number | null; requests: number;
 }
 
-export interface Phase { number: number; name: string; model: string; duration_s?: number; rate?: number }
+export interface Phase { number: number; name: string; model: string; duration_s?: number; rate?: number; stage?: boolean }
 
 export interface Sum {
   planned: number; sent: number; ok: number; bad: number; timeout: number; error: number; dropped: number; late: number;

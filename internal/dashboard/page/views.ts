@@ -4,6 +4,9 @@ import { Model, Point, Series, begins, percents } from "./model";
 import { choice } from "./state";
 import { count, inert, none, number, seconds, share, table } from "./show";
 
+// called is a phase by its name, a stage with the rate that its target is asked at.
+const called = (s: Series) => inert(s.phase.name) + (s.phase.stage ? " at " + number(s.phase.rate ?? null) + "/s" : "");
+
 export interface View { charts: Chart[]; draw(m: Model, block: number): void }
 
 const time = "seconds of load on the target";
@@ -88,7 +91,7 @@ function books(of: Series[]): HTMLElement[] {
   const named = (s: Series) => Object.entries(s.sum.outcomes ?? {}).sort((a, b) => b[1] - a[1]).slice(0, 8).map(([k, n]) => inert(k) + " " + count(n)).join(", ") || none;
   return [table("Books of block " + of[0].block + ": planned = sent + dropped, sent = ok + bad + timed out + error",
     ["phase", "planned", "sent", "dropped", "ok", "bad", "timed out", "error", "late", "what was not ok"],
-    of.map(s => [inert(s.phase.name), ...[s.sum.planned, s.sum.sent, s.sum.dropped, s.sum.ok, s.sum.bad, s.sum.timeout, s.sum.error, s.sum.late].map(count), named(s)]), 9)];
+    of.map(s => [called(s), ...[s.sum.planned, s.sum.sent, s.sum.dropped, s.sum.ok, s.sum.bad, s.sum.timeout, s.sum.error, s.sum.late].map(count), named(s)]), 9)];
 }
 
 // replicas are the shares of the answers that each replica has.
@@ -96,7 +99,7 @@ function replicas(of: Series[]): HTMLElement[] {
   const rows: string[][] = [];
   for (const s of of) {
     const all = Object.entries(s.sum.replicas ?? {}).sort(), sum = all.reduce((n, [, v]) => n + v, 0);
-    for (const [name, n] of all) rows.push([inert(name), inert(s.phase.name), count(n), share(sum ? n / sum : null)]);
+    for (const [name, n] of all) rows.push([inert(name), called(s), count(n), share(sum ? n / sum : null)]);
   }
   return rows.length ? [table("Answers of each replica", ["replica", "phase", "answers", "share"], rows, 1)] : [];
 }
@@ -153,7 +156,7 @@ function balanced(of: Series[]): HTMLElement[] {
   const rows: string[][] = [];
   for (const s of of) {
     const all = Object.entries(s.sum.replicas ?? {}).sort(), sum = all.reduce((n, [, v]) => n + v, 0);
-    if (all.length) rows.push([inert(s.target), inert(s.phase.name), all.map(([name, n]) => inert(name) + " " + share(sum ? n / sum : null)).join(", ")]);
+    if (all.length) rows.push([inert(s.target), called(s), all.map(([name, n]) => inert(name) + " " + share(sum ? n / sum : null)).join(", ")]);
   }
   return rows.length ? [table("Shares of the answers by replica", ["target", "phase", "shares"], rows, 1, 2)] : [];
 }

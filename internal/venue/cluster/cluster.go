@@ -74,6 +74,9 @@ func Check(p *plan.Plan) []plan.Finding {
 		add("agents.jmx", "", "a test plan of your own cannot be used in a cluster yet: the controller there does not have it")
 	}
 	for i, t := range p.Targets {
+		if t.Driver() {
+			add(fmt.Sprintf("targets[%d].kind", i), "remove it", "a driver cannot be used in a cluster yet: the agents there do not reach the database")
+		}
 		if t.Folder() {
 			add(fmt.Sprintf("targets[%d].recipe", i), "", "a folder cannot be used in a cluster yet: the controller there does not have it")
 		}
