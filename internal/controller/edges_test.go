@@ -163,12 +163,12 @@ func TestStagesOfAPlan(t *testing.T) {
 func TestWaysToTargets(t *testing.T) {
 	for kind, want := range map[string]string{"direct": record.PathDirect, "nginx": record.PathNginx, "external": "", "ingress": ""} {
 		r := &run{o: &Options{Plan: &plan.Plan{Balancer: plan.Balancer{Kind: kind}}}}
-		if got := r.way(); got != want {
+		if got := r.way(load.Phase{}); got != want {
 			t.Errorf("%s: %q", kind, got)
 		}
 	}
 	s := serversOf(t, &book{}, "targets: [{name: a, kind: url, url: \"https://127.0.0.1:1/\"}]\nagents: {engine: http}\n")
-	if got := (&run{o: s.o}).way(); got != "" {
+	if got := (&run{o: s.o}).way(load.Phase{}); got != "" {
 		t.Errorf("with encryption: %q", got)
 	}
 }
