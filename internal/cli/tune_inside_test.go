@@ -189,6 +189,9 @@ func TestTuneRuns(t *testing.T) {
 				t.Errorf("%+v: %v, %s", run, err, s.Run.Status)
 			}
 			seeds[s.Run.Seed] = true
+			if confirms := run.Dir == got.json.Confirm.Dir; confirms == (s.Run.Search != "") {
+				t.Errorf("%s is marked as %q of a search", run.Dir, s.Run.Search)
+			}
 			sizes = append(sizes, fmt.Sprint(len(s.Targets)))
 			if _, err := os.Stat(filepath.Join(run.Dir, "report.html")); err != nil {
 				t.Error(err)

@@ -73,9 +73,8 @@ func (t *tuning) search(ctx context.Context) error {
 			}
 		}
 		part := t.plan.Part(fmt.Sprintf("search-%d", i+1), uint64(i+1), among, stage.Blocks)
-		part.Description = fmt.Sprintf("Stage %d of %d of a search for the best setting of each target of the plan %s. Its figures choose; they claim nothing.",
-			i+1, len(t.schedule.Search), t.plan.Name)
-		summary, run, err := t.conduct(ctx, part, t.schedule.After(i))
+		part.Description = fmt.Sprintf("A stage of a search for the best setting of each target of the plan %s. Its figures choose; they claim nothing.", t.plan.Name)
+		summary, run, err := t.conduct(ctx, part, fmt.Sprintf("stage %d of %d", i+1, len(t.schedule.Search)), t.schedule.After(i))
 		t.result.Search = append(t.result.Search, run)
 		if err != nil {
 			return err
@@ -123,7 +122,7 @@ func (t *tuning) confirm(ctx context.Context) error {
 	}
 	part := t.plan.Part("confirm", uint64(len(t.schedule.Search)+1), among, t.schedule.Confirm.Blocks)
 	part.Description = fmt.Sprintf("The setting of each target that a search found for the plan %s, and what it is compared with, in trials of their own.", t.plan.Name)
-	summary, run, err := t.conduct(ctx, part, 0)
+	summary, run, err := t.conduct(ctx, part, "", 0)
 	t.result.Confirm = run
 	if err != nil {
 		return err
@@ -164,9 +163,9 @@ func judge(t *tune.Target, s *figures.Summary) {
 	t.Comparison, t.Verdict, t.Line = &c, string(c.Verdict), s.Verdict.Subject(c)
 }
 
-// conduct runs a part of the plan; after is the time that is needed for what follows. That a run has fewer blocks than planned is no
-// error: what it has, counts.
-func (t *tuning) conduct(ctx context.Context, part *plan.Plan, after time.Duration) (*figures.Summary, tune.Run, error) {
+// conduct runs a part of the plan, which part of the search it is, if any; after is the time that is needed for what follows. That a
+// run has fewer blocks than planned is no error: what it has, counts.
+func (t *tuning) conduct(ctx context.Context, part *plan.Plan, search string, after time.Duration) (*figures.Summary, tune.Run, error) {
 	out := tune.Run{Targets: len(part.Targets), Blocks: part.Blocks}
 	p := planFile{given: part.YAML(), name: "the plan " + part.Name, dir: t.plan.dir}
 	var err error
@@ -181,6 +180,7 @@ func (t *tuning) conduct(ctx context.Context, part *plan.Plan, after time.Durati
 	if err != nil {
 		return nil, out, err
 	}
+	o.Search = search
 	fmt.Fprintf(t.env.Stderr, "bakeoff: %s: %d settings, %d blocks\n", part.Name, out.Targets, out.Blocks)
 	dir, err := runCollected(ctx, t.env, o, closePlatform, nil)
 	if out.Dir = dir; dir == "" {

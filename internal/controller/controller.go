@@ -72,6 +72,7 @@ type Options struct {
 	MaxTime       time.Duration       // 0: no bound
 	Version       string
 	Revisions     *record.Revisions // that a run compares of one target; nil: it compares targets
+	Search        string            // which part of a search for the best setting of its targets the run is; empty: of none
 	noTurns       error             // why targets take no turns after all, found in the run
 	salt          string            // of the run; empty in one that was begun before there were salts
 	// Progress is called with what happens, which a run also writes into its record; nil shows nobody. It is called

@@ -102,7 +102,7 @@ func (r *run) openRecord() error {
 		Format: record.FormatVersion, Bakeoff: o.Version, Name: o.Plan.Name, PlanDigest: o.Plan.Digest(), Seed: o.Plan.Seed, Salt: o.salt,
 		Status: record.Incomplete, Started: r.started, Short: o.Short, Shared: o.Shared, Platform: o.Venue.Name(),
 		Machine: o.Venue.Machine(), Plan: resolved, Calibration: o.Calibration, Revisions: o.Revisions,
-		ChecksLeftOut: o.Plan.Trust.Less(),
+		ChecksLeftOut: o.Plan.Trust.Less(), Search: o.Search,
 	}
 	if o.Plan.Agents.JMX != "" || slices.ContainsFunc(o.Plan.Targets, func(t plan.Target) bool { return t.Folder() && !filepath.IsAbs(t.Recipe) }) {
 		rec.PlanDir = o.PlanDir

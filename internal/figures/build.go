@@ -96,7 +96,7 @@ func facts(run record.Run, p planned) Facts {
 		Name: run.Name, Bakeoff: run.Bakeoff, Status: run.Status, Reason: run.Reason, Platform: run.Platform,
 		Seed: run.Seed, PlanDigest: run.PlanDigest, Primary: p.Primary, AllowUnfair: p.AllowUnfair,
 		Started: run.Started, Ended: run.Ended, Blocks: p.Blocks, Short: run.Short, Shared: run.Shared,
-		ChecksLeftOut: run.ChecksLeftOut,
+		ChecksLeftOut: run.ChecksLeftOut, Search: run.Search,
 	}
 	if len(run.Order) > 0 {
 		f.Blocks = 0 // it may have fewer than its plan, to fit into a time

@@ -85,6 +85,8 @@ type Facts struct {
 	AllowUnfair string `json:"allow_unfair,omitempty"`
 	// ChecksLeftOut are the checks of the targets' honesty that the plan leaves out.
 	ChecksLeftOut []string `json:"checks_left_out,omitempty"`
+	// Search says that the run is a part of a search for the best setting of its targets, such as "stage 1 of 3".
+	Search string `json:"search,omitempty"`
 
 	Started  time.Time `json:"started"`
 	Ended    time.Time `json:"ended,omitzero"`

@@ -81,6 +81,9 @@ func (s *Summary) mark(live bool) {
 	if s.Run.Short {
 		add("SHORT: scaled down to see that everything works; nothing may be claimed from these figures")
 	}
+	if s.Run.Search != "" {
+		add("SEARCH, %s: these figures choose a setting, and the best of several looks better than it is; what is claimed is the verdict of the run that confirms it", s.Run.Search)
+	}
 	if s.Run.Shared {
 		add("SHARED MACHINE: another run was allowed at the same time; the two disturb each other")
 	}

@@ -65,6 +65,7 @@ func TestMarks(t *testing.T) {
 		{"none", func(*Summary) {}, false, nil, 0},
 		{"imported", func(s *Summary) { s.Run.Platform = record.PlatformImported }, false, []string{"IMPORTED: "}, 0},
 		{"short", func(s *Summary) { s.Run.Short = true }, false, []string{"SHORT: "}, 0},
+		{"search", func(s *Summary) { s.Run.Search = "stage 1 of 3" }, false, []string{"SEARCH, stage 1 of 3: these figures choose a setting"}, 0},
 		{"shared", func(s *Summary) { s.Run.Shared = true }, false, []string{"SHARED MACHINE: "}, 0},
 		{"under way", func(s *Summary) { s.Run.Status = record.Incomplete }, true, []string{"UNDER WAY: 3 of 4 trials finished so far"}, 0},
 		{"killed", func(s *Summary) { s.Run.Status = record.Incomplete }, false, []string{"INCOMPLETE: the run was killed; 3 of 4 trials finished"}, 0},

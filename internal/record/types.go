@@ -73,8 +73,10 @@ type Run struct {
 
 	Notes     []string   `json:"notes,omitempty"`
 	Revisions *Revisions `json:"revisions,omitempty"` // nil: not a comparison of two versions of one target
-	Measured  float64    `json:"measured_s"`          // seconds of measured phases
-	Wall      float64    `json:"wall_s"`
+	// Search says that the run is a part of a search for the best setting of its targets, such as "stage 1 of 3".
+	Search   string  `json:"search,omitempty"`
+	Measured float64 `json:"measured_s"` // seconds of measured phases
+	Wall     float64 `json:"wall_s"`
 }
 
 // SaltOf is the salt of a block's trials: all its targets are asked for the same keys in the same order, those of another block
