@@ -75,6 +75,16 @@ func TestSweepNames(t *testing.T) {
 	}
 }
 
+// Each setting has its own environment, over the target's.
+func TestSweepSettings(t *testing.T) {
+	p := load(t, sweeping("- {recipe: a, settings: {A: x}, sweep: {settings: {B: [y, z]}}}\n"))
+	for i, want := range []string{"y", "z"} {
+		if got := p.Targets[i].Settings; len(got) != 2 || got["A"] != "x" || got["B"] != want {
+			t.Errorf("%s has %v", p.Targets[i].Name, got)
+		}
+	}
+}
+
 // What is wrong with a sweep is said with file, line and key. That of a whole target is shown by TestBad.
 func TestSweepRefuses(t *testing.T) {
 	long := strings.Repeat("x", 60)
@@ -155,6 +165,9 @@ func TestSweepLocates(t *testing.T) {
 	if err == nil {
 		t.Fatal("nothing is located")
 	}
+	if n := strings.Count(err.Error(), ": unknown "); n != 3 {
+		t.Errorf("%d mistakes:\n%v", n, err)
+	}
 	for _, want := range []string{
 		"p.yaml:10:21: targets[1].sweep.variant[1]: unknown variant", "p.yaml:11:28: targets[1].sweep.settings.NOT_THERE[0]: unknown setting", "p.yaml:7:3: targets[0].recipe: unknown recipe",
 	} {
@@ -196,7 +209,7 @@ func TestGroups(t *testing.T) {
 // Where no setting is the deployment's, or it cannot be known, there is no default.
 func TestNoDefault(t *testing.T) {
 	for sweep, want := range map[string]string{
-		"{workers: [3, 7]}": "", `{settings: {A: ["1", "2"]}}`: "", "{variant: [a, b]}": "",
+		"{workers: [3, 7]}": "", `{settings: {A: ["1", "2"]}}`: "", `{settings: {A: ["", "2"]}}`: "", "{variant: [a, b]}": "",
 		"{variant: [a], workers: [2, 7]}": "x-a-w2", "{server: [a, none], workers: [7, 2]}": "x-w2",
 	} {
 		p := load(t, sweeping("- {name: x, recipe: flask, sweep: "+sweep+"}\n"))
