@@ -212,6 +212,29 @@ func TestTuneRuns(t *testing.T) {
 	})
 }
 
+// A search that takes longer than planned, because blocks are repeated, is ended in time for the run that confirms.
+func TestTuneLeavesTime(t *testing.T) {
+	text := fmt.Sprintf(swept, abFolder(t, "app"), "{workers: [2, 7]}")
+	synctest.Test(t, func(t *testing.T) {
+		w := tuneWorld(t, 1, text, func(t plan.Target) float64 { return 1000 * float64(10+t.Workers) })
+		began := time.Now()
+		checks := map[int]int{}
+		w.sick = func(target string, start int) bool {
+			if target == "app-w2" {
+				checks[start]++
+			}
+			return checks[start] == 2 && start > 1 && time.Since(began) < 36*time.Second // found out after the load
+		}
+		got := w.tuned(t, tuneFlags{json: true, maxTime: 90 * time.Second}, text)
+		if got.err != nil || got.json.Search[0].Status != record.Aborted || got.took > 90*time.Second {
+			t.Fatalf("after %v: %v, %+v", got.took, got.err, got.json.Search)
+		}
+		if one := got.json.Targets[0]; one.Verdict != string(verdict.Better) || one.Comparison.Blocks != 6 || one.Settings[1].Blocks != 1 {
+			t.Errorf("%+v", one)
+		}
+	})
+}
+
 // Text and Markdown have the verdict, every setting with its interval, and the runs.
 func TestTuneSays(t *testing.T) {
 	text := fmt.Sprintf(swept, abFolder(t, "app"), "{workers: [2, 7]}")
