@@ -135,6 +135,7 @@ type abDeployed struct {
 }
 
 func (d abDeployed) URLs() []string { return []string{"http://" + d.name} }
+func (d abDeployed) Dial() []string { return nil }
 func (d abDeployed) Replicas() []record.Replica {
 	return []record.Replica{{Name: d.name + "-1", Address: "127.0.0.1:1"}}
 }

@@ -154,3 +154,114 @@ func (n nodes) nothingLeft() {
 		n.t.Errorf("left in the cluster: %s %v", out, err)
 	}
 }
+
+// Whole runs behind the balancers that a cluster brings along: a Service, an Ingress and an HTTPRoute whose controller is a stand-in of
+// a class of its own. Every answer says who gave it, equal weights are demanded where the stand-in gives them, and its cookies are named.
+func TestKubeNodesBalancers(t *testing.T) {
+	n := newNodes(t)
+	n.httpRoutes()
+	for name, c := range map[string]struct {
+		lines  func(t *testing.T) string // of the plan
+		note   []string
+		equal  bool
+		pinned bool
+	}{
+		"service": {
+			lines: func(*testing.T) string { return "balancer: {kind: service}\n" },
+			note:  []string{"a Service spreads connections, not requests"}, pinned: true,
+		},
+		"ingress": {
+			lines: func(t *testing.T) string {
+				s, address := newStandIn(t, "bakeoff-stand-in", "", 0)
+				s.cookie = "route"
+				return fmt.Sprintf("balancer: {kind: ingress, class: bakeoff-stand-in, host: \"{target}.bench.example\", address: %q, equal_within: 2%%}\n", address)
+			},
+			note: []string{"the balancer before flask sets cookies (route)", "equal weights, within 1.0 %"}, equal: true,
+		},
+		"ingress-status": {
+			lines: func(t *testing.T) string {
+				s, _ := newStandIn(t, "bakeoff-stand-in", "", 80)
+				s.publish = true
+				return fmt.Sprintf("balancer: {kind: ingress, class: bakeoff-stand-in, host: \"{target}.bench.example\", equal_within: 2%%}\nallow_hosts: [%q]\n", s.ip)
+			},
+			note: []string{"equal weights, within 1.0 %"}, equal: true,
+		},
+		"gateway": {
+			lines: func(t *testing.T) string {
+				_, address := newStandIn(t, "", "bakeoff-stand-in", 0)
+				return fmt.Sprintf("balancer: {kind: gateway, name: bakeoff-stand-in, host: \"{target}.bench.example\", address: %q, equal_within: 2%%}\n", address)
+			},
+			note: []string{"equal weights, within 1.0 %"}, equal: true,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := n
+			n.t = t
+			runs := t.TempDir()
+			stdout, stderr := n.bakeoff("run", "--platform", "kubernetes", "--short", "--out", runs, n.plan(c.lines(t)))
+			t.Logf("%s\n%s", stderr, stdout)
+			r := n.whole(runs)
+			notes := strings.Join(r.Run().Notes, "\n")
+			for _, want := range c.note {
+				if !strings.Contains(notes, want) {
+					t.Errorf("no note says %q:\n%s", want, notes)
+				}
+			}
+			for _, state := range r.Trials() {
+				trial, err := state.Trial()
+				if err != nil {
+					t.Fatal(err)
+				}
+				n.placed(trial)
+				if s := trial.Declared.Shares; s == nil || len(s.Replicas) != 3 || (s.Within > 0) != c.equal {
+					t.Errorf("%s: %+v", state.Folder, trial.Declared)
+				}
+				n.named(state, trial)
+			}
+		})
+	}
+	n.nothingLeft()
+}
+
+// named fails where an answer of a measured phase does not name a replica of its trial.
+func (n nodes) named(state record.TrialState, trial record.Trial) {
+	n.t.Helper()
+	counted := map[string]int64{}
+	var right int64
+	for line, err := range state.Loads() {
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		right += line.Books.OK
+		for name, r := range line.Replicas {
+			counted[name] += r.Answers - r.Errors
+		}
+	}
+	for _, r := range trial.Replicas {
+		right -= counted[r.Name]
+		delete(counted, r.Name)
+	}
+	if right != 0 || len(counted) > 0 {
+		n.t.Errorf("%s: %d right answers name nobody, or others: %v", state.Folder, right, counted)
+	}
+}
+
+// httpRoutes has the cluster know HTTPRoutes, until the test ends where it did not before.
+func (n nodes) httpRoutes() {
+	n.t.Helper()
+	const definition = "../platform/kube/kubetest/httproute.json"
+	if exec.CommandContext(n.t.Context(), "kubectl", "get", "crd", "httproutes.gateway.networking.k8s.io").Run() == nil {
+		return
+	}
+	if out, err := exec.CommandContext(n.t.Context(), "kubectl", "create", "-f", definition).CombinedOutput(); err != nil {
+		n.t.Fatalf("%v: %s", err, out)
+	}
+	n.t.Cleanup(func() {
+		if out, err := exec.Command("kubectl", "delete", "-f", definition).CombinedOutput(); err != nil {
+			n.t.Errorf("%v: %s", err, out)
+		}
+	})
+	if out, err := exec.CommandContext(n.t.Context(), "kubectl", "wait", "--for=condition=Established", "--timeout=30s", "crd/httproutes.gateway.networking.k8s.io").CombinedOutput(); err != nil {
+		n.t.Fatalf("%v: %s", err, out)
+	}
+}

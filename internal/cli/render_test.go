@@ -53,6 +53,21 @@ func TestRenderKubernetes(t *testing.T) {
 	wantAll(t, "stderr", s.run(2, "render", "kubernetes", "jm.yaml").stderr.String(), "jm.yaml:", "database.server: in a cluster")
 }
 
+// A balancer that a cluster brings along is among the objects of a run there, what is known of it is said beforehand, and on one machine
+// it is refused with its line.
+func TestBalancersOfAClusterHere(t *testing.T) {
+	s := newScene(t)
+	s.write("p.yaml", planText("go-nethttp", 1, `kubernetes: {registry: registry.example/b}
+balancer: {kind: ingress, class: fast, host: "{target}.bench.example", address: 10.0.0.5, equal_within: 2%}`))
+	wantAll(t, "objects", s.run(0, "render", "kubernetes", "p.yaml").stdout.String(), "kind: Ingress\n", "ingressClassName: fast\n", "host: go-nethttp.bench.example\n", "name: BAKEOFF_REPLICA\n")
+	wantAll(t, "stdout", s.run(0, "check", "p.yaml").stdout.String(), "the balancer is the cluster's (ingress): every answer has to name its replica", "more than 2% from an equal one")
+	for _, command := range []string{"run", "verify"} {
+		wantAll(t, "stderr", s.run(2, command, "p.yaml").stderr.String(), "p.yaml:8:18: balancer.kind: ingress is something that a cluster has: nothing on one machine stands for it (run with --platform kubernetes, or use nginx)")
+	}
+	s.write("q.yaml", planText("go-nethttp", 1, "balancer: {kind: service}"))
+	wantAll(t, "stderr", s.run(2, "check", "q.yaml").stderr.String(), "q.yaml:7:18: balancer.kind: service is for a run in a cluster")
+}
+
 // An image of the program is written and pushed nowhere else; the digest is that of the same program each time.
 func TestImage(t *testing.T) {
 	s := newScene(t)

@@ -153,6 +153,9 @@ func openPlan(ctx context.Context, env Env, f runFlags, of planFile) (controller
 	if f.platform != onThisMachine {
 		return o, nil, usageError{fmt.Errorf("unknown platform %q (there are: %s, %s)", f.platform, onThisMachine, inKubernetes)}
 	}
+	if findings := machine.Check(of.Plan); len(findings) > 0 {
+		return o, nil, usageError{plan.Locate(of.name, of.given, findings)}
+	}
 	if err := controller.Preflight(ctx, o); err != nil {
 		return o, nil, explain(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -79,6 +80,25 @@ func newAsker(hide *strings.Replacer, most time.Duration, connections Connection
 			},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
+	}
+}
+
+// dial has connections to the host of a base URL be made to an address; empty: to that host.
+func (a *asker) dial(base, to string) {
+	transport, ok := a.client.Transport.(*http.Transport)
+	u, err := url.Parse(base)
+	if to == "" || !ok || err != nil {
+		return
+	}
+	host, dialer := u.Host, net.Dialer{}
+	if u.Port() == "" {
+		host = net.JoinHostPort(u.Hostname(), "80")
+	}
+	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if address == host {
+			address = to
+		}
+		return dialer.DialContext(ctx, network, address)
 	}
 }
 

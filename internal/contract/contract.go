@@ -22,6 +22,7 @@ type Endpoint struct {
 	Name  string // of the replica, such as "django-1"; empty for the balancer
 	URL   string // base, such as http://127.0.0.1:8080
 	Nonce string // what GET /ping must answer
+	Says  string // what a right answer says in load.ReplicaHeader of who gave it; empty: that is not looked at
 }
 
 // A Fixture is the database as the contract check needs it. What the
@@ -51,6 +52,7 @@ type Contract struct {
 	InFlight  int           // greatest number of requests in flight the target is deployed for; 0: any
 	Full      bool          // every key on every replica and through the balancer; takes seconds
 	Secrets   []string      // never to appear in a detail
+	Dial      string        // host:port that connections to the balancer are made to; empty: where its URL says
 
 	Connections Connections // of the requests under load: those of the check are like them
 }
@@ -63,6 +65,8 @@ type Result struct {
 	// not; -1 where they are not constant or no right answer was seen.
 	LengthPresent int
 	LengthAbsent  int
+	// Cookies are the names of those that are set through the balancer, and by no replica that is asked directly.
+	Cookies []string
 	// Others are the statements per request that read no rows of the table, by kind.
 	Others map[string]float64
 }
@@ -158,16 +162,17 @@ type inspection struct {
 	keys     *dataset.Keys
 
 	findings findings
-	mu       sync.Mutex     // guards lengths and dates
+	mu       sync.Mutex     // guards lengths, dates and cookies
 	lengths  [2]map[int]int // absent, present: constant part of a body's length to how often seen
 	dates    map[string]*dateSpan
-	last     database.Counters // at the last idle point
-	asked    atomic.Int64      // requests for /demo so far
-	served   atomic.Int64      // those answered 200
-	others   map[string]int64  // statements that are no reads, in the steps of exact counts
-	per      int64             // requests in those steps
-	reads    int64             // row-reading statements in those steps
-	idle     *IdleConnections  // nil: not looked at
+	cookies  [2]map[string]bool // by replicas, through the balancer
+	last     database.Counters  // at the last idle point
+	asked    atomic.Int64       // requests for /demo so far
+	served   atomic.Int64       // those answered 200
+	others   map[string]int64   // statements that are no reads, in the steps of exact counts
+	per      int64              // requests in those steps
+	reads    int64              // row-reading statements in those steps
+	idle     *IdleConnections   // nil: not looked at
 }
 
 // most is how long requests are sent: a target so slow fails.
@@ -196,10 +201,12 @@ func newInspection(c *Contract, when string, replicas []Endpoint, balancer strin
 		random:   rand.New(rand.NewPCG(c.Seed, h.Sum64())),
 		lengths:  [2]map[int]int{{}, {}},
 		dates:    map[string]*dateSpan{},
+		cookies:  [2]map[string]bool{{}, {}},
 		others:   map[string]int64{},
 	}
 	if balancer != "" {
 		s.all = append(s.all, Endpoint{URL: balancer})
+		s.asker.dial(balancer, c.Dial)
 	}
 	s.findings = findings{when: when, hide: hide, endpoints: s.all}
 	return s, nil
@@ -212,6 +219,7 @@ func (s *inspection) result() Result {
 			r.Others[kind] = float64(n) / float64(s.per)
 		}
 	}
+	r.Cookies = s.balancerCookies()
 	s.findings.remark("statements", Endpoint{}, perRequest(r.Others))
 	r.Checks = s.findings.checks()
 	return r

@@ -25,6 +25,7 @@ func (s *inspection) request(ctx context.Context, method string, at Endpoint, pa
 	a := s.asker.ask(ctx, method, at.URL, path)
 	if a.err == nil {
 		s.findings.enter("date", at, s.examineDate(at, a))
+		s.identify(at, a)
 	}
 	return a
 }

@@ -484,3 +484,110 @@ func TestFindings(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// Where replicas have names to say, every right answer names the one that gave it: that of a replica itself, that of any through the
+// balancer. Refusals need not.
+func TestReplicasNameThemselves(t *testing.T) {
+	for name, c := range map[string]struct {
+		says   func(at string) []string // of an endpoint: r1, r2 or front
+		status int
+		bad    []string // endpoints at which it fails
+	}{
+		"as they should": {says: func(at string) []string {
+			return map[string][]string{"r1": {"pod-1"}, "r2": {"pod-2"}, "front": {"pod-2"}}[at]
+		}},
+		"none does":             {says: func(string) []string { return nil }, bad: []string{"a-1", "a-2", ""}},
+		"all say the same":      {says: func(string) []string { return []string{"pod-1"} }, bad: []string{"a-2"}},
+		"one says it twice":     {says: func(string) []string { return []string{"pod-1", "pod-1"} }, bad: []string{"a-1", "a-2", ""}},
+		"another target's":      {says: func(string) []string { return []string{"pod-3"} }, bad: []string{"a-1", "a-2", ""}},
+		"refusals without them": {says: func(string) []string { return nil }, status: http.StatusNotFound},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := inspect(t, Contract{}, 2, func(w http.ResponseWriter, r *http.Request) {
+				at, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+				for _, text := range c.says(at) {
+					w.Header().Add("X-Bakeoff-Replica", text)
+				}
+				w.WriteHeader(max(c.status, http.StatusOK))
+			})
+			for i := range s.replicas {
+				s.replicas[i].Says = fmt.Sprintf("pod-%d", i+1)
+			}
+			for i, at := range s.all {
+				if i < len(s.replicas) {
+					at = s.replicas[i]
+				}
+				s.request(t.Context(), http.MethodGet, at, "/ping")
+			}
+			var bad []string
+			looked := 0
+			for _, check := range s.findings.checks() {
+				if check.Name != "replica" {
+					continue
+				}
+				if looked++; !check.OK {
+					bad = append(bad, check.Replica)
+				}
+			}
+			slices.Sort(bad)
+			slices.Sort(c.bad)
+			if !slices.Equal(bad, c.bad) || looked != 3 && c.status == 0 || looked > 0 && c.status != 0 {
+				t.Errorf("%d looked at, wrong at %q, want %q", looked, bad, c.bad)
+			}
+		})
+	}
+	s := inspect(t, Contract{}, 2, func(http.ResponseWriter, *http.Request) {})
+	s.request(t.Context(), http.MethodGet, s.replicas[0], "/ping")
+	for _, check := range s.findings.checks() {
+		if check.Name == "replica" {
+			t.Errorf("where none has a name: %+v", check)
+		}
+	}
+}
+
+// Cookies of the balancer are those that no replica sets itself.
+func TestCookiesOfTheBalancer(t *testing.T) {
+	s := inspect(t, Contract{}, 1, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Add("Set-Cookie", "session=1; Path=/")
+		if strings.HasPrefix(r.URL.Path, "/front") {
+			w.Header().Add("Set-Cookie", "route=\"x=y\"; HttpOnly")
+			w.Header().Add("Set-Cookie", " lb = 2")
+		}
+	})
+	for _, at := range s.all {
+		s.request(t.Context(), http.MethodGet, at, "/ping")
+	}
+	if got := s.result().Cookies; !slices.Equal(got, []string{"lb", "route"}) {
+		t.Errorf("%q", got)
+	}
+}
+
+// The balancer is asked at its own address by the name that the URL has; replicas are asked where they are.
+func TestBalancerElsewhere(t *testing.T) {
+	hosts := map[string]int{}
+	var mu sync.Mutex
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		hosts[r.Host]++
+	}))
+	defer server.Close()
+	address := strings.TrimPrefix(server.URL, "http://")
+	data, err := dataset.New(dataset.Spec{Rows: 20_000, Seed: 1, MinLength: 1, MaxLength: 255})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := newInspection(&Contract{Dataset: data, Seed: 1, Dial: address}, "before", []Endpoint{{Name: "a-1", URL: server.URL}}, "http://flask.bench.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.asker.close()
+	for _, at := range s.all {
+		if a := s.request(t.Context(), http.MethodGet, at, "/ping"); a.err != nil {
+			t.Errorf("%s: %v", at.URL, a.err)
+		}
+	}
+	if len(hosts) != 2 || hosts["flask.bench.example"] != 1 || hosts[address] != 1 {
+		t.Errorf("%v", hosts)
+	}
+}

@@ -56,6 +56,9 @@ type world struct {
 	healed     int
 	counters   database.Counters
 	requests   map[string]int64 // that each target's balancer has taken
+	dial       []string         // where each target is reached
+	pods       int              // replicas of each target in pods; 0: there is one, and no pod
+	cookies    []string         // that balancers set
 	frozen     map[string]bool
 	lines      map[string]int64 // in each target's logs
 	pss        int64            // of each target, in two replicas
@@ -147,6 +150,7 @@ type phaseFaked struct {
 	extra    int64                                        // statements that touched the table beyond the reads
 	seen     func() map[int]stats.MoveSeen                // of rows that change; nil: nothing
 	lines    int64                                        // written to the log
+	by       map[string]int64                             // right answers, by what they say of who gave them; nil: none says it
 	answers  func(counted time.Duration, parts int) int64 // of a slice: of each of its windows in turn; nil: all as many
 	each     []int64                                      // what that said
 	lost     []fleet.Lost
@@ -425,10 +429,18 @@ type running struct {
 }
 
 func (r *running) URLs() []string { return []string{"http://" + r.name} }
+func (r *running) Dial() []string { return r.world.dial }
 func (r *running) Replicas() []record.Replica {
 	worker := record.Worker{PID: 1, Connections: 3}
 	if r.world.act(r.name).drops {
 		worker.Connections = 0
+	}
+	var out []record.Replica
+	for i := range r.world.pods {
+		out = append(out, record.Replica{Name: fmt.Sprintf("%s-%d", r.name, i+1), Address: fmt.Sprintf("10.0.0.%d:1", i+1), Pod: fmt.Sprintf("pod-%d", i+1), Workers: []record.Worker{worker}})
+	}
+	if out != nil {
+		return out
 	}
 	return []record.Replica{{Name: r.name + "-1", Address: "127.0.0.1:1", Workers: []record.Worker{worker}, HeldBy: r.world.heldBy, Others: r.world.containers}}
 }
@@ -508,7 +520,7 @@ func (w *world) check(_ context.Context, c *contract.Contract, when string, _ []
 			return contract.Result{}, err
 		}
 	}
-	return contract.Result{Checks: []record.Check{{When: when, Name: "present keys", OK: act.fails != when}}, LengthPresent: 10, LengthAbsent: 20}, nil
+	return contract.Result{Checks: []record.Check{{When: when, Name: "present keys", OK: act.fails != when}}, LengthPresent: 10, LengthAbsent: 20, Cookies: w.cookies}, nil
 }
 
 // table is the database.

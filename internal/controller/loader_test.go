@@ -183,7 +183,7 @@ func (p *phaseFaked) counted(begin, length time.Duration, parts int) (out []stat
 		}
 		out = append(out, w)
 	}
-	out[0].Outcomes = p.outcomes
+	out[0].Outcomes, out[0].Replicas = p.outcomes, p.replicas()
 	if p.seen != nil {
 		out[0].Moves = p.seen()
 	}
@@ -208,6 +208,7 @@ func (p *phaseFaked) emit(report *fleet.Report, sink func(fleet.Snapshot)) {
 	if p.seen != nil {
 		window.Moves = p.seen()
 	}
+	window.Replicas = p.replicas()
 	if p.took > 0 {
 		window.Response.RecordN(p.took, p.books.OK)
 	}
@@ -224,6 +225,18 @@ func (p *phaseFaked) emit(report *fleet.Report, sink func(fleet.Snapshot)) {
 		sink(fleet.Snapshot{Agent: 0, Epoch: 1, Sequence: int64(i + 1), Window: w})
 	}
 	report.Agents = append(report.Agents, agent)
+}
+
+// replicas are those that have answered.
+func (p *phaseFaked) replicas() map[string]stats.Replica {
+	var out map[string]stats.Replica
+	for name, n := range p.by {
+		if out == nil {
+			out = map[string]stats.Replica{}
+		}
+		out[name] = stats.Replica{Answers: n}
+	}
+	return out
 }
 
 // halves are 20 windows of equal parts, whose responses take 5 ms in the first half.

@@ -151,6 +151,7 @@ func (s *recipes) outline() ([]string, error) {
 		}
 	}
 	out = append(out, s.o.underBudget(entrants)...)
+	out = append(out, balancerLine(s.o.Plan)...)
 	if less := s.o.Plan.Trust.Less(); len(less) > 0 {
 		out = append(out, "checks of the targets' honesty are left out: "+strings.Join(less, ", "))
 	}

@@ -92,15 +92,21 @@ func (d *replicated) endpoints() []contract.Endpoint {
 	out := make([]contract.Endpoint, len(replicas))
 	for i, r := range replicas {
 		out[i] = contract.Endpoint{Name: r.Name, URL: "http://" + r.Address, Nonce: d.nonce}
+		if d.stage.o.Plan.Balancer.InCluster() {
+			out[i].Says = r.Pod
+		}
 	}
 	return out
 }
 
-// names are the replicas' names by address.
+// names are the replicas' names by address, and by pod, which is what they call themselves.
 func (d *replicated) names() map[string]string {
 	out := map[string]string{}
 	for _, r := range d.at.Replicas() {
 		out[r.Address] = r.Name
+		if r.Pod != "" {
+			out[r.Pod] = r.Name
+		}
 	}
 	return out
 }
@@ -119,6 +125,7 @@ func (d *replicated) describe(rec *record.Trial) {
 func (d *replicated) declared() *record.Declared {
 	e, inFlight := d.entrant, d.stage.o.Plan.InFlight()
 	out := &record.Declared{Connections: e.connections(inFlight), Protocol: e.recipe.Protocol, AccessLog: e.AccessLog, KeepAliveS: d.keepAlive().Seconds()}
+	out.Shares = d.shares()
 	out.Together = out.Connections
 	if d.stage.o.inTurns() == nil {
 		out.Together = 0
@@ -146,6 +153,9 @@ func (d *replicated) check(ctx context.Context, when string, full bool) (finding
 	asked := d.stage.contract()
 	asked.Full, asked.Long = full, d.stage.o.LongKeepAlive
 	asked.Protocol, asked.KeepAlive, asked.Secrets = d.entrant.recipe.Protocol, d.keepAlive(), []string{d.login.Password}
+	if dial := d.at.Dial(); len(dial) > 0 {
+		asked.Dial = dial[0]
+	}
 	if d.stood && when == after && d.stage.o.Checked == nil {
 		if err := contract.Awake(ctx, d.endpoints(), d.entrant.Workers); err != nil {
 			return findings{}, err
@@ -169,7 +179,7 @@ func (d *replicated) check(ctx context.Context, when string, full bool) (finding
 			d.idle = contract.OpenIdle(ctx, d.endpoints(), asked.KeepAlive)
 		}
 	}
-	return findings{result.Checks, result.Reasons()}, nil
+	return findings{checks: result.Checks, reasons: result.Reasons(), cookies: result.Cookies}, nil
 }
 
 // askFreely makes the check. Where somebody's locks are in its way they are ended; it is made once more where they were not
@@ -247,13 +257,13 @@ func (d *replicated) task(phase load.Phase) (fleet.Task, error) {
 	case d.entrant.plan.Driver():
 		return d.driverTask(lookups, pings(p, phase))
 	case pings(p, phase):
-		return d.pingTask(d.urls(phase))
+		return d.pingTask(d.urls(phase), d.dial(phase))
 	}
 	spec, err := json.Marshal(lookups)
 	if err != nil {
 		return fleet.Task{}, fmt.Errorf("controller: %w", err)
 	}
-	return fleet.Task{URLs: d.urls(phase), Contract: Contract, Workload: spec}, nil
+	return fleet.Task{URLs: d.urls(phase), Dial: d.dial(phase), Contract: Contract, Workload: spec}, nil
 }
 
 // urls are where the requests of a phase go: through what is before the replicas, or to these themselves.
@@ -268,8 +278,16 @@ func (d *replicated) urls(phase load.Phase) []string {
 	return out
 }
 
+// dial is where connections to them are made; nil: where they say.
+func (d *replicated) dial(phase load.Phase) []string {
+	if direct(d.stage.o.Plan, phase) {
+		return nil
+	}
+	return d.at.Dial()
+}
+
 // pingTask asks for the text that proves which process answers, and that no target takes from the database.
-func (d *replicated) pingTask(urls []string) (fleet.Task, error) {
+func (d *replicated) pingTask(urls, dial []string) (fleet.Task, error) {
 	spec := endpoint.Spec{Status: "200", Body: d.nonce}
 	for range urls {
 		spec.Targets = append(spec.Targets, []string{"/ping"})
@@ -278,7 +296,7 @@ func (d *replicated) pingTask(urls []string) (fleet.Task, error) {
 	if err != nil {
 		return fleet.Task{}, fmt.Errorf("controller: %w", err)
 	}
-	return fleet.Task{URLs: urls, Contract: endpoint.Contract, Workload: workload}, nil
+	return fleet.Task{URLs: urls, Dial: dial, Contract: endpoint.Contract, Workload: workload}, nil
 }
 
 // workers is the number of processes that said they are ready.

@@ -238,8 +238,9 @@ func (ts *turns) endRound(length time.Duration) {
 	for _, h := range ts.held {
 		h.Window.Aside = h.Window.Aside || ts.spoilt
 		t := ts.up[h.target]
-		ts.watched[h.target].Load(h.Agent, h.Window)
-		if err := t.writer.Load(line(ts.phase.Number, h.Snapshot, t.d.names())); err != nil && ts.writeErr == nil {
+		as := line(ts.phase.Number, h.Snapshot, t.d.names())
+		ts.watched[h.target].Load(h.Agent, as.Window)
+		if err := t.writer.Load(as); err != nil && ts.writeErr == nil {
 			ts.writeErr = err
 		}
 	}

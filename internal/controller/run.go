@@ -42,6 +42,7 @@ type run struct {
 	measured time.Duration
 	starts   starts
 	warmups  warmups
+	spread   spread           // answers of replicas behind a cluster's balancer
 	leftover error            // of ending what the run started, which Ctrl-C does not explain
 	rest     *record.Baseline // of the machine, measured before the first trial; nil until then
 	speed    collect.Source   // the yardstick; it has no process where the venue has none
@@ -70,7 +71,7 @@ func Run(ctx context.Context, o Options) (dir string, err error) {
 	}
 	r := &run{
 		o: &o, stage: on, started: time.Now(), valid: map[string]map[int]bool{},
-		planned: o.Plan.Blocks, pilot: &record.Pilot{Throughput: map[string]float64{}}, tried: map[trialKey]int{}, last: map[int]int{}, warmups: warmups{},
+		planned: o.Plan.Blocks, pilot: &record.Pilot{Throughput: map[string]float64{}}, tried: map[trialKey]int{}, last: map[int]int{}, warmups: warmups{}, spread: spread{},
 	}
 	if err := r.openRecord(); err != nil {
 		return "", err
@@ -157,6 +158,7 @@ func (r *run) all(ctx context.Context) error {
 func (r *run) noteSoFar(rec *record.Run) {
 	r.starts.note(rec)
 	r.warmups.note(rec)
+	r.spread.note(rec, r.o.Plan.Balancer.Kind)
 	r.keepNoTurns(rec)
 	r.noteNodes(rec)
 	r.noteClocks(rec)
@@ -442,6 +444,9 @@ func (r *run) describe(ctx context.Context) error {
 		rec.Programs = programs
 		rec.Targets = nil
 		r.stage.describe(rec)
+		if text := pinned(r.o.Plan); text != "" {
+			addNote(rec, text)
+		}
 		if r.o.Plan.AllowUnfair != "" {
 			addNote(rec, "differences between targets allowed: "+r.o.Plan.AllowUnfair)
 		}

@@ -181,7 +181,7 @@ func (s *server) check(ctx context.Context, when string, full bool) (findings, e
 		return findings{}, err
 	}
 	result := contract.Result{Checks: found.Checks}
-	out := findings{result.Checks, result.Reasons()}
+	out := findings{checks: result.Checks, reasons: result.Reasons()}
 	if failed := result.Failed(); found.Answered == 0 && len(failed) > 0 {
 		text := fmt.Sprintf("%s does not answer %s the load: %s", s.plan.URL, when, failed[0].Detail)
 		out.reasons = []record.Reason{{Code: record.CodeNoAnswer, Text: text}}

@@ -124,6 +124,7 @@ const (
 type findings struct {
 	checks  []record.Check
 	reasons []record.Reason
+	cookies []string // names of those that a balancer sets
 }
 
 // A tally says what others than the agents have counted since it was begun;

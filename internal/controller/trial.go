@@ -257,6 +257,9 @@ func (t *trial) check(ctx context.Context, when string) (bool, error) {
 		return false, err
 	}
 	t.rec.Checks = append(t.rec.Checks, found.checks...)
+	if err := t.noteCookies(found.cookies); err != nil {
+		return false, err
+	}
 	for _, reason := range found.reasons {
 		t.refuse(reason.Code, errors.New(reason.Text))
 	}
@@ -364,8 +367,9 @@ func (t *trial) measure(ctx context.Context, task fleet.Task, last bool) (report
 		begin()
 	}
 	report, err = t.run.loader.Run(ctx, task, func(s fleet.Snapshot) {
-		watched.Load(s.Agent, s.Window)
-		if err := t.writer.Load(line(number, s, names)); err != nil && writeErr == nil {
+		as := line(number, s, names)
+		watched.Load(s.Agent, as.Window)
+		if err := t.writer.Load(as); err != nil && writeErr == nil {
 			writeErr = err
 		}
 	})

@@ -265,7 +265,7 @@ func (c *conn) writeLarge(r *result) (end func()) {
 // served notes what an answer's header says.
 func (c *conn) served(r *result, resp *http.Response) {
 	r.status = resp.StatusCode
-	if r.replica = resp.Header.Get(replicaHeader); r.replica == "" {
+	if r.replica = resp.Header.Get(ReplicaHeader); r.replica == "" {
 		r.replica = c.origin.name
 	}
 }

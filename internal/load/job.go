@@ -22,9 +22,10 @@ const (
 	longest = 366 * 24 * time.Hour
 	// DefaultBodyLimit bounds the bytes of one body where a phase says nothing.
 	DefaultBodyLimit = 1 << 20
-	// replicaHeader names the replica that answered.
-	replicaHeader = "X-Bakeoff-Replica"
 )
+
+// ReplicaHeader is the header of an answer that names the replica which gave it.
+const ReplicaHeader = "X-Bakeoff-Replica"
 
 // origin is where a connection goes.
 type origin struct {

@@ -242,45 +242,6 @@ func (c *checker) variable(path, name, value string) {
 	}
 }
 
-func (c *checker) balancer() {
-	b := c.plan.Balancer
-	c.word("balancer.kind", b.Kind, "nginx", "direct", "external")
-	if b.Kind != "external" {
-		c.absent("balancer.url", "is for kind: external")
-		c.absent("balancer.replica_ports", "is for kind: external")
-		return
-	}
-	c.replicaPorts()
-	if b.URL == "" {
-		c.report("balancer.url", "such as http://127.0.0.1:8080", "an external balancer needs a url")
-		return
-	}
-	switch {
-	case !c.url("balancer.url", b.URL):
-	case strings.ContainsAny(b.URL, "?#"):
-		c.report("balancer.url", "", "must end with the path: no ? and no #")
-	case strings.HasPrefix(strings.ToLower(b.URL), "https:"):
-		c.secure("balancer.url")
-	}
-}
-
-func (c *checker) replicaPorts() {
-	seen := map[int]bool{}
-	for i, port := range c.plan.Balancer.ReplicaPorts {
-		path := fmt.Sprintf("balancer.replica_ports[%d]", i)
-		switch {
-		case port < 1 || port > 65535:
-			c.report(path, "", "must be 1 to 65535, but is %d", port)
-		case seen[port]:
-			c.report(path, "", "port %d is listed twice", port)
-		}
-		seen[port] = true
-	}
-	if len(seen) == 0 {
-		c.report("balancer.replica_ports", "such as [9001, 9002]", "an external balancer needs the ports at which it expects the replicas")
-	}
-}
-
 // url checks what holds for every URL and reports whether it does.
 func (c *checker) url(path, text string) bool {
 	u, err := url.Parse(text)

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -63,7 +64,30 @@ func drawPlan(t *rapid.T) *Plan {
 		makeRunning(t, p)
 	}
 	p.Kubernetes = drawKubernetes(t, p)
+	drawBrought(t, p)
 	return p
+}
+
+// drawBrought gives some plans a balancer that a cluster brings along.
+func drawBrought(t *rapid.T, p *Plan) {
+	if p.Running() || p.Kubernetes.Registry == "" || p.Uses(JMeter) || rapid.Bool().Draw(t, "no balancer of the cluster") {
+		return
+	}
+	b := Balancer{Kind: rapid.SampledFrom([]string{BalancerService, BalancerIngress, BalancerGateway}).Draw(t, "brought"), EqualWithin: Delta(rapid.SampledFrom([]float64{0, 0.02}).Draw(t, "equal"))}
+	if slices.ContainsFunc(p.Targets, func(t Target) bool { return !namespaceText.MatchString(t.Name) }) {
+		b.Kind = BalancerService // the names of targets are no part of a host
+	}
+	if b.Kind != BalancerService {
+		b.Host, b.Address = "{target}.bench.example", rapid.SampledFrom([]string{"10.0.0.5", "traefik.kube-system:8080", "[fd00::1]:80"}).Draw(t, "address")
+		b.Annotations = map[string]string{"a.example/b": "on"}
+	}
+	switch b.Kind {
+	case BalancerIngress:
+		b.Class = "no"
+	case BalancerGateway:
+		b.Name, b.Namespace = "1", rapid.SampledFrom([]string{"", "on"}).Draw(t, "namespace")
+	}
+	p.Balancer = b
 }
 
 func drawKubernetes(t *rapid.T, p *Plan) Kubernetes {

@@ -136,13 +136,34 @@ type Database struct {
 
 // Balancer is what is before the replicas.
 type Balancer struct {
-	// Kind: nginx is started for the run, direct lets agents spread over the replicas themselves, external is reached by url.
-	Kind string `json:"kind" yaml:"kind" jsonschema:"enum=nginx,enum=direct,enum=external,default=nginx"`
+	// Kind: nginx is started for the run, direct lets agents spread over the replicas themselves, external is reached by url. In a cluster alone: service is a Service with an address of its own, ingress an Ingress, gateway an HTTPRoute of a Gateway that is there.
+	Kind string `json:"kind" yaml:"kind" jsonschema:"enum=nginx,enum=direct,enum=external,enum=service,enum=ingress,enum=gateway,default=nginx"`
 	// URL of an external balancer.
 	URL string `json:"url,omitempty" yaml:"url,omitempty" jsonschema:"pattern=^https?://[^?#@]+$"`
 	// ReplicaPorts, for external: the ports at which that balancer expects the replicas, in order.
 	ReplicaPorts []int `json:"replica_ports,omitempty" yaml:"replica_ports,omitempty" jsonschema:"minItems=1,uniqueItems=true"`
+	// Class, for ingress: the IngressClass, whose controller serves it; the cluster's default class where it is left out.
+	Class string `json:"class,omitempty" yaml:"class,omitempty" jsonschema:"pattern=^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$,maxLength=253"`
+	// Name, for gateway, of the Gateway.
+	Name string `json:"name,omitempty" yaml:"name,omitempty" jsonschema:"pattern=^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$,maxLength=253"`
+	// Namespace, for gateway, of the Gateway; the run's own where it is left out.
+	Namespace string `json:"namespace,omitempty" yaml:"namespace,omitempty" jsonschema:"pattern=^[a-z0-9]([a-z0-9-]*[a-z0-9])?$,maxLength=63"`
+	// Host, for ingress and gateway: the name that requests ask for, which nobody looks up, such as {target}.bench.example; {target} stands for the target's name, and has to be there where the plan has several.
+	Host string `json:"host,omitempty" yaml:"host,omitempty" jsonschema:"minLength=1,maxLength=253"`
+	// Address, for ingress and gateway: where connections are made, a host or host:port; port 80 where it is left out. Of an ingress by default that of its status, which has to be in allow_hosts.
+	Address string `json:"address,omitempty" yaml:"address,omitempty" jsonschema:"minLength=1,maxLength=300"`
+	// Annotations, for ingress and gateway, of the Ingress or the HTTPRoute: for the controller that serves it.
+	Annotations map[string]string `json:"annotations,omitempty" yaml:"annotations,omitempty"`
+	// EqualWithin, for service, ingress and gateway: a trial is refused if the share of a replica differs from an equal one by more, such as 2%. Without it shares are only shown.
+	EqualWithin Delta `json:"equal_within,omitempty" yaml:"equal_within,omitempty"`
 }
+
+// Kinds of balancers that a cluster brings along.
+const (
+	BalancerService = "service" // a Service with an address of its own
+	BalancerIngress = "ingress" // an Ingress of some class
+	BalancerGateway = "gateway" // an HTTPRoute of a Gateway that is there
+)
 
 // Agents generate the load.
 type Agents struct {

@@ -5,8 +5,10 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -135,7 +137,9 @@ func (Plan) JSONSchemaExtend(s *jsonschema.Schema) {
 	alone.Properties.Set("phases", &jsonschema.Schema{Items: &jsonschema.Schema{Not: anyOf("lookups")}})
 	alone.Required = nil
 	alone.Not = anyOf("dataset", "database", "balancer", "deployment", "trust", "budget", "allow_unfair")
+	brought := property("balancer", property("kind", &jsonschema.Schema{Enum: []any{BalancerService, BalancerIngress, BalancerGateway}}))
 	s.AllOf = []*jsonschema.Schema{
+		{If: brought, Then: &jsonschema.Schema{Required: []string{"kubernetes"}}},
 		{If: property("targets", &jsonschema.Schema{Contains: running}), Then: alone},
 		{If: property("targets", &jsonschema.Schema{Contains: secure}), Then: engine},
 		{If: encrypted, Then: engine},
@@ -179,6 +183,16 @@ func (Balancer) JSONSchemaExtend(s *jsonschema.Schema) {
 	}
 	keys := []string{"url", "replica_ports"}
 	s.AllOf = []*jsonschema.Schema{whenElse("kind", "external", &jsonschema.Schema{Required: keys}, &jsonschema.Schema{Not: anyOf(keys...)})}
+	s.AllOf = append(s.AllOf, when("kind", BalancerIngress, &jsonschema.Schema{Required: []string{"host"}}),
+		when("kind", BalancerGateway, &jsonschema.Schema{Required: []string{"host", "name", "address"}}))
+	keyed := balancerKeys()
+	for _, key := range slices.Sorted(maps.Keys(keyed)) {
+		kinds := &jsonschema.Schema{}
+		for _, kind := range keyed[key] {
+			kinds.Enum = append(kinds.Enum, kind)
+		}
+		s.AllOf = append(s.AllOf, &jsonschema.Schema{If: &jsonschema.Schema{Required: []string{key}}, Then: property("kind", kinds)})
+	}
 }
 
 // JSONSchemaExtend wants at least one collector.

@@ -90,12 +90,12 @@ func TestSchemaAcceptsShipped(t *testing.T) {
 
 // beyondSchema are the bad plans that the schema lets pass, by what it does not look at.
 var beyondSchema = map[string][]string{
-	"several values together":                    {"connections-few", "connections-direct", "running-tls-plain", "running-tls-key", "consent-missing", "consent-private", "lengths-crossed", "lengths-few", "phase-twice", "primary-closed", "primary-open", "warmup-crossed", "warmup-engine", "ramp-long", "rate-of-pilot-no-pilot", "target-twice", "running-twice", "running-consent", "jmx-native", "jmx-open", "jmx-divide", "jmeter-direct", "jmeter-https", "jmeter-primary", "collect-elsewhere", "collect-otlp-elsewhere", "kubernetes-limits", "kubernetes-registry-missing", "kubernetes-running", "sweep-fixed", "sweep-many", "sweep-same-name"},
-	"addresses":                                  {"consent-metadata", "url-host", "url-none", "url-port", "running-metadata", "running-broadcast"},
+	"several values together":                    {"connections-few", "connections-direct", "running-tls-plain", "running-tls-key", "consent-missing", "consent-private", "lengths-crossed", "lengths-few", "phase-twice", "primary-closed", "primary-open", "warmup-crossed", "warmup-engine", "ramp-long", "rate-of-pilot-no-pilot", "target-twice", "running-twice", "running-consent", "jmx-native", "jmx-open", "jmx-divide", "jmeter-direct", "jmeter-https", "jmeter-primary", "collect-elsewhere", "collect-otlp-elsewhere", "kubernetes-limits", "kubernetes-registry-missing", "kubernetes-running", "sweep-fixed", "sweep-many", "sweep-same-name", "balancer-jmeter", "balancer-one-host"},
+	"addresses":                                  {"consent-metadata", "url-host", "url-none", "url-port", "running-metadata", "running-broadcast", "balancer-metadata", "balancer-port", "balancer-host", "balancer-host-address"},
 	"the size of a duration":                     {"duration-long", "duration-overflow", "duration-short", "duration-zero", "pilot-short", "timeout-long", "warmup-long", "warmup-settling-long", "warmup-settling-short", "jmeter-duration", "jmeter-ramp"},
 	"how a value is written; YAML says the same": {"date-for-text", "exponent-for-integer", "float-for-integer", "hex", "octal", "underscore", "merge-key", "tag"},
-	"the size of a delta":                        {"delta-large", "delta-small", "delta-zero"},
-	"what a text holds":                          {"description-control", "dsn-inline", "dsn-nul", "dsn-upwards", "variable-value", "running-space", "running-control", "running-body-never", "recipe-folder-name", "variable-prefix", "kubernetes-image", "kubernetes-latest"},
+	"the size of a delta":                        {"delta-large", "delta-small", "delta-zero", "balancer-equal", "balancer-equal-much"},
+	"what a text holds":                          {"description-control", "dsn-inline", "dsn-nul", "dsn-upwards", "variable-value", "running-space", "running-control", "running-body-never", "recipe-folder-name", "variable-prefix", "kubernetes-image", "kubernetes-latest", "balancer-annotation"},
 	"0 is allowed, 1 to 9 are not":               {"max-connections"},
 }
 

@@ -15,6 +15,9 @@ type Cluster interface {
 	Deploy(ctx context.Context, w Workload, logDir string) ([]Pod, error)
 	// Remove deletes a workload's objects, and returns once no pod of it is left. What is not there is no error.
 	Remove(ctx context.Context, name string) error
+	// Front returns where the front of a deployed workload is reached, an address with or without a port, once the cluster serves it, or
+	// why it does not, in words.
+	Front(ctx context.Context, name string) (string, error)
 	// Secret makes a secret, or gives one that is there new values: workloads that are deployed from now on get them.
 	Secret(ctx context.Context, name string, values map[string]string) error
 	// Lost says that the cluster does not answer any more, or that the objects of the run were deleted, and why; nil while neither

@@ -65,6 +65,31 @@ type Workload struct {
 	Rights bool
 	// LogLimit is how many bytes of each pod's log are kept, as Spec.LogLimit.
 	LogLimit int64
+	// Front is what the cluster puts before the pods; the zero value: nothing.
+	Front Front
+}
+
+// Kinds of fronts.
+const (
+	FrontService = "service" // an address of the cluster's own, whose connections it spreads over the pods
+	FrontIngress = "ingress" // an Ingress before such an address
+	FrontRoute   = "route"   // an HTTPRoute of a Gateway before such an address
+)
+
+// Front is something of the cluster's own that spreads requests over the pods of a workload.
+type Front struct {
+	Kind string
+	Name string // of its objects; as a workload's, and of no other
+	Port int    // of the pods, and of the address
+	// Host is the name by which requests ask for the workload; of an Ingress and an HTTPRoute.
+	Host string
+	// Class is that of an Ingress, Gateway and Namespace the Gateway of an HTTPRoute; an empty one is left to the cluster: its default
+	// class, the run's namespace.
+	Class, Gateway, Namespace string
+	// Annotations are those of the Ingress or the HTTPRoute.
+	Annotations map[string]string
+	// Address is where an Ingress or a Gateway is reached, as far as it is known beforehand.
+	Address string
 }
 
 // Manager is who the objects of a run are managed by, and the beginning of their names.

@@ -319,6 +319,13 @@ type Declared struct {
 	Protocol    string  `json:"protocol"`             // text or prepared
 	AccessLog   bool    `json:"access_log"`
 	KeepAliveS  float64 `json:"keepalive_s"` // for which the server leaves an idle connection open, at least
+	Shares      *Shares `json:"shares,omitempty"`
+}
+
+// Shares are what is demanded of who gave the answers, behind a balancer that does not say so itself.
+type Shares struct {
+	Replicas []string `json:"replicas"`         // each right answer has to name one of them
+	Within   float64  `json:"within,omitempty"` // by how much of an equal share the share of each may differ from it; 0: by anything
 }
 
 // Names of values in series.jsonl.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"bakeoff/internal/contract"
 	"bakeoff/internal/database"
 	"bakeoff/internal/dataset"
+	"bakeoff/internal/load"
 	"bakeoff/internal/platform"
 	"bakeoff/internal/target"
 )
@@ -99,6 +101,7 @@ func (s *stage) launch(t *testing.T, r *target.Recipe, workers int) target.Launc
 
 func (s *stage) testPlain(t *testing.T, recipe *target.Recipe) {
 	l := s.launch(t, recipe, 2)
+	l.Platform = naming{l.Platform}
 	r := start(t, l)
 	workers, err := r.Ready(t.Context())
 	if err != nil {
@@ -124,6 +127,17 @@ func (s *stage) testPlain(t *testing.T, recipe *target.Recipe) {
 	if strings.Contains(r.Command(), secret) || strings.Contains(s.stop(t, r), secret) {
 		t.Error("the password is shown")
 	}
+}
+
+// podName is that of a replica which the tests give a name.
+const podName = "bakeoff-target-x-7d9-abcde"
+
+// naming gives what it starts the name of a pod, as a cluster does where the balancer does not say who has answered.
+type naming struct{ platform.Platform }
+
+func (n naming) Start(ctx context.Context, spec platform.Spec) (platform.Process, error) {
+	spec.Env = append(slices.Clone(spec.Env), "BAKEOFF_REPLICA="+podName)
+	return n.Platform.Start(ctx, spec)
 }
 
 // stop stops a replica well within its grace and returns its log.
@@ -174,6 +188,9 @@ func (s *stage) testAnswers(t *testing.T, r *target.Replica) {
 		if _, err := http.ParseTime(header.Get("Date")); err != nil {
 			t.Errorf("%.60s: Date: %v", c.path, err)
 		}
+		if got := header.Values(load.ReplicaHeader); !slices.Equal(got, []string{podName}) {
+			t.Errorf("%.60s: given by %q", c.path, got)
+		}
 		if status != 200 {
 			continue
 		}
@@ -210,7 +227,7 @@ func get(t *testing.T, r *target.Replica, path string) (int, http.Header, []byte
 
 func (s *stage) testContract(t *testing.T, l target.Launch, r *target.Replica) {
 	asked := contract.Contract{Dataset: s.data, Database: s.server, Lookups: dataset.Client, Seed: 3, Full: long()}
-	result, err := asked.Check(t.Context(), "before", []contract.Endpoint{{Name: l.Name, URL: "http://" + r.Address(), Nonce: l.Nonce}}, "")
+	result, err := asked.Check(t.Context(), "before", []contract.Endpoint{{Name: l.Name, URL: "http://" + r.Address(), Nonce: l.Nonce, Says: podName}}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,8 +254,8 @@ func (s *stage) testVariant(t *testing.T, name, variant string) {
 		t.Fatal(err)
 	}
 	const word = "a-word-for-the-access-log"
-	if status, _, body := get(t, r, "/demo?name="+word); status != 200 || !strings.Contains(string(body), word) {
-		t.Errorf("status %d, body %s", status, body)
+	if status, header, body := get(t, r, "/demo?name="+word); status != 200 || !strings.Contains(string(body), word) || len(header.Values(load.ReplicaHeader)) > 0 {
+		t.Errorf("status %d, header %v, body %s", status, header, body)
 	}
 	if name == "django" && variant == "bounded" {
 		s.testBound(t, r, l.Pool)

@@ -141,6 +141,8 @@ type Deployment struct {
 type Deployed interface {
 	// URLs are where requests go: the balancer's, or those of the replicas.
 	URLs() []string
+	// Dial is where connections to each URL are made, as host:port; nil: where the URLs say.
+	Dial() []string
 	// Replicas are the started copies, with the processes that said they are ready.
 	Replicas() []record.Replica
 	// Requests is how many requests the balancer has taken, or -1 where nothing counts.

@@ -51,6 +51,7 @@ from django.views.decorators.http import require_GET  # noqa: E402
 ALPHABET = string.ascii_letters + string.digits
 LONGEST = 255
 NONCE = os.environ.get("BAKEOFF_NONCE") or "pong"
+REPLICA = os.environ.get("BAKEOFF_REPLICA")
 
 
 class DemoData(models.Model):
@@ -138,6 +139,20 @@ class Answer:
             places.release()
 
 
+def naming(wsgi, replica):
+    """Has every answer say which replica gave it."""
+
+    def named(environ, start_response):
+        def start_named(status, headers, *rest):
+            return start_response(status, [*headers, ("X-Bakeoff-Replica", replica)], *rest)
+
+        return wsgi(environ, start_named)
+
+    return named
+
+
 application = get_wsgi_application()
+if REPLICA:
+    application = naming(application, REPLICA)
 if BOUND:
     application = Bounded(application, POOL_SIZE)

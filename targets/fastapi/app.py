@@ -15,6 +15,7 @@ from sqlalchemy import URL
 ALPHABET = string.ascii_letters + string.digits
 LONGEST = 255
 NONCE = os.environ.get("BAKEOFF_NONCE") or "pong"
+REPLICA = os.environ.get("BAKEOFF_REPLICA")
 POOL = int(os.environ["DATABASE_POOL"])
 LOOKUP = "SELECT id FROM demo_data WHERE name = :name ORDER BY id LIMIT 1"
 DRIVER = os.environ["DATABASE_DRIVER"]
@@ -71,7 +72,25 @@ async def lifespan(app):
     await database.disconnect()
 
 
+class NameReplica:
+    """The middleware that says who has answered, where the replica was given a name."""
+
+    def __init__(self, app):
+        self.app = app
+        self.header = (b"x-bakeoff-replica", REPLICA.encode())
+
+    async def __call__(self, scope, receive, send):
+        async def send_named(message):
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], self.header]
+            await send(message)
+
+        await self.app(scope, receive, send_named if scope["type"] == "http" else send)
+
+
 app = FastAPI(lifespan=lifespan)
+if REPLICA:
+    app.add_middleware(NameReplica)
 
 
 @app.get("/demo")

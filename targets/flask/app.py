@@ -10,6 +10,7 @@ from sqlalchemy.pool import NullPool
 ALPHABET = string.ascii_letters + string.digits
 LONGEST = 255
 NONCE = os.environ.get("BAKEOFF_NONCE") or "pong"
+REPLICA = os.environ.get("BAKEOFF_REPLICA")
 POOL = int(os.environ["DATABASE_POOL"])
 LOOKUP = text("SELECT id FROM demo_data WHERE name = :name ORDER BY id LIMIT 1")
 DATABASE = URL.create(
@@ -31,6 +32,13 @@ engine = create_engine(
     pool_timeout=float(os.environ["POOL_TIMEOUT"]),
 )
 app = Flask(__name__)
+
+if REPLICA:
+
+    @app.after_request
+    def name_replica(response):
+        response.headers["X-Bakeoff-Replica"] = REPLICA
+        return response
 
 
 @app.get("/demo")

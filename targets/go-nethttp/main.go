@@ -125,6 +125,9 @@ func newServer(db *sql.DB) (*http.Server, error) {
 	if os.Getenv("BAKEOFF_ACCESS_LOG") == "1" {
 		handler = accessLog(mux)
 	}
+	if replica := os.Getenv("BAKEOFF_REPLICA"); replica != "" {
+		handler = named(handler, replica)
+	}
 	return &http.Server{Handler: handler, IdleTimeout: time.Duration(idle) * time.Second}, nil
 }
 
@@ -171,6 +174,14 @@ func randomName() string {
 		name[i] = alphabet[rand.IntN(len(alphabet))]
 	}
 	return string(name)
+}
+
+// named has every answer say which replica gave it.
+func named(next http.Handler, replica string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Bakeoff-Replica", replica)
+		next.ServeHTTP(w, r)
+	})
 }
 
 func accessLog(next http.Handler) http.Handler {

@@ -62,6 +62,13 @@ async function serve() {
     exposeHeadRoutes: false,
   });
 
+  if (env.BAKEOFF_REPLICA) {
+    app.addHook('onRequest', (request, reply, done) => {
+      reply.header('X-Bakeoff-Replica', env.BAKEOFF_REPLICA);
+      done();
+    });
+  }
+
   app.get('/ping', (request, reply) => reply.type('text/plain; charset=utf-8').send(env.BAKEOFF_NONCE || 'pong'));
 
   app.get('/demo', async (request, reply) => {

@@ -78,8 +78,16 @@ func (a api) stream(ctx context.Context, at string, query url.Values) (io.ReadCl
 
 // apply gives an object the fields that value has, and makes it where it is not there. What others manage is not taken from them.
 func (a api) apply(ctx context.Context, at string, value []byte, dry bool) error {
-	r := a.rest.Patch(types.ApplyYAMLPatchType).AbsPath(at).Param("fieldManager", platform.Manager).Body(value)
-	return a.send(ctx, drily(r, dry), nil)
+	return a.send(ctx, drily(a.patch(at, value), dry), nil)
+}
+
+// applied applies an object and reads into out how the cluster has it then.
+func (a api) applied(ctx context.Context, at string, value []byte, out any) error {
+	return a.send(ctx, a.patch(at, value), out)
+}
+
+func (a api) patch(at string, value []byte) *rest.Request {
+	return a.rest.Patch(types.ApplyYAMLPatchType).AbsPath(at).Param("fieldManager", platform.Manager).Body(value)
 }
 
 // create makes an object, at the place of its kind.

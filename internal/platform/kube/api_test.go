@@ -2,8 +2,10 @@ package kube
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -43,7 +45,58 @@ func realCluster(t *testing.T, as string) server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return server{c, client}
+	s := server{c, client}
+	if as == "" {
+		routes.make(t, s)
+	}
+	return s
+}
+
+// definition is that of HTTPRoute, which a cluster need not have: one that a test has made is removed after all of them.
+type definition struct {
+	once sync.Once
+	made *server
+}
+
+var routes definition
+
+const definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+func (d *definition) make(t *testing.T, s server) {
+	t.Helper()
+	d.once.Do(func() {
+		text, err := os.ReadFile("kubetest/httproute.json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = s.api.create(t.Context(), definitions, text, false, nil)
+		if err != nil && !apierrors.IsAlreadyExists(err) {
+			t.Fatal(err)
+		}
+		if err == nil {
+			d.made = &s
+		}
+	})
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		err := s.api.get(t.Context(), where(groupRoute, "default", "httproutes"), nil, nil)
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if s := routes.made; s != nil {
+		if err := s.api.remove(context.Background(), definitions+"/httproutes."+groupRoute, meta.DeleteOptions{}); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = max(code, 1)
+		}
+	}
+	os.Exit(code)
 }
 
 // namespace makes one that is removed after the test, with a level of Pod Security.

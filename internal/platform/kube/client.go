@@ -90,7 +90,7 @@ func (c *Cluster) Check(ctx context.Context, objects []Object) ([]Refusal, error
 		switch {
 		case err == nil:
 		case errors.As(err, &status):
-			out = append(out, Refusal{o.Kind, o.Name, words(err)})
+			out = append(out, Refusal{o.Kind, o.Name, o.why(err)})
 		default:
 			return out, fmt.Errorf("kube: %w", err)
 		}
@@ -103,6 +103,14 @@ func (c *Cluster) Check(ctx context.Context, objects []Object) ([]Refusal, error
 
 // words are the API's own, in one line.
 func words(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+
+// why is what the API says of an object, or that it does not know the kind.
+func (o Object) why(err error) string {
+	if o.Kind == "HTTPRoute" && apierrors.IsNotFound(err) && strings.Contains(err.Error(), "could not find the requested resource") {
+		return "the cluster knows no HTTPRoute: the Gateway API is not installed in it (kubectl get crd httproutes." + groupRoute + ")"
+	}
+	return words(err)
+}
 
 // apply applies one object; dry changes nothing. A secret is created, so that no right is needed by which one can be read, and
 // applied only where it is there already.

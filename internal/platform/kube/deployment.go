@@ -57,7 +57,7 @@ func (d *deployment) refused(o Object, err error) error {
 	if m, ok := missing(err); ok {
 		return Reason{Workload: who(d.workload), Text: m.String(), Line: m.Line()}
 	}
-	return Reason{Workload: who(d.workload), Text: fmt.Sprintf("the cluster refuses the %s %s: %s", o.Kind, o.Name, words(err)), err: err}
+	return Reason{Workload: who(d.workload), Text: fmt.Sprintf("the cluster refuses the %s %s: %s", o.Kind, o.Name, o.why(err)), err: err}
 }
 
 // wait waits until all pods are ready. The first reason why they cannot be ends it.
@@ -210,11 +210,16 @@ func (d *deployment) remove(ctx context.Context, period time.Duration) error {
 	}
 	var rest []Object
 	for _, o := range slices.Backward(d.objects) {
-		if o.Kind == "ConfigMap" || o.Kind == "Service" {
+		var err error
+		switch o.Kind {
+		case "ConfigMap", "Service":
 			rest = append(rest, o)
-			continue
+		case "Ingress", "HTTPRoute": // before the pods, so that nothing is asked of those that end
+			_, err = d.delete(ctx, o.at(), meta.DeleteOptions{})
+		default:
+			err = d.removeWithPods(ctx, o, period)
 		}
-		if err := d.removeWithPods(ctx, o, period); err != nil {
+		if err != nil {
 			return err
 		}
 	}

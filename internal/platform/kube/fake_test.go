@@ -15,6 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -163,6 +164,11 @@ func (f *fakeServer) act(method string, p place) (runtime.Object, error) {
 		dry = []string{p.query.Get("dryRun")}
 	}
 	switch {
+	case p.resource.Group == groupRoute && method == http.MethodPatch: // the clientset knows none
+		route := &unstructured.Unstructured{}
+		return route, route.UnmarshalJSON(p.body)
+	case p.resource.Group == groupRoute:
+		return nil, apierrors.NewNotFound(p.resource.GroupResource(), p.name)
 	case method == http.MethodGet && p.name == "":
 		return f.list(p)
 	case method == http.MethodGet:

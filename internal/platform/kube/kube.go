@@ -38,7 +38,12 @@ type Object struct {
 // A kind says where the API has the objects of one kind.
 type kind struct{ name, group, plural string }
 
-const groupRights = "rbac.authorization.k8s.io"
+// Groups of the API.
+const (
+	groupRights  = "rbac.authorization.k8s.io"
+	groupIngress = "networking.k8s.io"
+	groupRoute   = "gateway.networking.k8s.io"
+)
 
 // kinds are in the order in which objects are applied: what others refer to comes first.
 func kinds() []kind {
@@ -53,6 +58,8 @@ func kinds() []kind {
 		{"StatefulSet", "apps", "statefulsets"},
 		{"Deployment", "apps", "deployments"},
 		{"Job", "batch", "jobs"},
+		{"Ingress", groupIngress, "ingresses"},
+		{"HTTPRoute", groupRoute, "httproutes"},
 	}
 }
 
@@ -137,6 +144,9 @@ func (r *renderer) check(workloads []platform.Workload) error {
 			return errors.New(w.Name + ": storage is for a stateful workload")
 		}
 		seen[platform.ObjectName(w.Name)] = true
+		if err := checkFront(w.Front, seen); err != nil {
+			return fmt.Errorf("%s: %w", w.Name, err)
+		}
 	}
 	return nil
 }

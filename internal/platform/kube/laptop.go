@@ -46,6 +46,8 @@ func (l *Laptop) selector(more ...string) url.Values {
 func removable() []kind {
 	return []kind{
 		{"Job", "batch", "jobs"},
+		{"Ingress", groupIngress, "ingresses"},
+		{"HTTPRoute", groupRoute, "httproutes"},
 		{"Deployment", "apps", "deployments"},
 		{"StatefulSet", "apps", "statefulsets"},
 		{"Pod", "", "pods"},
@@ -63,7 +65,11 @@ func removable() []kind {
 // lack, and those to apply, to reach and to remove the rest.
 func laptopRules(workloads []platform.Workload) []Rule {
 	apply := []string{"create", "patch", "list", "delete"}
-	return append(Rules(workloads),
+	rules := Rules(workloads)
+	for _, front := range fronts(workloads) {
+		rules = append(rules, Rule{Group: front.group, Resources: []string{front.plural}, Verbs: []string{"list"}})
+	}
+	return append(rules,
 		Rule{Resources: []string{"secrets"}, Verbs: []string{"patch", "list", "delete"}},
 		Rule{Resources: []string{"configmaps", "services"}, Verbs: []string{"list"}},
 		Rule{Resources: []string{"serviceaccounts"}, Verbs: apply},

@@ -42,6 +42,18 @@ func everything() (platform.Scope, []platform.Workload) {
 		{Name: "controller", Role: platform.RoleController, Lifetime: platform.Once, Rights: true, Early: true, Main: conduct, Lifelong: time.Hour, Files: map[string]string{"plan.yaml": "name: x\n"}},
 		{Name: "database", Role: platform.RoleDatabase, Lifetime: platform.Stateful, Sampled: true, Main: database, Storage: platform.Storage{Path: "/data", Bytes: 20 << 30, Class: "fast"}},
 		{Name: "target-django", Role: platform.RoleTarget, Target: "django", Copies: 3, OnePerNode: true, Sampled: true, Main: replica, Within: 90 * time.Second},
+		{
+			Name: "target-a", Role: platform.RoleTarget, Target: "a", Copies: 1, Main: replica,
+			Front: platform.Front{Kind: platform.FrontService, Name: "front-a", Port: 8080},
+		},
+		{
+			Name: "target-b", Role: platform.RoleTarget, Target: "b", Copies: 1, Main: replica,
+			Front: platform.Front{Kind: platform.FrontIngress, Name: "front-b", Port: 8080, Host: "b.bench.example", Class: "fast", Annotations: map[string]string{"c.example/d": "2"}},
+		},
+		{
+			Name: "target-c", Role: platform.RoleTarget, Target: "c", Copies: 1, Main: replica,
+			Front: platform.Front{Kind: platform.FrontRoute, Name: "front-c", Port: 8080, Host: "c.bench.example", Gateway: "shared", Namespace: "gateways", Annotations: map[string]string{"c.example/d": "2"}},
+		},
 		{Name: "nginx-django", Role: platform.RoleBalancer, Target: "django", Copies: 1, Main: container("r/nginx:1", http), Folders: []platform.Folder{{Path: "/tmp", Memory: true, Bytes: 1 << 20}, {Path: "/run"}}},
 		{Name: "agent-0", Role: platform.RoleAgent, Lifetime: platform.Once, Main: container("r/bakeoff:1"), AwayFrom: []string{platform.RoleTarget}, MustKeep: true},
 		{Name: "agent-1", Role: platform.RoleAgent, Lifetime: platform.Once, Main: container("r/bakeoff:1"), AwayFrom: []string{platform.RoleTarget}},
@@ -86,8 +98,10 @@ func TestOrder(t *testing.T) {
 	}
 	want := []string{
 		"Namespace ns", "ServiceAccount controller", "Role controller", "RoleBinding controller", "Secret run", "ConfigMap pages", "ConfigMap controller",
-		"Service controller", "Service database", "Service target-django", "Service nginx-django",
-		"StatefulSet database", "Deployment target-django", "Deployment nginx-django", "Job controller", "Job agent-0", "Job agent-1",
+		"Service controller", "Service database", "Service target-django", "Service target-a", "Service front-a", "Service target-b", "Service front-b",
+		"Service target-c", "Service front-c", "Service nginx-django",
+		"StatefulSet database", "Deployment target-django", "Deployment target-a", "Deployment target-b", "Deployment target-c", "Deployment nginx-django",
+		"Job controller", "Job agent-0", "Job agent-1", "Ingress front-b", "HTTPRoute front-c",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
@@ -114,7 +128,7 @@ func pods(t *testing.T, objects []Object) map[string]core.PodTemplateSpec {
 // Every pod has no more rights than it needs, and what the plan adds to all of them.
 func TestEveryPod(t *testing.T) {
 	all := pods(t, render(t))
-	if len(all) != 6 {
+	if len(all) != 9 {
 		t.Fatalf("%d pods", len(all))
 	}
 	for name, pod := range all {
@@ -267,6 +281,19 @@ func TestRefuses(t *testing.T) {
 		"image":     func(_ *platform.Scope, w *platform.Workload) { w.Main.Image = "" },
 		"probe":     func(_ *platform.Scope, w *platform.Workload) { w.Main.Ports = nil },
 		"storage":   func(_ *platform.Scope, w *platform.Workload) { w.Storage.Bytes = 1 },
+		"front": func(_ *platform.Scope, w *platform.Workload) {
+			w.Front = platform.Front{Kind: "service", Name: "a_b", Port: 1}
+		},
+		"its port": func(_ *platform.Scope, w *platform.Workload) { w.Front = platform.Front{Kind: "service", Name: "f"} },
+		"its host": func(_ *platform.Scope, w *platform.Workload) {
+			w.Front = platform.Front{Kind: "ingress", Name: "f", Port: 1}
+		},
+		"gateway": func(_ *platform.Scope, w *platform.Workload) {
+			w.Front = platform.Front{Kind: "route", Name: "f", Port: 1, Host: "h"}
+		},
+		"its name": func(_ *platform.Scope, w *platform.Workload) {
+			w.Front = platform.Front{Kind: "service", Name: "agent-1", Port: 1}
+		},
 	} {
 		s, workloads := everything()
 		change(&s, &workloads[2])

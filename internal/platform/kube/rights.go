@@ -48,7 +48,20 @@ func Rules(workloads []platform.Workload) []Rule {
 	if len(long) > 0 {
 		rules = append(rules, Rule{Group: "apps", Resources: long, Verbs: apply})
 	}
+	for _, front := range fronts(workloads) {
+		rules = append(rules, Rule{Group: front.group, Resources: []string{front.plural}, Verbs: apply})
+	}
 	return rules
+}
+
+// fronts are the kinds of objects that lead to services, as far as the workloads have them.
+func fronts(workloads []platform.Workload) (out []kind) {
+	for _, one := range []struct{ front, kind string }{{platform.FrontIngress, "Ingress"}, {platform.FrontRoute, "HTTPRoute"}} {
+		if slices.ContainsFunc(workloads, func(w platform.Workload) bool { return w.Front.Kind == one.front }) {
+			out = append(out, kinds()[rank(one.kind)])
+		}
+	}
+	return out
 }
 
 // conducts is which workload has rights; -1: none.

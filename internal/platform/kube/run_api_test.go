@@ -74,8 +74,14 @@ func (s *stage) workloads(suffix string) []platform.Workload {
 	main := platform.Container{Image: "r/x:1", Ports: []platform.Port{{Name: "http", Number: 8080}}}
 	return []platform.Workload{
 		{Name: "once" + suffix, Role: platform.RoleAgent, Lifetime: platform.Once, Main: main},
-		{Name: "target-x" + suffix, Role: platform.RoleTarget, Target: "x" + suffix, Copies: 2, Main: main, Files: map[string]string{"a": "b"}, Sampled: true},
-		{Name: "database" + suffix, Role: platform.RoleDatabase, Lifetime: platform.Stateful, Main: main},
+		{
+			Name: "target-x" + suffix, Role: platform.RoleTarget, Target: "x" + suffix, Copies: 2, Main: main, Files: map[string]string{"a": "b"}, Sampled: true,
+			Front: platform.Front{Kind: platform.FrontIngress, Name: "front-x" + suffix, Port: 8080, Host: "x" + suffix + ".example"},
+		},
+		{
+			Name: "database" + suffix, Role: platform.RoleDatabase, Lifetime: platform.Stateful, Main: main,
+			Front: platform.Front{Kind: platform.FrontRoute, Name: "front-y" + suffix, Port: 8080, Host: "y" + suffix + ".example", Gateway: "shared"},
+		},
 	}
 }
 

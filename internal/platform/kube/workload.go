@@ -36,6 +36,7 @@ func (r *renderer) workload(w platform.Workload) {
 	if len(w.Main.Ports) > 0 {
 		r.add("Service", name, &core.Service{TypeMeta: typed("Service"), ObjectMeta: head, Spec: r.service(w)})
 	}
+	r.front(w)
 	switch w.Lifetime {
 	case platform.Deployed:
 		r.add("Deployment", name, &apps.Deployment{TypeMeta: typed("Deployment"), ObjectMeta: head, Spec: r.deployment(w)})

@@ -65,7 +65,7 @@ func Check(p *plan.Plan) []plan.Finding {
 		add("kubernetes", "such as kubernetes: {registry: registry.example/bakeoff}", "is missing: it says where the images of a run in a cluster are")
 	}
 	if p.Balancer.Kind == "external" {
-		add("balancer.kind", "nginx or direct", "an external balancer cannot know the addresses of pods before they are there")
+		add("balancer.kind", "nginx, direct, service, ingress or gateway", "an external balancer cannot know the addresses of pods before they are there")
 	}
 	if strings.HasPrefix(p.Database.Server, "/") {
 		add("database.server", "kubernetes.images.database", "in a cluster the server is that of the image of the database")

@@ -54,7 +54,7 @@ func optionsOf(t *testing.T, name string) Options {
 
 // The objects of several plans are those of files, to the byte.
 func TestGolden(t *testing.T) {
-	for _, name := range []string{"seed", "seed-kubernetes", "external", "direct", "running"} {
+	for _, name := range []string{"seed", "seed-kubernetes", "external", "direct", "running", "service", "ingress", "gateway"} {
 		t.Run(name, func(t *testing.T) {
 			scope, workloads, err := Workloads(optionsOf(t, name))
 			if err != nil {

@@ -31,6 +31,7 @@ type deployed struct {
 	front    platform.Placement // of nginx, when it was started
 	counter  *balancer.Counter
 	urls     []string
+	dial     []string         // where connections to the URLs are made; nil: where they say
 	logs     []venue.LogLines // of each replica, as far as they were read
 }
 
@@ -51,6 +52,7 @@ func (v *Venue) Deploy(ctx context.Context, d venue.Deployment) (venue.Deployed,
 	if err != nil {
 		return out, fmt.Errorf("target %s: %w", d.Target.Name, err)
 	}
+	w.Front = v.b.front(d.Target)
 	out.applied = append(out.applied, w.Name)
 	pods, err := v.cluster.Deploy(ctx, w, d.LogDir)
 	if errors.Is(err, platform.ErrNoRoom) {
@@ -129,6 +131,9 @@ func (d *deployed) placed(w platform.Workload) error {
 
 // balance puts the plan's balancer before the replicas.
 func (d *deployed) balance(ctx context.Context, of venue.Deployment) error {
+	if of.Balancer.InCluster() {
+		return d.behind(ctx, of)
+	}
 	if of.Balancer.Kind == "direct" {
 		for _, r := range d.ordered(of.Luck.Order) {
 			d.urls = append(d.urls, "http://"+r.Address())
@@ -185,6 +190,9 @@ func (d *deployed) putBefore(ctx context.Context, t plan.Target, backends []bala
 
 // URLs implements venue.Deployed.
 func (d *deployed) URLs() []string { return d.urls }
+
+// Dial implements venue.Deployed.
+func (d *deployed) Dial() []string { return d.dial }
 
 // Replicas implements venue.Deployed.
 func (d *deployed) Replicas() []record.Replica { return d.records }

@@ -74,6 +74,9 @@ func ByController(s platform.Scope, workloads []platform.Workload) map[string]bo
 		if w.Role != platform.RoleController {
 			out[platform.ObjectName(w.Name)] = true
 		}
+		if w.Front.Kind != "" {
+			out[platform.ObjectName(w.Front.Name)] = true
+		}
 	}
 	for name := range s.Secrets {
 		if name != TokenSecret && name != SamplersSecret {

@@ -318,7 +318,29 @@ func (v *Venue) Balancer(_ context.Context, p *plan.Plan) (record.BalancerInfo, 
 	if info.Kind == "nginx" {
 		info.Version, info.Settings = v.b.k.Image("nginx"), balancer.Settings(p.InFlight())
 	}
+	if p.Balancer.InCluster() {
+		info.Settings = settingsOf(p.Balancer)
+	}
 	return info, nil
+}
+
+// settingsOf are those of a balancer that the cluster brings along, as far as the plan has them.
+func settingsOf(b plan.Balancer) map[string]string {
+	out := map[string]string{}
+	for name, value := range map[string]string{
+		"class": b.Class, "gateway": b.Name, "namespace of the gateway": b.Namespace, "host": b.Host, "address": b.Address,
+	} {
+		if value != "" {
+			out[name] = value
+		}
+	}
+	for name, value := range b.Annotations {
+		out["annotation "+name] = value
+	}
+	if b.EqualWithin > 0 {
+		out["equal within"] = b.EqualWithin.String()
+	}
+	return out
 }
 
 // Yardstick implements venue.Venue: there is none.

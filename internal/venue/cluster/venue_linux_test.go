@@ -42,6 +42,8 @@ type fake struct {
 	pods      map[string][]*fakePod
 	notes     []string
 	bounded   bool // the last removal had a deadline
+	deployed  map[string]platform.Workload
+	front     func(w platform.Workload) (string, error) // where the front of a workload is reached
 }
 
 // given is how many pods have an address of their own so far.
@@ -56,7 +58,7 @@ func newAddress() string {
 func newFake(t *testing.T) *fake {
 	return &fake{
 		t: t, image: "r/image@sha256:1", boots: func(node string) string { return "boot of " + node },
-		secrets: map[string]map[string]string{}, pods: map[string][]*fakePod{},
+		secrets: map[string]map[string]string{}, pods: map[string][]*fakePod{}, deployed: map[string]platform.Workload{},
 	}
 }
 
@@ -102,6 +104,7 @@ func (f *fake) Deploy(_ context.Context, w platform.Workload, logDir string) ([]
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.notes = append(f.notes, "deploy "+w.Name)
+	f.deployed[w.Name] = w
 	var out []platform.Pod
 	for i := range w.Pods() {
 		p := &fakePod{of: f, done: make(chan struct{}), address: newAddress()}
@@ -138,7 +141,13 @@ func (f *fake) value(w platform.Workload, name string) string {
 func (p *fakePod) start(w platform.Workload) {
 	p.nonce = p.of.value(w, "BAKEOFF_NONCE")
 	main := http.NewServeMux()
-	main.HandleFunc("/ping", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, p.nonce) })
+	named := slices.ContainsFunc(w.Main.Env, func(v platform.Variable) bool { return v.Name == "BAKEOFF_REPLICA" && v.Field == "metadata.name" })
+	main.HandleFunc("/ping", func(w http.ResponseWriter, _ *http.Request) {
+		if named {
+			w.Header().Set("X-Bakeoff-Replica", p.placement.Pod)
+		}
+		fmt.Fprint(w, p.nonce)
+	})
 	p.listen(targetPort, main)
 	status := http.NewServeMux()
 	status.HandleFunc("/status", func(w http.ResponseWriter, _ *http.Request) {
@@ -197,6 +206,13 @@ func (p *fakePod) sample(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_ = json.NewEncoder(w).Encode(answer)
+}
+
+// Front implements platform.Cluster.
+func (f *fake) Front(_ context.Context, name string) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.front(f.deployed[name])
 }
 
 // Remove implements platform.Cluster.

@@ -91,6 +91,7 @@ func (b builder) target(t plan.Target, r *target.Recipe) ([]platform.Workload, e
 	if err != nil {
 		return nil, err
 	}
+	replicas.Front = b.front(t)
 	if b.o.Plan.Balancer.Kind != "nginx" {
 		return []platform.Workload{replicas}, nil
 	}
@@ -128,14 +129,15 @@ func (b builder) replicas(t plan.Target, r *target.Recipe, l target.Launch, from
 		Name: targetName(t.Name), Role: platform.RoleTarget, Target: t.Name, Copies: b.o.Plan.Deployed(t).Replicas,
 		OnePerNode: b.k.Spread == plan.OnePerNode, Sampled: true, Folders: []platform.Folder{temporary()}, Within: r.ReadyWithin(),
 		Main: with(platform.Container{
-			Image: b.k.Image(r.Name), Argv: spec.Argv, Dir: spec.Dir, Env: environment(from, spec.Env), Ready: "/ping",
+			Image: b.k.Image(r.Name), Argv: spec.Argv, Dir: spec.Dir, Env: b.environment(from, spec.Env), Ready: "/ping",
 			Ports: []platform.Port{{Name: "http", Number: targetPort}},
 		}, b.k.Resources.Target),
 	}, nil
 }
 
-// environment is that of a replica: what is secret comes from a secret, and each says who it is.
-func environment(from string, pairs []string) []platform.Variable {
+// environment is that of a replica: what is secret comes from a secret. Behind a balancer that does not say who has answered, each
+// replica learns its name, to say so itself.
+func (b builder) environment(from string, pairs []string) []platform.Variable {
 	var out []platform.Variable
 	for _, pair := range pairs {
 		key, value, _ := strings.Cut(pair, "=")
@@ -148,8 +150,26 @@ func environment(from string, pairs []string) []platform.Variable {
 		}
 		out = append(out, v)
 	}
-	return append(out, platform.Variable{Name: "BAKEOFF_REPLICA", Field: "metadata.name"})
+	if b.o.Plan.Balancer.InCluster() {
+		out = append(out, platform.Variable{Name: "BAKEOFF_REPLICA", Field: "metadata.name"})
+	}
+	return out
 }
+
+// front is what the cluster puts before the replicas of a target.
+func (b builder) front(t plan.Target) platform.Front {
+	p := b.o.Plan.Balancer
+	kind := map[string]string{plan.BalancerService: platform.FrontService, plan.BalancerIngress: platform.FrontIngress, plan.BalancerGateway: platform.FrontRoute}[p.Kind]
+	if kind == "" {
+		return platform.Front{}
+	}
+	return platform.Front{
+		Kind: kind, Name: frontName(t.Name), Port: targetPort, Host: p.HostOf(t.Name), Class: p.Class, Gateway: p.Name, Namespace: p.Namespace,
+		Annotations: p.Annotations, Address: p.Address,
+	}
+}
+
+func frontName(target string) string { return "front-" + target }
 
 func nginxName(target string) string { return "nginx-" + target }
 

@@ -140,6 +140,7 @@ func (v *Venue) balance(ctx context.Context, d venue.Deployment, out *deployed) 
 }
 
 func (d *deployed) URLs() []string             { return d.urls }
+func (d *deployed) Dial() []string             { return nil }
 func (d *deployed) Replicas() []record.Replica { return d.records }
 
 func (d *deployed) Requests(ctx context.Context) (int64, error) {

@@ -3,6 +3,7 @@ package kubetest
 import (
 	"bytes"
 	"os"
+	"strings"
 	"testing"
 )
 
@@ -36,5 +37,18 @@ func TestSchemasRefuse(t *testing.T) {
 	}
 	if err := check(c, "Pod", []byte(good)); err == nil {
 		t.Error("a kind without a schema is accepted")
+	}
+	const route = `{"apiVersion":"gateway.networking.k8s.io/v1","kind":"HTTPRoute","metadata":{"name":"a"},"spec":{"parentRefs":[{"name":"g"}],"hostnames":["a.example"]}}`
+	if err := check(c, "HTTPRoute", []byte(route)); err != nil {
+		t.Error(err)
+	}
+	for _, change := range []string{`"parentRefs":[{"name":1}]`, `"parentRefs":[{"namespace":"n"}]`, `"parentRefs":[{"name":"g","gateway":"g"}]`, `"parents":[]`} {
+		bad := strings.Replace(route, `"parentRefs":[{"name":"g"}]`, change, 1)
+		if err := check(c, "HTTPRoute", []byte(bad)); err == nil {
+			t.Errorf("accepted: %s", bad)
+		}
+	}
+	if err := check(c, "HTTPRoute", []byte(strings.Replace(route, "a.example", "A_b", 1))); err == nil {
+		t.Error("accepted: a host that is none")
 	}
 }
