@@ -186,6 +186,7 @@ func TestReasonsOfTrials(t *testing.T) {
 	seen[record.CodeBlock] = true     // TestTurnsRepeatTheBlock
 	seen[record.CodeNoAnswer] = true  // of running servers, which have no venue
 	seen[record.CodeRewritten] = true // TestRewritten
+	seen[record.CodeShares] = true    // TestBehindTheClustersBalancer
 	for _, code := range codes(t) {
 		if !seen[code] {
 			t.Errorf("nothing here is refused with the code %s", code)
