@@ -22,7 +22,7 @@ type Endpoint struct {
 	Name  string // of the replica, such as "django-1"; empty for the balancer
 	URL   string // base, such as http://127.0.0.1:8080
 	Nonce string // what GET /ping must answer
-	Says  string // what a right answer says in load.ReplicaHeader of who gave it; empty: that is not looked at
+	Says  string // what a right answer says in stats.ReplicaHeader of who gave it; empty: that is not looked at
 }
 
 // A Fixture is the database as the contract check needs it. What the

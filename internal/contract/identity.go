@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"bakeoff/internal/load"
+	"bakeoff/internal/stats"
 )
 
 // identify looks at what an answer says of who gave it, where the replicas have names to say, and at the cookies that it sets. Refusals
@@ -28,7 +28,7 @@ func (s *inspection) identify(at Endpoint, a answer) {
 	}
 }
 
-// saying are the names of which an endpoint's answers have to carry one; none: nothing is demanded.
+// saying are the names that an endpoint's answers may carry; none: nothing is demanded.
 func (s *inspection) saying(at Endpoint) []string {
 	if at.Name != "" {
 		return slices.DeleteFunc([]string{at.Says}, func(name string) bool { return name == "" })
@@ -44,11 +44,11 @@ func (s *inspection) saying(at Endpoint) []string {
 
 // unnamed says what is wrong with the name of who gave an answer, or "".
 func unnamed(names []string, a answer) string {
-	given := a.header.Values(load.ReplicaHeader)
+	given := a.header.Values(stats.ReplicaHeader)
 	if len(given) == 1 && slices.Contains(names, given[0]) {
 		return ""
 	}
-	return fmt.Sprintf("expected %s %q, the text of BAKEOFF_REPLICA, got %q", load.ReplicaHeader, strings.Join(names, `" or "`), given)
+	return fmt.Sprintf("expected %s %q, the text of BAKEOFF_REPLICA, got %q", stats.ReplicaHeader, strings.Join(names, `" or "`), given)
 }
 
 // balancerCookies are the names of cookies that only answers through the balancer set.

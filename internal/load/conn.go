@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"bakeoff/internal/stats"
 )
 
 const bufferSize = 4 << 10
@@ -265,7 +267,7 @@ func (c *conn) writeLarge(r *result) (end func()) {
 // served notes what an answer's header says.
 func (c *conn) served(r *result, resp *http.Response) {
 	r.status = resp.StatusCode
-	if r.replica = resp.Header.Get(ReplicaHeader); r.replica == "" {
+	if r.replica = resp.Header.Get(stats.ReplicaHeader); r.replica == "" {
 		r.replica = c.origin.name
 	}
 }

@@ -24,9 +24,6 @@ const (
 	DefaultBodyLimit = 1 << 20
 )
 
-// ReplicaHeader is the header of an answer that names the replica which gave it.
-const ReplicaHeader = "X-Bakeoff-Replica"
-
 // origin is where a connection goes.
 type origin struct {
 	address   string // host:port

@@ -52,6 +52,9 @@ type Window struct {
 	Resources *Resources         `json:"resources,omitempty"`   // what the agent had and lacked; nil: CPU and GCPause were not measured either
 }
 
+// ReplicaHeader is the header of an answer that names the replica which gave it.
+const ReplicaHeader = "X-Bakeoff-Replica"
+
 // Replica is what an agent saw of one replica.
 type Replica struct {
 	Answers int64      `json:"answers"`

@@ -17,8 +17,8 @@ import (
 	"bakeoff/internal/contract"
 	"bakeoff/internal/database"
 	"bakeoff/internal/dataset"
-	"bakeoff/internal/load"
 	"bakeoff/internal/platform"
+	"bakeoff/internal/stats"
 	"bakeoff/internal/target"
 )
 
@@ -188,7 +188,7 @@ func (s *stage) testAnswers(t *testing.T, r *target.Replica) {
 		if _, err := http.ParseTime(header.Get("Date")); err != nil {
 			t.Errorf("%.60s: Date: %v", c.path, err)
 		}
-		if got := header.Values(load.ReplicaHeader); !slices.Equal(got, []string{podName}) {
+		if got := header.Values(stats.ReplicaHeader); !slices.Equal(got, []string{podName}) {
 			t.Errorf("%.60s: given by %q", c.path, got)
 		}
 		if status != 200 {
@@ -254,7 +254,7 @@ func (s *stage) testVariant(t *testing.T, name, variant string) {
 		t.Fatal(err)
 	}
 	const word = "a-word-for-the-access-log"
-	if status, header, body := get(t, r, "/demo?name="+word); status != 200 || !strings.Contains(string(body), word) || len(header.Values(load.ReplicaHeader)) > 0 {
+	if status, header, body := get(t, r, "/demo?name="+word); status != 200 || !strings.Contains(string(body), word) || len(header.Values(stats.ReplicaHeader)) > 0 {
 		t.Errorf("status %d, header %v, body %s", status, header, body)
 	}
 	if name == "django" && variant == "bounded" {

@@ -14,9 +14,9 @@ import (
 	"time"
 
 	"bakeoff/internal/consent"
-	"bakeoff/internal/load"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/show"
+	"bakeoff/internal/stats"
 	"bakeoff/internal/venue"
 )
 
@@ -123,14 +123,14 @@ func askPing(ctx context.Context, host, address, nonce string) (who, wrong strin
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, 4096))
-	who = answer.Header.Get(load.ReplicaHeader)
+	who = answer.Header.Get(stats.ReplicaHeader)
 	switch {
 	case err != nil:
 		return "", err.Error()
 	case answer.StatusCode != http.StatusOK || strings.TrimSuffix(string(body), "\n") != nonce:
 		return "", fmt.Sprintf("%s, %s", answer.Status, show.Excerpt(string(body), 80))
 	case who == "":
-		return "", "an answer does not say in " + load.ReplicaHeader + " which replica gave it (docs/targets.md)"
+		return "", "an answer does not say in " + stats.ReplicaHeader + " which replica gave it (docs/targets.md)"
 	}
 	return who, ""
 }
