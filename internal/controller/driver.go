@@ -71,7 +71,7 @@ func (d *replicated) checkDriver(ctx context.Context, when string) (findings, er
 	d.learned.LengthPresent, d.learned.LengthAbsent = driver.LengthPresent, driver.LengthAbsent
 	if s.o.Checked != nil {
 		result, err := s.o.ask(ctx, s.contract(), when, nil, "")
-		return findings{result.Checks, result.Reasons()}, err
+		return findings{checks: result.Checks, reasons: result.Reasons()}, err
 	}
 	names := make([]string, fewAsked)
 	for i := range names {
@@ -100,7 +100,7 @@ func (d *replicated) checkDriver(ctx context.Context, when string) (findings, er
 		statements.OK, statements.Detail = false, fmt.Sprintf("asked for %d names, the database counted %d row-reading statements", fewAsked, reads)
 	}
 	result := contract.Result{Checks: []record.Check{answers, statements}}
-	return findings{result.Checks, result.Reasons()}, nil
+	return findings{checks: result.Checks, reasons: result.Reasons()}, nil
 }
 
 // wrong says which answer differs from that of our own lookup; empty: none does.
@@ -124,6 +124,7 @@ func (d *replicated) wrong(ctx context.Context, names []string, ids []int64) (st
 type undeployed struct{}
 
 func (undeployed) URLs() []string                            { return nil }
+func (undeployed) Dial() []string                            { return nil }
 func (undeployed) Replicas() []record.Replica                { return nil }
 func (undeployed) Requests(context.Context) (int64, error)   { return -1, nil }
 func (undeployed) LogLines() (int64, error)                  { return 0, nil }

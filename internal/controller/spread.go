@@ -16,7 +16,7 @@ import (
 // shares are what is demanded of who answers; nil where the balancer itself says who has.
 func (d *replicated) shares() *record.Shares {
 	b := d.stage.o.Plan.Balancer
-	if !b.InCluster() || d.at == nil {
+	if !b.InCluster() || d.at == nil || d.entrant.plan.Driver() {
 		return nil
 	}
 	out := &record.Shares{Within: float64(b.EqualWithin)}
@@ -30,7 +30,7 @@ func (d *replicated) shares() *record.Shares {
 type spread map[string]map[string]int64
 
 func (s spread) add(t record.Trial, p record.Phase, sum stats.Totals) {
-	if p.Warmup || t.Block == 0 || t.Declared == nil || t.Declared.Shares == nil {
+	if p.Warmup || p.Direct || t.Block == 0 || t.Declared == nil || t.Declared.Shares == nil {
 		return
 	}
 	if s[t.Target] == nil {

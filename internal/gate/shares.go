@@ -13,7 +13,7 @@ import (
 // shares refuses a phase in which right answers do not name a replica of the target, or in which the replicas did not give as equal
 // shares of them as is demanded.
 func (p *Phase) shares(sum stats.Totals) []record.Reason {
-	if p.declared == nil || p.declared.Shares == nil || p.Warmup {
+	if p.declared == nil || p.declared.Shares == nil || p.Warmup || p.Direct {
 		return nil
 	}
 	demanded := p.declared.Shares

@@ -52,7 +52,11 @@ func TestShares(t *testing.T) {
 			if len(got) != 1 || got[0].Code != record.CodeShares || !strings.Contains(got[0].Text, c.want) {
 				t.Errorf("%+v, want %q", got, c.want)
 			}
-			p.Warmup = true
+			p.Direct = true
+			if got := p.shares(sum); len(got) > 0 {
+				t.Errorf("of a phase past the balancer: %+v", got)
+			}
+			p.Warmup, p.Direct = true, false
 			if got := p.shares(sum); len(got) > 0 {
 				t.Errorf("of a warm-up: %+v", got)
 			}
