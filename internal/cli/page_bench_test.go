@@ -50,7 +50,7 @@ phases: [{name: open, model: open, rate: 500, connections: 64, duration: 15s}]
 // looked is one run, with pages or without any.
 type looked struct {
 	books    stats.Books
-	lateness float64 // the greatest p99 of a trial, s
+	lateness float64 // the greatest p95 of a trial, s
 	refused  int
 	cores    float64 // of the process of the run, while it lasted
 	memory   uint64  // the most that it held, bytes
@@ -279,7 +279,7 @@ func (l *looked) figures(t *testing.T, out string) {
 		for _, phase := range trial.Phases {
 			l.books.Add(phase.Books)
 			for _, p := range phase.Lateness {
-				if p.P == 99 {
+				if p.P == 95 && p.Needs == 0 {
 					l.lateness = max(l.lateness, p.Seconds)
 				}
 			}
@@ -290,7 +290,7 @@ func (l *looked) figures(t *testing.T, out string) {
 // pageTable is the table of the document, and which of the promises do not hold.
 func pageTable(runs []looked) (string, []string) {
 	var b strings.Builder
-	b.WriteString("| run | pages | planned | sent | answered | lateness p99 | trials refused | cores of the run's process | its peak memory | messages |\n|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|\n")
+	b.WriteString("| run | pages | planned | sent | answered | lateness p95 | trials refused | cores of the run's process | its peak memory | messages |\n|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|\n")
 	var missed []string
 	for i, run := range runs {
 		if (i == 0 || i == 3) && run.messages < watchers {
