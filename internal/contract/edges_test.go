@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -489,5 +490,48 @@ func TestKeepAliveOfACheck(t *testing.T) {
 	s.dates[s.all[0].URL] = &dateSpan{firstAt: time.Now()}
 	if err := s.checkDates(ctx); !errors.Is(err, errGone) {
 		t.Errorf("%v", err)
+	}
+}
+
+// What is said of a connection that was idle: it is asked until the declared time has passed.
+func TestIdleConnectionsInWords(t *testing.T) {
+	const ok, closes = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npong", "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 4\r\n\r\npong"
+	for _, c := range []struct {
+		idle   time.Duration
+		answer string
+		want   string
+		takes  time.Duration
+	}{
+		{1234 * time.Millisecond, ok, "true 1m0s is declared; still open after 1.23s", 0},
+		{time.Minute - 1, ok, "true 1m0s is declared; still open after 1m0s", 0},
+		{time.Minute, ok, "true 1m0s is declared; not checked after 1m0s", 0},
+		{61400 * time.Millisecond, ok, "true 1m0s is declared; not checked after 1m1s", 0},
+		{1234 * time.Millisecond, closes, "false 1m0s is declared; after 1.23s idle: " + errCloses.Error(), 0},
+		{1234 * time.Millisecond, "", "false 1m0s is declared; after 1.23s idle: the connection was closed: i/o timeout", askTimeout},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			near, far := net.Pipe()
+			defer far.Close()
+			go func() {
+				request := make([]byte, 1<<10)
+				for {
+					n, err := far.Read(request)
+					if err != nil {
+						return
+					}
+					if c.answer != "" && strings.HasSuffix(string(request[:n]), "\r\n\r\n") {
+						_, _ = far.Write([]byte(c.answer))
+					}
+				}
+			}()
+			i := &IdleConnections{declared: time.Minute, all: []idleConnection{{at: Endpoint{Name: "one"}, conn: near, reader: bufio.NewReader(near), last: time.Now()}}}
+			defer i.Close()
+			time.Sleep(c.idle)
+			began := time.Now()
+			got, err := i.Check(t.Context(), "after", 0)
+			if err != nil || len(got) != 1 || got[0].When != "after" || got[0].Replica != "one" || fmt.Sprint(got[0].OK, " ", got[0].Detail) != c.want || time.Since(began) != c.takes {
+				t.Errorf("idle for %v: %+v, %v after %v, want %q", c.idle, got, err, time.Since(began), c.want)
+			}
+		})
 	}
 }

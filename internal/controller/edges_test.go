@@ -337,3 +337,50 @@ func TestTargetsThatDoNotRecover(t *testing.T) {
 type unwell struct{ deployment }
 
 func (unwell) recovered(context.Context) error { return errFaked }
+
+// clinging is a database with connections that do not close.
+type clinging struct {
+	venue.Database
+	open int
+}
+
+func (d *clinging) ConnectionCount(context.Context) (int, error) { return d.open, nil }
+func (d *clinging) Connections(context.Context) (map[string]int, error) {
+	return map[string]int{"a": d.open}, nil
+}
+
+// Connections have a second to close; those that are there are no reason to wait.
+func TestConnectionsHaveTimeToClose(t *testing.T) {
+	for _, own := range []string{"a", ""} {
+		for open, want := range map[int]time.Duration{7: 0, 8: 1100 * time.Millisecond} {
+			synctest.Test(t, func(t *testing.T) {
+				p := &plan.Plan{}
+				s := &recipes{o: &Options{Plan: p}, db: &clinging{open: p.InFlight() + open}}
+				d := &replicated{stage: s, entrant: &entrant{recipe: &target.Recipe{}}, ownUser: own}
+				began, err := time.Now(), error(nil)
+				if own == "" {
+					err = s.withinBudget(t.Context(), 7, []*replicated{d})
+				} else {
+					s.db = &clinging{open: p.InFlight() + open - 7}
+					err = errors.Join(s.countOpen(t.Context(), []*replicated{d}), d.tooMany())
+				}
+				if took := time.Since(began); took != want || errors.Is(err, errConnections) != (want > 0) || d.open != p.InFlight()+open-7 {
+					t.Errorf("%q has opened %d: %v after %v, want %v", own, d.open, err, took, want)
+				}
+			})
+		}
+	}
+}
+
+// Connections in the middle of a phase are not waited for once it has ended, and only in the last phase counted at all.
+func TestPhasesThatEndEarly(t *testing.T) {
+	for _, last := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			began := time.Now()
+			(&trial{}).countHalfway(t.Context(), load.Phase{Duration: time.Minute}, last)()
+			if took := time.Since(began); took > 0 {
+				t.Errorf("last %v: waited %v", last, took)
+			}
+		})
+	}
+}

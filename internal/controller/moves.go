@@ -202,7 +202,12 @@ const leastStep = 100 * time.Millisecond
 
 // stepped is by how much the wall clock was set between two readings of it, either way.
 func stepped(from, to time.Time) time.Duration {
-	step := (to.Round(0).Sub(from.Round(0)) - to.Sub(from)).Abs() // Round takes the monotonic reading off
+	return setBy(to.Round(0).Sub(from.Round(0)), to.Sub(from)) // Round takes the monotonic reading off
+}
+
+// setBy is by how much a wall clock was set, either way, that ran on by this much while that much time passed.
+func setBy(ran, passed time.Duration) time.Duration {
+	step := (ran - passed).Abs()
 	if step < leastStep {
 		return 0
 	}

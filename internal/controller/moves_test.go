@@ -127,6 +127,17 @@ func TestNothingMoves(t *testing.T) {
 	if got := stepped(time.Now(), time.Now()); got != 0 {
 		t.Errorf("the wall clock was set by %v", got)
 	}
+	for _, c := range []struct{ ran, passed, want time.Duration }{
+		{time.Minute, time.Minute, 0},
+		{100*time.Millisecond - 1, 0, 0},
+		{0, 100*time.Millisecond - 1, 0},
+		{time.Minute, time.Minute + 100*time.Millisecond, 100 * time.Millisecond},
+		{time.Hour, time.Minute, 59 * time.Minute},
+	} {
+		if got := setBy(c.ran, c.passed); got != c.want {
+			t.Errorf("a clock that ran on by %v in %v was set by %v", c.ran, c.passed, got)
+		}
+	}
 	var m *mover
 	m.start(t.Context())
 	m.paced(time.Second, time.Second)

@@ -92,6 +92,23 @@ func TestDamageOfRunJSON(t *testing.T) {
 	}
 }
 
+// Which line of run.json is wrong is said only where there are lines.
+func TestTheLineThatIsWrong(t *testing.T) {
+	w, err := Create(memory(t), smallRun(), nil, nil, began)
+	check(t, err)
+	check(t, errors.Join(w.Update(func(*Run) {}), w.Close()))
+	for content, want := range map[string]string{"": "", "{": ":1", "?": ":1"} {
+		put(t, content, w.Dir(), runFile)
+		if r := mustOpen(t, w.Dir()); len(r.Problems()) != 1 || r.Problems()[0].File != runFile+want {
+			t.Errorf("%q: %v", content, r.Problems())
+		}
+	}
+	check(t, os.Remove(filepath.Join(w.Dir(), runFile)))
+	if r := mustOpen(t, w.Dir()); len(r.Problems()) != 1 || r.Problems()[0] != (Problem{runFile, "missing; read from " + eventsFile + " instead"}) {
+		t.Errorf("none: %v", r.Problems())
+	}
+}
+
 // A line that is being written is no damage while somebody writes, and is once nobody does.
 func TestLinesBeingWritten(t *testing.T) {
 	w, err := Create(memory(t), smallRun(), nil, nil, began)
