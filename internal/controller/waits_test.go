@@ -248,12 +248,50 @@ func TestHowOftenConnectionsAreDrawnAgain(t *testing.T) {
 		{load.Closed, false, 8 * time.Second, 250 * time.Millisecond, 4},
 		{load.Closed, false, 8 * time.Second, 251 * time.Millisecond, 4},
 		{load.Closed, false, 8 * time.Second, 249 * time.Millisecond, 5},
-		{load.Closed, false, 16 * time.Second, 250 * time.Millisecond, 8},
+		{load.Closed, false, 16 * time.Second, 100 * time.Millisecond, 20},
 		{load.Closed, false, time.Second, 250 * time.Millisecond, 4},
 		{load.Closed, false, time.Second, 5 * time.Second, 1},
 	} {
 		if got := roundsPerDraw(load.Phase{Model: c.model, Reconnect: c.reconnect, Duration: c.duration}, c.length); got != c.want {
 			t.Errorf("%+v: after %d rounds", c, got)
 		}
+	}
+}
+
+// windows is a loader whose agents report two windows of four answers.
+type windows struct{ Loader }
+
+func (windows) Run(_ context.Context, _ fleet.Task, sink func(fleet.Snapshot)) (fleet.Report, error) {
+	for n := range int64(2) {
+		sink(fleet.Snapshot{Sequence: n, Window: stats.Window{Books: stats.Books{OK: 4}}})
+	}
+	return fleet.Report{}, nil
+}
+
+// notSampled is a sampler of nothing.
+type notSampled struct{ venue.Sampler }
+
+func (notSampled) Phase(int) {}
+
+// A record that cannot be written ends the run, and what was measured meanwhile is known all the same.
+func TestRecordsThatCannotBeWritten(t *testing.T) {
+	w, err := record.Create(t.TempDir(), record.Run{Name: "ended"}, nil, nil, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, err := w.BeginTrial(1, 1, "a", 1)
+	if err = errors.Join(err, lines.Finish(record.Trial{Block: 1, Position: 1, Target: "a", Attempt: 1, Status: record.Valid})); err != nil {
+		t.Fatal(err)
+	}
+	o := newWorld().options(t, oneTarget+closedOnly)
+	tr := &trial{run: &run{o: &o, writer: w, loader: windows{}}, writer: lines, d: &server{}, sampler: notSampled{}, totals: map[int]stats.Totals{}}
+	_, writeErr, err := tr.measure(t.Context(), fleet.Task{Phase: load.Phase{Number: 3}}, false)
+	if !errors.Is(writeErr, record.ErrEnded) || err != nil || tr.totals[3].Books.OK != 8 {
+		t.Errorf("%v, %v, %+v", writeErr, err, tr.totals)
+	}
+	ts := &turns{block: &block{up: []*trial{tr}}, phase: load.Phase{Number: 4}, watched: []*gate.Phase{gate.NewPhase(record.Phase{Number: 4})}}
+	ts.take(0, fleet.Snapshot{Window: stats.Window{Books: stats.Books{OK: 4}}})
+	if ts.endRound(time.Second); !errors.Is(ts.writeErr, record.ErrEnded) || ts.watched[0].Totals().Books.OK != 4 {
+		t.Errorf("%v", ts.writeErr)
 	}
 }
