@@ -206,8 +206,8 @@ func ourselves(t *testing.T, s *Server, d *dataset.Dataset) {
 	}
 }
 
-// Alone times executions and nothing else: one statement is prepared, and executed once more than there are names, and the status
-// is asked for after them. So it takes less than a whole Lookup, which prepares, closes and asks for the status.
+// Alone times executions and nothing else: one statement is prepared, and executed once more than there are names, as often as it is
+// sent as text, and the status is asked for after them. So it takes less than a whole Lookup, which prepares, closes and asks for the status.
 func TestAlone(t *testing.T) {
 	s, d := shared(t)
 	var names []string
@@ -239,8 +239,13 @@ func TestAlone(t *testing.T) {
 			t.Errorf("%s: %d, want %d", kind, got, want)
 		}
 	}
-	if _, err := s.Alone(t.Context(), nil); err == nil {
-		t.Error("without names")
+	if texts := after["Com_select"] - before["Com_select"]; texts < 42 { // MySQL counts those that are executed, too
+		t.Errorf("%d statements as text, want 42", texts)
+	}
+	for name, names := range map[string][]string{"no names": nil, "a quote": {"a", "' or 1 = 1"}, "a backslash": {`a\`}} {
+		if _, err := s.Alone(t.Context(), names); err == nil {
+			t.Error(name)
+		}
 	}
 }
 

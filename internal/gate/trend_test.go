@@ -112,6 +112,9 @@ func TestRelativeTrends(t *testing.T) {
 		"one of two slows down": {three[:2], func(n string, b int) float64 { return wobble(b+len(n)) + map[string]float64{"django": -0.2}[n] }, []string{
 			"django gets slower in phase closed compared with flask: rate 0.8",
 		}},
+		"the second of two slows down": {three[:2], func(n string, b int) float64 { return wobble(b+len(n)) + map[string]float64{"flask": -0.2}[n] }, []string{
+			"flask gets slower in phase closed compared with django: rate 0.8",
+		}},
 	} {
 		all := TrendsOf(closedPhase(), c.names, driftsOf(true, 7, func(n string, b int) float64 { return math.Exp(c.log(n, b)) }, c.names...), Trends(1, len(c.names), true))
 		got := Unsteady(all)

@@ -270,6 +270,25 @@ func TestPartsOfASlice(t *testing.T) {
 	}
 }
 
+// A slice that is extended when its end has passed counts again from then on; what came in between is aside.
+func TestExtendedBehindItsEnd(t *testing.T) {
+	b := newBook(&Job{Phase: Phase{Duration: time.Second, Timeout: time.Second}}, func() use { return use{} })
+	b.begin(Slice{Length: 50 * ms})
+	answer := func(at time.Duration) {
+		b.sent(int64(at))
+		b.finished(&result{intended: int64(at), sent: int64(at), ended: int64(at), answered: true, status: 200})
+	}
+	answer(10 * ms)
+	answer(55 * ms)
+	b.extend(100 * ms)
+	answer(70 * ms)
+	answer(105 * ms)
+	windows := b.over(int64(110*ms), true)
+	if len(windows) != 2 || windows[0].Books.OK != 2 || windows[1].Books.OK != 2 || windows[1].Length != 100*ms {
+		t.Errorf("%+v", windows)
+	}
+}
+
 // extending runs one slice to which time is added while a request is stuck, as an agent and its controller
 // do.
 func extending(t *testing.T, s Slices, slice Slice, stall time.Duration, emit func(stats.Window)) (end time.Duration) {

@@ -184,7 +184,7 @@ type DatabaseInfo struct {
 	AccountReason string `json:"account_reason,omitempty"`
 	// MovesReason says why no rows change in phases that could have it; empty: they do.
 	MovesReason string `json:"moves_reason,omitempty"`
-	// LookupS is the time of a prepared lookup by our own connection while nothing else was asked, the lower quartile of some; 0: not measured.
+	// LookupS is the time of a lookup by our own connection while nothing else was asked, the lower quartile of some, prepared before or as text, whichever is longer; 0: not measured.
 	LookupS float64 `json:"lookup_s,omitempty"`
 }
 
