@@ -29,7 +29,7 @@ are logged in to. The same program gives the same image. The digest is printed.
   bakeoff image --push registry.example/bakeoff/bakeoff:1
 
 With --jmeter it is the image of JMeter for plans that use it: this program and JMeter on an image that has Java 8 or
-later, which is read from its registry. JMeter is that of JMETER_HOME, else bakeoff puts it together by Maven.
+later and a shell, which is read from its registry. JMeter is that of JMETER_HOME, else bakeoff puts it together by Maven.
 
   bakeoff image --jmeter eclipse-temurin:17-jre --push registry.example/bakeoff/jmeter:1`,
 		Args: noArgs,
