@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,7 +82,7 @@ func (t *tuning) search(ctx context.Context) error {
 		}
 		t.take(i+1, summary)
 		if err := t.halve(); err != nil {
-			return err
+			return fmt.Errorf("%w (%s: %s)", err, run.Dir, cmp.Or(summary.Run.Reason, run.Status))
 		}
 	}
 	return nil
@@ -106,7 +107,7 @@ func (t *tuning) halve() error {
 		}
 		s.Halve(plan.Half(len(s.Left)), t.values, t.result.Better)
 		if !slices.ContainsFunc(t.values, func(v tune.Value) bool { return v.Setting == s.Left[0] }) {
-			return fmt.Errorf("%w: no setting of %s has one in the search", controller.ErrTooFewValid, s.Name)
+			return fmt.Errorf("%w: no setting of %s has any in the search", controller.ErrTooFewValid, s.Name)
 		}
 	}
 	return nil

@@ -16,6 +16,9 @@ import (
 // chosen says why the figures of a search are not claimed.
 const chosen = "These figures chose the setting, and the best of several looks better than it is. What is claimed is from other trials."
 
+// fewestBounded is from how many blocks on an interval is shown: with two it reaches over powers of ten.
+const fewestBounded = 3
+
 // WriteTune writes what a tuning found, for a page of that many columns, 0 means 100. For each target it has the verdict on
 // the setting that was found, then every setting with its figure and its ratio to the best one.
 func WriteTune(w io.Writer, r tune.Result, columns int) error {
@@ -64,7 +67,10 @@ func tuneTable(r tune.Result, t tune.Target) show.Table {
 		out.Head[1] = r.Metric
 	}
 	for i, s := range t.Settings {
-		ratios, interval := ratio(s.Ratio.Value), bounds(s.Ratio, ratioOf)
+		figure, ratios, interval := bounds(s.Figure, unit), ratio(s.Ratio.Value), bounds(s.Ratio, ratioOf)
+		if s.Blocks < fewestBounded {
+			figure, interval = show.None, show.None
+		}
 		if i == 0 {
 			ratios, interval = "best", ""
 		}
@@ -73,11 +79,11 @@ func tuneTable(r tune.Result, t tune.Target) show.Table {
 			label += " (the plan's)"
 		}
 		out.Rows = append(out.Rows, []string{
-			label, estimated(s.Figure.Value, unit), bounds(s.Figure, unit), ratios, interval, show.Count(s.Blocks),
+			label, estimated(s.Figure.Value, unit), figure, ratios, interval, show.Count(s.Blocks),
 		})
 	}
 	out.Notes = []string{
-		"by the best: the figure of a setting by that of the first one, in the blocks that both were in; the intervals of a column hold together with 95 % (Bonferroni)",
+		"by the best: the figure of a setting by that of the first one, in the blocks that both were in; the intervals of a column hold together with 95 % (Bonferroni), and none is shown of fewer than 3 blocks",
 		chosen,
 	}
 	return out
