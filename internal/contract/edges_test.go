@@ -535,3 +535,43 @@ func TestIdleConnectionsInWords(t *testing.T) {
 		})
 	}
 }
+
+// breaking is a database in which nothing happens, and that is gone after some time.
+type breaking struct {
+	standing
+	gone func() bool
+}
+
+func (d breaking) Counters(context.Context) (database.Counters, error) {
+	if d.gone() {
+		return database.Counters{}, errGone
+	}
+	return database.Counters{}, nil
+}
+
+// No connection stays open behind a check, nor behind one that could not be made.
+func TestConnectionsOfACheckAreClosed(t *testing.T) {
+	var asked, open atomic.Int64
+	s := inspect(t, Contract{Database: breaking{standing{index: "name"}, func() bool { return asked.Load() > 5 }}}, 1, http.NotFound)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		http.NotFound(w, r)
+	}))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			open.Add(1)
+		case http.StateClosed:
+			open.Add(-1)
+		}
+	}
+	server.Start()
+	defer server.Close()
+	_, err := s.Contract.Check(t.Context(), "before", []Endpoint{{Name: "one", URL: server.URL, Nonce: "n"}}, "")
+	for wait := 0; open.Load() > 0 && wait < 100; wait++ {
+		time.Sleep(50 * time.Millisecond)
+	}
+	if !errors.Is(err, errGone) || asked.Load() <= 5 || open.Load() != 0 {
+		t.Errorf("%v after %d requests: %d connections stay open", err, asked.Load(), open.Load())
+	}
+}

@@ -570,9 +570,15 @@ func TestTurnsNeedConnections(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o.Plan.Database.Kind = "external"
-		s := &recipes{o: &o, logins: map[string]*replicated{}, entrants: entrants, db: &table{world: w}, dbInfo: record.DatabaseInfo{MaxConnections: limit + 3}}
+		s := &recipes{o: &o, logins: map[string]*replicated{}, entrants: entrants, db: &table{world: w}}
 		w.live["flask"], w.script["flask"], w.at["flask"] = true, []act{{open: 3}}, 1
+		for kind, most := range map[string]int{"external": 0, "private": 1} { // it says nothing of a limit; ours has as many as are needed
+			o.Plan.Database.Kind, s.dbInfo.MaxConnections = kind, most
+			if err := s.noConnections(t.Context()); err != nil || o.inTurns() != nil {
+				t.Errorf("%s, %d connections: %v, %v", kind, most, err, o.inTurns())
+			}
+		}
+		o.Plan.Database.Kind, s.dbInfo.MaxConnections = "external", limit+3
 		if err := s.noConnections(t.Context()); err != nil || (o.inTurns() == nil) != turns {
 			t.Errorf("an external database with %d, 3 of them open: %v, %v", limit+3, err, o.inTurns())
 		}
