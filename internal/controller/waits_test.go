@@ -273,7 +273,7 @@ type notSampled struct{ venue.Sampler }
 
 func (notSampled) Phase(int) {}
 
-// A record that cannot be written ends the run, and what was measured meanwhile is known all the same.
+// A record that cannot be written ends the run, and what was measured until then is known all the same.
 func TestRecordsThatCannotBeWritten(t *testing.T) {
 	w, err := record.Create(t.TempDir(), record.Run{Name: "ended"}, nil, nil, time.Now())
 	if err != nil {
