@@ -22,7 +22,7 @@ func faulty(t *testing.T, target, resources string, more ...string) *cluster {
 blocks: 2
 warmup: 1s
 dataset: {rows: 2000}
-database: {buffer_pool: 128Mi}
+database: {buffer_pool: 128M}
 deployment: {replicas: 2, workers: 1, pool: 4}
 targets: [%[1]s]
 agents: {count: 2}
@@ -133,12 +133,12 @@ func TestKubeFaultTargetEvicted(t *testing.T) {
 
 // A replica that is killed for its memory costs the trial, which names the limit.
 func TestKubeFaultOutOfMemory(t *testing.T) {
-	c := faulty(t, "fastapi", "{requests: {cpu: 50m, memory: 128Mi}, limits: {memory: 128Mi}}")
+	c := faulty(t, "fastapi", "{requests: {cpu: 50m, memory: 96Mi}, limits: {memory: 96Mi}}")
 	e := c.underLoad()
 	fill := []string{"exec", "-n", c.namespace, c.pod("target"), "-c", "main", "--", "sh", "-c", "head -c 62000000 /dev/zero >/tmp/full"} // it is in memory
 	out, err := exec.Command("kubectl", fill...).CombinedOutput()
 	t.Logf("filled: %v %s", err, out) // it may be killed itself
-	c.outlived(e, []string{record.CodePlacement, record.CodeWorkerGone}, "OOMKilled at its limit of 128Mi")
+	c.outlived(e, []string{record.CodePlacement, record.CodeWorkerGone}, "OOMKilled at its limit of 96Mi")
 }
 
 // node sends a signal to the kubelet of a node, or to the API server: the test's owner says how.

@@ -4,14 +4,18 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
+	"time"
 
 	"bakeoff/internal/record"
+	"bakeoff/internal/sidecar"
 	"bakeoff/internal/venue"
 )
 
@@ -37,7 +41,7 @@ func (p *places) learn(ctx context.Context, m *member) error {
 	if known {
 		return nil
 	}
-	u, err := m.asked.usage(ctx, m.Pod, 0, true)
+	u, err := firstUsage(ctx, m)
 	if err != nil {
 		return err
 	}
@@ -49,6 +53,26 @@ func (p *places) learn(ctx context.Context, m *member) error {
 	defer p.mu.Unlock()
 	p.nodes[name] = node
 	return nil
+}
+
+// listensWithin is how long a sampler may take from its start until it listens: its pod runs as soon as it was started.
+const listensWithin = 10 * time.Second
+
+// firstUsage is what the sampler of a pod says that may just have been started.
+func firstUsage(ctx context.Context, m *member) (sidecar.Usage, error) {
+	for began := time.Now(); ; {
+		u, err := m.asked.usage(ctx, m.Pod, 0, true)
+		if !errors.Is(err, syscall.ECONNREFUSED) || time.Since(began) > listensWithin {
+			return u, err
+		}
+		select {
+		case <-ctx.Done():
+			return u, err
+		case <-m.Done():
+			return u, err
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }
 
 // all are the nodes known so far, by name.

@@ -620,3 +620,19 @@ func TestInfluxDB(t *testing.T) {
 		t.Errorf("%s, %v", url, err)
 	}
 }
+
+// A sampler that was just started listens a moment later, and is waited for; that of a pod which has ended is not.
+func TestSamplerListensLater(t *testing.T) {
+	f, all, known := newFake(t), &members{}, newPlaces()
+	p := &fakePod{of: f, done: make(chan struct{}), address: newAddress(), placement: platform.Placement{Node: "node-0"}}
+	time.AfterFunc(300*time.Millisecond, func() { p.listen(samplerPort, http.HandlerFunc(p.sample)) })
+	if err := known.learn(t.Context(), all.add(p, "agent-0", newSamplers("secret"))); err != nil || len(known.all()) != 1 {
+		t.Errorf("%v, %v", known.all(), err)
+	}
+	gone := &fakePod{of: f, done: make(chan struct{}), address: newAddress(), placement: platform.Placement{Node: "node-1"}}
+	close(gone.done)
+	began := time.Now()
+	if err := known.learn(t.Context(), all.add(gone, "agent-1", newSamplers("secret"))); err == nil || time.Since(began) > listensWithin/2 {
+		t.Errorf("after %v: %v", time.Since(began), err)
+	}
+}
