@@ -40,7 +40,9 @@ func WriteTuneMarkdown(w io.Writer, r tune.Result) error {
 	for _, t := range r.Targets {
 		b.WriteString("### " + show.EscapeMarkdown(tuneHead(t)) + "\n\n" + tuneTable(r, t).Markdown() + "\n\n")
 	}
-	b.WriteString(tuneRuns(r).Markdown() + "\n")
+	runs := tuneRuns(r)
+	runs.Head = []string{"", "Runs, and what their settings have in common"} // Markdown has no table without a head
+	b.WriteString(runs.Markdown() + "\n")
 	if _, err := io.WriteString(w, b.String()); err != nil {
 		return fmt.Errorf("report: write Markdown: %w", err)
 	}
