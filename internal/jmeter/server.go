@@ -98,7 +98,7 @@ func (l *Loader) serverDir(index int) string {
 // its answers seem late. A session is scheduled as a whole (sched(7), autogroup), so its niceness counts, and that of the process where
 // there are no such groups.
 const first = `{ echo -10 >/proc/self/autogroup; } 2>/dev/null
-[ "$(nice -n -10 nice 2>/dev/null)" = -10 ] && exec nice -n -10 "$@"
+[ "$(nice -n -10 nice 2>/dev/null)" -lt "$(nice)" ] 2>/dev/null && exec nice -n -10 "$@"
 exec "$@"`
 
 // java is the command of a JVM on this machine up to JMeter's own arguments.
