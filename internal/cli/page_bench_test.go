@@ -160,7 +160,6 @@ type audience struct {
 	wait     sync.WaitGroup
 	mu       sync.Mutex
 	messages int64
-	stalled  []net.Conn
 	browser  *exec.Cmd
 }
 
