@@ -138,6 +138,8 @@ func (s *started) Look(ctx context.Context) (platform.Placement, error) {
 	}
 	now := placement(pod, s.deployment.workload)
 	switch {
+	case pod.DeletionTimestamp != nil && !s.deployment.removing.Load():
+		return now, fmt.Errorf("%s: the pod %s on %s is being removed: %s", s.name, pod.Name, now.Node, cmp.Or(condition(pod, core.DisruptionTarget).Message, podDeleted))
 	case mainOf(pod).State.Running == nil:
 		return now, fmt.Errorf("%s: the pod %s does not run", s.name, pod.Name)
 	case !ready(pod):
