@@ -67,9 +67,10 @@ type podLog struct {
 	at       string
 	path     string // empty: nothing is followed
 	limit    int64
-	ended    <-chan struct{} // closed when the container has ended
-	replaced atomic.Bool     // and another is in its place
-	whole    chan struct{}   // closed when the file has all
+	ended    <-chan struct{}    // closed when the container has ended
+	replaced atomic.Bool        // and another is in its place
+	whole    chan struct{}      // closed when the file has all
+	stop     context.CancelFunc // ends the following; nil: nothing is followed
 
 	file *logFile
 	last time.Time // of the last line that was written

@@ -2,12 +2,14 @@ package kube
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -173,6 +175,46 @@ func TestApplyAgain(t *testing.T) {
 		want := "target django: system:serviceaccount:ns:bakeoff-controller may not patch deployments in ns: kubectl auth can-i patch deployments.apps -n ns --as=system:serviceaccount:ns:bakeoff-controller"
 		if err == nil || err.Error() != want || tries != 4 {
 			t.Errorf("after %d tries: %v", tries, err)
+		}
+	})
+}
+
+// A log whose end does not come is given up; its file does not change any more, whatever comes later.
+func TestLogIsGivenUp(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := django()
+		s := newSite(t, w)
+		var feeds []*io.PipeWriter
+		var mu sync.Mutex
+		s.logs = func(string, url.Values) (io.ReadCloser, error) {
+			out, in := io.Pipe()
+			mu.Lock()
+			feeds = append(feeds, in)
+			mu.Unlock()
+			return out, nil
+		}
+		r := s.run(t, Options{})
+		defer r.Close()
+		pods, err := r.Deploy(t.Context(), w, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, feed := range feeds {
+			fmt.Fprint(feed, "2026-01-02T03:04:05.000000001Z said\n")
+		}
+		if err := r.Remove(t.Context(), w.Name); err != nil {
+			t.Fatal(err)
+		}
+		for _, feed := range feeds {
+			if _, err := fmt.Fprint(feed, "2026-01-02T03:04:06.000000001Z later\n"); err == nil {
+				t.Error("it is still read")
+			}
+		}
+		for _, p := range pods {
+			if text, err := os.ReadFile(p.Log()); err != nil || string(text) != "said\n" {
+				t.Errorf("%s: %q, %v", p.Name(), text, err)
+			}
 		}
 	})
 }

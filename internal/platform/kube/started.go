@@ -239,15 +239,21 @@ func (s *started) open() error {
 	if err != nil {
 		return err
 	}
-	r.tasks.Go(func() { s.log.follow(r.ctx, stream) })
+	ctx, stop := context.WithCancel(r.ctx)
+	s.log.stop = stop
+	r.tasks.Go(func() { s.log.follow(ctx, stream) })
 	return nil
 }
 
-// finish waits until the log is whole.
+// finish waits until the log is whole, or gives up what is left of it: the file does not change afterwards, as a seal may follow.
 func (s *started) finish(ctx context.Context) {
 	select {
 	case <-s.log.whole:
 	case <-ctx.Done():
 	case <-time.After(logWithin):
+	}
+	if s.log.stop != nil {
+		s.log.stop()
+		<-s.log.whole
 	}
 }

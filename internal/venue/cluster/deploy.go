@@ -266,9 +266,12 @@ func (d *deployed) Redraw(ctx context.Context) error {
 	return d.venue.asked.reload(ctx, d.nginx.Pod)
 }
 
+// lookWithin is how long a look at all pods may take: the cluster's API may be away for a minute.
+const lookWithin = 70 * time.Second
+
 // Intact implements venue.Deployed: the processes that were ready are there, in the same pods, which were never started again.
 func (d *deployed) Intact() error {
-	ctx, cancel := context.WithTimeout(context.Background(), askWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), lookWithin)
 	defer cancel()
 	var errs []error
 	if d.nginx != nil {
