@@ -33,7 +33,7 @@ func (r *run) fit(remaining []plan.Trial) ([]plan.Trial, error) {
 		return remaining, nil
 	}
 	text := fmt.Sprintf("%d of %s fit into --max-time %v; the number was fixed before block 1", n, show.Plural(r.planned, "block"), r.o.MaxTime)
-	if targets := len(r.o.Plan.Targets); targets > 1 {
+	if targets := len(r.o.Plan.Ranked()); targets > 1 {
 		if fewest := verdict.FewestBlocks(targets * (targets - 1) / 2); n < fewest {
 			text += fmt.Sprintf("; no verdict takes fewer than %d", fewest)
 		}

@@ -62,6 +62,26 @@ func TestBlocksThatFit(t *testing.T) {
 	}
 }
 
+// A driver is compared with nobody: it adds no pairs to those that a verdict is about.
+func TestBlocksThatFitNextToADriver(t *testing.T) {
+	for targets, want := range map[string]string{
+		"flask":          "the number was fixed before block 1",
+		"flask, fastapi": "the number was fixed before block 1; no verdict takes fewer than 6",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			o := w.options(t, "blocks: 5\npilot: 2s\ntargets: ["+targets+", {kind: driver}]\n"+closedOnly)
+			o.MaxTime, o.Short = 2*time.Minute, true
+			o.Calibration = &record.Calibration{At: w.began, Engine: "native", Agents: 2, Ceilings: map[string]float64{record.PathNginx: 1000}}
+			dir, err := Run(t.Context(), o)
+			notes := runOf(t, dir).Notes
+			if !slices.ContainsFunc(notes, func(n string) bool { return strings.Contains(n, "fit into --max-time") && strings.HasSuffix(n, want) }) {
+				t.Errorf("%s: %q, %v, want %q", targets, notes, err, want)
+			}
+		})
+	}
+}
+
 // A run that was cut to fit and interrupted is resumed to the same number of blocks.
 func TestResumeOfBlocksThatFit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

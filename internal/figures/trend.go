@@ -7,10 +7,10 @@ import (
 	"bakeoff/internal/record"
 )
 
-// trends are those of every target in every measured phase, over its valid blocks.
+// trends are those of every target in every measured phase, over its valid blocks; a driver is no target that could warm up.
 func trends(s *Summary) (out []gate.Trend) {
 	var names []string
-	for _, t := range s.Targets {
+	for _, t := range s.Ranked() {
 		names = append(names, t.Name)
 	}
 	turns := slices.ContainsFunc(s.Trials, func(t Trial) bool { return t.Used && t.turns })

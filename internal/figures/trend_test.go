@@ -1,6 +1,8 @@
 package figures
 
 import (
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -69,6 +71,15 @@ func TestTrends(t *testing.T) {
 	s.mark(false)
 	if all := strings.Join(s.Marks, "\n"); !strings.Contains(all, "NOT STEADY: a still gets faster in phase closed compared with b and needs") || strings.Count(all, "NOT STEADY") != 1 {
 		t.Error(all)
+	}
+	// A driver has no part in it.
+	with := *s
+	with.Targets = append(slices.Clone(s.Targets), Target{TargetInfo: record.TargetInfo{Name: "driver", Kind: record.KindDriver}})
+	for block := range 4 {
+		with.Trials = append(with.Trials, Trial{Target: "driver", Used: true, turns: true, Block: block + 1, Attempt: 1, Phases: []PhaseFigures{{Number: 1, Drift: 0.5}}})
+	}
+	if got := trends(&with); !reflect.DeepEqual(got, s.Trends) {
+		t.Errorf("with a driver %+v, want %+v", got, s.Trends)
 	}
 	s.Trials = s.Trials[:4*(gate.FewestBlocks-1)]
 	if got := trends(s); len(got) > 0 {

@@ -193,9 +193,9 @@ func TestRestless(t *testing.T) {
 	}{
 		{record.Baseline{}, record.Disturbance{}, ""},
 		{record.Baseline{}, record.Disturbance{Steal: 0.024}, ""},
-		{record.Baseline{}, record.Disturbance{Steal: 0.026}, "the host of this virtual machine took 5.2 %"},
+		{record.Baseline{}, record.Disturbance{Steal: 0.026}, "the host of this virtual machine took 2.6 % of its CPU time away"},
 		{record.Baseline{Disturbance: record.Disturbance{Steal: 0.02}}, record.Disturbance{Steal: 0.044}, ""},
-		{record.Baseline{Disturbance: record.Disturbance{Steal: 0.02}}, record.Disturbance{Steal: 0.046}, "the host of this virtual machine took 7.2 %"},
+		{record.Baseline{Disturbance: record.Disturbance{Steal: 0.02}}, record.Disturbance{Steal: 0.046}, "the host of this virtual machine took 4.6 % of its CPU time away (2.0 % at rest)"},
 		{record.Baseline{}, record.Disturbance{Foreign: 0.07}, "other programs used 7.0 %"},
 		{record.Baseline{}, record.Disturbance{Foreign: 0.04}, ""},
 		{record.Baseline{WarnOnly: true}, record.Disturbance{Foreign: 0.9, Steal: 0.9}, ""},
@@ -224,7 +224,7 @@ func TestWordsOfDisturbances(t *testing.T) {
 			t.Errorf("%v: %q", pages, got)
 		}
 	}
-	if found := disturbed(record.Baseline{Mixed: true}, record.Disturbance{Foreign: 1.5}); len(found) != 1 || found[0].refuse {
+	if found := disturbed(record.Baseline{Mixed: true}, record.Disturbance{Foreign: 1.5}, maxSteal); len(found) != 1 || found[0].refuse {
 		t.Errorf("servers under test among the strangers: %+v", found)
 	}
 }

@@ -31,8 +31,7 @@ func Restless(rest record.Baseline, d record.Disturbance) string {
 	if rest.WarnOnly {
 		return ""
 	}
-	d.Steal += d.Steal - rest.Steal // counts twice
-	if found := disturbed(rest, d); len(found) > 0 {
+	if found := disturbed(rest, d, maxSteal/2); len(found) > 0 {
 		return found[0].text
 	}
 	return ""
@@ -44,8 +43,9 @@ type finding struct {
 	refuse bool
 }
 
-// disturbed says what others did on the machine that is worth saying, and whether it disturbs the phase.
-func disturbed(rest record.Baseline, d record.Disturbance) []finding {
+// disturbed says what others did on the machine that is worth saying, and whether it disturbs the phase; steal is the share over
+// rest from which on that of the host does.
+func disturbed(rest record.Baseline, d record.Disturbance, steal float64) []finding {
 	var out []finding
 	say := func(now, before, warn, most float64, text string) {
 		if over := now - before; over > warn {
@@ -57,7 +57,7 @@ func disturbed(rest record.Baseline, d record.Disturbance) []finding {
 		most = math.MaxFloat64 // servers under test may be among the strangers
 	}
 	say(d.Foreign, rest.Foreign, warnForeign, most, foreign(rest, d))
-	say(d.Steal, rest.Steal, maxSteal, maxSteal, fmt.Sprintf("the host of this virtual machine took %s of its CPU time away%s", show.Percent(d.Steal), atRest(rest.Steal)))
+	say(d.Steal, rest.Steal, steal, steal, fmt.Sprintf("the host of this virtual machine took %s of its CPU time away%s", show.Percent(d.Steal), atRest(rest.Steal)))
 	most = maxThrottled
 	quota := fmt.Sprintf("a CPU quota held this control group back for %s of the time", show.Percent(d.Throttled))
 	if d.QuotaUsed >= ownQuota {

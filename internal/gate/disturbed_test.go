@@ -50,7 +50,7 @@ func TestDisturbed(t *testing.T) {
 				rest := c.baseline
 				rest.WarnOnly = !alone
 				var refused, warned []string
-				for _, f := range disturbed(rest, c.d) {
+				for _, f := range disturbed(rest, c.d, maxSteal) {
 					if f.refuse {
 						refused = append(refused, f.text)
 					} else {

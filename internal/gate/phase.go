@@ -136,7 +136,7 @@ func (p *Phase) disturbances(rest *record.Baseline) []finding {
 	if p.Warmup || rest == nil {
 		return nil
 	}
-	return disturbed(*rest, p.Disturbance())
+	return disturbed(*rest, p.Disturbance(), maxSteal)
 }
 
 // exact refuses books that do not add up.

@@ -49,12 +49,14 @@ type Trend struct {
 
 // Relative is a change compared with that of others.
 type Relative struct {
-	To []string `json:"to"` // the others, without those that were found to change more
+	To     []string `json:"to"`     // the others, without those that differed more
+	Own    float64  `json:"own"`    // the geometric mean of the target itself, over the blocks of this change
+	Others float64  `json:"others"` // and that of the others: Own over Others is Ratio
 	Change
 }
 
-// TrendsOf are those of the targets in a phase, in the order of names, and where they took turns that of all together. Of that
-// many trends in all, as counted by Trends, at most 5 % together are called unsteady by chance (Bonferroni).
+// TrendsOf are those of the targets in a phase, in the order of names, and where they took turns that of all together. Of runs in
+// which nothing changes, with as many trends in all as Trends counts, at most 5 % have one that is called unsteady (Bonferroni).
 // A trend needs FewestBlocks.
 func TrendsOf(p record.Phase, names []string, drifts []Drift, of int) []Trend {
 	var out []Trend
@@ -77,7 +79,8 @@ func TrendsOf(p record.Phase, names []string, drifts []Drift, of int) []Trend {
 	return out
 }
 
-// Trends is how many trends that many targets have in that many phases.
+// Trends is how many trends that many targets have in that many phases. In turns it is each by itself, each compared with all
+// others, and all together. More comparisons follow only where one of these has found something.
 func Trends(phases, targets int, turns bool) int {
 	if turns {
 		return phases * (2*targets + 1)
@@ -147,42 +150,59 @@ func (s shared) together(of []*Trend) (out []float64) {
 	return out
 }
 
-// relate compares each target with the others and returns those that change alike. One that changes makes all others seem to change
-// the other way, so the one that differs most is taken out, and the rest are compared again. Of two nobody knows which one it
-// is: it is the one that changed more by itself.
+// relate compares each target with the others and returns those that were not found to differ. One that changes makes all others
+// seem to change the other way, and with less noise than its own. So as long as any seems to differ, the one that differs most is
+// taken out, and the rest are compared again. It counts as one that differs only if its own interval excludes that it changed as
+// they did: one with much noise accuses nobody, and nobody is accused in its place.
 func (s shared) relate(all []Trend, of int) []*Trend {
 	rest := make([]*Trend, len(all))
 	for i := range all {
 		rest[i] = &all[i]
 	}
+	alike := slices.Clone(rest)
 	for len(rest) > 1 {
-		var most *Trend
-		for _, t := range rest {
-			t.Relative = s.relative(t, rest, of)
-			if t.Relative != nil && !t.Relative.Steady && (most == nil || t.exceeds(most)) {
-				most = t
-			}
+		most := s.compare(rest, of)
+		if !slices.ContainsFunc(rest, (*Trend).differs) {
+			return alike
 		}
-		if most == nil {
-			return rest
+		is := func(t *Trend) bool { return t == most }
+		if rest = slices.DeleteFunc(rest, is); most.differs() {
+			alike = slices.DeleteFunc(alike, is)
 		}
-		rest = slices.DeleteFunc(rest, func(t *Trend) bool { return t == most })
 	}
 	for _, t := range rest { // there is nobody left whom it could be compared with
 		t.Relative = nil
 	}
-	return rest
+	return alike
 }
 
-// exceeds reports whether a target differs from the others by more than another one does.
-func (t *Trend) exceeds(other *Trend) bool {
+// compare compares each of these targets with the others, and returns the one that differs most; nil where none can be compared.
+func (s shared) compare(rest []*Trend, of int) (most *Trend) {
+	for _, t := range rest {
+		t.Relative = s.relative(t, rest, of)
+		if t.Relative != nil && (most == nil || t.Relative.exceeds(most.Relative)) {
+			most = t
+		}
+	}
+	return most
+}
+
+// differs reports whether a target changes in another way than the others, by more than chance.
+func (t *Trend) differs() bool { return t.Relative != nil && !t.Relative.Steady }
+
+// exceeds reports whether a target differs from the others by more than another one does. Of two nobody knows which one it is: it is
+// the one that changed more by itself.
+func (r *Relative) exceeds(other *Relative) bool {
 	const same = 1e-9
-	here, there := math.Abs(math.Log(t.Relative.Ratio)), math.Abs(math.Log(other.Relative.Ratio))
+	here, there := distance(r.Ratio), distance(other.Ratio)
 	if math.Abs(here-there) < same {
-		here, there = math.Abs(math.Log(t.Ratio)), math.Abs(math.Log(other.Ratio))
+		here, there = distance(r.Own), distance(other.Own)
 	}
 	return here > there
 }
+
+// distance is how far a ratio is from 1, either way.
+func distance(ratio float64) float64 { return math.Abs(math.Log(ratio)) }
 
 // relative compares a target with the others of the rest in the same blocks; nil where these are too few.
 func (s shared) relative(t *Trend, rest []*Trend, of int) *Relative {
@@ -192,7 +212,7 @@ func (s shared) relative(t *Trend, rest []*Trend, of int) *Relative {
 			out.To = append(out.To, other.Target)
 		}
 	}
-	var logs []float64
+	var logs, owns []float64
 	for _, block := range s {
 		own, there := block[t.Target]
 		sum, n := 0.0, 0.0
@@ -202,61 +222,114 @@ func (s shared) relative(t *Trend, rest []*Trend, of int) *Relative {
 			}
 		}
 		if there && n > 0 {
-			logs = append(logs, own-sum/n)
+			logs, owns = append(logs, own-sum/n), append(owns, own)
 		}
 	}
 	var enough bool
 	if out.Change, enough = changeOf(logs, of); !enough {
 		return nil
 	}
+	own, _ := changeOf(owns, of)
+	out.Own, out.Others = own.Ratio, own.Ratio/out.Ratio
 	return out
 }
 
-// Unsteady says what is not steady, one sentence each: what differs from the others of the same minute is a target's own; what those
-// that took turns have in common is said once, and not of each.
+// Unsteady says what is not steady, one sentence each: what differs from the others of the same minute is a target's own, unless the
+// others moved away from it; what those that took turns have in common is said once, and not of each.
 func Unsteady(trends []Trend) (out []string) {
-	common, own := map[string]bool{}, map[string]bool{} // by phase
-	for _, t := range trends {
-		common[t.Phase] = common[t.Phase] || t.Target == "" && !t.Steady
-		own[t.Phase] = own[t.Phase] || t.Relative != nil && !t.Relative.Steady
+	type move struct {
+		phase  string
+		faster bool
 	}
-	for _, t := range trends {
+	common, own, others := map[string]bool{}, map[string]bool{}, map[move]bool{}
+	for i := range trends {
+		t := &trends[i]
+		common[t.Phase] = common[t.Phase] || t.Target == "" && !t.Steady
+		if t.differs() {
+			own[t.Phase] = true
+			if r := t.Relative; r.othersMoved() {
+				others[move{t.Phase, getsFaster(t.Model, r.Others)}] = true
+			}
+		}
+	}
+	for i := range trends {
+		t := &trends[i]
 		switch {
-		case t.Relative != nil && !t.Relative.Steady:
-			out = append(out, t.words(t.Target, t.Relative.others(), t.Relative.Change))
+		case t.differs():
+			out = append(out, t.compared())
 		case t.Steady || t.Target != "" && t.Relative != nil && common[t.Phase]:
 		case t.Target != "":
-			out = append(out, t.words(t.Target, "", t.Change))
+			out = append(out, t.alone())
+		case others[move{t.Phase, getsFaster(t.Model, t.Ratio)}]: // that they do is said
 		case own[t.Phase]:
-			out = append(out, t.words("the other targets", "", t.Change))
+			out = append(out, t.together("the other targets"))
 		default:
-			out = append(out, t.words("all targets", "", t.Change))
+			out = append(out, t.together("all targets"))
 		}
 	}
 	return out
 }
 
-// words say first what a change means, and then how much it is.
-func (t Trend) words(who, compared string, c Change) string {
-	faster := getsFaster(t.Model, c.Ratio)
-	does, advice, what := map[bool]string{true: "still gets faster", false: "gets slower"}[faster], "", "rate"
+// othersMoved reports whether a target differs because the others changed more than it did itself.
+func (r *Relative) othersMoved() bool { return distance(r.Own) < distance(r.Others) }
+
+// alone says what a target does by itself: first what that means, and then how much it is.
+func (t *Trend) alone() string {
+	does, faster := t.does(t.Ratio)
+	if faster {
+		return fmt.Sprintf("%s %s in phase %s and needs a longer warm-up: %s", t.Target, does, t.Phase, t.figures(t.Change))
+	}
+	return fmt.Sprintf("%s %s in phase %s: %s", t.Target, does, t.Phase, t.figures(t.Change))
+}
+
+// together says what several have in common.
+func (t *Trend) together(who string) string {
+	does, _ := t.does(t.Ratio)
+	return fmt.Sprintf("%s %s in phase %s (or the machine does): %s", who, plural(does), t.Phase, t.figures(t.Change))
+}
+
+// compared says how a target differs from the others, of whichever changed more, and how much each changed.
+func (t *Trend) compared() string {
+	r := t.Relative
+	others, on, number := "the others", " on average", plural
+	if len(r.To) == 1 {
+		others, on, number = r.To[0], "", func(does string) string { return does }
+	}
+	if r.othersMoved() {
+		does, faster := t.does(r.Others)
+		advice := fmt.Sprintf(", or the machine does and %s needs a longer warm-up:", t.Target)
+		if faster {
+			advice = ": a longer warm-up is needed;"
+		}
+		theirs := Change{Blocks: r.Blocks, Ratio: 1 / r.Ratio, Low: 1 / r.High, High: 1 / r.Low}
+		return fmt.Sprintf("%s %s in phase %s compared with %s%s %s; %s %s%s, %s itself %s", others, number(does), t.Phase, t.Target, advice,
+			t.figures(theirs), others, manyTimes(r.Others), on, t.Target, manyTimes(r.Own))
+	}
+	does, faster := t.does(r.Own)
+	advice := ""
+	if faster {
+		advice = " and needs a longer warm-up"
+	}
+	return fmt.Sprintf("%s %s in phase %s compared with %s%s: %s; itself %s, %s %s%s", t.Target, does, t.Phase, others, advice,
+		t.figures(r.Change), manyTimes(r.Own), others, manyTimes(r.Others), on)
+}
+
+// does says what a ratio of the last third to the first means.
+func (t *Trend) does(ratio float64) (text string, faster bool) {
+	if getsFaster(t.Model, ratio) {
+		return "still gets faster", true
+	}
+	return "gets slower", false
+}
+
+func plural(does string) string { return strings.Replace(does, "gets", "get", 1) }
+
+// figures are how much a change is.
+func (t *Trend) figures(c Change) string {
+	what := "rate"
 	if t.Model == open {
 		what = "p50"
 	}
-	switch {
-	case t.Target == "":
-		does, advice = strings.Replace(does, "gets", "get", 1), " (or the machine does)"
-	case faster:
-		advice = " and needs a longer warm-up"
-	}
-	return fmt.Sprintf("%s %s in phase %s%s%s: %s %s (%s to %s) from first to last third, %s", who, does, t.Phase, compared, advice, what,
-		manyTimes(c.Ratio), show.Three(c.Low), show.Three(c.High), show.Plural(c.Blocks, "block"))
-}
-
-// others names those that a target is compared with.
-func (r Relative) others() string {
-	if len(r.To) == 1 {
-		return " compared with " + r.To[0]
-	}
-	return " compared with the others"
+	return fmt.Sprintf("%s %s (%s to %s) from first to last third, %s", what, manyTimes(c.Ratio), show.Three(c.Low), show.Three(c.High),
+		show.Plural(c.Blocks, "block"))
 }

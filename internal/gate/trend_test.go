@@ -80,6 +80,7 @@ func TestTrends(t *testing.T) {
 func TestRelativeTrends(t *testing.T) {
 	wobble := func(block int) float64 { return 0.002 * math.Sin(float64(3*block)) }
 	slows := func(block int) float64 { return -0.3 + 0.15*math.Sin(float64(block)) } // the machine, by another amount in each block
+	swing := func(block int) float64 { return 0.25 * math.Cos(math.Pi*float64(block)) }
 	three := []string{"django", "flask", "fastapi"}
 	for name, c := range map[string]struct {
 		names []string
@@ -101,8 +102,33 @@ func TestRelativeTrends(t *testing.T) {
 		"one warms up, hidden by the machine": {three, func(n string, b int) float64 {
 			return slows(b) + wobble(b+len(n)) + map[string]float64{"flask": 0.3}[n]
 		}, []string{
-			"flask still gets faster in phase closed compared with the others and needs a longer warm-up: rate 1.35",
+			"the others get slower in phase closed compared with flask, or the machine does and flask needs a longer warm-up: rate 0.74",
+		}},
+		"one warms up more than the machine slows down": {three, func(n string, b int) float64 {
+			return slows(b) + wobble(b+len(n)) + map[string]float64{"flask": 0.8}[n]
+		}, []string{
+			"flask still gets faster in phase closed compared with the others and needs a longer warm-up: rate 2.2",
 			"the other targets get slower in phase closed (or the machine does): rate 0.7",
+		}},
+		"two of three warm up": {three, func(n string, b int) float64 {
+			return wobble(b+len(n)) + map[string]float64{"flask": 0.1, "fastapi": 0.1}[n]
+		}, []string{
+			"the others still get faster in phase closed compared with django: a longer warm-up is needed; rate 1.1",
+		}},
+		"two of three slow down": {three, func(n string, b int) float64 {
+			return wobble(b+len(n)) - map[string]float64{"flask": 0.1, "fastapi": 0.1}[n]
+		}, []string{
+			"the others get slower in phase closed compared with django, or the machine does and django needs a longer warm-up: rate 0.9",
+		}},
+		"one with much noise warms up next to one with none": {three, func(n string, b int) float64 {
+			return wobble(b+len(n)) + map[string]float64{"flask": 0.2 + swing(b), "fastapi": 0.05 - swing(b)}[n]
+		}, []string{
+			"all targets still get faster in phase closed (or the machine does): rate 1.09",
+		}},
+		"one of twelve warms up, and another has much noise": {strings.Split("abcdefghijkl", ""), func(n string, b int) float64 {
+			return wobble(b+int(n[0])) + map[string]float64{"b": 0.1, "d": 0.15 + 1.2*swing(b)}[n]
+		}, []string{
+			"b still gets faster in phase closed compared with the others and needs a longer warm-up: rate 1.1",
 		}},
 		"two of five change, one each way": {[]string{"a", "b", "c", "d", "e"}, func(n string, b int) float64 {
 			return wobble(b+int(n[0])) + map[string]float64{"b": 0.2, "d": -0.15}[n]
@@ -127,6 +153,68 @@ func TestRelativeTrends(t *testing.T) {
 				t.Errorf("%s: %q, want %q", name, got[i], c.want[i])
 			}
 		}
+	}
+}
+
+// A comparison says how much each changed: the target itself and the others, in the blocks that they were in together.
+func TestWordsOfComparisons(t *testing.T) {
+	exactly := func(logs map[string]float64) func(string, int) float64 {
+		return func(n string, b int) float64 { return math.Exp(logs[n] + 0.001*float64(b%2)) }
+	}
+	for name, c := range map[string]struct {
+		model string
+		logs  map[string]float64
+		names []string
+		want  string
+	}{
+		"the target": {"closed", map[string]float64{"a": 0.2, "c": 0.02}, []string{"a", "b", "c"}, "a still gets faster in phase p compared with the others and needs a longer warm-up: " +
+			"rate 1.21 times (1.21 to 1.21) from first to last third, 4 blocks; itself 1.22 times, the others 1.01 times on average"},
+		"the others": {"closed", map[string]float64{"b": 0.2, "c": 0.2}, []string{"a", "b", "c"}, "the others still get faster in phase p compared with a: a longer warm-up is needed; " +
+			"rate 1.22 times (1.22 to 1.22) from first to last third, 4 blocks; the others 1.22 times on average, a itself 1.00 times"},
+		"one of two": {"closed", map[string]float64{"a": -0.2}, []string{"a", "b"}, "a gets slower in phase p compared with b: " +
+			"rate 0.82 times (0.82 to 0.82) from first to last third, 4 blocks; itself 0.82 times, b 1.00 times"},
+		"a response time": {"open", map[string]float64{"b": 0.2, "c": 0.2}, []string{"a", "b", "c"}, "the others get slower in phase p compared with a, or the machine does and a needs a longer warm-up: " +
+			"p50 1.22 times (1.22 to 1.22) from first to last third, 4 blocks; the others 1.22 times on average, a itself 1.00 times"},
+	} {
+		drifts := driftsOf(true, 4, exactly(c.logs), c.names...)
+		drifts = append(drifts, driftsOf(false, 3, func(string, int) float64 { return 1 }, c.names...)...) // alone, on another machine
+		got := Unsteady(TrendsOf(record.Phase{Name: "p", Model: c.model}, c.names, drifts, 1))
+		if len(got) != 1 || got[0] != c.want {
+			t.Errorf("%s: %q\nwant %q", name, got, c.want)
+		}
+	}
+}
+
+// Of runs in which nothing changes, few say that something does, over all trends together.
+func TestNothingChanges(t *testing.T) {
+	rng := rand.New(rand.NewPCG(13, 14))
+	const runs, blocks = 1000, 7
+	names, wrong := []string{"a", "b", "c"}, 0
+	for range runs {
+		machine := make([]float64, blocks)
+		for i := range machine {
+			machine[i] = 0.15 * rng.NormFloat64()
+		}
+		drifts := driftsOf(true, blocks, func(_ string, b int) float64 { return math.Exp(machine[b] + 0.1*rng.NormFloat64()) }, names...)
+		if len(Unsteady(TrendsOf(closedPhase(), names, drifts, Trends(1, len(names), true)))) > 0 {
+			wrong++
+		}
+	}
+	if wrong == 0 || wrong > runs*5/100 {
+		t.Errorf("%d of %d runs are called unsteady, want some and at most 5 %%", wrong, runs)
+	}
+	documented(t, fmt.Sprintf("Of 1,000 simulated runs of three targets in which nothing changes, %d report something.", wrong))
+}
+
+// documented looks for a sentence in docs/method.md.
+func documented(t *testing.T, want string) {
+	t.Helper()
+	doc, err := os.ReadFile("../../docs/method.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(strings.Join(strings.Fields(string(doc)), " "), want) {
+		t.Errorf("docs/method.md: want %q", want)
 	}
 }
 
@@ -193,12 +281,5 @@ func TestRelativeTrendsSimulated(t *testing.T) {
 	if wrong > runs*5/100 || found < runs*95/100 || alone > runs/2 {
 		t.Error("want at most 5 %, at least 95 %, and at most half")
 	}
-	doc, err := os.ReadFile("../../docs/method.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := fmt.Sprintf("Of %d simulated runs on a machine that changes by 15 %% in a block, %d show a target that warms up by 10 %% relative to the others, and %d by itself.", runs, found, alone)
-	if !strings.Contains(strings.Join(strings.Fields(string(doc)), " "), want) {
-		t.Errorf("docs/method.md: want %q", want)
-	}
+	documented(t, fmt.Sprintf("Of %d simulated runs on a machine that changes by 15 %% in a block, %d show a target that warms up by 10 %% relative to the others, and %d by itself.", runs, found, alone))
 }
