@@ -68,16 +68,18 @@ func TestBlocksThatFitNextToADriver(t *testing.T) {
 		"flask":          "the number was fixed before block 1",
 		"flask, fastapi": "the number was fixed before block 1; no verdict takes fewer than 6",
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			w := newWorld()
-			o := w.options(t, "blocks: 5\npilot: 2s\ntargets: ["+targets+", {kind: driver}]\n"+closedOnly)
-			o.MaxTime, o.Short = 2*time.Minute, true
-			o.Calibration = &record.Calibration{At: w.began, Engine: "native", Agents: 2, Ceilings: map[string]float64{record.PathNginx: 1000}}
-			dir, err := Run(t.Context(), o)
-			notes := runOf(t, dir).Notes
-			if !slices.ContainsFunc(notes, func(n string) bool { return strings.Contains(n, "fit into --max-time") && strings.HasSuffix(n, want) }) {
-				t.Errorf("%s: %q, %v, want %q", targets, notes, err, want)
-			}
+		t.Run(targets, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				o := w.options(t, "blocks: 5\npilot: 2s\ntargets: ["+targets+", {kind: driver}]\n"+closedOnly)
+				o.MaxTime, o.Short = 2*time.Minute, true
+				o.Calibration = &record.Calibration{At: w.began, Engine: "native", Agents: 2, Ceilings: map[string]float64{record.PathNginx: 1000}}
+				dir, err := Run(t.Context(), o)
+				notes := runOf(t, dir).Notes
+				if !slices.ContainsFunc(notes, func(n string) bool { return strings.Contains(n, "fit into --max-time") && strings.HasSuffix(n, want) }) {
+					t.Errorf("%q, %v, want %q", notes, err, want)
+				}
+			})
 		})
 	}
 }
