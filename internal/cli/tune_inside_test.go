@@ -324,7 +324,12 @@ func TestTuneRefuses(t *testing.T) {
 		"too long":     {plan: swept, sweep: "{workers: [2, 4, 7, 12]}", flags: tuneFlags{maxTime: time.Minute}, want: []string{"p.yaml: search 4 targets x 2 blocks ", " in all, longer than --max-time 1m"}},
 		"unknown axis": {plan: swept, sweep: "{worker: [2]}", want: []string{"p.yaml:7:", "targets[0].sweep.worker: unknown key"}},
 		"delta":        {plan: swept, sweep: "{workers: [2, 4]}", flags: tuneFlags{delta: "3"}, want: []string{`--delta is "3"`}},
-		"negative":     {plan: swept, sweep: "{workers: [2, 4]}", flags: tuneFlags{maxTime: -1}, want: []string{"--max-time -1ns is negative"}},
+		"pilots": {
+			plan:  strings.Replace(swept, "phases: [{name: closed, model: closed, connections: 16, duration: 2s}]", "pilot: 2s\nphases: [{model: open, rate_of_pilot: 0.6, duration: 2s}]", 1),
+			sweep: "{workers: [2, 4]}",
+			want:  []string{"p.yaml:11:", "phases[0].rate_of_pilot: is not for bakeoff tune in the phase that decides: each stage of a search has a pilot of its own", "give a rate"},
+		},
+		"negative": {plan: swept, sweep: "{workers: [2, 4]}", flags: tuneFlags{maxTime: -1}, want: []string{"--max-time -1ns is negative"}},
 	} {
 		text := fmt.Sprintf(c.plan, folder, c.sweep)
 		w := newABWorld(1, 1)

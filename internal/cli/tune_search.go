@@ -39,6 +39,9 @@ type searched struct {
 
 // prepare decides what is done in how many blocks, before anything is measured.
 func (t *tuning) prepare(o controller.Options) (err error) {
+	if findings := t.plan.Untunable(); len(findings) > 0 {
+		return usageError{plan.Locate(t.plan.name, t.plan.given, findings)}
+	}
 	t.schedule, err = t.plan.Tune(o.Overhead(), t.run.maxTime)
 	var long *plan.TooLongError
 	switch {

@@ -239,11 +239,7 @@ func (p *Plan) Short() *Plan {
 func (p *Plan) Pilots() *Plan {
 	s := *p
 	s.Blocks, s.Thresholds = pilotBlocks, nil // which may be about phases that a pilot does not have
-	model := "closed"
-	if p.Primary == P99AtRate {
-		model = "open"
-	}
-	i := slices.IndexFunc(p.Phases, func(ph Phase) bool { return ph.Model == model && !ph.Pings() && !ph.Direct }) // a plan has one
+	i := p.primary()
 	s.Phases = slices.Clone(p.Phases[i : i+1])
 	ph := &s.Phases[0]
 	if long := Duration(pilotPhase); ph.Duration > long {
@@ -254,6 +250,15 @@ func (p *Plan) Pilots() *Plan {
 		s.Pilot = 0
 	}
 	return &s
+}
+
+// primary is the number of the phase that the primary metric is for; a plan has one.
+func (p *Plan) primary() int {
+	model := "closed"
+	if p.Primary == P99AtRate {
+		model = "open"
+	}
+	return slices.IndexFunc(p.Phases, func(ph Phase) bool { return ph.Model == model && !ph.Pings() && !ph.Direct })
 }
 
 // reach is how many connections take every agent to every replica; 0 with a balancer, which does that itself.

@@ -54,7 +54,7 @@ func Locate(name string, data []byte, findings []Finding) error {
 	doc.Decode(given)
 	seen := map[string]bool{}
 	for _, f := range findings {
-		if at := given.unswept(f.Path); !seen[at+f.Text] { // all settings with that value have it
+		if at := given.unpaired(given.unswept(f.Path)); !seen[at+f.Text] { // all settings with that value have it
 			seen[at+f.Text] = true
 			doc.Errorf(at, f.Hint, "%s", f.Text)
 		}
@@ -146,7 +146,7 @@ func (ph *Phase) fill(path string, has func(path string) bool, lookups string) {
 	if !has(path + "check_share") {
 		ph.CheckShare = 0.1
 	}
-	if !has(path+"lookups") && !ph.Pings() {
+	if !has(path + "lookups") { // pings have it for their digest alone
 		ph.Lookups = lookups
 	}
 }

@@ -1,6 +1,12 @@
 package plan
 
-import "bakeoff/internal/strictyaml"
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+
+	"bakeoff/internal/strictyaml"
+)
 
 // What a phase may be measured twice for.
 const (
@@ -33,6 +39,29 @@ func (p *Plan) paired() []Phase {
 	return out
 }
 
+var phasePath = regexp.MustCompile(`^phases\[(\d+)\]\.(.+)$`)
+
+// unpaired is where in the plan as it was given a path of the resolved one comes from.
+func (p *Plan) unpaired(path string) string {
+	m := phasePath.FindStringSubmatch(path)
+	if m == nil {
+		return path
+	}
+	at, err := strconv.Atoi(m[1])
+	if err != nil {
+		return path
+	}
+	for i, ph := range p.Phases {
+		if at == 0 || at == 1 && ph.Pair != "" {
+			return fmt.Sprintf("phases[%d].%s", i, m[2])
+		}
+		if at--; ph.Pair != "" {
+			at--
+		}
+	}
+	return path
+}
+
 // AskPing asks for GET /ping in a phase.
 const AskPing = "ping"
 
@@ -49,7 +78,9 @@ func (c *checker) asks(path string, ph Phase) {
 		return
 	}
 	c.word(path+".ask", ph.Ask, AskPing)
-	c.absent(path+".lookups", "is for lookups; this phase asks for /ping")
+	if ph.Lookups != c.plan.Dataset.Lookups { // a resolved plan has those of the dataset
+		c.absent(path+".lookups", "is for lookups; this phase asks for /ping")
+	}
 	if c.plan.EngineOf(ph) == JMeter {
 		c.report(path+".ask", "engine: native", "is for bakeoff's own engines; JMeter drives this phase")
 	}

@@ -71,6 +71,19 @@ func (s Schedule) String() string {
 	return fmt.Sprintf("search %s; confirm %s; %s in all", strings.Join(search, " + "), part(s.Confirm), about(s.Takes()))
 }
 
+// Untunable is what a search cannot rank settings by, though a run can compare them: figures of stages count together, so all stages
+// need the same load.
+func (p *Plan) Untunable() []Finding {
+	i := p.primary()
+	if p.Phases[i].RateOfPilot == 0 {
+		return nil
+	}
+	return []Finding{{
+		Path: fmt.Sprintf("phases[%d].rate_of_pilot", i), Hint: "give a rate, such as rate: 500",
+		Text: "is not for bakeoff tune in the phase that decides: each stage of a search has a pilot of its own, so its rate would follow the slowest setting that is left",
+	}}
+}
+
 // Half is how many settings a stage of a search leaves of that many.
 func Half(settings int) int { return (settings + 1) / 2 }
 

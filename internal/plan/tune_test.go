@@ -79,6 +79,31 @@ func TestTuneTooLong(t *testing.T) {
 	}
 }
 
+// A rate that follows the pilot is refused in the phase that decides, and there alone: each stage would have another load.
+func TestUntunable(t *testing.T) {
+	const share = "{name: open, model: open, rate_of_pilot: 0.6, duration: 4s}"
+	for phases, want := range map[string]string{
+		"primary: p99 at rate\nphases:\n  - {model: closed, connections: 8, duration: 4s, pair: connections}\n  - {name: ping, model: open, rate_of_pilot: 0.5, duration: 4s, ask: ping}\n  - " + share + "\n": "p.yaml:8:46: phases[2].rate_of_pilot: is not for bakeoff tune in the phase that decides",
+		"phases:\n  - " + share + "\n": "p.yaml:5:46: phases[0].rate_of_pilot: is not for bakeoff tune in the phase that decides",
+		"primary: throughput\nphases:\n  - {model: closed, connections: 8, duration: 4s}\n  - " + share + "\n":                      "",
+		"primary: p99 at rate\nphases:\n  - {name: a, model: open, rate: 50, duration: 4s}\n  - " + share + "\n":                    "",
+		"primary: p99 at rate\nphases:\n  - {name: a, model: open, rate: 50, duration: 4s, pair: connections}\n  - " + share + "\n": "",
+	} {
+		text := "name: p\ntargets: [{recipe: a, sweep: {workers: [1, 2]}}]\npilot: 1s\n" + phases
+		p := load(t, text)
+		findings := p.Untunable()
+		if want == "" {
+			if len(findings) > 0 {
+				t.Errorf("%s: %+v", phases, findings)
+			}
+			continue
+		}
+		if err := Locate("p.yaml", []byte(text), findings); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", phases, err, want)
+		}
+	}
+}
+
 // A part of a tuning is a plan of its own, with another order of trials.
 func TestTunePart(t *testing.T) {
 	p := tuned(t, "- {recipe: a, sweep: {workers: [1, 2, 3, 4]}}\n- b\n")
