@@ -35,7 +35,6 @@ func (t *trial) judge(rec record.Phase) {
 	t.watched.Phase = rec
 	found := t.watched.Judge(t.run.rest)
 	t.measured(rec, found)
-	t.run.spread.add(t.rec, rec, t.watched.Totals())
 	t.mu.Unlock()
 	for _, reason := range found.Reasons {
 		t.refuse(reason.Code, errors.New(reason.Text))

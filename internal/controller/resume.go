@@ -142,6 +142,9 @@ func (r *run) recall() error {
 			continue // moved aside or unfinished: it is repeated
 		}
 		r.remember(t)
+		if err := r.spread.add(t, func(p record.Phase) (stats.Totals, error) { return totalsOf(state, p) }); err != nil {
+			return err
+		}
 		if t.Block != 0 || t.Status != record.Valid {
 			continue
 		}

@@ -26,19 +26,30 @@ func (d *replicated) shares() *record.Shares {
 	return out
 }
 
-// spread counts the answers of each replica, by target, over all measured phases.
+// spread counts the right answers of each replica, by target, over the measured phases of all valid trials of a run.
 type spread map[string]map[string]int64
 
-func (s spread) add(t record.Trial, p record.Phase, sum stats.Totals) {
-	if p.Warmup || p.Direct || t.Block == 0 || t.Declared == nil || t.Declared.Shares == nil {
-		return
+// add counts those of a trial that has ended; totals are what the agents saw in one of its phases.
+func (s spread) add(t record.Trial, totals func(record.Phase) (stats.Totals, error)) error {
+	if t.Status != record.Valid || t.Block == 0 || t.Declared == nil || t.Declared.Shares == nil {
+		return nil
 	}
-	if s[t.Target] == nil {
-		s[t.Target] = map[string]int64{}
+	for _, p := range t.Phases {
+		if p.Warmup || p.Direct {
+			continue
+		}
+		sum, err := totals(p)
+		if err != nil {
+			return fmt.Errorf("controller: %w", err)
+		}
+		if s[t.Target] == nil {
+			s[t.Target] = map[string]int64{}
+		}
+		for _, name := range t.Declared.Shares.Replicas {
+			s[t.Target][name] += sum.Replicas[name].Answers - sum.Replicas[name].Errors
+		}
 	}
-	for _, name := range t.Declared.Shares.Replicas {
-		s[t.Target][name] += sum.Replicas[name].Answers
-	}
+	return nil
 }
 
 const (
@@ -50,6 +61,7 @@ const (
 
 // note puts what was seen into the run's notes, in place of what an earlier part of the run said.
 func (s spread) note(rec *record.Run, kind string) {
+	rec.Notes = slices.DeleteFunc(rec.Notes, func(n string) bool { return strings.HasPrefix(n, sharesNote) })
 	if len(s) == 0 {
 		return
 	}
@@ -66,8 +78,7 @@ func (s spread) note(rec *record.Run, kind string) {
 		}
 		parts = append(parts, fmt.Sprintf("%s %s (%s)", target, gate.Portions(counts), how))
 	}
-	rec.Notes = slices.DeleteFunc(rec.Notes, func(n string) bool { return strings.HasPrefix(n, sharesNote) })
-	rec.Notes = append(rec.Notes, sharesNote+kind+", over all measured phases: "+strings.Join(parts, "; "))
+	rec.Notes = append(rec.Notes, sharesNote+kind+", right ones, over the measured phases of all valid trials: "+strings.Join(parts, "; "))
 }
 
 // pinned says what connections that are kept do behind a Service; empty where nothing is to be said.

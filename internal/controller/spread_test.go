@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -21,14 +23,14 @@ func TestBehindTheClustersBalancer(t *testing.T) {
 	for name, c := range map[string]struct {
 		by     map[string]int64 // right answers of each phase, of 1000
 		within string
-		want   string // code of the first attempt; empty: it is valid
-		note   string
+		want   string // code of each attempt; empty: all are valid
+		note   string // empty: no trial is valid, so there is none
 	}{
 		"equal":          {by: map[string]int64{"pod-1": 334, "pod-2": 333, "pod-3": 333}, within: "1%", note: "flask 33.4, 33.3, 33.3 % (equal weights, within 1.0 %)"},
 		"pinned, shown":  {by: map[string]int64{"pod-1": 1000}, note: "flask 100.0, 0.0, 0.0 % (not equal: up to 200.0 % from an equal share)"},
-		"pinned":         {by: map[string]int64{"pod-1": 1000}, within: "50%", want: record.CodeShares, note: "flask 100.0"},
-		"unnamed":        {by: map[string]int64{"pod-1": 500, "pod-2": 499}, want: record.CodeShares, note: "flask 50."},
-		"somebody else":  {by: map[string]int64{"pod-1": 500, "pod-9": 500}, want: record.CodeShares, note: "flask 100.0"},
+		"pinned":         {by: map[string]int64{"pod-1": 1000}, within: "50%", want: record.CodeShares},
+		"unnamed":        {by: map[string]int64{"pod-1": 500, "pod-2": 499}, want: record.CodeShares},
+		"somebody else":  {by: map[string]int64{"pod-1": 500, "pod-9": 500}, want: record.CodeShares},
 		"by its address": {by: map[string]int64{"10.0.0.1:1": 1000}, note: "flask 100.0"},
 	} {
 		for _, turns := range []bool{false, true} {
@@ -66,9 +68,16 @@ func TestBehindTheClustersBalancer(t *testing.T) {
 				}
 				replayed(t, dir)
 				notes := runOf(t, dir).Notes
-				for _, want := range []string{
-					c.note, "the balancer before flask sets cookies (lb, route): agents keep none", "a Service spreads connections, not requests",
-				} {
+				if about := slices.ContainsFunc(notes, func(note string) bool { return strings.HasPrefix(note, sharesNote) }); about != (c.note != "") {
+					t.Errorf("%s, turns %v: notes %q", name, turns, notes)
+				}
+				wants := []string{
+					"the balancer before flask sets cookies (lb, route): agents keep none", "a Service spreads connections, not requests",
+				}
+				if c.note != "" {
+					wants = append(wants, c.note)
+				}
+				for _, want := range wants {
 					if n := len(slices.DeleteFunc(slices.Clone(notes), func(note string) bool { return !strings.Contains(note, want) })); n != 1 {
 						t.Errorf("%s, turns %v: %q is noted %d times in %q", name, turns, want, n, notes)
 					}
@@ -88,30 +97,77 @@ func TestBehindTheClustersBalancer(t *testing.T) {
 	}
 }
 
-// Shares are those of all measured phases so far, in place of what was said before; the pilot and warm-ups do not count.
+// Shares are those of the right answers in the measured phases of all valid trials, in place of what was said before; the pilot, warm-ups
+// and phases without the balancer do not count.
 func TestNoteOfShares(t *testing.T) {
 	answers := func(first, second int64) stats.Totals {
-		return stats.Totals{Window: stats.Window{Replicas: map[string]stats.Replica{"flask-1": {Answers: first}, "flask-2": {Answers: second}}}}
+		return stats.Totals{Window: stats.Window{Replicas: map[string]stats.Replica{"flask-1": {Answers: first + 7, Errors: 7}, "flask-2": {Answers: second}}}}
 	}
-	trial := record.Trial{Block: 1, Target: "flask", Declared: &record.Declared{Shares: &record.Shares{Replicas: []string{"flask-1", "flask-2"}}}}
+	sums := map[int]stats.Totals{1: answers(60, 40), 2: answers(10, 30), 3: answers(500, 0)}
+	totals := func(p record.Phase) (stats.Totals, error) { return sums[p.Number], nil }
+	trial := record.Trial{
+		Block: 1, Target: "flask", Status: record.Valid, Phases: []record.Phase{{Number: 1}, {Number: 2}, {Number: 3, Warmup: true}, {Number: 3, Direct: true}},
+		Declared: &record.Declared{Shares: &record.Shares{Replicas: []string{"flask-1", "flask-2"}}},
+	}
+	pilot, other, invalid, aborted := trial, trial, trial, trial
+	pilot.Block, other.Declared, invalid.Status, aborted.Status = 0, &record.Declared{}, record.Invalid, record.TrialAborted
+	for _, of := range []*record.Trial{&pilot, &other, &invalid, &aborted} {
+		of.Phases = []record.Phase{{Number: 3}}
+	}
 	s := spread{}
-	s.add(trial, record.Phase{}, answers(60, 40))
-	s.add(trial, record.Phase{}, answers(10, 30))
-	s.add(trial, record.Phase{Warmup: true}, answers(500, 0))
-	pilot, direct := trial, trial
-	pilot.Block, direct.Declared = 0, &record.Declared{}
-	s.add(pilot, record.Phase{}, answers(500, 0))
-	s.add(direct, record.Phase{}, answers(500, 0))
+	for _, of := range []record.Trial{trial, pilot, other, invalid, aborted} {
+		if err := s.add(of, totals); err != nil {
+			t.Fatal(err)
+		}
+	}
 	rec := record.Run{Notes: []string{sharesNote + "service, before", "other"}}
 	s.note(&rec, "ingress")
-	want := []string{"other", "answers of the replicas behind the ingress, over all measured phases: flask 50.0, 50.0 % (equal weights, within 1.0 %)"}
+	want := []string{
+		"other", "answers of the replicas behind the ingress, right ones, over the measured phases of all valid trials: flask 50.0, 50.0 % (equal weights, within 1.0 %)",
+	}
 	if diff := cmp.Diff(want, rec.Notes); diff != "" {
 		t.Error(diff)
 	}
-	rec = record.Run{}
+	rec = record.Run{Notes: []string{sharesNote + "service, before"}}
 	if (spread{}).note(&rec, "nginx"); len(rec.Notes) > 0 {
 		t.Errorf("%q", rec.Notes)
 	}
+	if err := s.add(trial, func(record.Phase) (stats.Totals, error) { return stats.Totals{}, errFaked }); !errors.Is(err, errFaked) {
+		t.Error(err)
+	}
+}
+
+// A trial that is refused after its load does not count, and one from before the run was resumed does.
+func TestSharesOfResumed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.pods, w.dial = 3, []string{"10.0.0.9:80"}
+		shares := func(first, second, third int64) func(*phaseFaked) {
+			return func(p *phaseFaked) {
+				p.by = map[string]int64{"pod-1": first * p.books.OK / 10, "pod-2": second * p.books.OK / 10, "pod-3": third * p.books.OK / 10}
+			}
+		}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		defer cancel(nil)
+		w.script["flask"] = []act{{phase: shares(10, 0, 0), fails: after}, {phase: shares(4, 3, 3)}, {phase: func(*phaseFaked) { cancel(ErrInterrupted) }}}
+		o := w.options(t, "blocks: 2\n"+inService+oneTarget+"phases: [{model: closed, connections: 16, duration: 10s}]\n")
+		dir, err := Run(ctx, o)
+		if !errors.Is(err, ErrInterrupted) {
+			t.Fatal(err)
+		}
+		noted := func(want string) {
+			t.Helper()
+			notes := slices.DeleteFunc(runOf(t, dir).Notes, func(note string) bool { return !strings.HasPrefix(note, sharesNote) })
+			if len(notes) != 1 || !strings.Contains(notes[0], want) {
+				t.Errorf("%q, want %q", notes, want)
+			}
+		}
+		noted("flask 40.0, 30.0, 30.0 %")
+		w.script["flask"] = slices.Repeat([]act{{phase: shares(2, 4, 4)}}, 9)
+		o.Resume = dir
+		conducted(t, o)
+		noted("flask 30.0, 35.0, 35.0 %")
+	})
 }
 
 // A check says what is known of such a balancer beforehand.

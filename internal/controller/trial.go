@@ -138,7 +138,7 @@ func (t *trial) write() (record.Trial, error) {
 	if err := t.writer.Finish(t.rec); err != nil {
 		return t.rec, fmt.Errorf("controller: %w", err)
 	}
-	return t.rec, nil
+	return t.rec, t.run.spread.add(t.rec, func(p record.Phase) (stats.Totals, error) { return t.totals[p.Number], nil })
 }
 
 // body is the trial from the look at the table to the check after the load.
