@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -35,6 +36,30 @@ func TestLate(t *testing.T) {
 				t.Errorf("late: %t", got)
 			}
 		})
+	}
+}
+
+// A note of the run says how its servers are scheduled, as the kernel has it.
+func TestPriorityIsNoted(t *testing.T) {
+	l, _ := fakeLoader(t, 1)
+	l.mu.Lock()
+	pid := l.servers[0].process.PID()
+	l.mu.Unlock()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Skipf("SKIPPED: %v", err)
+	}
+	_, after, _ := strings.Cut(string(stat), ") ")
+	want := "JMeter's servers run at niceness " + strings.Fields(after)[16] // field 19 of the line, proc_pid_stat(5)
+	if group, err := os.ReadFile(fmt.Sprintf("/proc/%d/autogroup", pid)); err == nil && len(group) > 0 {
+		words := strings.Fields(string(group))
+		want += ", each in a session of autogroup niceness " + words[len(words)-1]
+	}
+	if notes := l.Notes(); !slices.Contains(notes, want) {
+		t.Errorf("no %q in %q", want, notes)
+	}
+	if got := priority(1 << 30); got != "" {
+		t.Errorf("of a process that is not there: %q", got)
 	}
 }
 

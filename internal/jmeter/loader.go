@@ -78,6 +78,7 @@ type Loader struct {
 	warming    bool     // the phase under way is the warm-up
 	result     string   // file of the last phase
 	warm       string   // what the warm-up showed
+	priority   string   // how the kernel schedules servers of this machine; empty where it is not known
 	listener   string   // where JMeter's own InfluxDB listener writes to; empty: it is off
 	current    masters
 
@@ -171,6 +172,9 @@ func (l *Loader) startServers(ctx context.Context) error {
 			return err
 		}
 	}
+	if l.priority == "" && len(fresh) > 0 && l.o.Elsewhere == nil {
+		l.priority = priority(fresh[0].process.PID())
+	}
 	if len(fresh) == 0 || l.o.WarmUp == 0 {
 		return nil
 	}
@@ -231,6 +235,9 @@ func (l *Loader) Notes() []string {
 			Version, from, l.o.Home.Digest, l.o.Java.Version, l.o.Count, strings.Join(l.o.serverFlags(), " "), strings.Join(l.o.masterFlags(), " ")),
 		"JMeter reports neither the intended time of a request nor fractions of a millisecond: phases that it drove have no response time and no lateness, " +
 			"and their service times are whole milliseconds, rounded down; with JMeter the targets take no turns",
+	}
+	if l.priority != "" {
+		out = append(out, l.priority)
 	}
 	if own := l.o.Own; own != nil {
 		out = append(out, fmt.Sprintf("the test plan is %s (SHA-256 %s), run as it is: which keys it asks for, whether they exist and what is right for them is not known; "+

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package jmeter
+
+// priority is not known here.
+func priority(int) string { return "" }
