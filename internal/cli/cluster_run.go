@@ -267,10 +267,27 @@ func (a *away) preflight(ctx context.Context, d described) error {
 		return nil
 	}
 	there, err := a.at.Find(ctx, a.at.Namespace)
-	if err != nil || len(there) == 0 {
+	if err != nil {
 		return err
 	}
-	return a.full(there[0].Run)
+	if len(there) > 0 {
+		return a.full(there[0].Run)
+	}
+	if owner, err := a.at.Owner(ctx); err != nil || owner != "" {
+		return errors.Join(err, a.ownedBy(owner))
+	}
+	return nil
+}
+
+// ownedBy says that the namespace is removed together with another run; empty: it is not.
+func (a *away) ownedBy(run string) error {
+	if run == "" {
+		return nil
+	}
+	return hintedError{
+		usageError{fmt.Errorf("namespace %s is the own one of run %s, and is removed with it: a run takes no other's", a.at.Namespace, run)},
+		"without --namespace the run gets one of its own",
+	}
 }
 
 // full says that another run is where this one was to be.

@@ -37,6 +37,16 @@ func TestRunAwayAtOnce(t *testing.T) {
 	}
 }
 
+// A namespace that is another run's own takes no run: it would be removed with the other.
+func TestRunAwayInAnothersOwn(t *testing.T) {
+	c := newConductor(t, func(*conductor) remote.Outcome { t.Error("conducted"); return remote.Outcome{} })
+	c.api.Put("/api/v1/namespaces/n", labelled("other"))
+	status, _ := c.command(t.Context(), "run", c.planFile(), "--platform", "kubernetes", "--namespace", "n", "--out", c.out)
+	if status != exitUsage || !strings.Contains(c.stderr.String(), "namespace n is the own one of run other") || len(c.api.Objects()) != 1 {
+		t.Errorf("status %d, %q:\n%s", status, c.api.Objects(), c.stderr)
+	}
+}
+
 // What begins a run ends with the controller's Job, where nobody comes to remove it.
 func TestRunAwayOwned(t *testing.T) {
 	c := newConductor(t, func(c *conductor) remote.Outcome {

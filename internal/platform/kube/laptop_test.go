@@ -127,6 +127,24 @@ func TestRemoveNamespace(t *testing.T) {
 	}
 }
 
+// A run's own namespace stays where another run has objects in it, and that run is named.
+func TestRemoveNamespaceOfTwo(t *testing.T) {
+	a, l := opened(t)
+	there := []string{"/api/v1/namespaces/n", inN + "secrets/bakeoff-run", inN + "services/bakeoff-controller"}
+	for i, run := range []string{"r", "other", "r"} {
+		a.Put(there[i], of(run, nil))
+	}
+	if err := l.Remove(t.Context()); err == nil || !strings.Contains(err.Error(), "n is run r's own, but holds run other") || !slices.Equal(a.Objects(), there) {
+		t.Errorf("%v, left %q", err, a.Objects())
+	}
+	if err := l.At("n", "other").Remove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Remove(t.Context()); err != nil || len(a.Objects()) > 0 {
+		t.Errorf("alone: %v, left %q", err, a.Objects())
+	}
+}
+
 // The logs of all pods of the run, of containers that were started, and the events of bakeoff's objects are kept.
 func TestEvidence(t *testing.T) {
 	a, l := opened(t)

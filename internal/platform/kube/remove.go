@@ -42,7 +42,7 @@ func (c *Cluster) objects(ctx context.Context, k kind, namespace string, labels 
 }
 
 // Remove removes every object of the run, its namespace where it is the run's own, and returns once nothing is left. What
-// is not there is no error.
+// is not there is no error. A namespace in which another run has objects stays as it is, which is an error.
 func (l *Laptop) Remove(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, removeWithin, fmt.Errorf("the cluster has not removed everything within %v", removeWithin))
 	defer cancel()
@@ -55,6 +55,9 @@ func (l *Laptop) Remove(ctx context.Context) error {
 		return err
 	}
 	if own {
+		if err := l.alone(ctx); err != nil {
+			return err
+		}
 		return l.removeAll(ctx, []kind{{"Namespace", "", "namespaces"}}, "")
 	}
 	// The controller makes others: it goes first, and what it owns with it.
@@ -66,15 +69,41 @@ func (l *Laptop) Remove(ctx context.Context) error {
 
 // owns reports whether the namespace is the run's own; it is not where who asks may not see it.
 func (l *Laptop) owns(ctx context.Context) (bool, error) {
+	by, err := l.Owner(ctx)
+	return by == l.Run, err
+}
+
+// Owner is the run whose own the namespace is; empty: there is none, or who asks may not see it.
+func (l *Laptop) Owner(ctx context.Context) (run string, err error) {
 	var n meta.PartialObjectMetadata
-	err := l.api.get(ctx, where("", "", "namespaces", l.Namespace), nil, &n)
+	err = l.api.get(ctx, where("", "", "namespaces", l.Namespace), nil, &n)
 	switch {
 	case apierrors.IsNotFound(err), apierrors.IsForbidden(err):
-		return false, nil
+		return "", nil
 	case err != nil:
-		return false, denied(err)
+		return "", denied(err)
+	case n.Labels[labelManager] != platform.Manager:
+		return "", nil
 	}
-	return n.Labels[labelManager] == platform.Manager && n.Labels[labelRun] == l.Run, nil
+	return n.Labels[labelRun], nil
+}
+
+// alone fails where another run has objects in the namespace.
+func (l *Laptop) alone(ctx context.Context) error {
+	var there []Found
+	err := insist(ctx, func(ctx context.Context) (err error) {
+		there, err = l.Find(ctx, l.Namespace)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, f := range there {
+		if f.Run != l.Run {
+			return fmt.Errorf("kube: namespace %s is run %s's own, but holds run %s, too: it stays", l.Namespace, l.Run, f.Run)
+		}
+	}
+	return nil
 }
 
 // removeAll removes the objects of some kinds, and waits until they are gone.
