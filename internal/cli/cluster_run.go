@@ -341,6 +341,9 @@ func (a *away) checked(ctx context.Context, objects []kube.Object) error {
 	}
 	var all []string
 	for _, r := range refused {
+		if r.Run != "" { // it has begun since preflight looked
+			return a.full(r.Run)
+		}
 		all = append(all, r.String())
 	}
 	return fmt.Errorf("the cluster refuses, or warns of, %d of %s:\n%s", len(refused), show.Plural(len(objects), "object"), strings.Join(all, "\n"))

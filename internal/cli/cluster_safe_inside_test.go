@@ -19,12 +19,20 @@ func labelled(run string) map[string]any {
 
 // Of two runs that begin at once in a namespace the second takes nothing from the first, which it had not seen, and says which it is.
 func TestRunAwayAtOnce(t *testing.T) {
+	for _, created := range []int{1, 2} { // as the cluster looks at the second one's first object, or as that is made
+		runAtOnce(t, created)
+	}
+}
+
+func runAtOnce(t *testing.T, created int) {
 	c := newConductor(t, func(*conductor) remote.Outcome { t.Error("conducted"); return remote.Outcome{} })
 	theirs := []string{"/api/v1/namespaces/n/secrets/bakeoff-run", "/api/v1/namespaces/n/serviceaccounts/bakeoff-controller"}
-	came := false
-	c.api.Before = func(method, _ string) int {
-		if method == http.MethodPatch && !came { // the cluster looks at the second one's objects
-			came = true
+	came := 0
+	c.api.Before = func(method, path string) int {
+		if method != http.MethodPost || !strings.HasSuffix(path, "/serviceaccounts") {
+			return 0
+		}
+		if came++; came == created {
 			for _, at := range theirs {
 				c.api.Put(at, labelled("other"))
 			}
@@ -32,8 +40,24 @@ func TestRunAwayAtOnce(t *testing.T) {
 		return 0
 	}
 	status, _ := c.command(t.Context(), "run", c.planFile(), "--platform", "kubernetes", "--namespace", "n", "--out", c.out)
-	if status != exitUsage || !came || !strings.Contains(c.stderr.String(), "namespace n holds run other") || !slices.Equal(c.api.Objects(), theirs) {
+	if status != exitUsage || came < created || !strings.Contains(c.stderr.String(), "namespace n holds run other") || !slices.Equal(c.api.Objects(), theirs) {
 		t.Errorf("status %d, %q:\n%s", status, c.api.Objects(), c.stderr)
+	}
+}
+
+// What is not of a run, but has a name that the controller would use, is refused by that name before anything is made, and stays.
+func TestRunAwayTakesNothing(t *testing.T) {
+	c := newConductor(t, func(*conductor) remote.Outcome { t.Error("conducted"); return remote.Outcome{} })
+	theirs := []string{"/api/v1/namespaces/n/services/bakeoff-database"}
+	c.api.Put(theirs[0], map[string]any{})
+	status, _ := c.command(t.Context(), "run", c.planFile(), "--platform", "kubernetes", "--namespace", "n", "--out", c.out)
+	if status != exitFailed || !strings.Contains(c.stderr.String(), "Service bakeoff-database: it is not of a run") || !slices.Equal(c.api.Objects(), theirs) {
+		t.Errorf("status %d, %q:\n%s", status, c.api.Objects(), c.stderr)
+	}
+	for _, r := range c.api.Requests() {
+		if strings.HasPrefix(r, "PATCH") || strings.HasPrefix(r, "DELETE") {
+			t.Error(r)
+		}
 	}
 }
 

@@ -76,12 +76,8 @@ func (a api) stream(ctx context.Context, at string, query url.Values) (io.ReadCl
 	return with(a.rest.Get().AbsPath(at), query).Stream(ctx)
 }
 
-// apply gives an object the fields that value has, and makes it where it is not there. What others manage is not taken from them.
-func (a api) apply(ctx context.Context, at string, value []byte, dry bool) error {
-	return a.send(ctx, drily(a.patch(at, value), dry), nil)
-}
-
-// applied applies an object and reads into out how the cluster has it then.
+// applied gives an object the fields that value has, makes it where it is not there, and reads into out how the cluster has it then.
+// What others manage is not taken from them.
 func (a api) applied(ctx context.Context, at string, value []byte, out any) error {
 	return a.send(ctx, a.patch(at, value), out)
 }
@@ -120,7 +116,7 @@ func with(r *rest.Request, query url.Values) *rest.Request {
 	return r
 }
 
-// drily has the API look at an object as if it were applied.
+// drily has the API look at a request as if it were carried out.
 func drily(r *rest.Request, dry bool) *rest.Request {
 	if dry {
 		return r.Param("dryRun", meta.DryRunAll)

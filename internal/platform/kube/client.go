@@ -74,31 +74,49 @@ func (w *warnings) take() []string {
 	return seen
 }
 
-// A Refusal is an object that the cluster would not take, and why.
-type Refusal struct{ Kind, Name, Why string }
+// A Refusal is an object that the cluster would not take, and why. Run is that of the object which has its place; empty: none has, or
+// one of no run.
+type Refusal struct{ Kind, Name, Why, Run string }
 
 func (r Refusal) String() string { return fmt.Sprintf("%s %s: %s", r.Kind, r.Name, r.Why) }
 
-// Check has the cluster look at every object as if it were applied, and changes nothing. What the API only warns of
-// is a refusal too. The error is of a cluster that does not answer.
+// Check has the cluster look at every object as if it were made, and changes nothing. One that is there already
+// is a refusal, also where bakeoff made it, and so is what the API only warns of. The error is of a cluster that does not answer.
 func (c *Cluster) Check(ctx context.Context, objects []Object) ([]Refusal, error) {
 	var out []Refusal
 	for _, o := range objects {
 		c.warnings.take()
-		err := c.apply(ctx, o, true)
+		value, err := o.JSON()
+		if err != nil {
+			return out, err
+		}
+		err = c.api.create(ctx, path.Dir(o.at()), value, true, nil)
+		warned := c.warnings.take()
 		var status apierrors.APIStatus
 		switch {
 		case err == nil:
 		case errors.As(err, &status):
-			out = append(out, Refusal{o.Kind, o.Name, o.why(err)})
+			out = append(out, c.refusal(ctx, o, err))
 		default:
 			return out, fmt.Errorf("kube: %w", err)
 		}
-		for _, text := range c.warnings.take() {
-			out = append(out, Refusal{o.Kind, o.Name, text})
+		for _, text := range warned {
+			out = append(out, Refusal{Kind: o.Kind, Name: o.Name, Why: text})
 		}
 	}
 	return out, nil
+}
+
+// refusal is why the API does not take an object; where its place is taken, by whom.
+func (c *Cluster) refusal(ctx context.Context, o Object, err error) Refusal {
+	out := Refusal{Kind: o.Kind, Name: o.Name, Why: o.why(err)}
+	if !apierrors.IsAlreadyExists(err) {
+		return out
+	}
+	if by, _, err := c.holder(ctx, o); err == nil { // else it is not known whose it is
+		out.Run, out.Why = by.Run, by.whose()+", and stays as it is: the name is taken"
+	}
+	return out
 }
 
 // words are the API's own, in one line.
@@ -110,20 +128,4 @@ func (o Object) why(err error) string {
 		return "the cluster knows no HTTPRoute: the Gateway API is not installed in it (kubectl get crd httproutes." + groupRoute + ")"
 	}
 	return words(err)
-}
-
-// apply applies one object; dry changes nothing. A secret is created, so that no right is needed by which one can be read, and
-// applied only where it is there already.
-func (c *Cluster) apply(ctx context.Context, o Object, dry bool) error {
-	value, err := o.JSON()
-	if err != nil {
-		return err
-	}
-	if o.Kind == "Secret" {
-		err := c.api.create(ctx, path.Dir(o.at()), value, dry, nil)
-		if !apierrors.IsAlreadyExists(err) {
-			return err
-		}
-	}
-	return c.api.apply(ctx, o.at(), value, dry)
 }

@@ -11,10 +11,13 @@ import (
 
 	core "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	clienttesting "k8s.io/client-go/testing"
+
+	"bakeoff/internal/platform"
 )
 
 // Every kind is applied, by our name, and an object that is there keeps what others manage in it.
@@ -61,27 +64,24 @@ func TestCheck(t *testing.T) {
 	objects := render(t)
 	client := newFakeServer()
 	refuse := schema.GroupResource{Group: "apps", Resource: "deployments"}
-	made := 0
+	looked, asked := "", 0
 	client.PrependReactor("create", "*", func(a clienttesting.Action) (bool, runtime.Object, error) {
 		create := a.(clienttesting.CreateActionImpl)
-		if create.Resource.Resource != "secrets" || !slices.Equal(create.CreateOptions.DryRun, []string{meta.DryRunAll}) {
-			t.Errorf("%s %s is created", create.Resource.Resource, create.Name)
+		head, err := apimeta.Accessor(create.Object)
+		if err != nil || !slices.Equal(create.CreateOptions.DryRun, []string{meta.DryRunAll}) {
+			t.Errorf("%s is no dry run, %v", create.Resource.Resource, err)
+			return true, create.Object, err
 		}
-		made++
+		looked = create.Resource.Resource + "/" + head.GetName()
+		if looked == "deployments/bakeoff-target-django" {
+			return true, nil, apierrors.NewForbidden(refuse, head.GetName(), errors.New("no such\n right"))
+		}
 		return true, create.Object, nil
 	})
-	client.PrependReactor("patch", "*", func(a clienttesting.Action) (bool, runtime.Object, error) {
-		patch := a.(clienttesting.PatchActionImpl)
-		if !slices.Equal(patch.PatchOptions.DryRun, []string{meta.DryRunAll}) {
-			t.Errorf("%s %s is no dry run", patch.Resource.Resource, patch.Name)
-		}
-		if patch.Name == "bakeoff-target-django" && patch.Resource.Resource == "deployments" {
-			return true, nil, apierrors.NewForbidden(refuse, patch.Name, errors.New("no such\n right"))
-		}
-		return false, nil, nil
-	})
-	client.warn = func(r *http.Request) string {
-		if strings.HasSuffix(r.URL.Path, "/jobs/bakeoff-agent-0") {
+	client.warn = func(*http.Request) string {
+		asked++
+		if looked == "jobs/bakeoff-agent-0" {
+			looked = ""
 			return "would violate PodSecurity"
 		}
 		return ""
@@ -92,12 +92,27 @@ func TestCheck(t *testing.T) {
 		got[1].String() != "Job bakeoff-agent-0: would violate PodSecurity" {
 		t.Errorf("%q, %v", got, err)
 	}
-	if made == 0 {
-		t.Error("no secret is created")
+	if asked != len(objects) {
+		t.Errorf("%d requests for %d objects", asked, len(objects))
 	}
 	client.leave(true)
 	if got, err := c.Check(t.Context(), objects); err == nil || !strings.Contains(err.Error(), "connection refused") || len(got) > 0 {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// What is there already is refused by its name, and it is said whose it is: whatever is applied would take it over.
+func TestCheckTaken(t *testing.T) {
+	objects := render(t)
+	for want, labels := range map[string]map[string]string{
+		"it is not of a run":    {"theirs": "1"},
+		"it is of run before-1": {labelManager: platform.Manager, labelRun: "before-1"},
+	} {
+		client := newFakeServer(&core.ConfigMap{ObjectMeta: meta.ObjectMeta{Name: "bakeoff-pages", Namespace: "ns", Labels: labels}})
+		got, err := fakeCluster(t, client).Check(t.Context(), objects)
+		if err != nil || len(got) != 1 || got[0].Run != labels[labelRun] || !strings.HasPrefix(got[0].String(), "ConfigMap bakeoff-pages: "+want) {
+			t.Errorf("%q, %v, want %s", got, err, want)
+		}
 	}
 }
 

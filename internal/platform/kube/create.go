@@ -21,11 +21,15 @@ type Taken struct {
 }
 
 func (t Taken) Error() string {
-	of := "it is of run " + t.Run
+	return fmt.Sprintf("kube: there is a %s %s already: %s", t.Kind, t.Name, t.whose())
+}
+
+// whose says whether a run has the object that is there, and names it.
+func (t Taken) whose() string {
 	if t.Run == "" {
-		of = "it is not of a run"
+		return "it is not of a run"
 	}
-	return fmt.Sprintf("kube: there is a %s %s already: %s", t.Kind, t.Name, of)
+	return "it is of run " + t.Run
 }
 
 // Create makes objects in their order. It changes none that is there, and fails with Taken: two runs that begin at once in a
@@ -73,24 +77,27 @@ func (l *Laptop) create(ctx context.Context, o Object) (types.UID, error) {
 
 // already is the object of that name, which has to be the run's.
 func (l *Laptop) already(ctx context.Context, o Object) (types.UID, error) {
+	by, uid, err := l.holder(ctx, o)
+	if err == nil && by.Run != l.Run {
+		err = by
+	}
+	return uid, err
+}
+
+// holder is whose the object is that has the name of another one.
+func (c *Cluster) holder(ctx context.Context, o Object) (by Taken, uid types.UID, err error) {
+	by = Taken{Kind: o.Kind, Name: o.Name}
 	var all []listed
-	err := insist(ctx, func(ctx context.Context) (err error) {
-		all, err = l.objects(ctx, kinds()[rank(o.Kind)], o.namespace, url.Values{"labelSelector": {labelManager + "=" + platform.Manager}})
+	err = insist(ctx, func(ctx context.Context) (err error) {
+		all, err = c.objects(ctx, kinds()[rank(o.Kind)], o.namespace, url.Values{"labelSelector": {labelManager + "=" + platform.Manager}})
 		return err
 	})
-	if err != nil {
-		return "", err
-	}
-	taken := Taken{Kind: o.Kind, Name: o.Name}
 	for _, one := range all {
 		if one.Name == o.Name {
-			taken.Run = one.Labels[labelRun]
-		}
-		if one.Name == o.Name && taken.Run == l.Run {
-			return one.UID, nil
+			by.Run, uid = one.Labels[labelRun], one.UID
 		}
 	}
-	return "", taken
+	return by, uid, err
 }
 
 // adopt gives just that object an owner.

@@ -32,8 +32,9 @@ type deployment struct {
 	workload platform.Workload
 	object   string
 	objects  []Object
-	mark     int           // of the notes before it
-	turn     chan struct{} // holds one who removes it
+	uids     map[string]types.UID // of the objects that were applied, by place
+	mark     int                  // of the notes before it
+	turn     chan struct{}        // holds one who removes it
 	removing atomic.Bool
 }
 
@@ -44,10 +45,14 @@ func (d *deployment) apply(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		err = d.run.insist(ctx, func(ctx context.Context) error { return d.run.api.apply(ctx, o.at(), value, false) })
+		var made meta.PartialObjectMetadata
+		err = d.run.insist(ctx, func(ctx context.Context) error { return d.run.api.applied(ctx, o.at(), value, &made) })
 		if err != nil {
 			return d.refused(o, err)
 		}
+		d.run.mu.Lock()
+		d.uids[o.at()] = made.UID
+		d.run.mu.Unlock()
 	}
 	return nil
 }
@@ -215,7 +220,7 @@ func (d *deployment) remove(ctx context.Context, period time.Duration) error {
 		case "ConfigMap", "Service":
 			rest = append(rest, o)
 		case "Ingress", "HTTPRoute": // before the pods, so that nothing is asked of those that end
-			_, err = d.delete(ctx, o.at(), meta.DeleteOptions{})
+			_, err = d.delete(ctx, o.at(), d.just(o))
 		default:
 			err = d.removeWithPods(ctx, o, period)
 		}
@@ -224,7 +229,7 @@ func (d *deployment) remove(ctx context.Context, period time.Duration) error {
 		}
 	}
 	for _, o := range rest {
-		if _, err := d.delete(ctx, o.at(), meta.DeleteOptions{}); err != nil {
+		if _, err := d.delete(ctx, o.at(), d.just(o)); err != nil {
 			return err
 		}
 	}
@@ -250,11 +255,12 @@ func (d *deployment) copies() []*started {
 
 // removeWithPods deletes what makes the pods, which the cluster then deletes, too: it stays until they are gone.
 func (d *deployment) removeWithPods(ctx context.Context, o Object, period time.Duration) error {
-	foreground := meta.DeletePropagationForeground
+	foreground, how := meta.DeletePropagationForeground, d.just(o)
+	how.PropagationPolicy = &foreground
 	hurried := map[types.UID]bool{}
 	for {
 		next := d.run.view.next()
-		gone, err := d.delete(ctx, o.at(), meta.DeleteOptions{PropagationPolicy: &foreground})
+		gone, err := d.delete(ctx, o.at(), how)
 		pods := d.run.view.of(d.object)
 		switch {
 		case ctx.Err() != nil:
@@ -289,6 +295,17 @@ func (d *deployment) hurry(ctx context.Context, pods []*core.Pod, period time.Du
 		}
 	}
 	return nil
+}
+
+// just has the API delete the object that was applied, and not one that has taken its name since.
+func (d *deployment) just(o Object) meta.DeleteOptions {
+	d.run.mu.Lock()
+	uid := d.uids[o.at()]
+	d.run.mu.Unlock()
+	if uid == "" { // whether it was made is not known: the answer was lost
+		return meta.DeleteOptions{}
+	}
+	return meta.DeleteOptions{Preconditions: &meta.Preconditions{UID: &uid}}
 }
 
 // delete deletes an object and reports whether it was gone already, or has become another.

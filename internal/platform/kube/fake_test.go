@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 	"sync"
 	"testing"
@@ -53,6 +54,21 @@ func fakeCluster(t *testing.T, f *fakeServer) *Cluster {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// apply applies one object; dry changes nothing. A secret is created, as a controller does.
+func (c *Cluster) apply(ctx context.Context, o Object, dry bool) error {
+	value, err := o.JSON()
+	if err != nil {
+		return err
+	}
+	if o.Kind == "Secret" {
+		err := c.api.create(ctx, path.Dir(o.at()), value, dry, nil)
+		if !apierrors.IsAlreadyExists(err) {
+			return err
+		}
+	}
+	return c.api.send(ctx, drily(c.api.patch(o.at(), value), dry), nil)
 }
 
 // leave has the server not answer, and breaks what it was answering.
@@ -164,7 +180,7 @@ func (f *fakeServer) act(method string, p place) (runtime.Object, error) {
 		dry = []string{p.query.Get("dryRun")}
 	}
 	switch {
-	case p.resource.Group == groupRoute && method == http.MethodPatch: // the clientset knows none
+	case p.resource.Group == groupRoute && (method == http.MethodPatch || method == http.MethodPost): // the clientset knows none
 		route := &unstructured.Unstructured{}
 		return route, route.UnmarshalJSON(p.body)
 	case p.resource.Group == groupRoute:

@@ -283,6 +283,7 @@ func (r *Run) Deploy(ctx context.Context, w platform.Workload, logDir string) ([
 		return nil, err
 	}
 	d := &deployment{run: r, workload: w, object: platform.ObjectName(w.Name), objects: objects, mark: r.view.mark(), turn: make(chan struct{}, 1)}
+	d.uids = map[string]types.UID{}
 	if err := r.put(d); err != nil {
 		return nil, err
 	}

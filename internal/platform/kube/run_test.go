@@ -250,6 +250,35 @@ func TestRemoveLasts(t *testing.T) {
 	})
 }
 
+// Only what was applied is removed, by its UID: another object that has taken the name stays.
+func TestRemoveByUID(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := django()
+		s := newSite(t, w)
+		var applied, asked []string
+		s.PrependReactor("patch", "services", func(a clienttesting.Action) (bool, runtime.Object, error) {
+			name := a.(clienttesting.PatchActionImpl).Name
+			applied = append(applied, "uid of "+name)
+			return true, &core.Service{ObjectMeta: meta.ObjectMeta{Name: name, UID: types.UID("uid of " + name)}}, nil
+		})
+		s.PrependReactor("delete", "services", func(a clienttesting.Action) (bool, runtime.Object, error) {
+			d := a.(clienttesting.DeleteActionImpl)
+			if only := d.DeleteOptions.Preconditions; only != nil && only.UID != nil {
+				asked = append(asked, string(*only.UID))
+			}
+			return true, nil, apierrors.NewConflict(schema.GroupResource{Resource: "services"}, d.Name, errors.New("the UID differs"))
+		})
+		r := s.run(t, Options{})
+		defer r.Close()
+		if _, err := r.Deploy(t.Context(), w, ""); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Remove(t.Context(), w.Name); err != nil || len(applied) == 0 || !slices.Equal(asked, applied) {
+			t.Errorf("%v: removed %q of %q", err, asked, applied)
+		}
+	})
+}
+
 // removed fails when something of a workload is left, or was not removed in the foreground.
 func (s *site) removed(t *testing.T) {
 	t.Helper()
