@@ -323,10 +323,10 @@ func (a *away) admitted(ctx context.Context, d described, objects []kube.Object)
 		within = append(within, o)
 	}
 	a.say("having the cluster look at " + show.Plural(len(within), "object"))
-	if err := a.at.Create(ctx, own); err != nil {
-		return nil, err
+	err := a.at.Create(ctx, own) // an error does not say that nothing was made: the answer may have been lost
+	if err == nil {
+		err = a.checked(ctx, within)
 	}
-	err := a.checked(ctx, within)
 	if err != nil && len(own) > 0 {
 		err = errors.Join(err, a.at.Remove(context.WithoutCancel(ctx)))
 	}

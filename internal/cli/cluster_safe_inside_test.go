@@ -1,13 +1,16 @@
 package cli
 
 import (
+	"context"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"bakeoff/internal/remote"
 )
@@ -58,6 +61,34 @@ func TestRunAwayTakesNothing(t *testing.T) {
 		if strings.HasPrefix(r, "PATCH") || strings.HasPrefix(r, "DELETE") {
 			t.Error(r)
 		}
+	}
+}
+
+// Where it is not known whether the run's own namespace was made, it is removed: here Ctrl-C comes before the answer does.
+func TestRunAwayNamespaceUnanswered(t *testing.T) {
+	c := newConductor(t, func(*conductor) remote.Outcome { t.Error("conducted"); return remote.Outcome{} })
+	ctx, cancel := context.WithCancel(t.Context())
+	asked, made := make(chan struct{}), false
+	c.api.Applied = func(object map[string]any) {
+		if made = object["kind"] == "Namespace"; !made {
+			t.Errorf("made: %v", object)
+		}
+		cancel()
+		select {
+		case <-asked: // the command goes on without the answer
+		case <-time.After(10 * time.Second):
+		}
+	}
+	once := sync.OnceFunc(func() { close(asked) })
+	c.api.Before = func(method, path string) int {
+		if method == http.MethodGet && strings.HasPrefix(path, "/api/v1/namespaces/bakeoff-direct") && ctx.Err() != nil {
+			once()
+		}
+		return 0
+	}
+	status, _ := c.command(ctx, "run", c.planFile(), "--platform", "kubernetes", "--out", c.out)
+	if status == exitDone || !made || len(c.api.Objects()) > 0 {
+		t.Errorf("status %d, made %v, left %q:\n%s", status, made, c.api.Objects(), c.stderr)
 	}
 }
 
