@@ -32,7 +32,7 @@ func TestThePilotFindsTheReportsGoodput(t *testing.T) {
 		for second, ok := range []int64{0, 1, 1, 1} { // the last after the end
 			s := fleet.Snapshot{Agent: agent, Window: stats.Window{Begin: time.Duration(second) * time.Second, Length: time.Second, Books: stats.Books{Planned: ok, Sent: ok, OK: ok}}}
 			found.Load(agent, s.Window)
-			if err := lines.Load(line(pilotPhase, s, nil)); err != nil {
+			if err := lines.Load(line(pilotPhase, s, nil, false)); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -37,7 +37,7 @@ func TestMemoryOfAPhaseIsConstant(t *testing.T) {
 		}
 		s := fleet.Snapshot{Agent: n % 2, Epoch: 1, Sequence: int64(n/2 + 1), Window: windowOfMany(rng, n/2, each)}
 		book.Load(s.Agent, s.Window)
-		if err := lines.Load(line(1, s, map[string]string{"127.0.0.1:1": "one"})); err != nil {
+		if err := lines.Load(line(1, s, map[string]string{"127.0.0.1:1": "one"}, false)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -238,7 +238,7 @@ func (ts *turns) endRound(length time.Duration) {
 	for _, h := range ts.held {
 		h.Window.Aside = h.Window.Aside || ts.spoilt
 		t := ts.up[h.target]
-		as := line(ts.phase.Number, h.Snapshot, t.d.names())
+		as := line(ts.phase.Number, h.Snapshot, t.d.names(), t.namedOnly())
 		ts.watched[h.target].Load(h.Agent, as.Window)
 		if err := t.writer.Load(as); err != nil && ts.writeErr == nil {
 			ts.writeErr = err

@@ -31,6 +31,7 @@ func TestBehindTheClustersBalancer(t *testing.T) {
 		"pinned":         {by: map[string]int64{"pod-1": 1000}, within: "50%", want: record.CodeShares},
 		"unnamed":        {by: map[string]int64{"pod-1": 500, "pod-2": 499}, want: record.CodeShares},
 		"somebody else":  {by: map[string]int64{"pod-1": 500, "pod-9": 500}, want: record.CodeShares},
+		"a guessed name": {by: map[string]int64{"pod-1": 500, "flask-2": 500}, want: record.CodeShares},
 		"by its address": {by: map[string]int64{"10.0.0.1:1": 1000}, note: "flask 100.0"},
 	} {
 		for _, turns := range []bool{false, true} {

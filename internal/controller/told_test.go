@@ -215,10 +215,22 @@ func TestWhatACheckIsGiven(t *testing.T) {
 func TestLinesNameReplicas(t *testing.T) {
 	at := time.Unix(1000, 5).In(time.FixedZone("x", 3600))
 	s := fleet.Snapshot{Agent: 1, Epoch: 2, Sequence: 3, At: at, Window: stats.Window{Replicas: map[string]stats.Replica{"127.0.0.1:1": {Answers: 7}, "127.0.0.1:2": {Answers: 8}}}}
-	got := line(4, s, map[string]string{"127.0.0.1:1": "flask-1"})
+	got := line(4, s, map[string]string{"127.0.0.1:1": "flask-1"}, false)
 	if got.Agent != 1 || got.Epoch != 2 || got.Sequence != 3 || got.Phase != 4 || !got.At.Equal(at) || got.At.Location() != time.UTC ||
 		len(got.Replicas) != 2 || got.Replicas["flask-1"].Answers != 7 || got.Replicas["127.0.0.1:2"].Answers != 8 {
 		t.Errorf("%+v", got)
+	}
+}
+
+// Where a name is all that proves who has answered, only names that were given to replicas count, and what has come by several of a
+// replica's names is added up.
+func TestLinesNameNobodyElse(t *testing.T) {
+	s := fleet.Snapshot{Window: stats.Window{Replicas: map[string]stats.Replica{
+		"pod-a": {Answers: 7, Errors: 1}, "10.0.0.1:80": {Answers: 5, Errors: 2}, "flask-2": {Answers: 8}, "other": {Answers: 9},
+	}}}
+	got := line(1, s, map[string]string{"pod-a": "flask-1", "10.0.0.1:80": "flask-1", "pod-b": "flask-2"}, true)
+	if one := got.Replicas["flask-1"]; len(got.Replicas) != 1 || one.Answers != 12 || one.Errors != 3 {
+		t.Errorf("%+v", got.Replicas)
 	}
 }
 

@@ -367,7 +367,7 @@ func (t *trial) measure(ctx context.Context, task fleet.Task, last bool) (report
 		begin()
 	}
 	report, err = t.run.loader.Run(ctx, task, func(s fleet.Snapshot) {
-		as := line(number, s, names)
+		as := line(number, s, names, t.namedOnly())
 		watched.Load(s.Agent, as.Window)
 		if err := t.writer.Load(as); err != nil && writeErr == nil {
 			writeErr = err
@@ -531,16 +531,30 @@ func recordPhase(p load.Phase, warmup bool, report fleet.Report) record.Phase {
 	return out
 }
 
-// line is a window as it is in load.jsonl; names are the replicas' by address, for those that
-// answered without a balancer.
-func line(phase int, s fleet.Snapshot, names map[string]string) record.Load {
+// line is a window as it is in load.jsonl; names are the replicas' by address and by pod, for those that answered without a balancer
+// of bakeoff's. With only, what another name is given for is booked as unnamed: behind a balancer of the cluster's that name is all
+// that proves who has answered, and those that the record uses can be guessed.
+func line(phase int, s fleet.Snapshot, names map[string]string, only bool) record.Load {
 	out := record.Load{Agent: s.Agent, Epoch: s.Epoch, Sequence: s.Sequence, Phase: phase, At: s.At.UTC(), Window: s.Window}
 	out.Replicas = make(map[string]stats.Replica, len(s.Window.Replicas))
 	for name, r := range s.Window.Replicas {
-		if named := names[name]; named != "" {
+		switch named := names[name]; {
+		case named != "":
 			name = named
+		case only:
+			continue
+		}
+		if before, seen := out.Replicas[name]; seen { // by its pod and by its address
+			var sum stats.Window
+			for _, part := range []stats.Replica{before, r} {
+				sum.Merge(stats.Window{Replicas: map[string]stats.Replica{name: part}})
+			}
+			r = sum.Replicas[name]
 		}
 		out.Replicas[name] = r
 	}
 	return out
 }
+
+// namedOnly reports whether answers count as a replica's only by the names that were given to replicas.
+func (t *trial) namedOnly() bool { return t.rec.Declared != nil && t.rec.Declared.Shares != nil }
