@@ -220,7 +220,7 @@ func (d *deployment) remove(ctx context.Context, period time.Duration) error {
 		case "ConfigMap", "Service":
 			rest = append(rest, o)
 		case "Ingress", "HTTPRoute": // before the pods, so that nothing is asked of those that end
-			_, err = d.delete(ctx, o.at(), d.just(o))
+			err = d.removeWhole(ctx, o)
 		default:
 			err = d.removeWithPods(ctx, o, period)
 		}
@@ -251,6 +251,21 @@ func (d *deployment) copies() []*started {
 		}
 	}
 	return out
+}
+
+// removeWhole deletes an object, and returns once it is gone: what serves it may have to let go of it first.
+func (d *deployment) removeWhole(ctx context.Context, o Object) error {
+	for ; ; pause(ctx, lookEvery) {
+		gone, err := d.delete(ctx, o.at(), d.just(o))
+		switch {
+		case gone:
+			return nil
+		case ctx.Err() != nil:
+			return fmt.Errorf("%s is not removed: %w: left: the %s %s", who(d.workload), ctx.Err(), o.Kind, o.Name)
+		case err != nil:
+			return err
+		}
+	}
 }
 
 // removeWithPods deletes what makes the pods, which the cluster then deletes, too: it stays until they are gone.

@@ -15,6 +15,8 @@ import (
 	rbac "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clienttesting "k8s.io/client-go/testing"
 
 	"bakeoff/internal/platform"
 )
@@ -170,6 +172,35 @@ func TestFront(t *testing.T) {
 		}
 		if _, err := ingresses.Get(t.Context(), "bakeoff-front-django", meta.GetOptions{}); !apierrors.IsNotFound(err) {
 			t.Errorf("the Ingress is there: %v", err)
+		}
+	})
+}
+
+// The removal of a front lasts until its object is gone, which the controller that serves it may delay; one that takes too long names it.
+func TestFrontRemovalLasts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := django()
+		w.Front = platform.Front{Kind: platform.FrontIngress, Name: "front-django", Port: 8080, Host: "django.bench.example"}
+		s := newSite(t, w)
+		held := time.Now().Add(time.Hour)
+		s.PrependReactor("delete", "ingresses", func(clienttesting.Action) (bool, runtime.Object, error) {
+			return time.Now().Before(held), nil, nil
+		})
+		r := s.run(t, Options{})
+		defer r.Close()
+		if _, err := r.Deploy(t.Context(), w, ""); err != nil {
+			t.Fatal(err)
+		}
+		short, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		err := r.Remove(short, w.Name)
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "django is not removed: ") || !strings.Contains(err.Error(), "left: the Ingress bakeoff-front-django") {
+			t.Errorf("%v", err)
+		}
+		began := time.Now()
+		held = began.Add(10 * time.Second)
+		if err := r.Remove(t.Context(), w.Name); err != nil || time.Since(began) < 10*time.Second {
+			t.Errorf("removed after %v, %v", time.Since(began), err)
 		}
 	})
 }
