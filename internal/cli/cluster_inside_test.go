@@ -492,7 +492,7 @@ func TestNoRoomHere(t *testing.T) {
 	})
 	status, _ := c.command(t.Context(), "run", c.planFile(), "--platform", "kubernetes", "--out", c.out)
 	said := c.stderr.String()
-	if status != exitFailed || !strings.Contains(said, "nothing was removed") || !strings.Contains(said, "is still in namespace") {
+	if status != exitFailed || !strings.Contains(said, "nothing was removed") || !strings.Contains(said, "is still in namespace bakeoff-direct") || !strings.Contains(said, ", for a day after its end; bakeoff clean ") {
 		t.Errorf("status %d:\n%s", status, said)
 	}
 	for _, r := range c.api.Requests() {

@@ -421,7 +421,8 @@ func (a *away) leave(ctx context.Context, err error) error {
 // still says what is left in the cluster.
 func (a *away) still() {
 	a.screen.clear()
-	fmt.Fprintf(a.env.Stderr, "bakeoff: run %s is still in namespace %s; bakeoff clean %s fetches and removes it\n", a.at.Run, a.at.Namespace, a.place.flags())
+	fmt.Fprintf(a.env.Stderr, "bakeoff: run %s is still in namespace %s, for a day after its end; bakeoff clean %s fetches and removes it\n",
+		a.at.Run, a.at.Namespace, a.place.flags())
 }
 
 func (a *away) warn(text string) {

@@ -1,9 +1,11 @@
 // Package sidecar reads what the main container of a pod uses, from the container next to it: processor time,
 // throttling and memory by the files of its control group, its processes one by one, their connections, and
-// which recipe its image was built from; what the node under it does; and it has an nginx close its connections. It needs no right in the cluster, only that both containers share their processes
-// and their user. It answers over HTTP to who knows the key of the run's samplers, and refuses everybody else. The main container
-// can read what its sampler knows, so that is only the digest of the key. What cannot be read is named as unmeasured, never
-// given as 0.
+// which recipe its image was built from; what the node under it does; and it has an nginx close its connections.
+// It needs no right in the cluster, only that both containers share their processes and their user. It answers over
+// HTTP to who knows the key of the run's samplers, and refuses everybody else. The main container can read what its
+// sampler knows, so that is only the digest of the key. It can still get the key, which comes in a plain header, by
+// ending the sampler and listening in its place. With the key somebody can read what pods use, and have an nginx
+// close its connections, no more. What cannot be read is named as unmeasured, never given as 0.
 package sidecar
 
 import (
