@@ -221,16 +221,16 @@ func TestKubeFaultCrashLoop(t *testing.T) {
 func TestKubeFaultTwoAtOnce(t *testing.T) {
 	c := newCluster(t)
 	first, second := c.begin("--out", "one"), c.begin("--out", "two")
-	second.wantEnd(3 * time.Minute)
+	first.wantEnd(5 * time.Minute)
+	second.wantEnd(5 * time.Minute)
 	loser, winner := second, first
-	if second.cmd.ProcessState.ExitCode() == 0 {
+	if first.cmd.ProcessState.ExitCode() == 2 {
 		loser, winner = first, second
 	}
 	loser.wantStatus(2, time.Minute)
 	if !strings.Contains(loser.stderr.String(), "there is room for one") {
 		t.Errorf("%s", loser.stderr)
 	}
-	winner.wantEnd(5 * time.Minute)
 	if status := winner.cmd.ProcessState.ExitCode(); status != 0 && status != 4 {
 		t.Errorf("status %d:\n%s", status, winner.stderr)
 	}
