@@ -114,9 +114,11 @@ func (l Leftover) String() string {
 // itself, and however the platform's user ends, nothing is left frozen.
 type Freezer interface {
 	// Freeze returns once every process of the trees was stopped; one that is started later by
-	// a process outside the trees is not. Freezing what is frozen, or has ended, is no error.
+	// a process outside the trees is not. Freezing what is frozen, is being stopped or
+	// has ended is no error; what is being stopped is not held.
 	Freeze(ctx context.Context, trees ...Process) error
-	// Thaw lets them go on.
+	// Thaw lets them go on, also those that a Freeze whose context has ended was still about to hold. It is an error
+	// if one cannot be thawed; that one may be thawed once more.
 	Thaw(ctx context.Context, trees ...Process) error
 }
 

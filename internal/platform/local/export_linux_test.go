@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // SweepMarkedOf is SweepMarked for some tokens alone, so that a test does not disturb others.
@@ -17,6 +18,12 @@ func SweepMarkedOf(ctx context.Context, tokens ...string) (Swept, error) {
 // WithoutGroups is o for a machine on which no control group can be made.
 func (o Options) WithoutGroups() Options {
 	o.noGroups = true
+	return o
+}
+
+// WithColdWithin is o for groups that may take as long as d to freeze before their processes are stopped one by one.
+func (o Options) WithColdWithin(d time.Duration) Options {
+	o.coldWithin = d
 	return o
 }
 

@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -26,63 +27,96 @@ const (
 	byGroup        // its control group is frozen: at one moment, with all that its processes fork
 )
 
-// freeze holds the trees still: those with a control group by that, of the others every process is stopped, parents first.
+// takeTurns handles freezes and thaws one after another.
+func (g *guard) takeTurns() {
+	for r := range g.turns {
+		g.handle(r)
+	}
+}
+
+// freeze holds the trees still: those with a control group by that, of the others every process is stopped,
+// parents first. One that signals hold already stays with them, so that its thaw continues it. One that is
+// being stopped is left alone.
 func (g *guard) freeze(trees []int) {
-	var cold []int
+	g.holds.Lock()
+	defer g.holds.Unlock()
+	var cold []*tree
 	for _, number := range trees {
-		switch t := g.holding(number, bySignals); {
-		case t == nil:
-		case t.grouped && g.groups.freeze(number) == nil:
-			cold = append(cold, number)
+		switch t := g.tree(number); {
+		case t == nil || t.stopping:
+		case t.grouped && t.hold != bySignals && g.groups.freeze(number) == nil:
+			cold = append(cold, t)
 		default:
-			g.signalTree(number, unix.SIGSTOP)
+			g.stopEach(t)
 		}
 	}
-	end := time.Now().Add(coldWithin)
-	for _, number := range cold {
-		if g.groups.cold(number, end) {
-			g.holding(number, byGroup)
+	end := time.Now().Add(g.hello.ColdWithin)
+	for _, t := range cold {
+		if g.groups.cold(t.number, end) {
+			t.hold = byGroup
 			continue
 		}
-		_ = g.groups.thaw(number)
-		g.signalTree(number, unix.SIGSTOP)
+		_ = g.groups.thaw(t.number) // if this fails, the thaw of the tree does too, and says so
+		g.stopEach(t)
 	}
 }
 
-// thaw lets them go on.
-func (g *guard) thaw(trees []int) {
+// stopEach holds a tree by signals; g.holds is held.
+func (g *guard) stopEach(t *tree) {
+	t.hold = bySignals
+	g.signalTree(t.number, unix.SIGSTOP)
+}
+
+// thaw lets them go on. A tree that cannot be thawed counts as held, so that the next thaw tries again.
+func (g *guard) thaw(trees []int) error {
+	g.holds.Lock()
+	defer g.holds.Unlock()
+	var errs []error
 	for _, number := range trees {
-		how := g.held(number)
-		if how == notHeld {
-			continue
+		if t := g.tree(number); t != nil {
+			errs = append(errs, g.letGo(t))
 		}
-		_ = g.groups.thaw(number) // also where signals were asked for since; a tree without a group has none
-		if how == bySignals {
-			g.signalTree(number, unix.SIGCONT)
-		}
-		g.holding(number, notHeld)
 	}
+	return errors.Join(errs...)
 }
 
-// holding notes how a tree is held still, and returns it; nil where there is none.
-func (g *guard) holding(number int, how hold) *tree {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	t := g.trees[number]
-	if t != nil {
-		t.hold = how
-	}
-	return t
+// thawToStop lets a tree go on so that it can end by itself; no freeze that comes later holds it again.
+func (g *guard) thawToStop(t *tree) error {
+	g.holds.Lock()
+	defer g.holds.Unlock()
+	t.stopping = true
+	return g.letGo(t)
 }
 
-// held is how a tree is held still.
-func (g *guard) held(number int) hold {
+// letGo ends the hold of a tree; g.holds is held. Its group is thawed also where signals hold it: it may have
+// been frozen before.
+func (g *guard) letGo(t *tree) error {
+	if t.hold == notHeld {
+		return nil
+	}
+	if t.grouped {
+		if err := g.groups.thaw(t.number); err != nil && !noGroup(err) {
+			return fmt.Errorf("process %d stays frozen: %w", t.first.PID, err)
+		}
+	}
+	if t.hold == bySignals {
+		g.signalTree(t.number, unix.SIGCONT)
+	}
+	t.hold = notHeld
+	return nil
+}
+
+// noGroup reports whether a group could not be thawed because it is gone or has no freezer: nothing is frozen
+// then. The kernel says ENODEV if it was removed after its file was opened.
+func noGroup(err error) bool {
+	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV)
+}
+
+// tree is the tree with a number; nil where there is none.
+func (g *guard) tree(number int) *tree {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if t := g.trees[number]; t != nil {
-		return t.hold
-	}
-	return notHeld
+	return g.trees[number]
 }
 
 // signalTree signals those that live; one that has ended since is no error.
@@ -93,7 +127,7 @@ func (g *guard) signalTree(number int, sig unix.Signal) {
 }
 
 // coldWithin is how long groups may take to freeze, all at once, before their processes are stopped one by one: one that waits for a
-// disk cannot be frozen during that time.
+// disk cannot be frozen during that time. A test may give them another time.
 const coldWithin = 100 * time.Millisecond
 
 // freeze begins to freeze a tree's group.
@@ -131,12 +165,18 @@ func (g groups) cold(number int, end time.Time) bool {
 
 // Freeze implements platform.Freezer by the control groups of guests that have one, and by SIGSTOP to each process of the others.
 func (p *Platform) Freeze(ctx context.Context, trees ...platform.Process) error {
-	return p.hold(ctx, opFreeze, trees)
+	if err := p.hold(ctx, opFreeze, trees); err != nil {
+		return fmt.Errorf("local: freeze: %w", err)
+	}
+	return nil
 }
 
 // Thaw implements platform.Freezer.
 func (p *Platform) Thaw(ctx context.Context, trees ...platform.Process) error {
-	return p.hold(ctx, opThaw, trees)
+	if err := p.hold(ctx, opThaw, trees); err != nil {
+		return fmt.Errorf("local: thaw: %w", err)
+	}
+	return nil
 }
 
 func (p *Platform) hold(ctx context.Context, op operation, trees []platform.Process) error {
@@ -144,12 +184,10 @@ func (p *Platform) hold(ctx context.Context, op operation, trees []platform.Proc
 	for _, t := range trees {
 		own, ok := t.(*process)
 		if !ok || own.platform != p {
-			return fmt.Errorf("local: freeze %s: it is not a process of this platform", t.Name())
+			return fmt.Errorf("%s is not a process of this platform", t.Name())
 		}
 		r.Trees = append(r.Trees, own.tree)
 	}
-	if _, err := p.call(ctx, r); err != nil {
-		return fmt.Errorf("local: freeze: %w", err)
-	}
-	return nil
+	_, err := p.call(ctx, r)
+	return err
 }

@@ -2,6 +2,8 @@ package local_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -109,25 +111,36 @@ func spinner(t *testing.T, p *local.Platform) guest {
 	return c
 }
 
+// patient gives groups so long to freeze that they do on a busy machine, too, and no process is stopped instead.
+func patient(t *testing.T) *local.Platform {
+	t.Helper()
+	return openWith(t, local.Options{}.WithColdWithin(limit))
+}
+
+// rest is time for the kernel to count what a process has used until it was frozen: it does so at the next tick of the clock, and when
+// the process is off its core.
+const rest = 50 * time.Millisecond
+
 // A guest with a control group is frozen by the kernel: it uses no CPU time until it is thawed, whatever it has dropped of what it
 // is known by, and however often. No process of it is stopped by a signal, which its parent would hear of.
 func TestFreezeByGroup(t *testing.T) {
-	p := open(t)
+	p := patient(t)
 	c := spinner(t, p)
 	pids := c.PIDs()
 	for range 3 {
 		if err := p.Freeze(t.Context(), c); err != nil {
 			t.Fatal(err)
 		}
-		before := used(t, pids)
 		if cold := local.ColdGroups(p.GuardPID()); cold != 1 {
 			t.Errorf("the kernel says that %d groups are frozen, want 1", cold)
 		}
 		if got := states(pids); strings.Contains(got, "T") {
 			t.Errorf("the processes' states are %s", got)
 		}
+		time.Sleep(rest)
+		before := used(t, pids)
 		for end := time.Now().Add(20 * time.Millisecond); time.Now().Before(end); {
-			if more := used(t, pids) - before; more > int64(time.Millisecond) { // the kernel counts a process frozen just before it is off its core
+			if more := used(t, pids) - before; more > int64(time.Millisecond) {
 				t.Fatalf("a frozen guest used %d ns", more)
 			}
 		}
@@ -152,7 +165,7 @@ func catches(pid int, sig syscall.Signal) bool {
 
 // A guest that is frozen ends by itself when it is asked to, and is ended with the platform.
 func TestFrozenGuestEnds(t *testing.T) {
-	p := open(t)
+	p := patient(t)
 	a, b := runGuest(t, p, "-c", waiting), spinner(t, p)
 	eventually(t, "the guest has four processes and hears SIGTERM", func() bool { return len(a.PIDs()) == 4 && catches(a.PID(), syscall.SIGTERM) })
 	if err := p.Freeze(t.Context(), a, b); err != nil {
@@ -176,9 +189,66 @@ func TestFrozenGuestEnds(t *testing.T) {
 	}
 }
 
+// A freeze whose caller has gone, as with a Ctrl-C, does not outlast the thaw that follows at once, and does not keep the tree from
+// ending by itself in a stop.
+func TestFreezeGivenUp(t *testing.T) {
+	p := open(t)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for i := range 40 {
+		c, err := p.Start(t.Context(), platform.Spec{Name: "sleeper", Argv: []string{"sleep", "600"}, Guest: i%2 == 0})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Freeze(gone, c); err != nil && !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		if i%4 < 2 {
+			if err := p.Thaw(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "it goes on", func() bool { return states([]int{c.PID()}) == "S" && local.ColdGroups(p.GuardPID()) == 0 })
+		}
+		if err := c.Stop(t.Context(), 5*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		if exit := c.Exit(); exit.Signal != "SIGTERM" {
+			t.Fatalf("process %d was killed instead of ending by itself: %+v", i, exit)
+		}
+	}
+}
+
+// Where no group has the time to freeze, each process is stopped, and ends by itself when it is asked to.
+func TestFreezeTooLate(t *testing.T) {
+	p := openWith(t, local.Options{}.WithColdWithin(time.Nanosecond))
+	c := runGuest(t, p, "-c", waiting)
+	eventually(t, "the guest has four processes and hears SIGTERM", func() bool { return len(c.PIDs()) == 4 && catches(c.PID(), syscall.SIGTERM) })
+	for range 3 {
+		if err := p.Freeze(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "all stand still", func() bool {
+			return states(c.PIDs()) == "TTTT" || local.ColdGroups(p.GuardPID()) == 1
+		})
+		if err := p.Thaw(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "all go on", func() bool { return !strings.Contains(states(c.PIDs()), "T") && local.ColdGroups(p.GuardPID()) == 0 })
+	}
+	if err := p.Freeze(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Stop(t.Context(), limit); err != nil {
+		t.Fatal(err)
+	}
+	if exit := c.Exit(); exit.Code != 0 {
+		t.Errorf("a guest that was frozen too late and is asked to end: %+v", exit)
+	}
+}
+
 // Guard and deputy are killed while two targets are frozen, one by its group and one by signals: their controller ends both.
 func TestFrozenWithoutGuard(t *testing.T) {
-	p := open(t)
+	p := patient(t)
 	c := spinner(t, p)
 	other, port := start(t, p, "prefork.py", "2")
 	pids := append(c.PIDs(), other.PIDs()...)

@@ -1,11 +1,9 @@
 package local
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -140,48 +138,4 @@ func TestFreezeGroup(t *testing.T) {
 			t.Errorf("%s: thawed: %v", name, err)
 		}
 	}
-}
-
-// Where the kernel does not freeze a group in time, its processes are stopped one by one, and continued.
-func TestFreezeFallsBack(t *testing.T) {
-	sleeper := exec.Command("sleep", "60")
-	if err := sleeper.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = sleeper.Process.Kill(); _ = sleeper.Wait() })
-	first, err := identify(sleeper.Process.Pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := &guard{trees: map[int]*tree{1: {number: 1, first: first, grouped: true}}, groups: groups{t.TempDir()}, at: time.Now()}
-	g.seen = map[int][]proc{1: {{Identity: first}}}
-	if err := os.Mkdir(g.groups.of(1), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	for file, content := range map[string]string{"cgroup.freeze": "0", "cgroup.events": "populated 1\nfrozen 0\n"} {
-		if err := os.WriteFile(filepath.Join(g.groups.of(1), file), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	is := func(want string) {
-		t.Helper()
-		for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-			stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", first.PID))
-			if strings.Contains(string(stat), ") "+want) {
-				return
-			}
-			if time.Now().After(end) {
-				t.Fatalf("its state is not %s: %s", want, stat)
-			}
-		}
-	}
-	g.at = time.Now()
-	g.freeze([]int{1})
-	is("T")
-	if told, _ := os.ReadFile(filepath.Join(g.groups.of(1), "cgroup.freeze")); string(told) != "0" {
-		t.Errorf("the kernel was left told %q", told)
-	}
-	g.at = time.Now()
-	g.thaw([]int{1})
-	is("S")
 }

@@ -30,7 +30,8 @@ type guard struct {
 	hello   hello
 	conn    *os.File
 	replies chan reply
-	starts  chan func() // run on the one thread that forks
+	starts  chan func()  // run on the one thread that forks
+	turns   chan request // freezes and thaws, in the order in which the controller sent them
 	lock    *machineLock
 	null    *os.File
 	deputy  *os.File // a pipe that ends with this process
@@ -46,6 +47,7 @@ type guard struct {
 	orphans int           // children reaped that we had not started
 	changed chan struct{} // closed and replaced whenever a child was reaped
 
+	holds sync.Mutex // one freeze or thaw at a time; taken before mu and scans
 	scans sync.Mutex // one pass over /proc at a time
 	seen  map[int][]proc
 	at    time.Time
@@ -62,7 +64,8 @@ type tree struct {
 	grouped  bool          // it has a control group
 	uid      uint32        // of a guest with an account of its own; 0: it has none
 	ended    bool          // the first process was reaped
-	hold     hold          // while others have their turns
+	hold     hold          // while others have their turns; guarded by holds
+	stopping bool          // it is to end, and is not frozen any more; guarded by holds
 	reported chan struct{} // closed when the controller was informed
 }
 
@@ -81,7 +84,7 @@ func Guard() int {
 	ignored := make(chan os.Signal, 1) // Notify, not Ignore: a child would inherit that
 	signal.Notify(ignored, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGQUIT)
 	g := &guard{
-		conn: conn, replies: make(chan reply, 1024), starts: make(chan func()),
+		conn: conn, replies: make(chan reply, 1024), starts: make(chan func()), turns: make(chan request, 1024),
 		trees: map[int]*tree{}, known: map[Identity]int{}, changed: make(chan struct{}),
 	}
 	written := make(chan struct{})
@@ -130,9 +133,11 @@ func (g *guard) serve(from *gob.Decoder) error {
 	stopReaping, reaped := make(chan struct{}), make(chan struct{})
 	go func() { defer close(reaped); g.reap(stopReaping) }()
 	go g.fork()
+	go g.takeTurns()
 	g.replies <- reply{ID: first.ID, First: g.state.Holder.Guard}
 
 	last := g.dispatch(from)
+	close(g.turns)
 	err := g.end()
 	close(stopReaping)
 	<-reaped
@@ -188,7 +193,7 @@ func (g *guard) setUp(h hello) error {
 	return nil
 }
 
-// dispatch handles requests, each in its own goroutine since a stop takes its
+// dispatch handles requests, most in a goroutine of their own since a stop takes its
 // time, and returns the id of the request to close, 0 when the controller died.
 func (g *guard) dispatch(from *gob.Decoder) int {
 	for {
@@ -201,6 +206,8 @@ func (g *guard) dispatch(from *gob.Decoder) int {
 			return r.ID
 		case opStart: // in order, so that an exit is never reported before its start
 			g.start(r)
+		case opFreeze, opThaw: // in order, so that a freeze that was given up does not come after its thaw
+			g.turns <- r
 		default:
 			go g.handle(r)
 		}
@@ -209,12 +216,10 @@ func (g *guard) dispatch(from *gob.Decoder) int {
 
 func (g *guard) handle(r request) {
 	answer := reply{ID: r.ID, Tree: r.Tree}
+	var err error
 	switch r.Op {
 	case opStop:
-		left, err := g.stop(r.Tree, r.Grace)
-		if answer.Left = left; err != nil {
-			answer.Error = err.Error()
-		}
+		answer.Left, err = g.stop(r.Tree, r.Grace)
 	case opPIDs:
 		answer.PIDs = pids(g.members(r.Tree, 100*time.Millisecond))
 	case opLabel:
@@ -222,10 +227,13 @@ func (g *guard) handle(r request) {
 	case opFreeze:
 		g.freeze(r.Trees)
 	case opThaw:
-		g.thaw(r.Trees)
+		err = g.thaw(r.Trees)
 	case opAlive: // the answer is all
 	default:
-		answer.Error = fmt.Sprintf("local: guard: unknown request %d", r.Op)
+		err = fmt.Errorf("local: guard: unknown request %d", r.Op)
+	}
+	if err != nil {
+		answer.Error = err.Error()
 	}
 	g.tell(answer)
 }
@@ -524,15 +532,12 @@ func (g *guard) pause(d time.Duration) {
 // stop ends one tree and names what a guest left behind. A second stop without grace cuts the grace of a first
 // one short by killing what that one waits for.
 func (g *guard) stop(number int, grace time.Duration) (left []platform.Leftover, err error) {
-	g.mu.Lock()
-	t := g.trees[number]
+	t := g.tree(number)
 	if t == nil {
-		g.mu.Unlock()
 		return nil, nil
 	}
+	frozen := g.thawToStop(t) // if it stays so, it is killed after the grace
 	asked := false
-	g.mu.Unlock()
-	g.thaw([]int{number}) // so that it can end by itself
 	g.mu.Lock()
 	if grace > 0 && !t.ended {
 		asked = syscall.Kill(t.first.PID, syscall.SIGTERM) == nil
@@ -545,7 +550,7 @@ func (g *guard) stop(number int, grace time.Duration) (left []platform.Leftover,
 		left = g.leftBehind(t)
 	}
 	if err := g.killTree(t); err != nil {
-		return left, err
+		return left, errors.Join(frozen, err)
 	}
 	<-t.reported
 	t.log.finish()
@@ -556,7 +561,7 @@ func (g *guard) stop(number int, grace time.Duration) (left []platform.Leftover,
 	if t.grouped {
 		g.groups.drop(number)
 	}
-	return left, nil
+	return left, frozen
 }
 
 // await returns when the tree has gone by itself or the grace is over.

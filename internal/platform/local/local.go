@@ -55,7 +55,8 @@ type Options struct {
 	// Log receives what goes wrong out of sight; nil means nowhere.
 	Log *slog.Logger
 
-	noGroups bool // for tests: as where no control group can be made
+	noGroups   bool          // for tests: as where no control group can be made
+	coldWithin time.Duration // for tests: another time for groups to freeze
 }
 
 // Holder describes a run on this machine.

@@ -2,6 +2,7 @@ package local
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/gob"
 	"errors"
@@ -131,6 +132,7 @@ func (p *Platform) greet(ctx context.Context) error {
 	r, err := p.call(ctx, request{Op: opHello, Hello: &hello{
 		Token: p.token, Controller: self, StateDir: p.options.StateDir,
 		Lock: p.options.Lock, Share: p.options.Share, Label: p.options.Label, NoGroups: p.options.noGroups,
+		ColdWithin: cmp.Or(p.options.coldWithin, coldWithin),
 	}})
 	switch {
 	case r.Busy != nil:

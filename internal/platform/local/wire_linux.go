@@ -43,6 +43,7 @@ type hello struct {
 	Share      bool
 	Label      string
 	NoGroups   bool
+	ColdWithin time.Duration
 }
 
 type reply struct {
