@@ -37,7 +37,7 @@ func newStubborn(t *testing.T) stubborn {
 	held := &tree{number: 1, first: first, grouped: true}
 	g := &guard{
 		trees: map[int]*tree{1: held}, groups: groups{t.TempDir()}, hello: hello{ColdWithin: 100 * time.Millisecond},
-		seen: map[int][]proc{1: {{Identity: first}}}, replies: make(chan reply, 1),
+		known: map[Identity]int{first: 1}, replies: make(chan reply, 1),
 	}
 	s := stubborn{g, t, held, died}
 	if err := os.Mkdir(g.groups.of(1), 0o700); err != nil {
