@@ -52,13 +52,13 @@ func answerFates() map[string]fate {
 // databaseFates are those of the lies about what the database is asked.
 func databaseFates() map[string]fate {
 	return map[string]fate{
-		"copy":      {code: record.CodeWitness},
-		"nothing":   {code: record.CodeWitness},
-		"cheap":     {code: record.CodeLookups},
-		"range":     {code: record.CodeLookups, text: "ranges of an index"},
-		"fixed":     {code: record.CodeContract},
-		"busy":      {code: record.CodeStale},
-		"nameless":  {code: record.CodeContract},
+		"copy":     {code: record.CodeWitness},
+		"nothing":  {code: record.CodeWitness},
+		"cheap":    {code: record.CodeLookups},
+		"range":    {code: record.CodeLookups, text: "ranges of an index"},
+		"fixed":    {code: record.CodeContract},
+		"busy":     {code: record.CodeStale},
+		"nameless": {code: record.CodeContract},
 		// Two that wait for the same key are one index read: then there are too few, and nothing else is compared.
 		"many":      {code: record.CodeLookups, or: record.CodeWitness},
 		"many-paid": {code: record.CodeLookups, or: record.CodeWitness},
