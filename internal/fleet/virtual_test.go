@@ -611,7 +611,7 @@ func TestBoundsOfASession(t *testing.T) {
 		if n := len(s.fleet.inbox.take()); n != 16+4+1 {
 			t.Errorf("%d events", n)
 		}
-		if !slices.Equal(p.stops, []time.Duration{0}) || p.within != 30*time.Second || s.fleet.slots[0].lost == nil {
+		if !slices.Equal(p.stops, []time.Duration{0}) || p.within != 5*time.Second || s.fleet.slots[0].lost == nil {
 			t.Errorf("stopped %v within %v", p.stops, p.within)
 		}
 		s.fleet.closing = true
