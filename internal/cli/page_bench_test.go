@@ -20,8 +20,8 @@ import (
 
 	"github.com/prometheus/procfs"
 
+	"bakeoff/internal/docsection"
 	"bakeoff/internal/figures"
-	"bakeoff/internal/load/loadtest"
 	"bakeoff/internal/record"
 	"bakeoff/internal/stats"
 )
@@ -72,7 +72,7 @@ func TestBenchPage(t *testing.T) {
 	table, missed := pageTable(runs)
 	t.Log("\n" + table)
 	if !trying {
-		loadtest.WriteSection(t, pageDoc, "bench-page", table)
+		docsection.Write(t, pageDoc, "bench-page", table)
 	}
 	for _, text := range missed {
 		t.Error("missed: " + text)

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"bakeoff/internal/docsection"
 	"bakeoff/internal/figures"
-	"bakeoff/internal/load/loadtest"
 	"bakeoff/internal/verdict"
 )
 
@@ -73,7 +73,7 @@ func TestBenchTrust(t *testing.T) {
 	table, missed := trustTable(ratios)
 	t.Log("\n" + table)
 	if !trying {
-		loadtest.WriteSection(t, trustDoc, "bench-trust", table)
+		docsection.Write(t, trustDoc, "bench-trust", table)
 	}
 	for _, text := range missed {
 		if trying {

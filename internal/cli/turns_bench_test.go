@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"bakeoff/internal/docsection"
 	"bakeoff/internal/figures"
-	"bakeoff/internal/load/loadtest"
 	"bakeoff/internal/record"
 	"bakeoff/internal/show"
 )
@@ -67,7 +67,7 @@ func TestBenchTurns(t *testing.T) {
 	table, missed := turnsTable(runs)
 	t.Log("\n" + table)
 	if !trying {
-		loadtest.WriteSection(t, methodDoc, "bench-turns", table)
+		docsection.Write(t, methodDoc, "bench-turns", table)
 	}
 	for _, text := range missed {
 		if trying {

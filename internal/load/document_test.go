@@ -9,7 +9,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"bakeoff/internal/load/loadtest"
+	"bakeoff/internal/docsection"
 )
 
 var update = flag.Bool("update", false, "write docs/framings.md and the classes in docs/engine.md")
@@ -21,7 +21,7 @@ func TestDocumentedFramings(t *testing.T) {
 		if err := os.WriteFile(path, []byte(framingsDocument()), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		loadtest.WriteSection(t, engineDoc, "classes", classesTable())
+		docsection.Write(t, engineDoc, "classes", classesTable())
 	}
 	doc, err := os.ReadFile(path)
 	if err != nil {
@@ -30,7 +30,7 @@ func TestDocumentedFramings(t *testing.T) {
 	if string(doc) != framingsDocument() {
 		t.Errorf("%s is not what the tables say: go test ./internal/load -run Documented -update", path)
 	}
-	if loadtest.Section(t, engineDoc, "classes") != classesTable() {
+	if docsection.Text(t, engineDoc, "classes") != classesTable() {
 		t.Errorf("the classes in %s are not those of the code: go test ./internal/load -run Documented -update", engineDoc)
 	}
 }

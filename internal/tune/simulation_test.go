@@ -6,11 +6,11 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
-	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 
+	"bakeoff/internal/docsection"
 	"bakeoff/internal/tune"
 	"bakeoff/internal/verdict"
 )
@@ -158,23 +158,5 @@ func TestSimulatedSearch(t *testing.T) {
 // documented checks that a section of the document is what the test wrote, or writes it.
 func documented(t *testing.T, name, text string) {
 	t.Helper()
-	doc, err := os.ReadFile(methodDoc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	section := regexp.MustCompile(`(?s)(<!-- ` + name + `: [^>]*-->\n).*?(<!-- end of ` + name + ` -->)`)
-	parts := section.FindSubmatch(doc)
-	if parts == nil {
-		t.Fatalf("%s has no section %q", methodDoc, name)
-	}
-	want := string(parts[1]) + text + string(parts[2])
-	switch {
-	case string(parts[0]) == want:
-	case *update:
-		if err := os.WriteFile(methodDoc, section.ReplaceAllLiteral(doc, []byte(want)), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	default:
-		t.Errorf("section %q of %s is not what the test says: go test ./internal/tune -run Simulated -update", name, methodDoc)
-	}
+	docsection.Check(t, methodDoc, name, text, *update, "go test ./internal/tune -run Simulated -update")
 }

@@ -3,8 +3,6 @@ package loadtest
 import (
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -100,23 +98,6 @@ func TestPeersAreReadRight(t *testing.T) {
 				}
 			})
 		}
-	}
-}
-
-// Only what stands between the marks is replaced.
-func TestSections(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "doc.md")
-	if err := os.WriteFile(path, []byte("a\n<!-- one: by hand -->\nold\n<!-- end of one -->\n<!-- two: x -->\n<!-- end of two -->\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	WriteSection(t, path, "one", "new $1\n")
-	WriteSection(t, path, "two", "more\n")
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := "a\n<!-- one: by hand -->\nnew $1\n<!-- end of one -->\n<!-- two: x -->\nmore\n<!-- end of two -->\n"; string(text) != want {
-		t.Errorf("%q, want %q", text, want)
 	}
 }
 
