@@ -100,10 +100,10 @@ func tunePlan(ctx context.Context, env Env, f tuneFlags, path string, know knowe
 	}
 	fmt.Fprintf(env.Stderr, "bakeoff: expected: %s\n", t.schedule)
 	if err := t.search(ctx); err != nil {
-		return err
+		return t.cutShort(err)
 	}
 	if err := t.confirm(ctx); err != nil {
-		return err
+		return t.cutShort(err)
 	}
 	return f.conclude(env, t.result)
 }

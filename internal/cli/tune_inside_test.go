@@ -64,6 +64,12 @@ func tuneWorld(t *testing.T, seed uint64, text string, rate func(plan.Target) fl
 // tuned runs bakeoff tune in this world on a plan.
 func (w *abWorld) tuned(t *testing.T, f tuneFlags, text string) tuned {
 	t.Helper()
+	return w.tunedUntil(t, t.Context(), f, text)
+}
+
+// tunedUntil is the same until the context ends.
+func (w *abWorld) tunedUntil(t *testing.T, ctx context.Context, f tuneFlags, text string) tuned {
+	t.Helper()
 	dir := memoryDir(t)
 	path := filepath.Join(dir, "p.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -77,7 +83,7 @@ func (w *abWorld) tuned(t *testing.T, f tuneFlags, text string) tuned {
 		return o, err
 	}
 	began := time.Now()
-	out := tuned{err: tunePlan(t.Context(), env, f, path, know, w.open), runs: f.out}
+	out := tuned{err: tunePlan(ctx, env, f, path, know, w.open), runs: f.out}
 	out.took, out.stdout, out.stderr = time.Since(began), stdout.String(), stderr.String()
 	if f.json && stdout.Len() > 0 {
 		if err := json.Unmarshal(stdout.Bytes(), &out.json); err != nil {
@@ -369,4 +375,27 @@ func TestSweepFits(t *testing.T) {
 	if err := (&runFlags{out: ".", maxTime: time.Second}).fits(env, load(alone)); err != nil {
 		t.Error(err)
 	}
+}
+
+// A tuning that is interrupted says where its runs are, and claims nothing.
+func TestTuneInterrupted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		text := fmt.Sprintf(swept, abFolder(t, "app"), "{workers: [3, 4, 7, 12]}")
+		whole := tuneWorld(t, 1, text, peak(0.05)).tuned(t, tuneFlags{}, text)
+		if whole.err != nil || strings.Contains(whole.stderr, "without a result") {
+			t.Fatalf("%v\n%s", whole.err, whole.stderr)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), whole.took-30*time.Second) // in the run that confirms
+		defer cancel()
+		got := tuneWorld(t, 1, text, peak(0.05)).tunedUntil(t, ctx, tuneFlags{}, text)
+		listed, err := record.List(got.runs)
+		if err != nil || got.err == nil || got.stdout != "" || len(listed) < 3 {
+			t.Fatalf("%v, %v, %d runs, printed %q", got.err, err, len(listed), got.stdout)
+		}
+		for _, run := range listed {
+			if !strings.Contains(got.stderr, "without a result of the search: "+run.Dir+"\n") {
+				t.Errorf("%s is not named:\n%s", run.Dir, got.stderr)
+			}
+		}
+	})
 }

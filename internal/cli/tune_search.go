@@ -91,6 +91,16 @@ func (t *tuning) search(ctx context.Context) error {
 	return nil
 }
 
+// cutShort says where the runs are of a tuning that has no result.
+func (t *tuning) cutShort(err error) error {
+	for _, run := range append(slices.Clone(t.result.Search), t.result.Confirm) {
+		if run.Dir != "" {
+			fmt.Fprintf(t.env.Stderr, "bakeoff: a run of it, without a result of the search: %s\n", run.Dir)
+		}
+	}
+	return err
+}
+
 // take remembers the figures of a stage.
 func (t *tuning) take(stage int, s *figures.Summary) {
 	if s.Verdict == nil {

@@ -50,6 +50,11 @@ func TestRankMissing(t *testing.T) {
 	if got := Rank(values, []string{"d", "b", "a"}, verdict.Higher); !slices.Equal(got, []string{"a", "b", "d"}) {
 		t.Error(got)
 	}
+	// a is 10 % ahead of b in one block, and 2 % behind c in nine: a pair counts once, however many blocks it has.
+	apart := slices.Concat(blocks(1, []float64{1, 1, 1, 1, 1, 1, 1, 1, 1}, map[string]float64{"a": 98, "c": 100}), blocks(2, []float64{1}, map[string]float64{"a": 110, "b": 100}))
+	if got := Rank(apart, []string{"b", "c", "a"}, verdict.Higher); !slices.Equal(got, []string{"a", "c", "b"}) {
+		t.Errorf("pairs with different numbers of blocks: %v", got)
+	}
 	if got := Rank(nil, []string{"b", "a"}, verdict.Higher); !slices.Equal(got, []string{"b", "a"}) {
 		t.Errorf("without figures the order stays: %v", got)
 	}
