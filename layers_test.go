@@ -13,7 +13,7 @@ import (
 // levels is the whole table: an import points down only. A package under
 // another one counts as its parent, one step below it.
 var levels = [][]string{
-	{"show", "verdict", "splitmix", "threshold", "capacity", "docsection"},
+	{"show", "verdict", "splitmix", "threshold", "capacity", "doctest"},
 	{"chart", "plan", "dataset", "stats", "platform", "strictyaml", "consent", "shell", "yardstick", "scratch", "checkout", "influxd", "grafana", "image", "limit", "tune"},
 	{"load", "null", "record", "driver", "database", "balancer", "platform/local", "platform/kube", "platform/platformtest", "load/loadtest"},
 	{"fleet", "collect", "target", "contract", "endpoint", "gate", "jtl", "remote", "record/recordtest", "export/exporttest", "platform/kube/kubetest"},

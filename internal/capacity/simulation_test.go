@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"bakeoff/internal/capacity"
-	"bakeoff/internal/docsection"
+	"bakeoff/internal/doctest"
 	"bakeoff/internal/verdict"
 )
 
@@ -327,5 +327,5 @@ func TestSimulatedCapacity(t *testing.T) {
 // documented checks that a section of the document is what the test wrote, or writes it.
 func documented(t *testing.T, name, text string) {
 	t.Helper()
-	docsection.Check(t, methodDoc, name, text, *update, "go test ./internal/capacity -run Simulated -update")
+	doctest.Check(t, methodDoc, name, text, *update, "go test ./internal/capacity -run Simulated -update")
 }

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"bakeoff/internal/docsection"
+	"bakeoff/internal/doctest"
 	"bakeoff/internal/load/loadtest"
 	"bakeoff/internal/stats"
 )
@@ -135,8 +135,8 @@ func TestBenchStall(t *testing.T) {
 	if t.Failed() {
 		return
 	}
-	docsection.Write(t, engineDoc, "stall table", table+"\n"+machineWas(rows)+"\n"+stallCommands(rows))
-	docsection.Write(t, readme, "stall", stallTable(slices.DeleteFunc(rows, func(r stallRow) bool {
+	doctest.Write(t, engineDoc, "stall table", table+"\n"+machineWas(rows)+"\n"+stallCommands(rows))
+	doctest.Write(t, readme, "stall", stallTable(slices.DeleteFunc(rows, func(r stallRow) bool {
 		return r.name != "bakeoff load" && !strings.HasPrefix(r.name, "wrk") && !strings.HasPrefix(r.name, "k6")
 	})))
 }
@@ -280,8 +280,8 @@ func TestBenchPeers(t *testing.T) {
 	if costs[0] == nil {
 		t.Skip("SKIPPED: wrk: " + peers[0].Install)
 	}
-	docsection.Write(t, engineDoc, "cost table", table)
-	docsection.Write(t, readme, "cost", costTable([]loadtest.Peer{peers[0], peers[1], peers[7]}, [][]float64{costs[0], costs[1], costs[7]}))
+	doctest.Write(t, engineDoc, "cost table", table)
+	doctest.Write(t, readme, "cost", costTable([]loadtest.Peer{peers[0], peers[1], peers[7]}, [][]float64{costs[0], costs[1], costs[7]}))
 }
 
 // costTable writes lowest, median and highest, and the ratio to the first in the same turn.
@@ -339,7 +339,7 @@ func TestBenchPacing(t *testing.T) {
 		t.Logf("%s: lateness p50 %s, p99 %s, p99.9 %s; late %d, queued %d, dropped %d of %d; valid %v %v", engine,
 			us("p50"), us("p99"), us("p99.9"), r.Late, r.Queued, r.Dropped, r.Planned, *r.Valid, r.Reasons)
 	}
-	docsection.Write(t, engineDoc, "pacing", b.String())
+	doctest.Write(t, engineDoc, "pacing", b.String())
 }
 
 // onCore starts what it starts on one core: children inherit it from the thread.

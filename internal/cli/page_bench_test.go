@@ -20,7 +20,7 @@ import (
 
 	"github.com/prometheus/procfs"
 
-	"bakeoff/internal/docsection"
+	"bakeoff/internal/doctest"
 	"bakeoff/internal/figures"
 	"bakeoff/internal/record"
 	"bakeoff/internal/stats"
@@ -72,7 +72,7 @@ func TestBenchPage(t *testing.T) {
 	table, missed := pageTable(runs)
 	t.Log("\n" + table)
 	if !trying {
-		docsection.Write(t, pageDoc, "bench-page", table)
+		doctest.Write(t, pageDoc, "bench-page", table)
 	}
 	for _, text := range missed {
 		t.Error("missed: " + text)

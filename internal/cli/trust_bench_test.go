@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"bakeoff/internal/docsection"
+	"bakeoff/internal/doctest"
 	"bakeoff/internal/figures"
 	"bakeoff/internal/verdict"
 )
@@ -73,7 +73,7 @@ func TestBenchTrust(t *testing.T) {
 	table, missed := trustTable(ratios)
 	t.Log("\n" + table)
 	if !trying {
-		docsection.Write(t, trustDoc, "bench-trust", table)
+		doctest.Write(t, trustDoc, "bench-trust", table)
 	}
 	for _, text := range missed {
 		if trying {

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"bakeoff/internal/docsection"
+	"bakeoff/internal/doctest"
 	"bakeoff/internal/figures"
 	"bakeoff/internal/record"
 	"bakeoff/internal/show"
@@ -67,7 +67,7 @@ func TestBenchTurns(t *testing.T) {
 	table, missed := turnsTable(runs)
 	t.Log("\n" + table)
 	if !trying {
-		docsection.Write(t, methodDoc, "bench-turns", table)
+		doctest.Write(t, methodDoc, "bench-turns", table)
 	}
 	for _, text := range missed {
 		if trying {

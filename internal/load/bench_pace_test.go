@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"bakeoff/internal/docsection"
+	"bakeoff/internal/doctest"
 	"bakeoff/internal/load/loadtest"
 	"bakeoff/internal/stats"
 )
@@ -58,7 +58,7 @@ func TestBenchPaced(t *testing.T) {
 	text += fmt.Sprintf("| bakeoff's native engine, in the same bursts | %.2f | %d |\n", stats.Median(burstRatios), slept["bursts"])
 	text += fmt.Sprintf("| bakeoff's native engine, even gaps | %.2f | %d |\n", stats.Median(evenRatios), slept["even gaps"])
 	t.Logf("\n%s", text)
-	docsection.Write(t, "../../docs/engine.md", "paced table", text)
+	doctest.Write(t, "../../docs/engine.md", "paced table", text)
 }
 
 // h2load runs h2load at a fixed rate on HTTP/1.1, and returns its CPU time per request and its sleeps.

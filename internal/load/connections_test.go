@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"bakeoff/internal/docsection"
+	"bakeoff/internal/doctest"
 	"bakeoff/internal/load/loadtest"
 	"bakeoff/internal/stats"
 )
@@ -41,7 +41,7 @@ func TestBenchConnections(t *testing.T) {
 		}
 	}
 	t.Logf("\n%s", &b)
-	docsection.Write(t, engineDoc, "connections", b.String())
+	doctest.Write(t, engineDoc, "connections", b.String())
 }
 
 func kibibytes(n float64) string { return fmt.Sprintf("%.0f KiB", n) }

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"bakeoff/internal/docsection"
+	"bakeoff/internal/doctest"
 )
 
 var update = flag.Bool("update", false, "write docs/framings.md and the classes in docs/engine.md")
@@ -21,7 +21,7 @@ func TestDocumentedFramings(t *testing.T) {
 		if err := os.WriteFile(path, []byte(framingsDocument()), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		docsection.Write(t, engineDoc, "classes", classesTable())
+		doctest.Write(t, engineDoc, "classes", classesTable())
 	}
 	doc, err := os.ReadFile(path)
 	if err != nil {
@@ -30,7 +30,7 @@ func TestDocumentedFramings(t *testing.T) {
 	if string(doc) != framingsDocument() {
 		t.Errorf("%s is not what the tables say: go test ./internal/load -run Documented -update", path)
 	}
-	if docsection.Text(t, engineDoc, "classes") != classesTable() {
+	if doctest.Text(t, engineDoc, "classes") != classesTable() {
 		t.Errorf("the classes in %s are not those of the code: go test ./internal/load -run Documented -update", engineDoc)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"bakeoff/internal/docsection"
+	"bakeoff/internal/doctest"
 	"bakeoff/internal/tune"
 	"bakeoff/internal/verdict"
 )
@@ -158,5 +158,5 @@ func TestSimulatedSearch(t *testing.T) {
 // documented checks that a section of the document is what the test wrote, or writes it.
 func documented(t *testing.T, name, text string) {
 	t.Helper()
-	docsection.Check(t, methodDoc, name, text, *update, "go test ./internal/tune -run Simulated -update")
+	doctest.Check(t, methodDoc, name, text, *update, "go test ./internal/tune -run Simulated -update")
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"bakeoff/internal/docsection"
+	"bakeoff/internal/doctest"
 )
 
 var update = flag.Bool("update", false, "write the simulations' table in docs/method.md")
@@ -259,5 +259,5 @@ func (e expectation) bounds() string {
 // documented checks that a section of the document is what the test wrote, or writes it.
 func documented(t *testing.T, name, text string) {
 	t.Helper()
-	docsection.Check(t, methodDoc, name, text, *update, "go test ./internal/verdict -run Simulated -update")
+	doctest.Check(t, methodDoc, name, text, *update, "go test ./internal/verdict -run Simulated -update")
 }

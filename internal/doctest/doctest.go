@@ -1,7 +1,7 @@
-// Package docsection reads and writes the parts of documents that tests and benches write: tables of simulations and of what was measured.
+// Package doctest reads and writes the parts of documents that tests and benches write: tables of simulations and of what was measured.
 // A part begins with a line "<!-- NAME: how it is written -->" and ends with "<!-- end of NAME -->"; nothing else of a document is
 // changed. Only tests import it.
-package docsection
+package doctest
 
 import (
 	"os"

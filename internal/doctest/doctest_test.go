@@ -1,4 +1,4 @@
-package docsection
+package doctest
 
 import (
 	"os"
@@ -24,7 +24,7 @@ func TestWrite(t *testing.T) {
 	}
 }
 
-// said keeps what a test would be told.
+// said counts the errors of a test.
 type said struct {
 	testing.TB
 	errors int
