@@ -40,7 +40,7 @@ func TestFreeze(t *testing.T) {
 			t.Fatal(err)
 		}
 		eventually(t, "all stand still", func() bool { return states(a.PIDs()) == "TTTT" })
-		if got := states(b.PIDs()); got != "SSSS" {
+		if got := states(b.PIDs()); len(got) != 4 || strings.Contains(got, "T") {
 			t.Errorf("the others' states are %s", got)
 		}
 		if err := p.Thaw(t.Context(), a); err != nil {
