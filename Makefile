@@ -67,7 +67,7 @@ test-lies: test-deps ## targets that lie, in real runs: each lie is refused by i
 test-kube-api: ## what a cluster's API server takes: validation, Pod Security, rights; needs KUBECONFIG, SKIPPED without one
 	@GO=$(GO) scripts/test-kube-api
 
-test-kube: ## whole runs in a real cluster of three nodes, and its faults; needs KUBECONFIG and a registry, SKIPPED without them
+test-kube: ## whole runs in a real cluster of three nodes, and its faults: what ends within BAKEOFF_KUBE_MINUTES (5); needs KUBECONFIG and a registry, SKIPPED without them
 	@GO=$(GO) scripts/test-kube
 
 test-kube-laptop: ## a cluster's run as its laptop sees it: Ctrl-C, a laptop and a controller that are killed; needs what test-kube needs

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,7 @@ type conductFlags struct {
 	runFlags
 	takeUp   bool // a run to resume arrives from the laptop
 	detached bool
+	planDir  string // of the plan's file, where the run was started
 }
 
 // arrivesWithin is how long a run to resume may take to arrive.
@@ -58,6 +60,7 @@ func conductCommand(env Env) *cobra.Command {
 	flags.DurationVar(&f.maxTime, "max-time", 0, "as of run")
 	flags.BoolVar(&f.takeUp, "resume", false, "wait for a run to resume")
 	flags.BoolVar(&f.detached, "detached", false, "keep the run directory for a day")
+	flags.StringVar(&f.planDir, "plan-dir", "", "folder of the plan's file where the run was started")
 	return cmd
 }
 
@@ -221,7 +224,7 @@ func (f conductFlags) inCluster(env Env, p planFile, at controllerPod) (o contro
 		return o, of, fmt.Errorf("targets: %w", err)
 	}
 	o = controller.Options{
-		Plan: p.Plan, PlanGiven: p.given, PlanName: p.name, PlanDir: p.dir, Recipes: recipes, Out: f.out, Resume: f.resume, Short: f.short,
+		Plan: p.Plan, PlanGiven: p.given, PlanName: p.name, PlanDir: cmp.Or(f.planDir, p.dir), Recipes: recipes, Out: f.out, Resume: f.resume, Short: f.short,
 		MaxTime: f.maxTime, Version: version(), Apart: true, Loading: loading(), DSN: env.Getenv(cluster.DSNVariable),
 	}
 	if o.DSN == "" && p.Database.Kind == database.KindExternal {
@@ -246,7 +249,7 @@ func loadersIn(env Env, v *cluster.Venue, here ownPod, p *plan.Plan, version, ad
 			Address: net.JoinHostPort("0.0.0.0", agentsPort), Advertise: func(string) string { return net.JoinHostPort(address, agentsPort) },
 		}, jmeterSite{
 			Preparation: jmeter.Preparation{Platform: here.Platform, Getenv: env.Getenv, Progress: tell},
-			elsewhere:   v.JMeter(), host: address, keyDir: cluster.KeeperDir, clock: v.Clock,
+			elsewhere:   v.JMeter(), host: address, keyDir: cluster.KeeperDir, clock: v.Clock, testPlan: cluster.TestPlan,
 		})
 	}
 }

@@ -13,13 +13,24 @@ import (
 	"bakeoff/internal/record"
 )
 
-// faulty is a cluster, and a plan whose phases are long enough for something to happen in them: two replicas of one target on two nodes.
-func faulty(t *testing.T, target, resources string, more ...string) *cluster {
+// A fault is what a test of one needs of its run; the zero value is two replicas of fastapi on two nodes, measured once.
+type fault struct {
+	target    string
+	blocks    int
+	load      time.Duration // of each trial
+	resources string        // of the target
+	images    string        // more of them
+	takes     time.Duration // on two idle cores
+}
+
+// faulty is a cluster, and a plan whose phases are long enough for something to happen in them.
+func faulty(t *testing.T, f fault) *cluster {
 	t.Helper()
+	inTime(t, cmp.Or(f.takes, 2*time.Minute))
 	c := newCluster(t)
 	registry := os.Getenv("BAKEOFF_KUBE_REGISTRY")
 	c.write("p.yaml", fmt.Sprintf(`name: faults
-blocks: 2
+blocks: %[7]d
 warmup: 1s
 dataset: {rows: 2000}
 database: {buffer_pool: 128M}
@@ -27,7 +38,7 @@ deployment: {replicas: 2, workers: 1, pool: 4}
 targets: [%[1]s]
 agents: {count: 2}
 balancer: {kind: direct}
-phases: [{name: closed, model: closed, connections: 8, duration: 12s}]
+phases: [{name: closed, model: closed, connections: 8, duration: %[8]s}]
 kubernetes:
   registry: %[2]s
   tag: %[3]s
@@ -38,18 +49,26 @@ kubernetes:
     database: {requests: {cpu: 100m, memory: 512Mi}}
     agent: {requests: {cpu: 50m, memory: 128Mi}}
     target: %[5]s
-`, target, registry, quotedOr(os.Getenv("BAKEOFF_KUBE_TAG"), "1"), quotedOr(os.Getenv("BAKEOFF_KUBE_IMAGE"), registry+"/bakeoff:1"),
-		cmp.Or(resources, "{requests: {cpu: 50m, memory: 128Mi}}"), strings.Join(more, "")))
+`, cmp.Or(f.target, "fastapi"), registry, quotedOr(os.Getenv("BAKEOFF_KUBE_TAG"), "1"), quotedOr(os.Getenv("BAKEOFF_KUBE_IMAGE"), registry+"/bakeoff:1"),
+		cmp.Or(f.resources, "{requests: {cpu: 50m, memory: 128Mi}}"), f.images, cmp.Or(f.blocks, 1), cmp.Or(f.load, 15*time.Second)))
 	return c
 }
 
-// underLoad starts the run, and returns once a measured phase has been under way for a moment.
-func (c *cluster) underLoad() *execution {
+// underLoad starts the run, and returns once a measured phase has been under way for a moment, with the pod of a replica: to look for
+// it then would take a part of the phase.
+func (c *cluster) underLoad() (e *execution, pod string) {
 	c.t.Helper()
-	e := c.start("run", "p.yaml", "--platform", "kubernetes", "--namespace", c.namespace, "--dashboard") // which brings the record as it is written
+	e = c.start("run", "p.yaml", "--platform", "kubernetes", "--namespace", c.namespace, "--dashboard") // which brings the record as it is written
+	c.t.Cleanup(func() {
+		if c.t.Failed() {
+			c.t.Logf("%s", e.stderr)
+		}
+	})
+	e.await("checking the contract before the load", 1)
+	pod = c.pod("target")
 	e.await("closed: ", 1)
-	time.Sleep(3 * time.Second) // of load
-	return e
+	time.Sleep(time.Second) // of load
+	return e, pod
 }
 
 // feed is kubectl with a text as its input.
@@ -86,7 +105,7 @@ func (c *cluster) outlived(e *execution, codes []string, text string) {
 	c.t.Logf("refused: %q", seen)
 	named := slices.ContainsFunc(codes, func(code string) bool { return strings.Contains(seen[code], text) })
 	if r.Run().Status != record.Complete || len(codes) > 0 && !named {
-		c.t.Errorf("%s: %q, want one of %q with %q\n%s", r.Run().Status, seen, codes, text, e.stderr)
+		c.t.Errorf("%s: %q, want one of %q with %q", r.Run().Status, seen, codes, text)
 	}
 	if measured, want := measured(c.t, r), len(r.Run().Order); len(measured) != want {
 		c.t.Errorf("measured are %v, want %d", measured, want)
@@ -115,29 +134,31 @@ func measured(t *testing.T, r *record.Reader) map[string]bool {
 
 // An agent whose pod is killed costs the trial; a new one takes its place.
 func TestKubeFaultAgentKilled(t *testing.T) {
-	c := faulty(t, "fastapi", "")
-	e := c.underLoad()
+	c := faulty(t, fault{})
+	e, _ := c.underLoad()
 	c.kubectl("delete", "pod", "-l", "bakeoff/name=bakeoff-agent-1", "--grace-period=0", "--force", "--wait=false")
 	c.outlived(e, []string{record.CodeAgentLost}, "agent 1 in phase closed")
 }
 
 // A replica that is evicted costs the trial, by that name; the next one has all of them again.
 func TestKubeFaultTargetEvicted(t *testing.T) {
-	c := faulty(t, "fastapi", "")
-	e := c.underLoad()
-	pod := c.pod("target")
+	c := faulty(t, fault{})
+	e, pod := c.underLoad()
 	c.feed(`{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":"`+pod+`","namespace":"`+c.namespace+`"}}`,
 		"create", "--raw", "/api/v1/namespaces/"+c.namespace+"/pods/"+pod+"/eviction", "-f", "-")
 	c.outlived(e, []string{record.CodeWorkerGone, record.CodePlacement}, pod)
 }
 
-// A replica that is killed for its memory costs the trial, which names the limit.
+// A replica that is killed for its memory costs the trial, which names the limit. Its folders in memory, which count as its own, are
+// filled with more than the limit.
 func TestKubeFaultOutOfMemory(t *testing.T) {
-	c := faulty(t, "fastapi", "{requests: {cpu: 50m, memory: 96Mi}, limits: {memory: 96Mi}}")
-	e := c.underLoad()
-	fill := []string{"exec", "-n", c.namespace, c.pod("target"), "-c", "main", "--", "sh", "-c", "head -c 62000000 /dev/zero >/tmp/full"} // it is in memory
-	out, err := exec.Command("kubectl", fill...).CombinedOutput()
+	c := faulty(t, fault{resources: "{requests: {cpu: 50m, memory: 96Mi}, limits: {memory: 96Mi}}"})
+	e, pod := c.underLoad()
+	const fill = "head -c 66000000 /dev/zero >/tmp/full; head -c 66000000 /dev/zero >/dev/shm/full"
+	out, err := exec.Command("kubectl", "exec", "-n", c.namespace, pod, "-c", "main", "--", "sh", "-c", fill).CombinedOutput()
 	t.Logf("filled: %v %s", err, out) // it may be killed itself
+	out, err = exec.Command("kubectl", "get", "pod", pod, "-n", c.namespace, "-o", "jsonpath={.status.containerStatuses}").CombinedOutput()
+	t.Logf("then: %v %s", err, out) // it may be gone
 	c.outlived(e, []string{record.CodePlacement, record.CodeWorkerGone}, "OOMKilled at its limit of 96Mi")
 }
 
@@ -156,15 +177,15 @@ func needSignals(t *testing.T) {
 	}
 }
 
-// A node whose kubelet stands still keeps its pods running. Once the cluster takes it for lost the trial is refused; when it comes back
-// the run goes on.
+// A node whose kubelet stands still keeps its pods running. Once the cluster takes it for lost the trial is refused, with the pod that
+// was not ready meanwhile; when it comes back the run goes on.
 func TestKubeFaultKubeletStopped(t *testing.T) {
 	needSignals(t)
-	c := faulty(t, "fastapi", "")
-	e := c.underLoad()
-	node := c.kubectl("get", "pod", c.pod("target"), "-o", "jsonpath={.spec.nodeName}")
+	c := faulty(t, fault{load: 75 * time.Second, takes: 4 * time.Minute})
+	e, pod := c.underLoad()
+	node := c.kubectl("get", "pod", pod, "-o", "jsonpath={.spec.nodeName}")
 	c.node("STOP", node)
-	defer func() { c.node("CONT", node) }()
+	defer c.node("CONT", node)
 	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Second) {
 		ready := c.kubectl("get", "node", node, "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].status}`)
 		if ready == "Unknown" {
@@ -176,14 +197,14 @@ func TestKubeFaultKubeletStopped(t *testing.T) {
 	}
 	time.Sleep(10 * time.Second)
 	c.node("CONT", node)
-	c.outlived(e, nil, "")
+	c.outlived(e, []string{record.CodePlacement, record.CodeWorkerGone}, pod)
 }
 
 // An API server that is away for half a minute costs nothing: load does not pass it, and everybody waits for it.
 func TestKubeFaultAPIAway(t *testing.T) {
 	needSignals(t)
-	c := faulty(t, "fastapi", "")
-	e := c.underLoad()
+	c := faulty(t, fault{takes: 150 * time.Second})
+	e, _ := c.underLoad()
 	c.node("STOP", "api")
 	time.Sleep(30 * time.Second)
 	c.node("CONT", "api")
@@ -192,8 +213,8 @@ func TestKubeFaultAPIAway(t *testing.T) {
 
 // A namespace that is deleted under a run ends it; what is finished is here, and can be resumed.
 func TestKubeFaultNamespaceDeleted(t *testing.T) {
-	c := faulty(t, "fastapi", "")
-	e := c.underLoad()
+	c := faulty(t, fault{blocks: 2})
+	e, _ := c.underLoad()
 	e.await("block 2 of 2", 1)
 	c.kubectl("delete", "namespace", c.namespace, "--wait=false")
 	e.wantEnd(4 * time.Minute)
@@ -206,7 +227,8 @@ func TestKubeFaultNamespaceDeleted(t *testing.T) {
 
 // A target that crashes at its start ends the run before anything is measured, with what it has said last.
 func TestKubeFaultCrashLoop(t *testing.T) {
-	c := faulty(t, "flask", "", `, flask: "`+os.Getenv("BAKEOFF_KUBE_REGISTRY")+`/django:`+cmp.Or(os.Getenv("BAKEOFF_KUBE_TAG"), "1")+`"`)
+	django := os.Getenv("BAKEOFF_KUBE_REGISTRY") + "/django:" + cmp.Or(os.Getenv("BAKEOFF_KUBE_TAG"), "1")
+	c := faulty(t, fault{target: "flask", images: `, flask: "` + django + `"`})
 	began := time.Now()
 	e := c.start("run", "p.yaml", "--platform", "kubernetes", "--namespace", c.namespace)
 	e.wantStatus(1, 4*time.Minute)
@@ -219,6 +241,7 @@ func TestKubeFaultCrashLoop(t *testing.T) {
 
 // A second run in the namespace of one that is under way is refused, and does not touch it.
 func TestKubeFaultTwoAtOnce(t *testing.T) {
+	inTime(t, 2*time.Minute)
 	c := newCluster(t)
 	first, second := c.begin("--out", "one"), c.begin("--out", "two")
 	first.wantEnd(5 * time.Minute)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"bakeoff/internal/record"
 )
@@ -92,6 +93,7 @@ func TestKubeNodesRun(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			n := n
 			n.t = t
+			inTime(t, 2*time.Minute)
 			runs := t.TempDir()
 			stdout, stderr := n.bakeoff("run", "--platform", "kubernetes", "--short", "--out", runs, n.plan("balancer: {kind: "+kind+"}\n"))
 			t.Logf("%s\n%s", stderr, stdout)
@@ -197,6 +199,7 @@ func TestKubeNodesBalancers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			n := n
 			n.t = t
+			inTime(t, 2*time.Minute)
 			runs := t.TempDir()
 			stdout, stderr := n.bakeoff("run", "--platform", "kubernetes", "--short", "--out", runs, n.plan(c.lines(t)))
 			t.Logf("%s\n%s", stderr, stdout)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"bakeoff/internal/export/exporttest"
 	"bakeoff/internal/grafana"
@@ -122,13 +123,19 @@ func (n nodes) provisioned(namespace string) {
 	}
 }
 
+func needJMeter(t *testing.T) {
+	t.Helper()
+	if os.Getenv("BAKEOFF_KUBE_JMETER") == "" {
+		t.Skip("SKIPPED: there is no image with Java, on which that of JMeter is made (scripts/test-kube)")
+	}
+}
+
 // The seed's cluster, whole, in its short form: three replicas of three targets on three nodes, JMeter's master and two servers next to two
 // agents of bakeoff's own, and an InfluxDB that has what was measured, for each panel of each dashboard.
 func TestKubeNodesSeed(t *testing.T) {
 	n := newNodes(t)
-	if os.Getenv("BAKEOFF_KUBE_JMETER") == "" {
-		t.Skip("SKIPPED: BAKEOFF_KUBE_JAVA names no image with Java, on which that of JMeter is made")
-	}
+	needJMeter(t)
+	inTime(t, 3*time.Minute)
 	const namespace = "bakeoff-test-seed"
 	n.namespace(namespace)
 	runs := t.TempDir()
@@ -212,3 +219,110 @@ func valid(t *testing.T, r *record.Reader, target string) bool {
 	}
 	return false
 }
+
+// A test plan of a team's own gets to the masters in the cluster as it is here, and is run as it is.
+func TestKubeNodesOwnTestPlan(t *testing.T) {
+	n := newNodes(t)
+	needJMeter(t)
+	inTime(t, 150*time.Second)
+	path := n.plan("balancer: {kind: nginx}\n")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := string(text)
+	for old, now := range map[string]string{
+		"agents: {count: 2}": "agents: {engine: jmeter, count: 2, jmx: own.jmx}",
+		"images: {":          fmt.Sprintf("images: {jmeter: %q, ", os.Getenv("BAKEOFF_KUBE_JMETER")),
+	} {
+		if strings.Count(plan, old) != 1 {
+			t.Fatalf("the plan has not once %q", old)
+		}
+		plan = strings.Replace(plan, old, now, 1)
+	}
+	for file, content := range map[string]string{path: plan, filepath.Join(filepath.Dir(path), "own.jmx"): ownTestPlan} {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runs := t.TempDir()
+	stdout, stderr := n.bakeoff("run", "--platform", "kubernetes", "--short", "--out", runs, path)
+	t.Logf("%s\n%s", stderr, stdout)
+	r := n.whole(runs)
+	if notes := strings.Join(r.Run().Notes, "\n"); !strings.Contains(notes, "the test plan is own.jmx (SHA-256 ") {
+		t.Errorf("%s", notes)
+	}
+	if r.Run().PlanDir != filepath.Dir(path) {
+		t.Errorf("the plan was in %s", r.Run().PlanDir)
+	}
+	for target, requests := range n.driven(r) {
+		if requests == 0 {
+			t.Errorf("%s: no request", target)
+		}
+	}
+	rows, err := filepath.Glob(filepath.Join(r.Dir(), "agents", "jmeter-*.jmx"))
+	if err != nil || len(rows) == 0 {
+		t.Fatalf("%v, %v", rows, err)
+	}
+	if last, err := os.ReadFile(rows[len(rows)-1]); err != nil || string(last) != ownTestPlan {
+		t.Errorf("%v: another test plan than mine was run:\n%s", err, last)
+	}
+	n.nothingLeft()
+}
+
+// ownTestPlan asks for the keys that it gets, as a team's own test plan may.
+const ownTestPlan = `<?xml version="1.0" encoding="UTF-8"?>
+<jmeterTestPlan version="1.2" properties="5.0" jmeter="5.6.3">
+ <hashTree>
+  <TestPlan guiclass="TestPlanGui" testclass="TestPlan" testname="own" enabled="true"/>
+  <hashTree>
+   <ThreadGroup guiclass="ThreadGroupGui" testclass="ThreadGroup" testname="users" enabled="true">
+    <stringProp name="ThreadGroup.on_sample_error">continue</stringProp>
+    <elementProp name="ThreadGroup.main_controller" elementType="LoopController" guiclass="LoopControlPanel" testclass="LoopController">
+     <boolProp name="LoopController.continue_forever">false</boolProp>
+     <intProp name="LoopController.loops">-1</intProp>
+    </elementProp>
+    <stringProp name="ThreadGroup.num_threads">${__P(threads)}</stringProp>
+    <stringProp name="ThreadGroup.ramp_time">${__P(ramp)}</stringProp>
+    <boolProp name="ThreadGroup.scheduler">true</boolProp>
+    <stringProp name="ThreadGroup.duration">${__P(duration)}</stringProp>
+    <stringProp name="ThreadGroup.delay">0</stringProp>
+   </ThreadGroup>
+   <hashTree>
+    <CSVDataSet guiclass="TestBeanGUI" testclass="CSVDataSet" testname="keys" enabled="true">
+     <stringProp name="filename">${__P(keys)}</stringProp>
+     <stringProp name="fileEncoding">UTF-8</stringProp>
+     <stringProp name="variableNames">key</stringProp>
+     <boolProp name="ignoreFirstLine">false</boolProp>
+     <stringProp name="delimiter">\t</stringProp>
+     <boolProp name="quotedData">false</boolProp>
+     <boolProp name="recycle">true</boolProp>
+     <boolProp name="stopThread">false</boolProp>
+     <stringProp name="shareMode">shareMode.all</stringProp>
+    </CSVDataSet>
+    <hashTree/>
+    <HTTPSamplerProxy guiclass="HttpTestSampleGui" testclass="HTTPSamplerProxy" testname="look a key up" enabled="true">
+     <elementProp name="HTTPsampler.Arguments" elementType="Arguments" guiclass="HTTPArgumentsPanel" testclass="Arguments">
+      <collectionProp name="Arguments.arguments">
+       <elementProp name="name" elementType="HTTPArgument">
+        <boolProp name="HTTPArgument.always_encode">true</boolProp>
+        <stringProp name="Argument.name">name</stringProp>
+        <stringProp name="Argument.value">${key}</stringProp>
+        <stringProp name="Argument.metadata">=</stringProp>
+        <boolProp name="HTTPArgument.use_equals">true</boolProp>
+       </elementProp>
+      </collectionProp>
+     </elementProp>
+     <stringProp name="HTTPSampler.protocol">http</stringProp>
+     <stringProp name="HTTPSampler.domain">${__P(host)}</stringProp>
+     <stringProp name="HTTPSampler.port">${__P(port)}</stringProp>
+     <stringProp name="HTTPSampler.path">/demo</stringProp>
+     <stringProp name="HTTPSampler.method">GET</stringProp>
+     <boolProp name="HTTPSampler.use_keepalive">true</boolProp>
+    </HTTPSamplerProxy>
+    <hashTree/>
+   </hashTree>
+  </hashTree>
+ </hashTree>
+</jmeterTestPlan>
+`

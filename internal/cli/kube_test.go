@@ -39,6 +39,18 @@ func newCluster(t *testing.T) *cluster {
 	return c
 }
 
+// inTime skips a test that would not end within the time which is left for tests in a cluster (scripts/test-kube).
+func inTime(t *testing.T, takes time.Duration) {
+	t.Helper()
+	until, err := strconv.ParseInt(os.Getenv("BAKEOFF_KUBE_UNTIL"), 10, 64)
+	if err != nil {
+		return // there is no bound
+	}
+	if left := time.Until(time.Unix(until, 0)).Round(time.Second); left < takes {
+		t.Skipf("SKIPPED: it takes %v, and of the time for such tests %v are left", takes, max(left, 0))
+	}
+}
+
 // quotedOr is a text as YAML, or another one where it is empty.
 func quotedOr(text, other string) string { return strconv.Quote(cmp.Or(text, other)) }
 
@@ -79,6 +91,7 @@ func (c *cluster) evidence() {
 
 // A whole run in a cluster ends with the report and the record of a local one, and leaves nothing.
 func TestKubeLaptopWhole(t *testing.T) {
+	inTime(t, 70*time.Second)
 	c := newCluster(t)
 	e := c.begin()
 	e.wantStatus(0, 5*time.Minute)
@@ -95,6 +108,7 @@ func TestKubeLaptopWhole(t *testing.T) {
 
 // Ctrl-C ends the run in the cluster; what is finished is here, and nothing is left there.
 func TestKubeLaptopInterrupt(t *testing.T) {
+	inTime(t, 60*time.Second)
 	c := newCluster(t)
 	e := c.begin()
 	e.await("block 1 of 2", 1)
@@ -109,6 +123,7 @@ func TestKubeLaptopInterrupt(t *testing.T) {
 
 // A laptop that is killed loses nothing: the run goes on, and attach fetches it.
 func TestKubeLaptopKilled(t *testing.T) {
+	inTime(t, 80*time.Second)
 	c := newCluster(t)
 	e := c.begin()
 	e.await("block 1 of 2", 1)
@@ -126,6 +141,7 @@ func TestKubeLaptopKilled(t *testing.T) {
 
 // A controller that is killed costs the trial under way; the run is resumed in the cluster with the others.
 func TestKubeLaptopControllerKilled(t *testing.T) {
+	inTime(t, 2*time.Minute)
 	c := newCluster(t)
 	e := c.begin()
 	e.await("block 2 of 2", 1)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"bakeoff/internal/plan"
 	"bakeoff/internal/platform"
 	"bakeoff/internal/target"
+	"bakeoff/internal/venue/cluster"
 )
 
 // jvmWarmUp is how long fresh JMeter servers are loaded before anything is measured.
@@ -30,6 +32,7 @@ type jmeterSite struct {
 	elsewhere          jmeter.Elsewhere
 	host, keyDir       string
 	clock              func([]int) time.Duration
+	testPlan           string // where the file of agents.jmx is; empty: where the plan says
 }
 
 // startLoaders starts what the plan's phases need; dir is that of the plan's file. When it fails nothing is left running.
@@ -58,16 +61,26 @@ func startJMeter(ctx context.Context, p *plan.Plan, dir string, agents fleet.Opt
 	if err != nil {
 		return nil, err
 	}
-	var own *jmeter.OwnPlan
-	if p.Agents.JMX != "" {
-		if own, err = jmeter.ReadOwnPlan(ownPath(p, dir), at, p.AllowHosts); err != nil {
-			return nil, err
-		}
+	own, err := readOwn(p, cmp.Or(site.testPlan, ownPath(p, dir)), at)
+	if err != nil {
+		return nil, err
 	}
 	return jmeter.Start(ctx, jmeter.Options{
 		Own: own, Platform: site.Platform, Elsewhere: site.elsewhere, Host: site.host, KeyDir: site.keyDir, Clock: site.clock,
 		Home: at, Java: java, Count: agents.Count, LogDir: agents.LogDir, Workloads: workloads(), WarmUp: jvmWarmUp, Progress: site.Progress,
 	})
+}
+
+// readOwn reads the test plan of a team's own; nil: the plan names none. Notes call it as the plan does where it was brought here.
+func readOwn(p *plan.Plan, path string, at jmeter.Home) (*jmeter.OwnPlan, error) {
+	if p.Agents.JMX == "" {
+		return nil, nil
+	}
+	own, err := jmeter.ReadOwnPlan(path, at, p.AllowHosts)
+	if err == nil && path == cluster.TestPlan {
+		own.Path = p.Agents.JMX
+	}
+	return own, err
 }
 
 // ownPath is the test plan that a plan names; dir is that of the plan's file.

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bakeoff/internal/controller"
+	"bakeoff/internal/jmeter"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/platform"
 	"bakeoff/internal/platform/kube"
@@ -127,13 +128,34 @@ func describe(env Env, p planFile, o cluster.Options) (d described, err error) {
 	if err != nil {
 		return d, explain(err)
 	}
-	o.Plan, o.Given, o.Recipes, o.Connections = p.Plan, p.given, ahead.Recipes, ahead.Connections
+	if o.TestPlan, err = testPlanOf(p); err != nil {
+		return d, err
+	}
+	o.Plan, o.Given, o.PlanDir, o.Recipes, o.Connections = p.Plan, p.given, p.dir, ahead.Recipes, ahead.Connections
 	if o.Own = o.Namespace == ""; o.Own {
 		o.Namespace = platform.ObjectName(o.Run)
 	}
 	d.recipes, d.together = ahead.Recipes, ahead.Together
 	d.scope, d.workloads, err = cluster.Workloads(o)
 	return d, err
+}
+
+// testPlanOf is the test plan of the user's own that JMeter is to run; nil: there is none. Which plugins are there the image says.
+func testPlanOf(p planFile) ([]byte, error) {
+	if p.Agents.JMX == "" || !p.Uses(plan.JMeter) {
+		return nil, nil
+	}
+	path := ownPath(p.Plan, p.dir)
+	text, err := jmeter.ReadOwnText(path, p.AllowHosts)
+	if err == nil {
+		if err = cluster.Brings(p.given, text); err != nil {
+			err = fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	if err != nil {
+		return nil, usageError{plan.Locate(p.name, p.given, []plan.Finding{{Path: "agents.jmx", Text: err.Error()}})}
+	}
+	return text, nil
 }
 
 // tokensHere finds the tokens of collectors in variables of this machine, which the controller in a cluster does not get.

@@ -39,14 +39,9 @@ func CheckOwnPlan(path, cacheDir string, getenv func(string) string, allowed []s
 // ReadOwnPlan reads a test plan. It refuses one that needs plugins which the home does not have, by their names, and one that
 // names another host than the property host or those that are allowed.
 func ReadOwnPlan(path string, home Home, allowed []string) (*OwnPlan, error) {
-	file, err := os.Open(path)
+	text, err := textOf(path)
 	if err != nil {
-		return nil, fmt.Errorf("jmeter: test plan: %w", err)
-	}
-	defer file.Close() // opened for reading
-	text, err := io.ReadAll(io.LimitReader(file, largestPlan))
-	if err != nil {
-		return nil, fmt.Errorf("jmeter: test plan: %w", err)
+		return nil, err
 	}
 	used, err := classes(text)
 	if err != nil {
@@ -67,6 +62,36 @@ func ReadOwnPlan(path string, home Home, allowed []string) (*OwnPlan, error) {
 		return nil, fmt.Errorf("jmeter: test plan %s: %w", path, err)
 	}
 	return &OwnPlan{Path: path, Digest: digestOf(text), text: text}, nil
+}
+
+// ReadOwnText reads a test plan that is run elsewhere. It refuses one as ReadOwnPlan does, except for plugins: which are there only
+// the home there says.
+func ReadOwnText(path string, allowed []string) ([]byte, error) {
+	text, err := textOf(path)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := classes(text); err != nil {
+		return nil, fmt.Errorf("jmeter: test plan %s: %w", path, err)
+	}
+	if err := checkHosts(text, allowed); err != nil {
+		return nil, fmt.Errorf("jmeter: test plan %s: %w", path, err)
+	}
+	return text, nil
+}
+
+// textOf is what is in a file.
+func textOf(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("jmeter: test plan: %w", err)
+	}
+	defer file.Close() // opened for reading
+	text, err := io.ReadAll(io.LimitReader(file, largestPlan))
+	if err != nil {
+		return nil, fmt.Errorf("jmeter: test plan: %w", err)
+	}
+	return text, nil
 }
 
 // classes are the names of the test classes in a plan, each once, sorted.

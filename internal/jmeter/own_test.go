@@ -96,6 +96,31 @@ func TestPluginsBeforeJMeter(t *testing.T) {
 	}
 }
 
+// What is run elsewhere is read as it is: plugins are that machine's matter, and hosts, and whether it is a test plan, are not.
+func TestOwnTextForElsewhere(t *testing.T) {
+	const plugin = `<Z testclass="kg.apc.Ultimate"/>`
+	text, err := ReadOwnText(ownPlan(t, plugin), nil)
+	if err != nil || string(text) != "<jmeterTestPlan><hashTree>"+plugin+"</hashTree></jmeterTestPlan>" {
+		t.Errorf("%q, %v", text, err)
+	}
+	const host = `<H testclass="HTTPSamplerProxy" testname="one"><stringProp name="HTTPSampler.domain">shop.example</stringProp></H>`
+	if _, err := ReadOwnText(ownPlan(t, host), nil); err == nil || !strings.Contains(err.Error(), "shop.example") {
+		t.Errorf("%v", err)
+	}
+	if _, err := ReadOwnText(ownPlan(t, host), []string{"shop.example"}); err != nil {
+		t.Error(err)
+	}
+	other := filepath.Join(t.TempDir(), "other.jmx")
+	if err := os.WriteFile(other, []byte("<other/>"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, says := range map[string]string{other: `its root is "other"`, other + ".none": "no such file"} {
+		if _, err := ReadOwnText(path, nil); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
 // A plan of a team's own gets what it needs as properties, is judged by its own assertions, and what is not known of its
 // requests is not claimed.
 func TestOwnPlanRuns(t *testing.T) {

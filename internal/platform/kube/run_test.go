@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -354,6 +355,55 @@ func TestPodEnds(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A look knows what has become of a pod before the watch does.
+func TestLookIsAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := django()
+		w.Main.Limits.Bytes = 96 << 20
+		s := newSite(t, w)
+		var late atomic.Bool
+		s.refuse = func(r *http.Request) error {
+			if late.Load() && r.URL.Query().Get("watch") == "true" {
+				return apierrors.NewServiceUnavailable("late")
+			}
+			return nil
+		}
+		r := s.run(t, Options{})
+		defer r.Close()
+		pods, err := r.Deploy(t.Context(), w, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		late.Store(true)
+		s.leave(true) // every watch ends
+		s.leave(false)
+		s.change(t, pods[0].Placement().Pod, func(p *core.Pod) {
+			c := &p.Status.ContainerStatuses[0]
+			c.RestartCount, c.ContainerID = 1, "containerd://other"
+			c.LastTerminationState.Terminated = &core.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled"}
+		})
+		if now, err := pods[0].Look(t.Context()); err != nil || now.Restarts != 1 {
+			t.Errorf("%+v, %v", now, err)
+		}
+		if err := s.Tracker().Delete(podsResource, "ns", pods[1].Placement().Pod); err != nil {
+			t.Fatal(err)
+		}
+		if now, err := pods[1].Look(t.Context()); err == nil {
+			t.Errorf("it is gone: %+v", now)
+		}
+		for i, want := range []string{"OOMKilled at its limit of 96Mi", podDeleted} {
+			select {
+			case <-pods[i].Done():
+				if got := pods[i].Exit().Why; got != want {
+					t.Errorf("%q, want %q", got, want)
+				}
+			default:
+				t.Errorf("%s has not ended", pods[i].Name())
+			}
+		}
+	})
 }
 
 // New values of a secret are in a new object, which workloads that are deployed from then on refer to.

@@ -132,10 +132,12 @@ func (s *started) Look(ctx context.Context) (platform.Placement, error) {
 	err := r.insist(ctx, func(ctx context.Context) error { return r.api.get(ctx, at, nil, pod) })
 	switch {
 	case apierrors.IsNotFound(err) || err == nil && pod.UID != s.uid:
+		s.see(nil, true)
 		return platform.Placement{}, fmt.Errorf("%s: the pod %s is not there any more", s.name, s.placed.Pod)
 	case err != nil:
 		return platform.Placement{}, denied(err)
 	}
+	s.see(pod, false) // the watch may be late: who looks then asks why it has ended
 	now := placement(pod, s.deployment.workload)
 	switch {
 	case pod.DeletionTimestamp != nil && !s.deployment.removing.Load():

@@ -29,6 +29,8 @@ type Options struct {
 	Namespace   string
 	Own         bool   // the namespace is made for the run
 	DSN         string // of an external database; only the controller has it
+	TestPlan    []byte // the file of agents.jmx; nil: there is none
+	PlanDir     string // where that is relative to, on the machine of who starts the run
 	Starting
 }
 
@@ -69,9 +71,6 @@ func Check(p *plan.Plan) []plan.Finding {
 	}
 	if strings.HasPrefix(p.Database.Server, "/") {
 		add("database.server", "kubernetes.images.database", "in a cluster the server is that of the image of the database")
-	}
-	if p.Uses(plan.JMeter) && p.Agents.JMX != "" {
-		add("agents.jmx", "", "a test plan of your own cannot be used in a cluster yet: the controller there does not have it")
 	}
 	for i, t := range p.Targets {
 		if t.Driver() {

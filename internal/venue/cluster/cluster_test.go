@@ -243,7 +243,7 @@ func TestCheck(t *testing.T) {
 		"kubernetes: {registry: r.example}\ndatabase: {server: /usr/sbin/mysqld}":                                        "database.server",
 		"kubernetes: {registry: r.example}\ndatabase: {kind: external, dsn_file: dsn}":                                   "",
 		"kubernetes: {registry: r.example}\nagents: {engine: jmeter}":                                                    "",
-		"kubernetes: {registry: r.example}\nagents: {engine: jmeter, jmx: mine.jmx}":                                     "agents.jmx",
+		"kubernetes: {registry: r.example}\nagents: {engine: jmeter, jmx: mine.jmx}":                                     "",
 		"kubernetes: {registry: r.example}\nballast: 1":                                                                  "",
 	} {
 		p, err := plan.Load("p.yaml", []byte("name: p\ntargets: [{recipe: flask, name: a}]\nphases: [{model: closed, connections: 8, duration: 2s}]\n"+strings.Replace(text, "ballast: 1", "", 1)))
@@ -278,6 +278,36 @@ func TestCheck(t *testing.T) {
 	p := &plan.Plan{Kubernetes: plan.Kubernetes{Tag: "1"}, Targets: []plan.Target{{Name: "-a"}, {Name: "b", Recipe: "./mine"}}}
 	if got := Check(p); len(got) != 2 || got[0].Path != "targets[0].name" || got[1].Path != "targets[1].recipe" {
 		t.Errorf("%+v", got)
+	}
+}
+
+// The controller has a test plan of the user's own next to the plan, and is told where it came from.
+func TestBringsTestPlan(t *testing.T) {
+	o := optionsOf(t, "direct")
+	o.TestPlan, o.PlanDir = []byte("<jmeterTestPlan/>"), "/home/me/plans"
+	_, workloads, err := Workloads(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := workloads[0]
+	if c.Role != platform.RoleController || platform.FilesDir+"/test-plan.jmx" != TestPlan || c.Files["test-plan.jmx"] != "<jmeterTestPlan/>" ||
+		c.Files["plan.yaml"] != string(o.Given) {
+		t.Errorf("%s: %q", c.Name, c.Files)
+	}
+	if line := strings.Join(c.Main.Argv, " "); !strings.HasSuffix(line, " --plan-dir /home/me/plans") {
+		t.Errorf("%s", line)
+	}
+	for _, one := range []struct {
+		text []byte
+		says string
+	}{
+		{make([]byte, mostBrought-4), ""},
+		{make([]byte, mostBrought-3), "are 1048577 bytes"},
+		{[]byte("<a name=\"caf\xe9\"/>"), "not UTF-8"},
+	} {
+		if err := Brings([]byte("plan"), one.text); one.says == "" && err != nil || one.says != "" && (err == nil || !strings.Contains(err.Error(), one.says)) {
+			t.Errorf("%d bytes: %v, want %q", len(one.text), err, one.says)
+		}
 	}
 }
 

@@ -1,7 +1,10 @@
 package cluster
 
 import (
+	"errors"
+	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"bakeoff/internal/platform"
 )
@@ -21,6 +24,26 @@ const (
 	KeeperPort = 8090
 	KeeperDir  = "/run/jmeter"
 )
+
+// TestPlan is where the controller has the file of agents.jmx, next to the plan.
+const (
+	TestPlan     = platform.FilesDir + "/" + testPlanFile
+	testPlanFile = "test-plan.jmx"
+)
+
+// mostBrought is how large all files of a workload may be together, in bytes: what a ConfigMap holds.
+const mostBrought = 1 << 20
+
+// Brings refuses a test plan that does not get to the controller as it is, together with the plan.
+func Brings(given, testPlan []byte) error {
+	if !utf8.Valid(testPlan) {
+		return errors.New("it is not UTF-8, and would not get to the controller as it is")
+	}
+	if all := len(given) + len(testPlan); all > mostBrought {
+		return fmt.Errorf("it and the plan are %d bytes, and what brings them to the controller holds %d", all, mostBrought)
+	}
+	return nil
+}
 
 // The secret of the run's samplers. The controller knows the key, which opens nothing but samplers; they know its digest alone, as
 // each target can read all that the sampler next to it knows.

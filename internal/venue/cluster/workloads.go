@@ -25,6 +25,11 @@ func (b builder) controller() platform.Workload {
 		argv = append(argv, "--short")
 	}
 	argv = append(argv, b.o.flags()...)
+	files := map[string]string{"plan.yaml": string(b.o.Given)}
+	if b.o.TestPlan != nil {
+		files[testPlanFile] = string(b.o.TestPlan)
+		argv = append(argv, "--plan-dir", b.o.PlanDir)
+	}
 	env := []platform.Variable{
 		{Name: "HOME", Value: "/tmp"},
 		{Name: "BAKEOFF_RUN", Value: b.o.Run},
@@ -43,7 +48,7 @@ func (b builder) controller() platform.Workload {
 	return platform.Workload{
 		Name: controllerName, Role: platform.RoleController, Lifetime: platform.Once, Rights: true, Early: true,
 		Lifelong: b.lifelong() + b.o.Keeps(),
-		Files:    map[string]string{"plan.yaml": string(b.o.Given)},
+		Files:    files,
 		Folders:  folders,
 		Main: with(platform.Container{
 			Image: b.k.Image(image), Argv: argv, Dir: "/run/bakeoff", Env: env,
