@@ -89,6 +89,49 @@ func TestScriptGotest(t *testing.T) {
 	}
 }
 
+// A test that failed is run once more whatever time is left for tests in a cluster: one that is skipped then would pass.
+func TestScriptGotestOnceMore(t *testing.T) {
+	c := newScripts(t, "gotest")
+	c.write(t, "bin/go", `#!/bin/sh
+case "$*" in
+*'-run ^TestA$ '*) [ -z "${BAKEOFF_KUBE_UNTIL:-}" ] ;;
+*) printf -- '--- FAIL: TestA (0.00s)\nFAIL\tp\t0.1s\n'; exit 1 ;;
+esac
+`)
+	out, _, ok := c.run(t, "BAKEOFF_KUBE_UNTIL=1", "gotest", "-run", "A", "p")
+	if !ok || !strings.Contains(out, "UNSTABLE p TestA") {
+		t.Errorf("success %v:\n%s", ok, out)
+	}
+}
+
+// The tests in a cluster are run in their order, the seed first; what would not end in time is skipped by name, and all of them where
+// there is no cluster.
+func TestScriptTestKube(t *testing.T) {
+	c := newScripts(t, "test-kube", "gotest")
+	c.write(t, "bin/kubectl", "#!/bin/sh\nprintf 'a Ready\\nb Ready\\nc Ready\\n'\n")
+	c.write(t, "bin/kube/bakeoff", "#!/bin/sh\n")
+	const (
+		cluster = "KUBECONFIG=k|BAKEOFF_KUBE_REGISTRY=r.example|BAKEOFF_KUBE_TAG=1"
+		seed    = "-timeout 60m -run KubeNodesSeed ./internal/cli\n"
+		pods    = "-timeout 5m -run ^TestNodes ./internal/platform/kube\n"
+		rest    = "-timeout 60m -run KubeFault ./internal/cli\n-timeout 60m -run KubeNodes -skip KubeNodesSeed ./internal/cli\n"
+	)
+	for _, one := range []struct {
+		env, argument, tests, says string
+	}{
+		{"KUBECONFIG=", "", "", "SKIPPED: test-kube: KUBECONFIG names no cluster"},
+		{"KUBECONFIG=k|BAKEOFF_KUBE_REGISTRY=", "", "", "SKIPPED: test-kube: BAKEOFF_KUBE_REGISTRY names no registry"},
+		{cluster, "", seed + pods + rest, ""},
+		{cluster + "|BAKEOFF_KUBE_MINUTES=0", "", seed + rest, "SKIPPED TestNodes: it takes a minute"},
+		{cluster, "KubeLaptop", "-timeout 60m -run KubeLaptop ./internal/cli\n", ""},
+	} {
+		out, tests, ok := c.run(t, one.env, "test-kube", one.argument)
+		if tests = strings.ReplaceAll(tests, "test -count=1 -vet=off -p 1 -v ", ""); !ok || tests != one.tests || !strings.Contains(out, one.says) {
+			t.Errorf("%s %s: success %v; it runs\n%s\nwant\n%s\nand prints\n%s", one.env, one.argument, ok, tests, one.tests, out)
+		}
+	}
+}
+
 // Without modules the page is not compared, which is said, and what is behind that runs all the same. A page that is not what its
 // sources make is a failure.
 func TestScriptTestPage(t *testing.T) {

@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"cmp"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,12 +43,32 @@ func newCluster(t *testing.T) *cluster {
 // inTime skips a test that would not end within the time which is left for tests in a cluster (scripts/test-kube).
 func inTime(t *testing.T, takes time.Duration) {
 	t.Helper()
-	until, err := strconv.ParseInt(os.Getenv("BAKEOFF_KUBE_UNTIL"), 10, 64)
-	if err != nil {
-		return // there is no bound
+	if why := late(os.Getenv("BAKEOFF_KUBE_UNTIL"), takes, time.Now()); why != "" {
+		t.Skip("SKIPPED: " + why)
 	}
-	if left := time.Until(time.Unix(until, 0)).Round(time.Second); left < takes {
-		t.Skipf("SKIPPED: it takes %v, and of the time for such tests %v are left", takes, max(left, 0))
+}
+
+// late says why a test does not begin any more; until is a time in seconds, and empty where there is no bound.
+func late(until string, takes time.Duration, now time.Time) string {
+	end, err := strconv.ParseInt(until, 10, 64)
+	if err != nil {
+		return ""
+	}
+	left := time.Unix(end, 0).Sub(now).Round(time.Second)
+	if left >= takes {
+		return ""
+	}
+	return fmt.Sprintf("it takes %v, and of the time for such tests %v are left", takes, max(left, 0))
+}
+
+func TestLate(t *testing.T) {
+	now := time.Unix(1000, 0)
+	for until, want := range map[string]string{
+		"": "", "1120": "", "1119": "it takes 2m0s, and of the time for such tests 1m59s are left", "900": "it takes 2m0s, and of the time for such tests 0s are left",
+	} {
+		if got := late(until, 2*time.Minute, now); got != want {
+			t.Errorf("%q: %q, want %q", until, got, want)
+		}
 	}
 }
 
