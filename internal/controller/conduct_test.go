@@ -212,6 +212,19 @@ func codes(t *testing.T) []string {
 }
 
 // reasonsOf are those of all trials.
+// A target that is gone during a check is refused for that first, and once.
+func TestGoneDuringACheck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.script["flask"] = []act{{fails: before, intact: errFaked}, {fails: after, intact: errFaked}}
+		dir, _ := conducted(t, w.options(t, "blocks: 1\n"+oneTarget+closedOnly))
+		wantList(t, "trials", trialsOf(t, dir), "1-1-flask invalid worker-gone,contract", "1-2-flask invalid worker-gone,contract", "1-3-flask valid")
+		if text := reasonsOf(t, dir)[0].Text; text != "the check before the load: faked" {
+			t.Errorf("%q", text)
+		}
+	})
+}
+
 func reasonsOf(t *testing.T, dir string) []record.Reason {
 	t.Helper()
 	r, err := record.Open(dir)

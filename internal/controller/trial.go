@@ -260,10 +260,22 @@ func (t *trial) check(ctx context.Context, when string) (bool, error) {
 	if err := t.noteCookies(found.cookies); err != nil {
 		return false, err
 	}
+	if len(found.reasons) > 0 {
+		t.gone("the check " + when + " the load")
+	}
 	for _, reason := range found.reasons {
 		t.refuse(reason.Code, errors.New(reason.Text))
 	}
 	return len(found.reasons) == 0, nil
+}
+
+// gone refuses the trial where what was started is not there any more as it was: what else is wrong then follows from that.
+func (t *trial) gone(in string) {
+	err := t.d.intact()
+	if err == nil || slices.ContainsFunc(t.rec.Reasons, func(r record.Reason) bool { return r.Code == goneFor(err) }) {
+		return
+	}
+	t.refuse(goneFor(err), fmt.Errorf("%s: %w", in, err))
 }
 
 // load runs every phase with the samplers on.
