@@ -211,7 +211,6 @@ func codes(t *testing.T) []string {
 	return out
 }
 
-// reasonsOf are those of all trials.
 // A target that is gone during a check is refused for that first, and once.
 func TestGoneDuringACheck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -225,6 +224,7 @@ func TestGoneDuringACheck(t *testing.T) {
 	})
 }
 
+// reasonsOf are those of all trials.
 func reasonsOf(t *testing.T, dir string) []record.Reason {
 	t.Helper()
 	r, err := record.Open(dir)

@@ -20,7 +20,7 @@ const (
 	CodeLeftBehind       = "left-behind"       // statements of the target ran in the database while nothing was asked of it
 	CodeLocks            = "locks"             // the target held locks on rows of the table
 	CodeAccount          = "account"           // the target changed its account in the database
-	CodeWorkerGone       = "worker-gone"       // a worker ended during the load
+	CodeWorkerGone       = "worker-gone"       // a worker ended during the load or a check
 	CodePlacement        = "placement"         // in a cluster: replicas are not one per node, of one image, and the same as at the start, or an agent is next to one
 	CodeAgentLost        = "agent-lost"        // an agent fell silent or ended
 	CodeBooks            = "books"             // gate: the agents' counts do not add up
