@@ -111,6 +111,7 @@ func TestScriptTestKube(t *testing.T) {
 	c.write(t, "bin/kubectl", "#!/bin/sh\nprintf 'a Ready\\nb Ready\\nc Ready\\n'\n")
 	c.write(t, "bin/kube/bakeoff", "#!/bin/sh\n")
 	const (
+		compile = "test -c -vet=off -o /dev/null ./internal/cli\n"
 		cluster = "KUBECONFIG=k|BAKEOFF_KUBE_REGISTRY=r.example|BAKEOFF_KUBE_TAG=1"
 		seed    = "-timeout 60m -run KubeNodesSeed ./internal/cli\n"
 		pods    = "-timeout 5m -run ^TestNodes ./internal/platform/kube\n"
@@ -121,9 +122,9 @@ func TestScriptTestKube(t *testing.T) {
 	}{
 		{"KUBECONFIG=", "", "", "SKIPPED: test-kube: KUBECONFIG names no cluster"},
 		{"KUBECONFIG=k|BAKEOFF_KUBE_REGISTRY=", "", "", "SKIPPED: test-kube: BAKEOFF_KUBE_REGISTRY names no registry"},
-		{cluster, "", seed + pods + rest, ""},
-		{cluster + "|BAKEOFF_KUBE_MINUTES=0", "", seed + rest, "SKIPPED TestNodes: it takes a minute"},
-		{cluster, "KubeLaptop", "-timeout 60m -run KubeLaptop ./internal/cli\n", ""},
+		{cluster, "", compile + seed + pods + rest, ""},
+		{cluster + "|BAKEOFF_KUBE_MINUTES=0", "", compile + seed + rest, "SKIPPED TestNodes: it takes a minute"},
+		{cluster, "KubeLaptop", compile + "-timeout 60m -run KubeLaptop ./internal/cli\n", ""},
 	} {
 		out, tests, ok := c.run(t, one.env, "test-kube", one.argument)
 		if tests = strings.ReplaceAll(tests, "test -count=1 -vet=off -p 1 -v ", ""); !ok || tests != one.tests || !strings.Contains(out, one.says) {
