@@ -245,7 +245,7 @@ func secrets(all map[string]map[string]string) (token string) {
 		}
 	}
 	samplers := all[cluster.SamplersSecret]
-	samplers[cluster.SamplersDigest] = sidecar.Digest(samplers[cluster.SamplersKey])
+	samplers[cluster.SamplersPublic] = sidecar.Public(samplers[cluster.SamplersKey])
 	return all[cluster.TokenSecret][cluster.TokenKey]
 }
 

@@ -72,16 +72,16 @@ func sampleCommand(env Env) *cobra.Command {
 	return &cobra.Command{
 		Use: "sample", Short: "role: say what the main container of the same pod uses", Hidden: true, Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			digest := env.Getenv("BAKEOFF_SAMPLER_DIGEST")
-			if digest == "" {
-				return usageError{errors.New("BAKEOFF_SAMPLER_DIGEST is not set: samplers are started by bakeoff itself")}
+			public, pod := env.Getenv("BAKEOFF_SAMPLERS_PUBLIC"), env.Getenv("BAKEOFF_POD")
+			if public == "" || pod == "" {
+				return usageError{errors.New("BAKEOFF_SAMPLERS_PUBLIC or BAKEOFF_POD is not set: samplers are started by bakeoff itself")}
 			}
 			l, err := new(net.ListenConfig).Listen(cmd.Context(), "tcp", samplerAddress)
 			if err != nil {
 				return fmt.Errorf("sample: %w", err)
 			}
 			self := os.Getpid()
-			return sidecar.Serve(cmd.Context(), l, digest, sidecar.Pod{
+			return sidecar.Serve(cmd.Context(), l, public, pod, sidecar.Pod{
 				Proc: "/proc", Self: self,
 				Connections: func(port int, pids []int) (map[int]int, error) { return collect.Connections(port, pids, self) },
 				Host:        collect.Host,

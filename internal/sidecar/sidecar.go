@@ -2,16 +2,16 @@
 // throttling and memory by the files of its control group, its processes one by one, their connections, and
 // which recipe its image was built from; what the node under it does; and it has an nginx close its connections.
 // It needs no right in the cluster, only that both containers share their processes and their user. It answers over
-// HTTP to who knows the key of the run's samplers, and refuses everybody else. The main container can read what its
-// sampler knows, so that is only the digest of the key. It can still get the key, which comes in a plain header, by
-// ending the sampler and listening in its place. With the key somebody can read what pods use, and have an nginx
-// close its connections, no more. What cannot be read is named as unmeasured, never given as 0.
+// HTTP to who has signed the question for this pod with the key of the run's samplers, and refuses everybody else. The
+// main container can read what its sampler knows, so that is only how to tell a signature. By ending the sampler and
+// listening in its place it gets signatures, which no other pod takes. What cannot be read is named as unmeasured,
+// never given as 0.
 package sidecar
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -24,13 +24,35 @@ import (
 	"bakeoff/internal/record"
 )
 
-// KeyHeader carries the key of the run's samplers.
-const KeyHeader = "X-Bakeoff-Sampler-Key"
+// signatureHeader carries the signature of a question.
+const signatureHeader = "X-Bakeoff-Signature"
 
-// Digest is what a sampler knows of its key.
-func Digest(key string) string {
-	sum := sha256.Sum256([]byte(key))
-	return hex.EncodeToString(sum[:])
+// private is what a run's key signs with.
+func private(key string) ed25519.PrivateKey {
+	seed := sha256.Sum256([]byte(key))
+	return ed25519.NewKeyFromSeed(seed[:])
+}
+
+// Public is what samplers know of the key of their run: how to tell its signature.
+func Public(key string) string {
+	return hex.EncodeToString(private(key)[ed25519.SeedSize:])
+}
+
+// Sign signs a question to the sampler of the pod of that UID.
+func Sign(r *http.Request, key, pod string) {
+	r.Header.Set(signatureHeader, hex.EncodeToString(ed25519.Sign(private(key), question(r, pod))))
+}
+
+// question is what is signed: whom what is asked. Asked again it is the same.
+func question(r *http.Request, pod string) []byte {
+	return fmt.Appendf(nil, "bakeoff sampler\n%s\n%s %s\n", pod, r.Method, r.URL.RequestURI())
+}
+
+// Signed reports whether a question to that pod was signed with the key that public is of.
+func Signed(r *http.Request, public, pod string) bool {
+	key, err := hex.DecodeString(public)
+	signature, signErr := hex.DecodeString(r.Header.Get(signatureHeader))
+	return err == nil && signErr == nil && len(key) == ed25519.PublicKeySize && ed25519.Verify(key, question(r, pod), signature)
 }
 
 // Pod is where the processes are seen.
@@ -49,10 +71,10 @@ type Pod struct {
 var ErrNoContainer = errors.New("the main container has no process")
 
 // Serve answers until ctx ends: GET /usage?port=N&host=1 gives a Usage, GET /clock a Clock, GET /image an Image, POST /reload
-// nothing, once it is done. digest is that of the key.
-func Serve(ctx context.Context, l net.Listener, digest string, p Pod) error {
-	if digest == "" {
-		return errors.New("sidecar: no digest of a key")
+// nothing, once it is done. public is that of the run's key, pod the UID of this pod.
+func Serve(ctx context.Context, l net.Listener, public, pod string, p Pod) error {
+	if len(public) != hex.EncodedLen(ed25519.PublicKeySize) || pod == "" {
+		return errors.New("sidecar: no public key of the run, or no UID of the pod")
 	}
 	routes := http.NewServeMux()
 	routes.HandleFunc("GET /usage", func(w http.ResponseWriter, r *http.Request) {
@@ -75,7 +97,7 @@ func Serve(ctx context.Context, l net.Listener, digest string, p Pod) error {
 		image, err := p.Image()
 		answer(w, image, err)
 	})
-	server := &http.Server{Handler: guarded(digest, routes), ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Handler: guarded(public, pod, routes), ReadHeaderTimeout: 5 * time.Second}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
 	if err := server.Serve(l); ctx.Err() == nil {
@@ -84,11 +106,11 @@ func Serve(ctx context.Context, l net.Listener, digest string, p Pod) error {
 	return nil
 }
 
-// guarded lets those through who know the key.
-func guarded(digest string, next http.Handler) http.Handler {
+// guarded lets through what is signed.
+func guarded(public, pod string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if subtle.ConstantTimeCompare([]byte(Digest(r.Header.Get(KeyHeader))), []byte(digest)) != 1 {
-			http.Error(w, "the key is not that of the run's samplers", http.StatusUnauthorized)
+		if !Signed(r, public, pod) {
+			http.Error(w, "this is not signed for this pod with the key of the run's samplers", http.StatusUnauthorized)
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -127,7 +127,7 @@ func TestImage(t *testing.T) {
 	}
 }
 
-// Only who knows the key is answered; a pod whose container has no process yet is not ready.
+// Only what is signed for this pod is answered; a pod whose container has no process yet is not ready.
 func TestServe(t *testing.T) {
 	p, _ := pod(t, 1)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -136,13 +136,13 @@ func TestServe(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- Serve(ctx, l, Digest("secret"), p) }()
-	ask := func(path, key string) (int, string) {
+	go func() { done <- Serve(ctx, l, Public("secret"), "uid-1", p) }()
+	ask := func(path string, sign func(*http.Request)) (int, string) {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+l.Addr().String()+path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		req.Header.Set(KeyHeader, key)
+		sign(req)
 		answer, err := http.DefaultClient.Do(req)
 		if err != nil {
 			t.Fatal(err)
@@ -154,25 +154,45 @@ func TestServe(t *testing.T) {
 		}
 		return answer.StatusCode, string(body)
 	}
-	status, body := ask("/usage?port=8080", "secret")
+	signed := func(r *http.Request) { Sign(r, "secret", "uid-1") }
+	status, body := ask("/usage?port=8080", signed)
 	var u Usage
 	if err := json.Unmarshal([]byte(body), &u); status != http.StatusOK || err != nil || len(u.Processes) != 2 {
 		t.Errorf("%d %s: %v", status, body, err)
 	}
-	for _, c := range []struct {
-		path, key string
-		want      int
+	by := func(key, pod string) func(*http.Request) { return func(r *http.Request) { Sign(r, key, pod) } }
+	heard := func(method, path string) func(*http.Request) { // who listens in the place of a sampler hears a signature
+		return func(r *http.Request) {
+			other, err := http.NewRequestWithContext(t.Context(), method, "http://"+l.Addr().String()+path, nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			signed(other)
+			r.Header = other.Header
+		}
+	}
+	for name, c := range map[string]struct {
+		path string
+		sign func(*http.Request)
+		want int
 	}{
-		{"/usage", "", http.StatusUnauthorized},
-		{"/usage", "secret2", http.StatusUnauthorized},
-		{"/usage", Digest("secret"), http.StatusUnauthorized}, // all that the main container can read
-		{"/image", "", http.StatusUnauthorized},
-		{"/usage?port=0", "secret", http.StatusBadRequest},
-		{"/image", "secret", http.StatusInternalServerError},
-		{"/other", "secret", http.StatusNotFound},
+		"nothing signed":         {"/usage", func(*http.Request) {}, http.StatusUnauthorized},
+		"no signature":           {"/usage", func(r *http.Request) { r.Header.Set(signatureHeader, "x") }, http.StatusUnauthorized},
+		"another key":            {"/usage", by("secret2", "uid-1"), http.StatusUnauthorized},
+		"what the container has": {"/usage", by(Public("secret"), "uid-1"), http.StatusUnauthorized},
+		"another pod":            {"/usage", by("secret", "uid-2"), http.StatusUnauthorized},
+		"another question":       {"/image", heard(http.MethodGet, "/usage"), http.StatusUnauthorized},
+		"another method":         {"/reload", heard(http.MethodPost, "/reload"), http.StatusUnauthorized},
+		"more asked":             {"/usage?port=8080", heard(http.MethodGet, "/usage"), http.StatusUnauthorized},
+		"the same question":      {"/usage?", heard(http.MethodGet, "/usage?"), http.StatusOK},
+		"image, not signed":      {"/image", func(*http.Request) {}, http.StatusUnauthorized},
+		"no port":                {"/usage?port=0", signed, http.StatusBadRequest},
+		"no image":               {"/image", signed, http.StatusInternalServerError},
+		"no route":               {"/other", signed, http.StatusNotFound},
 	} {
-		if got, body := ask(c.path, c.key); got != c.want {
-			t.Errorf("%s with %q: %d %s", c.path, c.key, got, body)
+		if got, body := ask(c.path, c.sign); got != c.want {
+			t.Errorf("%s: %d %s", name, got, body)
 		}
 	}
 	for _, pid := range []string{"20", "21", "30"} {
@@ -180,14 +200,16 @@ func TestServe(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got, _ := ask("/usage", "secret"); got != http.StatusServiceUnavailable {
+	if got, _ := ask("/usage", signed); got != http.StatusServiceUnavailable {
 		t.Errorf("without a process: %d", got)
 	}
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if err := Serve(t.Context(), l, "", p); err == nil {
-		t.Error("served without a key")
+	for _, c := range []struct{ public, pod string }{{"", "uid-1"}, {"abc", "uid-1"}, {Public("secret"), ""}} {
+		if err := Serve(t.Context(), l, c.public, c.pod, p); err == nil {
+			t.Errorf("served with %q in the pod %q", c.public, c.pod)
+		}
 	}
 }

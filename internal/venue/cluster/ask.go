@@ -62,7 +62,7 @@ func (s samplers) ask(ctx context.Context, p platform.Pod, method, path string, 
 	if err != nil {
 		return fmt.Errorf("sampler of %s: %w", p.Placement().Pod, err)
 	}
-	request.Header.Set(sidecar.KeyHeader, s.key)
+	sidecar.Sign(request, s.key, p.Placement().UID)
 	answer, err := s.client.Do(request)
 	if err != nil {
 		return fmt.Errorf("sampler of %s: %w", p.Placement().Pod, err)

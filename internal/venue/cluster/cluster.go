@@ -150,10 +150,10 @@ func (b builder) scope() platform.Scope {
 		NodeSelector: pods.NodeSelector, Priority: pods.PriorityClass, Annotations: pods.Annotations,
 		Sampler: platform.Container{
 			Image: b.k.Image("bakeoff"), Argv: []string{programInImage, "sample"},
-			Env:   []platform.Variable{secret("BAKEOFF_SAMPLER_DIGEST", samplersSecret, SamplersDigest)},
+			Env:   []platform.Variable{secret("BAKEOFF_SAMPLERS_PUBLIC", samplersSecret, SamplersPublic), {Name: "BAKEOFF_POD", Field: "metadata.uid"}},
 			Ports: []platform.Port{{Name: "sampler", Number: samplerPort}}, Requests: platform.Amounts{MilliCPU: 20, Bytes: 32 * mebi},
 		},
-		Secrets:   map[string]map[string]string{runSecret: {TokenKey: ""}, samplersSecret: {SamplersKey: "", SamplersDigest: ""}},
+		Secrets:   map[string]map[string]string{runSecret: {TokenKey: ""}, samplersSecret: {SamplersKey: "", SamplersPublic: ""}},
 		Documents: map[string]map[string]string{}, Marks: map[string]map[string]string{},
 	}
 	for _, t := range pods.Tolerations {

@@ -45,12 +45,12 @@ func Brings(given, testPlan []byte) error {
 	return nil
 }
 
-// The secret of the run's samplers. The controller knows the key, which opens nothing but samplers; they know its digest alone, as
-// each target can read all that the sampler next to it knows.
+// The secret of the run's samplers. The controller has the key, and signs what it asks them; they know only how to tell the signature,
+// as each target can read all that the sampler next to it knows.
 const (
 	SamplersSecret = samplersSecret
 	SamplersKey    = "key"
-	SamplersDigest = "digest"
+	SamplersPublic = "public"
 )
 
 // How long a controller keeps the run directory for who fetches it, once the run has ended.

@@ -177,7 +177,7 @@ func (p *fakePod) listen(port int, h http.Handler) {
 
 // sample is its sampler.
 func (p *fakePod) sample(w http.ResponseWriter, r *http.Request) {
-	if r.Header.Get(sidecar.KeyHeader) != "secret" {
+	if !sidecar.Signed(r, sidecar.Public("secret"), p.placement.UID) {
 		http.Error(w, "key", http.StatusUnauthorized)
 		return
 	}
