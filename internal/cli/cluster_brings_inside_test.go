@@ -26,7 +26,7 @@ targets: [{recipe: go-nethttp, name: go}]
 deployment: {replicas: 1}
 agents: {engine: jmeter, count: 2, jmx: own.jmx}
 phases: [{model: closed, connections: 4, duration: 2s}]
-kubernetes: {registry: r.example, allow_colocated: a test}
+kubernetes: {registry: r.example, allow_colocated: a test on few nodes}
 `)
 	var out, errs bytes.Buffer
 	env := Env{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs, Assets: os.DirFS("../.."), Getenv: func(string) string { return "" }}

@@ -178,7 +178,7 @@ func needSignals(t *testing.T) {
 }
 
 // A node whose kubelet stands still keeps its pods running. Once the cluster takes it for lost the trial is refused, with the pod that
-// was not ready meanwhile; when it comes back the run goes on.
+// was not ready at that time; when it comes back the run goes on.
 func TestKubeFaultKubeletStopped(t *testing.T) {
 	needSignals(t)
 	c := faulty(t, fault{load: 75 * time.Second, takes: 4 * time.Minute})

@@ -3,7 +3,7 @@
 // which recipe its image was built from; what the node under it does; and it has an nginx close its connections.
 // It needs no right in the cluster, only that both containers share their processes and their user. It answers over
 // HTTP to who has signed the question for this pod with the key of the run's samplers, and refuses everybody else. The
-// main container can read what its sampler knows, so that is only how to tell a signature. By ending the sampler and
+// main container can read what its sampler knows, so that is only how to check a signature. By ending the sampler and
 // listening in its place it gets signatures, which no other pod takes. What cannot be read is named as unmeasured,
 // never given as 0.
 package sidecar
@@ -33,7 +33,7 @@ func private(key string) ed25519.PrivateKey {
 	return ed25519.NewKeyFromSeed(seed[:])
 }
 
-// Public is what samplers know of the key of their run: how to tell its signature.
+// Public is what samplers know of the key of their run: how to check its signature.
 func Public(key string) string {
 	return hex.EncodeToString(private(key)[ed25519.SeedSize:])
 }

@@ -281,7 +281,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// The controller has a test plan of the user's own next to the plan, and is told where it came from.
+// The controller has a test plan of the user's own next to the plan, and knows where it came from.
 func TestBringsTestPlan(t *testing.T) {
 	o := optionsOf(t, "direct")
 	o.TestPlan, o.PlanDir = []byte("<jmeterTestPlan/>"), "/home/me/plans"

@@ -45,7 +45,7 @@ func Brings(given, testPlan []byte) error {
 	return nil
 }
 
-// The secret of the run's samplers. The controller has the key, and signs what it asks them; they know only how to tell the signature,
+// The secret of the run's samplers. The controller has the key, and signs what it asks them; they know only how to check the signature,
 // as each target can read all that the sampler next to it knows.
 const (
 	SamplersSecret = samplersSecret
