@@ -151,18 +151,27 @@ func (f *abFlags) conclude(env Env, dir string, err error) error {
 	if buildErr != nil {
 		return errors.Join(err, buildErr)
 	}
-	others, printErr := f.print(env.Stdout, reader, s)
-	err = errors.Join(err, printErr, keepReports(dir, s, others))
-	if err = errors.Join(err, f.write(s, err)); err != nil {
+	others, othersErr := figures.OtherRuns(reader, s)
+	err = errors.Join(err, othersErr, keepReports(dir, s, others))
+	err = errors.Join(err, f.write(s, err)) // before it is printed: that lasts as long as the reader likes
+	if printErr := f.print(env.Stdout, reader, s, others); !nobodyReads(printErr) {
+		err = errors.Join(err, printErr)
+	}
+	if err != nil {
 		return err
 	}
+	return f.outcome(s)
+}
+
+// outcome is the error that gives the exit status of what was measured.
+func (f *abFlags) outcome(s *figures.Summary) error {
 	switch claim := s.AB.Claim(); {
 	case claim == verdict.Worse:
 		return fmt.Errorf("%w: %s", errWorse, s.AB.Line)
-	case missed(s, false) != nil:
-		return missed(s, false)
 	case claim == "":
 		return fmt.Errorf("%w: %s", controller.ErrTooFewValid, s.AB.TooFew)
+	case missed(s, false) != nil:
+		return missed(s, false)
 	case claim == verdict.Inconclusive && f.strict:
 		return fmt.Errorf("%w: %s", errInconclusive, s.AB.Line)
 	case f.strict && missed(s, true) != nil:
@@ -197,10 +206,10 @@ var (
 	errInconclusive = errors.New("--fail-on-inconclusive")
 )
 
-// print writes the outcome to stdout, and returns the figures of other runs.
-func (f *abFlags) print(w io.Writer, r *record.Reader, s *figures.Summary) (figures.Others, error) {
+// print writes the outcome to stdout.
+func (f *abFlags) print(w io.Writer, r *record.Reader, s *figures.Summary, others figures.Others) error {
 	if !f.json {
-		return writeSummary(w, r, s)
+		return writeScreen(w, r, s, others)
 	}
 	out := abJSON{
 		Run: r.Dir(), Verdict: string(cmp.Or(s.AB.Claim(), "too few valid trials")), AB: *s.AB, Unit: "", Status: s.Run.Status,
@@ -209,10 +218,9 @@ func (f *abFlags) print(w io.Writer, r *record.Reader, s *figures.Summary) (figu
 	if s.Verdict != nil {
 		out.Metric, out.Unit, out.Delta, out.Values = s.Verdict.Metric, s.Verdict.Unit, s.Verdict.Delta, s.Verdict.Values
 	}
-	others, err := figures.OtherRuns(r, s)
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
-	return others, errors.Join(err, enc.Encode(out))
+	return enc.Encode(out)
 }
 
 // abJSON is what --json prints.

@@ -8,11 +8,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"bakeoff/internal/controller"
+	"bakeoff/internal/figures"
 	"bakeoff/internal/report"
 	"bakeoff/internal/verdict"
 )
@@ -187,6 +189,43 @@ func TestABFailsWhole(t *testing.T) {
 					t.Errorf("JUnit:\n%s", got.unit)
 				}
 			})
+		})
+	}
+}
+
+// Where too few blocks count there is no verdict, so a threshold that is missed decides nothing.
+func TestABOutcome(t *testing.T) {
+	missed := []figures.Threshold{{Text: "closed: errors < 1", Target: "head", Outcome: figures.Missed}}
+	for name, c := range map[string]struct {
+		s      figures.Summary
+		status int
+	}{
+		"too few":             {figures.Summary{AB: &figures.AB{TooFew: "4 of 6"}}, exitTooFew},
+		"too few, and missed": {figures.Summary{AB: &figures.AB{TooFew: "4 of 6"}, Thresholds: missed}, exitTooFew},
+		"missed":              {figures.Summary{AB: &figures.AB{Comparison: &verdict.Comparison{Verdict: verdict.Equivalent}}, Thresholds: missed}, exitMissed},
+		"worse, and missed":   {figures.Summary{AB: &figures.AB{Comparison: &verdict.Comparison{Verdict: verdict.Worse}}, Thresholds: missed}, exitMissed},
+		"equivalent":          {figures.Summary{AB: &figures.AB{Comparison: &verdict.Comparison{Verdict: verdict.Equivalent}}}, exitDone},
+	} {
+		if err := (&abFlags{}).outcome(&c.s); exitStatus(err) != c.status {
+			t.Errorf("%s: status %d (%v), want %d", name, exitStatus(err), err, c.status)
+		}
+	}
+}
+
+// Nobody has to read what is printed: the verdict is the exit status all the same, and the files are whole.
+func TestABUnread(t *testing.T) {
+	base, head := abFolder(t, "one"), abFolder(t, "two")
+	for cause, status := range map[error]int{syscall.EPIPE: exitMissed, syscall.ENOSPC: exitFailed} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newABWorld(1, 1/1.2)
+			w.unread = cause
+			got := w.compared(t, abFlags{}, base, head)
+			if exitStatus(got.err) != status {
+				t.Errorf("%v: status %d (%v)", cause, exitStatus(got.err), got.err)
+			}
+			if !strings.Contains(got.unit, `tests="1" failures="1" errors="0"`) || !strings.Contains(got.comment, "head is worse than base") {
+				t.Errorf("%v:\n%s\n%s", cause, got.unit, got.comment)
+			}
 		})
 	}
 }

@@ -44,6 +44,7 @@ type abWorld struct {
 	starts      map[string]int
 	recipes     map[string]string // target to the first line of its program
 	closing     error             // what closing the platform comes to
+	unread      error             // what writing to stdout comes to
 }
 
 // newABWorld is one in which base answers 10,000 requests a second, and head this multiple of them.
@@ -314,6 +315,9 @@ func (w *abWorld) comparedIn(ctx context.Context, t *testing.T, f abFlags, args 
 	var stdout bytes.Buffer
 	var stderr bytes.Buffer
 	env := Env{Stdout: &stdout, Stderr: &stderr, Getenv: func(string) string { return "" }}
+	if w.unread != nil {
+		env.Stdout = failing{w.unread}
+	}
 	f.out, f.markdown, f.junit = filepath.Join(out, "runs"), filepath.Join(out, "c.md"), filepath.Join(out, "j.xml")
 	if f.maxTime == 0 {
 		f.maxTime = 5 * time.Minute

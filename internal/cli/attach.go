@@ -57,7 +57,7 @@ func attach(ctx context.Context, env Env, dir string) error {
 	}
 	summary, err := figures.Build(reader)
 	if err == nil {
-		_, err = writeSummary(env.Stdout, reader, summary)
+		err = writeSummary(env.Stdout, reader, summary)
 	}
 	switch run := reader.Run(); run.Status {
 	case record.Aborted:

@@ -93,7 +93,7 @@ func (f *reportFlags) report(env Env, reader *record.Reader) error {
 
 func (f *reportFlags) write(env Env, reader *record.Reader, summary *figures.Summary) (err error) {
 	if f.format == "text" && !f.full && !f.html {
-		_, err = writeSummary(env.Stdout, reader, summary)
+		err = writeSummary(env.Stdout, reader, summary)
 		return err
 	}
 	var others figures.Others
@@ -112,13 +112,13 @@ func (f *reportFlags) write(env Env, reader *record.Reader, summary *figures.Sum
 	return err
 }
 
-// writeSummary prints the end of a run whose figures are s, and returns those of other runs.
-func writeSummary(w io.Writer, r *record.Reader, s *figures.Summary) (figures.Others, error) {
+// writeSummary prints the end of a run whose figures are s.
+func writeSummary(w io.Writer, r *record.Reader, s *figures.Summary) error {
 	others, err := figures.OtherRuns(r, s)
 	if err != nil {
-		return others, err
+		return err
 	}
-	return others, writeScreen(w, r, s, others)
+	return writeScreen(w, r, s, others)
 }
 
 // writeScreen is writeSummary where the figures of other runs are known.

@@ -64,14 +64,15 @@ func logWindow(log *hdrhistogram.HistogramLogWriter, window Window) error {
 }
 
 // HGRM writes the distribution of each target in each measured phase over all blocks that count, as HdrHistogram's percentile
-// table in milliseconds: the response time, in the closed model the service time. A line that begins with # names it.
+// table in milliseconds: the response time, in the closed model and of a generator that knows no response time the service time. A
+// line that begins with # names it; "service time" is said in it where an open phase has no other, and is a problem.
 func HGRM(ctx context.Context, w io.Writer, r *record.Reader) ([]record.Problem, error) {
 	s, err := figures.Build(r)
 	if err != nil {
 		return nil, err
 	}
 	out := bufio.NewWriter(w)
-	pooled := map[[2]string]*stats.Histogram{}
+	pooled, service := map[[2]string]*stats.Histogram{}, map[string]bool{}
 	problems, err := each(ctx, r, func(window Window) error {
 		if !counts(s, window) {
 			return nil
@@ -79,6 +80,9 @@ func HGRM(ctx context.Context, w io.Writer, r *record.Reader) ([]record.Problem,
 		h := window.Line.Response
 		if window.Model == "closed" {
 			h = window.Line.Service
+		} else if h == nil {
+			h = window.Line.Service
+			service[window.PhaseName] = true
 		}
 		key := [2]string{window.Target, window.PhaseName}
 		if pooled[key] == nil {
@@ -93,9 +97,14 @@ func HGRM(ctx context.Context, w io.Writer, r *record.Reader) ([]record.Problem,
 		return problems, err
 	}
 	for _, p := range s.Phases {
+		of := plainWord(p.Name)
+		if service[p.Name] {
+			of += " service time"
+			problems = append(problems, record.Problem{File: "trials", What: fmt.Sprintf("phase %s has no response times: service times are written", p.Name)})
+		}
 		for _, t := range s.Targets {
 			if h := pooled[[2]string{t.Name, p.Name}]; h != nil && h.Count() > 0 {
-				fmt.Fprintf(out, "# %s %s\n", plainWord(t.Name), plainWord(p.Name))
+				fmt.Fprintf(out, "# %s %s\n", plainWord(t.Name), of)
 				if _, err := h.HDR().PercentilesPrint(out, 5, float64(time.Millisecond)); err != nil {
 					return nil, fmt.Errorf("export: %w", err)
 				}

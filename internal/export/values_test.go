@@ -223,3 +223,41 @@ func TestHdrLog(t *testing.T) {
 		}
 	}
 }
+
+// A generator that knows no response time has a table of its service times, which are called so.
+func TestServiceTimesAreNamed(t *testing.T) {
+	for _, known := range []bool{true, false} {
+		w := recordtest.Of(1, "a").Begin(t)
+		tw, err := w.BeginTrial(1, 1, "a", 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := record.Phase{Number: 1, Name: "one", Model: "open", DurationS: 3, TimeoutS: 1, Started: recordtest.Epoch(), Ended: recordtest.Epoch().Add(3 * time.Second)}
+		rng := rand.New(rand.NewPCG(1, 2))
+		for second := range 3 {
+			l := recordtest.Window(rng, p, second, 0, 10, []record.Replica{{Name: "a-1"}})
+			if !known {
+				l.Response = nil
+			}
+			if err := tw.Load(l); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := errors.Join(tw.Finish(record.Trial{Status: record.Valid, Phases: []record.Phase{p}}), w.Finish(record.Complete, "")); err != nil {
+			t.Fatal(err)
+		}
+		r, err := record.Open(w.Dir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		problems, err := HGRM(t.Context(), &out, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		head, body, _ := strings.Cut(out.String(), "\n")
+		if said := head == "# a one service time" && strings.Contains(fmt.Sprint(problems), "one has no response times"); said == known || !strings.Contains(body, "Value") {
+			t.Errorf("response times known: %v: %q, %v", known, head, problems)
+		}
+	}
+}
