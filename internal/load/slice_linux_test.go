@@ -56,6 +56,7 @@ func TestSlicesTakeTurns(t *testing.T) {
 		{NewHTTP().(Slicer), Phase{Name: "open", Model: Open, Connections: 16, Rate: 400}},
 	} {
 		t.Run(fmt.Sprintf("%s, %T", c.Name, c.engine), func(t *testing.T) {
+			t.Parallel() // each has servers and an engine of its own, and mostly waits for them
 			phase := c.Phase
 			const length, rounds = 60 * time.Millisecond, 20
 			runIn := map[string]time.Duration{Closed: 10 * time.Millisecond}[phase.Model]

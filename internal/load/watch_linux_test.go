@@ -156,6 +156,7 @@ func TestQuotaFiles(t *testing.T) {
 func TestWindowsTellResources(t *testing.T) {
 	for name, engine := range engines {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := newHostile(t, &hostile{fate: fates[0].fate})
 			seen := 0
 			err := engine().Run(t.Context(), openJob(8, 400, 1200*ms, s.url()), func(w stats.Window) {
@@ -210,6 +211,7 @@ func stoppedFor(t *testing.T, d, after time.Duration, engine string, job Job) to
 func TestStoppedWhileNothingIsDue(t *testing.T) {
 	for name := range engines {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := newHostile(t, &hostile{fate: func(s *hostile, c peer, _ int64, name string) bool {
 				time.Sleep(800 * ms)
 				return s.answer(c, name)
