@@ -10,22 +10,27 @@ import (
 	"time"
 )
 
-// TestTheCauseIsNamed kills parts of a run under load: what it says names the part, and not only who was refused by it.
+// TestTheCauseIsNamed kills parts of a run under load: what it says names the part, and not only who was refused by it. A trial
+// whose balancer has ended is repeated: the database is killed under its second attempt.
 func TestTheCauseIsNamed(t *testing.T) {
 	s := newScene(t)
 	s.write("p.yaml", strings.Replace(planText("go-nethttp", 1, "warmup: 0s"), "duration: 1s", "duration: 4s", 1))
-	for command, cause := range map[string]string{
-		"mariadbd": "the database server ended during the run: ended by SIGKILL",
-		"nginx":    "balancer: nginx ended during the trial: ended by SIGKILL",
-		"guard":    "ended during the run (signal: killed)",
+	type part struct{ command, cause string }
+	for _, parts := range [][]part{
+		{{"guard", "ended during the run (signal: killed)"}},
+		{{"nginx", "balancer: nginx ended during the trial: ended by SIGKILL"}, {"mariadbd", "the database server ended during the run: ended by SIGKILL"}},
 	} {
-		t.Run(command, func(t *testing.T) {
+		t.Run(parts[0].command, func(t *testing.T) {
 			s := s.again(t)
 			e := s.start("run", "p.yaml")
-			e.awaitLoad(1)
-			killBelow(t, e.cmd.Process.Pid, command)
+			for i, killed := range parts {
+				e.awaitLoad(i + 1)
+				killBelow(t, e.cmd.Process.Pid, killed.command)
+			}
 			e.wantEnd(2 * time.Minute)
-			wantAll(t, "stderr", e.stderr.String(), cause)
+			for _, killed := range parts {
+				wantAll(t, "stderr", e.stderr.String(), killed.cause)
+			}
 			e.nothingLeft(5 * time.Second)
 		})
 	}

@@ -6,17 +6,21 @@ import (
 	"testing"
 )
 
-// TestDriver takes a driver through a whole run next to a target: in turns, with a phase through the balancer and without it, and one of
-// pings. The database counts of both what the agents sent, nobody is ranked against the driver, and the report has the shares of
-// the time, which are those of a whole.
+// TestDriver takes a driver through a whole run next to a target: in turns, after a pilot, with a phase through the balancer and
+// without it, and one of pings. The database counts of both what the agents sent, nobody is ranked against the driver, and the
+// report has the shares of the time, which are those of a whole.
 func TestDriver(t *testing.T) {
-	s := newScene(t)
+	s := aloneScene(t) // see TestRun
 	text := planText("go-nethttp, {kind: driver}", 1, "pilot: 500ms", "warmup: 500ms", "turns: 150ms")
 	text = strings.Replace(text, "duration: 1s}]",
 		"duration: 1500ms, pair: direct}, {name: ping, model: closed, connections: 4, duration: 1500ms, ask: ping}, {name: open, model: open, rate: 300, duration: 1500ms}]", 1)
 	s.write("p.yaml", text)
-	e, _, last := s.measured("run", "p.yaml")
+	e, r, last := s.measured("run", "p.yaml")
 	e.nothingLeft(0)
+	wantAll(t, "stderr", e.stderr.String(), "] pilot, go-nethttp, starting\n", "] block 1 of 1, go-nethttp, starting\n")
+	if pilot, piloted := r.Run().Pilot, len(last)-len(ofBlocks(last)); pilot == nil || len(pilot.Throughput) != piloted || pilot.Throughput["go-nethttp"] <= 0 {
+		t.Errorf("%d trials of the pilot: %+v", piloted, pilot)
+	}
 	for _, a := range ofBlocks(last) {
 		driver := a.said.Target == "driver"
 		sent := map[int]int64{}

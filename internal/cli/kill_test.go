@@ -14,6 +14,7 @@ import (
 // TestLongKill kills the controller at random moments, resumes the run, kills it again, and lets it complete at
 // last. Without full counts the target is one process; TestTurnsCutShort kills those of the other kinds.
 func TestLongKill(t *testing.T) {
+	t.Parallel()
 	kills, blocks := 1, 1
 	if long() {
 		kills, blocks = 17, 10 // of each kind of target: 51 in all

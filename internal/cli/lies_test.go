@@ -106,9 +106,9 @@ func foreseen(s *scene) string {
 	return path
 }
 
-// lie runs the lying target once with each of these lies, and once without any, and checks what becomes of each; more are further
-// lines of the plan. Where a busy machine had a trial refused that should be valid it runs again.
-func (s *scene) lie(fates map[string]fate, more ...string) {
+// lie runs the lying target once with each of these lies, and once without any, each under load for so long, and checks what
+// becomes of each; more are further lines of the plan. Where a busy machine had a trial refused that should be valid it runs again.
+func (s *scene) lie(fates map[string]fate, loaded string, more ...string) {
 	t := s.t
 	t.Helper()
 	if err := os.CopyFS(s.path("lying"), os.DirFS("../contract/testdata/liar")); err != nil {
@@ -125,7 +125,7 @@ func (s *scene) lie(fates map[string]fate, more ...string) {
 	}
 	more = append(more, `allow_unfair: "each target is told to lie in another way"`)
 	text := planText(strings.Join(targets, ", "), 1, more...)
-	s.write("lies.yaml", strings.Replace(text, "duration: 1s", "duration: 2s", 1)) // long enough for answers that are not true any more
+	s.write("lies.yaml", strings.Replace(text, "duration: 1s", "duration: "+loaded, 1))
 	for range 3 {
 		e := s.start("run", "--short", "lies.yaml")
 		e.wantStatus(0, 4*time.Minute)
@@ -212,6 +212,9 @@ func allFates() map[string]fate {
 	return all
 }
 
+// untrue is long enough for answers that are not true any more.
+const untrue = "2s"
+
 // Four lies, and their honest form: each is refused by its name in a real run, or comes to nothing.
 func TestLies(t *testing.T) {
 	all, s := allFates(), newScene(t)
@@ -219,7 +222,7 @@ func TestLies(t *testing.T) {
 	for _, name := range []string{"rare", "oracle", "ghost", "rewrite"} {
 		some[name] = all[name]
 	}
-	s.lie(some)
+	s.lie(some, "1s", "warmup: 0s")
 }
 
 // Where targets take turns, each that lies is refused for what it did itself, and the honest one next to them is not.
@@ -236,7 +239,7 @@ func TestLiesInTurns(t *testing.T) {
 	for _, name := range names {
 		some[name] = all[name]
 	}
-	s.lie(some, "turns: 250ms")
+	s.lie(some, untrue, "turns: 250ms")
 }
 
 // All of them, in two runs at the same time.
@@ -247,7 +250,7 @@ func TestAllLies(t *testing.T) {
 	others := answerFates()
 	maps.Copy(others, processFates())
 	for name, fates := range map[string]map[string]fate{"database": databaseFates(), "answers and processes": others} {
-		t.Run(name, func(t *testing.T) { newScene(t).lie(fates) })
+		t.Run(name, func(t *testing.T) { newScene(t).lie(fates, untrue) })
 	}
 }
 
@@ -256,7 +259,7 @@ func TestLiesAboutPoolsInTurns(t *testing.T) {
 	if os.Getenv("BAKEOFF_LIES") == "" {
 		t.Skip("SKIPPED: make test-lies sets BAKEOFF_LIES")
 	}
-	newScene(t).lie(map[string]fate{"pool": databaseFates()["pool"]}, "turns: 250ms")
+	newScene(t).lie(map[string]fate{"pool": databaseFates()["pool"]}, untrue, "turns: 250ms")
 }
 
 // ofHonesty are the reasons that an honest target must never have.

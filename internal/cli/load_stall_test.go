@@ -22,7 +22,7 @@ type programStall struct {
 // programStalls are the runs of this subject; the long ones plan 102,000
 // arrivals, enough for a p99.9.
 func programStalls() []programStall {
-	stall, duration, rate := 500*time.Millisecond, 10*time.Second, 1050
+	stall, duration, rate := 500*time.Millisecond, 7*time.Second, 1500 // 10,000 requests are needed for a p99
 	if !long() {
 		return []programStall{{stall, duration, rate, 1000, 4, "native"}, {stall, duration, rate, 10, 1, "http"}}
 	}

@@ -39,16 +39,17 @@ func loopbackAlone(t *testing.T, e *execution) {
 			}
 		}
 	}
-	if sockets < 3 { // the controller for its agents, the balancer, a replica
+	if sockets < 3 { // the controller for its agents, two replicas
 		t.Errorf("%d listening sockets: too few to prove anything", sockets)
 	}
 }
 
 // TestRunLosesAnAgent freezes an agent under load: the trial is invalid, says so, and is
-// repeated with a fresh agent.
+// repeated with a fresh agent. There is no balancer: each agent asks both replicas itself.
 func TestRunLosesAnAgent(t *testing.T) {
 	s := newScene(t)
-	s.write("p.yaml", strings.Replace(planText("go-nethttp", 1, "warmup: 0s"), "duration: 1s", "duration: 3s", 1))
+	text := strings.Replace(planText("go-nethttp", 1, "warmup: 0s", "balancer: {kind: direct}"), "deployment: {replicas: 1, workers: 2, pool: 4}", twoReplicas, 1)
+	s.write("p.yaml", strings.Replace(text, "duration: 1s", "duration: 3s", 1))
 	e := s.start("run", "p.yaml")
 	e.await("closed: 4 connections for 3s", 1)
 	frozen := agentOf(t, e)
@@ -68,12 +69,15 @@ func TestRunLosesAnAgent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		epochs := map[int64]bool{}
+		epochs, answers := map[int64]bool{}, map[string]int64{}
 		for line, err := range state.Loads() {
 			if err != nil {
 				t.Fatal(err)
 			}
 			epochs[line.Epoch] = true
+			for name, replica := range line.Replicas {
+				answers[name] += replica.Answers
+			}
 		}
 		switch {
 		case trial.Attempt == 1:
@@ -83,6 +87,9 @@ func TestRunLosesAnAgent(t *testing.T) {
 		case trial.Status == record.Valid || busy(trial):
 			if !epochs[1] || !epochs[2] {
 				t.Errorf("attempt %d: epochs %v", trial.Attempt, epochs)
+			}
+			if len(answers) != 2 || answers["go-nethttp-1"] == 0 || answers["go-nethttp-2"] == 0 {
+				t.Errorf("attempt %d: answers by replica: %v", trial.Attempt, answers)
 			}
 			for _, p := range trial.Phases {
 				if len(p.Starts) != 2 || p.StartSpreadNS < 0 {

@@ -131,7 +131,7 @@ func reasonsOf(t *testing.T, r *record.Reader) map[string][]record.Reason {
 
 // TestServers compares a server with the same one behind two more.
 func TestServers(t *testing.T) {
-	s := newScene(t)
+	s := aloneScene(t) // see TestRun
 	fast := serve(t, s, "location /ping { return 200 'pong at $arg_x'; }")
 	middle := serve(t, s, "location / { proxy_pass http://"+fast.address+"; }")
 	slow := serve(t, s, "location / { proxy_pass http://"+middle.address+"; }")

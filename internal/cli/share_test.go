@@ -11,12 +11,15 @@ import (
 	"bakeoff/internal/record"
 )
 
-// TestSecondRun starts a run while another holds the machine: refused, or both are marked.
+// TestSecondRun starts a run while another holds the machine: refused, or both are marked. What they load makes no difference, so
+// it is a server that is there already.
 func TestSecondRun(t *testing.T) {
 	s := newScene(t)
 	s.alone = true
-	s.write("first.yaml", strings.Replace(planText("go-nethttp", 20, "warmup: 0s"), "e2e", "first", 1))
-	s.write("second.yaml", strings.Replace(planText("go-nethttp", 1, "warmup: 0s"), "e2e", "second", 1))
+	server := serve(t, s, "location / { return 200 pong; }")
+	text := serversText([][3]string{{"a", server.address, ""}}, shortClosed)
+	s.write("first.yaml", strings.NewReplacer("e2e", "first", "500ms", "2m").Replace(text))
+	s.write("second.yaml", strings.Replace(text, "e2e", "second", 1))
 	first := s.start("run", "--out", "one", "first.yaml")
 	first.await("closed: 4 connections", 1)
 

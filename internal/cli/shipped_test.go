@@ -13,6 +13,9 @@ import (
 // TestShipped checks every plan that is shipped, or says what this machine lacks for it, and runs it in its short
 // form where there is time for that.
 func TestShipped(t *testing.T) {
+	if !long() {
+		t.Parallel()
+	}
 	plans, err := filepath.Glob("../../plans/*.yaml")
 	if err != nil || len(plans) < 5 {
 		t.Fatalf("plans: %v, %v", plans, err)

@@ -10,7 +10,7 @@ import (
 
 // turnsText is a plan of targets that take turns in both models.
 func turnsText(targets string) string {
-	return strings.Replace(planText(targets, 1, "pilot: 500ms", "warmup: 500ms", "turns: 150ms"),
+	return strings.Replace(planText(targets, 1, "warmup: 500ms", "turns: 150ms"),
 		"duration: 1s}]", "duration: 1500ms}, {name: open, model: open, rate: 100, duration: 1500ms}]", 1)
 }
 

@@ -121,6 +121,9 @@ func (s *scene) ordinary(said string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if where, err := filepath.EvalSymlinks(r.Run().PlanDir); err != nil || where != s.path("work") {
+		t.Errorf("paths of recipes are relative to %q (%v), want %q", where, err, s.path("work"))
+	}
 	if !slices.ContainsFunc(r.Run().Notes, func(note string) bool { return strings.Contains(note, "under the account of bakeoff itself") }) {
 		t.Errorf("notes %q", r.Run().Notes)
 	}

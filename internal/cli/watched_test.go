@@ -18,7 +18,7 @@ import (
 // has the load, the program gets every event of the record and the figures, and the end waits for nobody.
 func TestRunWatched(t *testing.T) {
 	s := newScene(t)
-	s.write("p.yaml", planText("go-nethttp", 2, "warmup: 500ms"))
+	s.write("p.yaml", planText("go-nethttp", 1, "warmup: 500ms"))
 	e := s.start("run", "--short", "--dashboard", "--json", "p.yaml")
 	e.await("closed: ", 1)
 	found := regexp.MustCompile(`watch the run at (http://127\.0\.0\.1:\d+/)`).FindStringSubmatch(e.stderr.String())
