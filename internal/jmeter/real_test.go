@@ -71,7 +71,7 @@ func TestRealPhases(t *testing.T) {
 	}
 }
 
-// thinking has connections that start one after another, think, and are made anew for each request.
+// thinking has connections that start one after another, think, and are opened again for each request.
 func thinking(t *testing.T, l *Loader) {
 	p := load.Phase{Number: 3, Name: "think", Model: load.Closed, Connections: 4, Ramp: time.Second, Think: 100 * time.Millisecond, Reconnect: true, Duration: 3 * time.Second}
 	p.Timeout, p.CheckShare = 2*time.Second, 0.5
