@@ -24,6 +24,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/net/netutil"
 )
 
 // Loopback is where pages are served by default: this machine, at a port that is free.
@@ -72,6 +74,7 @@ func Open(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dashboard: %w", err)
 	}
+	l = netutil.LimitListener(l, mostConnections)
 	s := &Server{root: root, listener: l, shelf: newShelf(root), watches: newWatches()}
 	s.Show(o.Run)
 	if s.guard, err = newGuard(host, l.Addr(), o.Token); err != nil {

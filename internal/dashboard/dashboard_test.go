@@ -420,7 +420,19 @@ func TestPathsStayInTheFolder(t *testing.T) {
 		check(t, os.WriteFile(filepath.Join(root, "half", file), must[[]byte](t)(os.ReadFile(filepath.Join(secret, file))), 0o600))
 	}
 	check(t, os.Symlink(filepath.Join(secret, "trials"), filepath.Join(root, "half", "trials")))
+	check(t, os.MkdirAll(filepath.Join(root, "third", "trials"), 0o700))
+	for _, file := range []string{"run.json", "events.jsonl"} {
+		check(t, os.WriteFile(filepath.Join(root, "third", file), must[[]byte](t)(os.ReadFile(filepath.Join(secret, file))), 0o600))
+	}
+	for _, trial := range must[[]os.DirEntry](t)(os.ReadDir(filepath.Join(secret, "trials"))) {
+		check(t, os.Symlink(filepath.Join(secret, "trials", trial.Name()), filepath.Join(root, "third", "trials", trial.Name())))
+	}
 	s := serving(t, Options{Root: root})
+	for _, path := range []string{"/run/third/", "/run/third/state.json", "/run/third/part/run", "/run/third/target"} {
+		if _, body := get(t, s, path); strings.Contains(body, "1,420") || strings.Contains(body, `"rate":1420`) || strings.Contains(body, "<svg") {
+			t.Errorf("%s shows trials that are outside", path)
+		}
+	}
 	up := filepath.Base(secret)
 	for _, path := range []string{
 		"/run/link/", "/run/half/", "/run/half/state.json", "/run/half/events", "/run/../" + up + "/", "/run/..%2f" + up + "/", "/run/%2e%2e%2f" + up + "/", "/run/%2e%2e/", "/run/../", "/run/./", "/run/%2e/",

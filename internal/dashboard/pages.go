@@ -36,7 +36,7 @@ const (
 )
 
 // Handler answers everything that a browser may ask for.
-func (s *Server) Handler() http.Handler { return s.guard.before(s.mux()) }
+func (s *Server) Handler() http.Handler { return bounded(s.guard.before(s.mux())) }
 
 func (s *Server) mux() *http.ServeMux {
 	mux := http.NewServeMux()

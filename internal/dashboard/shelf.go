@@ -126,12 +126,18 @@ func (s *shelf) bound() {
 	}
 }
 
-// headline is what is known of the figures of a run as it is now.
+// headline is what is known of the figures of a finished run as it is now: they were computed here, or the run wrote them.
 func (s *shelf) headline(dir string, now version) (headline, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h, known := s.lines[dir]
-	return h, known && h.version == now
+	if h, known := s.lines[dir]; known && h.version == now {
+		return h, true
+	}
+	h, err := written(dir, now)
+	if err == nil {
+		s.lines[dir] = h
+	}
+	return h, err == nil
 }
 
 // note keeps what the history says of a run.

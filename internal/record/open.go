@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 )
 
 // maxContent bounds run.json, trial.json and one line of a framed file, in bytes: a hundred times what
@@ -14,7 +15,7 @@ const maxContent = 16 << 20
 // openRegular opens a file for reading. A run directory may come from anybody: a pipe would block
 // for ever, a device never end, a link lead elsewhere. They are refused.
 func openRegular(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|openSafely, 0)
+	f, err := openInside(path)
 	if err != nil {
 		if info, lerr := os.Lstat(path); lerr == nil && !info.Mode().IsRegular() {
 			return nil, errNotRegular(path, info)
@@ -30,6 +31,29 @@ func openRegular(path string) (*os.File, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// openInside opens a file; one of a trial only where it is inside the run's own directory, whatever links there are on the way.
+func openInside(path string) (*os.File, error) {
+	folder, name := filepath.Split(path)
+	trials, folder := filepath.Split(filepath.Clean(folder))
+	if filepath.Base(trials) != trialsFolder {
+		return os.OpenFile(path, os.O_RDONLY|openSafely, 0)
+	}
+	root, err := os.OpenRoot(filepath.Dir(filepath.Clean(trials)))
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	inside := filepath.Join(trialsFolder, folder, name)
+	info, err := root.Lstat(inside)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errNotRegular(path, info)
+	}
+	return root.OpenFile(inside, os.O_RDONLY|openSafely, 0)
 }
 
 func errNotRegular(path string, info os.FileInfo) error {
