@@ -8,7 +8,7 @@ import (
 const (
 	// mostConnections is how many are served at once; others wait to be accepted.
 	mostConnections = 512
-	// answerWithin is how long whoever asks may take to read an answer, which is held in memory for so long.
+	// answerWithin is how long anyone who asks may take to read an answer, which is held in memory for so long.
 	answerWithin = time.Minute
 )
 

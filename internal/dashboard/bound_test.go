@@ -42,7 +42,7 @@ func TestAnswersAreTimely(t *testing.T) {
 	}
 }
 
-// Whoever opens very many connections does not get more memory: others wait until one is free.
+// Anyone who opens very many connections does not get more memory: others wait until one is free.
 func TestConnectionsAreBounded(t *testing.T) {
 	s := serving(t, Options{Root: t.TempDir()})
 	at := s.listener.Addr().String()
