@@ -52,6 +52,9 @@ func TestWarmupEndsWhenSteady(t *testing.T) {
 			quiet(func(i int) float64 { return -0.01 * float64(max(0, 50-i)) }), 6, 9, "steady", "",
 		},
 		"a step after 2 s": {quiet(func(i int) float64 { return map[bool]float64{true: 0.1}[i >= 20] }), 5, 7, "steady", ""},
+		"stands still for a second": {
+			quiet(func(i int) float64 { return map[bool]float64{true: math.Inf(-1)}[i >= 20 && i < 31] }), 7, 9, "steady", "",
+		},
 		"goes up and down": {
 			quiet(func(i int) float64 { return 0.2*float64(i%10)/9 - 0.1 }), 12, 12, "no steady state",
 			"phase warmup: no steady state in its last 20 windows: a longer warm-up is needed",

@@ -48,18 +48,23 @@ const (
 )
 
 // Settle tests whether the level of the last windows is steady; levels are their natural logarithms, as
-// those of rates. Where they are Noisy a warm-up ends at its greatest length, and the run goes on.
+// those of rates, and minus infinity for a window without answers. Where they are Noisy a warm-up ends at its greatest length, and
+// the run goes on.
 //
 // The noise is that from one window to the next, which slow changes hardly enter (von Neumann, 1941). The level
 // changes where two levels, split anywhere, differ by more than that noise explains (drifts and
 // steps), or where the windows vary among each other by more than neighbours do (what goes up and down).
 // Short windows have more noise than long ones: where it is too much, and there are enough of them, neighbours are joined.
 func Settle(levels []float64) Settling {
-	return atLength(levels, SettlingWindows, func(joined []float64, noise float64) Settling { return settle(joined, noise, mostScan, mostSpread) })
+	found := atLength(levels, SettlingWindows, func(joined []float64, noise float64) Settling { return settle(joined, noise, mostScan, mostSpread) })
+	if found == Noisy && stood(levels[len(levels)-SettlingWindows:]) {
+		return Unsettled
+	}
+	return found
 }
 
-// Ends reports whether a warm-up of these levels so far may end: whether it passed its last settlingLooks looks. One that passed
-// earlier, and waits for other targets, must still be steady when they are.
+// Ends reports whether a warm-up of these levels so far may end: whether it passed its last settlingLooks looks, and has not fallen
+// since. One that passed earlier, and waits for other targets, must still be steady when they are.
 func Ends(levels []float64) bool { return atLength(levels, EndingWindows, looks) == Settled }
 
 // atLength is what a test says of windows of the least length at which noise does not hide a change; it needs that many of them.
@@ -80,14 +85,14 @@ func joined(levels []float64, m int) []float64 {
 	for whole := range slices.Chunk(levels[:len(levels)/m*m], m) {
 		sum := 0.0
 		for _, v := range whole {
-			sum += v
+			sum += math.Exp(v)
 		}
-		out = append(out, sum/float64(m))
+		out = append(out, math.Log(sum/float64(m)))
 	}
 	return out
 }
 
-// looks are Settled where the last settlingLooks of them all are.
+// looks are Settled where the last settlingLooks of them all are, and the windows behind them have not fallen.
 func looks(levels []float64, noise float64) Settling {
 	last := len(levels) - (len(levels)-SettlingWindows)%lookEvery
 	found := Settled
@@ -100,14 +105,35 @@ func looks(levels []float64, noise float64) Settling {
 			return Unsettled
 		}
 	}
+	if found == Settled && fallen(levels[last-SettlingWindows:last], levels[last:]) {
+		return Unsettled
+	}
 	return found
 }
+
+// fallen reports whether a window behind a look has less than half of its level, as where the target stands still now. Of windows
+// that are quiet enough to pass a look no noise does that.
+func fallen(look, behind []float64) bool {
+	return slices.ContainsFunc(behind, func(level float64) bool { return level < median(look)-math.Ln2 })
+}
+
+// stood reports whether windows are empty though the noise of the others does not explain it.
+func stood(last []float64) bool {
+	rest := slices.DeleteFunc(slices.Clone(last), empty)
+	return len(rest) < len(last) && (len(rest) < fewestOfLevel || noiseOf(rest) <= mostNoise)
+}
+
+// empty reports whether a window has no answer.
+func empty(level float64) bool { return math.IsInf(level, -1) }
 
 func settle(levels []float64, most, scanBound, spreadBound float64) Settling {
 	if len(levels) < SettlingWindows {
 		return TooShort
 	}
 	last := levels[len(levels)-SettlingWindows:]
+	if slices.ContainsFunc(last, empty) { // longer ones may all have answers, where these come slowly
+		return Noisy
+	}
 	if neighbours(last, 1) > most {
 		if step, _ := drift(last); math.Abs(step) > max(minStep, beyondNoise*noiseOf(last)) {
 			return Unsettled

@@ -54,8 +54,31 @@ func (l *Levels) Add(w stats.Window) {
 	l.points = append(l.points, one)
 }
 
-// logs are the natural logarithms of the levels in order. Windows without one are left out.
-func (l *Levels) logs() []float64 {
+// logs are the natural logarithms of the levels in order. Windows without one are left out: a stall is no step.
+func (l *Levels) logs() (out []float64) {
+	for _, one := range l.windows() {
+		level := float64(one.answers) / one.seconds
+		if l.phase.Model == open {
+			level = one.latency / float64(max(one.answers, 1))
+		}
+		if level > 0 {
+			out = append(out, math.Log(level))
+		}
+	}
+	return out
+}
+
+// settling are the logarithms of the rates of a warm-up, which has the closed model. A window without answers has one, too, minus
+// infinity: a target that stands still is not steady.
+func (l *Levels) settling() (out []float64) {
+	for _, one := range l.windows() {
+		out = append(out, math.Log(float64(one.answers)/one.seconds))
+	}
+	return out
+}
+
+// windows are those of all agents together, in order.
+func (l *Levels) windows() (out []*point) {
 	at := map[time.Duration]*point{}
 	for _, one := range l.points {
 		sum := at[one.begin]
@@ -67,16 +90,8 @@ func (l *Levels) logs() []float64 {
 		sum.answers += one.answers
 		sum.seconds = max(sum.seconds, one.seconds)
 	}
-	var out []float64
 	for _, begin := range slices.Sorted(maps.Keys(at)) {
-		one := at[begin]
-		level := float64(one.answers) / one.seconds
-		if l.phase.Model == open {
-			level = one.latency / float64(max(one.answers, 1))
-		}
-		if level > 0 {
-			out = append(out, math.Log(level))
-		}
+		out = append(out, at[begin])
 	}
 	return out
 }
@@ -125,11 +140,11 @@ func (p *Phase) steady() []record.Reason {
 }
 
 // Ready reports whether a warm-up may end as far as this target goes: it is steady now.
-func (p *Phase) Ready() bool { return Ends(p.levels.logs()) }
+func (p *Phase) Ready() bool { return Ends(p.levels.settling()) }
 
 // Settling is how a warm-up ended.
 func (p *Phase) Settling() Settling {
-	levels := p.levels.logs()
+	levels := p.levels.settling()
 	if p.Phase.Settling != nil && Ends(levels) {
 		return Settled
 	}

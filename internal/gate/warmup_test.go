@@ -2,6 +2,7 @@ package gate
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -54,6 +55,16 @@ func TestWarmupEnds(t *testing.T) {
 		return quiet(100, func(i int) float64 { return 0.01 * float64(min(i, 100)) })
 	}
 	late := func() ([]float64, int) { return stepAt(100 + lookEvery*rng.IntN(3) + rng.IntN(lookEvery-3)) }
+	const still = 10 // windows without an answer: a second of a warm-up of 3 s or more
+	stallAt := func(at int) ([]float64, int) {
+		out, _ := steady()
+		for i := range still {
+			out[at+i] = math.Inf(-1)
+		}
+		return phaseAt(out).levels.settling(), at + still // as counts of answers say it
+	}
+	stall := func() ([]float64, int) { return stallAt(rng.IntN(EndingWindows)) }
+	lateStall := func() ([]float64, int) { return stallAt(100 + rng.IntN(40)) }
 	type counts struct {
 		early, first, ended int
 		mean                float64
@@ -76,11 +87,17 @@ func TestWarmupEnds(t *testing.T) {
 		{"short windows, steady", []series{short}, 0, 0, 500},
 		{"short windows, a step of 10 %", []series{shortStep}, each / 10 * 5 / 100, 0, 5 * longest},
 		{"one of three steps, while the slowest is awaited", []series{steady, slow, late}, each * 5 / 100, 0, longest},
+		{"a stall of ten windows", []series{stall}, 0, 0, 80},
+		{"one of three stalls, while the slowest is awaited", []series{steady, slow, lateStall}, 0, 0, longest},
 	} {
 		early, first, ended, windows := 0, 0, 0, 0
 		each, step := each, 1
 		if strings.HasPrefix(c.name, "short windows") { // which are many
 			each, step = each/10, lookEvery
+		}
+		stalls := strings.Contains(c.name, "stall")
+		if stalls { // a slice has three windows, and what is behind a look counts
+			step = 3
 		}
 		for range each {
 			over, all := 0, make([][]float64, len(c.targets))
@@ -98,7 +115,7 @@ func TestWarmupEnds(t *testing.T) {
 			if n == EndingWindows {
 				first++
 			}
-			if over > n-afterChange {
+			if over > n-afterChange && (!stalls || n > over-still) { // one that ended before the stall did not meet it
 				early++
 			}
 		}
@@ -121,6 +138,8 @@ func TestWarmupEnds(t *testing.T) {
 		fmt.Sprintf("of three targets in turns, %d end at the first possible moment", found["three steady ones in turns"].first),
 		fmt.Sprintf("noise of 10 %% from window to window, %d end, after %.0f windows on average", found["short windows, steady"].ended, found["short windows, steady"].mean),
 		fmt.Sprintf("%d end within 10 windows after it", found["one of three steps, while the slowest is awaited"].early),
+		fmt.Sprintf("Of 1,000 whose target stands still for ten windows, %d end within 10 windows after that, and %d of 1,000 in which one of three does so while the slowest is awaited",
+			found["a stall of ten windows"].early, found["one of three stalls, while the slowest is awaited"].early),
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("docs/method.md: want %q", want)
@@ -134,7 +153,7 @@ func TestWarmupEnds(t *testing.T) {
 // endOf is after how many windows a warm-up of these targets ends that is looked at after every step of them; 0: it does not.
 func endOf(targets [][]float64, step int) int {
 	for n := step; n <= len(targets[0]); n += step {
-		if !slices.ContainsFunc(targets, func(levels []float64) bool { return !Ends(levels[:n]) }) {
+		if !slices.ContainsFunc(targets, func(levels []float64) bool { return !Ends(levels[:min(n, len(levels))]) }) {
 			return n
 		}
 	}
@@ -190,4 +209,55 @@ func TestLastWindowCounts(t *testing.T) {
 	if cut == 0 {
 		t.Error("none of these durations is cut off")
 	}
+}
+
+// A target that stands still is not steady, whether it did so before or has just stopped. One that answers slowly may be. What a stall is
+// to a measured phase is another matter.
+func TestStallIsNotSteady(t *testing.T) {
+	at := func(windows, from, until int) *Phase {
+		levels := make([]float64, windows)
+		for i := range levels {
+			levels[i] = 0.01 * float64(i%2)
+			if i >= from && i < until {
+				levels[i] = math.Inf(-1)
+			}
+		}
+		p := phaseAt(levels)
+		p.Warmup = true
+		return p
+	}
+	for name, c := range map[string]struct {
+		p     *Phase
+		ready bool
+		state Settling
+	}{
+		"all of it":                       {at(40, 0, 40), false, Unsettled},
+		"before the last looks":           {at(60, 20, 30), true, Settled},
+		"in the older look":               {at(60, 25, 35), false, Settled},
+		"in both":                         {at(60, 45, 50), false, Unsettled},
+		"the last windows":                {at(60, 50, 60), false, Unsettled},
+		"a window behind the last look":   {at(64, 63, 64), false, Unsettled},
+		"the whole of the last look":      {at(90, 40, 90), false, Unsettled},
+		"slow answers, in longer windows": {slowAnswers(), true, Settled},
+	} {
+		if got, state := c.p.Ready(), c.p.Settling(); got != c.ready || state != c.state {
+			t.Errorf("%s: ready %v and %q, want %v and %q", name, got, state, c.ready, c.state)
+		}
+		if c.state == Unsettled && len(c.p.settled()) != 1 {
+			t.Errorf("%s: no warning", name)
+		}
+	}
+	if got := len(at(40, 10, 20).levels.logs()); got != 30 {
+		t.Errorf("a measured phase has %d levels, want 30: a stall is no step in it", got)
+	}
+}
+
+// slowAnswers are 600 windows of which every third has answers.
+func slowAnswers() *Phase {
+	p := NewPhase(record.Phase{Name: "warmup", Model: "closed", DurationS: 600, Warmup: true})
+	for i := range 600 {
+		n := int64(i % 3 / 2 * (100 + i%2))
+		p.Load(1, stats.Window{Begin: time.Duration(i) * time.Second, Length: time.Second, Books: stats.Books{Planned: n, Sent: n, OK: n}})
+	}
+	return p
 }
