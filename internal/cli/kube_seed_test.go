@@ -135,7 +135,7 @@ func needJMeter(t *testing.T) {
 func TestKubeNodesSeed(t *testing.T) {
 	n := newNodes(t)
 	needJMeter(t)
-	inTime(t, 3*time.Minute)
+	inTime(t, 8*time.Minute)
 	const namespace = "bakeoff-test-seed"
 	n.namespace(namespace)
 	runs := t.TempDir()
