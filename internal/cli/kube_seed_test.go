@@ -165,7 +165,7 @@ func TestKubeNodesSeed(t *testing.T) {
 			askPanels(t, at, "bakeoff", d, r, target, map[string][]exporttest.Row{})
 		}
 	}
-	stdout, stderr = n.bakeoff("clean", "--namespace", namespace)
+	stdout, stderr = n.bakeoff("clean", "--namespace", namespace, "--out", t.TempDir())
 	t.Logf("%s\n%s", stderr, stdout)
 	if left := n.kubectl("get", "jobs,deployments,statefulsets,pods,services,configmaps,secrets", "-n", namespace, "-l", "app.kubernetes.io/managed-by=bakeoff", "-o", "name"); left != "" {
 		t.Errorf("left:\n%s", left)
