@@ -147,7 +147,7 @@ func TestReasonsOfTrials(t *testing.T) {
 			p.seen = func() map[int]stats.MoveSeen {
 				return map[int]stats.MoveSeen{0: {Before: 1, LastBefore: time.Now().UnixNano()}}
 			}
-		}), record.CodeStale, "phase closed: 1 row of 5 that changed during the phase had answers that were not true at that moment"},
+		}), record.CodeStale, "phase closed: 1 row of 12 that changed during the phase had answers that were not true at that moment"},
 		{"a balancer's count", phases(func(p *phaseFaked) { p.requests-- }), record.CodeWitness, "the balancer counted 999"},
 		{"wrong answers", phases(func(p *phaseFaked) {
 			p.books.OK, p.books.Bad, p.outcomes = p.books.OK-2, 2, map[string]int64{"wrong id": 2}
@@ -184,6 +184,7 @@ func TestReasonsOfTrials(t *testing.T) {
 		seen[left] = true // TestWhatIsLeftInTheDatabase
 	}
 	seen[record.CodeBlock] = true     // TestTurnsRepeatTheBlock
+	seen[record.CodeMoves] = true     // TestRowsThatAreLocked
 	seen[record.CodeNoAnswer] = true  // of running servers, which have no venue
 	seen[record.CodeRewritten] = true // TestRewritten
 	seen[record.CodeShares] = true    // TestBehindTheClustersBalancer

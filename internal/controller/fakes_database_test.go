@@ -143,7 +143,7 @@ func (d *table) BeginMoves(_ context.Context, moves []dataset.Move) error {
 	return cmp.Or(d.world.journalErr, fault)
 }
 
-func (d *table) Move(ctx context.Context, m dataset.Move) error {
+func (d *table) Move(ctx context.Context, moves ...dataset.Move) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
@@ -154,8 +154,16 @@ func (d *table) Move(ctx context.Context, m dataset.Move) error {
 	}
 	d.world.mu.Lock()
 	defer d.world.mu.Unlock()
-	d.world.moved = append(d.world.moved, m.Kind)
-	return d.world.moveErr
+	d.world.batches++
+	if d.world.moving != nil {
+		if err := d.world.moving(d.world.batches); err != nil {
+			return err
+		}
+	}
+	for _, m := range moves {
+		d.world.moved = append(d.world.moved, m.Kind)
+	}
+	return nil
 }
 
 func (d *table) UndoMoves(context.Context) error {

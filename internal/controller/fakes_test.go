@@ -82,7 +82,8 @@ type world struct {
 	journal    int      // rows that are to be put back
 	moved      []string // kinds of moves that were made
 	journalErr error
-	moveErr    error
+	batches    int               // that moves were made in, or tried
+	moving     func(n int) error // what becomes of them; nil: they are made
 	moveTakes  time.Duration
 	undo       func(n int) error // of the n-th time that rows are put back
 	undone     int

@@ -105,15 +105,14 @@ func (d *replicated) quiet(ctx context.Context, when string) (ended bool, err er
 	}
 }
 
-// unlock ends the sessions that hold locks on rows while nothing is asked of the targets, and refuses their trials. It
-// reports whether there were any.
-func (d *replicated) unlock(ctx context.Context) (found bool, err error) {
+// unlock ends the sessions of targets that hold locks on rows, and refuses their trials. It reports whether there were any.
+func (d *replicated) unlock(ctx context.Context, when string) (found bool, err error) {
 	held, err := d.stage.db.Locking(ctx)
 	if err != nil {
 		return false, err
 	}
 	for _, one := range held {
-		d.accuse(one.User, record.CodeLocks, fmt.Sprintf("a session of the target held locks on %d rows of the table while nothing was asked of it", one.Rows))
+		d.accuse(one.User, record.CodeLocks, fmt.Sprintf("a session of the target held locks on %d rows of the table %s", one.Rows, when))
 	}
 	return len(held) > 0, d.stage.db.End(ctx, held)
 }
@@ -129,7 +128,7 @@ func (d *replicated) examine(ctx context.Context) error {
 	if d.stage.o.Plan.Trust.Statements == plan.Off {
 		return nil
 	}
-	if _, err := d.unlock(ctx); err != nil {
+	if _, err := d.unlock(ctx, "while nothing was asked of it"); err != nil {
 		return err
 	}
 	err := d.stage.db.Opens(ctx, d.login)
@@ -143,7 +142,7 @@ func (d *replicated) examine(ctx context.Context) error {
 // freed ends the locks that a check ran into, and puts the table right again. It reports whether the check is to be made again:
 // where the locks were those of another target.
 func (d *replicated) freed(ctx context.Context, why error) (again bool, err error) {
-	found, err := d.unlock(ctx)
+	found, err := d.unlock(ctx, "while nothing was asked of it")
 	if err != nil {
 		return false, err
 	}

@@ -3,9 +3,9 @@ package controller
 import (
 	"context"
 	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -18,42 +18,61 @@ import (
 )
 
 const (
-	// mostMoves is how many rows change in a second of a target's phase at most.
-	mostMoves = 10
-	// moveShare is the share of requests that ask for rows that change, and mostPerMove that for one of them, at most. askedPerMove
-	// is how often each is asked for at least, as far as is known before, unless that leaves fewer rows than leastMoves.
-	moveShare    = 0.04
+	// moveShare is the share of requests that ask for rows that change, where these are as many as askedPerMove requests for each allow.
+	// It is never below leastShare, and no row is asked for by more than mostPerMove.
+	moveShare    = 0.05
+	leastShare   = 0.02
+	askedPerMove = 6
 	mostPerMove  = 0.005
-	askedPerMove = 8
-	leastMoves   = 4
+	// mostMoves is how many rows change in a second at most, leastMoves how many do in a phase at least; aheadOf is which part of them does
+	// so before the first request.
+	mostMoves  = 60
+	leastMoves = 12
+	aheadOf    = 3
 	// assumedRate is taken for the requests per second of a closed phase where nobody knows them before.
 	assumedRate = 300
-	// moveWithin is how long the change of a row may take: longer than the database waits for a lock.
+	// lateBy is how long after their change names are not asked for that are asked for late: longer than either answer is right.
+	lateBy = 1200 * time.Millisecond
+	// atOnce is up to how long before its time a row changes, together with another one.
+	atOnce = 100 * time.Millisecond
+	// moveWithin is how long the change of rows may take: longer than the database waits for a lock. It is tried moveTries times.
 	moveWithin = 5 * time.Second
+	moveTries  = 3
 )
 
 // mover changes rows while a phase is measured. A nil one changes nothing.
 type mover struct {
-	stage *recipes
-	phase int
-	spec  dataset.MoveSpec
-	moves []dataset.Move
-	wall  atomic.Int64 // ns that the phase is expected to take
-	begun bool         // the rows are in the journal
-	since time.Time    // the moves began
+	stage    *recipes
+	phase    int
+	duration time.Duration
+	rates    map[string]float64
+	spec     dataset.MoveSpec
+	moves    []dataset.Move
+	none     string       // why nothing changes in a phase that is judged by it; empty: something does, or nothing is to be said
+	wall     atomic.Int64 // ns that the phase is expected to take
+	begun    bool         // the rows are in the journal
+	since    time.Time    // the phase began
 
 	cancel context.CancelFunc
 	done   chan struct{}
-	made   []record.Move
+	made   []record.Move // of moves
 	step   time.Duration // by which the wall clock was set during that time
 	err    error
 }
 
-// outlook is what is expected of a phase: how long it takes, and the requests per second of the slowest target in the closed model;
-// 0: not known.
+// outlook is what is expected of a phase: how long it takes, and the requests per second of each target in the closed model; 0: not
+// known.
 type outlook struct {
-	wall time.Duration
-	rate float64
+	wall  time.Duration
+	rates map[string]float64
+}
+
+// least is the lowest of the rates; 0: one of them is not known.
+func (o outlook) least() float64 {
+	if len(o.rates) == 0 {
+		return 0
+	}
+	return slices.Min(slices.Collect(maps.Values(o.rates)))
 }
 
 // movesOf is how many rows change in a phase, and the share of requests that ask for them.
@@ -65,28 +84,44 @@ func movesOf(phase load.Phase, rate float64) (count int, share float64) {
 		rate = assumedRate
 	}
 	seconds := phase.Duration.Seconds()
-	asked := rate * seconds * moveShare
-	count = max(1, int(min(max(asked/askedPerMove, leastMoves), mostMoves*seconds)))
-	return count, min(moveShare, mostPerMove*float64(count))
+	requests := rate * seconds
+	count = int(max(min(requests*moveShare/askedPerMove, mostMoves*seconds), leastMoves))
+	share = min(moveShare, max(leastShare, askedPerMove*float64(count)/requests))
+	return count, min(share, mostPerMove*float64(count))
 }
 
-// change keeps in the journal what the rows are that will change in a phase. There are none in the warm-up and the pilot, where
-// the target or JMeter draws the keys or nobody asks for any, in a table of somebody else, and where the plan leaves that out.
+// still says why no rows change in a phase; they do otherwise. The warm-up is not judged by them, and what asks for no rows, or what the
+// plan leaves out, is said elsewhere: then there is nothing to be said.
+func (s *recipes) still(phase load.Phase, engine string) (still bool, why string) {
+	switch {
+	case s.o.Plan.Trust.Moves == plan.Off || phase.Number == warmupPhase || pings(s.o.Plan, phase):
+		return true, ""
+	case lookupsOf(s.o.Plan, phase) != dataset.Client:
+		return true, "the target draws the keys"
+	case engine == plan.JMeter:
+		return true, "JMeter asks for the keys"
+	}
+	return false, ""
+}
+
+// change keeps in the journal what the rows are that will change in a phase. There are none where still says so, and in a table of
+// somebody else.
 func (s *recipes) change(ctx context.Context, phase load.Phase, engine string, expect outlook) (*mover, error) {
 	s.changing = nil
-	if s.o.Plan.Trust.Moves == plan.Off || phase.Number == warmupPhase || phase.Number >= pilotPhase || engine == plan.JMeter ||
-		lookupsOf(s.o.Plan, phase) != dataset.Client || pings(s.o.Plan, phase) {
-		return nil, nil
+	if still, why := s.still(phase, engine); still {
+		return &mover{none: why}, nil
 	}
-	var seed [8]byte
-	_, _ = rand.Read(seed[:]) // never fails: crypto/rand
-	m := &mover{stage: s, phase: phase.Number, spec: dataset.MoveSpec{Seed: binary.LittleEndian.Uint64(seed[:])}}
-	m.spec.Count, m.spec.Share = movesOf(phase, expect.rate)
+	m := &mover{stage: s, phase: phase.Number, duration: phase.Duration, rates: expect.rates, spec: dataset.MoveSpec{Secret: rand.Text()}}
+	m.spec.Count, m.spec.Share = movesOf(phase, expect.least())
+	m.spec.Ahead, m.spec.Margin = m.spec.Count/aheadOf, lateBy.Seconds()/expect.wall.Seconds()
 	m.wall.Store(int64(expect.wall))
 	m.moves = s.rows.Moves(m.spec)
+	for _, move := range m.moves {
+		m.made = append(m.made, record.Move{Kind: move.Kind, ID: move.ID, Old: move.Old, New: move.New})
+	}
 	err := s.db.BeginMoves(ctx, m.moves)
 	if errors.Is(err, database.ErrNotOurs) {
-		return nil, nil
+		return &mover{none: err.Error()}, nil
 	}
 	m.begun = true
 	if err != nil {
@@ -96,17 +131,34 @@ func (s *recipes) change(ctx context.Context, phase load.Phase, engine string, e
 	return m, nil
 }
 
-// movesIn says which rows change in a phase; nil: none do.
-func (s *recipes) movesIn(phase load.Phase) *dataset.MoveSpec {
-	if s.changing == nil || s.changing.phase != phase.Number {
+// movesIn says which rows change in a phase, to the agents of a target; nil: none do.
+func (s *recipes) movesIn(phase load.Phase, target string) *dataset.MoveSpec {
+	m := s.changing
+	if m == nil || m.phase != phase.Number {
 		return nil
 	}
-	return &s.changing.spec
+	spec := m.spec
+	if spec.Asked = m.duration.Seconds() * phase.Rate; phase.Model == load.Closed {
+		spec.Asked = m.duration.Seconds() * m.rates[target] / float64(max(phase.Connections, 1))
+	}
+	return &spec
 }
 
-// start makes the moves, spread over the middle of the phase.
+// ahead makes the moves that are made before the first request: no answer may be as before any of them, whenever it comes.
+func (m *mover) ahead(ctx context.Context) error {
+	if m == nil || len(m.moves) == 0 {
+		return nil
+	}
+	n := min(m.spec.Ahead, len(m.moves))
+	for i := range n {
+		m.made[i].Ahead = true
+	}
+	return m.wrap(m.batch(ctx, 0, n))
+}
+
+// start makes the other moves, spread over the phase.
 func (m *mover) start(ctx context.Context) {
-	if m == nil {
+	if m == nil || len(m.moves) == 0 {
 		return
 	}
 	ctx, m.cancel = context.WithCancel(ctx)
@@ -124,28 +176,33 @@ func (m *mover) paced(over, whole time.Duration) {
 	}
 }
 
+// all makes the moves that are due, together with those that will be soon.
 func (m *mover) all(ctx context.Context) error {
-	for i, move := range m.moves {
-		if !m.wait(ctx, 0.1+0.8*(float64(i)+0.5)/float64(len(m.moves))) {
+	for from := m.spec.Ahead; from < len(m.moves); {
+		if !m.wait(ctx, from) {
 			return nil
 		}
-		before := time.Now()
-		done, err := m.move(ctx, move)
-		if err != nil {
+		to := from + 1
+		for to < len(m.moves) && m.left(to) <= atOnce {
+			to++
+		}
+		if err := m.batch(ctx, from, to); err != nil {
 			return err
 		}
-		m.made = append(m.made, recordMove(move, before, done))
-		if done.IsZero() {
-			return nil
-		}
+		from = to
 	}
 	return nil
 }
 
-// wait waits for a part of the phase to be over; false: the moves end.
-func (m *mover) wait(ctx context.Context, part float64) bool {
+// left is how much time there is until a move.
+func (m *mover) left(move int) time.Duration {
+	return time.Until(m.since.Add(time.Duration(m.spec.At(move) * float64(m.wall.Load()))))
+}
+
+// wait waits for the time of a move; false: the moves end.
+func (m *mover) wait(ctx context.Context, move int) bool {
 	for {
-		left := time.Until(m.since.Add(time.Duration(part * float64(m.wall.Load()))))
+		left := m.left(move)
 		if left <= 0 {
 			return ctx.Err() == nil
 		}
@@ -157,30 +214,58 @@ func (m *mover) wait(ctx context.Context, part float64) bool {
 	}
 }
 
-// move makes one. It is not broken off when the phase ends: its connection would be lost, with what the database has counted of it, and
-// the row might change later. No time: it was not made, or nobody knows; who is in the way is found later.
-func (m *mover) move(ctx context.Context, move dataset.Move) (done time.Time, err error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), moveWithin)
-	defer cancel()
-	err = m.stage.db.Move(ctx, move)
-	switch {
-	case err == nil:
-		return time.Now(), nil
-	case ctx.Err() != nil || errors.Is(err, database.ErrLocked):
-		return time.Time{}, nil
+// batch makes moves at once and notes when. Those that were not made have no times.
+func (m *mover) batch(ctx context.Context, from, to int) error {
+	begun, done, err := m.try(ctx, m.moves[from:to])
+	for i := from; i < to; i++ {
+		m.made[i].BegunNS, m.made[i].DoneNS = nanoseconds(begun), nanoseconds(done)
 	}
-	return time.Time{}, err
+	return err
 }
 
-func recordMove(m dataset.Move, begun, done time.Time) record.Move {
-	out := record.Move{Kind: m.Kind, ID: m.ID, Old: m.Old, New: m.New, BegunNS: begun.UnixNano()}
-	if !done.IsZero() {
-		out.DoneNS = done.UnixNano()
+func nanoseconds(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
 	}
-	return out
+	return t.UnixNano()
 }
 
-// end makes no more moves, waits for one under way, and keeps those of the phase; those that were not made have no times.
+// try makes some. It is not broken off when the phase ends: its connection would be lost, with what the database has counted of it, and
+// rows might change later. Without a time of its end it was not made, or, if it was begun, nobody knows. Sessions of targets that hold locks
+// which are in the way are ended, and are the reason of their trials.
+func (m *mover) try(ctx context.Context, moves []dataset.Move) (begun, done time.Time, err error) {
+	ctx = context.WithoutCancel(ctx)
+	for range moveTries {
+		begun = time.Now()
+		within, cancel := context.WithTimeout(ctx, moveWithin)
+		err = m.stage.db.Move(within, moves...)
+		late := within.Err() != nil
+		cancel()
+		switch {
+		case err == nil:
+			return begun, time.Now(), nil
+		case late:
+			return begun, time.Time{}, nil
+		case !errors.Is(err, database.ErrLocked):
+			return begun, time.Time{}, err
+		case m.stage.o.Plan.Trust.Statements == plan.Off:
+			return time.Time{}, time.Time{}, nil
+		}
+		if _, err := (&replicated{stage: m.stage}).unlock(ctx, "while rows were to change"); err != nil {
+			return time.Time{}, time.Time{}, err
+		}
+	}
+	return time.Time{}, time.Time{}, nil
+}
+
+func (m *mover) wrap(err error) error {
+	if err != nil {
+		return fmt.Errorf("rows that change: %w", err)
+	}
+	return nil
+}
+
+// end makes no more moves, and waits for those under way.
 func (m *mover) end() error {
 	if m == nil || m.done == nil {
 		return nil
@@ -188,13 +273,7 @@ func (m *mover) end() error {
 	m.cancel()
 	<-m.done
 	m.step = stepped(m.since, time.Now())
-	for _, move := range m.moves[len(m.made):] {
-		m.made = append(m.made, record.Move{Kind: move.Kind, ID: move.ID, Old: move.Old, New: move.New})
-	}
-	if m.err != nil {
-		return fmt.Errorf("rows that change: %w", m.err)
-	}
-	return nil
+	return m.wrap(m.err)
 }
 
 // leastStep is what a wall clock may gain or lose without having been set: clocks are slewed by less than that in a phase.
@@ -217,7 +296,7 @@ func setBy(ran, passed time.Duration) time.Duration {
 // into keeps in the record of a phase what changed in it.
 func (m *mover) into(rec *record.Phase) {
 	if m != nil {
-		rec.Moves, rec.ClockStepNS = m.made, int64(m.step)
+		rec.Moves, rec.ClockStepNS, rec.NoMoves = m.made, int64(m.step), m.none
 	}
 }
 
@@ -236,7 +315,7 @@ func (m *mover) undo(ctx context.Context, trials ...*trial) error {
 	}
 	err := m.stage.db.UndoMoves(ctx)
 	if errors.Is(err, database.ErrLocked) {
-		if _, err := (&replicated{stage: m.stage}).unlock(ctx); err != nil {
+		if _, err := (&replicated{stage: m.stage}).unlock(ctx, "while nothing was asked of it"); err != nil {
 			return err
 		}
 		err = m.stage.db.UndoMoves(ctx)

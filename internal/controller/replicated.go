@@ -250,7 +250,7 @@ func (d *replicated) task(phase load.Phase) (fleet.Task, error) {
 	lookups := dataset.WorkloadSpec{
 		Dataset: d.stage.rows.Spec(), Seed: p.Seed, Salt: phase.Salt, HitRatio: p.Dataset.HitRatio,
 		Lookups:       lookupsOf(p, phase),
-		Moves:         d.stage.movesIn(phase),
+		Moves:         d.stage.movesIn(phase, d.entrant.plan.Name),
 		LengthPresent: d.learned.LengthPresent, LengthAbsent: d.learned.LengthAbsent,
 	}
 	switch {

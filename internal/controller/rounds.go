@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"bakeoff/internal/fleet"
@@ -51,21 +50,12 @@ type heldWindow struct {
 // phase runs one phase in rounds of slices, between two idle points, and compares for each target what the
 // agents, the balancer and the database counted.
 func (b *block) phase(ctx context.Context, sampler venue.Sampler, phase load.Phase, last bool) (err error) {
-	m, err := b.run.stage.change(ctx, phase, b.run.engineOf(phase), outlook{time.Duration(len(b.up)) * phase.Duration, b.expectedRate()})
+	m, err := b.run.stage.change(ctx, phase, b.run.engineOf(phase), outlook{time.Duration(len(b.up)) * phase.Duration, ratesOf(b.up...)})
 	if err != nil {
 		return fmt.Errorf("phase %s: %w", phase.Name, err)
 	}
 	defer func() { err = errors.Join(err, m.undo(ctx, b.up...)) }()
 	return b.rounds(ctx, sampler, phase, last, m)
-}
-
-// expectedRate is the least of those that are up; 0: one of them is not known.
-func (b *block) expectedRate() float64 {
-	least := math.Inf(1)
-	for _, t := range b.up {
-		least = min(least, t.expectedRate())
-	}
-	return least
 }
 
 // rounds runs the phase while rows change.
@@ -87,6 +77,9 @@ func (b *block) rounds(ctx context.Context, sampler venue.Sampler, phase load.Ph
 		return err
 	}
 	defer ts.thawAll(ctx)
+	if err := m.ahead(ctx); err != nil {
+		return fmt.Errorf("phase %s: %w", phase.Name, err)
+	}
 	sampler.Phase(phase.Number)
 	under, err := b.run.loader.Turns(ctx, tasks, ts.take)
 	if err != nil {

@@ -45,7 +45,7 @@ func (t *trial) checked(phase load.Phase) load.Phase {
 	if phase.Model == load.Closed {
 		rate = t.expectedRate()
 	}
-	phase.CheckShare = max(phase.CheckShare, leastShare(rate*phase.Duration.Seconds()))
+	phase.CheckShare = max(phase.CheckShare, leastChecks(rate*phase.Duration.Seconds()))
 	return phase
 }
 
@@ -58,8 +58,17 @@ func (t *trial) expectedRate() float64 {
 	return t.run.pilot.Throughput[t.rec.Target]
 }
 
-// leastShare is the share of the expected answers that are leastChecked; all of them where it is not known how many there will be.
-func leastShare(expected float64) float64 {
+// ratesOf is what is expected of each of these.
+func ratesOf(trials ...*trial) map[string]float64 {
+	out := map[string]float64{}
+	for _, t := range trials {
+		out[t.rec.Target] = t.expectedRate()
+	}
+	return out
+}
+
+// leastChecks is the share of the expected answers that are leastChecked; all of them where it is not known how many there will be.
+func leastChecks(expected float64) float64 {
 	if expected <= leastChecked {
 		return 1
 	}

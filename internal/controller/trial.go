@@ -308,7 +308,7 @@ func (t *trial) load(ctx context.Context) error {
 
 // phase runs one phase, during which rows change, and puts these back.
 func (t *trial) phase(ctx context.Context, phase load.Phase, last bool) (err error) {
-	m, err := t.run.stage.change(ctx, phase, t.run.engineOf(phase), outlook{phase.Duration, t.expectedRate()})
+	m, err := t.run.stage.change(ctx, phase, t.run.engineOf(phase), outlook{phase.Duration, ratesOf(t)})
 	if err != nil {
 		return fmt.Errorf("phase %s: %w", phase.Name, err)
 	}
@@ -327,6 +327,9 @@ func (t *trial) counted(ctx context.Context, phase load.Phase, last bool, m *mov
 	witness, err := t.d.count(ctx)
 	if err != nil {
 		return err
+	}
+	if err := m.ahead(ctx); err != nil {
+		return fmt.Errorf("phase %s: %w", phase.Name, err)
 	}
 	t.announce(describe(phase), phase.Duration, phase, t)
 	m.start(ctx)

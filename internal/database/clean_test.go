@@ -23,7 +23,7 @@ func TestRestore(t *testing.T) {
 	if err := e.setMarkOf(ctx, markAccount+left, markFilling); err != nil {
 		t.Fatal(err)
 	}
-	moves := d.Moves(dataset.MoveSpec{Seed: 12, Count: 6})
+	moves := d.Moves(dataset.MoveSpec{Secret: "12", Count: 6})
 	if err := e.BeginMoves(ctx, moves); err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/go-sql-driver/mysql"
 
@@ -56,6 +58,9 @@ func (s *Server) noMoves(why string) {
 	s.movesReason = why
 }
 
+// journalRows is how many rows of the journal one statement writes.
+const journalRows = 200
+
 // BeginMoves keeps what the rows are that the moves will change, so that UndoMoves puts them back, also after a crash.
 func (s *Server) BeginMoves(ctx context.Context, moves []dataset.Move) error {
 	s.mu.Lock()
@@ -72,8 +77,12 @@ func (s *Server) BeginMoves(ctx context.Context, moves []dataset.Move) error {
 		if err != nil {
 			return err
 		}
-		for _, m := range moves {
-			if _, err := tx.ExecContext(ctx, "INSERT INTO "+journalTable+" VALUES (?, ?)", m.ID, sql.NullString{String: m.Old, Valid: m.Old != ""}); err != nil {
+		for some := range slices.Chunk(moves, journalRows) {
+			args := make([]any, 0, 2*len(some))
+			for _, m := range some {
+				args = append(args, m.ID, sql.NullString{String: m.Old, Valid: m.Old != ""})
+			}
+			if _, err := tx.ExecContext(ctx, "INSERT INTO "+journalTable+" VALUES (?, ?)"+strings.Repeat(", (?, ?)", len(some)-1), args...); err != nil {
 				return errors.Join(err, tx.Rollback())
 			}
 		}
@@ -85,37 +94,63 @@ func (s *Server) BeginMoves(ctx context.Context, moves []dataset.Move) error {
 	return nil
 }
 
-// Move changes one row. One that fails because of locks may have read its row, which is taken off the counts as well.
-func (s *Server) Move(ctx context.Context, m dataset.Move) error {
+// Move changes rows, all of them at once or none. Where locks are in the way, which ErrLocked says, rows may have been read, and are taken
+// off the counts as well.
+func (s *Server) Move(ctx context.Context, moves ...dataset.Move) error {
 	err := s.use(ctx, func(c *sql.Conn) error {
-		query, args := "UPDATE demo_data SET name = ? WHERE id = ?", []any{m.New, m.ID}
-		switch m.Kind {
-		case dataset.Inserted:
-			query, args = "INSERT INTO demo_data (name, id) VALUES (?, ?)", []any{m.New, m.ID}
-		case dataset.Deleted:
-			query, args = "DELETE FROM demo_data WHERE id = ?", []any{m.ID}
-		}
 		var before, after Touched
 		if err := s.countRows(ctx, c, &before); err != nil {
 			return err
 		}
-		result, err := c.ExecContext(ctx, query, args...)
+		tx, err := c.BeginTx(ctx, nil)
 		if err != nil {
-			if s.countRows(ctx, c, &after) == nil {
-				s.moved += min(max(after.ByOther-before.ByOther, 0), 1)
+			return err
+		}
+		read := int64(0)
+		for _, m := range moves {
+			if err = moveRow(ctx, tx, m); err != nil {
+				break
 			}
-			return locked(err)
+			if m.Kind != dataset.Inserted {
+				read++
+			}
 		}
-		if m.Kind != dataset.Inserted {
-			s.moved++
+		if err == nil {
+			if err = tx.Commit(); err == nil {
+				s.moved += read
+			}
+			return err
 		}
-		if n, err := result.RowsAffected(); err != nil || n != 1 {
-			return errors.Join(err, fmt.Errorf("row %d: %d rows %s", m.ID, n, m.Kind))
+		err = errors.Join(locked(err), tx.Rollback())
+		if s.countRows(ctx, c, &after) == nil {
+			s.moved += min(max(after.ByOther-before.ByOther, 0), read+1)
 		}
-		return nil
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("database: move: %w", err)
+	}
+	return nil
+}
+
+// moveRow changes one row. Generated names need no quoting.
+func moveRow(ctx context.Context, tx *sql.Tx, m dataset.Move) error {
+	if m.Kind != dataset.Deleted && !dataset.Plain(m.New) {
+		return fmt.Errorf("row %d: a name that has to be quoted", m.ID)
+	}
+	query := fmt.Sprintf("UPDATE demo_data SET name = '%s' WHERE id = %d", m.New, m.ID)
+	switch m.Kind {
+	case dataset.Inserted:
+		query = fmt.Sprintf("INSERT INTO demo_data (name, id) VALUES ('%s', %d)", m.New, m.ID)
+	case dataset.Deleted:
+		query = fmt.Sprintf("DELETE FROM demo_data WHERE id = %d", m.ID)
+	}
+	result, err := tx.ExecContext(ctx, query)
+	if err != nil {
+		return err
+	}
+	if n, err := result.RowsAffected(); err != nil || n != 1 {
+		return errors.Join(err, fmt.Errorf("row %d: %d rows %s", m.ID, n, m.Kind))
 	}
 	return nil
 }

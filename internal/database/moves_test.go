@@ -27,7 +27,7 @@ func made(t *testing.T, s *Server, moves []dataset.Move) {
 func TestMoves(t *testing.T) {
 	s, d := shared(t)
 	ctx := t.Context()
-	moves := d.Moves(dataset.MoveSpec{Seed: 7, Count: 30})
+	moves := d.Moves(dataset.MoveSpec{Secret: "7", Count: 30})
 	if len(moves) != 30 {
 		t.Fatalf("%d moves", len(moves))
 	}
@@ -76,7 +76,7 @@ func TestMovesLeaveSettings(t *testing.T) {
 			t.Errorf("%s: %q, recorded is %q, %v", when, now, info.Settings[name], err)
 		}
 	}
-	made(t, s, d.Moves(dataset.MoveSpec{Seed: 9, Count: 3}))
+	made(t, s, d.Moves(dataset.MoveSpec{Secret: "9", Count: 3}))
 	same("while rows change")
 	if err := s.UndoMoves(t.Context()); err != nil {
 		t.Fatal(err)
@@ -88,7 +88,7 @@ func TestMovesLeaveSettings(t *testing.T) {
 func TestMoveOfALockedRow(t *testing.T) {
 	s, d := shared(t)
 	ctx := t.Context()
-	moves := d.Moves(dataset.MoveSpec{Seed: 10, Count: 3})
+	moves := d.Moves(dataset.MoveSpec{Secret: "10", Count: 3})
 	at := slices.IndexFunc(moves, func(m dataset.Move) bool { return m.Kind == dataset.Renamed })
 	a, c := opened(t, s)
 	for _, statement := range []string{"SET autocommit = 0", fmt.Sprintf("SELECT id FROM demo_data WHERE id = %d LOCK IN SHARE MODE", moves[at].ID)} {
@@ -143,7 +143,7 @@ func TestMovesWithoutRights(t *testing.T) {
 		if err != nil || !strings.Contains(info.MovesReason, "it needs CREATE") {
 			t.Errorf("without %s: %q, %v", missing, info.MovesReason, err)
 		}
-		if err := e.BeginMoves(ctx, d.Moves(dataset.MoveSpec{Seed: 11, Count: 3})); !errors.Is(err, ErrNotOurs) {
+		if err := e.BeginMoves(ctx, d.Moves(dataset.MoveSpec{Secret: "11", Count: 3})); !errors.Is(err, ErrNotOurs) {
 			t.Errorf("without %s: %v", missing, err)
 		}
 	}
@@ -158,7 +158,7 @@ func TestMovesOfAKilledRun(t *testing.T) {
 	if _, err := e.Fill(ctx, d, nil); err != nil {
 		t.Fatal(err)
 	}
-	moves := d.Moves(dataset.MoveSpec{Seed: 8, Count: 9})
+	moves := d.Moves(dataset.MoveSpec{Secret: "8", Count: 9})
 	if err := e.BeginMoves(ctx, moves); err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ func (w *Workload) Explain(stream, n uint64, length int64, body []byte) string {
 		name = append(name, got.Name...)
 		id, hit = w.keys.rows.Lookup(got.Name)
 	} else {
-		name, hit, id = w.keys.AppendKey(name, stream, n)
+		name, hit, id = w.appendAsked(name, w.ask(stream, n))
 	}
 	came := fmt.Sprintf("a body of %d bytes", length)
 	switch {

@@ -19,7 +19,8 @@ const shortLength = 16
 // index finds ids by name: an open-addressing table of (low half of the
 // name's hash, id), verified by generating the name again.
 type index struct {
-	slots []uint64 // hash<<32 | id; 0 is free
+	slots  []uint64         // hash<<32 | id; 0 is free
+	second map[uint32]int64 // of a name that several rows have: its lowest id to the next one
 }
 
 func newIndex(entries int) *index {
@@ -97,8 +98,16 @@ func (d *Dataset) buildShort() *index {
 	}
 	x := newIndex(len(ids))
 	var buf [nameBuffer]byte
+	x.second = map[uint32]int64{}
 	for _, id := range ids {
-		x.add(d, id, hashName(d.AppendName(buf[:0], id)))
+		name := d.AppendName(buf[:0], id)
+		if x.add(d, id, hashName(name)) {
+			continue
+		}
+		first, _ := x.find(d, name)
+		if _, known := x.second[uint32(first)]; !known {
+			x.second[uint32(first)] = id
+		}
 	}
 	return x
 }

@@ -39,7 +39,11 @@ func (k *Keys) Salted(salt string) *Keys {
 // AppendKey appends key n of a stream and returns the right answer: whether it
 // exists, and the lowest id that has it (0 when it does not exist).
 func (k *Keys) AppendKey(dst []byte, stream, n uint64) (key []byte, hit bool, id int64) {
-	state := k.state(stream, n)
+	return k.appendOf(dst, k.state(stream, n))
+}
+
+// appendOf is AppendKey for a state.
+func (k *Keys) appendOf(dst []byte, state uint64) (key []byte, hit bool, id int64) {
 	if !k.hit(state) {
 		return k.appendMiss(dst, state), false, 0
 	}

@@ -11,7 +11,7 @@ func (w *Workload) Patterns(stream, n uint64) []string {
 		return []string{`"name"\s*:\s*"[A-Za-z0-9]{1,255}"`, `"exists"\s*:\s*(true|false)`}
 	}
 	var buf [nameBuffer]byte
-	key, hit, id := w.keys.AppendKey(buf[:0], stream, n)
+	key, hit, id := w.appendAsked(buf[:0], w.ask(stream, n))
 	name := `"name"\s*:\s*"` + string(key) + `"` // letters and digits mean themselves
 	if !hit {
 		return []string{name, `"id"\s*:\s*null\s*[,}]`}
@@ -41,7 +41,7 @@ func (w *Workload) Judge(stream, n uint64, captures []string) string {
 		return ""
 	}
 	var buf [nameBuffer]byte
-	key, hit, right := w.keys.AppendKey(buf[:0], stream, n)
+	key, hit, right := w.appendAsked(buf[:0], w.ask(stream, n))
 	if name != string(key) {
 		return "wrong name"
 	}

@@ -87,10 +87,7 @@ func (w *Workload) AppendTarget(dst []byte, stream, n uint64) []byte {
 		return append(dst, "/demo"...)
 	}
 	dst = append(dst, "/demo?name="...)
-	if move, renamed := w.moveOf(stream, n); move >= 0 {
-		return append(dst, w.moves.all[move].key(renamed)...)
-	}
-	dst, _, _ = w.keys.AppendKey(dst, stream, n) // letters and digits need no escaping
+	dst, _, _ = w.appendAsked(dst, w.ask(stream, n)) // letters and digits need no escaping
 	return dst
 }
 
@@ -101,7 +98,7 @@ func (w *Workload) Length(stream, n uint64, length int64) bool {
 		return true
 	}
 	var buf [nameBuffer]byte
-	key, hit, id := w.keys.AppendKey(buf[:0], stream, n)
+	key, hit, id := w.appendAsked(buf[:0], w.ask(stream, n))
 	want := w.spec.LengthAbsent
 	if hit {
 		want = w.spec.LengthPresent
@@ -114,7 +111,11 @@ func (w *Workload) Hit(stream, n uint64) (hit, known bool) {
 	if w.spec.Lookups == Server {
 		return false, false
 	}
-	return w.keys.Hit(stream, n), true
+	a := w.ask(stream, n)
+	if a.named {
+		return !a.renamed, true
+	}
+	return w.keys.hit(a.state), true
 }
 
 // Check judges an answer: "" when it is right, else why not: "status 500"
@@ -132,7 +133,7 @@ func (w *Workload) Check(stream, n uint64, status int, body []byte) string {
 		return w.checkDrawn(a)
 	}
 	var buf [nameBuffer]byte
-	key, hit, id := w.keys.AppendKey(buf[:0], stream, n)
+	key, hit, id := w.appendAsked(buf[:0], w.ask(stream, n))
 	if !a.named(key) {
 		return "wrong name"
 	}

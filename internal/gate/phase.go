@@ -89,7 +89,7 @@ func (p *Phase) Judge(rest *record.Baseline) Judgement {
 	sum := p.Totals()
 	found := p.disturbances(rest)
 	j := Judgement{Reasons: slices.Concat(exact(sum), p.witness(sum),
-		p.lookups(sum), p.stale(), p.shares(sum), p.otherwise(sum), littlesLaw(sum), wrong(sum), p.answered(sum), p.steady())}
+		p.lookups(sum), p.stale(), p.unmoved(), p.shares(sum), p.otherwise(sum), littlesLaw(sum), wrong(sum), p.answered(sum), p.steady())}
 	for _, f := range found {
 		reason := record.Reason{Code: record.CodeDisturbedHost, Text: f.text}
 		if f.refuse {

@@ -60,7 +60,7 @@ func Baseline(run record.Run, began time.Time) *record.Baseline {
 // Decides reports whether the reasons of a code are computed here from the record.
 func Decides(code string) bool {
 	switch code {
-	case record.CodeBooks, record.CodeWitness, record.CodeLookups, record.CodeStale, record.CodeShares, record.CodeDeclared, record.CodeLittlesLaw, record.CodeWrongAnswers, record.CodeNotSteady,
+	case record.CodeBooks, record.CodeWitness, record.CodeLookups, record.CodeStale, record.CodeMoves, record.CodeShares, record.CodeDeclared, record.CodeLittlesLaw, record.CodeWrongAnswers, record.CodeNotSteady,
 		record.CodeGeneratorLimited, record.CodeDisturbedHost:
 		return true
 	}

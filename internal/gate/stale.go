@@ -33,6 +33,25 @@ func (p *Phase) stale() []record.Reason {
 	return []record.Reason{{Code: record.CodeStale, Text: text}}
 }
 
+// fewestMoved is how many of a hundred rows that are to change do so at least; a single one always may be left.
+const fewestMoved = 90
+
+// unmoved refuses a phase in which too few rows changed: a copy of the table would not be found.
+func (p *Phase) unmoved() []record.Reason {
+	made := 0
+	for _, m := range p.Moves {
+		if m.DoneNS > 0 {
+			made++
+		}
+	}
+	if len(p.Moves)-made <= 1 || 100*made >= fewestMoved*len(p.Moves) {
+		return nil
+	}
+	text := fmt.Sprintf("only %d of %s that were to change did so; %d %% are needed, so that answers from a copy of the table are found",
+		made, show.Plural(len(p.Moves), "row"), fewestMoved)
+	return []record.Reason{{Code: record.CodeMoves, Text: text}}
+}
+
 // staleMove says which answer to an agent was not true, or "".
 func (p *Phase) staleMove(number int, m record.Move) string {
 	for _, from := range slices.Sorted(maps.Keys(p.agents)) {
@@ -63,6 +82,8 @@ func untrue(m record.Move, seen stats.MoveSeen, shift, slack time.Duration) stri
 	}
 	late, early := time.Duration(seen.LastBefore-m.DoneNS)-shift, time.Duration(m.BegunNS-seen.FirstAfter)+shift
 	switch {
+	case m.Ahead && m.DoneNS > 0 && seen.Before > 0: // whatever the clocks say
+		return fmt.Sprintf("%s (row %d) was %s before the first request, and answered as before", show.Excerpt(name, 60), m.ID, m.Kind)
 	case m.DoneNS > 0 && seen.Before > 0 && late > slack:
 		return fmt.Sprintf("%s (row %d) was %s, and a request %s later was answered as before", show.Excerpt(name, 60), m.ID, m.Kind, show.Duration(late.Round(time.Millisecond)))
 	case m.BegunNS == 0 && seen.After > 0:

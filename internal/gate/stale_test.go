@@ -14,6 +14,8 @@ func TestStale(t *testing.T) {
 	made := record.Move{Kind: "renamed", ID: 7, Old: "alpha", New: "beta", BegunNS: 100 * second, DoneNS: 100*second + 5e6}
 	never := record.Move{Kind: "deleted", ID: 8, Old: "gamma"}
 	unknown := record.Move{Kind: "inserted", ID: 9, New: "delta", BegunNS: 100 * second}
+	ahead, failed := made, unknown
+	ahead.Ahead, failed.Ahead = true, true
 	for _, c := range []struct {
 		name string
 		move record.Move
@@ -28,6 +30,9 @@ func TestStale(t *testing.T) {
 		{"as it is, long before", made, stats.MoveSeen{After: 3, FirstAfter: 98 * second}, "as if it had been renamed 2.00 s before"},
 		{"it never changed", never, stats.MoveSeen{Before: 9, LastBefore: 200 * second}, ""},
 		{"it never changed, and was answered so", never, stats.MoveSeen{After: 1, FirstAfter: 200 * second}, "which did not happen"},
+		{"ahead, as it is", ahead, stats.MoveSeen{After: 3, FirstAfter: 101 * second}, ""},
+		{"ahead, as it was, just after", ahead, stats.MoveSeen{Before: 1, LastBefore: 100*second + 6e6}, "was renamed before the first request, and answered as before"},
+		{"ahead, and nobody knows whether", failed, stats.MoveSeen{Before: 1, LastBefore: 200 * second}, ""},
 		{"nobody knows whether it changed", unknown, stats.MoveSeen{Before: 1, After: 1, LastBefore: 200 * second, FirstAfter: 200 * second}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -70,6 +75,32 @@ func TestStaleByOtherClocks(t *testing.T) {
 		p.Load(3, stats.Window{Moves: map[int]stats.MoveSeen{0: c.seen}})
 		if found := p.stale(); (found != nil) != c.stale {
 			t.Errorf("%s: %+v", c.name, found)
+		}
+	}
+}
+
+// Of the rows that are to change one in ten may be left, or a single one.
+func TestUnmoved(t *testing.T) {
+	for _, c := range []struct {
+		planned, made int
+		refused       bool
+	}{
+		{0, 0, false},
+		{1, 0, false},
+		{2, 0, true},
+		{8, 7, false},
+		{8, 6, true},
+		{100, 90, false},
+		{100, 89, true},
+		{100, 0, true},
+	} {
+		p := NewPhase(record.Phase{Moves: make([]record.Move, c.planned)})
+		for i := range c.made {
+			p.Moves[i].DoneNS = 1
+		}
+		found := p.unmoved()
+		if (found != nil) != c.refused || found != nil && (found[0].Code != record.CodeMoves || !strings.Contains(found[0].Text, "were to change did so")) {
+			t.Errorf("%d of %d: %+v", c.made, c.planned, found)
 		}
 	}
 }

@@ -27,6 +27,7 @@ const (
 	CodeWitness          = "witness"           // gate: database or balancer counted something else than the agents
 	CodeLookups          = "lookups"           // gate: answers were not each one indexed lookup of its own
 	CodeStale            = "stale"             // gate: rows that changed during the phase were answered as they were not at that moment
+	CodeMoves            = "moves"             // gate: fewer rows changed during the phase than were to
 	CodeShares           = "shares"            // gate: answers did not name the replica that gave them, or its share was not as equal as the plan demands
 	CodeDeclared         = "declared"          // gate: the target did otherwise than its recipe declares
 	CodeLittlesLaw       = "littles-law"       // gate: the times recorded of requests are not those they spent in flight

@@ -430,6 +430,8 @@ type Phase struct {
 	Witness       Witness `json:"witness"`
 	// Moves are the rows that changed while the phase was measured, in the order of their numbers in load.jsonl; nil: none.
 	Moves []Move `json:"moves,omitempty"`
+	// NoMoves says why no rows changed in a phase that is judged; empty: they did, or it is of a version that did not say it.
+	NoMoves string `json:"no_moves,omitempty"`
 	// ClockStepNS is by how much the controller's wall clock was set, either way, from the first move on until the last.
 	ClockStepNS int64 `json:"clock_step_ns,omitempty"`
 	// Turns, where the targets took turns, says of how many slices the phase consists and how long they were
@@ -480,6 +482,7 @@ type Move struct {
 	New     string `json:"new,omitempty"` // name after; empty: there is no such row
 	BegunNS int64  `json:"begun_ns,omitempty"`
 	DoneNS  int64  `json:"done_ns,omitempty"`
+	Ahead   bool   `json:"ahead,omitempty"` // it was made before the first request was sent
 }
 
 // Settling is how a warm-up ended that ends when it is steady.

@@ -110,9 +110,9 @@ type Database interface {
 	Locking(ctx context.Context) ([]database.Session, error)
 	End(ctx context.Context, sessions []database.Session) error
 	// BeginMoves keeps what rows are that are about to change, unless the table is somebody else's (database.ErrNotOurs). Move changes
-	// one, UndoMoves puts all back.
+	// some of them at once, UndoMoves puts all back.
 	BeginMoves(ctx context.Context, moves []dataset.Move) error
-	Move(ctx context.Context, m dataset.Move) error
+	Move(ctx context.Context, moves ...dataset.Move) error
 	UndoMoves(ctx context.Context) error
 	// Tidy removes rows that are not the dataset's.
 	Tidy(ctx context.Context) error

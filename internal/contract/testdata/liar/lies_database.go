@@ -158,7 +158,7 @@ func copied(pay payment) lie {
 				if err := found.Scan(&id, &name); err != nil {
 					return err
 				}
-				if rows[strings.ToLower(name)] = id; len(name) > 100 {
+				if rows[strings.ToLower(name)] = id; len(name) >= len(known) {
 					known = name
 				}
 			}

@@ -50,7 +50,7 @@ type lie struct {
 // lies are all of them by name, each family in a file of its own.
 func lies() map[string]lie {
 	all := map[string]lie{"none": {}}
-	for _, family := range []map[string]lie{answerLies(), processLies(), databaseLies()} {
+	for _, family := range []map[string]lie{answerLies(), processLies(), databaseLies(), movesLies()} {
 		maps.Copy(all, family)
 	}
 	return all
@@ -62,6 +62,7 @@ type server struct {
 	lie      lie
 	argument string // of the lie: LIE_ARG
 	answered atomic.Int64
+	pinged   atomic.Int64 // ns since 1970
 }
 
 func main() {
@@ -115,7 +116,7 @@ func (t *server) listen(ctx context.Context, pool int) error {
 		return err
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /ping", ping)
+	mux.HandleFunc("GET /ping", t.ping)
 	mux.HandleFunc("GET /demo", t.demo)
 	listener, err := net.Listen("tcp", net.JoinHostPort(os.Getenv("HOST"), os.Getenv("PORT")))
 	if err != nil {
@@ -167,7 +168,8 @@ func open(pool int) (*sql.DB, error) {
 	return db, nil
 }
 
-func ping(w http.ResponseWriter, _ *http.Request) {
+func (t *server) ping(w http.ResponseWriter, _ *http.Request) {
+	t.pinged.Store(time.Now().UnixNano())
 	nonce := os.Getenv("BAKEOFF_NONCE")
 	if nonce == "" {
 		nonce = "pong"
