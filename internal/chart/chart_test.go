@@ -178,6 +178,23 @@ func contrast(a, b string) float64 {
 	return (max(x, y) + 0.05) / (min(x, y) + 0.05)
 }
 
+// No two lines look the same, and each is that of its series.
+func TestLinesAreDistinguishable(t *testing.T) {
+	seen := map[[3]string]int{}
+	for i, l := range Lines() {
+		if other, found := seen[l]; found {
+			t.Errorf("lines %d and %d are the same", other, i)
+		}
+		seen[l] = i
+		if s := Series(i); l[0] != Palette()[s.colour()][0] || l[1] != Palette()[s.colour()][1] || l[2] != dashes()[s.dash()] {
+			t.Errorf("line %d is not that of its series: %v", i, l)
+		}
+	}
+	if len(seen) < 24 {
+		t.Errorf("%d lines", len(seen))
+	}
+}
+
 // A label is no wider than it may be, and its whole text is its title.
 func TestLabelsFit(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

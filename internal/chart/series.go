@@ -23,6 +23,17 @@ func Palette() [][2]string {
 	}
 }
 
+// Lines are the colours on a light and on a dark ground and the strokes and gaps of the lines of the first series: no two are the
+// same, and those behind the last begin again.
+func Lines() [][3]string {
+	out := make([][3]string, len(Palette())*len(dashes()))
+	for i := range out {
+		pair := Palette()[Series(i).colour()]
+		out[i] = [3]string{pair[0], pair[1], dashes()[Series(i).dash()]}
+	}
+	return out
+}
+
 const shapes = 8
 
 func (s Series) colour() int { return int(s) % len(Palette()) }

@@ -206,7 +206,7 @@ func (p *progress) following(columns int) []string {
 		out = append(out,
 			"  rate     "+show.Inert(last.Target)+": "+rate,
 			"  times    "+timesInWords(last),
-			"  not ok   "+show.Percent(last.NotOK)+"; agents: "+show.Percent(last.Late)+" late")
+			"  not ok   "+show.Percent(last.NotOK)+"; agents: "+lateInWords(last.Late))
 	}
 	return append(out, p.medians(columns)...)
 }
@@ -220,6 +220,14 @@ func (p *progress) open(phase int) bool {
 	return false
 }
 
+// lateInWords is the share of the requests that the agents took up late, where that is measured.
+func lateInWords(share *float64) string {
+	if share == nil {
+		return "not measured whether they are late"
+	}
+	return show.Percent(*share) + " late"
+}
+
 // timesInWords are p50 and p95 of the last second, or of the phase so far where a second has too few requests.
 func timesInWords(l *live.Last) string {
 	var out []string
@@ -230,14 +238,22 @@ func timesInWords(l *live.Last) string {
 		name := fmt.Sprintf("p%g ", percent)
 		switch {
 		case l.Times[i] != nil:
-			out = append(out, name+show.Seconds(*l.Times[i]))
+			out = append(out, name+atLeast(l.Over, i)+show.Seconds(*l.Times[i]))
 		case l.SoFar != nil && l.SoFar[i] != nil:
-			out = append(out, name+show.Seconds(*l.SoFar[i])+" (phase so far)")
+			out = append(out, name+atLeast(l.SoFarOver, i)+show.Seconds(*l.SoFar[i])+" (phase so far)")
 		default:
 			out = append(out, name+show.None)
 		}
 	}
 	return strings.Join(out, ", ")
+}
+
+// atLeast is the sign of a time that falls among time-outs.
+func atLeast(over []bool, i int) string {
+	if i < len(over) && over[i] {
+		return ">"
+	}
+	return ""
 }
 
 // medians are the figures of the targets so far, on at most three lines.
@@ -248,7 +264,7 @@ func (p *progress) medians(columns int) []string {
 		switch {
 		case m.Blocks == 0:
 		case seconds:
-			words = append(words, show.Inert(m.Target)+" "+show.Seconds(m.Value))
+			words = append(words, show.Inert(m.Target)+" "+atLeast([]bool{m.Over}, 0)+show.Seconds(m.Value))
 		default:
 			words = append(words, show.Inert(m.Target)+" "+show.Number(m.Value)+"/s")
 		}

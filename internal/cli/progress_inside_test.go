@@ -102,6 +102,26 @@ func TestTerminalShowsTheRecord(t *testing.T) {
 	}
 }
 
+// A time among time-outs is more than what is written, and what the load engine does not measure is no 0.
+func TestTerminalMakesNothingUp(t *testing.T) {
+	over, most, p50 := []bool{false, false, true, false, false}, 10.0, 0.001
+	l := &live.Last{Point: live.Point{Times: []*float64{&p50, nil, &most, nil, nil}, Over: over}}
+	if got := timesInWords(l); got != "p50 1.00 ms, p95 >10.0 s" {
+		t.Errorf("times: %s", got)
+	}
+	l = &live.Last{Point: live.Point{Times: make([]*float64, 5)}, SoFar: l.Times, SoFarOver: over}
+	if got := timesInWords(l); got != "p50 1.00 ms (phase so far), p95 >10.0 s (phase so far)" {
+		t.Errorf("times so far: %s", got)
+	}
+	share := 0.0004
+	if got := lateInWords(&share); got != "0.04 % late" {
+		t.Errorf("a small share: %s", got)
+	}
+	if got := lateInWords(nil); strings.Contains(got, "%") || !strings.Contains(got, "not measured") {
+		t.Errorf("not measured: %s", got)
+	}
+}
+
 // Elsewhere there is one line a trial, and one for everything else that lasts or belongs to no trial.
 func TestPlainLines(t *testing.T) {
 	var out bytes.Buffer

@@ -102,6 +102,7 @@ func TestFinishedRunIsInTheHTML(t *testing.T) {
 		at + "part/run":                      {"1,420", "Ranking"},
 		"/compare?run=x&run=y":               {"there is no such run"},
 		"/compare?run=" + filepath.Base(dir): {"choose two or more runs"},
+		"/compare?" + url.Values{"run": {filepath.Base(dir), filepath.Base(dir)}}.Encode(): {"choose two or more runs"},
 	} {
 		code, body := get(t, s, path)
 		if code != http.StatusOK {
@@ -120,7 +121,7 @@ func TestFinishedRunIsInTheHTML(t *testing.T) {
 	if _, body := get(t, s, at+"target?name=flask"); strings.Contains(body, "django-1") {
 		t.Error("the page of flask has replicas of django")
 	}
-	if code, body := get(t, s, at+"events"); code != http.StatusNoContent || body != "" {
+	if code, body := get(t, s, at+"events"); code != http.StatusOK || !strings.HasPrefix(body, "event: end\n") || strings.Count(body, "data: ") != 1 {
 		t.Errorf("events of a finished run: status %d, %q", code, body)
 	}
 	if _, body := get(t, s, at); !strings.Contains(body, `data-live="false"`) {
@@ -170,6 +171,34 @@ func TestCompare(t *testing.T) {
 	for _, want := range []string{"2 runs compared, by throughput", first, last, "0.5", "flask"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("status %d: the page lacks %q", code, want)
+		}
+	}
+}
+
+// Every view has the strip: pages of no run that of the run under way, which they follow, or that there is none.
+func TestEveryViewHasTheStrip(t *testing.T) {
+	root := t.TempDir()
+	demo(root).Write(t)
+	r := demo(root)
+	r.Head.Name = "growing"
+	w := r.Begin(t)
+	check(t, w.Progress(record.Progress{Block: 1, Blocks: 3, Trial: 1, Trials: 9, Target: "django", Text: "closed: 32 connections"}))
+	s := serving(t, Options{Root: root})
+	at := base(filepath.Base(w.Dir()))
+	paths := []string{at, at + "target", at + "tiers", "/compare", "/history"}
+	for _, path := range paths {
+		_, body := get(t, s, path)
+		for _, want := range []string{`data-live="true"`, `data-base="` + at + `"`, `id="notice"`, `<dd id="strip-plan">growing`, `<dd id="strip-rate">`, `<dd id="strip-left">`, `<dd id="strip-notok">`, `<dd id="strip-late">`} {
+			if !strings.Contains(body, want) {
+				t.Errorf("%s lacks %s", path, want)
+			}
+		}
+	}
+	check(t, w.Finish(record.Complete, ""))
+	for _, path := range paths {
+		_, body := get(t, s, path)
+		if !strings.Contains(body, `data-live="false"`) || !strings.Contains(body, `<dd id="strip-doing">nothing`) {
+			t.Errorf("%s has no strip although no run is under way", path)
 		}
 	}
 }
@@ -380,6 +409,12 @@ func TestToken(t *testing.T) {
 	}
 	if got := serve("/history", cookie).StatusCode; got != http.StatusOK {
 		t.Errorf("with the cookie: status %d", got)
+	}
+	for _, text := range []string{token, "wrong", ""} {
+		again := serve("/history?a=1&token="+url.QueryEscape(text), cookie)
+		if again.StatusCode != http.StatusSeeOther || again.Header.Get("Location") != "/history?a=1" {
+			t.Errorf("a token %q stays in the address: %d %v", text, again.StatusCode, again.Header)
+		}
 	}
 	cookie.Value = cookie.Value[:len(cookie.Value)-1] + "x"
 	if got := serve("/history", cookie).StatusCode; got != http.StatusUnauthorized {

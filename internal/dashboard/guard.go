@@ -81,15 +81,18 @@ func (g guard) own(origin string) bool {
 	return err == nil && u.Scheme == "http" && g.called(u.Host)
 }
 
-// known lets those through who have the token, or the cookie that they get for it.
+// known lets those through who have the cookie that they get for the token. The token does not stay in an address, which people
+// share.
 func (g guard) known(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	cookie := "bakeoff-" + g.port // cookies do not distinguish ports
-	if c, err := r.Cookie(cookie); err == nil && same(c.Value, g.pass()) {
+	q := r.URL.Query()
+	c, err := r.Cookie(cookie)
+	passes := err == nil && same(c.Value, g.pass())
+	switch {
+	case passes && !q.Has(tokenKey):
 		next.ServeHTTP(w, r)
 		return
-	}
-	q := r.URL.Query()
-	if !same(q.Get(tokenKey), g.token) {
+	case !passes && !same(q.Get(tokenKey), g.token):
 		http.Error(w, "this server asks for the token of the address that bakeoff printed", http.StatusUnauthorized)
 		return
 	}

@@ -102,7 +102,7 @@ func (s *Server) write(w http.ResponseWriter, status int, f frame) {
 }
 
 func palette() string {
-	text, err := json.Marshal(chart.Palette())
+	text, err := json.Marshal(chart.Lines())
 	if err != nil {
 		return "[]"
 	}
@@ -178,7 +178,7 @@ func (s *Server) strip(dir string, l record.Listed) []fact {
 			}
 		}
 	}
-	doing, status := "nothing: the run has ended", now.Status
+	doing, status := idle(now.Status), now.Status
 	if l.Live {
 		doing, status = show.Inert(now.Text), "under way"
 	}
@@ -193,6 +193,25 @@ func (s *Server) strip(dir string, l record.Listed) []fact {
 		return append(out, fact{"left", "took", took(l)})
 	}
 	return append(out, fact{"left", "time left", show.None}, fact{"rate", "offered / answered", show.None}, fact{"notok", "not ok", show.None}, fact{"late", "agents, late", show.None})
+}
+
+// idle is what is under way in a run that nobody writes.
+func idle(status string) string {
+	if status == record.Incomplete {
+		return "nothing: nobody writes the run, and it has not ended"
+	}
+	return "nothing: the run has ended"
+}
+
+// above is the strip of a page of no run: that of the newest run under way, or that there is none.
+func (s *Server) above(f *frame, runs []record.Listed) {
+	f.Strip = []fact{{"doing", "under way", "nothing"}, {"runs", "runs in this folder", show.Count(len(runs))}}
+	for _, l := range slices.Backward(runs) {
+		if l.Live {
+			f.Strip, f.Live, f.Base = s.strip(l.Dir, l), true, base(filepath.Base(l.Dir))
+			return
+		}
+	}
 }
 
 func took(l record.Listed) string {
@@ -217,9 +236,9 @@ func (s *Server) body(dir, view, target string, after int) (body template.HTML, 
 		problem = show.Inert(b.err.Error())
 	}
 	var out bytes.Buffer
-	fmt.Fprintf(&out, `<div class="part" data-finished="%d" data-standing="%t">`, b.finished, b.standing != nil)
+	fmt.Fprintf(&out, `<div class="part" data-finished="%d" data-standing="%t" data-live="%t">`, b.finished, b.standing != nil, b.reader.Live())
 	if b.reader.Live() {
-		fmt.Fprintf(&out, `<p class="note">Figures of finished trials, computed at %s UTC. The run is under way.</p>`, b.read.UTC().Format("15:04:05"))
+		fmt.Fprintf(&out, `<p class="note">Figures of finished trials, computed at %s UTC. <span class="under-way">The run is under way.</span></p>`, b.read.UTC().Format("15:04:05"))
 	}
 	if view != viewTarget {
 		fmt.Fprintf(&out, `<p class="headline">%s</p>`, template.HTMLEscapeString(show.Inert(b.summary.Headline)))
@@ -314,25 +333,28 @@ func (s *Server) state(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(update) // nobody waits for it any more
 }
 
-// events is the stream of a run under way. A finished run has none: its page asks for nothing, and a page that was open at the
-// end is answered so that it asks no more.
+// events is the stream of a run under way. The page of a finished run asks for none; one that was cut off before the end hears of
+// it, and that it has missed what came last.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	dir, err := s.folder(r.PathValue("run"))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusNotFound)
 		return
 	}
-	if !record.Glance(dir).Live {
-		w.WriteHeader(http.StatusNoContent)
-		return
-	}
-	watch := s.watches.open(dir)
-	if watch == nil {
-		http.Error(w, "too many runs are watched", http.StatusServiceUnavailable)
-		return
+	listed := record.Glance(dir)
+	var watch *watch
+	if listed.Live {
+		if watch = s.watches.open(dir); watch == nil {
+			http.Error(w, "too many runs are watched", http.StatusServiceUnavailable)
+			return
+		}
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
-	if r.Method == http.MethodHead {
+	switch {
+	case r.Method == http.MethodHead:
+		return
+	case watch == nil:
+		past(w, listed)
 		return
 	}
 	select {
@@ -348,6 +370,16 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	}
 	defer watch.leave(c)
 	watch.stream(w, r, c)
+}
+
+// past is the stream of a run that nobody writes.
+func past(w http.ResponseWriter, l record.Listed) {
+	out := &stream{w: w, control: http.NewResponseController(w)}
+	if l.Name == "" {
+		out.send(failed("", cmp.Or(l.Problem, "no run here")))
+		return
+	}
+	out.send(ended("", l.Status, true))
 }
 
 // asset is a file of the pages.
@@ -388,11 +420,9 @@ func (s *Server) history(w http.ResponseWriter, _ *http.Request) {
 	f := frame{Title: "History", View: "history"}
 	turn := s.shelf.turn()
 	until := time.Now().Add(historyTime)
+	s.above(&f, runs)
 	for _, l := range slices.Backward(runs) {
 		f.History = append(f.History, s.row(l, until, turn))
-		if l.Live && f.Strip == nil {
-			f.Strip = s.strip(l.Dir, l)
-		}
 	}
 	turn.end()
 	s.write(w, http.StatusOK, f)
@@ -447,14 +477,18 @@ func (s *Server) compare(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f := frame{Title: "Compare", View: "compare", Chosen: map[string]bool{}}
+	s.above(&f, runs)
 	for _, l := range slices.Backward(runs) {
 		if l.Name != "" && !l.Live {
 			name := filepath.Base(l.Dir)
 			f.History = append(f.History, historyRow{Name: show.Inert(l.Name), Folder: name, Started: l.Started.UTC().Format("2006-01-02 15:04"), Status: l.Status})
 		}
 	}
-	asked := r.URL.Query()["run"]
-	for _, name := range asked {
+	var asked []string
+	for _, name := range r.URL.Query()["run"] {
+		if !f.Chosen[name] { // one that is chosen twice is one
+			asked = append(asked, name)
+		}
 		f.Chosen[name] = true
 	}
 	if len(asked) > 0 {
@@ -486,8 +520,6 @@ func (s *Server) compared(names []string) (template.HTML, error) {
 			return "", fmt.Errorf("%s: %s", name, errorText(b.err))
 		case b.reader.Live():
 			return "", fmt.Errorf("%s is in progress: only finished runs can be compared", name)
-		case slices.ContainsFunc(runs, func(o figures.Labelled) bool { return o.Label == name }):
-			continue
 		}
 		runs = append(runs, figures.Labelled{Label: name, Run: b.reader.Run(), Summary: b.summary})
 	}

@@ -30,7 +30,7 @@ const (
 // message is one event of a stream: what has changed, behind a position in the record.
 type message struct {
 	id   string
-	data []byte
+	data []byte // a JSON object that is not empty
 }
 
 // watches are the runs under way that somebody looks at.
@@ -367,13 +367,28 @@ func (w *watch) last() (event string, m message) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.err == nil {
-		return "end", message{w.id, []byte(`{}`)}
+		return ended(w.id, w.state.Now().Status, false)
 	}
-	text, err := json.Marshal(map[string]string{"text": show.Inert(w.err.Error())})
+	return failed(w.id, w.err.Error())
+}
+
+// ended is the event of a run that nobody writes any more: how it ended, or that it has not, and whether the stream has not given what
+// came last.
+func ended(id, status string, missed bool) (event string, m message) {
+	data, err := json.Marshal(map[string]any{"status": show.Inert(status), "missed": missed})
 	if err != nil {
-		text = []byte(`{"text":"no reason is known"}`)
+		return failed(id, err.Error())
 	}
-	return "failed", message{w.id, text}
+	return "end", message{id, data}
+}
+
+// failed is the event of a run that cannot be followed, although it may be under way.
+func failed(id, why string) (event string, m message) {
+	data, err := json.Marshal(map[string]string{"text": show.Inert(why)})
+	if err != nil {
+		data = []byte(`{"text":"no reason is known"}`)
+	}
+	return "failed", message{id, data}
 }
 
 // stream is a response of events.
@@ -383,6 +398,7 @@ type stream struct {
 	err     error
 }
 
+// send sends an event, with the time: its page knows by it how old the events of the record are, whenever it gets this one.
 func (s *stream) send(event string, m message) {
 	if event != "" {
 		event = "event: " + event + "\n"
@@ -393,7 +409,7 @@ func (s *stream) send(event string, m message) {
 		}
 		return r
 	}, m.id)
-	s.text(event + "id: " + id + "\ndata: " + string(m.data) + "\n\n")
+	s.text(fmt.Sprintf("%sid: %s\ndata: {\"clock\":%d,%s\n\n", event, id, time.Now().UnixMilli(), m.data[1:]))
 }
 
 func (s *stream) text(text string) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -26,7 +27,10 @@ import (
 type said struct {
 	event, id string
 	live.Update
-	Skipped int `json:"skipped"`
+	Skipped int    `json:"skipped"`
+	Clock   int64  `json:"clock"` // ms
+	Status  string `json:"status"`
+	Missed  bool   `json:"missed"`
 }
 
 // reading is a page that reads a stream.
@@ -116,7 +120,7 @@ func TestStreamContinues(t *testing.T) {
 	r.Trial(t, w, 1, 1, "flask", 1, nil)
 	whole, cut := page{}, page{}
 	steady, first := listen(t, s, name, ""), listen(t, s, name, "")
-	if m := first.next(); !m.Whole || m.Head == nil || m.id == "" {
+	if m := first.next(); !m.Whole || m.Head == nil || m.id == "" || time.Since(time.UnixMilli(m.Clock)).Abs() > time.Minute {
 		t.Errorf("the first event is %+v", m)
 	} else {
 		cut.take(m.Update)
@@ -156,11 +160,14 @@ func TestStreamContinues(t *testing.T) {
 	check(t, w.Finish(record.Complete, ""))
 	for {
 		if m := steady.next(); m.event == "end" {
+			if m.Status != record.Complete || m.Missed {
+				t.Errorf("the end: %q, missed %t", m.Status, m.Missed)
+			}
 			break
 		}
 	}
-	if code, _ := get(t, s, base(name)+"events"); code != http.StatusNoContent {
-		t.Errorf("after the end: status %d", code)
+	if code, body := get(t, s, base(name)+"events"); code != http.StatusOK || !strings.Contains(body, "event: end\n") || !strings.Contains(body, `"missed":true,"status":"complete"}`) {
+		t.Errorf("after the end: status %d, %s", code, body)
 	}
 	if _, body := get(t, s, base(name)); !strings.Contains(body, `data-live="false"`) || !strings.Contains(body, "complete") {
 		t.Error("the page after the end is not that of a finished run")
@@ -412,6 +419,38 @@ func TestPagesAreBounded(t *testing.T) {
 	}
 	if _, err := w.join(""); err == nil {
 		t.Error("one more is taken")
+	}
+}
+
+// A run that nobody writes any more has not ended unless its record says so: not in its stream, and not on its page.
+func TestKilledRunHasNotEnded(t *testing.T) {
+	root := t.TempDir()
+	r := recordtest.Of(2, "flask")
+	r.Root = root
+	w := r.Begin(t)
+	r.Trial(t, w, 1, 1, "flask", 1, nil)
+	name := filepath.Base(w.Dir())
+	s := serving(t, Options{Root: root})
+	page := listen(t, s, name, "")
+	check(t, w.Close())
+	for {
+		if m := page.next(); m.event == "end" {
+			if m.Status != record.Incomplete {
+				t.Errorf("the stream says %q", m.Status)
+			}
+			break
+		}
+	}
+	if _, body := get(t, s, base(name)+"events"); !strings.Contains(body, `"missed":true,"status":"incomplete"}`) {
+		t.Errorf("a page that comes later gets %s", body)
+	}
+	if _, body := get(t, s, base(name)); strings.Contains(body, "the run has ended") || !strings.Contains(body, "nobody writes the run") {
+		t.Error("the page says that the run has ended")
+	}
+	check(t, os.WriteFile(filepath.Join(w.Dir(), "run.json"), nil, 0o600))
+	check(t, os.WriteFile(filepath.Join(w.Dir(), "events.jsonl"), nil, 0o600))
+	if _, body := get(t, s, base(name)+"events"); !strings.Contains(body, "event: failed\n") || strings.Contains(body, "event: end") {
+		t.Errorf("a record that cannot be read: %s", body)
 	}
 }
 

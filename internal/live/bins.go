@@ -22,8 +22,8 @@ type Point struct {
 	// Times are the percentiles of Percents in seconds; null where too few requests support one.
 	Times []*float64 `json:"times"`
 	// Over says for each of Times that it falls among time-outs: it is longer than that.
-	Over []bool  `json:"over,omitempty"`
-	Late float64 `json:"late"` // share of what was planned that the agents took up late
+	Over []bool   `json:"over,omitempty"`
+	Late *float64 `json:"late"` // share of what was planned that the agents took up late; null: not measured
 	// Lateness is the p99 of the agents' own delay; null where too few requests support it, or it was not measured.
 	Lateness *float64 `json:"lateness"`
 	// CPU is the CPU time of the target per answer from the start of the phase to the end of the point, in seconds; null: not known.
@@ -38,6 +38,7 @@ type trial struct {
 	block, attempt int
 	status         string // empty while it is under way
 	phases         map[int]*phase
+	sampled        time.Time // when the newest line of the tiers was; zero: there is none
 }
 
 // phase is one phase of a trial.
@@ -49,11 +50,13 @@ type phase struct {
 	bins     []*bin        // by where they begin
 	sum      stats.Books
 	right    stats.Totals // of correct answers alone, for the rate of the whole phase
-	median   *float64     // of the times, once the trial is over; nil: too few requests
+	median   *middle      // of the times, once the trial is over; nil: too few requests
 	outcomes map[string]int64
 	replicas map[string]int64
 	times    *stats.Histogram // of the phase so far; nil once the trial is over
 	spent    spent
+	// What the load engine does not measure, in some window at least: response times, and whether the agents were late.
+	noResponse, noLateness bool
 }
 
 // bin is a point under way.
@@ -68,7 +71,9 @@ type bin struct {
 	books    stats.Books
 	times    *stats.Histogram
 	lateness *stats.Histogram
-	answered int64
+	// noLateness: some window does not say whether its agent was late.
+	noLateness bool
+	answered   int64
 	end      time.Time             // of its last window, by the controller's clock; zero where lines do not say it
 	agents   map[int]time.Duration // how far the windows of each agent reach
 	point    Point                 // once its histograms are let go
@@ -121,7 +126,12 @@ func (p *phase) count(l *record.Load) {
 	if h := p.timesOf(l); h != nil && p.times != nil {
 		p.times.Merge(h)
 	}
+	p.noResponse = p.noResponse || l.Response == nil
+	p.noLateness = p.noLateness || l.Lateness == nil
 }
+
+// service reports whether the times are service times.
+func (p *phase) service() bool { return p.closed || p.noResponse }
 
 func (p *phase) timesOf(l *record.Load) *stats.Histogram {
 	if p.closed || l.Response == nil {
@@ -183,7 +193,7 @@ func (p *phase) settle(keep int) {
 	}
 	if keep == 0 && p.times != nil {
 		if m := p.times.Percentile(50); m.Needs == 0 {
-			p.median = new(m.Value.Seconds())
+			p.median = &middle{m.Value.Seconds(), m.Censored}
 		}
 		p.times = nil
 	}
@@ -219,20 +229,39 @@ func (b *bin) join(o *bin) {
 	o.settle()
 	x, y := &b.point, o.point
 	x.Offered, x.Answered, x.OK = (x.Offered+y.Offered)/2, (x.Answered+y.Answered)/2, (x.OK+y.OK)/2
-	x.NotOK, x.Late = max(x.NotOK, y.NotOK), max(x.Late, y.Late)
-	for i, t := range y.Times {
-		if t != nil && (x.Times[i] == nil || *t > *x.Times[i]) {
-			x.Times[i] = t
-		}
+	x.NotOK = max(x.NotOK, y.NotOK)
+	if x.Late != nil && (y.Late == nil || *y.Late > *x.Late) {
+		x.Late = y.Late
 	}
+	x.slower(y)
 	if y.Lateness != nil && (x.Lateness == nil || *y.Lateness > *x.Lateness) {
 		x.Lateness = y.Lateness
 	}
 	x.Requests += y.Requests
 }
 
+// slower takes each time that is longer in another point.
+func (x *Point) slower(y Point) {
+	for i, t := range y.Times {
+		if t == nil || x.Times[i] != nil && *t < *x.Times[i] {
+			continue
+		}
+		longer := isOver(y.Over, i) || isOver(x.Over, i) && *t == *x.Times[i]
+		x.Times[i] = t
+		if longer && x.Over == nil {
+			x.Over = make([]bool, len(x.Times))
+		}
+		if x.Over != nil {
+			x.Over[i] = longer
+		}
+	}
+}
+
+func isOver(of []bool, i int) bool { return i < len(of) && of[i] }
+
 // joinOpen adds up what was counted.
 func (b *bin) joinOpen(o *bin) {
+	b.noLateness = b.noLateness || o.noLateness
 	b.rates.Add(o.rates)
 	b.longer.Add(o.longer)
 	b.lasted += o.lasted
@@ -277,12 +306,14 @@ func (b *bin) add(l *record.Load) {
 	if h := b.phase.timesOf(l); h != nil {
 		b.times.Merge(h)
 	}
-	if l.Lateness != nil {
-		if b.lateness == nil {
-			b.lateness = stats.NewHistogram()
-		}
-		b.lateness.Merge(l.Lateness)
+	if l.Lateness == nil {
+		b.noLateness = true
+		return
 	}
+	if b.lateness == nil {
+		b.lateness = stats.NewHistogram()
+	}
+	b.lateness.Merge(l.Lateness)
 }
 
 // whole reports whether every agent that has sent in this phase has given all windows of the point: before that its rate would
@@ -359,14 +390,13 @@ func (b *bin) now() Point {
 	if ended := failed + b.books.OK; ended > 0 {
 		out.NotOK = float64(failed) / float64(ended)
 	}
-	if b.books.Planned > 0 {
-		out.Late = float64(b.books.Late) / float64(b.books.Planned)
-	}
 	out.Times, out.Over = percentiles(b.times)
-	if b.lateness != nil {
-		if p := b.lateness.Percentile(99); p.Needs == 0 {
-			out.Lateness = new(p.Value.Seconds())
-		}
+	if b.lateness == nil || b.noLateness { // a sum of parts that were not all measured was not measured
+		return out
+	}
+	out.Late = new(float64(b.books.Late) / float64(max(1, b.books.Planned)))
+	if p := b.lateness.Percentile(99); p.Needs == 0 {
+		out.Lateness = new(p.Value.Seconds())
 	}
 	return out
 }
@@ -409,7 +439,7 @@ func (s *State) newest() *Last {
 		out := &Last{Target: b.trial.target, Phase: p.number, Point: b.now()}
 		out.CPU = p.perAnswer(b)
 		if p.times != nil {
-			out.SoFar, _ = percentiles(p.times)
+			out.SoFar, out.SoFarOver = percentiles(p.times)
 		}
 		return out
 	}

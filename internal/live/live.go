@@ -104,8 +104,10 @@ type Last struct {
 	Target string `json:"target"`
 	Phase  int    `json:"phase"`
 	Point
-	// SoFar are the percentiles of the phase so far; like those of the point null where too few requests support them.
-	SoFar []*float64 `json:"so_far"`
+	// SoFar are the percentiles of the phase so far; like those of the point null where too few requests support them, and like
+	// those with what is among time-outs.
+	SoFar     []*float64 `json:"so_far"`
+	SoFarOver []bool     `json:"so_far_over,omitempty"`
 }
 
 // State is what is known of a run. It is for one goroutine at a time.

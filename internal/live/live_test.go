@@ -409,7 +409,7 @@ func TestMedians(t *testing.T) {
 		}
 	}
 	got, seconds := followed(t, r.Write(t)).Medians()
-	want := []Median{{"django", 3, 1020}, {"flask", 2, 1415}, {"fastapi", 3, 1220}}
+	want := []Median{{"django", 3, 1020, false}, {"flask", 2, 1415, false}, {"fastapi", 3, 1220, false}}
 	if seconds || !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
@@ -483,5 +483,167 @@ func TestMediansOfLookups(t *testing.T) {
 	r.Plan("throughput", `"phases":[{"name":"other","model":"closed","duration":"4s","ask":"ping"},{"name":"direct","model":"closed","duration":"4s","direct":true},{"name":"closed","model":"closed","duration":"4s"}]`)
 	if got, _ := followed(t, r.Write(t)).Medians(); len(got) != 1 || got[0].Blocks != 0 {
 		t.Errorf("%v, want none: the third phase has no answers yet", got)
+	}
+}
+
+// slow is a second of an agent in which a share of the requests timed out after 10 s, by a load engine that measures service times only.
+func slow(second, n, timeouts int64) *record.Load {
+	l := &record.Load{Phase: 1, Window: stats.Window{
+		Begin: time.Duration(second) * time.Second, Length: time.Second, Service: stats.NewHistogram(),
+		Books: stats.Books{Planned: n, Sent: n, OK: n - timeouts, Timeout: timeouts},
+	}}
+	l.Service.RecordN(time.Millisecond, n-timeouts)
+	for range timeouts {
+		l.Service.RecordOver(10 * time.Second)
+	}
+	return l
+}
+
+// openPhase is a run with one open phase, of which nothing is known but its plan.
+func openPhase(t *testing.T, more string) *State {
+	t.Helper()
+	r := recordtest.Of(1, "flask")
+	r.Plan("p99 at rate", `"phases":[{"name":"open","model":"open","rate":300,"duration":"4s"}]`+more)
+	raw, err := json.Marshal(map[string]any{"run": r.Head})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New()
+	s.Take(record.Item{Event: &record.Event{Kind: record.EventRun, Fields: raw}})
+	return s
+}
+
+// What a load engine does not measure is no 0, and its times are called service times. A part that lacks it takes it from the whole.
+func TestUnmeasuredIsNotZero(t *testing.T) {
+	for name, c := range map[string]struct {
+		without []int64
+		want    []bool // whether lateness is known, by second
+	}{
+		"JMeter":     {[]int64{0, 1}, []bool{false, false}},
+		"one second": {[]int64{1}, []bool{true, false}},
+		"our own":    {nil, []bool{true, true}},
+	} {
+		s := openPhase(t, "")
+		for second := range int64(2) {
+			for agent := range 2 {
+				l := slow(second, 300, 0)
+				l.Agent = agent
+				if agent == 0 || !slices.Contains(c.without, second) {
+					l.Lateness, l.Response, l.Books.Late = stats.NewHistogram(), l.Service, 3
+					l.Lateness.RecordN(time.Millisecond, 300)
+				}
+				s.Take(record.Item{Trial: "1-1-flask", Load: l})
+			}
+		}
+		u := s.Block(1)
+		one := u.Series[0]
+		for i, p := range one.Points {
+			if known := p.Late != nil; known != c.want[i] || known && *p.Late != 0.01 {
+				t.Errorf("%s, second %d: late %v", name, i, p.Late)
+			}
+		}
+		all := len(c.without) == 0
+		if (one.Sum.Late != nil) != all || one.Service == all || len(one.Points) != 2 {
+			t.Errorf("%s: sum %v, service times %t, %d points", name, one.Sum.Late, one.Service, len(one.Points))
+		}
+		if got := u.Agents[1].Late; (got != nil) != c.want[1] || u.Agents[0].Late == nil {
+			t.Errorf("%s: agent 1 is late by %v", name, got)
+		}
+	}
+}
+
+// A time among time-outs is a lower bound wherever it goes: in its point, in what two points are joined to, in the phase so far and in
+// the medians.
+func TestTimeoutsAreLowerBounds(t *testing.T) {
+	s := openPhase(t, "")
+	put := func(second, timeouts int64) { s.Take(record.Item{Trial: "1-1-flask", Load: slow(second, 12_000, timeouts)}) }
+	put(0, 240)
+	u := s.Block(1)
+	p := u.Series[0].Points[0]
+	if want := []bool{false, false, false, true, false}; !slices.Equal(p.Over[:4], want[:4]) || *p.Times[3] != 10 || *p.Times[2] > 0.1 {
+		t.Errorf("with 2 %% of time-outs: %v, times %v", p.Over, *p.Times[3])
+	}
+	if last := s.Now().Last; !slices.Equal(last.SoFarOver, last.Over) {
+		t.Errorf("the phase so far: %v", last.SoFarOver)
+	}
+	ten, one := 10.0, 0.001
+	exact, bound := Point{Times: []*float64{&one}}, Point{Times: []*float64{&ten}, Over: []bool{true}}
+	joined := Point{Times: []*float64{&one}}
+	if joined.slower(bound); !joined.Over[0] || *joined.Times[0] != 10 {
+		t.Errorf("joined with a lower bound: %v", joined.Over)
+	}
+	if joined.slower(exact); !joined.Over[0] || *joined.Times[0] != 10 {
+		t.Errorf("a lower bound joined with less: %v", joined.Over)
+	}
+	longer := 11.0
+	if joined.slower(Point{Times: []*float64{&longer}}); joined.Over[0] || *joined.Times[0] != 11 {
+		t.Errorf("a lower bound joined with more: %v %v", joined.Over, *joined.Times[0])
+	}
+	for second := range int64(4) {
+		put(second, 9000)
+	}
+	raw, err := json.Marshal(record.Proof{Folder: "1-1-flask", Block: 1, Position: 1, Target: "flask", Attempt: 1, Status: record.Valid})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Take(record.Item{Event: &record.Event{Kind: record.EventTrial, Fields: raw}})
+	if got, seconds := s.Medians(); !seconds || len(got) != 1 || !got[0].Over || got[0].Value != 10 {
+		t.Errorf("medians: %v", got)
+	}
+}
+
+// Of two blocks in the middle of which one is a lower bound, the other one is all that is known.
+func TestMedianOfLowerBounds(t *testing.T) {
+	for _, c := range []struct {
+		of   []middle
+		want middle
+	}{
+		{[]middle{{3, false}, {1, false}}, middle{2, false}},
+		{[]middle{{10, true}, {1, false}, {2, false}}, middle{2, false}},
+		{[]middle{{10, true}, {1, false}}, middle{1, true}},
+		{[]middle{{10, true}, {10, true}, {11, false}}, middle{10, true}},
+	} {
+		if got := median(slices.Clone(c.of)); got != c.want {
+			t.Errorf("%v: %v, want %v", c.of, got, c.want)
+		}
+	}
+}
+
+// When the clock is set back by ten minutes, in a trial or before the next block, the tiers go on. The trials of a block have the same
+// times and may come one after another: that is no clock that was set back. A process with one sample has no cores yet.
+func TestClockSetBack(t *testing.T) {
+	for name, folders := range map[string][2]string{"in a trial": {"1-1-flask", "1-1-flask"}, "before the next block": {"1-1-flask", "2-1-flask"}} {
+		s := New()
+		at := recordtest.Epoch()
+		sample := func(folder string, n int, cores float64) {
+			for i := range n {
+				s.Take(record.Item{Trial: folder, Series: &record.Series{At: at, Phase: 1, Tier: "database", Name: "mariadb", CPUNS: int64(float64(i) * cores * 1e9)}})
+				at = at.Add(time.Second)
+			}
+		}
+		sample(folders[0], 1, 1)
+		if m := s.Block(1).Members; len(m) != 1 || m[0].Cores != nil {
+			t.Errorf("%s: with one sample: %+v", name, m)
+		}
+		sample(folders[0], mostSeconds, 1)
+		at = at.Add(-10 * time.Minute)
+		sample(folders[1], 20, 2)
+		u := s.Block(1)
+		if m := u.Members; len(m) != 1 || m[0].Cores == nil || *m[0].Cores != 2 {
+			t.Errorf("%s: members: %+v", name, m)
+		}
+		if last := u.Seconds[len(u.Seconds)-1]; !last.At.Equal(at.Add(-2*time.Second)) || last.Cores["database"] != 2 {
+			t.Errorf("%s: the last second is %v with %v, want that of %v", name, last.At, last.Cores, at.Add(-2*time.Second))
+		}
+	}
+	s := New()
+	for _, folder := range []string{"1-1-flask", "1-2-django"} {
+		for second := range 60 {
+			s.Take(record.Item{Trial: folder, Series: &record.Series{At: recordtest.Epoch().Add(time.Duration(second) * time.Second), Phase: 1, Tier: "target", Name: folder, CPUNS: int64(second) * 1e9}})
+		}
+	}
+	u := s.Block(1)
+	if len(u.Members) != 2 || len(u.Seconds) != 59 || u.Seconds[58].Cores["target"] != 2 {
+		t.Errorf("two trials of a block, one after another: %d members, %d seconds, %v", len(u.Members), len(u.Seconds), u.Seconds[len(u.Seconds)-1].Cores)
 	}
 }

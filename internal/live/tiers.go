@@ -26,25 +26,25 @@ type part struct {
 type Member struct {
 	Tier     string             `json:"tier"`
 	Name     string             `json:"name"`
-	Cores    float64            `json:"cores"`
+	Cores    *float64           `json:"cores"` // null: not known before a second sample
 	RSSBytes int64              `json:"rss_bytes"`
 	Values   map[string]float64 `json:"values,omitempty"`
 }
 
 // Agent is what one agent had and lacked in its newest window, and what it dropped in the phase.
 type Agent struct {
-	Agent      int     `json:"agent"`
-	Phase      int     `json:"phase"`
-	Late       float64 `json:"late"` // share of the window's arrivals
-	Dropped    int64   `json:"dropped"`
-	Cores      float64 `json:"cores"` // CPU seconds per second
-	CoresMost  float64 `json:"cores_most"`
-	Ports      int64   `json:"ports"`
-	PortsMost  int64   `json:"ports_most"`
-	Files      int64   `json:"descriptors"`
-	FilesMost  int64   `json:"descriptor_limit"`
-	StoppedS   float64 `json:"stopped_s"` // for which it stood still or had no core, in the phase
-	Unmeasured bool    `json:"unmeasured,omitempty"`
+	Agent      int      `json:"agent"`
+	Phase      int      `json:"phase"`
+	Late       *float64 `json:"late"` // share of the window's arrivals; null: not measured
+	Dropped    int64    `json:"dropped"`
+	Cores      float64  `json:"cores"` // CPU seconds per second
+	CoresMost  float64  `json:"cores_most"`
+	Ports      int64    `json:"ports"`
+	PortsMost  int64    `json:"ports_most"`
+	Files      int64    `json:"descriptors"`
+	FilesMost  int64    `json:"descriptor_limit"`
+	StoppedS   float64  `json:"stopped_s"` // for which it stood still or had no core, in the phase
+	Unmeasured bool     `json:"unmeasured,omitempty"`
 }
 
 // tiers are the newest samples.
@@ -52,13 +52,14 @@ type tiers struct {
 	members map[[2]string]*sampled
 	seconds []*Second
 	changed map[*Second]bool
+	last    time.Time // of the newest line
+	block   int       // of it
 }
 
 type sampled struct {
 	Member
 	at    time.Time
 	cpuNS int64
-	known bool // Cores is
 }
 
 func newTiers() tiers {
@@ -145,7 +146,31 @@ func (s *State) series(folder string, line *record.Series) {
 	if line.Tier == "target" {
 		s.spent(folder, line)
 	}
+	if s.setBack(s.of(folder), line.At) {
+		s.tiers.again(line.At)
+	}
 	s.tiers.sample(line)
+}
+
+// setBack reports whether the clock was set back before a line: among the lines of one trial, or from one block to the next. Trials
+// of one block have the same times, and their lines may come one trial after another.
+func (s *State) setBack(t *trial, at time.Time) bool {
+	before := t.sampled
+	if before.IsZero() && t.block != s.tiers.block {
+		before = s.tiers.last
+	}
+	t.sampled, s.tiers.last, s.tiers.block = at, at, t.block
+	return before.Sub(at) > mostApart
+}
+
+// again lets go of the seconds from a moment on, which come a second time, and of what was sampled in them.
+func (t *tiers) again(from time.Time) {
+	clear(t.members)
+	i, _ := slices.BinarySearchFunc(t.seconds, from.Truncate(time.Second), func(s *Second, at time.Time) int { return s.At.Compare(at) })
+	for _, gone := range t.seconds[i:] {
+		delete(t.changed, gone)
+	}
+	t.seconds = slices.Delete(t.seconds, i, len(t.seconds))
 }
 
 // spent takes in what a replica of a target has used: the points that end behind the sample before it have another CPU time per answer.
@@ -177,8 +202,9 @@ func (t *tiers) sample(line *record.Series) {
 	} else if took := line.At.Sub(m.at); took < leastApart {
 		return
 	} else if used := line.CPUNS - m.cpuNS; used >= 0 && took < mostApart {
-		m.Cores, m.known = float64(used)/float64(took), true
-		t.spread(m, line.At)
+		cores := float64(used) / float64(took)
+		m.Cores = &cores
+		t.spread(m, line.At, cores)
 	}
 	m.at, m.cpuNS, m.RSSBytes = line.At, line.CPUNS, line.RSSBytes
 	if line.Values != nil {
@@ -193,14 +219,14 @@ func (t *tiers) sample(line *record.Series) {
 
 // spread divides what a member used since its last sample among the seconds in between. Samples do not keep to the seconds of a
 // clock: two of them may be in one second, and none in the next.
-func (t *tiers) spread(m *sampled, until time.Time) {
+func (t *tiers) spread(m *sampled, until time.Time, cores float64) {
 	for at := m.at.Truncate(time.Second); at.Before(until); at = at.Add(time.Second) {
 		from, to := later(m.at, at), at.Add(time.Second)
 		if to.After(until) {
 			to = until
 		}
 		covered := to.Sub(from).Seconds()
-		t.second(at, part{m.Tier, m.Name, m.Cores * covered, covered})
+		t.second(at, part{m.Tier, m.Name, cores * covered, covered})
 	}
 }
 
@@ -270,8 +296,11 @@ func (s *State) agent(l *record.Load) {
 		s.agents[l.Agent] = a
 	}
 	a.Dropped += l.Books.Dropped
-	if l.Books.Planned > 0 {
-		a.Late = float64(l.Books.Late) / float64(l.Books.Planned)
+	switch {
+	case l.Lateness == nil:
+		a.Late = nil
+	case l.Books.Planned > 0 || a.Late == nil:
+		a.Late = new(float64(l.Books.Late) / float64(max(1, l.Books.Planned)))
 	}
 	if l.Length > 0 {
 		a.Cores = float64(l.CPU) / float64(l.Length)

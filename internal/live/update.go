@@ -43,7 +43,7 @@ type Sum struct {
 	Timeout  int64            `json:"timeout"`
 	Error    int64            `json:"error"`
 	Dropped  int64            `json:"dropped"`
-	Late     int64            `json:"late"`
+	Late     *int64           `json:"late"` // null: not measured
 	Outcomes map[string]int64 `json:"outcomes,omitempty"`
 	Replicas map[string]int64 `json:"replicas,omitempty"` // answers by replica
 }
@@ -118,10 +118,14 @@ func copied(s *Second) *Second { return &Second{At: s.At, Cores: maps.Clone(s.Co
 
 func (s *State) seriesOf(t *trial, p *phase, points []Point) Series {
 	b := p.sum
+	late := &b.Late
+	if p.noLateness {
+		late = nil
+	}
 	return Series{
-		Block: t.block, Attempt: t.attempt, Target: t.target, Phase: s.phaseIn(t, p.number), Status: t.status, StepS: p.step.Seconds(), Service: p.closed, Points: points,
+		Block: t.block, Attempt: t.attempt, Target: t.target, Phase: s.phaseIn(t, p.number), Status: t.status, StepS: p.step.Seconds(), Service: p.service(), Points: points,
 		Sum: Sum{
-			Planned: b.Planned, Sent: b.Sent, OK: b.OK, Bad: b.Bad, Timeout: b.Timeout, Error: b.Error, Dropped: b.Dropped, Late: b.Late,
+			Planned: b.Planned, Sent: b.Sent, OK: b.OK, Bad: b.Bad, Timeout: b.Timeout, Error: b.Error, Dropped: b.Dropped, Late: late,
 			Outcomes: maps.Clone(p.outcomes), Replicas: maps.Clone(p.replicas),
 		},
 	}

@@ -31,9 +31,13 @@ func Millis(s float64) string { return Number(s*1e3) + " ms" }
 // Span writes a chosen time in seconds with all its digits: 8 s, 2.5 s.
 func Span(s float64) string { return strconv.FormatFloat(s, 'f', -1, 64) + " s" }
 
-// Clock writes how long something has been going on as 03:21.
+// Clock writes how long something has been going on as 03:21, and from an hour on as 1:03:21.
 func Clock(d time.Duration) string {
-	return fmt.Sprintf("%02d:%02d", int(d.Minutes()), int(d.Seconds())%60)
+	s := int(max(0, d).Seconds())
+	if s < 3600 {
+		return fmt.Sprintf("%02d:%02d", s/60, s%60)
+	}
+	return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
 }
 
 // Bar draws how much of an expected time is over: [#####...............].

@@ -67,8 +67,14 @@ func Decimal(v float64) string {
 	return thousands(strconv.FormatFloat(math.Round(v*10)/10, 'f', -1, 64))
 }
 
-// Percent writes a share of 1 as 12.3 %.
-func Percent(share float64) string { return fixed(share*100, 1) + " %" }
+// Percent writes a share of 1 as 12.3 %, and one that would be 0.0 % without being 0 with two digits: 0.04 %.
+func Percent(share float64) string {
+	v := share * 100
+	if v != 0 && math.Abs(v) < 0.05 {
+		return Number(v) + " %"
+	}
+	return fixed(v, 1) + " %"
+}
 
 // Share writes a of b as 12.3 %, and nothing of nothing as None.
 func Share(a, b int64) string {

@@ -1,7 +1,9 @@
 package show
 
 import (
+	"encoding/json"
 	"math"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +14,33 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
+
+// Figures are written like that. The page of a run has the same cases.
+func TestFiguresAreWritten(t *testing.T) {
+	content, err := os.ReadFile("testdata/written.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases map[string][][2]any
+	if err := json.Unmarshal(content, &cases); err != nil {
+		t.Fatal(err)
+	}
+	compared := 0
+	for kind, write := range map[string]func(float64) string{
+		"number": Number, "seconds": Seconds, "share": Percent, "count": func(v float64) string { return Count(int(v)) },
+		"clock": func(v float64) string { return Clock(time.Duration(v * float64(time.Second))) },
+	} {
+		for _, c := range cases[kind] {
+			if got := write(c[0].(float64)); got != c[1] {
+				t.Errorf("%s: %v is written %q, want %q", kind, c[0], got, c[1])
+			}
+			compared++
+		}
+	}
+	if compared < 50 {
+		t.Errorf("only %d cases", compared)
+	}
+}
 
 func TestNumbers(t *testing.T) {
 	for _, c := range []struct{ want, got string }{
@@ -91,7 +120,7 @@ func TestDurations(t *testing.T) {
 		{"8 s", Span(8)},
 		{"2.5 s", Span(2.5)},
 		{"03:21", Clock(201 * time.Second)},
-		{"61:00", Clock(61 * time.Minute)},
+		{"1:01:00", Clock(61 * time.Minute)},
 		{"[####################]", Bar(9, 4)},
 		{"[##########..........]", Bar(2, 4)},
 		{"[....................]", Bar(-1, 4)},

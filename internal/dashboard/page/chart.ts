@@ -1,15 +1,28 @@
 // A chart of series that grow: a canvas by uPlot, and around it what makes it readable without eyes or mouse.
 import uPlot from "./uplot/uPlot.esm.js";
+import { morph } from "./morph";
 import { choice, keep } from "./state";
-import { element, inert, none, table } from "./show";
+import { element, inert, none, say, table } from "./show";
 
-export interface Line { label: string; colour: number; dash: number; values: (number | null)[] }
+// A line has the colour and the dash of its number, as in reports. What was due is thin, and what a plan asks for is a line of dots.
+// Over says of which values only is known that they are greater.
+export interface Line { label: string; number: number; kind?: "due" | "asked"; values: (number | null)[]; over?: boolean[] }
 export interface Data { x: number[]; lines: Line[] }
 
-const dashes = [[], [7, 3], [2, 3], [10, 3, 2, 3]];
-const palette: [string, string][] = JSON.parse(document.querySelector<HTMLMetaElement>("meta[name=palette]")?.content ?? "[]");
+const styles: [string, string, string][] = JSON.parse(document.querySelector<HTMLMetaElement>("meta[name=palette]")?.content || "[]");
 const dark = matchMedia("(prefers-color-scheme: dark)");
-const colour = (i: number): string => palette.length ? palette[i % palette.length][dark.matches ? 1 : 0] : "#888888";
+
+function style(l: Line): { stroke: string; dash: number[]; width: number } {
+  if (l.kind === "asked") return { stroke: getComputedStyle(document.body).color, dash: [1, 4], width: 1.5 };
+  const [light, night, dash] = styles[l.number % styles.length] ?? ["#888888", "#888888", "none"];
+  return { stroke: dark.matches ? night : light, dash: dash === "none" ? [] : dash.split(" ").map(Number), width: l.kind === "due" ? 0.8 : 2 };
+}
+
+// nearest is the place of a value, or of the first behind it.
+function nearest(x: number[], v: number): number {
+  const i = x.findIndex(o => o >= v);
+  return i < 0 ? x.length - 1 : i;
+}
 
 const all: Chart[] = [];
 
@@ -17,37 +30,46 @@ export class Chart {
   private plot: uPlot | null = null;
   private data: Data = { x: [], lines: [] };
   private shape = ""; // of the plot: lines and scale
-  private at = -1; // where the cursor is
+  private held: number | null = null; // where on the axis the reader has put the cursor: it stays there when the chart grows
+  private said: number | null = null; // where the values are that are written below
   readonly figure: HTMLElement;
   private readonly place: HTMLElement;
   private readonly legend: HTMLElement;
   private readonly values: HTMLElement;
   private readonly numbers: HTMLDetailsElement;
+  private readonly table = element("div");
+  private readonly aside = element("p", { class: "note" });
 
   constructor(private readonly id: string, private readonly title: string, how: string, private readonly below: string, private readonly unit: (v: number | null) => string) {
     this.place = element("div", { class: "plot", tabindex: "0", role: "group", "aria-label": title + ": arrow keys move the cursor, Escape shows everything", "aria-describedby": id + "-values" });
     this.legend = element("ul", { class: "legend", "aria-label": "Lines of " + title });
     this.values = element("p", { class: "values", id: id + "-values", role: "status", "aria-live": "polite" });
-    this.numbers = element("details", {}, element("summary", {}, "Numbers of this chart"));
+    this.numbers = element("details", {}, element("summary", {}, "Numbers of this chart"), this.table);
     const button = (text: string, does: () => void) => {
       const b = element("button", { type: "button", "aria-label": text + ": " + title }, text);
       b.addEventListener("click", does);
       return b;
     };
     this.figure = element("figure", { class: "live-chart", id, role: "figure", "aria-labelledby": id + "-title" },
-      element("figcaption", {}, element("h3", { id: id + "-title" }, title), element("p", {}, how)),
+      element("figcaption", {}, element("h3", { id: id + "-title" }, title), element("p", {}, how), this.aside),
       this.place, this.legend, this.values,
       element("div", { class: "actions" }, button("PNG", () => this.png()), button("CSV", () => this.csv()), button("Zoom out", zoomOut)),
       this.numbers);
     this.numbers.addEventListener("toggle", () => this.fill());
     this.place.addEventListener("keydown", e => this.key(e));
+    this.place.addEventListener("mousemove", () => {
+      const i = this.plot?.cursor.idx ?? -1;
+      if (i >= 0 && i < this.data.x.length) this.point(this.data.x[i]);
+    });
+    this.place.addEventListener("mouseleave", () => { for (const c of this.group()) c.held = null; });
     all.push(this);
   }
 
-  // show draws data in place of what was drawn.
-  show(data: Data): void {
+  // show draws data in place of what was drawn. Aside is what is to be known of them.
+  show(data: Data, aside = ""): void {
     this.data = data;
-    const shape = JSON.stringify([data.lines.map(l => [l.label, l.colour, l.dash, l.values.some(v => v !== null)]), choice.log, dark.matches, this.place.clientWidth]);
+    say(this.aside, aside);
+    const shape = JSON.stringify([data.lines.map(l => [l.label, l.number, l.kind, l.values.some(v => v !== null)]), choice.log, dark.matches, this.place.clientWidth]);
     const values = data.lines.map(l => choice.log ? l.values.map(v => v !== null && v > 0 ? v : null) : l.values);
     if (!data.lines.some(l => l.values.some(v => v !== null))) {
       this.plot?.destroy();
@@ -63,12 +85,16 @@ export class Chart {
       this.make([data.x, ...values] as uPlot.AlignedData);
     }
     if (this.numbers.open) this.fill();
+    if (this.said !== null && this.values.textContent !== this.words()) {
+      this.values.setAttribute("aria-live", "off"); // nobody has moved the cursor
+      say(this.values, this.words());
+    }
   }
 
   private make(data: uPlot.AlignedData): void {
     this.plot?.destroy();
     this.place.replaceChildren();
-    const style = getComputedStyle(document.body), ink = style.color, grid = style.getPropertyValue("--line");
+    const of = getComputedStyle(document.body), ink = of.color, grid = of.getPropertyValue("--line");
     const axis = { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 } };
     this.plot = new uPlot({
       width: Math.max(200, this.place.clientWidth), height: 220, legend: { show: false },
@@ -80,12 +106,10 @@ export class Chart {
         { ...axis, label: this.below, labelSize: 20, size: 34 },
         { ...axis, size: 74, values: (_u: uPlot, ticks: number[]) => ticks.map(v => v === null ? "" : this.unit(v)) },
       ],
-      series: [{}, ...this.data.lines.map(l => ({
-        label: inert(l.label), stroke: colour(l.colour), width: 1.75, dash: dashes[l.dash % dashes.length], spanGaps: false, points: { size: 5 },
-      }))],
-      cursor: { sync: { key: "bakeoff" }, drag: { x: true, y: false } },
+      series: [{}, ...this.data.lines.map(l => ({ label: inert(l.label), ...style(l), spanGaps: false, points: { size: 5 } }))],
+      cursor: { sync: { key: this.below }, drag: { x: true, y: false } },
       hooks: {
-        setCursor: [(u: uPlot) => this.say(u.cursor.idx ?? -1)],
+        draw: [(u: uPlot) => this.settle(u)],
         setSelect: [(u: uPlot) => {
           if (u.select.width > 4) zoom(u.posToVal(u.select.left, "x"), u.posToVal(u.select.left + u.select.width, "x"));
         }],
@@ -96,7 +120,7 @@ export class Chart {
     this.legend.replaceChildren(...this.data.lines.map(l => {
       const mark = document.createElementNS("http://www.w3.org/2000/svg", "svg"), line = document.createElementNS("http://www.w3.org/2000/svg", "line");
       for (const [k, v] of [["width", "26"], ["height", "8"], ["aria-hidden", "true"]]) mark.setAttribute(k, v);
-      for (const [k, v] of [["x1", "0"], ["x2", "26"], ["y1", "4"], ["y2", "4"], ["stroke", colour(l.colour)], ["stroke-dasharray", dashes[l.dash % dashes.length].join(" ") || "none"]]) line.setAttribute(k, v);
+      for (const [k, v] of [["x1", "0"], ["x2", "26"], ["y1", "4"], ["y2", "4"], ["stroke", style(l).stroke], ["stroke-width", String(style(l).width)], ["stroke-dasharray", style(l).dash.join(" ") || "none"]]) line.setAttribute(k, v);
       mark.append(line);
       return element("li", {}, mark, inert(l.label) + (l.values.some(v => v !== null) ? "" : " (too few requests)"));
     }));
@@ -120,29 +144,50 @@ export class Chart {
     const step: Record<string, number> = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -Infinity, End: Infinity };
     if (!(e.key in step) || !this.plot || !x.length) return;
     e.preventDefault();
-    const to = Math.min(x.length - 1, Math.max(0, (this.at < 0 && step[e.key] < 0 ? x.length : this.at) + step[e.key]));
-    this.plot.setCursor({ left: this.plot.valToPos(x[to], "x"), top: 10 });
-    this.say(to);
+    const from = this.said === null ? -1 : nearest(x, this.said);
+    this.point(x[Math.min(x.length - 1, Math.max(0, (from < 0 && step[e.key] < 0 ? x.length : from) + step[e.key]))]);
+    for (const c of this.group()) if (c.plot) c.settle(c.plot);
   }
 
-  // say writes the values under the cursor; a screen reader reads them in its own time.
-  private say(i: number): void {
-    if (i < 0 || i >= this.data.x.length) return;
-    this.at = i;
-    this.values.textContent = this.below + " " + this.data.x[i].toLocaleString("en-US") + ": " + this.data.lines.map(l => inert(l.label) + " " + this.unit(l.values[i] ?? null)).join("; ");
+  // group are the charts with the same axis: they have one cursor.
+  private group(): Chart[] { return all.filter(c => c.below === this.below); }
+
+  // point is that a reader has put the cursor somewhere. The values there are written below each chart of the group; a screen reader
+  // reads those of this one, in its own time.
+  private point(x: number): void {
+    for (const c of this.group()) {
+      c.held = c.said = x;
+      c.values.setAttribute("aria-live", c === this ? "polite" : "off");
+      say(c.values, c.words());
+    }
+  }
+
+  // settle puts the cursor of a plot to where the reader has put it.
+  private settle(u: uPlot): void {
+    const x = this.data.x;
+    if (this.held === null || !x.length) return;
+    u.setCursor({ left: u.valToPos(x[nearest(x, this.held)], "x"), top: Math.max(10, u.cursor.top ?? 0) }, false);
+  }
+
+  // words are the values where the reader has put the cursor.
+  private words(): string {
+    if (this.said === null || !this.data.x.length) return "";
+    const i = nearest(this.data.x, this.said);
+    return this.below + " " + this.data.x[i] + ": " + this.data.lines.map(l => inert(l.label) + " " + this.value(l, i)).join("; ");
+  }
+
+  private value(l: Line, i: number): string {
+    const v = l.values[i] ?? null;
+    return v === null ? none : (l.over?.[i] ? ">" : "") + this.unit(v);
   }
 
   private rows(raw: boolean): string[][] {
-    return this.data.x.map((x, i) => [String(x), ...this.data.lines.map(l => {
-      const v = l.values[i] ?? null;
-      return raw ? (v === null ? "" : String(v)) : v === null ? none : this.unit(v);
-    })]);
+    const bare = (l: Line, i: number) => (l.over?.[i] ? ">" : "") + (l.values[i] ?? "");
+    return this.data.x.map((x, i) => [String(x), ...this.data.lines.map(l => raw ? bare(l, i) : this.value(l, i))]);
   }
 
   private fill(): void {
-    this.numbers.querySelector(".scroll")?.remove();
-    if (!this.numbers.open) return;
-    this.numbers.append(table("Numbers of " + this.title, [this.below, ...this.data.lines.map(l => inert(l.label))], this.rows(false)));
+    morph(this.table, element("div", {}, ...(this.numbers.open ? [table("Numbers of " + this.title, [this.below, ...this.data.lines.map(l => inert(l.label))], this.rows(false))] : [])));
   }
 
   private csv(): void {
@@ -159,15 +204,15 @@ export class Chart {
     const to = element("canvas");
     to.width = from.width;
     to.height = from.height + line * (1 + names.length);
-    const c = to.getContext("2d")!, style = getComputedStyle(document.body);
-    c.fillStyle = style.backgroundColor;
+    const c = to.getContext("2d")!, of = getComputedStyle(document.body);
+    c.fillStyle = of.backgroundColor;
     c.fillRect(0, 0, to.width, to.height);
     c.font = 14 * scale + "px sans-serif";
-    c.fillStyle = style.color;
+    c.fillStyle = of.color;
     c.fillText(this.title, 6 * scale, 14 * scale);
     c.drawImage(from, 0, line);
     this.data.lines.forEach((l, i) => {
-      c.fillStyle = colour(l.colour);
+      c.fillStyle = style(l).stroke;
       c.fillText("\u25a0 " + names[i], 6 * scale, from.height + line * (1 + i) + 14 * scale);
     });
     to.toBlob(blob => { if (blob) save(blob, this.id + ".png"); });

@@ -1,31 +1,71 @@
-// The page of a run: it takes what the server sends, and shows it as the reader chose.
+// The page of a run: it takes what the server sends, and shows it as the reader chose. Pages of no run have the strip of one.
+import { Follower, Taker } from "./follow";
 import { Model, Update, percents } from "./model";
+import { morph } from "./morph";
 import { View, runView, targetView, tiersView } from "./views";
 import { choice, keep } from "./state";
-import { clock, count, element, inert, none, number, seconds, share } from "./show";
+import { element, inert } from "./show";
+import { strip, stripOver } from "./strip";
 import { schemes } from "./chart";
 
-const retryMs = 31_000; // the server keeps what has failed for 30 s
+export { clock, count, number, seconds, share } from "./show"; // for the test that compares them with those of package show
+
 const page = document.body.dataset;
 const base = page.base ?? "";
 
-// Scripts of a browser have no clock of the server: what it says of times is taken from when it was said.
-interface Heard { at: number; now: Model["now"] }
+// Watched is a run under way, and the strip that says so.
+class Watched implements Taker {
+  protected readonly live = new Model(); // what is under way, or the last block
+  protected follower: Follower | null = null;
 
-class Page {
-  private readonly live = new Model(); // what is under way, or the last block
+  follow(): void {
+    this.follower = new Follower(base, this);
+    setInterval(() => this.strip(), 1000);
+  }
+
+  take(u: Update): void {
+    this.live.apply(u);
+    this.strip();
+  }
+
+  over(status: string, _missed: boolean): void {
+    if (this.live.now) {
+      this.live.now.live = false;
+      this.live.now.status = status;
+    }
+    this.strip();
+    stripOver(status);
+  }
+
+  protected strip(): void {
+    if (this.follower) strip(this.live, this.follower.now());
+  }
+}
+
+// done tries again, after ever longer pauses, until something is done; false: it never was.
+async function done(does: () => Promise<boolean>): Promise<boolean> {
+  for (let wait = 500; wait < 300_000; wait *= 2) {
+    await new Promise(r => setTimeout(r, wait));
+    if (await does()) return true;
+  }
+  return false;
+}
+
+class Page extends Watched {
   private past: Model | null = null; // another block that was asked for
   private pastBlock: number | null = null;
   private readonly view: View;
   private readonly tables = document.getElementById("tables")!;
-  private readonly notice = document.getElementById("notice");
-  private heard: Heard = { at: Date.now(), now: null };
+  private readonly parts = document.getElementById("parts")!;
   private frame = 0;
   private shown = ""; // controls
   private wanted = -1; // trials whose figures were asked for
-  private asked = 0;
+  private asked = -Infinity; // when
+  private asks = 0; // how often
+  private ended = false; // nobody writes the run any more
 
   constructor() {
+    super();
     this.view = page.view === "tiers" ? tiersView(this.tables) : page.view === "target" ? targetView(page.target ?? "", this.tables) : runView();
     const group = element("div", { class: "group" }, ...this.view.charts.map(c => c.figure));
     document.getElementById("charts")!.replaceChildren(group);
@@ -33,99 +73,84 @@ class Page {
     addEventListener("resize", () => this.draw());
     keep();
     this.controls();
-    if (page.live === "true") {
-      this.listen();
-      setInterval(() => this.strip(), 1000);
-    } else {
-      void this.fetch(choice.block).then(u => {
-        if (!u) return;
-        this.live.apply(u);
-        this.draw();
-      });
-    }
+    if (page.live !== "true") void this.first();
   }
 
-  // listen takes events until the run has ended. The browser connects again by itself, and names the last event it has.
-  private listen(): void {
-    const source = new EventSource(base + "events");
-    source.onmessage = e => this.take(JSON.parse(e.data) as Update);
-    source.onopen = () => this.say("");
-    source.onerror = () => this.say(source.readyState === EventSource.CLOSED ? "The run has ended." : "The connection is lost; trying again.");
-    source.addEventListener("end", () => {
-      source.close();
-      this.say("The run has ended. 'bakeoff dashboard' shows it again.");
-      if (this.live.now) this.live.now.live = false;
-      setTimeout(() => void this.refresh(true), 500);
-    });
-    source.addEventListener("failed", e => {
-      source.close();
-      this.say("The run cannot be followed: " + inert((JSON.parse(e.data) as { text: string }).text) + ". The page tries again in half a minute.");
-      setTimeout(() => this.listen(), retryMs);
-    });
-    addEventListener("pagehide", () => source.close());
-  }
-
-  private say(text: string): void {
-    if (this.notice && this.notice.textContent !== text) this.notice.textContent = text;
-  }
-
-  private take(u: Update): void {
+  // first is a run that nobody writes.
+  private async first(): Promise<void> {
+    const u = await this.block(choice.block);
+    if (!u) return;
     this.live.apply(u);
-    this.heard = { at: Date.now(), now: u.now };
-    if (u.skipped) this.say("This page was too slow for " + count(u.skipped) + " updates. What it shows now is whole again.");
-    this.strip();
+    this.draw();
+  }
+
+  override take(u: Update): void {
+    this.ended = false;
+    super.take(u);
     this.draw();
     void this.refresh(false);
   }
 
+  override over(status: string, missed: boolean): void {
+    super.over(status, missed);
+    if (this.ended) return;
+    this.ended = true;
+    for (const e of this.parts.querySelectorAll(".under-way")) e.textContent = "They are from before the end of the run.";
+    void this.afterwards(missed);
+  }
+
+  // afterwards gets what the page lacks of a run that nobody writes any more. The server may have other figures to compute first, or may
+  // be gone with the run.
+  private async afterwards(missed: boolean): Promise<void> {
+    const whole = async () => !this.ended || !missed || await this.whole();
+    const part = async () => !this.ended || await this.refresh(true);
+    const [has, knows] = await Promise.all([done(whole), done(part)]);
+    if (this.ended && !(has && knows)) this.follower?.say("Nobody writes this run any more, and the server does not answer. What this page shows is from before that; 'bakeoff dashboard' shows all of it.");
+  }
+
+  private async whole(): Promise<boolean> {
+    const u = await this.get(null);
+    if (!u || typeof u === "string") return false;
+    this.live.apply(u);
+    this.strip();
+    this.draw();
+    return true;
+  }
+
   // refresh asks for the figures of finished trials when there are more of them than those below.
-  private async refresh(always: boolean): Promise<void> {
+  // It reports whether those are the figures of a run that nobody writes.
+  private async refresh(always: boolean): Promise<boolean> {
     const now = this.live.now, want = now?.judged ?? 0;
-    const have = Number(document.querySelector<HTMLElement>("#parts .part")?.dataset.finished ?? -1);
-    if (!always && (want <= have || Date.now() - this.asked < (want === this.wanted ? 10_000 : 1000))) return;
+    const old = this.parts.querySelector<HTMLElement>(".part"), have = Number(old?.dataset.finished ?? -1);
+    if (!always && (want <= have || performance.now() - this.asked < (want === this.wanted ? 10_000 : 1000))) return false;
     this.wanted = want;
-    this.asked = Date.now();
+    this.asked = performance.now();
+    const mine = ++this.asks;
     const q = new URLSearchParams({ after: String(have), name: page.target ?? "" });
     const answer = await fetch(base + "part/" + page.view + "?" + q).catch(() => null);
-    if (!answer?.ok) return;
-    const place = document.getElementById("parts")!;
-    const open = new Set([...place.querySelectorAll("details[open] > summary")].map(s => s.textContent));
-    place.innerHTML = await answer.text();
-    for (const d of place.querySelectorAll("details")) if (open.has(d.querySelector("summary")?.textContent ?? "")) d.open = true;
+    if (!answer?.ok) return false;
+    const fresh = element("template");
+    fresh.innerHTML = await answer.text();
+    const part = fresh.content.querySelector<HTMLElement>(".part");
+    if (mine !== this.asks || old && !part && !fresh.content.querySelector(".problem")) return false; // they are not computed now
+    morph(this.parts, fresh.content);
     document.dispatchEvent(new Event("parts"));
+    return part?.dataset.live === "false";
   }
 
-  private async fetch(block: number | null): Promise<Update | null> {
+  // get is a block, or why there is none.
+  private async get(block: number | null): Promise<Update | string> {
     const answer = await fetch(base + "state.json" + (block === null ? "" : "?block=" + block)).catch(() => null);
-    if (!answer?.ok) {
-      document.getElementById("tables")!.replaceChildren(element("p", { class: "problem" }, answer ? inert(await answer.text()) : "The server does not answer."));
-      return null;
-    }
-    return await answer.json() as Update;
+    return !answer ? "The server does not answer." : answer.ok ? await answer.json() as Update : inert(await answer.text());
   }
 
-  // strip is the line on top that says what is under way.
-  private strip(): void {
-    const now = this.heard.now;
-    if (!now) return;
-    const set = (key: string, text: string) => {
-      const e = document.getElementById("strip-" + key);
-      if (e && e.textContent !== text) e.textContent = text;
-    };
-    const passed = (Date.now() - this.heard.at) / 1000, since = (from: string) => (Date.parse(now.at) - Date.parse(from)) / 1000 + passed;
-    set("status", now.live ? "under way" : now.status);
-    set("progress", now.finished + " of " + now.trials + (now.refused ? ", " + now.refused + " refused" : "") + (now.blocks ? "; block " + now.block + " of " + now.blocks : ""));
-    const step = now.expect_s ? " (" + clock(since(now.since)) + " of " + clock(now.expect_s) + ")" : "";
-    set("doing", [now.target ? inert(now.target) : "", (now.attempt ?? 1) > 1 ? "attempt " + now.attempt : "", inert(now.text) + step].filter(Boolean).join(", ") || none);
-    set("left", !now.live ? none : now.ends ? "about " + clock(-since(now.ends)) : "known after the first block");
-    const last = now.last;
-    set("rate", last ? (this.open(last.phase) ? number(last.offered) : none) + " / " + number(last.ok) + " per s" : none);
-    set("notok", last ? share(last.not_ok) : none);
-    set("late", (this.live.agents.length || this.live.head.agents) + ", " + (last ? share(last.late) + (last.lateness === null ? "" : ", p99 " + seconds(last.lateness)) : none));
-  }
-
-  private open(phase: number): boolean {
-    return [...(this.live.head.phases ?? []), ...[...this.live.series.values()].map(s => s.phase)].some(p => p.number === phase && p.model === "open");
+  // block is a block; where there is none the page says why.
+  private async block(block: number | null): Promise<Update | null> {
+    const u = await this.get(block);
+    this.tables.querySelector(":scope > .problem")?.remove();
+    if (typeof u !== "string") return u;
+    this.tables.prepend(element("p", { class: "problem" }, u));
+    return null;
   }
 
   private draw(): void {
@@ -186,7 +211,7 @@ class Page {
       this.draw();
       return;
     }
-    const block = choice.block, u = await this.fetch(block);
+    const block = choice.block, u = await this.block(block);
     if (!u || block !== choice.block) return;
     this.past = new Model();
     this.pastBlock = u.block;
@@ -194,9 +219,11 @@ class Page {
     this.draw();
   }
 
-  start(): void {
-    if (page.live === "true" && choice.block !== null) void this.another();
+  override follow(): void {
+    super.follow();
+    if (choice.block !== null) void this.another();
   }
 }
 
-if (document.getElementById("live")) new Page().start();
+const watched = document.getElementById("live") ? new Page() : new Watched();
+if (page.live === "true") watched.follow();

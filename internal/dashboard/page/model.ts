@@ -2,13 +2,13 @@
 
 export interface Point {
   s: number; offered: number; answered: number; ok: number; not_ok: number;
-  times: (number | null)[]; over?: boolean[]; late: number; lateness: number | null; cpu: number | null; requests: number;
+  times: (number | null)[]; over?: boolean[]; late: number | null; lateness: number | null; cpu: number | null; requests: number;
 }
 
 export interface Phase { number: number; name: string; model: string; duration_s?: number; rate?: number; stage?: boolean }
 
 export interface Sum {
-  planned: number; sent: number; ok: number; bad: number; timeout: number; error: number; dropped: number; late: number;
+  planned: number; sent: number; ok: number; bad: number; timeout: number; error: number; dropped: number; late: number | null;
   outcomes?: Record<string, number>; replicas?: Record<string, number>;
 }
 
@@ -28,9 +28,9 @@ export interface Now {
 }
 
 export interface Second { at: string; cores: Record<string, number> }
-export interface Member { tier: string; name: string; cores: number; rss_bytes: number; values?: Record<string, number> }
+export interface Member { tier: string; name: string; cores: number | null; rss_bytes: number; values?: Record<string, number> }
 export interface Agent {
-  agent: number; phase: number; late: number; dropped: number; cores: number; cores_most: number; ports: number; ports_most: number;
+  agent: number; phase: number; late: number | null; dropped: number; cores: number; cores_most: number; ports: number; ports_most: number;
   descriptors: number; descriptor_limit: number; stopped_s: number; unmeasured?: boolean;
 }
 
@@ -61,6 +61,8 @@ export class Model {
     if (u.head) this.head = u.head;
     this.now = u.now;
     for (const s of u.series ?? []) this.merge(s);
+    const last = Date.parse(u.seconds?.at(-1)?.at ?? "");
+    for (const at of this.seconds.keys()) if (Date.parse(at) > last + 10_000) this.seconds.delete(at); // the clock was set back
     for (const one of u.seconds ?? []) this.seconds.set(one.at, one.cores);
     this.members = u.members ?? [];
     this.agents = u.agents ?? [];
