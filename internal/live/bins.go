@@ -74,11 +74,11 @@ type bin struct {
 	// noLateness: some window does not say whether its agent was late.
 	noLateness bool
 	answered   int64
-	end      time.Time             // of its last window, by the controller's clock; zero where lines do not say it
-	agents   map[int]time.Duration // how far the windows of each agent reach
-	point    Point                 // once its histograms are let go
-	settled  bool
-	changed  bool
+	end        time.Time             // of its last window, by the controller's clock; zero where lines do not say it
+	agents     map[int]time.Duration // how far the windows of each agent reach
+	point      Point                 // once its histograms are let go
+	settled    bool
+	changed    bool
 }
 
 // load takes in a window of an agent.

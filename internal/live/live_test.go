@@ -556,7 +556,9 @@ func TestUnmeasuredIsNotZero(t *testing.T) {
 // the medians.
 func TestTimeoutsAreLowerBounds(t *testing.T) {
 	s := openPhase(t, "")
-	put := func(second, timeouts int64) { s.Take(record.Item{Trial: "1-1-flask", Load: slow(second, 12_000, timeouts)}) }
+	put := func(second, timeouts int64) {
+		s.Take(record.Item{Trial: "1-1-flask", Load: slow(second, 12_000, timeouts)})
+	}
 	put(0, 240)
 	u := s.Block(1)
 	p := u.Series[0].Points[0]

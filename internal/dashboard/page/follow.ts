@@ -55,7 +55,7 @@ export class Follower {
     };
     source.onerror = () => {
       if (source.readyState === EventSource.CLOSED) void this.refused();
-      else this.lose("The connection is lost; trying again. If the run has ended, 'bakeoff dashboard' shows it.");
+      else this.lose("The connection is lost; trying again. 'bakeoff dashboard' shows a run whose page is gone.");
     };
     source.addEventListener("end", e => {
       this.leave();
