@@ -499,7 +499,7 @@ func slow(second, n, timeouts int64) *record.Load {
 	return l
 }
 
-// openPhase is a run with one open phase, of which nothing is known but its plan.
+// openPhase is a run with one open phase; only its plan is known.
 func openPhase(t *testing.T, more string) *State {
 	t.Helper()
 	r := recordtest.Of(1, "flask")
@@ -594,7 +594,7 @@ func TestTimeoutsAreLowerBounds(t *testing.T) {
 	}
 }
 
-// Of two blocks in the middle of which one is a lower bound, the other one is all that is known.
+// Where one of the two blocks in the middle is a lower bound, the other one is all that is known.
 func TestMedianOfLowerBounds(t *testing.T) {
 	for _, c := range []struct {
 		of   []middle
