@@ -252,7 +252,7 @@ func TestStallIsNotSteady(t *testing.T) {
 	}
 }
 
-// slowAnswers are 600 windows of which every third has answers.
+// slowAnswers are 600 windows; every third has answers.
 func slowAnswers() *Phase {
 	p := NewPhase(record.Phase{Name: "warmup", Model: "closed", DurationS: 600, Warmup: true})
 	for i := range 600 {
