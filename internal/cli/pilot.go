@@ -106,7 +106,7 @@ func costsOf(pilot *plan.Plan, s *figures.Summary, usual plan.Overhead) plan.Ove
 	n = len(s.Trials) + len(s.Pilot)
 	seconds := func(s float64) time.Duration { return max(0, time.Duration(s*float64(time.Second))) }
 	// The start of JVMs is in what was set up.
-	load := plan.Overhead{Phase: usual.Phase, Turns: usual.Turns, Slice: usual.Slice, Loading: plan.Loading{Master: usual.Master}}
+	load := plan.Overhead{Phase: usual.Phase, Turns: usual.Turns, Slice: usual.Slice, Loading: plan.Loading{Master: usual.Master, Thread: usual.Thread}}
 	known := pilot.Expected(load) - pilot.Rest()
 	out := load
 	out.Setup = seconds(s.Time.WallS-trials) - min(pilot.Rest(), seconds(s.Time.WallS-trials))

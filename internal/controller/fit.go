@@ -77,10 +77,7 @@ func (r *run) blockTakes() time.Duration {
 			sum += took.rest
 			longest = max(longest, took.settling)
 		}
-		stretch := usual.Phase
-		if p.Uses(plan.JMeter) {
-			stretch += usual.Master
-		}
+		stretch := p.Stretch(usual, p.Phases[0])
 		spent := time.Duration(p.Pilot) + stretch
 		if !p.Warmup.Settles() && p.Warmup.Most > 0 {
 			spent += time.Duration(p.Warmup.Most) + stretch
@@ -88,7 +85,7 @@ func (r *run) blockTakes() time.Duration {
 			p.Warmup = plan.FixedWarmup(plan.Duration(longest))
 		}
 		usual.Trial = max(0, sum/time.Duration(len(r.pilots))-spent)
-		usual.Together = usual.Trial
+		usual.Together, usual.Worker = usual.Trial, 0 // the starts of workers are in it
 	}
 	return max(time.Millisecond, p.Block(usual))
 }

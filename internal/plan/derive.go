@@ -131,9 +131,10 @@ func (p *Plan) Rest() time.Duration {
 type Overhead struct {
 	Setup    time.Duration // once: starting the database with a filled table, teardown
 	Trial    time.Duration // per trial of one target by itself, such as the pilot's: start, verify, stop
+	Worker   time.Duration // and for each worker process of it, since those that start at one time share the cores
 	Phase    time.Duration // per phase, warm-up and pilot included: common start, last answers, counting; in turns once for all targets
 	Turns    bool          // the targets of a block take turns, and start side by side
-	Together time.Duration // with turns: per trial, in place of Trial
+	Together time.Duration // with turns: per trial, in place of Trial; Worker counts here, too
 	Slice    time.Duration // with turns: per slice, for its last answers and the switch to the next target
 	Loading
 }
@@ -142,6 +143,7 @@ type Overhead struct {
 type Loading struct {
 	Servers time.Duration // once: the start of its servers and their own warm-up
 	Master  time.Duration // per phase that it drives, warm-up and pilot included: the start and end of a JVM
+	Thread  time.Duration // and for each connection of it: threads that share cores with their target begin and end slowly
 }
 
 // Expected is how long a run of the plan takes, with the caller's overheads; a warm-up that ends when it is steady counts
@@ -149,7 +151,8 @@ type Loading struct {
 func (p *Plan) Expected(o Overhead) time.Duration {
 	total := o.Setup + p.Rest() + time.Duration(p.Blocks)*p.Block(o)
 	if p.Pilot > 0 {
-		total += time.Duration(len(p.Targets)) * (o.Trial + p.warms(o) + time.Duration(p.Pilot) + o.stretch(p.firstEngine()) + p.stages(capacity.MostSearch, o))
+		each := o.Trial + p.warms(o) + time.Duration(p.Pilot) + p.Stretch(o, p.Phases[0]) + p.stages(capacity.MostSearch, o)
+		total += p.starts(o) + time.Duration(len(p.Targets))*each
 	}
 	if p.Uses(JMeter) {
 		total += o.Servers
@@ -157,15 +160,12 @@ func (p *Plan) Expected(o Overhead) time.Duration {
 	return total
 }
 
-// firstEngine is the one that the warm-up and the pilot have.
-func (p *Plan) firstEngine() string { return p.EngineOf(p.Phases[0]) }
-
 // warms is how long the warm-up of one target takes by itself.
 func (p *Plan) warms(o Overhead) time.Duration {
 	if p.Warmup.Most == 0 {
 		return 0
 	}
-	return time.Duration(p.Warmup.Most) + o.stretch(p.firstEngine())
+	return time.Duration(p.Warmup.Most) + p.Stretch(o, p.Phases[0]) // it has the engine and the connections of that phase
 }
 
 // Block is how long one block takes.
@@ -174,12 +174,12 @@ func (p *Plan) Block(o Overhead) (total time.Duration) {
 	if !o.Turns {
 		total = o.Trial + p.warms(o)
 		for _, ph := range p.Phases {
-			total += time.Duration(ph.Duration) + o.stretch(p.EngineOf(ph))
+			total += time.Duration(ph.Duration) + p.Stretch(o, ph)
 		}
 		total += p.stages(capacity.MostStages, o)
-		return k * total
+		return p.starts(o) + k*total
 	}
-	total = k*o.Together + p.rounds(o, p.Warmup.Most)
+	total = p.starts(o) + k*o.Together + p.rounds(o, p.Warmup.Most)
 	for _, ph := range p.Phases {
 		total += p.rounds(o, ph.Duration)
 	}
@@ -195,12 +195,23 @@ func (p *Plan) rounds(o Overhead, each Duration) time.Duration {
 	return o.Phase + time.Duration(len(p.Targets))*(time.Duration(each)+slices*o.Slice)
 }
 
-// stretch is what a stretch of load costs in addition to its length.
-func (o Overhead) stretch(engine string) time.Duration {
-	if engine == JMeter {
-		return o.Phase + o.Master
+// Stretch is what a stretch of load as in this phase costs in addition to its length.
+func (p *Plan) Stretch(o Overhead, ph Phase) time.Duration {
+	if p.EngineOf(ph) == JMeter {
+		return o.Phase + o.Master + time.Duration(ph.Connections)*o.Thread
 	}
 	return o.Phase
+}
+
+// starts is how long the workers of all targets take to start, one target after another or side by side.
+func (p *Plan) starts(o Overhead) (total time.Duration) {
+	for _, t := range p.Targets {
+		if t.Kind == "" {
+			d := p.Deployed(t)
+			total += time.Duration(d.Replicas*d.Workers) * o.Worker
+		}
+	}
+	return total
 }
 
 // Short is the plan scaled for a quick look: at most 20,000 rows, 2 blocks, 1

@@ -130,7 +130,7 @@ func (p *Plan) stages(n int, o Overhead) time.Duration {
 	if !p.Asks() {
 		return 0
 	}
-	return time.Duration(n) * (time.Duration(p.Objective.Stage) + Coolest + o.stretch(p.firstEngine()))
+	return time.Duration(n) * (time.Duration(p.Objective.Stage) + Coolest + p.Stretch(o, p.Phases[0]))
 }
 
 // stagesTogether is the same for a block's stages of all targets, in turns.

@@ -408,6 +408,19 @@ func TestExpected(t *testing.T) {
 	if got := small(t, 2, "").Expected(o); got != 262*time.Second {
 		t.Errorf("another engine: %s", got)
 	}
+	// Each worker process of a recipe, of which a driver has none, and each connection of a phase that JMeter drives.
+	o = Overhead{Worker: time.Second, Loading: Loading{Thread: time.Second}}
+	const mixed = "name: p\nblocks: 5\nphases: [{model: closed, connections: 8, duration: 2s}]\ntargets: [{recipe: a, replicas: 3}, {recipe: b, workers: 4}, {kind: driver}]\n"
+	for text, want := range map[string]time.Duration{
+		mixed: 5 * (3*2 + 4), mixed + "pilot: 1s\n": 6 * (3*2 + 4), mixed + "turns: 250ms\n": 5 * (3*2 + 4),
+		"name: p\nblocks: 5\ntargets: [a]\n" + jmeter + "\nphases: [{model: closed, connections: 8, duration: 2s}]\n": 5 * (2 + 2*8),
+	} {
+		p := load(t, text)
+		o.Turns = p.Turns > 0
+		if got := p.Expected(o) - p.Expected(Overhead{Turns: o.Turns}); got != want*time.Second {
+			t.Errorf("%s: %s more, want %s", text, got, want*time.Second)
+		}
+	}
 }
 
 // The machine is watched at rest for a tenth of what is measured, from 1 s to 5 s.

@@ -52,20 +52,6 @@ func TestMachine(t *testing.T) {
 	}
 }
 
-// A quiet run of the demo as it was on 2026-11-28 took 351 s on two cores, without the block that it repeated.
-func TestOverheadOfTheDemo(t *testing.T) {
-	p, err := plan.Load("demo.yaml", []byte("name: demo\ntargets: [django, flask, fastapi]\ndeployment: {replicas: 3}\nwarmup: 2s\npilot: 3s\nturns: 250ms\n"+
-		"phases: [{model: closed, connections: 32, duration: 4s}, {model: open, connections: 128, duration: 4s, rate: 500}]\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	costs := new(Venue).Overhead()
-	costs.Turns = true
-	if got := p.Expected(costs).Seconds(); got < 0.97*351 || got > 1.03*351 {
-		t.Errorf("%v s are expected", got)
-	}
-}
-
 // The programs of a run are files with their digests; a plan of running servers starts none but this one.
 func TestPrograms(t *testing.T) {
 	self, err := os.Executable()

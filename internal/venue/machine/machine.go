@@ -78,8 +78,8 @@ func (v *Venue) Temporary(use string) (dir string, remove func() error, err erro
 // table that was never filled, take more.
 func (v *Venue) Overhead() plan.Overhead {
 	return plan.Overhead{
-		Setup: 6 * time.Second, Trial: 3500 * time.Millisecond, Phase: 400 * time.Millisecond,
-		Together: 3 * time.Second, Slice: 30 * time.Millisecond,
+		Setup: 4 * time.Second, Trial: 1500 * time.Millisecond, Worker: 200 * time.Millisecond, Phase: 400 * time.Millisecond,
+		Together: 1300 * time.Millisecond, Slice: 25 * time.Millisecond,
 	}
 }
 
