@@ -80,12 +80,22 @@ func (g *guard) thaw(trees []int) error {
 	return errors.Join(errs...)
 }
 
-// thawToStop lets a tree go on so that it can end by itself; no freeze that comes later holds it again.
-func (g *guard) thawToStop(t *tree) error {
+// letEnd asks a tree to end by itself, where it has a grace, and lets it go on; no freeze that comes later holds it again. It is asked
+// first. One that goes on before may be on its way back into a wait that the hold had interrupted, as in pause(2): a signal that it
+// hears there does not end that wait.
+func (g *guard) letEnd(t *tree, grace time.Duration) (asked bool, err error) {
 	g.holds.Lock()
 	defer g.holds.Unlock()
 	t.stopping = true
-	return g.letGo(t)
+	asked = grace > 0 && g.ask(t)
+	return asked, g.letGo(t)
+}
+
+// ask asks the first process of a tree to end, unless it has.
+func (g *guard) ask(t *tree) bool {
+	g.mu.Lock() // so that it is not reaped meanwhile
+	defer g.mu.Unlock()
+	return !t.ended && unix.Kill(t.first.PID, unix.SIGTERM) == nil
 }
 
 // letGo ends the hold of a tree; g.holds is held. Its group is thawed also where signals hold it: it may have

@@ -190,6 +190,34 @@ func TestFrozenGuestEnds(t *testing.T) {
 	}
 }
 
+// Where no group has the time to freeze, each process is stopped, and ends by itself when it is asked to.
+func TestFreezeTooLate(t *testing.T) {
+	p := openWith(t, local.Options{}.WithColdWithin(time.Nanosecond))
+	c := runGuest(t, p, "-c", waiting)
+	eventually(t, "the guest has four processes and hears SIGTERM", func() bool { return len(c.PIDs()) == 4 && catches(c.PID(), syscall.SIGTERM) })
+	for range 3 {
+		if err := p.Freeze(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "all stand still", func() bool {
+			return states(c.PIDs()) == "TTTT" || local.ColdGroups(p.GuardPID()) == 1
+		})
+		if err := p.Thaw(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "all go on", func() bool { return !strings.Contains(states(c.PIDs()), "T") && local.ColdGroups(p.GuardPID()) == 0 })
+	}
+	if err := p.Freeze(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Stop(t.Context(), limit); err != nil {
+		t.Fatal(err)
+	}
+	if exit := c.Exit(); exit.Code != 0 {
+		t.Errorf("a guest that was frozen too late and is asked to end: %+v", exit)
+	}
+}
+
 // A freeze whose caller has gone, as with a Ctrl-C, does not outlast the thaw that follows at once, and does not keep the tree from
 // ending by itself in a stop.
 func TestFreezeGivenUp(t *testing.T) {

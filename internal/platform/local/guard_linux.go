@@ -536,13 +536,7 @@ func (g *guard) stop(number int, grace time.Duration) (left []platform.Leftover,
 	if t == nil {
 		return nil, nil
 	}
-	frozen := g.thawToStop(t) // if it stays so, it is killed after the grace
-	asked := false
-	g.mu.Lock()
-	if grace > 0 && !t.ended {
-		asked = syscall.Kill(t.first.PID, syscall.SIGTERM) == nil
-	}
-	g.mu.Unlock()
+	asked, frozen := g.letEnd(t, grace) // if it stays frozen, it is killed after the grace
 	if asked {
 		g.await(t, grace)
 	}

@@ -116,9 +116,10 @@ func TestGuestEndsByItself(t *testing.T) {
 	}
 }
 
-// waiting is a master that ends its three workers when it is asked to end, and waits for them.
+// waiting is a master that ends its three workers when it is asked to end, and waits for them. It looks again and again: pause(2) would
+// miss a signal that comes just before it, as when a process that was held goes on.
 const waiting = `
-import os, signal
+import os, signal, time
 workers = []
 for _ in range(3):
     pid = os.fork()
@@ -133,7 +134,7 @@ def end(*_):
     os._exit(0)
 signal.signal(signal.SIGTERM, end)
 while True:
-    signal.pause()
+    time.sleep(0.05)
 `
 
 // guest is a process that says what it left.

@@ -101,6 +101,12 @@ func (s stubborn) thawed() string {
 	return (<-s.replies).Error
 }
 
+// stopped begins a stop without a grace, which asks for nothing, and returns its error.
+func (s stubborn) stopped() error {
+	_, err := s.letEnd(s.tree, 0)
+	return err
+}
+
 // Where the kernel does not freeze a group in time, its processes are stopped one by one, and continued.
 func TestFreezeFallsBack(t *testing.T) {
 	s := newStubborn(t)
@@ -119,7 +125,7 @@ func TestFreezeFallsBack(t *testing.T) {
 func TestFreezeMeetsThaw(t *testing.T) {
 	for name, thaw := range map[string]func(s stubborn) error{
 		"a thaw": func(s stubborn) error { return s.thaw([]int{1}) },
-		"a stop": func(s stubborn) error { return s.thawToStop(s.tree) },
+		"a stop": func(s stubborn) error { return s.stopped() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStubborn(t)
@@ -141,7 +147,7 @@ func TestFreezeMeetsThaw(t *testing.T) {
 // A freeze that comes after a stop has begun does not hold the tree: it could not end by itself.
 func TestFreezeAfterStop(t *testing.T) {
 	s := newStubborn(t)
-	if err := s.thawToStop(s.tree); err != nil {
+	if err := s.stopped(); err != nil {
 		t.Fatal(err)
 	}
 	s.freeze([]int{1})
@@ -149,6 +155,39 @@ func TestFreezeAfterStop(t *testing.T) {
 		t.Errorf("it is held (%d), and the kernel was told %q", s.tree.hold, s.told())
 	}
 	s.ends()
+}
+
+// A tree that is held is asked to end before it goes on. Asked later it could be on its way back into a wait which the signal then does
+// not end.
+func TestHeldIsAskedFirst(t *testing.T) {
+	s := newStubborn(t)
+	s.write("cgroup.events", "populated 1\nfrozen 1\n")
+	s.freeze([]int{1})
+	if err := os.Remove(s.file("cgroup.freeze")); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mkfifo(s.file("cgroup.freeze"), 0o600); err != nil { // the thaw waits until this is read
+		t.Fatal(err)
+	}
+	over := make(chan error, 1)
+	go func() {
+		asked, err := s.letEnd(s.tree, time.Minute)
+		if !asked {
+			t.Error("it was not asked to end")
+		}
+		over <- err
+	}()
+	select {
+	case <-s.died: // its group only says that it is frozen
+	case <-time.After(10 * time.Second):
+		t.Error("while the thaw waits it is not asked to end")
+	}
+	if told := s.told(); told != "0" {
+		t.Errorf("the kernel was told %q", told)
+	}
+	if err := <-over; err != nil || s.tree.hold != notHeld {
+		t.Errorf("%v, held %d", err, s.tree.hold)
+	}
 }
 
 // A tree that signals hold is continued, although the kernel could freeze its group the next time.
@@ -178,7 +217,7 @@ func TestThawFails(t *testing.T) {
 	if got := s.thawed(); !strings.Contains(got, "stays frozen") {
 		t.Errorf("the controller gets %q", got)
 	}
-	if err := s.thawToStop(s.tree); err == nil {
+	if err := s.stopped(); err == nil {
 		t.Error("a stop that cannot thaw says nothing")
 	}
 	if err := os.Remove(s.file("cgroup.freeze")); err != nil {
