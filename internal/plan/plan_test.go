@@ -408,7 +408,7 @@ func TestExpected(t *testing.T) {
 	if got := small(t, 2, "").Expected(o); got != 262*time.Second {
 		t.Errorf("another engine: %s", got)
 	}
-	// Each worker process of a recipe, of which a driver has none, and each connection of a phase that JMeter drives.
+	// Each worker process of a recipe (a driver has none), and each connection of a phase that JMeter drives.
 	o = Overhead{Worker: time.Second, Loading: Loading{Thread: time.Second}}
 	const mixed = "name: p\nblocks: 5\nphases: [{model: closed, connections: 8, duration: 2s}]\ntargets: [{recipe: a, replicas: 3}, {recipe: b, workers: 4}, {kind: driver}]\n"
 	for text, want := range map[string]time.Duration{

@@ -93,7 +93,7 @@ func (g *guard) letEnd(t *tree, grace time.Duration) (asked bool, err error) {
 
 // ask asks the first process of a tree to end, unless it has.
 func (g *guard) ask(t *tree) bool {
-	g.mu.Lock() // so that it is not reaped meanwhile
+	g.mu.Lock() // so that it is not reaped before
 	defer g.mu.Unlock()
 	return !t.ended && unix.Kill(t.first.PID, unix.SIGTERM) == nil
 }
