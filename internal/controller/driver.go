@@ -23,9 +23,27 @@ import (
 // the database counted is judged as of any other target.
 
 // driven is the entrant of a driver. It has nothing to prepare, no replica, and a database connection for each of the agents'.
-func driven(t plan.Target) *entrant {
-	recipe := target.Asked("the database, asked by the agents themselves")
-	return &entrant{plan: t, recipe: recipe, prepared: &target.Prepared{Recipe: recipe}}
+func (o *Options) driven(t plan.Target) (*entrant, error) {
+	protocol, err := o.protocol()
+	if err != nil {
+		return nil, err
+	}
+	recipe := target.Asked("the database, asked by the agents themselves", protocol)
+	return &entrant{plan: t, recipe: recipe, prepared: &target.Prepared{Recipe: recipe}}, nil
+}
+
+// protocol is that of a driver: prepared statements where all targets that it is compared with use them, else text.
+func (o *Options) protocol() (string, error) {
+	for _, t := range o.Plan.Ranked() {
+		e, err := o.entrant(t)
+		if err != nil {
+			return "", err
+		}
+		if e.recipe.Protocol != target.ProtocolPrepared {
+			return target.ProtocolText, nil
+		}
+	}
+	return target.ProtocolPrepared, nil
 }
 
 // served are the entrants that have a server.
@@ -48,7 +66,10 @@ func (t *trial) engineOf(phase load.Phase) string {
 
 // driverSpec says how the agents reach the database.
 func (d *replicated) driverSpec() driver.Spec {
-	return driver.Spec{Host: d.login.Host, Port: d.login.Port, User: d.login.User, Password: d.login.Password, Schema: d.login.Name}
+	return driver.Spec{
+		Host: d.login.Host, Port: d.login.Port, User: d.login.User, Password: d.login.Password, Schema: d.login.Name,
+		Prepared: d.entrant.recipe.Protocol == target.ProtocolPrepared,
+	}
 }
 
 // driverTask is the same lookups as of any other target, or pings of the server.

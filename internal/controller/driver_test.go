@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"bakeoff/internal/dataset"
 	"bakeoff/internal/driver"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/record"
@@ -59,8 +60,12 @@ func driverTrial(t *testing.T, dir, want string) {
 	}
 	at := run.Order[slices.IndexFunc(run.Order, func(p record.Place) bool { return p.Target == "driver" })]
 	trial := trialOf(t, dir, "1-"+string(rune('0'+at.Position))+"-driver")
-	if len(trial.Replicas) != 0 || trial.Declared.Connections != 32 || trial.Declared.Protocol != "text" {
+	if len(trial.Replicas) != 0 || trial.Declared.Connections != 32 || trial.Declared.Protocol != "text" || !trial.Declared.Driver {
 		t.Errorf("%+v", trial)
+	}
+	other := trialOf(t, dir, "1-"+string(rune('0'+3-at.Position))+"-flask")
+	if other.Declared.Driver {
+		t.Errorf("flask is declared as %+v", other.Declared)
 	}
 	for _, p := range trial.Phases {
 		if p.CeilingS != 0 {
@@ -68,6 +73,25 @@ func driverTrial(t *testing.T, dir, want string) {
 		}
 		if p.Witness.BalancerTotal != -1 {
 			t.Errorf("phase %s: a balancer counted %d", p.Name, p.Witness.BalancerTotal)
+		}
+	}
+}
+
+// A driver asks as the targets do that it is compared with: it prepares its statement where all of them do.
+func TestDriverProtocol(t *testing.T) {
+	const text, prepared = "go-nethttp", "{recipe: go-nethttp, variant: prepared, name: p}"
+	for targets, want := range map[string]string{
+		text: "text", prepared: "prepared", text + ", " + prepared: "text", prepared + ", {recipe: node-fastify, settings: {PROTOCOL: prepared}}": "prepared",
+	} {
+		o := newWorld().options(t, "blocks: 1\ntargets: ["+targets+", {kind: driver}]\n"+closedOnly)
+		e, err := o.entrant(o.Plan.Targets[len(o.Plan.Targets)-1])
+		if err != nil || e.recipe.Protocol != want {
+			t.Errorf("%s: %v, %v, want %s", targets, e, err, want)
+			continue
+		}
+		d := replicated{entrant: e}
+		if task, err := d.driverTask(dataset.WorkloadSpec{}, false); err != nil || strings.Contains(string(task.Workload), `"prepared":true`) != (want == "prepared") {
+			t.Errorf("%s: agents get %s, %v", targets, task.Workload, err)
 		}
 	}
 }

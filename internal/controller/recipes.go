@@ -75,7 +75,7 @@ func (o *Options) prepare(ctx context.Context) ([]*entrant, error) {
 // entrant resolves one target of the plan without preparing it.
 func (o *Options) entrant(t plan.Target) (*entrant, error) {
 	if t.Driver() {
-		return driven(t), nil
+		return o.driven(t)
 	}
 	recipe, err := o.recipe(t)
 	if err == nil {

@@ -124,7 +124,7 @@ func (d *replicated) describe(rec *record.Trial) {
 // declared is what the recipe and the plan say of the target.
 func (d *replicated) declared() *record.Declared {
 	e, inFlight := d.entrant, d.stage.o.Plan.InFlight()
-	out := &record.Declared{Connections: e.connections(inFlight), Protocol: e.recipe.Protocol, AccessLog: e.AccessLog, KeepAliveS: d.keepAlive().Seconds()}
+	out := &record.Declared{Connections: e.connections(inFlight), Protocol: e.recipe.Protocol, AccessLog: e.AccessLog, KeepAliveS: d.keepAlive().Seconds(), Driver: e.plan.Driver()}
 	out.Shares = d.shares()
 	out.Together = out.Connections
 	if d.stage.o.inTurns() == nil {

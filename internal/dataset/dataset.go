@@ -150,8 +150,8 @@ func (d *Dataset) Prove() error {
 }
 
 // Plain reports whether a name consists of 1 to 255 ASCII letters and digits.
-func Plain(name string) bool {
-	if name == "" || len(name) > MaxLength {
+func Plain[Text string | []byte](name Text) bool {
+	if len(name) == 0 || len(name) > MaxLength {
 		return false
 	}
 	for i := range len(name) {

@@ -34,7 +34,7 @@ func phase(t *testing.T, w load.Workload, change func(*load.Job)) stats.Totals {
 	return sum
 }
 
-// Agents that ask the database themselves keep the books of any other load: each request is one statement of the text protocol and
+// Agents that ask the database themselves keep the books of any other load: each request is one statement, as text or prepared, and
 // one right answer, which the database counts as a lookup.
 func TestLookups(t *testing.T) {
 	server, data := filled(t)
@@ -42,6 +42,27 @@ func TestLookups(t *testing.T) {
 	spec.Lookup = dataset.WorkloadSpec{
 		Dataset: data.Spec(), Seed: 3, HitRatio: 0.5, Lookups: dataset.Client, LengthPresent: driver.LengthPresent, LengthAbsent: driver.LengthAbsent,
 	}
+	w, err := data.Workload(spec.Lookup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, spec.Prepared = range []bool{false, true} {
+		travels(t, spec)
+		for name, change := range map[string]func(*load.Job){
+			"kept": nil, "a connection for each": func(j *load.Job) { j.Phase.Reconnect = true },
+			"open": func(j *load.Job) { j.Phase.Model, j.Phase.Rate = load.Open, 300 },
+		} {
+			lookups(t, server, spec, w, name, change)
+		}
+	}
+	pings(t, server, spec)
+	t.Run("ended", func(t *testing.T) { ended(t, server, w) })
+	t.Run("refused", func(t *testing.T) { refused(t, spec) })
+}
+
+// travels sees a specification go to an agent, and its password nowhere else.
+func travels(t *testing.T, spec driver.Spec) {
+	t.Helper()
 	raw, err := json.Marshal(spec)
 	if err != nil {
 		t.Fatal(err)
@@ -53,31 +74,28 @@ func TestLookups(t *testing.T) {
 	if text := fmt.Sprintf("%v %+v %#v", spec, spec, spec); strings.Contains(text, spec.Password) {
 		t.Errorf("the password is in %s", text)
 	}
-	w, err := data.Workload(spec.Lookup)
-	if err != nil {
-		t.Fatal(err)
+}
+
+// lookups asks in one way.
+func lookups(t *testing.T, server *database.Server, spec driver.Spec, w *dataset.Workload, name string, change func(*load.Job)) {
+	t.Helper()
+	before := counters(t, server)
+	sum := phase(t, driver.NewLookups(spec, w), change)
+	b := sum.Books
+	if b.OK == 0 || b.OK != b.Sent || b.Planned != b.Sent+b.Dropped || sum.Hits == 0 || sum.Misses == 0 || sum.Hits+sum.Misses != b.OK || sum.Checked != b.OK {
+		t.Errorf("%s: %+v, %d hits, %d misses, %d checked, %v", name, b, sum.Hits, sum.Misses, sum.Checked, sum.Outcomes)
 	}
-	for name, change := range map[string]func(*load.Job){
-		"kept": nil, "a connection for each": func(j *load.Job) { j.Phase.Reconnect = true },
-		"open": func(j *load.Job) { j.Phase.Model, j.Phase.Rate = load.Open, 300 },
-	} {
-		before := counters(t, server)
-		sum := phase(t, driver.NewLookups(spec, w), change)
-		b := sum.Books
-		if b.OK == 0 || b.OK != b.Sent || b.Planned != b.Sent+b.Dropped || sum.Hits == 0 || sum.Misses == 0 || sum.Hits+sum.Misses != b.OK || sum.Checked != b.OK {
-			t.Errorf("%s: %+v, %d hits, %d misses, %d checked, %v", name, b, sum.Hits, sum.Misses, sum.Checked, sum.Outcomes)
-		}
-		if name == "kept" && sum.Opened != 4 || name != "kept" && name != "open" && sum.Opened != b.OK {
-			t.Errorf("%s: %d connections were opened for %d requests", name, sum.Opened, b.OK)
-		}
-		d := counters(t, server).Sub(before)
-		if d.Reads != b.OK || d.Others["stmt_execute"] != 0 || d.Others["stmt_prepare"] != 0 || d.Others["select"] != b.OK {
-			t.Errorf("%s: the database counted %d reads and %v for %d answers", name, d.Reads, d.Others, b.OK)
-		}
+	if name == "kept" && sum.Opened != 4 || name != "kept" && name != "open" && sum.Opened != b.OK {
+		t.Errorf("%s: %d connections were opened for %d requests", name, sum.Opened, b.OK)
 	}
-	pings(t, server, spec)
-	t.Run("ended", func(t *testing.T) { ended(t, server, w) })
-	t.Run("refused", func(t *testing.T) { refused(t, spec) })
+	executed, prepared := int64(0), int64(0)
+	if spec.Prepared {
+		executed, prepared = b.OK, sum.Opened
+	}
+	d := counters(t, server).Sub(before)
+	if d.Reads != b.OK || d.Others["stmt_execute"] != executed || d.Others["stmt_prepare"] != prepared || d.Others["select"] != b.OK {
+		t.Errorf("%s, prepared %v: the database counted %d reads and %v for %d answers", name, spec.Prepared, d.Reads, d.Others, b.OK)
+	}
 }
 
 func counters(t *testing.T, server *database.Server) database.Counters {
@@ -127,9 +145,12 @@ func refused(t *testing.T, spec driver.Spec) {
 // Ask returns the ids of rows, and 0 where there is none.
 func TestAsk(t *testing.T) {
 	server, data := filled(t)
-	ids, err := driver.Ask(t.Context(), specOf(server.Access()), []string{data.Name(1), "nobody0", data.Name(rows)})
-	if err != nil || len(ids) != 3 || ids[0] == 0 || ids[1] != 0 || ids[2] == 0 {
-		t.Errorf("%v, %v", ids, err)
+	spec := specOf(server.Access())
+	for _, spec.Prepared = range []bool{false, true} {
+		ids, err := driver.Ask(t.Context(), spec, []string{data.Name(1), "nobody0", data.Name(rows)})
+		if err != nil || len(ids) != 3 || ids[0] == 0 || ids[1] != 0 || ids[2] == 0 {
+			t.Errorf("prepared %v: %v, %v", spec.Prepared, ids, err)
+		}
 	}
 }
 

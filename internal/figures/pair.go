@@ -94,8 +94,13 @@ func (f *PhaseFigures) level() float64 {
 	if f.Model == "closed" {
 		return f.Goodput
 	}
-	if median := f.Response[percentileAt(50)]; median.Needs == 0 && !median.Over && !median.Unmeasured {
-		return median.Seconds
+	return median(f.Response)
+}
+
+// median is that of a distribution; 0: not known.
+func median(of []Percentile) float64 {
+	if one := of[percentileAt(50)]; one.Needs == 0 && !one.Over && !one.Unmeasured {
+		return one.Seconds
 	}
 	return 0
 }

@@ -8,11 +8,12 @@ import (
 
 // TimeShare is where the time of an answer of one target goes in one phase: what agents take that ask the database themselves, with the
 // same statement, and what goes when the balancer or the database is left out. Each share is a median over the blocks that have
-// both; what the agents themselves take is in all of them.
+// both; what the agents themselves take for a request is in all of them.
 type TimeShare struct {
 	Phase  string `json:"phase"`
 	Target string `json:"target"`
-	// Time is that of an answer in seconds: of the closed model connections by answers per second, of the open one the median response time.
+	// Time is that of an answer in seconds: of the closed model connections by answers per second, of the open one the median service
+	// time, in which what the agents were late is not.
 	Time Spread `json:"time_s"`
 	// Database is what the driver takes, as a share of it; Balancer the part that goes without the balancer.
 	Database Spread `json:"database_and_driver"`
@@ -117,10 +118,12 @@ func (b *builder) driven(block int, p Phase) float64 {
 func (t *Trial) timeOf(p Phase) float64 {
 	f := t.phase(p.Number)
 	switch {
-	case p.Number == 0 || f == nil || f.level() == 0:
+	case p.Number == 0 || f == nil:
 		return 0
-	case f.Model == "closed":
-		return float64(p.Connections) / f.Goodput
+	case f.Model != "closed":
+		return median(f.Service)
+	case f.Goodput == 0:
+		return 0
 	}
-	return f.level()
+	return float64(p.Connections) / f.Goodput
 }

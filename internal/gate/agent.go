@@ -21,7 +21,7 @@ const (
 	maxLost = 0.01
 	// minLateness is a lateness that is never too much.
 	minLateness = time.Millisecond
-	// lateShare is how much of the 99th percentile of the service time the lateness there may be.
+	// lateShare is how much of the service time at the same quantile the lateness may be.
 	lateShare = 0.1
 )
 
@@ -34,6 +34,9 @@ type Health struct {
 	Lateness *stats.Histogram // nil: not measured
 	Service  *stats.Histogram
 	Strain   Strain
+	// Driver: the agent asked the database itself. Nothing is said of the answers but how long they take at the median, from their
+	// send.
+	Driver bool
 }
 
 // Limit is one way in which an agent was the limit.
@@ -45,19 +48,29 @@ type Limit struct {
 }
 
 // LatenessBound is the lateness at the 99th percentile and the greatest it may
-// be: 1 ms, or a tenth of the service time there. Both are read from the
-// histograms even where too few samples forbid printing them.
+// be: 1 ms, or a tenth of the service time there. Of a driver, of which nothing is said but the median, it is that of the
+// median. Both are read from the histograms even where too few samples forbid printing them.
 func (h Health) LatenessBound() (late, bound time.Duration) {
 	if h.Lateness == nil || h.Service == nil {
 		return 0, minLateness
 	}
-	late, _ = h.Lateness.Quantile(0.99)
-	service, _ := h.Service.Quantile(0.99)
+	at, _ := h.judgedAt()
+	late, _ = h.Lateness.Quantile(at)
+	service, _ := h.Service.Quantile(at)
 	return late, max(minLateness, time.Duration(lateShare*float64(service)))
 }
 
+// judgedAt is the quantile at which lateness is judged, and what it is called there.
+func (h Health) judgedAt() (at float64, name string) {
+	if h.Driver {
+		return 0.5, "median lateness"
+	}
+	return 0.99, "lateness p99"
+}
+
 // Limited says why the agent was the limit: it lost more than 1 % of its share
-// for lack of its own resources, or in the open model it was later than its bound. None: it was not.
+// for lack of its own resources, or in the open model it was later than its bound. None: it was not. The processor time that it took
+// is no reason: of a driver it is part of the answer, and of others the ceiling says when it may matter.
 func (h Health) Limited() []Limit {
 	var out []Limit
 	var lost int64
@@ -72,7 +85,8 @@ func (h Health) Limited() []Limit {
 	}
 	if late, bound := h.LatenessBound(); h.Model == open && late > bound {
 		cause, why := h.Strain.cause()
-		text := fmt.Sprintf("lateness p99 is %s, at most %s is allowed: %s", show.Duration(late), show.Duration(bound), why)
+		_, name := h.judgedAt()
+		text := fmt.Sprintf("%s is %s, at most %s is allowed: %s", name, show.Duration(late), show.Duration(bound), why)
 		out = append(out, Limit{cause, text, true})
 	}
 	return out

@@ -16,6 +16,14 @@ func allOf(d time.Duration) *stats.Histogram {
 	return h
 }
 
+// few are a thousand times, of which so many are d and the others next to nothing.
+func few(d time.Duration, n int64) *stats.Histogram {
+	h := stats.NewHistogram()
+	h.RecordN(d, n)
+	h.RecordN(time.Microsecond, 1000-n)
+	return h
+}
+
 func TestLimited(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -23,30 +31,35 @@ func TestLimited(t *testing.T) {
 		h    Health
 		want []string // of each limit: its cause, and what its text begins with
 	}{
-		{"on time", Health{open, 1000, nil, allOf(ms / 2), allOf(ms), Strain{}}, nil},
-		{"late by more than 1 ms", Health{open, 1000, nil, allOf(2 * ms), allOf(ms), Strain{}}, []string{"unknown: lateness p99 is 2.00 ms, at most 1.00 ms is allowed: "}},
-		{"late by less than a tenth of a slow service", Health{open, 1000, nil, allOf(2 * ms), allOf(50 * ms), Strain{}}, nil},
-		{"late by more than a tenth", Health{open, 1000, nil, allOf(6 * ms), allOf(50 * ms), Strain{}}, []string{"unknown: lateness p99 is 6"}},
-		{"the closed model has no lateness", Health{"closed", 1000, nil, allOf(6 * ms), allOf(ms), Strain{}}, nil},
-		{"one percent lost", Health{"closed", 1000, map[string]int64{"ports": 10}, allOf(0), allOf(ms), Strain{}}, nil},
+		{"on time", Health{open, 1000, nil, allOf(ms / 2), allOf(ms), Strain{}, false}, nil},
+		{"late by more than 1 ms", Health{open, 1000, nil, allOf(2 * ms), allOf(ms), Strain{}, false}, []string{"unknown: lateness p99 is 2.00 ms, at most 1.00 ms is allowed: "}},
+		{"late by less than a tenth of a slow service", Health{open, 1000, nil, allOf(2 * ms), allOf(50 * ms), Strain{}, false}, nil},
+		{"late by more than a tenth", Health{open, 1000, nil, allOf(6 * ms), allOf(50 * ms), Strain{}, false}, []string{"unknown: lateness p99 is 6"}},
+		{"the closed model has no lateness", Health{"closed", 1000, nil, allOf(6 * ms), allOf(ms), Strain{}, false}, nil},
+		{"one percent lost", Health{"closed", 1000, map[string]int64{"ports": 10}, allOf(0), allOf(ms), Strain{}, false}, nil},
 		{
 			"more than that, the most first",
 			Health{"closed", 25000, map[string]int64{"ports": 6, "descriptors": 4812}, allOf(0), allOf(ms), windows(stats.Window{
 				Resources: &stats.Resources{Descriptors: 64, DescriptorLimit: 64, Ports: 2, PortLow: 40000, PortHigh: 40001, TimeWait: 3},
-			})},
+			}), false},
 			[]string{
 				"descriptors: 4,812 of 25,000 requests lost because no descriptors were left (limit 64, 64 open)",
 				"ports: 6 of 25,000 requests lost because no local ports were left (2 of range 40000 to 40001; 2 held, 3 connections of this machine in TIME_WAIT)",
 			},
 		},
-		{"memory", Health{"closed", 100, map[string]int64{"memory": 2}, allOf(0), allOf(ms), Strain{}}, []string{"memory: 2 of 100 requests lost because the kernel had no memory"}},
-		{"silence", Health{"closed", 100, map[string]int64{"permit": 50}, allOf(0), allOf(ms), Strain{}}, []string{"permit: 50 of 100 requests lost because the controller was silent"}},
+		{"memory", Health{"closed", 100, map[string]int64{"memory": 2}, allOf(0), allOf(ms), Strain{}, false}, []string{"memory: 2 of 100 requests lost because the kernel had no memory"}},
+		{"silence", Health{"closed", 100, map[string]int64{"permit": 50}, allOf(0), allOf(ms), Strain{}, false}, []string{"permit: 50 of 100 requests lost because the controller was silent"}},
 		{
 			"too late to be sent",
-			Health{"closed", 100, map[string]int64{"loop": 50}, allOf(0), allOf(ms), windows(stats.Window{Resources: &stats.Resources{Stopped: 3e8}})},
+			Health{"closed", 100, map[string]int64{"loop": 50}, allOf(0), allOf(ms), windows(stats.Window{Resources: &stats.Resources{Stopped: 3e8}}), false},
 			[]string{"stopped: 50 of 100 requests taken up too late to be sent: it stood still for 300 ms at second 0"},
 		},
-		{"nothing planned", Health{open, 0, nil, stats.NewHistogram(), stats.NewHistogram(), Strain{}}, nil},
+		{"a driver, late by more than 1 ms in a few cases", Health{open, 1000, nil, few(6*ms, 400), allOf(ms), Strain{}, true}, nil},
+		{"the same of a target", Health{open, 1000, nil, few(6*ms, 400), allOf(ms), Strain{}, false}, []string{"unknown: lateness p99 is 6"}},
+		{"a driver, late in most cases", Health{open, 1000, nil, few(6*ms, 600), allOf(ms), Strain{}, true}, []string{"unknown: median lateness is 6"}},
+		{"a driver, late by less than a tenth of a slow service", Health{open, 1000, nil, few(6*ms, 600), allOf(70 * ms), Strain{}, true}, nil},
+		{"a driver that lost requests", Health{"closed", 1000, map[string]int64{"memory": 11}, allOf(0), allOf(ms), Strain{}, true}, []string{"memory: 11 of 1,000 requests lost"}},
+		{"nothing planned", Health{open, 0, nil, stats.NewHistogram(), stats.NewHistogram(), Strain{}, false}, nil},
 	} {
 		got := c.h.Limited()
 		same := len(got) == len(c.want)

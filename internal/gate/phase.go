@@ -233,7 +233,7 @@ func (p *Phase) limited() []record.Reason {
 		a := p.agents[number]
 		health := Health{
 			Model: p.Model, Planned: a.totals.Books.Planned, Lost: a.totals.Lost,
-			Lateness: a.totals.Lateness, Service: a.totals.Service, Strain: a.strain,
+			Lateness: a.totals.Lateness, Service: a.totals.Service, Strain: a.strain, Driver: p.declared != nil && p.declared.Driver,
 		}
 		for _, l := range health.Limited() {
 			reason := record.Reason{Code: record.CodeGeneratorLimited, Text: fmt.Sprintf("agent %d: %s", number, l.Text), Cause: l.Cause}

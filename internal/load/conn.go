@@ -31,6 +31,7 @@ type conn struct {
 
 	nc        net.Conn
 	two       *http.ClientConn         // speaks HTTP/2 on nc; nil: HTTP/1.1 is spoken
+	own       Exchanger                // nc, where it has a protocol of its own; else nil
 	first     *firstError              // what ended the connection below it
 	transport *http.Transport          // for HTTP/2, shared
 	live      atomic.Pointer[net.Conn] // what abort cuts
@@ -96,8 +97,8 @@ func (c *conn) open(ctx context.Context, r *result, deadline time.Time) error {
 	}
 	c.nc = nc
 	c.live.Store(&nc)
-	if c.two != nil {
-		return nil // stream sets the deadline
+	if c.own, _ = nc.(Exchanger); c.own != nil || c.two != nil {
+		return nil // ask and stream set the deadline
 	}
 	if err := nc.SetDeadline(deadline); err != nil {
 		return err
@@ -195,9 +196,41 @@ func (c *conn) untouched() error {
 	return c.failed(err)
 }
 
+// ask has a connection with a protocol of its own carry out the request.
+func (c *conn) ask(r *result, deadline time.Time) (length int64, err error) {
+	if err := c.nc.SetDeadline(deadline); err != nil {
+		return 0, err
+	}
+	if c.stopped.Load() {
+		return 0, errInterrupted
+	}
+	status, body, err := c.own.Exchange(c.request)
+	r.sentBytes, r.received, r.written = c.own.Carried()
+	c.in.read, c.in.err = r.received > 0, nil
+	switch {
+	case c.in.read:
+		r.stage = stageAnswering
+	case r.written:
+		r.stage = stageWaiting
+	default:
+		r.stage = stageWriting
+	}
+	if err != nil {
+		return 0, c.failed(err)
+	}
+	r.status, r.replica, c.body = status, c.origin.name, body
+	if c.job.Phase.Reconnect {
+		c.close()
+	}
+	return int64(len(body)), nil
+}
+
 // exchange writes the request and reads the answer to its last byte.
 func (c *conn) exchange(r *result, deadline time.Time) (length int64, err error) {
-	if c.two != nil {
+	switch {
+	case c.own != nil:
+		return c.ask(r, deadline)
+	case c.two != nil:
 		return c.stream(r, deadline)
 	}
 	if err := c.nc.SetDeadline(deadline); err != nil {

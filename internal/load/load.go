@@ -133,10 +133,19 @@ type ByMove interface {
 	Moved(stream, n uint64, status int, body []byte) (after, exists bool, class string)
 }
 
-// A Workload that also has this method makes the connections itself. On each of them requests are written and answers read as
-// HTTP/1.1, whatever it makes of them. Only NewHTTP carries it out.
+// A Workload that also has this method makes the connections itself; they are Exchangers. Only NewHTTP carries it out.
 type ByDial interface {
 	Dial(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// An Exchanger is a connection with a protocol of its own: no HTTP is written or parsed on it.
+type Exchanger interface {
+	net.Conn
+	// Exchange carries out a request, which is given as in HTTP/1.1, and returns the status and the body that its answer would have
+	// there. The body is good until the next call. An error is one of the connection, which is closed then.
+	Exchange(request []byte) (status int, body []byte, err error)
+	// Carried is how many bytes the last exchange wrote and read, and whether all that belongs to the request was written.
+	Carried() (sent, received int64, whole bool)
 }
 
 // Field is one line of a request's header; it is sent as it stands, and as often.

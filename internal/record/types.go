@@ -318,7 +318,8 @@ type Declared struct {
 	Together    int     `json:"connections_together"` // the same of all targets that are up at once
 	Protocol    string  `json:"protocol"`             // text or prepared
 	AccessLog   bool    `json:"access_log"`
-	KeepAliveS  float64 `json:"keepalive_s"` // for which the server leaves an idle connection open, at least
+	KeepAliveS  float64 `json:"keepalive_s"`      // for which the server leaves an idle connection open, at least
+	Driver      bool    `json:"driver,omitempty"` // it is no server: the agents ask the database themselves
 	Shares      *Shares `json:"shares,omitempty"`
 }
 

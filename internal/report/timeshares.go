@@ -14,7 +14,7 @@ func timeShareSection(s *figures.Summary) []section {
 		Left: 3, Head: []string{"phase", "target", "part", "share", "range", "of"},
 		Caption: "Shares of the time of an answer, medians and ranges over blocks. Database and driver: what agents take that ask the database themselves. Balancer: what goes when they ask the replicas themselves. " +
 			"Server and framework: what is left of the whole without these two. Without the database: what an answer to /ping takes, for itself. In the closed model the time is what a connection spends on an answer, " +
-			"waits for a core included, in the open one the median response time. What the agents themselves take is in each of them.",
+			"waits for a core included, in the open one the median service time. What the agents themselves take for a request is in each of them.",
 	}
 	for _, one := range s.TimeShares {
 		for _, part := range []struct {

@@ -129,7 +129,7 @@ func (c *checker) variable(s *spec, at string) {
 		c.pool(in("pool"), s)
 	}
 	if gives("protocol") || gives("env") {
-		c.oneOf(in("protocol"), expand(s.Protocol, s.Env), "text", "prepared")
+		c.oneOf(in("protocol"), expand(s.Protocol, s.Env), ProtocolText, ProtocolPrepared)
 	}
 	if gives("freeze") && s.Freeze != "" {
 		c.oneOf(in("freeze"), s.Freeze, "on", "off")

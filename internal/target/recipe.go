@@ -19,6 +19,12 @@ import (
 // recipeFile is the name of a recipe in its folder.
 const recipeFile = "target.yaml"
 
+// Protocols of statements.
+const (
+	ProtocolText     = "text"     // the key is written into the statement
+	ProtocolPrepared = "prepared" // the statement is prepared, and the key is its parameter
+)
+
 // Recipe is a checked recipe with one of its variants applied.
 type Recipe struct {
 	Name     string // of the folder
@@ -27,7 +33,7 @@ type Recipe struct {
 	Title    string
 	Language string
 	Tags     []string
-	Protocol string // of statements: "text" or "prepared"
+	Protocol string // of statements: ProtocolText or ProtocolPrepared
 	// OverlapRequired: each worker must show two statements running at once
 	// before it is called ready.
 	OverlapRequired bool
@@ -217,10 +223,10 @@ func read(files fs.FS, where, name, variant string) (*Recipe, error) {
 	return r, nil
 }
 
-// Asked stands for the recipe of what has no server: a client that asks the database itself, in the text protocol, with as many
+// Asked stands for the recipe of what has no server: a client that asks the database itself, in that protocol, with as many
 // connections as it has requests in flight.
-func Asked(title string) *Recipe {
-	return &Recipe{Name: "driver", Title: title, Protocol: "text", spec: spec{Processes: "0", Pool: poolSpec{Kind: poolPerRequest}, KeepAlive: "0s"}}
+func Asked(title, protocol string) *Recipe {
+	return &Recipe{Name: "driver", Title: title, Protocol: protocol, spec: spec{Processes: "0", Pool: poolSpec{Kind: poolPerRequest}, KeepAlive: "0s"}}
 }
 
 // UnknownError is a name that is not among the known ones.
@@ -332,7 +338,7 @@ func (r *Recipe) With(settings map[string]string) (*Recipe, error) {
 	changed := *r
 	changed.changed = merged(r.changed, settings)
 	changed.Protocol = expand(r.spec.Protocol, changed.env())
-	if changed.Protocol != "text" && changed.Protocol != "prepared" {
+	if changed.Protocol != ProtocolText && changed.Protocol != ProtocolPrepared {
 		return nil, fmt.Errorf("target: %s: protocol %q is neither text nor prepared", r.Name, changed.Protocol)
 	}
 	_, err := changed.KeepAlive()
