@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -45,6 +46,7 @@ type abWorld struct {
 	recipes     map[string]string // target to the first line of its program
 	closing     error             // what closing the platform comes to
 	unread      error             // what writing to stdout comes to
+	machine     string            // its fingerprint; empty: "here"
 }
 
 // newABWorld is one in which base answers 10,000 requests a second, and head this multiple of them.
@@ -58,14 +60,14 @@ func newABWorld(seed uint64, head float64) *abWorld {
 // open is in the place of a run's own opening of this machine.
 func (w *abWorld) open(_ context.Context, _ Env, f runFlags, p planFile) (controller.Options, func() error, error) {
 	return controller.Options{
-		Plan: p.Plan, PlanGiven: p.given, PlanName: p.name, PlanDir: p.dir, Venue: w, Out: f.out, MaxTime: f.maxTime, Version: "1",
+		Plan: p.Plan, PlanGiven: p.given, PlanName: p.name, PlanDir: p.dir, Venue: w, Out: f.out, Resume: f.resume, MaxTime: f.maxTime, Version: "1",
 		Load:    func(context.Context, string, func(string)) (controller.Loader, error) { return abLoader{w}, nil },
 		Checked: w.check,
 	}, func() error { return w.closing }, nil
 }
 
 func (w *abWorld) Name() string              { return "fake" }
-func (w *abWorld) Machine() record.Machine   { return record.Machine{Cores: 2, Fingerprint: "here"} }
+func (w *abWorld) Machine() record.Machine   { return record.Machine{Cores: 2, Fingerprint: cmp.Or(w.machine, "here")} }
 func (w *abWorld) Room(string) int64         { return -1 }
 func (w *abWorld) Others() []string          { return nil }
 func (w *abWorld) Nodes() []record.Node      { return nil }

@@ -24,6 +24,7 @@ type tuneFlags struct {
 	out, delta, markdown string
 	maxTime              time.Duration
 	json, strict, share  bool
+	resume               bool
 }
 
 const tuneHelp = `tune searches for the best setting of each target of a plan that has several: those of a sweep, or
@@ -41,12 +42,16 @@ machine. The number of blocks of each is fixed before the first one, so that all
 --max-time; what takes longer even with the fewest blocks is refused, with the sum. Thresholds of
 the plan are not looked at.
 
+A tuning that was interrupted goes on with the same command and --resume. Its runs in --out that are
+over count as they are, and one that is not is resumed.
+
 exit status: 0 done; 1 failed; 2 wrong usage or plan; 3 the setting that was found is shown to be
 worse; 4 too few valid trials (with --fail-on-inconclusive: or nothing is shown); 5 a prerequisite
 is missing; 130 interrupted`
 
 const tuneExamples = `  bakeoff tune sweep
-  bakeoff tune my-plan.yaml --max-time 30m --markdown tuned.md`
+  bakeoff tune my-plan.yaml --max-time 30m --markdown tuned.md
+  bakeoff tune my-plan.yaml --max-time 30m --markdown tuned.md --resume`
 
 func tuneCommand(env Env) *cobra.Command {
 	var f tuneFlags
@@ -66,6 +71,7 @@ func tuneCommand(env Env) *cobra.Command {
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	flags.BoolVar(&f.strict, "fail-on-inconclusive", false, "exit with 4 when nothing is shown of a target")
 	flags.BoolVar(&f.share, "share-machine", false, "run even if another run is in progress on this machine; both are marked")
+	flags.BoolVar(&f.resume, "resume", false, "go on with a tuning of the plan that was interrupted, from its runs in --out")
 	return cmd
 }
 
@@ -96,6 +102,9 @@ func tunePlan(ctx context.Context, env Env, f tuneFlags, path string, know knowe
 		return err
 	}
 	if err := t.prepare(o); err != nil {
+		return err
+	}
+	if t.left, err = newLeft(f.resume, f.out, o.Venue.Machine().Fingerprint); err != nil {
 		return err
 	}
 	fmt.Fprintf(env.Stderr, "bakeoff: expected: %s\n", t.schedule)

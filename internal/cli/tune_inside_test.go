@@ -70,7 +70,12 @@ func (w *abWorld) tuned(t *testing.T, f tuneFlags, text string) tuned {
 // tunedUntil is the same until the context ends.
 func (w *abWorld) tunedUntil(t *testing.T, ctx context.Context, f tuneFlags, text string) tuned {
 	t.Helper()
-	dir := memoryDir(t)
+	return w.tunedIn(t, ctx, memoryDir(t), f, text)
+}
+
+// tunedIn is the same with the plan and the runs in a folder.
+func (w *abWorld) tunedIn(t *testing.T, ctx context.Context, dir string, f tuneFlags, text string) tuned {
+	t.Helper()
 	path := filepath.Join(dir, "p.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -231,13 +236,15 @@ func TestTuneLeavesTime(t *testing.T) {
 			}
 			return checks[start] == 2 && start > 1 && time.Since(began) < 36*time.Second // found out after the load
 		}
-		got := w.tuned(t, tuneFlags{json: true, maxTime: 90 * time.Second}, text)
+		dir := memoryDir(t)
+		got := w.tunedIn(t, t.Context(), dir, tuneFlags{json: true, maxTime: 90 * time.Second}, text)
 		if got.err != nil || got.json.Search[0].Status != record.Aborted || got.took > 90*time.Second {
 			t.Fatalf("after %v: %v, %+v", got.took, got.err, got.json.Search)
 		}
 		if one := got.json.Targets[0]; one.Verdict != string(verdict.Better) || one.Comparison.Blocks != 6 || one.Settings[1].Blocks != 1 {
 			t.Errorf("%+v", one)
 		}
+		nothingLeftToTune(t, w, dir, tuneFlags{maxTime: 90 * time.Second}, text, got) // it was ended in time, and is over
 	})
 }
 

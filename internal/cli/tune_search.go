@@ -26,6 +26,7 @@ type tuning struct {
 	open     opener
 	began    time.Time
 	schedule plan.Schedule
+	left     *left
 	searches []*searched
 	values   []tune.Value
 	result   tune.Result
@@ -91,12 +92,14 @@ func (t *tuning) search(ctx context.Context) error {
 	return nil
 }
 
-// cutShort says where the runs are of a tuning that has no result.
+// cutShort says where the runs are of a tuning that has no result, and how it goes on, where it can.
 func (t *tuning) cutShort(err error) error {
-	for _, run := range append(slices.Clone(t.result.Search), t.result.Confirm) {
-		if run.Dir != "" {
-			fmt.Fprintf(t.env.Stderr, "bakeoff: a run of it, without a result of the search: %s\n", run.Dir)
-		}
+	made := slices.DeleteFunc(append(slices.Clone(t.result.Search), t.result.Confirm), func(run tune.Run) bool { return run.Dir == "" })
+	for _, run := range made {
+		fmt.Fprintf(t.env.Stderr, "bakeoff: a run of it, without a result of the search: %s\n", run.Dir)
+	}
+	if len(made) > 0 && !errors.Is(err, controller.ErrTooFewValid) {
+		fmt.Fprintln(t.env.Stderr, "bakeoff: the same command with --resume goes on with what is there")
 	}
 	return err
 }
@@ -177,8 +180,8 @@ func judge(t *tune.Target, s *figures.Summary) {
 	t.Comparison, t.Verdict, t.Line = &c, string(c.Verdict), s.Verdict.Subject(c)
 }
 
-// conduct runs a part of the plan, which part of the search it is, if any; after is the time that is needed for what follows. That a
-// run has fewer blocks than planned is no error: what it has, counts.
+// conduct runs a part of the plan, which part of the search it is, if any; after is the time that is needed for what follows. What an
+// interrupted tuning left of it is not measured again. That a run has fewer blocks than planned is no error: what it has, counts.
 func (t *tuning) conduct(ctx context.Context, part *plan.Plan, search string, after time.Duration) (*figures.Summary, tune.Run, error) {
 	out := tune.Run{Targets: len(part.Targets), Blocks: part.Blocks}
 	p := planFile{given: part.YAML(), name: "the plan " + part.Name, dir: t.plan.dir}
@@ -186,29 +189,52 @@ func (t *tuning) conduct(ctx context.Context, part *plan.Plan, search string, af
 	if p.Plan, err = plan.Load(p.name, p.given); err != nil {
 		return nil, out, usageError{err}
 	}
+	begun, err := t.left.of(p.Plan)
+	if err != nil {
+		return nil, out, err
+	}
+	if begun.dir != "" {
+		p.Plan, out.Blocks = begun.plan, begun.plan.Blocks
+	}
+	if out.Dir = begun.dir; begun.over {
+		fmt.Fprintf(t.env.Stderr, "bakeoff: %s: %s counts as it is\n", part.Name, out.Dir)
+	} else if out.Dir, err = t.measure(ctx, p, begun.dir, search, after); out.Dir == "" {
+		return nil, out, err
+	}
+	s, readErr := t.read(&out)
+	return s, out, errors.Join(failure(err), readErr)
+}
+
+// measure runs a part of the plan, or resumes the run of it in a directory.
+func (t *tuning) measure(ctx context.Context, p planFile, resume, search string, after time.Duration) (dir string, err error) {
 	flags := t.run
+	flags.resume = resume
 	if flags.maxTime > 0 {
 		flags.maxTime = max(time.Second, time.Until(t.began.Add(flags.maxTime))-after)
 	}
 	o, closePlatform, err := t.open(ctx, t.env, flags, p)
 	if err != nil {
-		return nil, out, err
+		return "", err
 	}
 	o.Search = search
-	fmt.Fprintf(t.env.Stderr, "bakeoff: %s: %d settings, %d blocks\n", part.Name, out.Targets, out.Blocks)
-	dir, err := runCollected(ctx, t.env, o, closePlatform, nil)
-	if out.Dir = dir; dir == "" {
-		return nil, out, explain(err)
+	fmt.Fprintf(t.env.Stderr, "bakeoff: %s: %d settings, %d blocks\n", p.Name, len(p.Targets), p.Blocks)
+	if dir, err = runCollected(ctx, t.env, o, closePlatform, nil); dir == "" {
+		return "", explain(err)
 	}
-	reader, openErr := record.Open(dir)
-	if openErr != nil {
-		return nil, out, errors.Join(err, openErr)
+	return dir, err
+}
+
+// read computes the figures of a part's run, and keeps its reports.
+func (t *tuning) read(run *tune.Run) (*figures.Summary, error) {
+	reader, err := record.Open(run.Dir)
+	if err != nil {
+		return nil, err
 	}
-	s, buildErr := figures.Build(reader)
-	if buildErr != nil {
-		return nil, out, errors.Join(err, buildErr)
+	s, err := figures.Build(reader)
+	if err != nil {
+		return nil, err
 	}
-	out.Status = s.Run.Status
+	run.Status = s.Run.Status
 	others, othersErr := figures.OtherRuns(reader, s)
-	return s, out, errors.Join(failure(err), othersErr, keepReports(dir, s, others))
+	return s, errors.Join(t.left.counts(reader), othersErr, keepReports(run.Dir, s, others))
 }
