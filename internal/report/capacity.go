@@ -174,24 +174,32 @@ func loadFigure(c *figures.Capacity) []figure {
 			}
 			rates, seconds = append(rates, p.Rate), append(seconds, float64(p.Response.Value))
 		}
+		if v := t.Estimate.Value; v.Known() {
+			rates = append(rates, float64(v))
+		}
 	}
 	if len(rates) == 0 {
 		return nil
 	}
+	pictures := scales(func(width int, log bool) *chart.Canvas { return loadCanvas(c, rates, seconds, width, log) })
+	slices.Reverse(pictures) // beyond its capacity a target takes seconds: next to those the bound is no more than the ground
 	return []figure{{
 		title: fmt.Sprintf("p%g of the response time over the rate", c.Percentile),
-		how: "A mark is the mean over the stages of one rate, the upright line its 95 % interval, where there are several. The level line is the bound of the objective: " +
-			"the capacity is where a target crosses it. Intervals of few stages are wide, and are cut off where the marks end.",
-		pictures: scales(func(width int, log bool) *chart.Canvas { return loadCanvas(c, rates, seconds, width, log) }),
+		how: "A mark is the mean over the stages of one rate, the upright line its 95 % interval, if there are several stages. Where time-outs are part of it, the mean is at least that, " +
+			"and its line goes up to the top. The level line is the bound of the objective. On it are the capacity of each target, the mean over blocks of the rate at which it is reached, " +
+			"and the interval of that. Intervals of few stages are wide, and are cut off where the marks end. On the logarithmic scales equal factors are equally far apart.",
+		pictures: pictures,
 		numbers:  pointsTable(c),
 	}}
 }
 
 func pointsTable(c *figures.Capacity) show.Table {
-	t := show.Table{Left: 1, Head: []string{"target", "requests/s", "stages", fmt.Sprintf("p%g", c.Percentile), "interval"}}
+	t := show.Table{Left: 1, Words: 1, Head: []string{"target", "requests/s", "stages", fmt.Sprintf("p%g", c.Percentile), "interval", "objective"}}
 	for _, target := range c.Targets {
 		for _, p := range target.Load {
-			t.Rows = append(t.Rows, []string{target.Target, show.Number(p.Rate), fmt.Sprint(p.Stages), timeOf(p), estimateInterval(p.Response, show.Seconds)})
+			t.Rows = append(t.Rows, []string{
+				target.Target, show.Number(p.Rate), fmt.Sprint(p.Stages), timeOf(p), estimateInterval(p.Response, show.Seconds), string(p.Class),
+			})
 		}
 	}
 	return t
@@ -204,15 +212,20 @@ func loadCanvas(c *figures.Capacity, rates, seconds []float64, width int, log bo
 	}
 	s := strips{
 		title: "response time by rate", about: fmt.Sprintf("p%g of the response time", c.Percentile), below: "requests per second",
-		x:     func(from, to float64) chart.Scale { return chart.FromZero(rates, from, to) },
+		x:     func(from, to float64) chart.Scale { return scaleOf(rates, from, to) },
 		names: show.Number,
 	}
 	s.rows = []strip{{
 		height: loadHeight, y: func(from, to float64) chart.Scale { return scaleOf(seconds, from, to) }, names: show.Seconds,
 		draw: func(cv *chart.Canvas, x, y chart.Scale) {
-			cv.Line(x.At(0), y.At(c.BoundS), cv.Width()-rightOf, y.At(c.BoundS), chart.Limit)
+			at := y.At(c.BoundS)
+			cv.Line(leftOf, at, cv.Width()-rightOf, at, chart.Limit)
+			cv.Text(leftOf+4, at-4, "objective: "+show.Seconds(c.BoundS), chart.Style{Size: 11})
 			for i, t := range c.Targets {
 				drawLoad(cv, x, y, t, chart.Series(i), slices.Min(seconds), slices.Max(seconds))
+			}
+			for i, t := range c.Targets {
+				drawCapacity(cv, x, at, t, chart.Series(i), slices.Min(rates), slices.Max(rates))
 			}
 		},
 	}}
@@ -220,31 +233,54 @@ func loadCanvas(c *figures.Capacity, rates, seconds []float64, width int, log bo
 	cv := chart.New(width, int(top)+legendRow*len(c.Targets)+8, s.title)
 	s.draw(cv, 0)
 	for i, t := range c.Targets {
-		legend(cv, top+float64(legendRow*i), chart.Series(i), t.Target)
+		legend(cv, top+float64(legendRow*i), chart.Series(i), t.Target, capacityPerSecond(t))
 	}
 	return cv
 }
 
+// capacityPerSecond is the estimate, or what is in its place; empty: nothing is known.
+func capacityPerSecond(c figures.CapacityTarget) string {
+	if text := capacityOf(c); text != show.None {
+		return text + "/s"
+	}
+	return ""
+}
+
 // drawLoad draws one target; intervals reach from least to most.
 func drawLoad(cv *chart.Canvas, x, y chart.Scale, t figures.CapacityTarget, series chart.Series, least, most float64) {
-	var line []chart.Point
-	for _, p := range t.Load {
-		if v := float64(p.Response.Value); p.Response.Value.Known() && v > 0 {
-			line = append(line, chart.Point{X: x.At(p.Rate), Y: y.At(v)})
-		}
+	known := slices.DeleteFunc(slices.Clone(t.Load), func(p figures.LoadPoint) bool {
+		return !p.Response.Value.Known() || p.Response.Value <= 0
+	})
+	line := make([]chart.Point, len(known))
+	for i, p := range known {
+		line[i] = chart.Point{X: x.At(p.Rate), Y: y.At(float64(p.Response.Value))}
 	}
 	cv.Path(line, series, chart.Own)
-	for _, p := range t.Load {
-		v := float64(p.Response.Value)
-		if !p.Response.Value.Known() || v <= 0 {
-			continue
+	for i, p := range known {
+		at, title := line[i], fmt.Sprintf("%s at %s/s: %s, %s", t.Target, show.Number(p.Rate), timeOf(p), p.Class)
+		switch low, high := float64(p.Response.Low), float64(p.Response.High); {
+		case p.Over:
+			ticks := y.Ticks()
+			cv.Range(at.X, at.Y, at.X, y.At(ticks[len(ticks)-1]), series, title)
+		case p.Response.Known():
+			cv.Range(at.X, y.At(max(low, least)), at.X, y.At(min(high, most)), series, title+" "+estimateInterval(p.Response, show.Seconds))
 		}
-		title := fmt.Sprintf("%s at %s/s: %s", t.Target, show.Number(p.Rate), timeOf(p))
-		if low, high := float64(p.Response.Low), float64(p.Response.High); p.Response.Known() {
-			cv.Range(x.At(p.Rate), y.At(max(low, least)), x.At(p.Rate), y.At(min(high, most)), series, title+" "+estimateInterval(p.Response, show.Seconds))
-		}
-		cv.Mark(chart.Point{X: x.At(p.Rate), Y: y.At(v)}, series, title)
+		cv.Mark(at, series, title)
 	}
+}
+
+// drawCapacity draws the capacity of one target at the height of the bound; its interval reaches from least to most.
+func drawCapacity(cv *chart.Canvas, x chart.Scale, height float64, t figures.CapacityTarget, series chart.Series, least, most float64) {
+	e := t.Estimate
+	if !e.Value.Known() {
+		return
+	}
+	title := t.Target + ": capacity " + capacityPerSecond(t)
+	if e.Known() {
+		title += " " + estimateInterval(e, show.Number)
+		cv.Range(x.At(max(float64(e.Low), least)), height, x.At(min(float64(e.High), most)), height, series, title)
+	}
+	cv.Mark(chart.Point{X: x.At(float64(e.Value)), Y: height}, series, title)
 }
 
 // withoutBlocks names the targets that a search kept out of the blocks, and so out of the ranking.

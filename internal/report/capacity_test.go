@@ -72,6 +72,94 @@ func TestCapacityShown(t *testing.T) {
 	}
 }
 
+// The picture of the load has the capacity of each target on the line of the bound, which is named, a mark for each rate that says
+// whether it passes, and a line up to the top where time-outs make a mean a lower bound. Its first form is logarithmic.
+func TestLoadPicture(t *testing.T) {
+	s := withCapacity(t)
+	points := 0
+	for i := range s.Capacity.Targets {
+		points += len(s.Capacity.Targets[i].Load)
+	}
+	flask := &s.Capacity.Targets[1]
+	flask.Load[len(flask.Load)-1].Over = true
+	f := loadFigure(s.Capacity)[0]
+	if f.pictures[0].label != "logarithmic" || len(f.pictures) != 2 || len(f.numbers.Rows) != points {
+		t.Fatalf("%d pictures, the first is %s, %d of %d points in the table", len(f.pictures), f.pictures[0].label, len(f.numbers.Rows), points)
+	}
+	for _, p := range f.pictures {
+		for _, picture := range []string{p.wide, p.narrow} {
+			for _, fault := range crowded(t, picture) {
+				t.Errorf("%s: %s", p.label, fault)
+			}
+			loadMarks(t, p.label, elements(t, picture), points)
+		}
+	}
+}
+
+// loadMarks looks at what is drawn in one form of the picture.
+func loadMarks(t *testing.T, label string, all []element, points int) {
+	t.Helper()
+	width := all[0].number("width")
+	marks, capacities, passes, fails := 0, 0, 0, 0
+	bound, capacityAt, top, lower := 0.0, -1.0, 1e9, -1.0
+	texts := map[string]bool{}
+	for i, e := range all {
+		switch class := e.attrs["class"]; {
+		case strings.HasPrefix(class, "m "):
+			marks++
+		case class == "limit":
+			bound = e.number("y1")
+		case class == "grid" && e.number("y1") != e.number("y2"):
+			top = min(top, e.number("y1"))
+		case strings.HasPrefix(class, "r"):
+			if e.number("x1") < leftOf-0.1 || e.number("x2") > width-rightOf+0.1 || e.number("x1") > e.number("x2") || e.number("y2") > e.number("y1") {
+				t.Errorf("%s: a range leaves the plot, or is turned round: %v", label, e.attrs)
+			}
+			if title := all[i+1].text; strings.HasPrefix(title, "flask: capacity ") {
+				capacityAt = e.number("y1")
+			} else if strings.Contains(title, ": >") {
+				lower = e.number("y2")
+			}
+		}
+		texts[e.text] = texts[e.text] || e.name == "text"
+		if e.name == "title" {
+			capacities += strings.Count(e.text, ": capacity ")
+			passes += strings.Count(e.text, ", passes")
+			fails += strings.Count(e.text, ", fails")
+		}
+	}
+	if marks != points+2+4 || capacities != 4 || passes == 0 || fails == 0 { // those of the legend, too; a range and a mark have a title each
+		t.Errorf("%s: %d marks for %d points, %d titles of capacities, %d of rates that pass, %d that fail", label, marks, points, capacities, passes, fails)
+	}
+	if capacityAt != bound || bound == 0 || lower != top {
+		t.Errorf("%s: the bound is drawn at %g, the capacity at %g; a lower bound reaches up to %g of %g", label, bound, capacityAt, lower, top)
+	}
+	for _, want := range []string{"objective: 50.0 ms", ">= 900/s", "< 25/s"} {
+		if !texts[want] {
+			t.Errorf("%s: no %q", label, want)
+		}
+	}
+}
+
+// Names of 63 characters leave room for the capacities next to them.
+func TestLoadPictureOfManyTargets(t *testing.T) {
+	names := named(7)
+	r := recordtest.Of(3, names...)
+	r.ClosedS = 1
+	most := map[string]float64{}
+	for i, name := range names {
+		most[name] = 100 * float64(1+3*i)
+	}
+	r.WithCapacity(most)
+	for _, p := range loadFigure(build(t, r.Write(t)).Capacity)[0].pictures {
+		for _, picture := range []string{p.wide, p.narrow} {
+			for _, fault := range crowded(t, picture) {
+				t.Errorf("%s: %s", p.label, fault)
+			}
+		}
+	}
+}
+
 // answer is what a search, or the blocks behind it, come to, and the words for it.
 type answer struct {
 	search *capacity.Result // nil: the pilot has no valid trial

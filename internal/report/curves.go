@@ -59,7 +59,7 @@ func curveCanvas(p figures.Phase, percents, seconds []float64, width int, log bo
 	c := chart.New(width, int(top)+legendRow*len(p.Targets)+8, s.title)
 	s.draw(c, 0)
 	for i, t := range p.Targets {
-		legend(c, top+float64(legendRow*i), chart.Series(i), t.Target)
+		legend(c, top+float64(legendRow*i), chart.Series(i), t.Target, "")
 	}
 	return c
 }
@@ -81,11 +81,16 @@ func drawCurve(c *chart.Canvas, x, y chart.Scale, t figures.PhaseTarget, series 
 	}
 }
 
-// legend is one line of it: a stroke with its mark, and the name.
-func legend(c *chart.Canvas, y float64, series chart.Series, name string) {
+// legend is one line of it: a stroke with its mark, the name, and a figure at the right, if any.
+func legend(c *chart.Canvas, y float64, series chart.Series, name, figure string) {
+	style, room := chart.Style{Size: 12, Anchor: "end"}, c.Width()-leftOf-rightOf
+	if figure != "" {
+		c.Text(c.Width()-rightOf, y+12, figure, style)
+		room -= chart.TextWidth(figure, style) + 12
+	}
 	c.Path([]chart.Point{{X: 12, Y: y + 8}, {X: 44, Y: y + 8}}, series, chart.Own)
 	c.Mark(chart.Point{X: 28, Y: y + 8}, series, name)
-	c.Label(leftOf, y+12, name, c.Width()-leftOf-rightOf, chart.Style{Size: 12})
+	c.Label(leftOf, y+12, name, room, chart.Style{Size: 12})
 }
 
 func pooledTable(p figures.Phase) show.Table {
