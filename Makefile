@@ -7,7 +7,7 @@ SEED := 1
 # What tests need in addition to what a run needs.
 TEST_PACKAGES := mariadb-server nginx-light libmariadb-dev pkg-config python3-venv python3-dev gcc
 
-.PHONY: help build demo page pictures test test-mysql test-jmeter test-page test-collectors test-lies test-kube-api test-kube test-kube-laptop picture readme bench-report seed-jmeter mutants lint deps test-deps clean race bench-data bench-engine bench-stall bench-fleet bench-turns bench-trust bench-redraws bench-page bench-demos fuzz \
+.PHONY: help build demo page pictures test test-mysql test-jmeter test-page test-collectors test-lies test-kube-api test-kube test-kube-laptop picture readme example bench-report seed-jmeter mutants lint deps test-deps clean race bench-data bench-engine bench-stall bench-fleet bench-turns bench-trust bench-redraws bench-page bench-demos fuzz \
 	test-long-stall test-long-kill test-long-data test-long-record test-long-contract test-long-engine test-long-accuse test-long-accuse-2 \
 	test-long-fleet test-long-ab test-long-limits test-long-capacity test-long-turns test-long-program test-long-lies
 
@@ -75,6 +75,10 @@ test-kube-laptop: ## a cluster's run as its laptop sees it: Ctrl-C, a laptop and
 
 readme: $(BIN) ## the result and picture in README.md, from the run directory RUN
 	@scripts/readme $(RUN)
+
+example: ## the examples in docs/method.md of which the run directory RUN is one: of a capacity, of shares, or of costs and limits
+	@[ -n "$(RUN)" ] || { echo "usage: make example RUN=<run directory>" >&2; exit 2; }
+	BAKEOFF_RUN=$(abspath $(RUN)) $(GO) test -count=1 -v -run TestWriteExamples ./internal/report
 
 seed-jmeter: $(BIN) ## the seed's deployment driven by JMeter, as the seed did it
 	@scripts/install-missing $$($(BIN) doctor --packages seed-jmeter)

@@ -71,7 +71,7 @@ func shipped(t *testing.T) map[string][]byte {
 		}
 		out[file] = data
 	}
-	for _, want := range []string{"demo.yaml", "seed.yaml", "reference.yaml", "variants.yaml", "tiny.yaml", "two-urls.yaml", "cost.yaml", "sweep.yaml"} {
+	for _, want := range []string{"demo.yaml", "seed.yaml", "reference.yaml", "variants.yaml", "tiny.yaml", "two-urls.yaml", "cost.yaml", "sweep.yaml", "shares.yaml", "capacity.yaml"} {
 		if out[want] == nil {
 			t.Fatalf("%s is not shipped", want)
 		}
