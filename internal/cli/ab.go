@@ -242,20 +242,8 @@ func (f *abFlags) write(s *figures.Summary, aborted error) error {
 	if err := errors.Join(report.WriteABMarkdown(&markdown, s), report.WriteABJUnit(&junit, s, f.strict, aborted)); err != nil {
 		return err
 	}
-	for _, file := range []struct {
-		flag, path string
-		text       *bytes.Buffer
-	}{{"--markdown", f.markdown, &markdown}, {"--junit", f.junit, &junit}} {
-		if file.path == "" {
-			continue
-		}
-		err := writeFile(file.path, 0o644, func(w io.Writer) error {
-			_, err := file.text.WriteTo(w)
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("%s: %w", file.flag, err)
-		}
+	if err := writeAsked("--markdown", f.markdown, &markdown); err != nil {
+		return err
 	}
-	return nil
+	return writeAsked("--junit", f.junit, &junit)
 }

@@ -12,7 +12,6 @@ import (
 	"bakeoff/internal/plan"
 	"bakeoff/internal/record"
 	"bakeoff/internal/show"
-	"bakeoff/internal/verdict"
 )
 
 // abPlan is the plan of bakeoff ab where none is given. The target's place is taken by both versions.
@@ -46,15 +45,8 @@ func (f *abFlags) template(env Env) (planFile, error) {
 		return p, usageError{fmt.Errorf("%s: the targets are running servers: ab prepares and starts both versions itself", p.name)}
 	case len(p.Targets) != 1:
 		return p, misused("leave the one whose versions are compared", "%s has %d targets: a plan for ab has one", p.name, len(p.Targets))
-	case f.delta == "":
-		return p, nil
 	}
-	delta, err := verdict.ParseDelta(f.delta)
-	if err != nil {
-		return p, usageError{fmt.Errorf("--delta is %q: write a percentage above 0%% and below 100%%, such as 3%%", f.delta)}
-	}
-	p.Delta = plan.Delta(delta)
-	return p, nil
+	return p, p.margin(f.delta)
 }
 
 // withVersions is the plan with base and head in the place of its target; paths of their recipes are relative to dir.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,21 @@ import (
 
 	"github.com/google/renameio/v2"
 )
+
+// writeAsked writes a text into the file that a flag names, as a whole or not at all; nothing is written where it names none.
+func writeAsked(flag, path string, text *bytes.Buffer) error {
+	if path == "" {
+		return nil
+	}
+	err := writeFile(path, 0o644, func(w io.Writer) error {
+		_, err := text.WriteTo(w)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", flag, err)
+	}
+	return nil
+}
 
 // writeFile has a file written, as a whole or not at all. A link leads to its file. What is no file, such as a pipe or /dev/null, and
 // what this process has open already, such as /dev/stdout, cannot be replaced: it is written to.

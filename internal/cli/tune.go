@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"bakeoff/internal/controller"
-	"bakeoff/internal/plan"
 	"bakeoff/internal/report"
 	"bakeoff/internal/show"
 	"bakeoff/internal/tune"
@@ -120,15 +119,10 @@ func tunePlan(ctx context.Context, env Env, f tuneFlags, path string, know knowe
 // template is the plan with the flags over it.
 func (f *tuneFlags) template(env Env, path string) (planFile, error) {
 	p, err := loadPlan(env, path)
-	if err != nil || f.delta == "" {
+	if err != nil {
 		return p, err
 	}
-	delta, err := verdict.ParseDelta(f.delta)
-	if err != nil {
-		return p, usageError{fmt.Errorf("--delta is %q: write a percentage above 0%% and below 100%%, such as 3%%", f.delta)}
-	}
-	p.Delta = plan.Delta(delta)
-	return p, nil
+	return p, p.margin(f.delta)
 }
 
 // errMisled is returned when the setting that a search found is shown to be worse than what it was compared with.
@@ -173,19 +167,9 @@ func (f *tuneFlags) print(w io.Writer, r tune.Result) error {
 
 // write writes the file that is asked for, whole or not at all.
 func (f *tuneFlags) write(r tune.Result) error {
-	if f.markdown == "" {
-		return nil
-	}
 	var text bytes.Buffer
 	if err := report.WriteTuneMarkdown(&text, r); err != nil {
 		return err
 	}
-	err := writeFile(f.markdown, 0o644, func(w io.Writer) error {
-		_, err := text.WriteTo(w)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("--markdown: %w", err)
-	}
-	return nil
+	return writeAsked("--markdown", f.markdown, &text)
 }

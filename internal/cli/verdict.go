@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bakeoff/internal/plan"
 	"bakeoff/internal/report"
 	"bakeoff/internal/show"
 	"bakeoff/internal/verdict"
@@ -77,10 +78,29 @@ func (f *verdictFlags) options() (verdict.Options, error) {
 		return o, usageError{fmt.Errorf("--better is %q (there are: higher, lower)", f.better)}
 	}
 	var err error
-	if o.Delta, err = verdict.ParseDelta(f.delta); err != nil {
-		return o, usageError{fmt.Errorf("--delta is %q: write a percentage above 0%% and below 100%%, such as 3%%", f.delta)}
+	o.Delta, err = parseDelta(f.delta)
+	return o, err
+}
+
+// parseDelta reads a --delta.
+func parseDelta(text string) (float64, error) {
+	delta, err := verdict.ParseDelta(text)
+	if err != nil {
+		return 0, usageError{fmt.Errorf("--delta is %q: write a percentage above 0%% and below 100%%, such as 3%%", text)}
 	}
-	return o, nil
+	return delta, nil
+}
+
+// margin sets the plan's margin to that of a --delta; an empty one leaves it as it is.
+func (p *planFile) margin(delta string) error {
+	if delta == "" {
+		return nil
+	}
+	margin, err := parseDelta(delta)
+	if err == nil {
+		p.Delta = plan.Delta(margin)
+	}
+	return err
 }
 
 // writeVerdict reads a file, judges, and prints.
