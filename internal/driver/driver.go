@@ -77,8 +77,11 @@ func NewLookups(s Spec, w *dataset.Workload) *Lookups { return &Lookups{w, s.ses
 // Pings asks the server for a sign of life.
 type Pings struct{ sessions }
 
-// NewPings is the workload without lookups.
-func NewPings(s Spec) *Pings { return &Pings{s.sessions()} }
+// NewPings is the workload without lookups: nothing is prepared for it.
+func NewPings(s Spec) *Pings {
+	s.Prepared = false
+	return &Pings{s.sessions()}
+}
 
 // AppendTarget implements load.Workload, as all that follow.
 func (*Pings) AppendTarget(dst []byte, _, _ uint64) []byte { return append(dst, pingTarget...) }
