@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -40,6 +41,30 @@ func TestTuneResumed(t *testing.T) {
 				t.Errorf("after %v: %d run directories, %v", share, len(entries), err)
 			}
 			nothingLeftToTune(t, w, dir, tuneFlags{}, text, got)
+		}
+	})
+}
+
+// What an older tuning of the same plan measured is no part of the one that is resumed, though it came to the same settings.
+func TestTuneResumesTheNewest(t *testing.T) {
+	text := fmt.Sprintf(swept, abFolder(t, "app"), "{workers: [3, 4, 7, 12]}")
+	synctest.Test(t, func(t *testing.T) {
+		w, dir := tuneWorld(t, 1, text, peak(0.2)), memoryDir(t)
+		older := w.tunedIn(t, t.Context(), dir, tuneFlags{json: true}, text)
+		if older.err != nil {
+			t.Fatal(older.err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), older.took/2)
+		cut := w.tunedIn(t, ctx, dir, tuneFlags{json: true}, text)
+		cancel()
+		got := w.tunedIn(t, t.Context(), dir, tuneFlags{json: true, resume: true}, text)
+		if cut.err == nil || got.err != nil || got.json.Targets[0].Best != older.json.Targets[0].Best {
+			t.Fatalf("%v, then %v: %+v\n%s", cut.err, got.err, got.json, got.stderr)
+		}
+		for i, run := range append(slices.Clone(got.json.Search), got.json.Confirm) {
+			if was := append(slices.Clone(older.json.Search), older.json.Confirm)[i]; run.Dir == was.Dir || run.Targets != was.Targets {
+				t.Errorf("%+v is part of it, as it was of the older one: %+v", run, was)
+			}
 		}
 	})
 }
