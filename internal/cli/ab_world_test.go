@@ -66,8 +66,10 @@ func (w *abWorld) open(_ context.Context, _ Env, f runFlags, p planFile) (contro
 	}, func() error { return w.closing }, nil
 }
 
-func (w *abWorld) Name() string              { return "fake" }
-func (w *abWorld) Machine() record.Machine   { return record.Machine{Cores: 2, Fingerprint: cmp.Or(w.machine, "here")} }
+func (w *abWorld) Name() string { return "fake" }
+func (w *abWorld) Machine() record.Machine {
+	return record.Machine{Cores: 2, Fingerprint: cmp.Or(w.machine, "here")}
+}
 func (w *abWorld) Room(string) int64         { return -1 }
 func (w *abWorld) Others() []string          { return nil }
 func (w *abWorld) Nodes() []record.Node      { return nil }

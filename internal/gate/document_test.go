@@ -26,7 +26,7 @@ func TestDocumentedBounds(t *testing.T) {
 		"A CPU quota held":                         fmt.Sprintf("| %s of the time over rest, unless the run itself used %s of", percent(maxThrottled), percent(ownQuota)),
 		"Pages read back":                          fmt.Sprintf("| %d pages/s; %s of the time over rest, from %s on", maxSwapIn, percent(maxPressure), percent(warnPressure)),
 		"The level steps":                          fmt.Sprintf("| %d times the noise from one window to the next, and %s; from %d windows on", beyondNoise, percent(minStep), fewestWindows),
-		"its median lateness is above": fmt.Sprintf("%v ms or %s of the median", minLateness.Milliseconds(), percent(lateShare)),
+		"its median lateness is above":             fmt.Sprintf("%v ms or %s of the median", minLateness.Milliseconds(), percent(lateShare)),
 		"that excludes no change":                  "by " + percent(minDrift) + " or more",
 		"A warm-up of at least":                    fmt.Sprintf("A warm-up of at least %d windows", SettlingWindows),
 		"Two levels, split":                        fmt.Sprintf("%.2f standard errors", mostScan),

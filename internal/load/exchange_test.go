@@ -10,39 +10,39 @@ import (
 	"time"
 )
 
-// answering makes connections that answer by themselves, as its function says for a request.
-type answering struct {
+// ownWork makes connections that answer by themselves, as its function says for a request.
+type ownWork struct {
 	echoWork
 	answer func(request string) (status int, body string, err error)
 	closed atomic.Int64
 }
 
-func (a *answering) Dial(context.Context, string, string) (net.Conn, error) {
-	return &answeringConn{of: a}, nil
+func (a *ownWork) Dial(context.Context, string, string) (net.Conn, error) {
+	return &ownConn{of: a}, nil
 }
 
-type answeringConn struct {
+type ownConn struct {
 	net.Conn // what nobody asks of it
-	of       *answering
+	of       *ownWork
 	received int64
 }
 
-func (c *answeringConn) Exchange(request []byte) (int, []byte, error) {
+func (c *ownConn) Exchange(request []byte) (int, []byte, error) {
 	status, body, err := c.of.answer(string(request))
 	c.received = int64(len(body))
 	return status, []byte(body), err
 }
 
-func (c *answeringConn) Carried() (sent, received int64, whole bool) { return 3, c.received, true }
-func (c *answeringConn) SetDeadline(time.Time) error                 { return nil }
-func (c *answeringConn) LocalAddr() net.Addr                         { return &net.UnixAddr{Net: "unix"} }
-func (c *answeringConn) Close() error                                { c.of.closed.Add(1); return nil }
+func (c *ownConn) Carried() (sent, received int64, whole bool) { return 3, c.received, true }
+func (c *ownConn) SetDeadline(time.Time) error                 { return nil }
+func (c *ownConn) LocalAddr() net.Addr                         { return &net.UnixAddr{Net: "unix"} }
+func (c *ownConn) Close() error                                { c.of.closed.Add(1); return nil }
 
 // A connection with a protocol of its own is given whole requests, and what comes of them is booked as of any other: by status and
 // body, by how far a failed one had come, and with the bytes that it says.
 func TestExchangers(t *testing.T) {
 	t.Parallel()
-	w := &answering{answer: func(request string) (int, string, error) {
+	w := &ownWork{answer: func(request string) (int, string, error) {
 		name, _, _ := strings.Cut(strings.TrimPrefix(request, "GET /demo?name="), " ")
 		switch {
 		case !strings.HasSuffix(request, " HTTP/1.1\r\nHost: own\r\n\r\n"):
