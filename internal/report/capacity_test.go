@@ -134,7 +134,7 @@ func loadMarks(t *testing.T, label string, all []element, points int) {
 	if capacityAt != bound || bound == 0 || lower != top {
 		t.Errorf("%s: the bound is drawn at %g, the capacity at %g; a lower bound reaches up to %g of %g", label, bound, capacityAt, lower, top)
 	}
-	for _, want := range []string{"objective: 50.0 ms", ">= 900/s", "< 25/s"} {
+	for _, want := range []string{"objective: 50.0 ms", ">= 900/s", "< 25.0/s"} {
 		if !texts[want] {
 			t.Errorf("%s: no %q", label, want)
 		}
