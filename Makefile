@@ -76,7 +76,7 @@ test-kube-laptop: ## a cluster's run as its laptop sees it: Ctrl-C, a laptop and
 readme: $(BIN) ## the result and picture in README.md, from the run directory RUN
 	@scripts/readme $(RUN)
 
-example: ## the examples in docs/method.md of which the run directory RUN is one: of a capacity, of shares, or of costs and limits
+example: ## an example in docs/method.md from the run directory RUN: of a capacity, of shares, or of costs and limits
 	@[ -n "$(RUN)" ] || { echo "usage: make example RUN=<run directory>" >&2; exit 2; }
 	BAKEOFF_RUN=$(abspath $(RUN)) $(GO) test -count=1 -v -run TestWriteExamples ./internal/report
 

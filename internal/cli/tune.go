@@ -41,8 +41,8 @@ machine. The number of blocks of each is fixed before the first one, so that all
 --max-time; what takes longer even with the fewest blocks is refused, with the sum. Thresholds of
 the plan are not looked at.
 
-A tuning that was interrupted goes on with the same command and --resume. Its runs in --out that are
-over count as they are, and one that is not is resumed.
+The same command with --resume resumes a tuning that was interrupted. Its runs in --out that are over
+count as they are, and one that is not is resumed.
 
 exit status: 0 done; 1 failed; 2 wrong usage or plan; 3 the setting that was found is shown to be
 worse; 4 too few valid trials (with --fail-on-inconclusive: or nothing is shown); 5 a prerequisite
@@ -70,7 +70,7 @@ func tuneCommand(env Env) *cobra.Command {
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	flags.BoolVar(&f.strict, "fail-on-inconclusive", false, "exit with 4 when nothing is shown of a target")
 	flags.BoolVar(&f.share, "share-machine", false, "run even if another run is in progress on this machine; both are marked")
-	flags.BoolVar(&f.resume, "resume", false, "go on with a tuning of the plan that was interrupted, from its runs in --out")
+	flags.BoolVar(&f.resume, "resume", false, "resume a tuning of the plan that was interrupted, from its runs in --out")
 	return cmd
 }
 

@@ -26,7 +26,7 @@ func TestTuneResumed(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(share*float64(whole.took)))
 			cut := w.tunedIn(t, ctx, dir, tuneFlags{json: true}, text)
 			cancel()
-			if cut.err == nil || cut.stdout != "" || !strings.Contains(cut.stderr, "the same command with --resume goes on with what is there\n") {
+			if cut.err == nil || cut.stdout != "" || !strings.Contains(cut.stderr, "the same command with --resume continues from what is there\n") {
 				t.Fatalf("after %v: %v, %q\n%s", share, cut.err, cut.stdout, cut.stderr)
 			}
 			got := w.tunedIn(t, t.Context(), dir, tuneFlags{json: true, resume: true}, text)

@@ -99,7 +99,7 @@ func (t *tuning) cutShort(err error) error {
 		fmt.Fprintf(t.env.Stderr, "bakeoff: a run of it, without a result of the search: %s\n", run.Dir)
 	}
 	if len(made) > 0 && !errors.Is(err, controller.ErrTooFewValid) {
-		fmt.Fprintln(t.env.Stderr, "bakeoff: the same command with --resume goes on with what is there")
+		fmt.Fprintln(t.env.Stderr, "bakeoff: the same command with --resume continues from what is there")
 	}
 	return err
 }

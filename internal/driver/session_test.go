@@ -13,7 +13,7 @@ type replayed struct {
 	net.Conn
 	answer []byte
 	left   []byte
-	atOnce int    // so many bytes does a read return at most
+	atOnce int    // the most bytes that a read returns
 	wrote  string // the last command
 }
 
@@ -120,7 +120,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// What the commands are: the name stands in the text, or is the parameter of the statement that was prepared.
+// What the commands are: the name is in the text, or is the parameter of the statement that was prepared.
 func TestCommands(t *testing.T) {
 	long := strings.Repeat("x", 255)
 	for name, c := range map[string]struct {

@@ -48,8 +48,8 @@ type Limit struct {
 }
 
 // LatenessBound is the lateness at the 99th percentile and the greatest it may
-// be: 1 ms, or a tenth of the service time there. Of a driver, of which nothing is said but the median, it is that of the
-// median. Both are read from the histograms even where too few samples forbid printing them.
+// be: 1 ms, or a tenth of the service time there. Of a driver both are medians: nothing else is said
+// about it. Both are read from the histograms even where too few samples forbid printing them.
 func (h Health) LatenessBound() (late, bound time.Duration) {
 	if h.Lateness == nil || h.Service == nil {
 		return 0, minLateness

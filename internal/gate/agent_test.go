@@ -16,7 +16,7 @@ func allOf(d time.Duration) *stats.Histogram {
 	return h
 }
 
-// few are a thousand times, of which so many are d and the others next to nothing.
+// few are a thousand times: n are d, and the others next to nothing.
 func few(d time.Duration, n int64) *stats.Histogram {
 	h := stats.NewHistogram()
 	h.RecordN(d, n)
