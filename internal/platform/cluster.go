@@ -46,4 +46,5 @@ type Placement struct {
 	Others         []string  // containers in it that are not ours, such as the sidecar of a mesh
 	Restarts       int       // of its main container
 	Ready          time.Time // since when
+	Lapse          string    // why it was not ready for a while since it was started; empty: it always was
 }

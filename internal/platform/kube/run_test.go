@@ -406,6 +406,35 @@ func TestLookIsAhead(t *testing.T) {
 	})
 }
 
+// A pod that was not ready for a while is known to have been so, also where its node says later that it was always ready.
+func TestPodLapses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := django()
+		s := newSite(t, w)
+		r := s.run(t, Options{})
+		defer r.Close()
+		pods, err := r.Deploy(t.Context(), w, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		pod := pods[0].Placement().Pod
+		synctest.Wait()
+		s.change(t, pod, func(p *core.Pod) {
+			p.Status.Conditions[0] = core.PodCondition{Type: core.PodReady, Status: core.ConditionFalse, Reason: "NodeLost", LastTransitionTime: meta.Now()}
+		})
+		synctest.Wait()
+		s.change(t, pod, func(p *core.Pod) {
+			p.Status.Conditions[0] = core.PodCondition{Type: core.PodReady, Status: core.ConditionTrue, LastTransitionTime: meta.Unix(1000, 0)}
+		})
+		for i, want := range []string{"NodeLost", ""} {
+			now, err := pods[i].Look(t.Context())
+			if err != nil || now.Lapse != want || !now.Ready.Equal(pods[i].Placement().Ready) {
+				t.Errorf("%s: %+v, %v, want the lapse %q", pods[i].Name(), now, err, want)
+			}
+		}
+	})
+}
+
 // New values of a secret are in a new object, which workloads that are deployed from then on refer to.
 func TestSecretAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

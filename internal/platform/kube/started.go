@@ -29,11 +29,12 @@ type started struct {
 	placed     platform.Placement
 	log        *podLog
 
-	mu   sync.Mutex
-	pid  int    // of the first process; 0: not known yet
-	why  string // it is about to end
-	done chan struct{}
-	exit platform.Exit
+	mu    sync.Mutex
+	pid   int    // of the first process; 0: not known yet
+	why   string // it is about to end
+	lapse string // why it was not ready for a while; empty: it always was
+	done  chan struct{}
+	exit  platform.Exit
 }
 
 func newStarted(d *deployment, name, log string, pod *core.Pod) *started {
@@ -139,6 +140,9 @@ func (s *started) Look(ctx context.Context) (platform.Placement, error) {
 	}
 	s.see(pod, false) // the watch may be late: who looks then asks why it has ended
 	now := placement(pod, s.deployment.workload)
+	s.mu.Lock()
+	now.Lapse = s.lapse
+	s.mu.Unlock()
 	switch {
 	case pod.DeletionTimestamp != nil && !s.deployment.removing.Load():
 		return now, fmt.Errorf("%s: the pod %s on %s is being removed: %s", s.name, pod.Name, now.Node, cmp.Or(condition(pod, core.DisruptionTarget).Message, podDeleted))
@@ -163,6 +167,7 @@ func (s *started) see(pod *core.Pod, gone bool) {
 		return
 	}
 	s.leaves(pod)
+	s.lapses(pod)
 	main := mainOf(pod)
 	last := main.LastTerminationState.Terminated
 	replaced := main.RestartCount > int32(s.placed.Restarts) || main.ContainerID != "" && main.ContainerID != s.container
@@ -189,6 +194,15 @@ func (s *started) leaves(pod *core.Pod) {
 		s.why = "the pod was taken off its node: " + c.Message
 	case pod.DeletionTimestamp != nil && s.why == "":
 		s.why = podDeleted
+	}
+}
+
+// lapses keeps in mind that a pod was not ready. A node that comes back says since when its pods were ready as it did before.
+func (s *started) lapses(pod *core.Pod) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lapse == "" && !ready(pod) && !s.deployment.removing.Load() {
+		s.lapse = notReady(pod)
 	}
 }
 

@@ -303,6 +303,8 @@ func same(ctx context.Context, p platform.Pod, was platform.Placement) (platform
 		what = fmt.Sprintf("was started again, %d times so far", now.Restarts)
 	case now.Image != was.Image:
 		what = fmt.Sprintf("has another image (%s) than at the start (%s)", now.Image, was.Image)
+	case now.Lapse != "":
+		what = "was not ready for a while: " + now.Lapse
 	case !now.Ready.Equal(was.Ready):
 		what = "was not ready for a while"
 	default:

@@ -360,6 +360,7 @@ func TestPlacement(t *testing.T) {
 		"another pod":           {after: func(p []*fakePod) { p[1].placement.UID = "other" }, want: "is another one"},
 		"another image":         {after: func(p []*fakePod) { p[2].placement.Image = "r/image@sha256:2" }, want: "has another image"},
 		"not ready for a while": {after: func(p []*fakePod) { p[0].placement.Ready = time.Unix(2000, 0) }, want: "was not ready"},
+		"its node was lost":     {after: func(p []*fakePod) { p[0].placement.Lapse = "NodeLost" }, want: "was not ready for a while: NodeLost"},
 		"does not run": {
 			after: func(p []*fakePod) { p[0].placement.Restarts, p[0].gone = 2, errors.New("does not run") }, want: "does not run", other: true,
 		},
