@@ -106,6 +106,8 @@ const (
 	agreeRate   = 0.05
 	agreeMedian = 2 * time.Millisecond
 	steadyDelay = 20 * time.Millisecond
+	// steadyForeign is the part of a machine that others may use at rest, so that JMeter can be what is seen.
+	steadyForeign = 0.1
 )
 
 // On a steady server both engines see the same, as two phases of one run. JMeter's phase is the longer one: its threads
@@ -130,6 +132,10 @@ phases:
 	for range 3 {
 		first := s.firstBlock(&asked)
 		agree, others := enginesAgree(t, first)
+		if foreign := s.open().Run().Baselines[0].Foreign; foreign > steadyForeign {
+			t.Logf("others used %.2f of the machine before any load", foreign)
+			others = true
+		}
 		if agree {
 			whole := s.run(0, "report", "--full", s.theRun()).stdout.String()
 			wantAll(t, "report", whole, "Phase native: closed model", "Phase jmeter: closed model, 10 connections, 20 s, driven by jmeter", "JMeter on this machine")
