@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,7 +63,8 @@ type Parts struct {
 // Loaded is what became of a phase.
 type Loaded struct {
 	stats.Totals
-	Refused []string // why a run would refuse it: others used the machine, or an agent fell behind; none: it counts
+	Disturbed []string // by whom: others used the machine, or it is not known whether they did; none: it was left alone
+	Late      []string // why a run would refuse it for an agent that fell behind; none: none did
 }
 
 // ErrDisturbed is returned when a phase was refused each time.
@@ -126,7 +128,7 @@ func ceilings(ctx context.Context, p Parts, l lengths, c *record.Calibration) er
 			return err
 		}
 		for _, connections := range counts {
-			sum, err := undisturbed(ctx, p, way, closed(connections, l.ceiling))
+			sum, err := undisturbed(p, "the ceiling", l.ceiling, func() (Loaded, error) { return p.Load(ctx, way, "/", closed(connections, l.ceiling)) })
 			if err != nil {
 				return err
 			}
@@ -139,25 +141,31 @@ func ceilings(ctx context.Context, p Parts, l lengths, c *record.Calibration) er
 	return nil
 }
 
-// undisturbed is a phase that is not refused: a ceiling that is too low would refuse trials for as long as it is kept.
-func undisturbed(ctx context.Context, p Parts, way string, phase load.Phase) (Loaded, error) {
+// undisturbed is a step, of that length, whose load counts: what others made of it would be kept for as long as the calibration
+// lasts, and said in every report.
+func undisturbed(p Parts, step string, long time.Duration, load func() (Loaded, error)) (Loaded, error) {
 	var sum Loaded
+	why := ""
 	for attempt := range attempts {
+		if attempt > 0 {
+			p.Progress(step+" again, since "+why, long)
+		}
 		var err error
-		if sum, err = p.Load(ctx, way, "/", phase); err != nil || len(sum.Refused) == 0 {
+		if sum, err = load(); err != nil || len(sum.Disturbed)+len(sum.Late) == 0 {
 			return sum, err
 		}
-		if attempt+1 < attempts {
-			p.Progress("the ceiling again, since "+strings.Join(sum.Refused, "; "), phase.Duration)
-		}
+		why = strings.Join(slices.Concat(sum.Disturbed, sum.Late), "; ")
 	}
-	return sum, fmt.Errorf("%w: %s", ErrDisturbed, strings.Join(sum.Refused, "; "))
+	return sum, fmt.Errorf("%w: %s", ErrDisturbed, why)
 }
 
 // constantServer looks at a server of 10 ms.
 func constantServer(ctx context.Context, p Parts, l lengths, c *record.Calibration) error {
-	p.Progress("a server that takes 10 ms", l.constant)
-	sum, err := p.Load(ctx, record.PathNginx, "/wait/"+constant.String(), closed(8, l.constant))
+	const step = "a server that takes 10 ms"
+	p.Progress(step, l.constant)
+	sum, err := undisturbed(p, step, l.constant, func() (Loaded, error) {
+		return p.Load(ctx, record.PathNginx, "/wait/"+constant.String(), closed(8, l.constant))
+	})
 	if err != nil {
 		return err
 	}
@@ -180,18 +188,23 @@ const (
 // lasts wait, so the p99 of the response time is S - (1 - u) 0.01 T: S the stall, T the phase, u the rate over that at
 // which what has waited is answered, which is the ceiling.
 func stall(ctx context.Context, p Parts, l lengths, c *record.Calibration) error {
-	p.Progress(fmt.Sprintf("a stall of %v", l.stalled), l.stall)
+	step := fmt.Sprintf("a stall of %v", l.stalled)
+	p.Progress(step, l.stall)
 	ceiling := c.Ceilings[record.PathNginx]
 	rate := math.Floor(min(mostStallRate, stallShare*ceiling))
 	if rate < 1 {
 		return fmt.Errorf("calibrate: the agents reach %.1f requests per second only", ceiling)
 	}
-	if err := p.Ask(ctx, fmt.Sprintf("/stall/%v/%v", l.stall/4, l.stalled)); err != nil {
-		return err
-	}
-	sum, err := p.Load(ctx, record.PathNginx, "/", load.Phase{
-		Number: 1, Name: "open", Model: load.Open, Connections: 64, Rate: rate, Arrivals: load.Constant, Duration: l.stall,
-		Timeout: timeout, CheckShare: checkShare,
+	sum, err := undisturbed(p, step, l.stall, func() (Loaded, error) {
+		if err := p.Ask(ctx, fmt.Sprintf("/stall/%v/%v", l.stall/4, l.stalled)); err != nil {
+			return Loaded{}, err
+		}
+		sum, err := p.Load(ctx, record.PathNginx, "/", load.Phase{
+			Number: 1, Name: "open", Model: load.Open, Connections: 64, Rate: rate, Arrivals: load.Constant, Duration: l.stall,
+			Timeout: timeout, CheckShare: checkShare,
+		})
+		sum.Late = nil // in the rush after the stall, and part of what is seen
+		return sum, err
 	})
 	if err != nil {
 		return err

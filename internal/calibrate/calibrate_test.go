@@ -24,9 +24,9 @@ type machine struct {
 	rates   map[string]float64   // by way
 	values  map[string][]float64 // of blocks, by target; nil: the planted one is 5 % slower
 	err     error
-	// disturbed is how many phases of a ceiling others disturb.
-	disturbed int
-	designed  Design
+	// disturbed is how many phases of a step others disturb, late in how many an agent falls behind.
+	disturbed, late map[string]int
+	designed        Design
 }
 
 func (m *machine) parts() Parts {
@@ -46,17 +46,22 @@ func (m *machine) load(_ context.Context, way, path string, p load.Phase) (Loade
 	time.Sleep(p.Duration)
 	w := stats.Window{Length: p.Duration, Service: stats.NewHistogram(), Response: stats.NewHistogram()}
 	n := int64(m.rates[way] * p.Duration.Seconds())
-	switch {
-	case strings.HasPrefix(path, "/wait/"):
+	step := stepOf(path, p)
+	disturbed := m.disturbed[step] > 0
+	switch step {
+	case "constant":
 		n = int64(float64(p.Connections) * 100 * p.Duration.Seconds())
-		w.Service.RecordN(10*time.Millisecond, n)
-	case p.Model == load.Open:
+		w.Service.RecordN(map[bool]time.Duration{false: 10 * time.Millisecond, true: 20 * time.Millisecond}[disturbed], n)
+	case "stall":
 		n = int64(p.Rate * p.Duration.Seconds())
 		for i := range n { // the stall begins with the phase; what has waited is answered at the ceiling
 			due := time.Duration(float64(i) / p.Rate * float64(time.Second))
 			left := m.stalled + time.Duration(float64(i)/m.rates[way]*float64(time.Second)) - due
 			if m.hides && i >= 8 {
 				left = 0
+			}
+			if disturbed {
+				left += time.Second
 			}
 			w.Response.Record(max(left, time.Millisecond))
 		}
@@ -65,12 +70,29 @@ func (m *machine) load(_ context.Context, way, path string, p load.Phase) (Loade
 	sum := stats.Totals{Sending: p.Duration}
 	sum.Add(w)
 	out := Loaded{Totals: sum}
-	if m.disturbed > 0 && p.Duration == 3*time.Second && path == "/" { // it looks slower then
-		m.disturbed--
-		out.Books.OK /= 2
-		out.Refused = []string{"others"}
+	if disturbed {
+		m.disturbed[step]--
+		out.Books.OK /= 2 // it looks slower then
+		out.Disturbed = []string{"others"}
+	}
+	if m.late[step] > 0 {
+		m.late[step]--
+		out.Late = []string{"late"}
 	}
 	return out, m.err
+}
+
+// stepOf names the step that a phase belongs to.
+func stepOf(path string, p load.Phase) string {
+	switch {
+	case strings.HasPrefix(path, "/wait/"):
+		return "constant"
+	case p.Model == load.Open:
+		return "stall"
+	case p.Duration == 3*time.Second:
+		return "ceiling"
+	}
+	return "warm-up"
 }
 
 func (m *machine) compare(_ context.Context, d Design) (*figures.Verdict, error) {
@@ -179,19 +201,39 @@ func TestCalibrationFails(t *testing.T) {
 	})
 }
 
-// A phase of a ceiling that others disturb is repeated, and does not count; one that they always disturb ends the calibration.
-func TestCeilingDisturbed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := good()
-		m.disturbed = attempts - 1
-		if c, err := Run(t.Context(), m.parts(), false); err != nil || c.Ceilings[record.PathNginx] != 20_000 {
-			t.Errorf("%v, %v", c.Ceilings, err)
-		}
-		m.disturbed = attempts
-		if _, err := Run(t.Context(), m.parts(), false); !errors.Is(err, ErrDisturbed) || !strings.HasSuffix(err.Error(), ": others") {
-			t.Errorf("%v", err)
-		}
-	})
+// A phase of any step that others disturb is repeated, and does not count; one that they always disturb ends the calibration. So
+// does an agent that falls behind, except in the rush after the stall.
+func TestStepsDisturbed(t *testing.T) {
+	for _, step := range []string{"ceiling", "constant", "stall"} {
+		synctest.Test(t, func(t *testing.T) {
+			var said []string
+			run := func(disturbed, late int) (record.Calibration, *machine, error) {
+				m := good()
+				m.disturbed, m.late = map[string]int{step: disturbed}, map[string]int{step: late}
+				p := m.parts()
+				said = nil
+				p.Progress = func(text string, _ time.Duration) { said = append(said, text) }
+				c, err := Run(t.Context(), p, false)
+				return c, m, err
+			}
+			c, m, err := run(attempts-1, 0)
+			if err != nil || c.Ceilings[record.PathNginx] != 20_000 || math.Abs(c.Constant.P50S-0.01) > 1e-4 || !c.Stall.Honest {
+				t.Errorf("%s: %v, %+v", step, err, c)
+			}
+			if again := strings.Count(strings.Join(said, "\n"), " again, since others"); again != attempts-1 {
+				t.Errorf("%s: %q", step, said)
+			}
+			if want := map[bool]int{false: 1, true: attempts}[step == "stall"]; len(m.asked) != want {
+				t.Errorf("%s: asked for a stall %d times, want %d", step, len(m.asked), want)
+			}
+			if _, _, err = run(attempts, 0); !errors.Is(err, ErrDisturbed) || !strings.HasSuffix(err.Error(), ": others") {
+				t.Errorf("%s, always disturbed: %v", step, err)
+			}
+			if _, _, err = run(0, attempts); errors.Is(err, ErrDisturbed) != (step != "stall") {
+				t.Errorf("%s, always late: %v", step, err)
+			}
+		})
+	}
 }
 
 // A calibration is kept for its machine, and for no other.

@@ -23,6 +23,7 @@ import (
 	"bakeoff/internal/plan"
 	"bakeoff/internal/record"
 	"bakeoff/internal/report"
+	"bakeoff/internal/show"
 	"bakeoff/internal/stats"
 	"bakeoff/internal/venue/machine"
 )
@@ -38,12 +39,14 @@ const calibrateHelp = `calibrate measures this machine with servers of its own t
     5 % are found
 
 The result is kept in the cache folder for this machine, hardware and kernel, and copied into
-every later run. A run is not decided by it, with one exception: a trial is refused if its
-target answers more than 70 % of the ceiling, because the agents may then be the limit.
-A calibration older than 30 days refuses nothing, and runs warn of it. --forget removes it.
+every later run. A run is not decided by it, with one exception: if a target answers more
+than 70 % of the ceiling in any trial, the agents may be the limit, and its figures are
+lower bounds. The ceiling decides nothing if it is older than 30 days or of another version
+of bakeoff, and runs warn of that. --forget removes it.
 
-It takes about 3 minutes, and at most 6: phases that others disturb are repeated. With
---short it takes less than a minute, to see that everything works. It is not kept.
+The machine has to be at rest: it is watched for 5 s before anything is loaded. All of it
+takes about 3 minutes, and at most 6: phases that others disturb are repeated. With --short
+it takes less than a minute, to see that everything works. It is not kept.
 
 exit status: 0 calibrated; 1 failed; 4 too few valid trials: the machine was disturbed;
 5 a prerequisite is missing; 130 interrupted`
@@ -89,15 +92,18 @@ func forgetCalibration(env Env) error {
 	return err
 }
 
-// known is the calibration of this machine; nil where there is none. It warns of one that is too old to refuse a trial.
+// known is the calibration of this machine; nil where there is none. It warns of one whose ceiling decides nothing.
 func known(env Env, cache, fingerprint string) *record.Calibration {
 	c, err := calibrate.Kept(cache, fingerprint)
 	if err != nil {
 		fmt.Fprintf(env.Stderr, "bakeoff: warning: %v\n", err)
 	}
-	if c != nil && c.Old(time.Now()) {
-		fmt.Fprintf(env.Stderr, "bakeoff: warning: the calibration of %s is older than %d days, and its ceiling refuses no trial: bakeoff calibrate makes a new one\n",
-			c.At.UTC().Format("2006-01-02"), int(record.CalibrationLasts.Hours()/24))
+	if c == nil {
+		return nil
+	}
+	if why := c.Void(time.Now(), version()); why != "" {
+		fmt.Fprintf(env.Stderr, "bakeoff: warning: the calibration of %s is %s, and its ceiling decides nothing: bakeoff calibrate makes a new one\n",
+			c.At.UTC().Format("2006-01-02"), show.Inert(why))
 	}
 	return c
 }
@@ -179,6 +185,7 @@ func (c *calibration) run(ctx context.Context, short bool) (out record.Calibrati
 	}
 	defer func() { err = errors.Join(err, agents.Close()) }()
 	w := watched{here: c.here, agents: agents, sources: server.Sources(), rest: record.Baseline{WarnOnly: short || c.shared, Container: c.here.Hidden()}}
+	c.progress.show(record.Progress{Text: "watching the machine at rest", Expect: restFor})
 	if err = w.atRest(ctx); err != nil {
 		return out, err
 	}
@@ -191,7 +198,7 @@ func (c *calibration) run(ctx context.Context, short bool) (out record.Calibrati
 		Compare:  c.compare,
 		Progress: func(text string, expect time.Duration) { c.progress.show(record.Progress{Text: text, Expect: expect}) },
 	}, short)
-	out.Bakeoff, out.Fingerprint, out.Engine, out.Agents = version(), c.here.Machine().Fingerprint, engine, calibrators
+	out.Bakeoff, out.Fingerprint, out.Engine, out.Agents, out.Rest = version(), c.here.Machine().Fingerprint, engine, calibrators, w.rest
 	return out, err
 }
 

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -17,9 +18,11 @@ import (
 )
 
 const (
-	// watchEvery is how often the machine is looked at during a calibration, and restFor how long before it.
+	// watchEvery is how often the machine is looked at during a calibration, and restFor how long before it, up to restLooks times
+	// until others leave it alone.
 	watchEvery = 500 * time.Millisecond
-	restFor    = 2 * time.Second
+	restFor    = 5 * time.Second
+	restLooks  = 3
 )
 
 // withServers is this machine with the null servers of a comparison, which its run knows as URLs only: their CPU time is
@@ -42,8 +45,40 @@ type watched struct {
 	rest    record.Baseline
 }
 
-// atRest finds out what others do on the machine while nothing is loaded.
+// atRest waits until others leave the machine alone, and fails where they do not: what they use all the time would be missing in
+// every figure, and a ceiling that is too low would be kept for as long as a calibration lasts.
 func (w *watched) atRest(ctx context.Context) error {
+	return awaitRest(&w.rest, func() error { return w.look(ctx) })
+}
+
+// awaitRest looks until one look finds the machine at rest; look fills in what it saw.
+func awaitRest(rest *record.Baseline, look func() error) error {
+	busy := ""
+	for rest.Looks < restLooks {
+		if err := look(); err != nil {
+			return err
+		}
+		rest.Looks++
+		if busy = notAtRest(*rest); busy == "" {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: before anything was loaded, %s", calibrate.ErrDisturbed, busy)
+}
+
+// notAtRest is why a calibration must not begin on a machine; empty: nothing, or nobody asks because nothing is kept.
+func notAtRest(rest record.Baseline) string {
+	switch {
+	case rest.WarnOnly:
+		return ""
+	case !rest.Watched():
+		return "it was not known whether others used the machine"
+	}
+	return gate.Restless(record.Baseline{Container: rest.Container}, rest.Disturbance)
+}
+
+// look watches the machine for a while in which nothing is loaded.
+func (w *watched) look(ctx context.Context) error {
 	var host gate.Host
 	err := w.sample(ctx, func(s record.Series) { host.Add(s) }, func() error {
 		select {
@@ -53,7 +88,7 @@ func (w *watched) atRest(ctx context.Context) error {
 			return nil
 		}
 	})
-	w.rest.Seconds, w.rest.Cores, w.rest.Disturbance = host.Seconds(), host.Cores(), host.Disturbance()
+	w.rest.At, w.rest.Seconds, w.rest.Cores, w.rest.Disturbance = time.Now(), host.Seconds(), host.Cores(), host.Disturbance()
 	return err
 }
 
@@ -64,12 +99,25 @@ func (w *watched) sent(ctx context.Context, url string, p load.Phase) (out calib
 		out.Totals, err = send(ctx, w.agents, url, p, func(s fleet.Snapshot) { judged.Load(s.Agent, s.Window) })
 		return err
 	})
-	for _, r := range judged.Judge(&w.rest).Reasons { // the others are about what witnesses counted
-		if r.Code == record.CodeDisturbedHost || r.Code == record.CodeGeneratorLimited {
-			out.Refused = append(out.Refused, r.Text)
+	w.judge(&out, judged.Judge(&w.rest))
+	return out, err
+}
+
+// judge notes why a phase does not count; other reasons than these are about what witnesses counted.
+func (w *watched) judge(l *calibrate.Loaded, found gate.Judgement) {
+	for _, r := range found.Reasons {
+		switch r.Code {
+		case record.CodeDisturbedHost:
+			l.Disturbed = append(l.Disturbed, r.Text)
+		case record.CodeGeneratorLimited:
+			l.Late = append(l.Late, r.Text)
 		}
 	}
-	return out, err
+	for _, r := range found.Warnings {
+		if r.Code == record.CodeNotWatched && !w.rest.WarnOnly {
+			l.Disturbed = append(l.Disturbed, r.Text)
+		}
+	}
 }
 
 // sample samples the machine and all processes of the calibration while do lasts.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"bakeoff/internal/controller"
 	"bakeoff/internal/database"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/platform"
@@ -121,6 +122,7 @@ func runAway(ctx context.Context, env Env, f runFlags, path string) error {
 		return err
 	}
 	d.say(env)
+	sayTooFew(env, controller.Options{Plan: p.Plan, Short: f.short})
 	api, err := kube.Open(f.context)
 	if err != nil {
 		return usageError{err}

@@ -77,6 +77,9 @@ func checkPlan(ctx context.Context, env Env, f runFlags, path string) error {
 	}
 	fmt.Fprintf(env.Stdout, "plan %s: %d %s, %d blocks, %d trials%s\n", p.Name, len(p.Targets), targets, p.Blocks, len(p.Trials()), rows)
 	fmt.Fprintf(env.Stdout, "digest: %s\n", p.Digest())
+	if text := o.TooFewBlocks(); text != "" {
+		fmt.Fprintln(env.Stdout, text)
+	}
 	for _, line := range outline {
 		fmt.Fprintln(env.Stdout, show.InertLines(line))
 	}

@@ -92,6 +92,7 @@ func runPlan(ctx context.Context, env Env, f runFlags, path string) error {
 	if err != nil {
 		return err
 	}
+	sayTooFew(env, o)
 	if f.dashboard {
 		root := o.Out
 		if o.Resume != "" {
@@ -118,6 +119,13 @@ func runPlan(ctx context.Context, env Env, f runFlags, path string) error {
 	}
 	env, unwritten := events.conclude(env)
 	return errors.Join(err, unwritten, printResult(env, dir, f.strict, f.json))
+}
+
+// sayTooFew warns before a run that it cannot come to a verdict.
+func sayTooFew(env Env, o controller.Options) {
+	if text := o.TooFewBlocks(); text != "" {
+		fmt.Fprintf(env.Stderr, "bakeoff: warning: %s\n", text)
+	}
 }
 
 // prepare turns flags and a plan file into the options of a run, with the platform open.

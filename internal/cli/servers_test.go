@@ -440,6 +440,7 @@ func TestCheckCapacity(t *testing.T) {
 	targets := [][3]string{{"a", "127.0.0.1:1/ping?x=1", ""}, {"b", "127.0.0.1:1/ping?x=2", ""}}
 	s.write("p.yaml", serversText(targets, "pilot: 3s\nprimary: capacity\nobjective: {p99: 50ms}\nphases: [{model: closed, connections: 8, duration: 2s}]\n"))
 	wantAll(t, "stdout", s.run(0, "check", "p.yaml").stdout.String(),
+		"no verdict is possible: 2 targets take at least 6 blocks, and the plan has 1\n",
 		"expected duration: about ", " (1m24s of it measured)", // a block of 2 targets of 2 s and 4 stages of 10 s
 		"search for the capacity: at most 14 stages for each target before block 1, then 4 in each block, of 10s or as long as 1000 requests need")
 	wantAll(t, "stderr", s.run(2, "check", "--pilot", "p.yaml").stderr.String(), "the plan has primary: capacity")

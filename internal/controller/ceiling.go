@@ -6,11 +6,11 @@ import (
 )
 
 // ceiling is how many requests per second the agents can send at most in the phase, by the calibration that there was when the
-// run began; 0: it was for other agents or another way, or too old, or there was none.
+// run began; 0: it was for other agents or another way, too old or of another version, or there was none.
 func (r *run) ceiling(p load.Phase) float64 {
 	rec, agents := r.writer.Run(), r.o.Plan.Agents
 	c := rec.Calibration
-	if c == nil || c.Old(rec.Started) || c.Engine != r.engineOf(p) || c.Agents != agents.Count || p.Reconnect || p.HTTP2 {
+	if c == nil || c.Void(rec.Started, r.o.Version) != "" || c.Engine != r.engineOf(p) || c.Agents != agents.Count || p.Reconnect || p.HTTP2 {
 		return 0
 	}
 	return c.Ceilings[r.way(p)]

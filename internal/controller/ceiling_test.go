@@ -6,15 +6,17 @@ import (
 	"testing/synctest"
 	"time"
 
+	"bakeoff/internal/figures"
 	"bakeoff/internal/load"
 	"bakeoff/internal/record"
 )
 
 // A calibration of the machine is copied into run.json, and its ceiling holds for the phases of plans with the same agents on
-// the same way: the fake's 100 answers per second are 80 % of it.
+// the same way: the fake's 100 answers per second are 80 % of it. No trial is refused or repeated for that: the slower attempts would
+// be kept. It is a warning, and the target is at the agents' limit in the whole run.
 func TestCalibratedCeiling(t *testing.T) {
 	calibration := func() *record.Calibration {
-		return &record.Calibration{At: time.Now(), Engine: "native", Agents: 2, Ceilings: map[string]float64{record.PathNginx: 125, record.PathDirect: 1000}}
+		return &record.Calibration{At: time.Now(), Bakeoff: "1", Engine: "native", Agents: 2, Ceilings: map[string]float64{record.PathNginx: 125, record.PathDirect: 1000}}
 	}
 	for name, c := range map[string]struct {
 		lines  string
@@ -28,6 +30,7 @@ func TestCalibratedCeiling(t *testing.T) {
 		"another engine":      {oneTarget + "agents: {engine: http}\n" + closedOnly, nil, false},
 		"a higher ceiling":    {oneTarget + closedOnly, func(c *record.Calibration) { c.Ceilings[record.PathNginx] = 1000 }, false},
 		"an old one":          {oneTarget + closedOnly, func(c *record.Calibration) { c.At = c.At.Add(-record.CalibrationLasts - time.Second) }, false},
+		"another version":     {oneTarget + closedOnly, func(c *record.Calibration) { c.Bakeoff = "2" }, false},
 		"connections renewed": {oneTarget + strings.Replace(closedOnly, "}]", ", reconnect: true}]", 1), nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -38,17 +41,30 @@ func TestCalibratedCeiling(t *testing.T) {
 				if c.change != nil {
 					c.change(o.Calibration)
 				}
-				dir, err := Run(t.Context(), o)
-				if (err != nil) != c.limit {
-					t.Errorf("%v", err)
-				}
+				dir, _ := conducted(t, o)
 				if kept := runOf(t, dir).Calibration; kept == nil || kept.Ceilings[record.PathNginx] != o.Calibration.Ceilings[record.PathNginx] {
 					t.Errorf("run.json has %+v", kept)
 				}
-				for _, reason := range reasonsOf(t, dir) {
-					if reason.Code != record.CodeGeneratorLimited || !strings.Contains(reason.Text, "of the 125 that the agents reach") {
-						t.Errorf("%+v", reason)
+				if trials := trialsOf(t, dir); len(trials) != len(o.Plan.Targets) || strings.Contains(strings.Join(trials, " "), "invalid") {
+					t.Errorf("trials %q of %d targets, none of them refused or repeated", trials, len(o.Plan.Targets))
+				}
+				warnings := warningsOf(t, dir)
+				for _, w := range warnings {
+					if w.Code != record.CodeGeneratorLimited || !strings.Contains(w.Text, "of the 125 that the agents reach") {
+						t.Errorf("%+v", w)
 					}
+				}
+				r, err := record.Open(dir)
+				if err != nil {
+					t.Fatal(err)
+				}
+				s, err := figures.Build(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				marked := strings.Contains(strings.Join(s.Marks, "\n"), "NEAR THE CEILING of the agents in phase closed: ")
+				if (len(warnings) > 0) != c.limit || marked != c.limit {
+					t.Errorf("warnings %+v, marks %q", warnings, s.Marks)
 				}
 			})
 		})

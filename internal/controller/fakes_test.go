@@ -34,6 +34,7 @@ type world struct {
 	lacking    []target.Need
 	stolen     func(at time.Duration) time.Duration // of the one core, since the beginning; nil: nothing
 	foreign    func(at time.Duration) time.Duration // likewise, used by others
+	blind      func(at time.Duration) bool          // whether a sample of the machine fails then; nil: none does
 	work       func(at time.Duration) int64         // CPU time of the yardstick's work, in nanoseconds; nil: there is none
 	began      time.Time
 	mu         sync.Mutex    // guards notes and deployments: targets are started, redrawn and stopped side by side

@@ -131,9 +131,13 @@ func (s *sampling) Phase(number int) {
 		}
 	}
 	foreign, stolen := since(s.world.foreign), since(s.world.stolen)
-	s.err = errors.Join(s.err, s.sink(record.Series{At: time.Now(), Phase: s.phase, Tier: "host", Name: "host", RSSBytes: s.world.used, Values: map[string]float64{
+	host := record.Series{At: time.Now(), Phase: s.phase, Tier: "host", Name: "host", RSSBytes: s.world.used, Values: map[string]float64{
 		"cpus": 1, "user_ns": foreign, "steal_ns": stolen, "idle_ns": float64(at) - foreign - stolen, "strangers_ns": 0,
-	}}))
+	}}
+	if s.world.blind != nil && s.world.blind(at) {
+		host.Values = nil
+	}
+	s.err = errors.Join(s.err, s.sink(host))
 	if s.world.up == "" {
 		return
 	}

@@ -21,6 +21,25 @@ func (r *run) begun() bool {
 	return false
 }
 
+// TooFewBlocks says that the run cannot come to a verdict: it has fewer blocks than the pairs of its targets need. It is empty where
+// it can, and where none is made: with one target, in a short run, and in a search, which chooses and claims nothing.
+func (o Options) TooFewBlocks() string {
+	fewest := fewestBlocks(o.Plan)
+	if o.Short || o.Search != "" || o.Plan.Blocks >= fewest {
+		return ""
+	}
+	return fmt.Sprintf("no verdict is possible: %d targets take at least %d blocks, and the plan has %d", len(o.Plan.Ranked()), fewest, o.Plan.Blocks)
+}
+
+// fewestBlocks is how many a verdict on all pairs of a plan's targets needs; 0 where there is no pair.
+func fewestBlocks(p *plan.Plan) int {
+	targets := len(p.Ranked())
+	if targets < 2 {
+		return 0
+	}
+	return verdict.FewestBlocks(targets * (targets - 1) / 2)
+}
+
 // fit cuts the run, before block 1, to as many blocks as fit into --max-time, and to one where none does. The number of blocks never
 // depends on what the blocks themselves show.
 func (r *run) fit(remaining []plan.Trial) ([]plan.Trial, error) {
@@ -28,15 +47,14 @@ func (r *run) fit(remaining []plan.Trial) ([]plan.Trial, error) {
 		return remaining, nil
 	}
 	left := r.o.MaxTime - time.Since(r.started) - r.stage.overhead().Setup/2
-	n := max(1, int(left/r.blockTakes()))
+	fewest := fewestBlocks(r.o.Plan)
+	n := sparing(int(left/r.blockTakes()), fewest)
 	if n >= r.planned {
 		return remaining, nil
 	}
-	text := fmt.Sprintf("%d of %s fit into --max-time %v; the number was fixed before block 1", n, show.Plural(r.planned, "block"), r.o.MaxTime)
-	if targets := len(r.o.Plan.Ranked()); targets > 1 {
-		if fewest := verdict.FewestBlocks(targets * (targets - 1) / 2); n < fewest {
-			text += fmt.Sprintf("; no verdict takes fewer than %d", fewest)
-		}
+	text := fmt.Sprintf("%d of %s fit into --max-time %v with time for a repeat; the number was fixed before block 1", n, show.Plural(r.planned, "block"), r.o.MaxTime)
+	if n < fewest {
+		text += fmt.Sprintf("; no verdict takes fewer than %d", fewest)
 	}
 	r.o.tell(record.Progress{Text: text, Lasting: true})
 	remaining = slices.DeleteFunc(remaining, func(t plan.Trial) bool { return t.Block > n })
@@ -47,6 +65,10 @@ func (r *run) fit(remaining []plan.Trial) ([]plan.Trial, error) {
 		addNote(rec, text)
 	})
 }
+
+// sparing is how many of the blocks that fit are run: one less, so that a block can be measured again without the end of the run
+// cutting off another one. Where that would leave too few for a verdict, a block is worth more than the time for a repeat.
+func sparing(fit, fewest int) int { return max(1, min(fit, fewest), fit-1) }
 
 // pilotTook is how long a trial of the pilot took.
 type pilotTook struct {

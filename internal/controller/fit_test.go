@@ -62,6 +62,56 @@ func TestBlocksThatFit(t *testing.T) {
 	}
 }
 
+// One block less than fits is run, which leaves time to measure a block again; but not where too few for a verdict would be left.
+func TestTimeForRepeats(t *testing.T) {
+	for fit, want := range map[int]int{-1: 1, 0: 1, 1: 1, 5: 5, 6: 6, 7: 6, 8: 7, 20: 19} {
+		if got := sparing(fit, 6); got != want {
+			t.Errorf("of %d blocks %d are run, want %d", fit, got, want)
+		}
+	}
+	for fit, want := range map[int]int{0: 1, 1: 1, 2: 1, 3: 2} {
+		if got := sparing(fit, 0); got != want {
+			t.Errorf("without a verdict, of %d blocks %d are run, want %d", fit, got, want)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		o := w.options(t, "blocks: 9\npilot: 2s\n"+twoTargets+closedOnly)
+		o.MaxTime = 255 * time.Second                          // 8 blocks of 28 s fit, and 8 with a repeat do not
+		w.script["flask"] = []act{{}, {}, {}, {fails: before}} // in block 3, which is repeated
+		began := time.Now()
+		dir, _ := conducted(t, o)
+		run := runOf(t, dir)
+		if took := time.Since(began); lastBlock(run.Order) != 7 || run.Status != record.Complete || took > o.MaxTime {
+			t.Errorf("%d blocks in %v, %s", lastBlock(run.Order), took, run.Status)
+		}
+	})
+}
+
+// A plan with too few blocks for a verdict on all its pairs is named, with the number that it takes.
+func TestTooFewBlocks(t *testing.T) {
+	const three = "targets: [flask, fastapi, django]\n"
+	for lines, want := range map[string]string{
+		"blocks: 7\n" + three:                                    "",
+		"blocks: 6\n" + three:                                    "no verdict is possible: 3 targets take at least 7 blocks, and the plan has 6",
+		"blocks: 6\n" + twoTargets:                               "",
+		"blocks: 5\n" + twoTargets:                               "no verdict is possible: 2 targets take at least 6 blocks, and the plan has 5",
+		"blocks: 1\n" + oneTarget:                                "",
+		"blocks: 5\ntargets: [flask, fastapi, {kind: driver}]\n": "no verdict is possible: 2 targets take at least 6 blocks, and the plan has 5",
+	} {
+		o := newWorld().options(t, lines+closedOnly)
+		if got := o.TooFewBlocks(); got != want {
+			t.Errorf("%q: %q, want %q", lines, got, want)
+		}
+		for name, change := range map[string]func(*Options){"short": func(o *Options) { o.Short = true }, "a search": func(o *Options) { o.Search = "stage 1 of 2" }} {
+			other := o
+			if change(&other); other.TooFewBlocks() != "" {
+				t.Errorf("%q, %s: %q", lines, name, other.TooFewBlocks())
+			}
+		}
+	}
+}
+
 // A driver is compared with nobody: it adds no pairs to those that a verdict is about.
 func TestBlocksThatFitNextToADriver(t *testing.T) {
 	for targets, want := range map[string]string{

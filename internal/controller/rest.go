@@ -30,11 +30,14 @@ func (r *run) measureRest(ctx context.Context) error {
 	if !r.o.Short {
 		long := r.o.Plan.Rest()
 		r.o.tell(record.Progress{Text: "watching the machine at rest", Expect: long})
-		host, err := r.quietest(ctx, long)
+		host, looks, err := r.quietest(ctx, long)
 		if err != nil {
 			return err
 		}
-		rest.Seconds, rest.Cores, rest.Disturbance = host.Seconds(), host.Cores(), host.Disturbance()
+		rest.Seconds, rest.Cores, rest.Looks, rest.Disturbance = host.Seconds(), host.Cores(), looks, host.Disturbance()
+		if !rest.Watched() {
+			r.o.tell(record.Progress{Text: "it is not known whether others use the machine at rest: it could not be sampled", Lasting: true})
+		}
 		if text := gate.Restless(record.Baseline{Container: rest.Container}, rest.Disturbance); text != "" {
 			r.o.tell(record.Progress{Text: "before any load, " + text, Lasting: true})
 		}
@@ -45,27 +48,28 @@ func (r *run) measureRest(ctx context.Context) error {
 }
 
 // quietest is the look at the machine in which others used the least of it, of those up to the first that finds it
-// at rest, and of restLooks at most: a program that happens to run just then is not what the machine is like at
+// at rest, and of restLooks at most, with the number of looks: a program that happens to run just then is not what the machine is like at
 // rest, and would excuse whatever comes later. Where the user agreed to share the machine nothing needs an excuse,
 // and one look is enough.
-func (r *run) quietest(ctx context.Context, long time.Duration) (best *gate.Host, err error) {
-	looks := restLooks
+func (r *run) quietest(ctx context.Context, long time.Duration) (best *gate.Host, looks int, err error) {
+	most := restLooks
 	if r.o.Shared {
-		looks = 1
+		most = 1
 	}
-	for range looks {
+	for looks < most {
 		host, err := r.watchHost(ctx, long)
 		if err != nil {
-			return nil, err
+			return nil, looks, err
 		}
-		if best == nil || host.Disturbance().Foreign < best.Disturbance().Foreign {
+		d := host.Disturbance()
+		if looks++; best == nil || !best.Disturbance().Watched() || d.Watched() && d.Foreign < best.Disturbance().Foreign {
 			best = host
 		}
-		if gate.Restless(record.Baseline{}, host.Disturbance()) == "" {
+		if d.Watched() && gate.Restless(record.Baseline{}, d) == "" {
 			break
 		}
 	}
-	return best, nil
+	return best, looks, nil
 }
 
 // watchHost samples the machine for so long, while the run loads nothing.

@@ -37,6 +37,47 @@ func TestRestlessMachinesAreNamed(t *testing.T) {
 	}
 }
 
+// A machine that could not be sampled is not one that nobody used: at rest it is looked at again, and a phase is valid with a warning.
+// The look that counts is the quietest of those that saw anything, and how many there were is recorded.
+func TestUnwatchedMachines(t *testing.T) {
+	until := func(end time.Duration) func(time.Duration) bool {
+		return func(at time.Duration) bool { return at < end }
+	}
+	for name, c := range map[string]struct {
+		blind   func(time.Duration) bool
+		foreign func(time.Duration) time.Duration
+		looks   int
+		watched bool
+		rest    float64
+		warned  bool
+	}{
+		"seen":              {nil, nil, 1, true, 0, false},
+		"not at first":      {until(500 * time.Millisecond), nil, 2, true, 0, false},
+		"never at rest":     {until(3500 * time.Millisecond), nil, 3, false, 0, false},
+		"busy, then unseen": {func(at time.Duration) bool { return at > 1500*time.Millisecond && at < 3500*time.Millisecond }, between(0, time.Hour, 0.5), 3, true, 0.5, false},
+		"the end of a load": {func(at time.Duration) bool { return at > 9*time.Second }, nil, 1, true, 0, true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			w.blind, w.foreign = c.blind, c.foreign
+			dir, _ := conducted(t, w.options(t, "blocks: 1\n"+oneTarget+closedOnly))
+			wantList(t, name, trialsOf(t, dir), "1-1-flask valid")
+			rests := runOf(t, dir).Baselines
+			if len(rests) != 1 || rests[0].Looks != c.looks || rests[0].Watched() != c.watched || rests[0].Foreign != c.rest {
+				t.Errorf("%s: baselines %+v", name, rests)
+			}
+			if said := w.texts(true)["it is not known whether others use the machine at rest: it could not be sampled"]; (said == 1) == c.watched {
+				t.Errorf("%s: said %d times", name, said)
+			}
+			warnings := warningsOf(t, dir)
+			if (len(warnings) == 1) != c.warned || c.warned && warnings[0].Code != record.CodeNotWatched {
+				t.Errorf("%s: %+v", name, warnings)
+			}
+			replayed(t, dir)
+		})
+	}
+}
+
 // In turns everything is sampled once a second of each target's own time.
 func TestSamplesInTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

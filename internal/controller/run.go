@@ -433,17 +433,19 @@ func (r *run) describe(ctx context.Context) error {
 		return err
 	}
 	return r.writer.Update(func(rec *record.Run) {
-		now := record.Run{Programs: programs, Machine: r.o.Venue.Machine()}
+		was, now := *rec, r.o.Venue.Machine()
 		if r.o.Resume == "" {
-			rec.Machine = now.Machine // of a cluster it is known only now
+			rec.Machine = now // of a cluster it is known only now
 		}
 		r.noteNodes(rec)
-		for _, differs := range record.Differ(*rec, now) {
-			addNote(rec, "resumed with "+differs)
-		}
 		rec.Programs = programs
 		rec.Targets = nil
 		r.stage.describe(rec)
+		if r.o.Resume != "" {
+			for _, differs := range record.Differ(was, record.Run{Programs: programs, Machine: now, Database: rec.Database, Targets: rec.Targets}) {
+				addNote(rec, "resumed with "+differs)
+			}
+		}
 		if text := pinned(r.o.Plan); text != "" {
 			addNote(rec, text)
 		}

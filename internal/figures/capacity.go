@@ -58,7 +58,6 @@ type StageFigures struct {
 
 	batches   *gate.Batches
 	objective capacity.Objective
-	ceilingS  float64
 }
 
 func newStage(p record.Phase) StageFigures {
@@ -66,7 +65,7 @@ func newStage(p record.Phase) StageFigures {
 	figures.stage = true
 	return StageFigures{
 		PhaseFigures: figures, Rate: p.Rate, Search: p.Stage.Search, Limited: p.Stage.Limited,
-		batches: gate.NewBatches(p), objective: p.Stage.Objective(), ceilingS: p.CeilingS,
+		batches: gate.NewBatches(p), objective: p.Stage.Objective(),
 	}
 }
 

@@ -203,7 +203,8 @@ type PhaseFigures struct {
 	totals    stats.Totals
 	levels    *gate.Levels
 	stretches stretches
-	stage     bool // of a search for the capacity, or of a block
+	ceilingS  float64 // answers per second that the agents reach at most on this path; 0: not known
+	stage     bool    // of a search for the capacity, or of a block
 	observed  observed
 }
 

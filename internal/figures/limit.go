@@ -47,7 +47,7 @@ func (b *builder) limits(phase Phase, db record.DatabaseInfo, oneLoop bool) []Li
 			blocks = append(blocks, f.observed)
 		}
 		r := reading(blocks, cores, oneLoop)
-		r.Alone = db.LookupS
+		r.Alone, r.Ceiling = db.LookupS, b.s.nearest(t.Target, phase.Number)
 		found := limit.Find(r)
 		out = append(out, Limit{
 			Target: t.Target, Tier: found.Tier, What: found.What, Member: found.Member, Share: found.Share, Of: found.Of, More: found.More,

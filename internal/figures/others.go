@@ -20,7 +20,7 @@ type Others struct {
 	Runs    int       // read
 	Older   int       // not read: there are Runs newer ones
 	LeftOut int       // not comparable: another machine or other recipes, not complete, or no verdict
-	Marks   []string  // in what those that were read differ, which figures may depend on
+	Marks   []string  // in what those that were read differ, or may differ, which figures may depend on
 	Speeds  []float64 // of the machine in each of those read that has one, as a multiple of this run's, the oldest first
 	Ratios  []Ratios  // of the first target of this run's ranking and each other one
 }
@@ -84,7 +84,11 @@ func (o *Others) add(l record.Listed, this record.Run, here *Summary) {
 	if s.Speed != nil && here.Speed != nil {
 		o.Speeds = append(o.Speeds, here.Speed.WorkS/s.Speed.WorkS)
 	}
-	for _, mark := range record.Differ(this, r.Run()) {
+	marks := record.Differ(this, r.Run())
+	if here.Running() {
+		marks = append(marks, "servers whose versions are not known")
+	}
+	for _, mark := range marks {
 		if !slices.Contains(o.Marks, mark) {
 			o.Marks = append(o.Marks, mark)
 		}

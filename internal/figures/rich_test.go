@@ -34,7 +34,7 @@ func richHead() record.Run {
 	run.Plan = json.RawMessage(richPlan)
 	run.Revisions = &record.Revisions{Base: record.Revision{Given: "main", Commit: "00"}, Head: record.Revision{Given: ".", Dirty: true}}
 	run.Baselines = []record.Baseline{
-		{Seconds: 1},
+		{Seconds: 1, Disturbance: record.Disturbance{CPUTimeNS: 3e9}},
 		{Seconds: 2, Cores: 3, Disturbance: record.Disturbance{Foreign: 0.2, Seen: 0.05, CPUTimeNS: 2e9, Strangers: []record.Stranger{{Name: "cc1", PID: 5, CPUNS: 1e8}}}},
 	}
 	run.Calibration = &record.Calibration{Engine: "native", Agents: 2, Ceilings: map[string]float64{record.PathNginx: 9000}}

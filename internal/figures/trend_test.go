@@ -18,7 +18,7 @@ func TestMarksOfTheMachine(t *testing.T) {
 		{Seconds: 10, Disturbance: record.Disturbance{
 			Foreign: 0.3, Seen: 0.3, CPUTimeNS: 20e9, Strangers: []record.Stranger{{Name: "python3", PID: 7, CPUNS: 6e9}},
 		}},
-		{Seconds: 10, Disturbance: record.Disturbance{Foreign: 0.01}},
+		{Seconds: 10, Disturbance: record.Disturbance{Foreign: 0.01, CPUTimeNS: 20e9}},
 	}
 	w := r.Begin(t)
 	s := open(t, w)

@@ -71,7 +71,7 @@ func (t Trial) measured() []PhaseFigures {
 func newFigures(p record.Phase) PhaseFigures {
 	return PhaseFigures{
 		Number: p.Number, Name: p.Name, Model: p.Model, DurationS: p.DurationS, Witness: Witness{Witness: p.Witness},
-		totals: stats.Totals{Sending: p.Duration()}, levels: gate.NewLevels(p), stretches: stretches{}, leftOutS: p.LeftOut().Seconds(),
+		totals: stats.Totals{Sending: p.Duration()}, levels: gate.NewLevels(p), stretches: stretches{}, leftOutS: p.LeftOut().Seconds(), ceilingS: p.CeilingS,
 	}
 }
 

@@ -293,6 +293,47 @@ func TestOtherRuns(t *testing.T) {
 	}
 }
 
+// Runs that differ in what is in no digest are marked: the governor, an external database, and servers that nobody knows the versions of.
+func TestOtherRunsAreMarked(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*record.Run)
+		want   []string
+	}{
+		"nothing":      {func(*record.Run) {}, nil},
+		"the governor": {func(r *record.Run) { r.Machine.Governor = "powersave" }, []string{"another CPU governor (performance, powersave)"}},
+		"the database": {func(r *record.Run) { r.Database.Version = "11" }, []string{"another database server (mariadb 10.11.6, mariadb 11)"}},
+	} {
+		root := filepath.Join(t.TempDir(), "runs")
+		write := func(at time.Time, change func(*record.Run)) string {
+			r := quick(2, 0.1, "slow", "fast")
+			r.Root, r.Head.Started, r.Head.Machine.Governor = root, at, "performance"
+			change(&r.Head)
+			return r.Write(t)
+		}
+		write(recordtest.Epoch(), c.change)
+		r := must[*record.Reader](t)(record.Open(write(recordtest.Epoch().Add(time.Hour), func(*record.Run) {})))
+		o := must[Others](t)(OtherRuns(r, must[*Summary](t)(Build(r))))
+		if o.Runs != 1 || !slices.Equal(o.Marks, c.want) {
+			t.Errorf("%s: %+v, want %q", name, o, c.want)
+		}
+	}
+	root := filepath.Join(t.TempDir(), "runs")
+	var dir string
+	for hour := range 2 {
+		r := quick(2, 0.1, "slow", "fast")
+		r.Root, r.Head.Started = root, recordtest.Epoch().Add(time.Duration(hour)*time.Hour)
+		for i := range r.Head.Targets {
+			r.Head.Targets[i] = record.TargetInfo{Name: r.Head.Targets[i].Name, Kind: record.KindURL, Address: "127.0.0.1:80"}
+		}
+		dir = r.Write(t)
+	}
+	r := must[*record.Reader](t)(record.Open(dir))
+	o := must[Others](t)(OtherRuns(r, must[*Summary](t)(Build(r))))
+	if o.Runs != 1 || !slices.Equal(o.Marks, []string{"servers whose versions are not known"}) {
+		t.Errorf("%+v", o)
+	}
+}
+
 // What limits a spread sits with it.
 func TestSpreadsWarn(t *testing.T) {
 	for n, want := range map[int]int{0: 0, 1: 1, 5: 1, 6: 0, 7: 0} {

@@ -69,12 +69,25 @@ func (s *Summary) blocksDone() int {
 	return done
 }
 
-// mark sets what a reader must know before any figure.
+// mark sets what a reader must know before any figure: first what the run was, then what makes its figures doubtful, then what they
+// lack a proof of. A screen has room for the first few only.
 func (s *Summary) mark(live bool) {
-	add := func(format string, a ...any) {
-		text := fmt.Sprintf(format, a...)
-		s.Marks, s.Caveats = append(s.Marks, text), append(s.Caveats, text)
+	s.Caveats = slices.Concat(s.conducted(live), s.doubts(), s.unproven())
+	s.Marks = slices.Clone(s.Caveats)
+	for _, t := range s.Targets {
+		if t.Valid < s.Run.Blocks {
+			s.Marks = append(s.Marks, fmt.Sprintf("%s has a valid trial in %d of %s", t.Name, t.Valid, show.Plural(s.Run.Blocks, "block")))
+		}
 	}
+	if n := show.Plural(len(s.Problems), "problem"); len(s.Problems) > 0 {
+		s.Marks = append(s.Marks, fmt.Sprintf("DAMAGED: %s in the run directory, listed below; damaged trials are left out", n))
+		s.Caveats = append(s.Caveats, fmt.Sprintf("DAMAGED: %s in the run directory; damaged trials are left out", n))
+	}
+}
+
+// conducted is what the run was, and how it ended.
+func (s *Summary) conducted(live bool) (out []string) {
+	add := func(format string, a ...any) { out = append(out, fmt.Sprintf(format, a...)) }
 	if s.Run.Platform == record.PlatformImported {
 		add("IMPORTED: another program measured, with one trial per target; nothing may be claimed from these figures")
 	}
@@ -95,6 +108,56 @@ func (s *Summary) mark(live bool) {
 	case s.Run.Status == record.Incomplete:
 		add("INCOMPLETE: the run was killed; %d of %d trials finished", s.Run.Finished, s.Run.Planned)
 	}
+	return out
+}
+
+// doubts are what makes the figures doubtful themselves.
+func (s *Summary) doubts() (out []string) {
+	add := func(format string, a ...any) { out = append(out, fmt.Sprintf(format, a...)) }
+	if d := s.Database; d.DigestAtEnd != "" && d.DigestAtFill != "" && d.DigestAtEnd != d.DigestAtFill {
+		add("TABLE CHANGED: its digest at the end is not the one at the fill")
+	}
+	for _, rest := range s.Baselines {
+		if text := gate.Restless(record.Baseline{Container: rest.Container}, rest.Disturbance); text != "" {
+			add("NOT AT REST: before anything was loaded, %s", text)
+		}
+	}
+	if text := s.unwatched(); text != "" {
+		add("NOT WATCHED: it is not known whether others used the machine %s", text)
+	}
+	for _, text := range gate.Unsteady(s.Trends) {
+		add("NOT STEADY: %s", text)
+	}
+	for _, text := range s.nearCeiling() {
+		add("NEAR THE CEILING of the agents %s", text)
+	}
+	return out
+}
+
+// Unsteady reports whether any target changes over the blocks while its phases last; the marks say which, and by how much.
+func (s *Summary) Unsteady() bool { return len(gate.Unsteady(s.Trends)) > 0 }
+
+// unwatched is when it is not known whether others used the machine: "before anything was loaded, and in 2 trials"; empty: never.
+func (s *Summary) unwatched() string {
+	var when []string
+	if slices.ContainsFunc(s.Baselines, func(b record.Baseline) bool { return b.Seconds > 0 && !b.Watched() }) {
+		when = append(when, "before anything was loaded")
+	}
+	trials := 0
+	for _, t := range s.Trials {
+		if t.Used && slices.ContainsFunc(t.Warnings, func(w record.Reason) bool { return w.Code == record.CodeNotWatched }) {
+			trials++
+		}
+	}
+	if trials > 0 {
+		when = append(when, "in "+show.Plural(trials, "trial"))
+	}
+	return strings.Join(when, ", and ")
+}
+
+// unproven are what the figures lack a proof of.
+func (s *Summary) unproven() (out []string) {
+	add := func(format string, a ...any) { out = append(out, fmt.Sprintf(format, a...)) }
 	if s.Run.AllowUnfair != "" {
 		add("UNFAIR BY PLAN: differences between targets were allowed: %s", s.Run.AllowUnfair)
 	}
@@ -110,26 +173,7 @@ func (s *Summary) mark(live bool) {
 	if d := s.Database; d.MovesReason != "" {
 		add("NO ROWS CHANGED during the phases: a target that answers from a copy of the table is found by fewer checks; %s", d.MovesReason)
 	}
-	for _, rest := range s.Baselines {
-		if text := gate.Restless(record.Baseline{Container: rest.Container}, rest.Disturbance); text != "" {
-			add("NOT AT REST: before anything was loaded, %s", text)
-		}
-	}
-	for _, text := range gate.Unsteady(s.Trends) {
-		add("NOT STEADY: %s", text)
-	}
-	for _, t := range s.Targets {
-		if t.Valid < s.Run.Blocks {
-			s.Marks = append(s.Marks, fmt.Sprintf("%s has a valid trial in %d of %s", t.Name, t.Valid, show.Plural(s.Run.Blocks, "block")))
-		}
-	}
-	if n := show.Plural(len(s.Problems), "problem"); len(s.Problems) > 0 {
-		s.Marks = append(s.Marks, fmt.Sprintf("DAMAGED: %s in the run directory, listed below; damaged trials are left out", n))
-		s.Caveats = append(s.Caveats, fmt.Sprintf("DAMAGED: %s in the run directory; damaged trials are left out", n))
-	}
-	if d := s.Database; d.DigestAtEnd != "" && d.DigestAtFill != "" && d.DigestAtEnd != d.DigestAtFill {
-		add("TABLE CHANGED: its digest at the end is not the one at the fill")
-	}
+	return out
 }
 
 // ofWhat is the rest of the headline: where, and which targets.

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"bakeoff/internal/gate"
 	"bakeoff/internal/record"
 	"bakeoff/internal/stats"
 	"bakeoff/internal/verdict"
@@ -76,6 +77,14 @@ func TestMarks(t *testing.T) {
 		{"one account", func(s *Summary) { s.Database.AccountReason = "no right" }, false, []string{"ONE DATABASE ACCOUNT for all trials: "}, 0},
 		{"nothing moves", func(s *Summary) { s.Database.MovesReason = "not ours" }, false, []string{"NO ROWS CHANGED during the phases: "}, 0},
 		{"not at rest", func(s *Summary) { s.Baselines = []record.Baseline{{}, {Disturbance: record.Disturbance{Foreign: 0.5}}} }, false, []string{"NOT AT REST: before anything was loaded, other programs used 50.0 %"}, 0},
+		{"not watched", func(s *Summary) {
+			s.Baselines = []record.Baseline{{}, {Seconds: 10, Disturbance: record.Disturbance{CPUTimeNS: 1}}, {Seconds: 10}}
+			unseen := []record.Reason{{Code: record.CodeNotWatched}}
+			s.Trials = []Trial{{Used: true, Warnings: unseen}, {Used: true}, {Warnings: unseen}, {Used: true, Warnings: unseen}}
+		}, false, []string{"NOT WATCHED: it is not known whether others used the machine before anything was loaded, and in 2 trials"}, 0},
+		{"one not watched", func(s *Summary) {
+			s.Trials = []Trial{{Used: true, Warnings: []record.Reason{{Code: record.CodeNotWatched}}}}
+		}, false, []string{"NOT WATCHED: it is not known whether others used the machine in 1 trial"}, 0},
 		{"too few", func(s *Summary) { s.Targets[1].Valid = 1 }, false, []string{"b has a valid trial in 1 of 2 blocks"}, 1},
 		{"damaged", func(s *Summary) { s.Problems = []record.Problem{{File: "x"}} }, false, []string{"DAMAGED: 1 problem in the run directory, listed below; "}, 0},
 		{"another table", func(s *Summary) { s.Database.DigestAtFill, s.Database.DigestAtEnd = "1", "2" }, false, []string{"TABLE CHANGED: "}, 0},
@@ -95,6 +104,27 @@ func TestMarks(t *testing.T) {
 				t.Errorf("%s: %q, want %q", c.name, s.Marks[i], want)
 			}
 		}
+	}
+}
+
+// What makes figures doubtful themselves comes before what they only lack a proof of: a screen shows three marks.
+func TestOrderOfMarks(t *testing.T) {
+	s := &Summary{Run: Facts{Blocks: 4, Planned: 8, Finished: 8, Platform: "local", Status: record.Complete, AllowUnfair: "why", ChecksLeftOut: []string{"moves: off"}}, Targets: named(4, "a", "b")}
+	s.Database = record.DatabaseInfo{Uncounted: []string{"rows"}, AccountReason: "no right", MovesReason: "not ours", DigestAtFill: "1", DigestAtEnd: "2"}
+	s.Baselines = []record.Baseline{{Seconds: 10, Disturbance: record.Disturbance{Foreign: 0.5, CPUTimeNS: 1}}}
+	s.Trends = []gate.Trend{{Target: "a", Phase: "closed", Model: "closed", Change: gate.Change{Blocks: 4, Ratio: 1.2, Low: 1.1, High: 1.3}}}
+	s.mark(false)
+	var got []string
+	for _, mark := range s.Caveats {
+		name, _, _ := strings.Cut(mark, ": ")
+		got = append(got, name)
+	}
+	want := []string{
+		"TABLE CHANGED", "NOT AT REST", "NOT STEADY", "UNFAIR BY PLAN", "CHECKS LEFT OUT by the plan (trust)", "LOOKUPS NOT PROVEN",
+		"ONE DATABASE ACCOUNT for all trials", "NO ROWS CHANGED during the phases",
+	}
+	if !slices.Equal(got, want) || !s.Unsteady() {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 

@@ -115,8 +115,8 @@ func TestUsableCeiling(t *testing.T) {
 		}
 	}
 	p := phaseOf(seen(1000), windowOf(stats.Books{Planned: 1000, Sent: 1000, OK: 1000}))
-	if p.CeilingS = 0.5; len(p.Judge(nil).Reasons) != 1 {
-		t.Errorf("a ceiling of 0.5/s: %+v", p.Judge(nil).Reasons)
+	if p.CeilingS = 0.5; len(p.Judge(nil).Warnings) != 1 {
+		t.Errorf("a ceiling of 0.5/s: %+v", p.Judge(nil))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bakeoff/internal/record"
+	"bakeoff/internal/stats"
 )
 
 // Each cause is refused from its own bound on, over what was there at rest; from half of it on, CPU time of
@@ -96,6 +97,54 @@ func TestStrangers(t *testing.T) {
 		if got := Strangers(c.b, c.d); got != c.want {
 			t.Errorf("%q, want %q", got, c.want)
 		}
+	}
+}
+
+// A phase whose first or last sample of the machine says nothing is not one that nobody disturbed: it is not known, which is a
+// warning, and refuses nothing. The warm-up and a run without a baseline are not asked.
+func TestNotWatched(t *testing.T) {
+	first, last := hostLines(0.1, 0)
+	blank := func(lines []record.Series) []record.Series {
+		out := slices.Clone(lines)
+		for i := range out {
+			if out[i].Tier == "host" {
+				out[i].Values = nil // as where the sampler of one node fails
+			}
+		}
+		return out
+	}
+	for name, c := range map[string]struct {
+		lines  []record.Series
+		warmup bool
+		rest   *record.Baseline
+		warned bool
+	}{
+		"watched":          {slices.Concat(first, last), false, &record.Baseline{}, false},
+		"not at the start": {slices.Concat(blank(first), last), false, &record.Baseline{}, true},
+		"not at the end":   {slices.Concat(first, blank(last)), false, &record.Baseline{}, true},
+		"never":            {nil, false, &record.Baseline{}, true},
+		"shared":           {nil, false, &record.Baseline{WarnOnly: true}, true},
+		"a warm-up":        {nil, true, &record.Baseline{}, false},
+		"no baseline":      {nil, false, nil, false},
+	} {
+		p := phaseOf(seen(1000), windowOf(stats.Books{Planned: 1000, Sent: 1000, OK: 1000}))
+		p.Warmup = c.warmup
+		for _, line := range c.lines {
+			p.Series(line)
+		}
+		j := p.Judge(c.rest)
+		if len(j.Reasons) > 0 || (len(j.Warnings) == 1) != c.warned {
+			t.Errorf("%s: %+v", name, j)
+		}
+		if c.warned && (j.Warnings[0].Code != record.CodeNotWatched || !strings.HasPrefix(j.Warnings[0].Text, "phase open: it is not known whether others used the machine") || !Decides(j.Warnings[0].Code)) {
+			t.Errorf("%s: %+v", name, j.Warnings)
+		}
+		if p.Disturbance().Watched() == c.warned && !c.warmup && c.rest != nil {
+			t.Errorf("%s: watched %v", name, p.Disturbance().Watched())
+		}
+	}
+	if text := Restless(record.Baseline{}, record.Disturbance{}); text != "" {
+		t.Errorf("nobody waits for a machine that cannot be watched: %q", text)
 	}
 }
 

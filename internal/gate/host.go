@@ -127,7 +127,7 @@ func (h *Host) quotaUsed() float64 {
 	return h.used() / (cores * h.Seconds() * float64(time.Second))
 }
 
-// Disturbance is what others did on the machine during that time.
+// Disturbance is what others did on the machine during that time; not Watched where its first or its last sample says nothing.
 func (h *Host) Disturbance() record.Disturbance {
 	passed, ns := h.passed(), h.Seconds()*float64(time.Second)
 	if passed <= 0 || ns <= 0 {

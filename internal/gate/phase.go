@@ -98,11 +98,13 @@ func (p *Phase) Judge(rest *record.Baseline) Judgement {
 			j.Warnings = append(j.Warnings, reason)
 		}
 	}
-	j.Reasons = slices.Concat(j.Reasons, p.limited(), p.leftOut(), p.nearCeiling(sum))
-	if p.Phase.Stage != nil {
-		j.stage()
+	j.Reasons = slices.Concat(j.Reasons, p.limited(), p.leftOut())
+	if near := p.nearCeiling(sum); p.Phase.Stage != nil {
+		j.stage(near)
+	} else {
+		j.Warnings = append(j.Warnings, near...)
 	}
-	j.Warnings = append(j.Warnings, p.settled()...)
+	j.Warnings = slices.Concat(j.Warnings, p.unwatched(rest), p.settled())
 	for _, list := range [][]record.Reason{j.Reasons, j.Warnings} {
 		for i := range list {
 			list[i].Text = "phase " + p.Name + ": " + list[i].Text
@@ -137,6 +139,14 @@ func (p *Phase) disturbances(rest *record.Baseline) []finding {
 		return nil
 	}
 	return disturbed(*rest, p.Disturbance(), maxSteal)
+}
+
+// unwatched warns of a phase of which it is not known what others did.
+func (p *Phase) unwatched(rest *record.Baseline) []record.Reason {
+	if p.Warmup || rest == nil || p.Disturbance().Watched() {
+		return nil
+	}
+	return []record.Reason{{Code: record.CodeNotWatched, Text: "it is not known whether others used the machine: it was not sampled at the beginning or at the end"}}
 }
 
 // exact refuses books that do not add up.

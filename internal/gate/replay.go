@@ -61,7 +61,7 @@ func Baseline(run record.Run, began time.Time) *record.Baseline {
 func Decides(code string) bool {
 	switch code {
 	case record.CodeBooks, record.CodeWitness, record.CodeLookups, record.CodeStale, record.CodeMoves, record.CodeShares, record.CodeDeclared, record.CodeLittlesLaw, record.CodeWrongAnswers, record.CodeNotSteady,
-		record.CodeGeneratorLimited, record.CodeDisturbedHost:
+		record.CodeGeneratorLimited, record.CodeDisturbedHost, record.CodeNotWatched:
 		return true
 	}
 	return false

@@ -51,8 +51,9 @@ func (p *Phase) StageFound() capacity.Stage {
 }
 
 // stage takes from what would refuse a phase what is no fault of a stage: that its target was overloaded and was not steady
-// is what it is to find out, and that an agent could not keep the rate makes it limited.
-func (j *Judgement) stage() {
+// is what it is to find out, and that an agent could not keep the rate makes it limited. So does a rate near their ceiling.
+func (j *Judgement) stage(near []record.Reason) {
+	j.Limited = len(near) > 0
 	j.Reasons = slices.DeleteFunc(j.Reasons, func(r record.Reason) bool {
 		limited := r.Code == record.CodeGeneratorLimited
 		j.Limited = j.Limited || limited

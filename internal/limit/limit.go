@@ -31,6 +31,7 @@ const (
 	Queue       = "queue"
 	Connections = "connections"
 	Listen      = "listen queue"
+	Ceiling     = "ceiling" // of the agents, as it was calibrated
 )
 
 // Unknown stands for what was not measured, where 0 would be a value.
@@ -55,6 +56,9 @@ type Reading struct {
 	// Dropped are the connections that full listen queues dropped, as a share of those opened; Stalled are the same for each answer.
 	Dropped float64
 	Stalled float64
+	// Ceiling is how near the target came to the answers per second that the agents reach at most, as a share of these, in that of
+	// all attempts in which it came nearest; 0: not known.
+	Ceiling float64
 }
 
 // Member is one process tree, worker process or agent.
@@ -96,11 +100,12 @@ func Foreign(tier string) bool {
 	return tier == Generator || tier == Balancer || tier == Database
 }
 
-// Find applies the rules in their order; the first that holds says what the limit was. A quota and a thread that is busy
-// all the time come first, since they are used up whatever else is. A full machine comes before queues: on it everything waits.
+// Find applies the rules in their order; the first that holds says what the limit was. Near the ceiling of the agents nothing
+// else can be known. A quota and a thread that is busy all the time come next, since they are used up whatever else is. A full
+// machine comes before queues: on it everything waits.
 func Find(r Reading) Finding {
 	var f Finding
-	for _, rule := range []func(Reading) []Use{quotas, threads, wholes, machine, locks, disk, statements, listening} {
+	for _, rule := range []func(Reading) []Use{ceiling, quotas, threads, wholes, machine, locks, disk, statements, listening} {
 		uses := rule(r)
 		f.Uses = append(f.Uses, uses...)
 		limiting := slices.DeleteFunc(slices.Clone(uses), func(u Use) bool { return !u.Limits })

@@ -34,6 +34,10 @@ func TestBounds(t *testing.T) {
 		tier, what, member string
 		holds, below       change
 	}{
+		"near the ceiling": {
+			Generator, Ceiling, "",
+			func(r *Reading) { r.Ceiling = 0.701; of(r, "a-1/8").Thread = 1 }, func(r *Reading) { r.Ceiling = 0.7 },
+		},
 		"quota, held": {
 			Generator, Quota, "agent 0",
 			func(r *Reading) { m := of(r, "agent 0"); m.Quota, m.Throttled = 1, 0.1 }, func(r *Reading) { m := of(r, "agent 0"); m.Quota, m.Throttled = 1, 0.099 },
@@ -173,6 +177,10 @@ func TestOrder(t *testing.T) {
 	r.Members[5].Quota, r.Members[5].Throttled = 0.5, 0.3
 	if got := Find(r); got.Tier != Database || got.What != Quota {
 		t.Errorf("a quota: %+v", got.Use)
+	}
+	r.Ceiling = 0.8
+	if got := Find(r); got.Tier != Generator || got.What != Ceiling || !Foreign(got.Tier) {
+		t.Errorf("near the ceiling nothing else can be known: %+v", got.Use)
 	}
 }
 

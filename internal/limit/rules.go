@@ -29,6 +29,21 @@ const (
 	leastStalls = 0.001 // of the answers
 )
 
+// NearCeiling is the share of the answers per second that the agents reach at most above which they may be what limits a target.
+const NearCeiling = 0.7
+
+// ceiling is how near the target came to the most that the agents reach on this machine, with a server that does nothing. It is
+// judged over all attempts together: to leave out those that came nearer would leave out the fastest ones.
+func ceiling(r Reading) []Use {
+	if r.Ceiling <= 0 {
+		return nil
+	}
+	return []Use{{
+		Tier: Generator, What: Ceiling, Share: r.Ceiling, Of: "of the answers per second that the agents reach with a server that does nothing",
+		More: "in the attempt that came nearest", Limits: r.Ceiling > NearCeiling,
+	}}
+}
+
 // quotas are the members that have a quota of their own.
 func quotas(r Reading) (out []Use) {
 	for _, m := range r.Members {

@@ -121,10 +121,10 @@ func (p *Plan) Measured() time.Duration {
 	return phases * time.Duration(p.Blocks*len(p.Targets))
 }
 
-// Rest is how long the machine is watched before the first trial, while nothing is loaded: 5 s, less
+// Rest is how long the machine is watched before the first trial, while nothing is loaded: 10 s, less
 // where that would be more than a tenth of what is measured, and at least 1 s.
 func (p *Plan) Rest() time.Duration {
-	return max(time.Second, min(5*time.Second, p.Measured()/10))
+	return max(time.Second, min(10*time.Second, p.Measured()/10))
 }
 
 // Overhead is what a run costs in addition to the stretches of load that the plan names.

@@ -1,6 +1,9 @@
 package record
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Paths on which the ceiling of the agents is measured.
 const (
@@ -18,6 +21,8 @@ type Calibration struct {
 	Short       bool      `json:"short,omitempty"` // to see that everything works: it is not kept
 	Engine      string    `json:"engine"`
 	Agents      int       `json:"agents"`
+	// Rest is the machine before anything was loaded: without it others may have made everything look slower than it is.
+	Rest Baseline `json:"rest,omitzero"`
 	// Ceilings is how many answers per second the agents get from a server that does nothing, by path.
 	Ceilings map[string]float64 `json:"ceilings_per_s"`
 	Constant ConstantServer     `json:"constant_server"`
@@ -26,11 +31,20 @@ type Calibration struct {
 	Planted  Planted            `json:"planted"`
 }
 
-// CalibrationLasts is how long a calibration's ceiling may refuse trials: a machine changes with its kernel, and without.
+// CalibrationLasts is how long a calibration's ceiling may decide anything: a machine changes with its kernel, and without.
 const CalibrationLasts = 30 * 24 * time.Hour
 
-// Old reports whether the calibration was older than that when something began.
-func (c Calibration) Old(began time.Time) bool { return began.Sub(c.At) > CalibrationLasts }
+// Void says why the ceiling decides nothing in a run of that version of bakeoff that began then: agents of another version may be
+// faster or slower. It is empty where the ceiling counts.
+func (c Calibration) Void(began time.Time, version string) string {
+	switch {
+	case began.Sub(c.At) > CalibrationLasts:
+		return fmt.Sprintf("older than %.0f days", CalibrationLasts.Hours()/24)
+	case c.Bakeoff != version:
+		return "made by another version of bakeoff, " + c.Bakeoff
+	}
+	return ""
+}
 
 // ConstantServer is a server that answers after a fixed time, as the agents saw it.
 type ConstantServer struct {

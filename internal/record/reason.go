@@ -35,6 +35,7 @@ const (
 	CodeNotSteady        = "not-steady"        // gate: the level changed during the phase by more than noise explains
 	CodeGeneratorLimited = "generator-limited" // gate: an agent was the limit, not the target
 	CodeDisturbedHost    = "disturbed-host"    // gate: others used the machine during the load
+	CodeNotWatched       = "not-watched"       // gate, a warning: it is not known whether others used the machine during the load
 	CodeTooFewArrivals   = "too-few-arrivals"  // an open phase would have had hardly any arrivals, and was not run
 	CodeBlock            = "block"             // the targets could not take their turns in the block to its end, mostly as another one was refused: all are measured again together
 	CodeNotStopped       = "not-stopped"       // the target could not be stopped

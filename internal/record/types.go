@@ -251,6 +251,8 @@ type Baseline struct {
 	// Mixed says that servers under test run on this machine that the run did not start: their
 	// CPU time cannot be distinguished from that of strangers.
 	Mixed bool `json:"mixed,omitempty"`
+	// Looks is how many times the machine was watched for so long; this was the quietest of them. 0: not known.
+	Looks int `json:"looks,omitempty"`
 	Disturbance
 }
 
@@ -267,6 +269,9 @@ type Disturbance struct {
 	Seen      float64    `json:"seen"`                 // the part of Foreign that processes used that can be seen
 	Strangers []Stranger `json:"strangers,omitempty"`
 }
+
+// Watched reports whether anything is known: the machine was sampled at both ends of that time.
+func (d Disturbance) Watched() bool { return d.CPUTimeNS > 0 }
 
 // Share is the share of the CPU time of all cores that a stranger used.
 func (d Disturbance) Share(s Stranger) float64 {

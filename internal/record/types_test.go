@@ -52,13 +52,16 @@ func TestTimeOfAPhase(t *testing.T) {
 	}
 }
 
-// A calibration counts for 30 days.
-func TestOldCalibration(t *testing.T) {
+// A calibration counts for 30 days, in runs of the version that made it.
+func TestVoidCalibration(t *testing.T) {
 	at := time.Unix(1000, 0)
-	for age, old := range map[time.Duration]bool{0: false, 720 * time.Hour: false, 720*time.Hour + time.Second: true} {
-		if got := (Calibration{At: at}).Old(at.Add(age)); got != old {
-			t.Errorf("after %v it is old: %v", age, got)
+	for age, old := range map[time.Duration]string{0: "", 720 * time.Hour: "", 720*time.Hour + time.Second: "older than 30 days"} {
+		if got := (Calibration{At: at, Bakeoff: "1"}).Void(at.Add(age), "1"); got != old {
+			t.Errorf("after %v: %q, want %q", age, got, old)
 		}
+	}
+	if got := (Calibration{At: at, Bakeoff: "1"}).Void(at, "2"); got != "made by another version of bakeoff, 1" {
+		t.Errorf("of another version: %q", got)
 	}
 }
 

@@ -3,8 +3,8 @@ package report
 import (
 	"fmt"
 	"io"
-	"time"
 
+	"bakeoff/internal/figures"
 	"bakeoff/internal/record"
 	"bakeoff/internal/show"
 	"bakeoff/internal/verdict"
@@ -24,33 +24,41 @@ func WriteCalibration(w io.Writer, c record.Calibration, kept string) error {
 	if kept != "" {
 		end = "kept in " + kept
 	}
-	if _, err := fmt.Fprintf(w, "%s\n\n%s\nit took %s; %s\n", t.Text(0), show.Inert(calibrated(c)), show.Span(round(c.Seconds)), show.Inert(end)); err != nil {
+	if _, err := fmt.Fprintf(w, "%s\n\n%s\nit took %s; %s\n", t.Text(0), show.Inert(calibrated(c)+restingInWords(c.Rest)), show.Span(round(c.Seconds)), show.Inert(end)); err != nil {
 		return fmt.Errorf("report: write calibration: %w", err)
 	}
 	return nil
 }
 
-// calibrated says how small a difference a machine shows.
+// calibrated says how small a difference a machine shows, by p alone: whatever is within a plan's margin is no verdict of better.
 func calibrated(c record.Calibration) string {
-	return fmt.Sprintf("on this machine bakeoff shows differences from %s (in %d blocks of %s, between null servers; %s)",
+	return fmt.Sprintf("on this machine bakeoff shows differences from %s (p <= 0.05 of one pair, %d blocks of %s, null servers; %s); better and worse also need more than delta",
 		show.Percent(c.Noise.Detects), c.Noise.Blocks, show.Seconds(c.Noise.PhaseS), c.At.UTC().Format("2006-01-02"))
 }
 
-// aged warns of a calibration that was too old to refuse a trial when a run began.
-func aged(c record.Calibration, began time.Time) string {
-	if !c.Old(began) {
-		return ""
+// void warns of a calibration whose ceiling decided nothing in a run: it was too old when that began, or of another version.
+func void(c record.Calibration, run figures.Facts) string {
+	if why := c.Void(run.Started, run.Bakeoff); why != "" {
+		return "; it was " + why + ", so that its ceiling decided nothing"
 	}
-	return fmt.Sprintf("; it was older than %.0f days, so that its ceiling refused no trial", record.CalibrationLasts.Hours()/24)
+	return ""
 }
 
-// calibrationInWords is what a run that began then says of its machine's calibration.
-func calibrationInWords(c *record.Calibration, began time.Time) string {
+// restingInWords says what others used of the machine before a calibration; empty: not known.
+func restingInWords(rest record.Baseline) string {
+	if !rest.Watched() {
+		return ""
+	}
+	return fmt.Sprintf("; before it others used %s of the machine (in %s)", show.Percent(rest.Foreign+rest.Steal), show.Span(round(rest.Seconds)))
+}
+
+// calibrationInWords is what a run says of its machine's calibration.
+func calibrationInWords(c *record.Calibration, run figures.Facts) string {
 	if c == nil {
 		return "Calibration: none of this machine when the run began (bakeoff calibrate)."
 	}
-	return fmt.Sprintf("Calibration: %s%s; ceiling %s answers/s through nginx and %s directly; a stall's p99 was %s, true %s; 5 %% more work was %s.",
-		calibrated(*c), aged(*c, began), show.Number(c.Ceilings[record.PathNginx]), show.Number(c.Ceilings[record.PathDirect]), show.Seconds(c.Stall.SeenS),
+	return fmt.Sprintf("Calibration: %s%s%s; ceiling %s answers/s through nginx and %s directly; a stall's p99 was %s, true %s; 5 %% more work was %s.",
+		calibrated(*c), restingInWords(c.Rest), void(*c, run), show.Number(c.Ceilings[record.PathNginx]), show.Number(c.Ceilings[record.PathDirect]), show.Seconds(c.Stall.SeenS),
 		show.Seconds(c.Stall.TrueS), foundOrNot(c.Planted.Found))
 }
 

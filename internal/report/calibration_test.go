@@ -12,7 +12,8 @@ import (
 // calibrationFaked is one that a machine may have.
 func calibrationFaked() record.Calibration {
 	return record.Calibration{
-		At: time.Date(2026, 11, 28, 8, 0, 0, 0, time.UTC), Seconds: 154, Engine: "native", Agents: 2,
+		At: time.Date(2026, 11, 28, 8, 0, 0, 0, time.UTC), Seconds: 154, Bakeoff: "1", Engine: "native", Agents: 2,
+		Rest:     record.Baseline{Seconds: 5.003, Looks: 1, Disturbance: record.Disturbance{Foreign: 0.013, Steal: 0.001, CPUTimeNS: 10e9}},
 		Ceilings: map[string]float64{record.PathNginx: 21_340, record.PathDirect: 49_298},
 		Constant: record.ConstantServer{ServerS: 0.01, P50S: 0.0102, P99S: 0.0111},
 		Stall:    record.Stall{StallS: 2, RateS: 500, ForS: 12, TrueS: 1.883, SeenS: 1.88, Honest: true},
@@ -28,16 +29,18 @@ func TestWriteCalibration(t *testing.T) {
 	}
 	for _, want := range []string{
 		"21,340 answers/s", "49,298 answers/s", "p50 10.2 ms", "true 1.88 s: within 3 %", "equivalent", "5 % more work than null-a", "found: null-a is better", "ratio 1.0480 [1.0400, 1.0560]",
-		"on this machine bakeoff shows differences from 1.8 % (in 10 blocks of 3.00 s, between null servers; 2026-11-28)", "kept in /cache/x.json",
+		"on this machine bakeoff shows differences from 1.8 % (p <= 0.05 of one pair, 10 blocks of 3.00 s, null servers; 2026-11-28); better and worse also need more than delta",
+		"more than delta; before it others used 1.4 % of the machine (in 5 s)", "kept in /cache/x.json",
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())
 		}
 	}
 	bad := calibrationFaked()
+	bad.Rest = record.Baseline{}
 	bad.Stall.Honest, bad.Planted.Found, bad.Planted.Verdict = false, false, "inconclusive"
 	b.Reset()
-	if err := WriteCalibration(&b, bad, ""); err != nil || !strings.Contains(b.String(), "more than 3 % apart") ||
+	if err := WriteCalibration(&b, bad, ""); err != nil || strings.Contains(b.String(), "before it") || !strings.Contains(b.String(), "more than 3 % apart") ||
 		!strings.Contains(b.String(), "not found: null-a and it are not told apart") || !strings.Contains(b.String(), "; not kept") {
 		t.Errorf("%v\n%s", err, b.String())
 	}
@@ -55,21 +58,25 @@ func TestReportsSayTheCalibration(t *testing.T) {
 	if last := strings.Join(rows[len(rows)-1], " "); !strings.HasPrefix(last, "calibrated on this machine bakeoff shows differences from 1.8 %") {
 		t.Errorf("%q", last)
 	}
-	if text := calibrationInWords(&c, c.At); !strings.Contains(text, "ceiling 21,340 answers/s through nginx") || !strings.Contains(text, "5 % more work was found") {
+	if text := calibrationInWords(&c, figures.Facts{Started: c.At}); !strings.Contains(text, "ceiling 21,340 answers/s through nginx") || !strings.Contains(text, "5 % more work was found") {
 		t.Error(text)
 	}
-	const old = "; it was older than 30 days, so that its ceiling refused no trial"
-	for after, said := range map[time.Duration]bool{record.CalibrationLasts: false, record.CalibrationLasts + time.Second: true} {
-		s.Run.Started = c.At.Add(after)
+	const old, other = "; it was older than 30 days, so that its ceiling decided nothing", "; it was made by another version of bakeoff, 1, so that its ceiling decided nothing"
+	for _, run := range []struct {
+		after   time.Duration
+		version string
+		said    string
+	}{{record.CalibrationLasts, "1", ""}, {record.CalibrationLasts + time.Second, "1", old}, {time.Hour, "2", other}} {
+		s.Run.Started, s.Run.Bakeoff = c.At.Add(run.after), run.version
 		rows := outcome(s, figures.Others{}).Rows
-		if row := rows[len(rows)-1][1]; strings.HasSuffix(row, old) != said {
-			t.Errorf("%v later: %q", after, row)
+		if row := rows[len(rows)-1][1]; !strings.HasSuffix(row, "more than delta"+run.said) {
+			t.Errorf("%+v: %q", run, row)
 		}
-		if text := calibrationInWords(&c, s.Run.Started); strings.Contains(text, old+"; ceiling") != said {
-			t.Errorf("%v later: %q", after, text)
+		if text := calibrationInWords(&c, s.Run); !strings.Contains(text, "(in 5 s)"+run.said+"; ceiling") {
+			t.Errorf("%+v: %q", run, text)
 		}
 	}
-	if text := calibrationInWords(nil, time.Time{}); !strings.Contains(text, "none of this machine") {
+	if text := calibrationInWords(nil, figures.Facts{}); !strings.Contains(text, "none of this machine") {
 		t.Error(text)
 	}
 }

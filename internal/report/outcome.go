@@ -23,7 +23,7 @@ func outcome(s *figures.Summary, others figures.Others) show.Table {
 		t.Rows = append(t.Rows, []string{"time", text})
 	}
 	if s.Calibration != nil {
-		t.Rows = append(t.Rows, []string{"calibrated", calibrated(*s.Calibration) + aged(*s.Calibration, s.Run.Started)})
+		t.Rows = append(t.Rows, []string{"calibrated", calibrated(*s.Calibration) + void(*s.Calibration, s.Run)})
 	}
 	if text := otherRuns(others); text != "" {
 		t.Rows = append(t.Rows, []string{"other runs", text})

@@ -100,9 +100,9 @@ func measured(s *figures.Summary, p figures.Phase, ranges bool, notes *show.Foot
 	}
 	centre := func(target string) string {
 		if s.Verdict != nil {
-			return known(judged(s.Verdict, target).Mean, unit)
+			return atLeast(s, target) + known(judged(s.Verdict, target).Mean, unit)
 		}
-		return median(spreadOf(of(p, target)), unit)
+		return atLeast(s, target) + median(spreadOf(of(p, target)), unit)
 	}
 	blocks := func(target string) string {
 		n := spreadOf(of(p, target)).N
@@ -117,6 +117,18 @@ func measured(s *figures.Summary, p figures.Phase, ranges bool, notes *show.Foot
 		out = append(out, column{"lowest..highest", func(target string) string { return extent(spreadOf(of(p, target)), unit) }})
 	}
 	return append(out, column{"blocks", blocks})
+}
+
+// atLeast is before the figure of a target that another tier limited: it can do as much at least.
+func atLeast(s *figures.Summary, target string) string {
+	limited := func(l figures.Limit) bool { return l.Target == target && l.Foreign }
+	switch p, _ := s.Primary(); {
+	case !slices.ContainsFunc(s.Limits, limited):
+		return ""
+	case p.Model == "open" && s.Capacity == nil:
+		return "<= "
+	}
+	return ">= "
 }
 
 // compared are the columns of the first target against each other one.

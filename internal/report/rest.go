@@ -201,7 +201,7 @@ func around(s *figures.Summary) section {
 			fmt.Sprintf("Balancer: %s %s; settings: %s.", s.Balancer.Kind, bare(s.Balancer), show.Pairs(s.Balancer.Settings, same)),
 			fmt.Sprintf("Plan: digest %.16s, seed %d, dataset seed %d.", s.Run.PlanDigest, s.Run.Seed, s.Dataset.Seed))
 	}
-	out.points = append(out.points, calibrationInWords(s.Calibration, s.Run.Started))
+	out.points = append(out.points, calibrationInWords(s.Calibration, s.Run))
 	var steps []string
 	for _, step := range s.Time.Steps {
 		steps = append(steps, step.Name+" "+show.Span(round(step.Seconds)))

@@ -101,7 +101,11 @@ func headParts(s *figures.Summary) (claimed, basis string) {
 	if m := metric(s); m != "" {
 		about += ", " + m
 	}
-	return about + ": " + claim, fmt.Sprintf("%s, %s%s, %s", s.BlocksInWords(), where(s), server(s), s.Run.Started.UTC().Format("2006-01-02"))
+	blocks := s.BlocksInWords()
+	if s.Unsteady() {
+		blocks += " in which not every target was steady"
+	}
+	return about + ": " + claim, fmt.Sprintf("%s, %s%s, %s", blocks, where(s), server(s), s.Run.Started.UTC().Format("2006-01-02"))
 }
 
 // server names the database; nothing where there is none.
@@ -135,17 +139,34 @@ func where(s *figures.Summary) string {
 	if s.Machine.CPU != "" {
 		machine += " of " + show.Clip(s.Machine.CPU, 40)
 	}
-	used, measured := 0.0, false
-	for _, rest := range s.Baselines { // a short run measures none
-		if rest.Seconds > 0 {
-			used, measured = max(used, rest.Foreign+rest.Steal), true
-		}
-	}
-	if measured {
-		machine += "; others used " + show.Percent(used) + " of it at rest"
+	if text := atRest(s.Baselines); text != "" {
+		machine += "; " + text
 	}
 	if s.Speed.Varied() {
 		machine += "; " + speedInWords(s.Speed)
 	}
 	return "one run on one machine (" + machine + ")"
+}
+
+// atRest says what others used of the machine while the run loaded nothing, for how long that was watched, and whether it is the
+// quietest of several looks; of a run that was resumed the greatest of all. It is empty for a short run, which measures none.
+func atRest(baselines []record.Baseline) string {
+	var most record.Baseline
+	for _, rest := range baselines {
+		switch used := rest.Foreign + rest.Steal; {
+		case rest.Seconds <= 0:
+		case !rest.Watched():
+			return "what others used of it at rest is not known"
+		case most.Seconds == 0 || used > most.Foreign+most.Steal:
+			most = rest
+		}
+	}
+	if most.Seconds == 0 {
+		return ""
+	}
+	look := "in " + show.Span(max(1, round(most.Seconds)))
+	if most.Looks > 1 {
+		look += fmt.Sprintf(", the quietest of %d looks", most.Looks)
+	}
+	return "others used " + show.Percent(most.Foreign+most.Steal) + " of it at rest (" + look + ")"
 }

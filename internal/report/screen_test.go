@@ -65,7 +65,8 @@ func TestScreen(t *testing.T) {
 	r := contest(7, "fastapi", "flask", "django")
 	r.Root = root
 	r.Head.Baselines = []record.Baseline{
-		{Seconds: 10, Cores: 2, Disturbance: record.Disturbance{Foreign: 0.012, Steal: 0.003}}, {Seconds: 10, Cores: 2},
+		{Seconds: 10.02, Cores: 2, Looks: 3, Disturbance: record.Disturbance{Foreign: 0.012, Steal: 0.003, CPUTimeNS: 20e9}},
+		{Seconds: 10.01, Cores: 2, Looks: 1, Disturbance: record.Disturbance{CPUTimeNS: 20e9}},
 	}
 	refused := record.Reason{Code: record.CodeDisturbedHost, Text: "other programs used 31.0 % of this machine's CPU time"}
 	w := r.Begin(t)
@@ -194,6 +195,54 @@ func TestUnsteadyOnTheScreen(t *testing.T) {
 	s.Caveats = append(s.Caveats, "NOT STEADY: "+said[0])
 	out := strings.Join(strings.Fields(asScreen(t, s, figures.Others{})), " ")
 	has(t, out, "* NOT STEADY: a-target-with-a-name-2 still gets faster in phase a-phase-of-20-letters compared with the others and needs a longer warm-up: p50 0.7", " from first to last third, 7 blocks")
+}
+
+// The head says that a target was not steady: it is what people quote.
+func TestUnsteadyInTheHead(t *testing.T) {
+	s := world(t, 2, 7, 1.2, 0.002, "closed")
+	for _, steady := range []bool{true, false} {
+		s.Trends = []gate.Trend{{Target: s.Targets[0].Name, Phase: "closed", Model: "closed", Change: gate.Change{Blocks: 7, Ratio: 1.2, Low: 1.1, High: 1.3, Steady: steady}}}
+		if head := headLine(s); strings.Contains(head, " s in which not every target was steady, one run on one machine (") == steady {
+			t.Errorf("steady %v: %s", steady, head)
+		}
+	}
+}
+
+// The head says how long the machine was watched at rest, and whether the look that counts is the quietest of several.
+func TestRestInTheHead(t *testing.T) {
+	look := func(seconds, foreign float64, looks int) record.Baseline {
+		return record.Baseline{Seconds: seconds, Looks: looks, Disturbance: record.Disturbance{Foreign: foreign, CPUTimeNS: 20e9}}
+	}
+	for want, baselines := range map[string][]record.Baseline{
+		"": {{Cores: 2}},
+		"others used 1.2 % of it at rest (in 10 s)":                         {look(10.04, 0.012, 1)},
+		"others used 0.0 % of it at rest (in 1 s)":                          {look(1.01, 0, 0)},
+		"others used 1.2 % of it at rest (in 6 s, the quietest of 3 looks)": {look(6.01, 0.012, 3), look(10, 0.011, 1)},
+		"what others used of it at rest is not known":                       {look(10, 0.5, 1), {Seconds: 10, Looks: 3}},
+	} {
+		if got := atRest(baselines); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// The figure of a target that another tier limited is a bound.
+func TestBoundsInTheRanking(t *testing.T) {
+	for model, sign := range map[string]string{"closed": ">= ", "open": "<= "} {
+		s := world(t, 3, 7, 1.2, 0.002, model)
+		s.Limits[1].Foreign = true
+		table := ranks(s, 0, 3)
+		at := map[string]int{}
+		for i, head := range table.Head {
+			at[head] = i
+		}
+		figure := at["answers/s"] + at["p99"]
+		for _, row := range table.Rows {
+			if limited := row[at["target"]] == s.Targets[1].Name; figure == 0 || strings.HasPrefix(row[figure], sign) != limited {
+				t.Errorf("%s: %q", model, row)
+			}
+		}
+	}
 }
 
 // More targets than a screen holds are counted, and so are pairs.

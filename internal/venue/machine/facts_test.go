@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"bakeoff/internal/plan"
 )
@@ -49,6 +51,36 @@ func TestMachine(t *testing.T) {
 	}
 	if again := (&Venue{}).Machine(); again != m || len(m.Fingerprint) != 16 || m.Cores < 1 {
 		t.Errorf("%+v, then %+v", m, again)
+	}
+}
+
+// A shipped plan that takes 6 minutes or more watches the machine for 10 s before it loads anything; the demo is one of them.
+func TestRestOfShippedPlans(t *testing.T) {
+	paths, err := filepath.Glob("../../../plans/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := map[string]bool{}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := plan.Load(path, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		costs := new(Venue).Overhead()
+		costs.Turns = p.Turns > 0
+		if p.Expected(costs) >= 6*time.Minute {
+			long[p.Name] = true
+			if got := p.Rest(); got != 10*time.Second {
+				t.Errorf("%s: %v at rest", p.Name, got)
+			}
+		}
+	}
+	if !long["demo"] || len(long) < 4 {
+		t.Errorf("plans of 6 minutes and more: %v", long)
 	}
 }
 
