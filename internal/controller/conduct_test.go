@@ -180,6 +180,7 @@ func TestReasonsOfTrials(t *testing.T) {
 	seen[record.CodeInterrupted], seen[record.CodeRunEnded] = true, true // TestRunEnds
 	seen[record.CodeTooFewArrivals] = true                               // TestTooFewArrivals
 	seen[record.CodeDisturbedHost] = true                                // TestDisturbedHost
+	seen[record.CodeNotWatched] = true                                   // TestUnwatchedMachines
 	for _, left := range []string{record.CodeLeftBehind, record.CodeLocks, record.CodeAccount} {
 		seen[left] = true // TestWhatIsLeftInTheDatabase
 	}
@@ -509,10 +510,13 @@ func TestRunEnds(t *testing.T) {
 				o.Load = func(context.Context, string, func(string)) (Loader, error) { return nil, errFaked }
 			}, nil, "agents: faked", errFaked,
 		},
-		"it takes too long": {
-			func(_ *world, o *Options) { o.MaxTime = 30 * time.Second },
-			[]string{"1-1-flask valid", "2-1-flask aborted interrupted"},
-			"the run took longer than --max-time 30s", nil,
+		"it takes too long": { // there is time for one repeat and not for two
+			func(w *world, o *Options) {
+				o.MaxTime = 36 * time.Second
+				w.script["flask"] = []act{{}, {fails: before}, {fails: before}}
+			},
+			[]string{"1-1-flask valid", "2-1-flask invalid contract", "2-2-flask invalid contract", "2-3-flask aborted interrupted"},
+			"the run took longer than --max-time 36s", nil,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

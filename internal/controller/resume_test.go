@@ -41,7 +41,7 @@ func TestResume(t *testing.T) {
 		w := newWorld()
 		o := w.options(t, "blocks: 3\npilot: 5s\nseed: 1\n"+twoTargets+closedOnly)
 		w.programs = []record.Program{{Name: "bakeoff", Version: "1", SHA256: "x"}, {Name: "nginx", Version: "1.22", SHA256: "y"}}
-		w.machine.Governor = "performance"
+		w.machine.Governor, w.info.Collation = "performance", "utf8mb4_bin"
 		dir := interrupted(t, w, o, "flask", 3, 1)
 		before := trialsOf(t, dir)
 		if last := before[len(before)-1]; !strings.HasSuffix(last, "flask aborted interrupted") {
@@ -52,7 +52,7 @@ func TestResume(t *testing.T) {
 		}
 		w.script, w.notes = map[string][]act{}, nil
 		w.programs = []record.Program{{Name: "bakeoff", Version: "1", SHA256: "x"}, {Name: "nginx", Version: "1.24", SHA256: "z"}}
-		w.machine.Governor, w.info.Version = "powersave", "11"
+		w.machine.Governor, w.info.Collation = "powersave", "utf8mb4_general_ci"
 		o.Resume = dir
 		if got, _ := conducted(t, o); got != dir {
 			t.Errorf("went on in %s", got)
@@ -69,7 +69,7 @@ func TestResume(t *testing.T) {
 		if rec.Status != record.Complete {
 			t.Errorf("run.json: %s", rec.Status)
 		}
-		for _, note := range []string{"another nginx (1.22, 1.24)", "another CPU governor (performance, powersave)", "another database server (mariadb 10, mariadb 11)"} {
+		for _, note := range []string{"another nginx (1.22, 1.24)", "another CPU governor (performance, powersave)", "another collation (utf8mb4_bin, utf8mb4_general_ci)"} {
 			if !slices.Contains(rec.Notes, "resumed with "+note) || !slices.Equal(rec.Programs, w.programs) {
 				t.Errorf("no note of %q in %q, programs %+v", note, rec.Notes, rec.Programs)
 			}
