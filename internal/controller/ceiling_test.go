@@ -13,7 +13,7 @@ import (
 
 // A calibration of the machine is copied into run.json, and its ceiling holds for the phases of plans with the same agents on
 // the same way: the fake's 100 answers per second are 80 % of it. No trial is refused or repeated for that: the slower attempts would
-// be kept. It is a warning, and the target is at the agents' limit in the whole run.
+// be kept. It is a warning, and the target is at the agents' limit in every block.
 func TestCalibratedCeiling(t *testing.T) {
 	calibration := func() *record.Calibration {
 		return &record.Calibration{At: time.Now(), Bakeoff: "1", Engine: "native", Agents: 2, Ceilings: map[string]float64{record.PathNginx: 125, record.PathDirect: 1000}}

@@ -23,7 +23,7 @@ func underACeiling(blocks int, rate func(target string, block int) int, targets 
 }
 
 // Of a target whose rate is about 70 % of the ceiling every attempt counts, those above it too: none of its values is left out for
-// what it is. In the whole run it is at the agents' limit.
+// what it is. In every block it is at the agents' limit.
 func TestNearTheCeiling(t *testing.T) {
 	r := underACeiling(8, func(target string, block int) int {
 		if target == "a" {

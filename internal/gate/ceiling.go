@@ -11,14 +11,14 @@ import (
 )
 
 // nearCeiling names a measured phase in which more was answered than the agents can be trusted with on this machine. That refuses
-// no trial, for the fastest ones would be left out and the slower ones kept: the target's figure is the least that it can do, in the
-// whole run. Without a calibration there is no ceiling.
+// no trial, for the fastest ones would be left out and the slower ones kept: the target's figure is the least that it can do, in
+// every block. Without a calibration there is no ceiling.
 func (p *Phase) nearCeiling(sum stats.Totals) []record.Reason {
 	if p.Warmup || p.CeilingS <= 0 || sum.Goodput() <= limit.NearCeiling*p.CeilingS {
 		return nil
 	}
 	return []record.Reason{{Code: record.CodeGeneratorLimited, Text: fmt.Sprintf(
-		"%s answers per second are %s of the %s that the agents reach on this machine with a server that does nothing: above %s they may be the limit, and in the whole run the target's figure is the least that it can do",
+		"%s answers per second are %s of the %s that the agents reach on this machine with a server that does nothing: above %s they may be the limit, and over all blocks the target's figure is the least that it can do",
 		show.Number(sum.Goodput()), show.Percent(sum.Goodput()/p.CeilingS), show.Number(p.CeilingS), show.Percent(limit.NearCeiling))}}
 }
 

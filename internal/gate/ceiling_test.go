@@ -27,7 +27,7 @@ func TestNearCeiling(t *testing.T) {
 			t.Errorf("%s: %+v", name, j)
 		}
 		if c.named && (j.Warnings[0].Code != record.CodeGeneratorLimited ||
-			!strings.HasSuffix(j.Warnings[0].Text, "above 70.0 % they may be the limit, and in the whole run the target's figure is the least that it can do")) {
+			!strings.HasSuffix(j.Warnings[0].Text, "above 70.0 % they may be the limit, and over all blocks the target's figure is the least that it can do")) {
 			t.Errorf("%s: %+v", name, j.Warnings)
 		}
 	}

@@ -141,7 +141,7 @@ func (p *Phase) disturbances(rest *record.Baseline) []finding {
 	return disturbed(*rest, p.Disturbance(), maxSteal)
 }
 
-// unwatched warns of a phase of which it is not known what others did.
+// unwatched warns where it is not known what others did during the phase.
 func (p *Phase) unwatched(rest *record.Baseline) []record.Reason {
 	if p.Warmup || rest == nil || p.Disturbance().Watched() {
 		return nil
