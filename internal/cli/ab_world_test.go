@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -105,14 +106,26 @@ func (w *abWorld) Yardstick(context.Context, string) (collect.Source, error) {
 	return collect.Source{}, nil
 }
 
-func (w *abWorld) Sample(context.Context, time.Duration, []collect.Source, collect.Status, func(record.Series) error) venue.Sampler {
-	return abSampler{}
+func (w *abWorld) Sample(_ context.Context, _ time.Duration, _ []collect.Source, _ collect.Status, sink func(record.Series) error) venue.Sampler {
+	return &abSampler{sink: sink}
 }
 
-type abSampler struct{}
+// abSampler sees a machine that nobody uses, when a phase begins and ends.
+type abSampler struct {
+	sink  func(record.Series) error
+	phase int
+	err   error
+}
 
-func (abSampler) Phase(int)   {}
-func (abSampler) Stop() error { return nil }
+func (s *abSampler) Phase(number int) {
+	if number >= 0 {
+		s.phase = number
+	}
+	now := time.Now()
+	s.err = errors.Join(s.err, s.sink(record.Series{At: now, Phase: s.phase, Tier: "host", Name: "host", Values: map[string]float64{"cpus": 1, "idle_ns": float64(now.UnixNano())}}))
+}
+
+func (s *abSampler) Stop() error { return s.err }
 
 func (w *abWorld) Deploy(_ context.Context, d venue.Deployment) (venue.Deployed, error) {
 	w.mu.Lock() // targets start side by side
