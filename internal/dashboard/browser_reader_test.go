@@ -125,10 +125,11 @@ func TestBrowserClock(t *testing.T) {
 	w := r.Begin(t)
 	defer func() { check(t, w.Finish(record.Aborted, "test")) }()
 	tw := must[*record.TrialWriter](t)(w.BeginTrial(1, 1, "flask", 1))
-	check(t, w.Progress(record.Progress{Block: 1, Blocks: 1, Trial: 1, Trials: 1, Target: "flask", Text: "closed: 32 connections", Expect: 100 * time.Second}))
 	s := serving(t, Options{Root: root})
 	b := chromium(t, s)
 	b.open(t, base(filepath.Base(w.Dir())), media()[0])
+	until(t, b, "the page of the run", `document.getElementById("strip-progress").textContent.includes("block 1")`)
+	check(t, w.Progress(record.Progress{Block: 1, Blocks: 1, Trial: 1, Trials: 1, Target: "flask", Text: "closed: 32 connections", Expect: 100 * time.Second}))
 	const step = `/\((\d\d):(\d\d) of 01:40\)/.exec(` + doing + `)`
 	until(t, b, "three seconds of the step", step+`[2] >= 3`)
 	eval[bool](t, b, `(Date.now = () => 9e12, true)`)

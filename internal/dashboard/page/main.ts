@@ -42,6 +42,16 @@ class Watched implements Taker {
   }
 }
 
+// ask asks the server; null where it gives no whole answer.
+async function ask(path: string): Promise<{ ok: boolean; text: string } | null> {
+  try {
+    const answer = await fetch(base + path);
+    return { ok: answer.ok, text: await answer.text() };
+  } catch {
+    return null;
+  }
+}
+
 // done tries again, after ever longer pauses, until something is done; false: it never was.
 async function done(does: () => Promise<boolean>): Promise<boolean> {
   for (let wait = 500; wait < 300_000; wait *= 2) {
@@ -105,7 +115,7 @@ class Page extends Watched {
     const whole = async () => !this.ended || !missed || await this.whole();
     const part = async () => !this.ended || await this.refresh(true);
     const [has, knows] = await Promise.all([done(whole), done(part)]);
-    if (this.ended && !(has && knows)) this.follower?.say("Nobody writes this run any more, and the server does not answer. What this page shows is from before that; 'bakeoff dashboard' shows all of it.");
+    if (this.ended && !(has && knows)) this.follower?.say("Nobody writes this run any more. What this page shows is from before that, and the server gives nothing newer; 'bakeoff dashboard' shows all of it.");
   }
 
   private async whole(): Promise<boolean> {
@@ -127,10 +137,10 @@ class Page extends Watched {
     this.asked = performance.now();
     const mine = ++this.asks;
     const q = new URLSearchParams({ after: String(have), name: page.target ?? "" });
-    const answer = await fetch(base + "part/" + page.view + "?" + q).catch(() => null);
+    const answer = await ask("part/" + page.view + "?" + q);
     if (!answer?.ok) return false;
     const fresh = element("template");
-    fresh.innerHTML = await answer.text();
+    fresh.innerHTML = answer.text;
     const part = fresh.content.querySelector<HTMLElement>(".part");
     if (mine !== this.asks || old && !part && !fresh.content.querySelector(".problem")) return false; // they are not computed now
     morph(this.parts, fresh.content);
@@ -140,8 +150,8 @@ class Page extends Watched {
 
   // get is a block, or why there is none.
   private async get(block: number | null): Promise<Update | string> {
-    const answer = await fetch(base + "state.json" + (block === null ? "" : "?block=" + block)).catch(() => null);
-    return !answer ? "The server does not answer." : answer.ok ? await answer.json() as Update : inert(await answer.text());
+    const answer = await ask("state.json" + (block === null ? "" : "?block=" + block));
+    return !answer ? "The server does not answer." : answer.ok ? JSON.parse(answer.text) as Update : inert(answer.text);
   }
 
   // block is a block; where there is none the page says why.
