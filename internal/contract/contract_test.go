@@ -199,12 +199,12 @@ func cheats() []cheat {
 		{"knows what does not exist", func(f *fake, b *bench) {
 			read := f.read
 			f.read = func(ctx context.Context, name string) (int64, error) {
-				if _, found := b.data.Lookup(name); !found && dataset.Plain(name) && !strings.HasPrefix(strings.ToLower(name), "fresh") {
+				if _, found := b.data.Lookup(name); !found && dataset.Plain(name) {
 					return 0, nil
 				}
 				return read(ctx, name)
 			}
-		}, []string{"statements"}, false},
+		}, []string{"statements", "fresh row"}, false},
 		{"answers requests in flight by one statement", func(f *fake, _ *bench) { f.read = coalesced(f.read) }, []string{"statements"}, false},
 		{"asks twice", func(f *fake, _ *bench) {
 			read := f.read

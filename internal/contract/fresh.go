@@ -2,23 +2,22 @@ package contract
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
-	"strings"
 	"time"
 )
 
 // checkFresh asks for a row that comes and goes: absent, inserted, inserted
 // again under a higher id and in the other case, the first deleted, both deleted. An
-// answer kept from before, or taken from a copy of the table, is wrong in one of them.
+// answer kept from before, or taken from a copy of the table, is wrong in one of them. Its name is drawn like those of other keys
+// that do not exist.
 func (s *inspection) checkFresh(ctx context.Context) (err error) {
-	key := "fresh" + strings.ToLower(rand.Text())
+	key := s.absent("fresh row").key
 	rows := freshRows{fixture: s.Database}
 	defer func() { err = errors.Join(err, rows.clear(ctx)) }()
 	for _, stage := range []func() error{
 		func() error { return nil },
 		func() error { return rows.insert(ctx, key) },
-		func() error { return rows.insert(ctx, strings.ToUpper(key)) },
+		func() error { return rows.insert(ctx, swapCase(key)) },
 		func() error { return rows.remove(ctx) },
 		func() error { return rows.remove(ctx) },
 	} {

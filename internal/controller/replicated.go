@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -30,6 +31,7 @@ type replicated struct {
 	entrant *entrant
 	nonce   string
 	luck    record.Luck
+	seed    uint64 // of the keys that its check asks for
 	at      venue.Deployed
 	err     error                     // of the start
 	learned contract.Result           // of the check before the load
@@ -47,7 +49,7 @@ func (s *recipes) start(ctx context.Context, launches []launch) []*replicated {
 	group := errgroup.Group{}
 	group.SetLimit(s.o.Venue.Machine().Cores + moreStarts)
 	for i, l := range launches {
-		out[i] = &replicated{stage: s, entrant: s.entrantOf(l.name), nonce: newNonce(), luck: l.luck}
+		out[i] = &replicated{stage: s, entrant: s.entrantOf(l.name), nonce: newNonce(), luck: l.luck, seed: cmp.Or(l.seed, s.o.contractSeed())}
 		group.Go(func() error {
 			out[i].err = out[i].start(ctx, l.logDir)
 			return nil
@@ -151,6 +153,7 @@ func (d *replicated) check(ctx context.Context, when string, full bool) (finding
 		return d.checkDriver(ctx, when)
 	}
 	asked := d.stage.contract()
+	asked.Seed = d.seed
 	asked.Full, asked.Long = full, d.stage.o.LongKeepAlive
 	asked.Protocol, asked.KeepAlive, asked.Secrets = d.entrant.recipe.Protocol, d.keepAlive(), []string{d.login.Password}
 	if dial := d.at.Dial(); len(dial) > 0 {

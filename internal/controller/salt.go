@@ -26,6 +26,14 @@ func (o *Options) contractSeed() uint64 {
 	return splitmix.NewKey(o.salt, "contract").Draw(o.Plan.Seed, 0)
 }
 
+// seedOf is that of one trial: no two ask for the same keys before the load.
+func (o *Options) seedOf(t record.Trial) uint64 {
+	if o.salt == "" {
+		return o.Plan.Seed
+	}
+	return splitmix.NewKey(o.salt, "contract of "+t.Target).Draw(uint64(t.Block), uint64(t.Attempt))
+}
+
 // leastChecked is how many bodies of a phase are checked at least, of those that are expected.
 const leastChecked = 3000
 

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"bakeoff/internal/contract"
 	"bakeoff/internal/dataset"
 	"bakeoff/internal/load"
 	"bakeoff/internal/plan"
@@ -150,6 +152,43 @@ func TestRewritten(t *testing.T) {
 		var first record.Trial
 		if err := json.Unmarshal(text, &first); err != nil || len(first.Reasons) != 1 || first.Reasons[0].Code != record.CodeRewritten {
 			t.Errorf("reasons %+v, %v", first.Reasons, err)
+		}
+	})
+}
+
+// No two trials are asked for the same keys before the load, and a trial that is made again with the same salt is asked for the same.
+func TestSeedsOfChecks(t *testing.T) {
+	o := &Options{salt: "one", Plan: &plan.Plan{Seed: 7}}
+	seen := map[uint64]record.Trial{}
+	for _, target := range []string{"flask", "fastapi"} {
+		for block := range 4 {
+			for attempt := range 3 {
+				at := record.Trial{Target: target, Block: block, Attempt: attempt + 1}
+				seed := o.seedOf(at)
+				if before, twice := seen[seed]; twice || seed != o.seedOf(at) {
+					t.Errorf("%+v is asked for the keys of %+v", at, before)
+				}
+				seen[seed] = at
+			}
+		}
+	}
+	if o.salt = ""; o.seedOf(record.Trial{Block: 1}) != 7 {
+		t.Error("without a salt the seed is that of the plan")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		asked := map[uint64]int{}
+		o := w.options(t, "blocks: 2\nseed: 1\n"+twoTargets+closedOnly)
+		checked := o.Checked
+		o.Checked = func(ctx context.Context, c *contract.Contract, when string, replicas []contract.Endpoint, front string) (contract.Result, error) {
+			asked[c.Seed]++
+			return checked(ctx, c, when, replicas, front)
+		}
+		conducted(t, o)
+		for seed, times := range asked {
+			if times != 2 || len(asked) != 4 {
+				t.Errorf("4 trials, %d seeds, %d is that of %d checks", len(asked), seed, times)
+			}
 		}
 	})
 }

@@ -106,6 +106,7 @@ type deployment interface {
 type launch struct {
 	name, logDir string
 	luck         record.Luck
+	seed         uint64 // of the keys that the check of the contract asks for; 0: that of the run
 }
 
 // launched is what became of a launch.

@@ -185,7 +185,7 @@ func (t *trial) deploy(ctx context.Context) error {
 }
 
 func (t *trial) launch() launch {
-	l := launch{name: t.rec.Target, logDir: t.writer.LogDir()}
+	l := launch{name: t.rec.Target, logDir: t.writer.LogDir(), seed: t.run.o.seedOf(t.rec)}
 	l.luck.Padding, l.luck.Order, l.luck.Agents = t.run.o.Plan.Luck(plan.Trial{Block: t.rec.Block, Target: t.rec.Target}, t.rec.Attempt)
 	if t.run.o.Plan.Uses(plan.JMeter) { // its servers take their shares themselves
 		l.luck.Agents = nil

@@ -21,7 +21,7 @@ func (w *Workload) Patterns(stream, n uint64) []string {
 
 // Captures are the parts of an answer that Judge needs: a name, and a regular expression whose group is the part.
 func (w *Workload) Captures() [][2]string {
-	return [][2]string{{"key", `"name"\s*:\s*"([^"]*)"`}, {"id", `"id"\s*:\s*(\d+|null)`}}
+	return [][2]string{{"key", `"name"\s*:\s*"([^"]*)"`}, {"id", `"id"\s*:\s*(\d+|null)`}, {"exists", `"exists"\s*:\s*(true|false)`}}
 }
 
 // Judge is what Check says of an answer when only its captures are known, in their order.
@@ -30,6 +30,9 @@ func (w *Workload) Judge(stream, n uint64, captures []string) string {
 	id, err := strconv.ParseInt(text, 10, 64)
 	if err != nil && text != "null" {
 		return wrongFields
+	}
+	if captures[2] != strconv.FormatBool(text != "null") {
+		return "wrong exists"
 	}
 	if w.spec.Lookups == Server {
 		if !Plain(name) {

@@ -29,6 +29,11 @@ func TestPatternsAgreeWithCheck(t *testing.T) {
 			if why := w.judgeText(t, n, wrong); why == "" || w.Check(1, n, 200, []byte(wrong)) == "" {
 				t.Errorf("%s, %d: a wrong answer is right by its captures", lookups, n)
 			}
+			for _, exists := range []string{"", fmt.Sprint(!hit)} { // left out, or at odds with the id
+				if why := w.Judge(1, n, []string{string(key), idText(hit, id), exists}); why != "wrong exists" {
+					t.Errorf("%s, %d: exists %q is %q by its captures", lookups, n, exists, why)
+				}
+			}
 			if !w.matches(t, n, right) {
 				t.Errorf("%s, %d: the right answer matches not every pattern", lookups, n)
 			}

@@ -86,6 +86,7 @@ func Build(r *record.Reader) (*Summary, error) {
 	if err := s.thresholds(p.Thresholds, r.Live()); err != nil {
 		return nil, err
 	}
+	s.still = b.still()
 	s.mark(r.Live())
 	s.Headline = headline(s)
 	return s, nil
@@ -284,6 +285,17 @@ func (b *builder) phase(p record.Phase) Phase {
 	}
 	for _, target := range b.s.Targets {
 		out.Targets = append(out.Targets, overBlocks(target.Name, out.ByService(), b.used(target.Name, p.Number)))
+	}
+	return out
+}
+
+// still is why no rows changed in measured phases, with the names of these.
+func (b *builder) still() map[string][]string {
+	out := map[string][]string{}
+	for _, p := range b.raws {
+		if p.NoMoves != "" {
+			out[p.NoMoves] = append(out[p.NoMoves], p.Name)
+		}
 	}
 	return out
 }

@@ -67,6 +67,8 @@ type Summary struct {
 
 	capacityPhase *Phase // stands for the stages of all blocks; nil: there are none
 
+	still map[string][]string // why no rows changed, to the names of the phases in which they did not
+
 	foreignIn map[int]map[string]string // by phase, which tier limited which target where that was another one's; for thresholds
 
 	margin float64 // of the plan, within which differences do not matter; 0: the default one

@@ -41,6 +41,20 @@ func TestMarkOfMoves(t *testing.T) {
 	}
 }
 
+// So does that they did not in one of its phases.
+func TestMarkOfPhasesWithoutMoves(t *testing.T) {
+	for why, marked := range map[string]int{"": 0, "the target draws the keys": 1} {
+		r := one()
+		r.Change = func(tr *record.Trial) { tr.Phases[len(tr.Phases)-1].NoMoves = why }
+		w := r.Begin(t)
+		r.Whole(t, w)
+		all := strings.Join(open(t, w).Marks, "\n")
+		if strings.Count(all, "NO ROWS CHANGED in phase open: a target that answers from a copy") != marked || !strings.Contains(all, why) {
+			t.Errorf("%q: %s", why, all)
+		}
+	}
+}
+
 // Trends are over the trials that count, of each target in each phase.
 func TestTrends(t *testing.T) {
 	s := &Summary{Targets: []Target{{TargetInfo: record.TargetInfo{Name: "a"}}, {TargetInfo: record.TargetInfo{Name: "b"}}}, Phases: []Phase{{Number: 1, Name: "closed", Model: "closed"}}}

@@ -3,6 +3,7 @@ package figures
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -168,12 +169,30 @@ func (s *Summary) unproven() (out []string) {
 		add("LOOKUPS NOT PROVEN: the database server does not count, for each answer, %s", strings.Join(d.Uncounted, "; "))
 	}
 	if d := s.Database; d.AccountReason != "" {
-		add("ONE DATABASE ACCOUNT for all trials: what a trial leaves in the database may reach the next one; %s", d.AccountReason)
+		more := ""
+		if d.Kind == "external" { // whose account may read all tables of the schema
+			more = ", and a target that reads in bakeoff_moves which rows will change can answer all others from a copy of the table"
+		}
+		add("ONE DATABASE ACCOUNT for all trials: what a trial leaves in the database may reach the next one%s; %s", more, d.AccountReason)
 	}
-	if d := s.Database; d.MovesReason != "" {
-		add("NO ROWS CHANGED during the phases: a target that answers from a copy of the table is found by fewer checks; %s", d.MovesReason)
-	}
+	s.markStill(add)
 	return out
+}
+
+// markStill says in which phases no rows changed, and why.
+func (s *Summary) markStill(add func(format string, a ...any)) {
+	const less = "a target that answers from a copy of the table is found by fewer checks"
+	if why := s.Database.MovesReason; why != "" {
+		add("NO ROWS CHANGED during the phases: %s; %s", less, why)
+		return
+	}
+	for _, why := range slices.Sorted(maps.Keys(s.still)) {
+		names, noun := s.still[why], "phase"
+		if len(names) > 1 {
+			noun = "phases"
+		}
+		add("NO ROWS CHANGED in %s %s: %s; %s", noun, show.List(names), less, why)
+	}
 }
 
 // ofWhat is the rest of the headline: where, and which targets.

@@ -74,8 +74,18 @@ func TestMarks(t *testing.T) {
 		{"aborted for no reason", func(s *Summary) { s.Run.Status = record.Aborted }, false, []string{"ABORTED: no reason given; "}, 0},
 		{"unfair", func(s *Summary) { s.Run.AllowUnfair = "why" }, false, []string{"UNFAIR BY PLAN: differences between targets were allowed: why"}, 0},
 		{"not counted", func(s *Summary) { s.Database.Uncounted = []string{"rows", "statements"} }, false, []string{"LOOKUPS NOT PROVEN: the database server does not count, for each answer, rows; statements"}, 0},
-		{"one account", func(s *Summary) { s.Database.AccountReason = "no right" }, false, []string{"ONE DATABASE ACCOUNT for all trials: "}, 0},
+		{"one account", func(s *Summary) { s.Database.AccountReason = "no right" }, false, []string{"ONE DATABASE ACCOUNT for all trials: what a trial leaves in the database may reach the next one; no right"}, 0},
+		{"one account of others", func(s *Summary) { s.Database.AccountReason, s.Database.Kind = "no right", "external" }, false, []string{
+			"ONE DATABASE ACCOUNT for all trials: what a trial leaves in the database may reach the next one, and a target that reads in bakeoff_moves",
+		}, 0},
 		{"nothing moves", func(s *Summary) { s.Database.MovesReason = "not ours" }, false, []string{"NO ROWS CHANGED during the phases: "}, 0},
+		{"nothing moves in some", func(s *Summary) {
+			s.still = map[string][]string{"JMeter asks for the keys": {"one", "two"}, "the target draws the keys": {"x"}}
+		}, false, []string{
+			"NO ROWS CHANGED in phases one and two: a target that answers from a copy of the table is found by fewer checks; JMeter asks for the keys",
+			"NO ROWS CHANGED in phase x: ",
+		}, 0},
+		{"nothing moves in any", func(s *Summary) { s.still, s.Database.MovesReason = map[string][]string{"not ours": {"x"}}, "not ours" }, false, []string{"NO ROWS CHANGED during the phases: "}, 0},
 		{"not at rest", func(s *Summary) { s.Baselines = []record.Baseline{{}, {Disturbance: record.Disturbance{Foreign: 0.5}}} }, false, []string{"NOT AT REST: before anything was loaded, other programs used 50.0 %"}, 0},
 		{"not watched", func(s *Summary) {
 			s.Baselines = []record.Baseline{{}, {Seconds: 10, Disturbance: record.Disturbance{CPUTimeNS: 1}}, {Seconds: 10}}

@@ -92,7 +92,7 @@ func Start(ctx context.Context, o Options) (*Loader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("jmeter: %w", err)
 	}
-	l := &Loader{o: o, dir: dir, remove: remove, password: newPassword(), sequences: make([]int64, o.Count), captures: []string{"key", "id"}}
+	l := &Loader{o: o, dir: dir, remove: remove, password: newPassword(), sequences: make([]int64, o.Count), captures: []string{"key", "id", "exists"}}
 	if l.runs, err = lastRun(o.LogDir); err == nil {
 		err = l.keystore(ctx)
 	}

@@ -98,11 +98,11 @@ func (always) Patterns(_, _ uint64) []string {
 }
 
 func (always) Captures() [][2]string {
-	return [][2]string{{"key", `"name"\s*:\s*"([^"]*)"`}, {"id", `"id"\s*:\s*(\d+|null)`}}
+	return [][2]string{{"key", `"name"\s*:\s*"([^"]*)"`}, {"id", `"id"\s*:\s*(\d+|null)`}, {"exists", `"exists"\s*:\s*(true|false)`}}
 }
 
 func (always) Judge(_, _ uint64, captures []string) (why string) {
-	if captures[0] != "warm" || captures[1] != "1" {
+	if captures[0] != "warm" || captures[1] != "1" || captures[2] != "true" {
 		return "wrong answer"
 	}
 	return ""

@@ -10,7 +10,7 @@ import (
 
 // at is a row of request n, sent so long after the first.
 func at(n uint64, sent, took time.Duration, code string) row {
-	return row{at: time.UnixMilli(1e12).Add(sent), elapsed: took, code: code, ok: code == "200", number: n, numbered: true, samples: 1, captures: []string{"warm", "1"}, received: 10, written: 5}
+	return row{at: time.UnixMilli(1e12).Add(sent), elapsed: took, code: code, ok: code == "200", number: n, numbered: true, samples: 1, captures: []string{"warm", "1", "true"}, received: 10, written: 5}
 }
 
 // Each event counts in the second it happens in; rows that come late count in the first second that is open; what the
@@ -51,7 +51,7 @@ func TestWindows(t *testing.T) {
 func TestWrongAnswersAreNamed(t *testing.T) {
 	p := load.Phase{Number: 1, Model: load.Closed, Connections: 1, Duration: time.Second, Timeout: time.Second, CheckShare: 1}
 	for want, change := range map[string]func(*row){
-		"wrong answer":    func(r *row) { r.captures = []string{"warm", "2"} },
+		"wrong answer":    func(r *row) { r.captures = []string{"warm", "2", "true"} },
 		"wrong body":      func(r *row) { r.ok = false },
 		"status 404":      func(r *row) { r.code = "404" },
 		"unknown request": func(r *row) { r.numbered = false },
