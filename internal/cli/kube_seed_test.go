@@ -224,7 +224,7 @@ func valid(t *testing.T, r *record.Reader, target string) bool {
 func TestKubeNodesOwnTestPlan(t *testing.T) {
 	n := newNodes(t)
 	needJMeter(t)
-	inTime(t, 150*time.Second)
+	inTime(t, 4*time.Minute)
 	path := n.plan("balancer: {kind: nginx}\n")
 	text, err := os.ReadFile(path)
 	if err != nil {
