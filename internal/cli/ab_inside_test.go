@@ -230,7 +230,7 @@ func TestABUnread(t *testing.T) {
 	}
 }
 
-// A run that is interrupted fails its JUnit report, though it has blocks enough for a verdict.
+// A run that is interrupted fails its JUnit report, and has no verdict though it has blocks enough for one.
 func TestABInterrupted(t *testing.T) {
 	base, head := abFolder(t, "one"), abFolder(t, "two")
 	synctest.Test(t, func(t *testing.T) {
@@ -243,7 +243,7 @@ func TestABInterrupted(t *testing.T) {
 			return false
 		}
 		got := w.comparedIn(ctx, t, abFlags{delta: "20%"}, base, head)
-		if exitStatus(got.err) != exitInterrupted || !strings.Contains(got.stdout, "equivalent") || !strings.Contains(got.unit, `type="aborted"`) {
+		if exitStatus(got.err) != exitInterrupted || !strings.Contains(got.stdout, "no verdict: stopped before its 10 blocks ") || strings.Contains(got.stdout, "equivalent") || !strings.Contains(got.unit, `type="aborted"`) {
 			t.Errorf("status %d (%v)\n%s\n%s", exitStatus(got.err), got.err, got.stdout, got.unit)
 		}
 	})

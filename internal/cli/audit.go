@@ -22,8 +22,8 @@ const auditHelp = `audit reads a run directory and computes every figure again. 
 - the reasons for which trials were refused, or warned of, from those lines,
 - the status of every trial, against its reasons and its event,
 - every byte of summary.json, report.md and report.html, against reports made from the record now.
-The line "Other runs" of the page depends on the runs that were in the folder when it was written. Where it is not
-what the folder gives now, it is printed as not audited, and is no finding.
+The line "Other runs" of report.md and report.html depends on the runs that were in the folder when it was written.
+Where it is not what the folder gives now, it is printed as not audited, and is no finding.
 Each difference is printed with its file, and with its line where one can be known: a file that is sealed as a
 whole, such as trial.json, has none.
 
@@ -101,8 +101,8 @@ func printAudit(w io.Writer, found audit.Result) error {
 	return err
 }
 
-// reportsOf are the reports of a run as they are made now. Which other runs were in the folder when the page was written is not
-// recorded: what it says of them is not judged.
+// reportsOf are the reports of a run as they are made now. Which other runs were in the folder when they were written is not
+// recorded: what they say of them is not judged.
 func reportsOf(s *figures.Summary, others figures.Others) ([]audit.Report, error) {
 	var out []audit.Report
 	for _, of := range reportFiles() {
@@ -110,11 +110,8 @@ func reportsOf(s *figures.Summary, others figures.Others) ([]audit.Report, error
 		if err := writeReport(&text, of.format, s, others); err != nil {
 			return nil, fmt.Errorf("report: %w", err)
 		}
-		one := audit.Report{Name: of.name, Text: text.Bytes()}
-		if of.format == "html" {
-			one.Apart = report.OtherRunsLine
-		}
-		out = append(out, one)
+		apart := map[string]string{"html": report.OtherRunsLine, "markdown": report.OtherRunsPoint}[of.format]
+		out = append(out, audit.Report{Name: of.name, Text: text.Bytes(), Apart: apart})
 	}
 	return out, nil
 }

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"bytes"
+	"encoding/json"
 	"io"
 	"os"
 	"path/filepath"
@@ -32,8 +34,19 @@ func TestAuditWithoutTheOtherRuns(t *testing.T) {
 	others, err := figures.OtherRuns(reader, s)
 	fatal(t, err)
 	fatal(t, keepReports(dirs[1], s, others))
-	if page, err := os.ReadFile(filepath.Join(dirs[1], "report.html")); err != nil || !strings.Contains(string(page), "Other runs: 1 other run of this plan") {
-		t.Fatalf("the page names no other run: %v", err)
+	for _, name := range []string{"report.html", "report.md"} {
+		if page, err := os.ReadFile(filepath.Join(dirs[1], name)); err != nil || !strings.Contains(string(page), "Other runs: 1 other run of this plan") {
+			t.Fatalf("%s names no other run: %v", name, err)
+		}
+	}
+	var printed struct {
+		Headline  string
+		OtherRuns figures.Others `json:"other_runs"`
+	}
+	var out bytes.Buffer
+	fatal(t, (&reportFlags{format: "json"}).report(Env{Stdout: &out}, reader))
+	if err := json.Unmarshal(out.Bytes(), &printed); err != nil || printed.Headline != s.Headline || printed.OtherRuns.Runs != 1 || printed.OtherRuns.Ratios[0].This != others.Ratios[0].This {
+		t.Errorf("as JSON: %v, %+v", err, printed)
 	}
 	var whole strings.Builder
 	if err := auditRun(&whole, dirs[1], false); err != nil || strings.Contains(whole.String(), "not audited") {
@@ -47,8 +60,9 @@ func TestAuditWithoutTheOtherRuns(t *testing.T) {
 		if err := auditRun(&out, dir, false); err != nil {
 			t.Errorf("%v\n%s", err, out.String())
 		}
-		if !strings.Contains(out.String(), "not audited: report.html:") || !strings.Contains(out.String(), "1 other run of this plan") {
-			t.Errorf("the line on other runs is not named:\n%s", out.String())
+		if !strings.Contains(out.String(), "not audited: report.html:") || !strings.Contains(out.String(), "not audited: report.md:") ||
+			strings.Count(out.String(), "1 other run of this plan") != 2 {
+			t.Errorf("the lines on other runs are not named:\n%s", out.String())
 		}
 	}
 	fatal(t, os.WriteFile(filepath.Join(copied, "report.md"), []byte("another"), 0o600))

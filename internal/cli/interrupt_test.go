@@ -44,6 +44,7 @@ func TestInterrupt(t *testing.T) {
 				t.Errorf("%d errors:\n%s", got, e.stderr)
 			}
 			wantAll(t, "stdout", e.stdout.String(), "ABORTED: interrupted", " --full\n")
+			wantAll(t, "stdout", strings.Join(strings.Fields(e.stdout.String()), " "), "no verdict: stopped before its 6 blocks (bakeoff run --resume goes on); ")
 			r := s.open()
 			if run := r.Run(); run.Status != record.Aborted || run.Reason != "interrupted" {
 				t.Errorf("run: %s, %q", run.Status, run.Reason)

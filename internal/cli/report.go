@@ -96,13 +96,13 @@ func (f *reportFlags) write(env Env, reader *record.Reader, summary *figures.Sum
 		err = writeSummary(env.Stdout, reader, summary)
 		return err
 	}
-	var others figures.Others
-	if f.html || f.format == "html" {
-		if others, err = figures.OtherRuns(reader, summary); err != nil {
-			return err
-		}
-	}
-	if !f.html {
+	others, err := figures.OtherRuns(reader, summary)
+	switch {
+	case err != nil:
+		return err
+	case f.format == "json":
+		return writeJSON(env.Stdout, summary, others)
+	case !f.html:
 		return writeReport(env.Stdout, f.format, summary, others)
 	}
 	if err := keep(reader.Dir(), "report.html", "html", summary, others); err != nil {
@@ -127,13 +127,24 @@ func writeScreen(w io.Writer, r *record.Reader, s *figures.Summary, others figur
 	return report.WriteScreen(w, s, others, full, show.Columns(w))
 }
 
-// writeReport prints everything.
+// writeJSON prints all figures of a run, and what other runs of its plan say. The summary.json of its folder lacks the latter, which
+// change when runs are added or removed.
+func writeJSON(w io.Writer, s *figures.Summary, others figures.Others) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(struct {
+		*figures.Summary
+		OtherRuns figures.Others `json:"other_runs"`
+	}{s, others})
+}
+
+// writeReport prints everything that a report of the format holds.
 func writeReport(w io.Writer, format string, s *figures.Summary, others figures.Others) error {
 	switch format {
 	case "text":
-		return report.WriteText(w, s, show.Columns(w))
+		return report.WriteText(w, s, others, show.Columns(w))
 	case "markdown":
-		return report.WriteMarkdown(w, s)
+		return report.WriteMarkdown(w, s, others)
 	case "html":
 		return report.WriteHTML(w, s, others)
 	case "svg":
@@ -162,7 +173,7 @@ func printResult(env Env, dir string, strict, asJSON bool) error {
 	switch {
 	case err != nil:
 	case asJSON:
-		err = json.NewEncoder(env.Stdout).Encode(resultLine{At: summary.Run.Ended, Kind: "result", Run: dir, Summary: summary})
+		err = json.NewEncoder(env.Stdout).Encode(resultLine{At: summary.Run.Ended, Kind: "result", Run: dir, Summary: summary, OtherRuns: others})
 	default:
 		err = writeScreen(env.Stdout, reader, summary, others)
 	}
@@ -178,6 +189,8 @@ type resultLine struct {
 	Kind    string           `json:"kind"` // "result", which no event of a record is
 	Run     string           `json:"run"`  // the run directory
 	Summary *figures.Summary `json:"summary"`
+
+	OtherRuns figures.Others `json:"other_runs"` // of the same plan, in the same folder
 }
 
 // reportFile is a form of the report that a run directory holds.

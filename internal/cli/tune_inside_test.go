@@ -203,6 +203,9 @@ func TestTuneRuns(t *testing.T) {
 			if confirms := run.Dir == got.json.Confirm.Dir; confirms == (s.Run.Search != "") {
 				t.Errorf("%s is marked as %q of a search", run.Dir, s.Run.Search)
 			}
+			if (s.Verdict == nil) != (s.Run.Search != "") {
+				t.Errorf("%s, %q of a search, has the verdict %+v, %q", run.Dir, s.Run.Search, s.Verdict, s.NoVerdict)
+			}
 			sizes = append(sizes, fmt.Sprint(len(s.Targets)))
 			if _, err := os.Stat(filepath.Join(run.Dir, "report.html")); err != nil {
 				t.Error(err)

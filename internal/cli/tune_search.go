@@ -84,7 +84,9 @@ func (t *tuning) search(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		t.take(i+1, summary)
+		if err := t.take(i+1, summary); err != nil {
+			return err
+		}
 		if err := t.halve(); err != nil {
 			return fmt.Errorf("%w (%s: %s)", err, run.Dir, cmp.Or(summary.Run.Reason, run.Status))
 		}
@@ -104,15 +106,17 @@ func (t *tuning) cutShort(err error) error {
 	return err
 }
 
-// take remembers the figures of a stage.
-func (t *tuning) take(stage int, s *figures.Summary) {
-	if s.Verdict == nil {
-		return
+// take remembers the figures of a stage; nothing is claimed of them.
+func (t *tuning) take(stage int, s *figures.Summary) error {
+	found, err := s.Standing()
+	if found == nil {
+		return err
 	}
-	t.result.Unit, t.result.Better = s.Verdict.Unit, s.Verdict.Better
-	for _, v := range s.Verdict.Values {
+	t.result.Unit, t.result.Better = found.Unit, found.Better
+	for _, v := range found.Values {
 		t.values = append(t.values, tune.Value{Stage: stage, Block: v.Block, Setting: v.Target, Value: v.Value})
 	}
+	return nil
 }
 
 // halve leaves out the worse half of the settings of each target.

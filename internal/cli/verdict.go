@@ -59,8 +59,10 @@ effect of the position is estimated too.
 Ratios are compared within blocks, by Student's paired t-test on their logarithms, adjusted
 over all pairs by Holm's method. "better" also needs an estimate above --delta. What is
 claimed is the end of the interval nearest to no difference, never the estimate. "within
-3 %, a tie" is shown by two one-sided tests. Everything else is "not told apart", with the
-number of blocks that would show --delta. Percentages refer to the smaller value.
+3 %, a tie" is shown by two one-sided tests. What differs, but is not shown to differ by
+more than --delta, is called that. Everything else is "not told apart", with the number of
+blocks that would distinguish --delta from no difference. Percentages refer to the smaller
+value.
 docs/method.md has every rule with its reason.
 
 A verdict covers what varied between the blocks. Blocks of one day on one machine say

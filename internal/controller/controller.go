@@ -22,7 +22,7 @@ import (
 
 // ErrInterrupted is the cause of a context cancelled by the user: the run
 // ends cleanly and is marked aborted.
-var ErrInterrupted = errors.New("interrupted")
+var ErrInterrupted = errors.New(record.Interrupted)
 
 // ErrTooFewValid is returned when a run finished but a target lacks a valid
 // trial in some block.

@@ -16,11 +16,17 @@ import (
 	"bakeoff/internal/verdict"
 )
 
-// judged are the figures of a run with the block values of its primary metric. A run without them is refused.
+// judged are the figures of a run with the block values of its primary metric. A run without them, and one that is not over, is
+// refused. A part of a search, and a run that a person stopped, have values though nothing is claimed of them.
 func judged(r *record.Reader) (*figures.Summary, error) {
 	s, err := figures.Build(r)
 	if err != nil {
 		return nil, err
+	}
+	if s.Verdict == nil && !r.Live() {
+		if s.Verdict, err = s.Standing(); err != nil {
+			return nil, err
+		}
 	}
 	if s.Verdict == nil {
 		return nil, fmt.Errorf("the run has no block values: %s", s.NoVerdict)

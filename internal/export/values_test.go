@@ -51,6 +51,34 @@ func exported(t *testing.T, write func(context.Context, io.Writer, *record.Reade
 	return out.String()
 }
 
+// A run that a person stopped has block values though nothing is claimed of them, and so has a part of a search; one that is
+// under way is refused.
+func TestBlocksWithoutAVerdict(t *testing.T) {
+	r := recordtest.Of(6, "django", "flask")
+	r.ClosedS, r.OpenS, r.Head.Search = 2, 0, "stage 1 of 3"
+	w := r.Begin(t)
+	for _, p := range r.Head.Order[:10] {
+		r.Trial(t, w, p.Block, p.Position, p.Target, 1, nil)
+	}
+	under, err := record.Open(w.Dir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Blocks(t.Context(), io.Discard, under); err == nil || !strings.Contains(err.Error(), "no block values: the run is under way") {
+		t.Errorf("under way: %v", err)
+	}
+	if err := w.Finish(record.Aborted, record.Interrupted); err != nil {
+		t.Fatal(err)
+	}
+	over, err := record.Open(w.Dir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(exported(t, Blocks, over), "\n"); n != 1+10 {
+		t.Errorf("%d lines, want a head and 10 values", n)
+	}
+}
+
 // What is written as blocks is judged as the run was.
 func TestBlocksReadBack(t *testing.T) {
 	r := twoTargets(t, "django", "flask")

@@ -97,7 +97,10 @@ func facts(run record.Run, p planned) Facts {
 		Name: run.Name, Bakeoff: run.Bakeoff, Status: run.Status, Reason: run.Reason, Platform: run.Platform,
 		Seed: run.Seed, PlanDigest: run.PlanDigest, Primary: p.Primary, AllowUnfair: p.AllowUnfair,
 		Started: run.Started, Ended: run.Ended, Blocks: p.Blocks, Short: run.Short, Shared: run.Shared,
-		ChecksLeftOut: run.ChecksLeftOut, Search: run.Search,
+		ChecksLeftOut: run.ChecksLeftOut, Search: run.Search, Stopped: run.Stopped(),
+	}
+	if len(run.Nodes) > 0 {
+		f.Machines = run.Machines()
 	}
 	if len(run.Order) > 0 {
 		f.Blocks = 0 // it may have fewer than its plan, to fit into a time

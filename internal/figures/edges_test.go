@@ -193,11 +193,11 @@ func TestRunsThatCannotBeRead(t *testing.T) {
 func TestSpreadOfRatios(t *testing.T) {
 	r := Ratios{This: math.E, Others: []float64{1, 0, math.Inf(1)}}
 	r.finish()
-	if math.Abs(r.Spread-math.Sqrt(0.5)) > 1e-9 || !slices.Equal(r.Others, []float64{math.Inf(1), 0, 1}) {
+	if math.Abs(float64(r.Spread)-math.Sqrt(0.5)) > 1e-9 || !slices.Equal(r.Others, []float64{math.Inf(1), 0, 1}) {
 		t.Errorf("%+v", r)
 	}
 	alone := Ratios{This: 2}
-	if alone.finish(); !math.IsNaN(alone.Spread) {
+	if alone.finish(); !math.IsNaN(float64(alone.Spread)) {
 		t.Errorf("%+v", alone)
 	}
 }

@@ -80,7 +80,9 @@ type Facts struct {
 	Bakeoff     string `json:"bakeoff"`
 	Status      string `json:"status"`
 	Reason      string `json:"reason,omitempty"`
+	Stopped     bool   `json:"stopped,omitempty"` // a person ended it; whether that was before its last block, its trials say
 	Platform    string `json:"platform"`
+	Machines    int    `json:"machines,omitempty"` // of a cluster, that pods of the run were on
 	Seed        uint64 `json:"seed"`
 	PlanDigest  string `json:"plan_digest"`
 	Primary     string `json:"primary"` // metric declared in the plan

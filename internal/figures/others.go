@@ -8,6 +8,7 @@ import (
 
 	"bakeoff/internal/record"
 	"bakeoff/internal/stats"
+	"bakeoff/internal/verdict"
 )
 
 // mostOthers is how many other runs are read, the newest: reading one takes about as long as reading this
@@ -17,20 +18,21 @@ const mostOthers = 5
 // Others is what other runs of the same plan in the same folder say. A run's own interval covers what varies
 // within it; what differs from run to run is seen here only.
 type Others struct {
-	Runs    int       // read
-	Older   int       // not read: there are Runs newer ones
-	LeftOut int       // not comparable: another machine or other recipes, not complete, or no verdict
-	Marks   []string  // in what those that were read differ, or may differ, which figures may depend on
-	Speeds  []float64 // of the machine in each of those read that has one, as a multiple of this run's, the oldest first
-	Ratios  []Ratios  // of the first target of this run's ranking and each other one
+	Runs    int       `json:"runs"`             // read
+	Older   int       `json:"older"`            // not read: there are Runs newer ones
+	LeftOut int       `json:"left_out"`         // not comparable: another machine or other recipes, not complete, or no verdict
+	Marks   []string  `json:"marks,omitempty"`  // in what those that were read differ, or may differ, which figures may depend on
+	Speeds  []float64 `json:"speeds,omitempty"` // of the machine in each of those read that has one, as a multiple of this run's, the oldest first
+	Ratios  []Ratios  `json:"ratios,omitempty"` // of the first target of this run's ranking and each other one
 }
 
 // Ratios are those of two targets in several runs.
 type Ratios struct {
-	A, B   string
-	This   float64   // a/b in this run
-	Others []float64 // in each other one, the oldest first
-	Spread float64   // between runs, this one among them: the standard deviation of ln(a/b); NaN where there is one value
+	A      string         `json:"a"`
+	B      string         `json:"b"`
+	This   verdict.Number `json:"this"`   // a/b in this run
+	Others []float64      `json:"others"` // in each other one, the oldest first
+	Spread verdict.Number `json:"spread"` // between runs, this one among them: the standard deviation of ln(a/b); NaN where there is one value
 }
 
 // OtherRuns reads the other runs of the plan of a run, whose figures are s, from the folder that holds it.
@@ -50,7 +52,7 @@ func OtherRuns(r *record.Reader, s *Summary) (Others, error) {
 	first := s.Verdict.Targets[0].Name
 	for _, t := range s.Verdict.Targets[1:] {
 		c, _ := s.Verdict.Pair(first, t.Name)
-		out.Ratios = append(out.Ratios, Ratios{A: first, B: t.Name, This: float64(c.Ratio)})
+		out.Ratios = append(out.Ratios, Ratios{A: first, B: t.Name, This: c.Ratio, Others: []float64{}})
 	}
 	for _, l := range slices.Backward(listed) {
 		switch {
@@ -120,13 +122,13 @@ func alike(other, this record.Run) bool {
 func (r *Ratios) finish() {
 	slices.Reverse(r.Others)
 	logs := []float64{}
-	for _, ratio := range append([]float64{r.This}, r.Others...) {
+	for _, ratio := range append([]float64{float64(r.This)}, r.Others...) {
 		if ratio > 0 && !math.IsInf(ratio, 0) {
 			logs = append(logs, math.Log(ratio))
 		}
 	}
-	r.Spread = math.NaN()
+	r.Spread = verdict.Number(math.NaN())
 	if len(logs) > 1 {
-		r.Spread = stats.Summarize(logs).SD
+		r.Spread = verdict.Number(stats.Summarize(logs).SD)
 	}
 }

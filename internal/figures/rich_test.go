@@ -73,7 +73,7 @@ func richRun(t *testing.T) string {
 		tr.Status, tr.Reasons = record.TrialAborted, []record.Reason{{Code: record.CodeInterrupted, Text: "interrupted"}}
 	})
 	check(t, w.Update(func(run *record.Run) { run.Wall = 400 }))
-	check(t, w.Finish(record.Aborted, "interrupted"))
+	check(t, w.Finish(record.Aborted, "the run took longer than --max-time 6m0s"))
 	return w.Dir()
 }
 

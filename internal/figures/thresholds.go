@@ -100,6 +100,8 @@ func (s *Summary) threshold(a asked, together int, live bool) Threshold {
 		out.Why = "the run is a short one"
 	case live:
 		out.Why = "the run is under way"
+	case s.stopped():
+		out.Why = "the run was stopped before its last block"
 	case !s.has(a.target) || a.Right != nil && a.Right.Target != "" && !s.has(a.Right.Target):
 		out.Why = "the run has no such target"
 	case i < 0:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"bakeoff/internal/show"
 	"bakeoff/internal/verdict"
 )
 
@@ -64,6 +65,10 @@ func (s *Summary) judge(live bool) (err error) {
 		s.NoVerdict = "a short run is scaled down to see that everything works"
 	case live:
 		s.NoVerdict = "the run is under way: its number of blocks was fixed before it began"
+	case s.stopped():
+		s.NoVerdict = fmt.Sprintf("stopped before its %s (bakeoff run --resume goes on)", show.Plural(s.Run.Blocks, "block"))
+	case s.Run.Search != "":
+		s.NoVerdict = "a search chooses a setting: what is claimed is the verdict of the run that confirms it"
 	case !found:
 		s.NoVerdict = "no trial has a phase that the primary metric is for"
 	default:
@@ -72,8 +77,12 @@ func (s *Summary) judge(live bool) (err error) {
 	return err
 }
 
-// Standing is how the targets compare while the run is under way: values and intervals, and no claim. It is nil where there is a
-// verdict, or nothing to compare.
+// stopped reports whether a person ended the run before its last block was whole. The blocks that it has may be as many as
+// it took until they pleased, so nothing is claimed of them. A time limit or a crash looks at no figure.
+func (s *Summary) stopped() bool { return s.Run.Stopped && s.blocksDone() < s.Run.Blocks }
+
+// Standing is how the targets compare where no verdict is made of them: while the run is under way, in a part of a search, in a run that
+// a person stopped. It has values and intervals, and no claim in words. It is nil where there is a verdict, or nothing to compare.
 func (s *Summary) Standing() (*Verdict, error) {
 	primary, found := s.Primary()
 	if s.Verdict != nil || s.Run.Short || !found || len(s.Ranked()) < 2 {

@@ -146,6 +146,101 @@ func TestNoVerdict(t *testing.T) {
 	}
 }
 
+// ended is a run of seven blocks that ends as aborted, for a reason, when that many of them are whole.
+func ended(t *testing.T, blocks int, reason string, change func(*recordtest.Run)) *Summary {
+	t.Helper()
+	r := quick(7, 0.5, "a", "b")
+	if change != nil {
+		change(r)
+	}
+	w := r.Begin(t)
+	for _, p := range r.Head.Order {
+		if p.Block <= blocks {
+			r.Trial(t, w, p.Block, p.Position, p.Target, 1, nil)
+		}
+	}
+	check(t, w.Finish(record.Aborted, reason))
+	return open(t, w)
+}
+
+// A run that a person stopped before its last block was whole claims nothing; one that a time limit or an error cut short does, and so
+// does one that was stopped when all was measured.
+func TestNoVerdictOnARunThatWasStopped(t *testing.T) {
+	for _, c := range []struct {
+		blocks  int
+		reason  string
+		claimed bool
+	}{
+		{6, "interrupted", false},
+		{6, "interrupted\nreplica a-1 did not end", false},
+		{6, "the run took longer than --max-time 5m0s", true},
+		{6, "record: no space left on device", true},
+		{7, "interrupted", true},
+	} {
+		s := ended(t, c.blocks, c.reason, func(r *recordtest.Run) { r.Plan("throughput", `"thresholds":["closed: throughput > 1/s"]`) })
+		why, outcome := "stopped before its 7 blocks (bakeoff run --resume goes on)", Undecided
+		if c.claimed {
+			why, outcome = "", Met
+		}
+		if (s.Verdict != nil) != c.claimed || s.NoVerdict != why {
+			t.Errorf("%d blocks, %q: %+v, %q", c.blocks, c.reason, s.Verdict, s.NoVerdict)
+		}
+		if got := s.Thresholds[0]; got.Outcome != outcome || (got.Why != "") == c.claimed {
+			t.Errorf("%d blocks, %q: %+v", c.blocks, c.reason, got)
+		}
+		if !slices.ContainsFunc(s.Marks, func(m string) bool { return strings.HasPrefix(m, "ABORTED: ") }) {
+			t.Errorf("%q is no mark: %q", c.reason, s.Marks)
+		}
+	}
+	two := ended(t, 6, "interrupted", func(r *recordtest.Run) {
+		r.Targets[0], r.Targets[1] = record.Base, record.Head
+		for i := range r.Head.Targets {
+			r.Head.Targets[i].Name = r.Targets[i]
+		}
+		for i := range r.Head.Order {
+			r.Head.Order[i].Target = r.Targets[r.Head.Order[i].Position-1]
+		}
+		r.Head.Revisions = &record.Revisions{}
+	})
+	if want := "no verdict: stopped before its 7 blocks (bakeoff run --resume goes on)"; two.AB == nil || two.AB.Line != want || two.AB.Claim() != "" {
+		t.Errorf("two versions: %+v, want %q", two.AB, want)
+	}
+}
+
+// A part of a search claims nothing; its values and how it compares are there for who searches.
+func TestNoVerdictOnASearch(t *testing.T) {
+	r := quick(7, 0.5, "a", "b")
+	r.Head.Search = "stage 1 of 3"
+	s := build(t, r.Write(t))
+	if s.Verdict != nil || !strings.HasPrefix(s.NoVerdict, "a search chooses a setting: ") {
+		t.Errorf("%+v, %q", s.Verdict, s.NoVerdict)
+	}
+	if v := must[*Verdict](t)(s.Standing()); v == nil || len(v.Values) != 14 || v.Head != "" {
+		t.Errorf("%+v", v)
+	}
+}
+
+// What other runs say has a form that others read, with null for what is not known.
+func TestOtherRunsAsJSON(t *testing.T) {
+	o := Others{Runs: 1, Ratios: []Ratios{{A: "a", B: "b", This: verdict.Number(math.NaN()), Others: []float64{1.5}, Spread: verdict.Number(math.NaN())}}}
+	const want = `{"runs":1,"older":0,"left_out":0,"ratios":[{"a":"a","b":"b","this":null,"others":[1.5],"spread":null}]}`
+	if got := string(must[[]byte](t)(json.Marshal(o))); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// How many machines of a cluster a run was on is a fact of it.
+func TestMachinesOfARun(t *testing.T) {
+	r := quick(1, 0.5, "a", "b")
+	r.Head.Nodes = []record.Node{{Name: "x", BootID: "1"}, {Name: "y", BootID: "2"}, {Name: "z", BootID: "1"}}
+	if n := build(t, r.Write(t)).Run.Machines; n != 2 {
+		t.Errorf("%d machines, want 2", n)
+	}
+	if n := build(t, quick(1, 0.5, "a", "b").Write(t)).Run.Machines; n != 0 {
+		t.Errorf("%d machines, want none known", n)
+	}
+}
+
 // Only trials that count have a value; a block that lacks one is expected all the same.
 func TestVerdictOnValidTrialsOnly(t *testing.T) {
 	v := build(t, recordtest.Spoiled(t)).Verdict
@@ -277,7 +372,7 @@ func TestOtherRuns(t *testing.T) {
 		t.Errorf("marks %q, want %q", o.Marks, want)
 	}
 	got := o.Ratios[0]
-	if got.A != "fast" || got.B != "slow" || math.Abs(got.This-1.2) > 0.01 || len(got.Others) != 5 {
+	if got.A != "fast" || got.B != "slow" || math.Abs(float64(got.This)-1.2) > 0.01 || len(got.Others) != 5 {
 		t.Fatalf("%+v", got)
 	}
 	for i, want := range []float64{1.10, 1.12, 1.14, 1.16, 1.18} {
@@ -288,7 +383,7 @@ func TestOtherRuns(t *testing.T) {
 			t.Errorf("run %d: speeds %v, want %v", i, o.Speeds, 1.2/want)
 		}
 	}
-	if math.Abs(got.Spread-0.0325) > 0.003 { // sd of ln 1.10, 1.12 .. 1.20
+	if math.Abs(float64(got.Spread)-0.0325) > 0.003 { // sd of ln 1.10, 1.12 .. 1.20
 		t.Errorf("spread %v", got.Spread)
 	}
 }

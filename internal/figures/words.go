@@ -41,7 +41,7 @@ func (s *Summary) CoresInWords() string {
 	if s.Run.Platform == record.PlatformImported {
 		return "a machine that is not known"
 	}
-	if s.Run.Platform == "" || s.Running() && !s.here() {
+	if s.Run.Platform == "" || s.Running() && !s.Here() {
 		return show.Plural(s.Machine.Cores, "core")
 	}
 	if s.Run.Platform == "local" {
@@ -206,14 +206,14 @@ func ofWhat(s *Summary) string {
 		return " on " + s.CoresInWords()
 	case !s.Running():
 		return " on " + s.CoresInWords() + ": " + show.List(names)
-	case s.here():
+	case s.Here():
 		return fmt.Sprintf(" of %s on %s: %s", show.Plural(len(names), "running server"), s.CoresInWords(), show.List(names))
 	}
 	return fmt.Sprintf(" of %s, loaded from %s: %s", show.Plural(len(names), "running server"), s.CoresInWords(), show.List(names))
 }
 
-// here reports whether all servers are on the machine of the agents.
-func (s *Summary) here() bool {
+// Here reports whether all running servers are on the machine of the agents.
+func (s *Summary) Here() bool {
 	return !slices.ContainsFunc(s.Targets, func(t Target) bool {
 		at, err := netip.ParseAddrPort(t.Address)
 		return err != nil || !at.Addr().IsLoopback()

@@ -5,9 +5,11 @@
 package record
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"bakeoff/internal/capacity"
@@ -34,6 +36,9 @@ const (
 	Invalid      = "invalid"
 	TrialAborted = "aborted"
 )
+
+// Interrupted is the first line of the reason of a run that a person ended.
+const Interrupted = "interrupted"
 
 // PlatformImported is the platform of a run that another program measured: its record was made of that one's results.
 const PlatformImported = "imported"
@@ -77,6 +82,21 @@ type Run struct {
 	Search   string  `json:"search,omitempty"`
 	Measured float64 `json:"measured_s"` // seconds of measured phases
 	Wall     float64 `json:"wall_s"`
+}
+
+// Stopped reports whether a person ended the run: by Ctrl-C, or by what means the same.
+func (r Run) Stopped() bool {
+	first, _, _ := strings.Cut(r.Reason, "\n")
+	return r.Status == Aborted && first == Interrupted
+}
+
+// Machines is how many machines the nodes of a cluster are: those with the same kernel are one. It is 1 where no node is known.
+func (r Run) Machines() int {
+	kernels := map[string]bool{}
+	for _, n := range r.Nodes {
+		kernels[cmp.Or(n.BootID, n.Name)] = true
+	}
+	return max(1, len(kernels))
 }
 
 // SaltOf is the salt of a block's trials: all its targets are asked for the same keys in the same order, those of another block

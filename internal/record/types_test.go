@@ -136,3 +136,31 @@ func TestFoldersOfTrials(t *testing.T) {
 		}
 	}
 }
+
+// A person ended a run if the first line of its reason says so; on how many machines it was, its nodes say.
+func TestWhatARunSays(t *testing.T) {
+	for want, runs := range map[bool][]Run{
+		true: {{Status: Aborted, Reason: "interrupted"}, {Status: Aborted, Reason: "interrupted\na replica did not end"}},
+		false: {
+			{Status: Complete, Reason: "interrupted"},
+			{Status: Incomplete},
+			{Status: Aborted},
+			{Status: Aborted, Reason: "the disk was full\ninterrupted"},
+			{Status: Aborted, Reason: "interrupted by nobody"},
+			{Status: Aborted, Reason: "the run took longer than --max-time 5m0s"},
+		},
+	} {
+		for _, r := range runs {
+			if r.Stopped() != want {
+				t.Errorf("%s, %q: a person ended it: %v", r.Status, r.Reason, !want)
+			}
+		}
+	}
+	for want, nodes := range map[int][]Node{
+		1: {}, 2: {{Name: "a", BootID: "x"}, {Name: "b", BootID: "y"}, {Name: "c", BootID: "x"}}, 3: {{Name: "a"}, {Name: "b"}, {Name: "c", BootID: "y"}},
+	} {
+		if got := (Run{Nodes: nodes}).Machines(); got != want {
+			t.Errorf("%v are %d machines, want %d", nodes, got, want)
+		}
+	}
+}

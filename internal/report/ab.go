@@ -124,8 +124,11 @@ func abRests(s *figures.Summary) string {
 		parts = append(parts, "Compared are "+m+".")
 	}
 	if c := s.AB.Comparison; c != nil && c.Ratio.Known() {
-		parts = append(parts, fmt.Sprintf("head/base is %s, 95 %% interval [%s, %s], from %s; differences up to %s do not matter.",
-			ratio(c.Ratio), ratio(c.Low), ratio(c.High), show.Plural(c.Blocks, "block"), verdict.Margin(s.Verdict.Delta)))
+		parts = append(parts, fmt.Sprintf("head/base is %s, 95 %% interval %s, from %s; differences up to %s do not matter.",
+			ratio(c.Ratio), between(c.Low, c.High, s.Verdict.Delta), show.Plural(c.Blocks, "block"), verdict.Margin(s.Verdict.Delta)))
+	}
+	if of := baseOf(s.Verdict); of != "" {
+		parts = append(parts, upper(of)+".")
 	}
 	parts = append(parts, fmt.Sprintf("%s, %s%s, %s. It says nothing of other machines and days.",
 		s.BlocksInWords(), where(s), server(s), s.Run.Started.UTC().Format("2006-01-02")))

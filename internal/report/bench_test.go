@@ -199,7 +199,7 @@ func TestWindowsAreReadOnce(t *testing.T) {
 			t.Errorf("%d bytes were read of %d in the lines of the run", read, lines)
 		}
 		before, had = bytesRead(t), allocated()
-		check(t, WriteText(io.Discard, s, 0))
+		check(t, WriteText(io.Discard, s, figures.Others{}, 0))
 		var page bytes.Buffer
 		check(t, WriteHTML(&page, s, figures.Others{}))
 		if read := bytesRead(t) - before; read > lines/10 {

@@ -97,7 +97,7 @@ func TestCanaries(t *testing.T) {
 	check(t, WriteScreen(&screen, s, figures.Others{}, "bakeoff report x --full", 0))
 	check(t, WriteSVG(&picture, s))
 	var text bytes.Buffer
-	check(t, WriteText(&text, s, 0))
+	check(t, WriteText(&text, s, figures.Others{}, 0))
 	for name, out := range map[string]string{"screen": screen.String(), "text": text.String(), "Markdown": asMarkdown(t, s), "picture": picture.String()} {
 		if i := strings.IndexFunc(out, func(r rune) bool {
 			return r != '\n' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) && r != '\u200d' && r != '\u200c'

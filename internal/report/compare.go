@@ -81,7 +81,7 @@ func orNone(text string) string {
 
 func ratiosSection(c figures.Compared) section {
 	out := section{title: "Figures, and ratios to " + c.Runs[0].Label, paras: []string{
-		"An interval covers what varies between the blocks of both runs, not what varies from run to run: it is no verdict. bakeoff ab compares two versions within one run; --baseline compares with five or more earlier runs.",
+		"An interval covers what varies between the blocks of both runs, not what varies from run to run: it is no verdict. bakeoff ab compares two versions within one run; --baseline compares with five or more earlier runs. Percentages are of the figure in the first run.",
 	}}
 	unit := show.Number
 	if c.Unit == figures.UnitSeconds {
@@ -95,7 +95,7 @@ func ratiosSection(c figures.Compared) section {
 			if i > 0 {
 				row[4], row[5], row[6] = known(cell.Ratio, ratioOf), "", comparedWords(c.Runs[i], cell)
 				if cell.Low.Known() {
-					row[5], level = "["+ratio(cell.Low)+", "+ratio(cell.High)+"]", cell.Level
+					row[5], level = between(cell.Low, cell.High, 0), cell.Level
 				}
 			}
 			t.Rows = append(t.Rows, row)
@@ -119,12 +119,15 @@ func comparedWords(r figures.ComparedRun, cell figures.ComparedCell) string {
 	case !cell.Low.Known():
 		return "too few blocks for an interval"
 	case cell.Excludes() > 0:
-		return "higher by at least " + show.Percent(math.Floor(1e3*(float64(cell.Low)-1))/1e3)
+		return "higher by at least " + ofFirst(float64(cell.Low)-1)
 	case cell.Excludes() < 0:
-		return "lower by at least " + show.Percent(math.Floor(1e3*(1/float64(cell.High)-1))/1e3)
+		return "lower by at least " + ofFirst(1-float64(cell.High))
 	}
 	return "not told apart"
 }
+
+// ofFirst is a bound as a percentage of the figure of the first run, rounded down.
+func ofFirst(share float64) string { return show.Percent(math.Floor(1e3*share*(1+1e-12)) / 1e3) }
 
 func expectedSection(e figures.Expected) section {
 	out := section{title: "Compared with earlier runs"}
@@ -138,11 +141,11 @@ func expectedSection(e figures.Expected) section {
 	out.paras = []string{fmt.Sprintf("From %s of this plan on this machine: where the next run is expected, +-t(n-1) s sqrt(1 + 1/n) of the logarithms around their mean.", show.Plural(e.Earlier, "earlier run"))}
 	t := show.Table{Left: 1, Words: 1, Head: []string{"target", "earlier", "ratio to their mean", "expected", "it is"}}
 	for _, target := range e.Targets {
-		between := show.None
+		expected := show.None
 		if target.Low.Known() {
-			between = "[" + ratio(target.Low) + ", " + ratio(target.High) + "]"
+			expected = between(target.Low, target.High, 0)
 		}
-		t.Rows = append(t.Rows, []string{target.Name, fmt.Sprint(target.Earlier), known(target.Ratio, ratioOf), between, target.Outcome})
+		t.Rows = append(t.Rows, []string{target.Name, fmt.Sprint(target.Earlier), known(target.Ratio, ratioOf), expected, target.Outcome})
 	}
 	if len(e.Targets) > 0 {
 		t.Notes = []string{"the expectations hold together with 95 % (Bonferroni), each alone with " + levelOf(e.Targets[0].Level)}

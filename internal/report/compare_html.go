@@ -71,7 +71,7 @@ func comparedFigure(c figures.Compared) []figure {
 			}
 			label := c.Runs[i].Label
 			rows = append(rows, intervalRow{target.Name + " in " + label, target.Name + ", " + label + " / " + c.Runs[0].Label, cell.Ratio, cell.Low, cell.High})
-			numbers.Rows = append(numbers.Rows, []string{target.Name, label, ratio(cell.Ratio), ratio(cell.Low), ratio(cell.High)})
+			numbers.Rows = append(numbers.Rows, []string{target.Name, label, ratio(cell.Ratio), lowEnd(cell.Low, 0), highEnd(cell.High, 0)})
 		}
 	}
 	if len(rows) == 0 {
@@ -94,7 +94,7 @@ func expectedFigure(e figures.Expected) []figure {
 	for _, t := range e.Targets {
 		if t.Ratio.Known() && t.Low.Known() {
 			rows = append(rows, intervalRow{t.Name, t.Name, t.Ratio, t.Low, t.High})
-			numbers.Rows = append(numbers.Rows, []string{t.Name, ratio(t.Ratio), ratio(t.Low), ratio(t.High), t.Outcome})
+			numbers.Rows = append(numbers.Rows, []string{t.Name, ratio(t.Ratio), lowEnd(t.Low, 0), highEnd(t.High, 0), t.Outcome})
 		}
 	}
 	if len(rows) == 0 {

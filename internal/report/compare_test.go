@@ -8,6 +8,7 @@ import (
 	"bakeoff/internal/figures"
 	"bakeoff/internal/record"
 	"bakeoff/internal/record/recordtest"
+	"bakeoff/internal/verdict"
 )
 
 func comparedText(t *testing.T, markdown bool, labels ...string) string {
@@ -94,6 +95,24 @@ func TestExpectedCounts(t *testing.T) {
 // What is the same is named only as far as it was compared.
 func TestComparedSame(t *testing.T) {
 	if text := comparedText(t, false, "one", "one"); !strings.Contains(text, "Nothing: plan, programs with their digests, versions, settings, rows of the database,") {
+		t.Error(text)
+	}
+}
+
+// A difference between runs is a percentage of the first one's figure, rounded to the side where it stays true.
+func TestComparedWords(t *testing.T) {
+	for want, i := range map[string]verdict.Interval{
+		"lower by at least 20.0 %":  {Ratio: 0.75, Low: 0.7, High: 0.8},
+		"lower by at least 9.9 %":   {Ratio: 0.75, Low: 0.7, High: 0.9009},
+		"higher by at least 25.0 %": {Ratio: 1.3, Low: 1.25, High: 1.4},
+		"higher by at least 24.9 %": {Ratio: 1.3, Low: 1.2499, High: 1.4},
+		"not told apart":            {Ratio: 1.1, Low: 0.99, High: 1.2},
+	} {
+		if got := comparedWords(figures.ComparedRun{}, figures.ComparedCell{Interval: i}); got != want {
+			t.Errorf("%+v: %q, want %q", i, got, want)
+		}
+	}
+	if text := comparedText(t, true, "one", "two"); !strings.Contains(text, "Percentages are of the figure in the first run.") {
 		t.Error(text)
 	}
 }

@@ -20,8 +20,11 @@ func WriteHTML(w io.Writer, s *figures.Summary, others figures.Others) error {
 	})
 }
 
-// OtherRunsLine is how the one line of the page begins that says what other runs in the same folder say.
-const OtherRunsLine = "<li>Other runs: "
+// How the one line begins that says what other runs in the same folder say: of the page, and of Markdown.
+const (
+	OtherRunsLine  = "<li>Other runs: "
+	OtherRunsPoint = "* Other runs: "
+)
 
 // pageSections is the order of the page: what may be claimed first, then what it rests on, then what was around it.
 func pageSections(s *figures.Summary, others figures.Others) []section {
@@ -50,12 +53,7 @@ func pageSections(s *figures.Summary, others figures.Others) []section {
 
 // rankingSection is what may be claimed, and what limits it.
 func rankingSection(s *figures.Summary, others figures.Others) section {
-	out := section{title: "Ranking"}
-	for _, row := range outcome(s, others).Rows {
-		if row[0] != "time" { // which is under the head line
-			out.points = append(out.points, upper(row[0])+": "+row[1]+".")
-		}
-	}
+	out := section{title: "Ranking", points: outcomePoints(s, others)}
 	if t := ranks(s, 0, 0); len(t.Rows) > 0 {
 		t.Caption = "The ranking: " + metric(s) + "."
 		out.lead = append(out.lead, t)

@@ -20,12 +20,13 @@ func intervalFigure(v *figures.Verdict) []figure {
 		if !found {
 			continue
 		}
-		table.Rows = append(table.Rows, []string{t.Name, ratio(c.Ratio), ratio(c.Low), ratio(c.High), v.Words(c)})
+		table.Rows = append(table.Rows, []string{t.Name, ratio(c.Ratio), lowEnd(c.Low, v.Delta), highEnd(c.High, v.Delta), v.Words(c)})
 	}
 	f := figure{
 		title: "How " + short(first) + " compares with each other target",
 		how: "A mark is the estimated ratio of " + short(first) + "'s figure to the other's, the line its interval; " + intervals(v.Result) + ". The band is the margin within which differences do not matter (" +
-			verdict.Margin(v.Delta) + "). Beyond 1 as a whole, with its mark beyond the band: a difference. Wholly within the band: a tie. Else not told apart. What decides are the tests in the table below.",
+			verdict.Margin(v.Delta) + "). Beyond 1 as a whole, with its mark beyond the band: a difference. Wholly within the band: a tie. " +
+			"The tests that decide are a little less strict than these intervals, so that one that reaches somewhat further may be a difference or a tie, too: the words say it.",
 		numbers: table,
 	}
 	if v.Unit == figures.UnitSeconds {
@@ -75,9 +76,9 @@ func ratioStrips(rows []intervalRow, delta float64) strips {
 		x: func(from, to float64) chart.Scale { return chart.Between(all, from, to) },
 	}
 	for _, r := range rows {
-		low, high := ratio(r.low), ratio(r.high)
+		said := ratio(r.ratio) + " " + between(r.low, r.high, delta)
 		out.rows = append(out.rows, strip{
-			name: r.name, figure: ratio(r.ratio) + " [" + low + ", " + high + "]", height: 22,
+			name: r.name, figure: said, height: 22,
 			y:     oneLine,
 			names: func(float64) string { return "" },
 			draw: func(cv *chart.Canvas, x, y chart.Scale) {
@@ -86,7 +87,7 @@ func ratioStrips(rows []intervalRow, delta float64) strips {
 					cv.Area([]chart.Point{{X: from, Y: at - 11}, {X: to, Y: at - 11}, {X: to, Y: at + 11}, {X: from, Y: at + 11}}, 5)
 				}
 				cv.Line(x.At(1), at-11, x.At(1), at+11, chart.Limit)
-				title := r.title + ": " + ratio(r.ratio) + " [" + low + ", " + high + "]"
+				title := r.title + ": " + said
 				cv.Range(x.At(float64(r.low)), at, x.At(float64(r.high)), at, 0, title)
 				cv.Mark(chart.Point{X: x.At(float64(r.ratio)), Y: at}, 3, title)
 			},

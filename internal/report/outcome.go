@@ -31,6 +31,16 @@ func outcome(s *figures.Summary, others figures.Others) show.Table {
 	return t
 }
 
+// outcomePoints is the outcome as points, without the time, which is among the facts under the head line.
+func outcomePoints(s *figures.Summary, others figures.Others) (out []string) {
+	for _, row := range outcome(s, others).Rows {
+		if row[0] != "time" {
+			out = append(out, upper(row[0])+": "+row[1]+".")
+		}
+	}
+	return out
+}
+
 // speedInWords says by how much the speed of the machine varied from trial to trial.
 func speedInWords(v *figures.Speed) string {
 	return fmt.Sprintf("its speed was %.2f to %.2f of its median", v.Low, v.High)
@@ -211,7 +221,7 @@ func otherRuns(o figures.Others) string {
 			break
 		}
 		if len(r.Others) > 0 {
-			parts = append(parts, fmt.Sprintf("by %s %s (here %s, spread %s)", short(r.B), several(r.Others), ratioOf(r.This), show.Percent(math.Expm1(r.Spread))))
+			parts = append(parts, fmt.Sprintf("by %s %s (here %s, spread %s)", short(r.B), several(r.Others), ratio(r.This), show.Percent(math.Expm1(float64(r.Spread)))))
 		}
 	}
 	var out []string

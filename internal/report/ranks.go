@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"bakeoff/internal/figures"
 	"bakeoff/internal/show"
@@ -26,12 +27,15 @@ func ranks(s *figures.Summary, columns, most int) show.Table {
 		return show.Table{}
 	}
 	if columns == 0 {
-		return rankTable(s, p, true, whole, len(s.Ranked()))
+		t := rankTable(s, p, true, whole, len(s.Ranked()))
+		t.Notes = slices.Concat(t.Notes, allNotes(s.Verdict))
+		return t
 	}
 	t := rankTable(s, p, true, short, most)
 	if t.Width() > columns {
-		return rankTable(s, p, false, short, most)
+		t = rankTable(s, p, false, short, most)
 	}
+	t.Notes = slices.Concat(t.Notes, shortNotes(s.Verdict))
 	return t
 }
 
@@ -52,7 +56,7 @@ func rankTable(s *figures.Summary, p figures.Phase, ranges bool, name func(strin
 			t.Rows[i] = append(t.Rows[i], c.cell(target))
 		}
 	}
-	t.Notes = slices.Concat(notes.Lines(), rankNotes(s, len(names)-len(shown)))
+	t.Notes = slices.Concat(notes.Lines(), rankNotes(s, name, len(names)-len(shown)))
 	return t
 }
 
@@ -145,13 +149,13 @@ func compared(v *figures.Verdict) []column {
 			return pair(target, func(c verdict.Comparison) string { return ratio(c.Ratio) })
 		}},
 		{"interval", func(target string) string {
-			return pair(target, func(c verdict.Comparison) string { return "[" + ratio(c.Low) + ", " + ratio(c.High) + "]" })
+			return pair(target, func(c verdict.Comparison) string { return between(c.Low, c.High, v.Delta) })
 		}},
 	}
 }
 
-// rankNotes say what the columns are, and warn of what has no cell of its own.
-func rankNotes(s *figures.Summary, more int) []string {
+// rankNotes say what the columns are, and what has no cell of its own.
+func rankNotes(s *figures.Summary, name func(string) string, more int) []string {
 	var out []string
 	if more > 0 {
 		out = append(out, "and "+show.Plural(more, "more target"))
@@ -162,14 +166,32 @@ func rankNotes(s *figures.Summary, more int) []string {
 	}
 	out = append(out, withoutBlocks(s)...)
 	if n := len(v.Comparisons); n > 0 {
-		out = append(out, fmt.Sprintf("ratio: the figure of %s by that of the line; %s", short(v.Targets[0].Name), intervals(v.Result)))
+		out = append(out, fmt.Sprintf("ratio: the figure of %s by that of the line; %s", name(v.Targets[0].Name), intervals(v.Result)))
 	}
-	return append(out, warnings(v)...)
+	return out
 }
 
-// warnings are those of a verdict, of each kind the first; that cells are missing the ranking says in its
-// cells.
-func warnings(v *figures.Verdict) []string {
+// allNotes are the ties of a verdict, and its warnings.
+func allNotes(v *figures.Verdict) []string {
+	if v == nil {
+		return nil
+	}
+	var out []string
+	for _, group := range v.Groups {
+		out = append(out, "a tie, within "+verdict.Margin(v.Delta)+": "+show.List(group))
+	}
+	for _, w := range v.Warnings {
+		out = append(out, "warning: "+w.Text)
+	}
+	return out
+}
+
+// shortNotes are the warnings of a verdict as far as a screen has room for them, of each kind the first; that cells are missing the
+// ranking says in its cells.
+func shortNotes(v *figures.Verdict) []string {
+	if v == nil {
+		return nil
+	}
 	kinds := map[string]int{}
 	for _, w := range v.Warnings {
 		kinds[w.Code]++
@@ -217,7 +239,7 @@ func verdictSection(s *figures.Summary) []section {
 	if v == nil || len(v.Targets) < 2 {
 		return nil
 	}
-	tables := []show.Table{ranks(s, screenColumns, screenTargets)}
+	tables := []show.Table{ranks(s, 0, 0)}
 	if words := claims(v, math.MaxInt); len(words.Rows) > 0 {
 		tables = append(tables, words)
 	}
@@ -232,26 +254,28 @@ func verdictSection(s *figures.Summary) []section {
 func deciding(v *figures.Verdict) show.Table {
 	t := show.Table{
 		Left: 2,
-		Caption: "What decides. p: of the paired t-test; Holm: the same adjusted over all pairs; equivalent: p of equivalence, adjusted too. sign-flip: p of " +
-			"that test, with the smallest that so few blocks can give; it decides nothing. docs/method.md has the rules.",
+		Caption: "What decides. p: of the paired t-test; Holm: the same adjusted over all pairs; equivalent: p of equivalence, adjusted too. These " +
+			"decide. The interval is wider than they are: it may hold 1 though a difference is shown, and reach beyond the margin in a tie. " +
+			"sign-flip: p of that test for the pair alone, with the smallest that so few blocks can give; it decides nothing. docs/method.md has the rules.",
 		Head: []string{"target", "compared with", "ratio", "interval", "blocks", "p", "Holm", "equivalent", "sign-flip"},
 	}
 	for _, c := range pairs(v, math.MaxInt) {
 		t.Rows = append(t.Rows, []string{
-			c.A, c.B, ratio(c.Ratio), "[" + ratio(c.Low) + ", " + ratio(c.High) + "]", fmt.Sprint(c.Blocks),
+			c.A, c.B, ratio(c.Ratio), between(c.Low, c.High, v.Delta), fmt.Sprint(c.Blocks),
 			chance(c.P), chance(c.PHolm), chance(c.PEquivalent), chance(c.PSignFlip) + " (" + chance(c.PSignFlipLeast) + ")",
 		})
 	}
 	return t
 }
 
-// pairs are the comparisons in the order of the ranking, at most that many: where there are more, and above
-// eight targets, those of the first.
+// pairs are the comparisons in the order of the ranking, at most that many, math.MaxInt for all. Where there are more, and else above
+// eight targets, they are those of the first.
 func pairs(v *figures.Verdict, most int) []verdict.Comparison {
+	all := most == math.MaxInt || len(v.Comparisons) <= most && len(v.Targets) <= allPairs
 	var out []verdict.Comparison
 	for i, a := range v.Targets {
 		for _, b := range v.Targets[i+1:] {
-			if c, found := v.Pair(a.Name, b.Name); found && (i == 0 || len(v.Comparisons) <= most && len(v.Targets) <= allPairs) {
+			if c, found := v.Pair(a.Name, b.Name); found && (i == 0 || all) {
 				out = append(out, c)
 			}
 		}
@@ -267,22 +291,34 @@ func chance(p verdict.Number) string {
 	return strconv.FormatFloat(float64(p), 'g', 2, 64)
 }
 
-// claims are the pairs in words, as far as there is room for that many lines. Two targets have theirs in the
-// head line.
+// claimsIn are the pairs in words that fit into that many lines.
+func claimsIn(v *figures.Verdict, columns, lines int) string {
+	for room := lines; ; room-- {
+		t := claims(v, room)
+		if len(t.Rows) == 0 {
+			return ""
+		}
+		if text := "\n" + t.Text(columns) + "\n"; strings.Count(text, "\n") <= lines {
+			return text
+		}
+	}
+}
+
+// claims are the pairs in words, as far as there is room for that many rows and what is around them; math.MaxInt: all of them, with
+// whole names. Two targets have theirs in the head line.
 func claims(v *figures.Verdict, room int) show.Table {
 	t := show.Table{Left: 3, Head: []string{"target", "compared with", "it is"}}
 	if v == nil || len(v.Targets) < 3 {
 		return t
 	}
 	const around = 3 // lines: an empty one, the head, and the one under it
-	shown := pairs(v, room-around)
+	name, shown := whole, pairs(v, room)
+	if room < math.MaxInt {
+		name, shown = short, pairs(v, room-around)
+	}
 	if len(shown) < len(v.Comparisons) {
 		shown = pairs(v, room-around-1)
 		t.Notes = []string{"and " + show.Plural(len(v.Comparisons)-len(shown), "more pair")}
-	}
-	name := short
-	if room == math.MaxInt {
-		name = whole
 	}
 	for _, c := range shown {
 		t.Rows = append(t.Rows, []string{name(c.A), name(c.B), v.Words(c)})

@@ -38,7 +38,7 @@ func golden(t *testing.T, name string, got []byte) {
 func asText(t *testing.T, s *figures.Summary) string {
 	t.Helper()
 	var b bytes.Buffer
-	check(t, WriteText(&b, s, 0))
+	check(t, WriteText(&b, s, figures.Others{}, 0))
 	for line := range strings.Lines(b.String()) {
 		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 100 {
 			t.Errorf("a line of %d characters: %s", n, line)
@@ -50,7 +50,7 @@ func asText(t *testing.T, s *figures.Summary) string {
 func asMarkdown(t *testing.T, s *figures.Summary) string {
 	t.Helper()
 	var b bytes.Buffer
-	check(t, WriteMarkdown(&b, s))
+	check(t, WriteMarkdown(&b, s, figures.Others{}))
 	return b.String()
 }
 
@@ -109,7 +109,7 @@ func TestWholeRun(t *testing.T) {
 func TestSpoiledRun(t *testing.T) {
 	out := asText(t, build(t, recordtest.Spoiled(t)))
 	has(t, out,
-		"2 of 3 blocks of 8 s on 2 shared cores", "ABORTED: interrupted; 6 of 9 trials finished", "django has a valid trial in 2 of 3 blocks",
+		"2 of 3 blocks of 8 s on 2 shared cores", "ABORTED: the run took longer than --max-time 4m0s; 6 of 9 trials finished", "django has a valid trial in 2 of 3 blocks",
 		"2 django 1 invalid valid in attempt 2 agent-lost: agent 1 was silent for 2.1 s",
 		"3 django 1 aborted not repeated", "3 flask 1 damaged not repeated load.jsonl: 5 bytes", "3 fastapi 1 unfinished not repeated",
 		"django 2 invalid 12,080 12,080", "DAMAGED: 1 problem in the run directory", "trials/3-2-flask/load.jsonl: 5 bytes long, sealed with",
@@ -237,7 +237,7 @@ func TestReportShowsWhatAgentsHad(t *testing.T) {
 	}
 	check(t, w.Finish(record.Complete, ""))
 	var b strings.Builder
-	check(t, WriteText(&b, open(t, w), 400))
+	check(t, WriteText(&b, open(t, w), figures.Others{}, 400))
 	for _, want := range []string{"generator-limited: 4,812 of 25,000", "What the agents of such trials had", "41  1,024     16  28,232"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("%q is not in the report:\n%s", want, b.String())

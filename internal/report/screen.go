@@ -9,6 +9,7 @@ import (
 	"bakeoff/internal/figures"
 	"bakeoff/internal/record"
 	"bakeoff/internal/show"
+	"bakeoff/internal/verdict"
 )
 
 // A screen. Names of up to screenName characters are written out.
@@ -38,9 +39,7 @@ func WriteScreen(w io.Writer, s *figures.Summary, others figures.Others, full st
 	room := screenLines - strings.Count(top+bottom, "\n")
 	ranking := rankingIn(s, columns, room)
 	top, room = top+ranking, room-strings.Count(ranking, "\n")
-	if t := claims(s.Verdict, room); len(t.Rows) > 0 {
-		top += "\n" + t.Text(columns) + "\n"
-	}
+	top += claimsIn(s.Verdict, columns, room)
 	if _, err := io.WriteString(w, top+bottom); err != nil {
 		return fmt.Errorf("report: write screen: %w", err)
 	}
@@ -105,7 +104,19 @@ func headParts(s *figures.Summary) (claimed, basis string) {
 	if s.Unsteady() {
 		blocks += " in which not every target was steady"
 	}
-	return about + ": " + claim, fmt.Sprintf("%s, %s%s, %s", blocks, where(s), server(s), s.Run.Started.UTC().Format("2006-01-02"))
+	basis = fmt.Sprintf("%s, %s%s, %s", blocks, where(s), server(s), s.Run.Started.UTC().Format("2006-01-02"))
+	if of := baseOf(s.Verdict); of != "" {
+		basis = of + "; " + basis
+	}
+	return about + ": " + claim, basis
+}
+
+// baseOf says what percentages are of, where that may surprise: of times the smaller is the better one's. Else it is empty.
+func baseOf(v *figures.Verdict) string {
+	if v == nil || v.Better != verdict.Lower || len(v.Comparisons) == 0 {
+		return ""
+	}
+	return "percentages are of the shorter time"
 }
 
 // server names the database; nothing where there is none.
@@ -145,7 +156,19 @@ func where(s *figures.Summary) string {
 	if s.Speed.Varied() {
 		machine += "; " + speedInWords(s.Speed)
 	}
-	return "one run on one machine (" + machine + ")"
+	return on(s) + " (" + machine + ")"
+}
+
+// on is on how many machines the run was; of servers elsewhere only that is known which loads them.
+func on(s *figures.Summary) string {
+	machines := "one machine"
+	if n := s.Run.Machines; n > 1 {
+		machines = fmt.Sprintf("%d machines", n)
+	}
+	if s.Running() && !s.Here() {
+		return "one run, loaded from " + machines
+	}
+	return "one run on " + machines
 }
 
 // atRest says what others used of the machine while the run loaded nothing, for how long that was watched, and whether it is the

@@ -88,6 +88,156 @@ func TestScreen(t *testing.T) {
 	golden(t, "screen.txt", []byte(asScreen(t, s, others)))
 }
 
+// A run that a person stopped is no verdict on the screen, and no interval: only what was measured.
+func TestScreenOfARunThatWasStopped(t *testing.T) {
+	r := contest(7, "fastapi", "flask", "django")
+	w := r.Begin(t)
+	for _, p := range r.Head.Order[:18] {
+		r.Trial(t, w, p.Block, p.Position, p.Target, 1, nil)
+	}
+	check(t, w.Finish(record.Aborted, record.Interrupted))
+	s := open(t, w)
+	out := asScreen(t, s, figures.Others{})
+	has(t, out, "demo, answers per second on 32 connections: no verdict: stopped before its 7 blocks (bakeoff run --resume goes on); 6 of 7 blocks of 1 s, one run")
+	page, _, _ := strings.Cut(words(all(asPage(t, s), "main")[0]), "Block values")
+	text, _, _ := strings.Cut(asText(t, s), "Medians over")
+	markdown, _, _ := strings.Cut(asMarkdown(t, s), "Medians over")
+	for name, said := range map[string]string{"screen": out, "text": text, "Markdown": markdown, "page": page} {
+		for _, claim := range []string{"is better", "better: at least", "interval", "not told apart", "rank "} {
+			if strings.Contains(said, claim) {
+				t.Errorf("%q is on the %s:\n%s", claim, name, said)
+			}
+		}
+	}
+}
+
+// The head line says on how many machines the run was, and of servers elsewhere from where they were loaded.
+func TestMachinesInTheHeadLine(t *testing.T) {
+	cluster := contest(7, "fastapi", "flask")
+	cluster.Head.Platform, cluster.Head.Machine.Cores = "kubernetes", 12
+	for _, name := range []string{"a", "b", "c", "d"} {
+		cluster.Head.Nodes = append(cluster.Head.Nodes, record.Node{Name: name, BootID: strings.ReplaceAll(name, "d", "c")})
+	}
+	for want, s := range map[string]*figures.Summary{
+		", one run on 3 machines (12 cores (kubernetes) of A CPU), ":    build(t, cluster.Write(t)),
+		", one run on one machine (2 shared cores of A CPU), ":          build(t, contest(7, "fastapi", "flask").Write(t)),
+		", one run on one machine (2 shared cores of A CPU), 2026":      build(t, recordtest.Servers(t, "127.0.0.1:8080")),
+		", one run, loaded from one machine (2 cores of A CPU), 2026-1": build(t, recordtest.Servers(t, "127.0.0.1:8080", "10.0.0.1:80")),
+	} {
+		if got := headLine(s); !strings.Contains(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// Of times the head line says which of both figures percentages are of, in every form; of answers per second nothing has to be said.
+func TestPercentagesOfTimes(t *testing.T) {
+	const of = "percentages are of the shorter time"
+	r := recordtest.Of(6, "django", "fastapi")
+	r.ClosedS, r.OpenHz = 0, 2600
+	r.Plan("p99 at rate", "")
+	times, rates := build(t, r.Write(t)), build(t, contest(7, "fastapi", "flask").Write(t))
+	has(t, asScreen(t, times, figures.Others{}), "; "+of+"; 6 blocks of 4 s, one run on")
+	for name, text := range map[string]string{"text": asText(t, times), "Markdown": asMarkdown(t, times), "page": words(asPage(t, times))} {
+		if !strings.Contains(strings.Join(strings.Fields(text), " "), of) {
+			t.Errorf("%s lacks %q:\n%s", name, of, text)
+		}
+	}
+	if text := asText(t, rates); strings.Contains(strings.Join(strings.Fields(text), " "), of) {
+		t.Errorf("rates are called times:\n%s", text)
+	}
+	two := twoVersions(t, 8, 0.8, func(r *recordtest.Run) {
+		r.ClosedS, r.OpenS, r.OpenHz = 0, 4, 2600
+		r.Plan("p99 at rate", "")
+	})
+	if markdown, _ := abText(t, two, false); !strings.Contains(markdown, " Percentages are of the shorter time. 8 blocks of 4 s, ") {
+		t.Error(markdown)
+	}
+}
+
+// Every pair, every name and every warning is in a whole report, whatever their number, and so are ties; a screen has some.
+func TestWholeReportHasEveryPair(t *testing.T) {
+	const long = "-which-no-screen-has-room-for"
+	v := world(t, 14, 14, 1, 0.002, "closed").Verdict
+	var names []string
+	for i := range v.Targets {
+		v.Targets[i].Name += long
+		names = append(names, v.Targets[i].Name)
+	}
+	for i := range v.Comparisons {
+		v.Comparisons[i].A += long
+		v.Comparisons[i].B += long
+	}
+	for i := range v.Groups[0] {
+		v.Groups[0][i] += long
+	}
+	s := build(t, contest(1, names...).Write(t))
+	s.Verdict = v
+	for block := range 24 {
+		s.Verdict.Warnings = append(s.Verdict.Warnings, verdict.Warning{Code: figures.WarnNoValue, Text: fmt.Sprintf("block %d of flask: %s", block+1, strings.Repeat("why-not ", 30))})
+	}
+	pair := func(c verdict.Comparison) string { return c.A + c.B + s.Verdict.Words(c) }
+	rows := map[string]bool{}
+	for _, row := range all(asPage(t, s), "tr") {
+		rows[words(row)] = true
+	}
+	markdown := asMarkdown(t, s)
+	n := 0
+	for i, a := range s.Verdict.Targets {
+		for _, b := range s.Verdict.Targets[i+1:] {
+			c, _ := s.Verdict.Pair(a.Name, b.Name)
+			if n++; !rows[pair(c)] || !strings.Contains(markdown, "| "+c.A+" | "+c.B+" | "+s.Verdict.Words(c)+" |") || !strings.Contains(markdown, "| "+c.A+" | "+c.B+" | "+ratio(c.Ratio)) {
+				t.Fatalf("no pair %s and %s:\n%s", c.A, c.B, markdown)
+			}
+		}
+	}
+	if n != 91 {
+		t.Errorf("%d pairs", n)
+	}
+	text := strings.Join(strings.Fields(asText(t, s)), " ")
+	for _, whole := range []string{text, strings.Join(strings.Fields(markdown), " "), strings.Join(strings.Fields(words(asPage(t, s))), " ")} {
+		if !strings.Contains(whole, "a tie, within 3 %: "+s.Verdict.Groups[0][0]+", ") {
+			t.Errorf("no tie:\n%s", whole)
+		}
+		for _, w := range s.Verdict.Warnings {
+			if !strings.Contains(whole, "warning: "+strings.TrimSpace(w.Text)) {
+				t.Fatalf("no warning %q:\n%s", w.Text, whole)
+			}
+		}
+	}
+	has(t, asScreen(t, s, figures.Others{}), "and 2 more targets", "(and 23 more like it)")
+}
+
+// Words that are longer than a line take the place of other pairs, not of what is below them.
+func TestPairsInThatManyLines(t *testing.T) {
+	s := world(t, 8, 12, 1, 3, "closed")
+	s.Verdict.Unit, s.Verdict.Delta = figures.UnitAnswers, 0.0012345
+	for _, lines := range []int{0, 4, 5, 12, 40} {
+		if text := claimsIn(s.Verdict, 80, lines); strings.Count(text, "\n") > lines {
+			t.Errorf("%d lines, want at most %d:\n%s", strings.Count(text, "\n"), lines, text)
+		} else if (text == "") != (lines < 6) {
+			t.Errorf("in %d lines: %q", lines, text)
+		}
+	}
+}
+
+// What other runs of the plan say is in every form that people read.
+func TestOtherRunsInEveryForm(t *testing.T) {
+	s := build(t, contest(7, "fastapi", "flask").Write(t))
+	others := figures.Others{Runs: 1, Ratios: []figures.Ratios{{A: "fastapi", B: "flask", This: 1.1, Others: []float64{1.234}, Spread: 0.08}}}
+	const want = "1 other run of this plan: fastapi by flask 1.234 (here 1.100, spread 8.3 %)"
+	var text, markdown, page strings.Builder
+	check(t, WriteText(&text, s, others, 0))
+	check(t, WriteMarkdown(&markdown, s, others))
+	check(t, WriteHTML(&page, s, others))
+	has(t, asScreen(t, s, others), "other runs "+want)
+	for line, form := range map[string]string{"* Other runs: ": text.String(), "\n" + OtherRunsPoint: markdown.String(), OtherRunsLine: page.String()} {
+		if !strings.Contains(strings.Join(strings.Fields(form), " "), want) || !strings.Contains(form, line) {
+			t.Errorf("no %q after %q:\n%s", want, line, form)
+		}
+	}
+}
+
 // Runs about which little may be said.
 func TestScreensWithoutAVerdict(t *testing.T) {
 	short := contest(2, "fastapi", "flask")
@@ -365,7 +515,7 @@ func TestSpeedOnTheScreen(t *testing.T) {
 			t.Errorf("a trial at %d ns, want %q:\n%s", slow, want, out)
 		}
 		var full strings.Builder
-		check(t, WriteText(&full, s, 100))
+		check(t, WriteText(&full, s, figures.Others{}, 100))
 		if n := strings.Count(full.String(), "1.60 ms"); n < 13 || !strings.Contains(full.String(), "Speed of this machine") {
 			t.Errorf("%d trials at 1.60 ms, want 13:\n%s", n, full.String())
 		}

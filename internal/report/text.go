@@ -14,28 +14,28 @@ import (
 	"bakeoff/internal/show"
 )
 
-// WriteText writes the summary for a page of the given width in characters; 0 means 100.
-func WriteText(w io.Writer, s *figures.Summary, width int) error {
+// WriteText writes everything of a run, and what other runs of its plan say, for a page of the given width in characters; 0 means 100.
+func WriteText(w io.Writer, s *figures.Summary, others figures.Others, width int) error {
 	if width <= 0 {
 		width = 100
 	}
-	if err := writeText(w, sections(s), width); err != nil {
+	if err := writeText(w, sections(s, others), width); err != nil {
 		return fmt.Errorf("report: write text: %w", err)
 	}
 	return nil
 }
 
-// WriteMarkdown writes the summary as GitHub Markdown.
-func WriteMarkdown(w io.Writer, s *figures.Summary) error {
-	if err := writeMarkdown(w, sections(s)); err != nil {
+// WriteMarkdown writes the same as GitHub Markdown.
+func WriteMarkdown(w io.Writer, s *figures.Summary, others figures.Others) error {
+	if err := writeMarkdown(w, sections(s, others)); err != nil {
 		return fmt.Errorf("report: write Markdown: %w", err)
 	}
 	return nil
 }
 
 // sections lays the whole report out.
-func sections(s *figures.Summary) []section {
-	out := append([]section{head(s)}, verdictSection(s)...)
+func sections(s *figures.Summary, others figures.Others) []section {
+	out := append([]section{head(s, others)}, verdictSection(s)...)
 	out = append(out, capacitySection(s)...)
 	out = append(out, thresholdSection(s)...)
 	if len(s.Phases) > 0 {
@@ -59,11 +59,10 @@ func sections(s *figures.Summary) []section {
 	return append(out, around(s))
 }
 
-func head(s *figures.Summary) section {
-	out := section{title: s.Run.Name + ": " + s.Headline}
-	out.points = append(out.points, s.Marks...)
-	out.paras = []string{headLine(s) + ".", facts(s)}
-	return out
+func head(s *figures.Summary, others figures.Others) section {
+	return section{
+		title: s.Run.Name + ": " + s.Headline, paras: []string{headLine(s) + ".", facts(s)}, points: slices.Concat(s.Marks, outcomePoints(s, others)),
+	}
 }
 
 // setting says what the targets did their work with.

@@ -83,7 +83,7 @@ func ranking(r verdict.Result, columns int) string {
 	for _, target := range r.Targets {
 		row := []string{rankRange(target), target.Name, show.Number(float64(target.Mean)), "", "", ""}
 		if c, ok := r.Pair(first, target.Name); ok {
-			row[3], row[4], row[5] = ratio(c.Ratio), "["+ratio(c.Low)+", "+ratio(c.High)+"]", r.Words(c)
+			row[3], row[4], row[5] = ratio(c.Ratio), between(c.Low, c.High, r.Delta), r.Words(c)
 		}
 		t.Rows = append(t.Rows, row)
 	}
@@ -132,4 +132,52 @@ func ratioOf(v float64) string {
 		return strconv.FormatFloat(v, 'f', 3, 64)
 	}
 	return show.Number(v)
+}
+
+// between is the interval of a ratio, rounded outwards: what is printed holds all that was computed.
+func between(low, high verdict.Number, delta float64) string {
+	return "[" + lowEnd(low, delta) + ", " + highEnd(high, delta) + "]"
+}
+
+// lowEnd is the lower end of the interval of a ratio, rounded down, and highEnd the upper one, rounded up: as ratio writes it, with more
+// decimals where it would not be seen on which side of 1 it lies, or of the margin delta; 0: there is none. "-" when it is not known.
+func lowEnd(n verdict.Number, delta float64) string {
+	return end(n, delta, func(x float64) float64 { return math.Floor(x * (1 + 1e-12)) })
+}
+
+func highEnd(n verdict.Number, delta float64) string {
+	return end(n, delta, func(x float64) float64 { return math.Ceil(x * (1 - 1e-12)) })
+}
+
+func end(n verdict.Number, delta float64, round func(float64) float64) string {
+	v := float64(n)
+	at := func(decimals int) float64 { return round(v*math.Pow10(decimals)) / math.Pow10(decimals) }
+	switch {
+	case !n.Known():
+		return show.None
+	case v >= 99.95:
+		return show.Number(at(0))
+	case v >= 10:
+		return show.Number(at(1))
+	}
+	const most = 6
+	decimals := 3
+	for decimals < most && sides(at(decimals), delta) != sides(v, delta) {
+		decimals++
+	}
+	return strconv.FormatFloat(at(decimals), 'f', decimals, 64)
+}
+
+// sides are those of no difference, and of the margin up and down, on which a ratio lies: -1, 1, or 0 on them.
+func sides(ratio, delta float64) (out [3]int) {
+	const equal = 1e-9
+	for i, mark := range []float64{1, 1 + delta, 1 / (1 + delta)} {
+		switch {
+		case ratio > mark+equal:
+			out[i] = 1
+		case ratio < mark-equal:
+			out[i] = -1
+		}
+	}
+	return out
 }

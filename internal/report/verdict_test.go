@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"bakeoff/internal/figures"
 	"bakeoff/internal/show"
 	"bakeoff/internal/verdict"
 )
@@ -111,5 +112,58 @@ func TestVerdictOnLittle(t *testing.T) {
 		if got := verdictText(t, c.values); got != c.want {
 			t.Errorf("%s\nnot\n%s", got, c.want)
 		}
+	}
+}
+
+// The ends of an interval are rounded outwards, and as far as needed to show on which side of 1 and of the margin they lie.
+func TestIntervalsAreRoundedOutwards(t *testing.T) {
+	for _, c := range []struct {
+		low, high verdict.Number
+		delta     float64
+		want      string
+	}{
+		{1.0041, 1.0049, 0.03, "[1.004, 1.005]"},
+		{0.9704, 0.9997, 0.03, "[0.970, 0.9997]"},
+		{0.9712, 1.0003, 0.03, "[0.971, 1.001]"},
+		{1.0003, 1.0304, 0.03, "[1.0003, 1.031]"},
+		{1.0304, 1.0299, 0.03, "[1.0304, 1.0299]"},
+		{1.00003, 0.99997, 0, "[1.00003, 0.99997]"},
+		{1.0304, 1.0299, 0, "[1.030, 1.030]"},
+		{0.9709, 0.9705, 0.03, "[0.9709, 0.9705]"}, // 1/1.03 is 0.97087
+		{1, 1, 0.03, "[1.000, 1.000]"},
+		{1.03, 1.03, 0.03, "[1.030, 1.030]"},
+		{1.0000000001, 0.9999999999, 0.03, "[1.000, 1.000]"},
+		{12.26, 12.21, 0.03, "[12.2, 12.3]"},
+		{9.9991, 9.9991, 0.03, "[9.999, 10.000]"},
+		{99.94, 99.94, 0.03, "[99.9, 100]"},
+		{1234.6, 1234.4, 0.03, "[1,234, 1,235]"},
+		{0, verdict.Number(math.Inf(1)), 0.03, "[0.000, -]"},
+		{verdict.Number(math.NaN()), verdict.Number(math.NaN()), 0.03, "[-, -]"},
+	} {
+		if got := between(c.low, c.high, c.delta); got != c.want {
+			t.Errorf("[%v, %v] with a margin of %v: %s, want %s", c.low, c.high, c.delta, got, c.want)
+		}
+	}
+}
+
+// The interval of a tie may reach beyond the margin; what the page says of its picture allows for that.
+func TestATieBeyondTheMargin(t *testing.T) {
+	var table verdict.Table
+	for i := range 8 {
+		for name, x := range map[string]float64{"a": []float64{0.03633, -0.02633}[i%2], "b": 0} {
+			if err := table.Add(verdict.Cell{Block: fmt.Sprint(i + 1), Target: name, Value: 100 * math.Exp(x)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	r, err := verdict.Judge(&table, verdict.Options{Delta: 0.03})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := r.Comparisons[0]; c.Verdict != verdict.Equivalent || c.High < 1.03 || between(c.Low, c.High, 0.03) != "[0.977, 1.034]" {
+		t.Errorf("%s: %+v", r.Head(), c)
+	}
+	if how := intervalFigure(&figures.Verdict{Result: r})[0].how; strings.Contains(how, "Else not told apart") || !strings.Contains(how, "reaches somewhat further may be a difference or a tie") {
+		t.Error(how)
 	}
 }

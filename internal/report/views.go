@@ -146,7 +146,7 @@ func standingSection(s *figures.Summary, v *figures.Verdict) section {
 		if !found {
 			continue
 		}
-		table.Rows = append(table.Rows, []string{t.Name, ratio(c.Ratio), ratio(c.Low), ratio(c.High)})
+		table.Rows = append(table.Rows, []string{t.Name, ratio(c.Ratio), lowEnd(c.Low, v.Delta), highEnd(c.High, v.Delta)})
 		if c.Ratio.Known() && c.Low.Known() && c.High.Known() {
 			known = append(known, c)
 		}

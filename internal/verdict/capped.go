@@ -19,7 +19,7 @@ func (r *Result) uncap(t *Table, o Options) {
 		if c.Verdict == Inconclusive {
 			loser, decided = o.apparent(*c)
 		}
-		if c.Blocks == 0 || a == "" && b == "" || decided && loser == "" {
+		if c.Blocks < r.FewestBlocks || a == "" && b == "" || decided && loser == "" { // with too few blocks that alone is the reason
 			continue
 		}
 		var figures []float64

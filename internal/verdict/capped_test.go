@@ -137,3 +137,18 @@ func TestCappedWithoutCommonBlocks(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// With too few blocks for any verdict that alone is said, and how many it takes.
+func TestCappedWithFewBlocks(t *testing.T) {
+	for n := 2; n <= 6; n++ {
+		a, b := around(1000, 0.01, n, 0), around(800, 0.01, n, 1)
+		r := judge(t, map[string][]float64{"a": a, "b": b}, Options{Delta: 0.03, Capped: map[string]string{"a": "database", "b": "database"}, Unit: "answers/s"})
+		c := r.Comparisons[0]
+		if capped := c.CappedBy != ""; capped != (n >= 6) || capped != (c.Above > 0) || capped != strings.Contains(r.Words(c), "the database was the limit") {
+			t.Errorf("%d blocks: %q, %+v", n, r.Words(c), c)
+		}
+		if n < 6 && r.Words(c) != "not told apart; about 6 blocks would tell 3 %" {
+			t.Errorf("%d blocks: %q", n, r.Words(c))
+		}
+	}
+}

@@ -41,6 +41,29 @@ type expectation struct {
 	count   func(Result) bool
 	atLeast int
 	atMost  int
+	of      func(Result) bool // of how many it is counted, printed with it; nil: of all
+}
+
+// tallies are counts, one for each expectation.
+type tallies []struct{ n, of int }
+
+func (c tallies) add(expect []expectation, r Result) {
+	for i, e := range expect {
+		if e.count(r) {
+			c[i].n++
+		}
+		if e.of != nil && e.of(r) {
+			c[i].of++
+		}
+	}
+}
+
+// cell is what a table has of an expectation: "22", or "22, of 480 printed".
+func (c tallies) cell(i int, e expectation) string {
+	if e.of == nil {
+		return strconv.Itoa(c[i].n)
+	}
+	return fmt.Sprintf("%d, of %d printed", c[i].n, c[i].of)
 }
 
 // scenario is a truth and what must be counted there.
@@ -159,49 +182,58 @@ func falseBound(ratio float64) func(Result) bool {
 	}
 }
 
+// falseBounds expects at most 50 false ones, and counts those that are printed.
+func falseBounds(ratio float64) expectation {
+	return expectation{`a false "at least"`, falseBound(ratio), 0, 50, func(r Result) bool { return r.Comparisons[0].AtLeast.Known() }}
+}
+
 const delta = DefaultDelta
 
 var scenarios = []scenario{
 	{two(1, 0.02, normal, 10), []expectation{
-		{"p <= 0.05", different, 29, 73},
-		{"better or worse", anyOf(Better, Worse), 0, 50},
+		{"p <= 0.05", different, 29, 73, nil},
+		{"better or worse", anyOf(Better, Worse), 0, 50, nil},
+		falseBounds(1),
 	}},
-	{two(1, 0.02, heavy, 10), []expectation{{"p <= 0.05", different, 0, 73}}},
-	{two(1, 0.02, drift, 10), []expectation{{"p <= 0.05", different, 0, 73}}},
-	{two(1, 0.02, step, 10), []expectation{{"p <= 0.05", different, 0, 73}}},
-	{two(1, 0.02, correlated, 10), []expectation{{"p <= 0.05", different, 0, 73}}},
-	{two(1, 0.15, autoregressive(0.9), 7), []expectation{{"p <= 0.05", different, 0, 73}}}, // as rented machines are
+	{two(1, 0.02, heavy, 10), []expectation{{"p <= 0.05", different, 0, 73, nil}}},
+	{two(1, 0.02, drift, 10), []expectation{{"p <= 0.05", different, 0, 73, nil}}},
+	{two(1, 0.02, step, 10), []expectation{{"p <= 0.05", different, 0, 73, nil}}},
+	{two(1, 0.02, correlated, 10), []expectation{{"p <= 0.05", different, 0, 73, nil}}},
+	{two(1, 0.15, autoregressive(0.9), 7), []expectation{{"p <= 0.05", different, 0, 73, nil}}}, // as rented machines are
 	{two(1.05, 0.02, normal, 10), []expectation{
-		{"better", anyOf(Better), 950, experiments},
-		{"worse", anyOf(Worse), 0, 0},
-		{"the interval covers the truth", covers(1.05), 930, experiments},
-		{"a false \"at least\"", falseBound(1.05), 0, 50},
+		{"better", anyOf(Better), 950, experiments, nil},
+		{"worse", anyOf(Worse), 0, 0, nil},
+		{"the interval covers the truth", covers(1.05), 930, experiments, nil},
+		falseBounds(1.05),
 	}},
 	{equalTargets("5 equal targets, CV 6 %", normal, 10, 0.06, 0.06, 0.06, 0.06, 0.06), []expectation{
-		{"any better or worse", anyOf(Better, Worse), 0, 73},
+		{"any better or worse", anyOf(Better, Worse), 0, 73, nil},
 	}},
 	{truth{"5 targets, each 3 % above the next, CV 2 %", steps(5), []float64{0.02, 0.02, 0.02, 0.02, 0.02}, normal, 10}, []expectation{
-		{"any equivalent", anyOf(Equivalent), 0, 73},
+		{"any equivalent", anyOf(Equivalent), 0, 73, nil},
 	}},
 	{truth{"the same, CV 0.5 %", steps(5), []float64{0.005, 0.005, 0.005, 0.005, 0.005}, normal, 10}, []expectation{
-		{"any equivalent", anyOf(Equivalent), 0, 73},
+		{"any equivalent", anyOf(Equivalent), 0, 73, nil},
 	}},
 	{equalTargets("3 equal targets, CV 1, 1 and 6 %", normal, 10, 0.01, 0.01, 0.06), []expectation{
-		{"any better or worse", anyOf(Better, Worse), 0, 73},
+		{"any better or worse", anyOf(Better, Worse), 0, 73, nil},
 	}},
 	{equalTargets("5 equal targets, CV 3, 3, 3, 3 and 18 %", normal, 10, 0.03, 0.03, 0.03, 0.03, 0.18), []expectation{
-		{"any better or worse", anyOf(Better, Worse), 0, 73},
+		{"any better or worse", anyOf(Better, Worse), 0, 73, nil},
 	}},
-	{two(1, 0.01, normal, 15), []expectation{{"equivalent", anyOf(Equivalent), 900, experiments}}},
+	{two(1, 0.01, normal, 15), []expectation{{"equivalent", anyOf(Equivalent), 900, experiments, nil}}},
 	{two(1+delta, 0.01, normal, 15), []expectation{
-		{"equivalent", anyOf(Equivalent), 0, 73},
-		{"better", anyOf(Better), 0, experiments},
-		{"a false \"at least\"", falseBound(1 + delta), 0, 50},
+		{"equivalent", anyOf(Equivalent), 0, 73, nil},
+		{"better", anyOf(Better), 0, experiments, nil},
+		falseBounds(1 + delta),
 	}},
 	{two(1+delta, 0.02, normal, blocksNeeded(0.02*math.Sqrt2, math.Log1p(delta), alpha)), []expectation{
-		{"p <= 0.05, with as many blocks as would tell 3 %", different, 802, 878},
+		{"p <= 0.05, with as many blocks as would tell 3 %", different, 802, 878, nil},
 	}},
-	{two(1, 0.1, normal, 8), []expectation{{"inconclusive", anyOf(Inconclusive), 927, experiments}}},
+	{two(1, 0.1, normal, 8), []expectation{
+		{"inconclusive", anyOf(Inconclusive), 927, experiments, nil},
+		falseBounds(1),
+	}},
 }
 
 // steps are k targets, each delta above the next.
@@ -219,23 +251,19 @@ func TestSimulatedTruth(t *testing.T) {
 	table.WriteString("| truth | noise | blocks | what is counted | of 1,000 | must be |\n|---|---|---:|---|---:|---|\n")
 	for i, s := range scenarios {
 		random := rand.New(rand.NewPCG(11, uint64(i)))
-		counts := make([]int, len(s.expect))
+		counts := make(tallies, len(s.expect))
 		for range experiments {
 			r, err := Judge(s.run(random), Options{Delta: delta})
 			if err != nil {
 				t.Fatal(err)
 			}
-			for j, e := range s.expect {
-				if e.count(r) {
-					counts[j]++
-				}
-			}
+			counts.add(s.expect, r)
 		}
 		for j, e := range s.expect {
-			t.Logf("%s; %s; %d blocks: %s %d, must be %s", s.says, s.noise.says, s.blocks, e.says, counts[j], e.bounds())
-			fmt.Fprintf(&table, "| %s | %s | %d | %s | %d | %s |\n", s.says, s.noise.says, s.blocks, e.says, counts[j], e.bounds())
-			if counts[j] < e.atLeast || counts[j] > e.atMost {
-				t.Errorf("%s; %s: %q in %d of %d, must be %s", s.says, s.noise.says, e.says, counts[j], experiments, e.bounds())
+			t.Logf("%s; %s; %d blocks: %s %s, must be %s", s.says, s.noise.says, s.blocks, e.says, counts.cell(j, e), e.bounds())
+			fmt.Fprintf(&table, "| %s | %s | %d | %s | %s | %s |\n", s.says, s.noise.says, s.blocks, e.says, counts.cell(j, e), e.bounds())
+			if n := counts[j].n; n < e.atLeast || n > e.atMost {
+				t.Errorf("%s; %s: %q in %d of %d, must be %s", s.says, s.noise.says, e.says, n, experiments, e.bounds())
 			}
 		}
 	}

@@ -13,6 +13,7 @@ import (
 //	better: at least 4.1 % (estimate 6.3 %)
 //	better, by an amount this run does not bound
 //	within 3 %, a tie
+//	different, but not shown to differ by more than 3 %
 //	not told apart; about 14 blocks would tell 3 %
 //	not distinguishable above 812 answers/s: the database was the limit there
 //
@@ -23,12 +24,19 @@ func (r Result) Words(c Comparison) string {
 		return "within " + r.delta() + ", a tie"
 	case c.CappedBy != "":
 		return "not distinguishable " + r.beyond(c) + ": the " + c.CappedBy + " was the limit there"
+	case r.different(c):
+		return "different, but not shown to differ by more than " + r.delta()
 	case c.Verdict == Inconclusive:
 		return "not told apart; " + r.outlook(c)
 	case !c.AtLeast.Known():
 		return string(c.Verdict) + ", by an amount this run does not bound"
 	}
 	return string(c.Verdict) + ": " + r.amount(c)
+}
+
+// different says that a pair is shown to differ, though neither by more than delta nor by less.
+func (r Result) different(c Comparison) bool {
+	return c.Verdict == Inconclusive && c.Blocks >= r.FewestBlocks && c.PHolm <= alpha
 }
 
 // Sentence is the verdict with both names, the better one first: "a is better than b: at least 4.1 % (estimate 6.3 %)".
@@ -63,7 +71,7 @@ func (r Result) Subject(c Comparison) string {
 
 // amount is "at least 4.1 % (estimate 6.3 %)".
 func (r Result) amount(c Comparison) string {
-	estimate := math.Expm1(math.Abs(math.Log(float64(c.Ratio))))
+	estimate := math.Expm1(c.distance())
 	return fmt.Sprintf("at least %s (estimate %s)", percentDown(float64(c.AtLeast)), percent(estimate))
 }
 
@@ -97,11 +105,12 @@ func ParseDelta(text string) (float64, error) {
 	return delta, nil
 }
 
-// SignFlips says what the sign-flip test makes of the verdicts; empty where there is nothing to say. It decides nothing.
+// SignFlips says what the sign-flip test makes of the verdicts; empty where there is nothing to say. It decides nothing. Of several
+// pairs its p values are adjusted over all of them, as those that decide.
 //
 //	p = 0.010; by sign flips, which assume no shape of the noise, 0.0098 (at least 0.0020 with 10 blocks)
-//	sign flips, which assume no shape of the noise, give p <= 0.05 for all 3 pairs called better
-//	sign flips, which assume no shape of the noise, give p <= 0.05 for 2 of 3 pairs called better, not for a and b (0.078)
+//	sign flips, which assume no shape of the noise, give p <= 0.05 (Holm) for all 3 pairs called better
+//	sign flips, which assume no shape of the noise, give p <= 0.05 (Holm) for 2 of 3 pairs called better, not for a and b (0.078)
 func (r Result) SignFlips() string {
 	if len(r.Comparisons) == 1 {
 		c := r.Comparisons[0]
@@ -111,26 +120,38 @@ func (r Result) SignFlips() string {
 		return fmt.Sprintf("p = %s; by sign flips, which assume no shape of the noise, %s (at least %s with %s)",
 			pValue(c.P), pValue(c.PSignFlip), decimal(c.PSignFlipLeast), plural(c.Blocks, "block"))
 	}
+	const says = "sign flips, which assume no shape of the noise, give p <= 0.05 (Holm) for "
 	all, not := 0, []string{}
-	for _, c := range r.Comparisons {
+	for i, adjusted := range r.signFlipsAdjusted() {
+		c := r.Comparisons[i]
 		if c.Verdict != Better && c.Verdict != Worse {
 			continue
 		}
 		all++
-		if c.PSignFlip > alpha {
-			not = append(not, fmt.Sprintf("%s and %s (%s)", c.A, c.B, pValue(c.PSignFlip)))
+		if adjusted > alpha {
+			not = append(not, fmt.Sprintf("%s and %s (%s)", c.A, c.B, pValue(Number(adjusted))))
 		}
 	}
 	switch {
 	case all == 0:
 		return ""
 	case len(not) == 0 && all == 1:
-		return "sign flips, which assume no shape of the noise, give p <= 0.05 for the pair called better"
+		return says + "the pair called better"
 	case len(not) == 0:
-		return fmt.Sprintf("sign flips, which assume no shape of the noise, give p <= 0.05 for all %s called better", plural(all, "pair"))
+		return fmt.Sprintf("%sall %s called better", says, plural(all, "pair"))
 	}
-	return fmt.Sprintf("sign flips, which assume no shape of the noise, give p <= 0.05 for %d of %s called better, not for %s",
-		all-len(not), plural(all, "pair"), list(not))
+	return fmt.Sprintf("%s%d of %s called better, not for %s", says, all-len(not), plural(all, "pair"), list(not))
+}
+
+// signFlipsAdjusted are the p values of the sign-flip test, adjusted over all pairs; those that are not known count as 1.
+func (r Result) signFlipsAdjusted() []float64 {
+	ps := make([]float64, len(r.Comparisons))
+	for i, c := range r.Comparisons {
+		if ps[i] = 1; c.PSignFlip.Known() {
+			ps[i] = float64(c.PSignFlip)
+		}
+	}
+	return holm(ps)
 }
 
 // decimal is a number below 1 to two digits, without an exponent.
@@ -189,9 +210,11 @@ func beaten(names []string) string {
 	return "; shown not to be the best: " + crowd(names)
 }
 
-// margin says by how much the best is at least ahead, with the runner-up by that bound; or than which others no amount is bounded.
+// margin says by how much the best is at least ahead of the target whose estimate is nearest to its own, and of each one where another
+// one's bound is smaller; or than which others no amount is bounded.
 func (r Result) margin(best string) string {
 	var closest *Comparison
+	var least Number
 	var unbound []string
 	for _, t := range r.Targets {
 		c, found := r.Pair(best, t.Name)
@@ -199,8 +222,12 @@ func (r Result) margin(best string) string {
 		case !found:
 		case !c.AtLeast.Known():
 			unbound = append(unbound, t.Name)
-		case closest == nil || c.AtLeast < closest.AtLeast:
-			closest = &c
+		case closest == nil:
+			closest, least = &c, c.AtLeast
+		default:
+			if least = min(least, c.AtLeast); c.distance() < closest.distance() {
+				closest = &c
+			}
 		}
 	}
 	switch {
@@ -209,8 +236,15 @@ func (r Result) margin(best string) string {
 	case len(unbound) > 0:
 		return ", than " + list(unbound) + " by an amount this run does not bound"
 	}
-	return fmt.Sprintf("; than %s, the closest, %s", closest.B, r.amount(*closest))
+	out := fmt.Sprintf("; than %s, the closest, %s", closest.B, r.amount(*closest))
+	if each := percentDown(float64(least)); each != percentDown(float64(closest.AtLeast)) {
+		out += ", than each at least " + each
+	}
+	return out
 }
+
+// distance is how far apart both targets are estimated to be, as a logarithm.
+func (c Comparison) distance() float64 { return math.Abs(math.Log(float64(c.Ratio))) }
 
 // Of how many targets the verdict on all names each one: of those that are behind by an amount without a bound, and of a crowd.
 const (

@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -14,7 +15,12 @@ func TestWords(t *testing.T) {
 	unbound.AtLeast = unknown
 	equal := Comparison{A: "a", B: "b", Ratio: 1.001, AtLeast: unknown, Verdict: Equivalent, Blocks: 7, BlocksNeeded: 6}
 	open := func(blocks int, needed Needed) Comparison {
-		return Comparison{A: "a", B: "b", Ratio: 1.01, AtLeast: unknown, Verdict: Inconclusive, Blocks: blocks, BlocksNeeded: needed}
+		return Comparison{A: "a", B: "b", Ratio: 1.01, AtLeast: unknown, PHolm: 0.0501, Verdict: Inconclusive, Blocks: blocks, BlocksNeeded: needed}
+	}
+	apart := func(blocks int) Comparison {
+		c := open(blocks, 9)
+		c.PHolm = 0.05
+		return c
 	}
 	r := Result{Delta: 0.03, FewestBlocks: 6}
 	for _, c := range []struct {
@@ -36,6 +42,11 @@ func TestWords(t *testing.T) {
 			open(20, 14), "not told apart; they may be just about 3 % apart",
 			"a and b are not told apart; they may be just about 3 % apart",
 		},
+		{
+			apart(6), "different, but not shown to differ by more than 3 %",
+			"a and b are different, but not shown to differ by more than 3 %",
+		},
+		{apart(5), "not told apart; about 9 blocks would tell 3 %", "a and b are not told apart; about 9 blocks would tell 3 %"},
 		{open(1, 0), "not told apart; no verdict takes fewer than 6 blocks", "a and b are not told apart; no verdict takes fewer than 6 blocks"},
 	} {
 		if got := r.Words(c.c); got != c.words {
@@ -52,13 +63,16 @@ func TestSubject(t *testing.T) {
 	c := Comparison{A: "base", B: "head", Ratio: 1.0634, AtLeast: 0.0418, Verdict: Better, Blocks: 7, BlocksNeeded: 14}
 	r := Result{Delta: 0.03, FewestBlocks: 6}
 	unbound, equal, open := c, c, c
-	unbound.AtLeast, equal.Verdict, open.Verdict = unknown, Equivalent, Inconclusive
+	unbound.AtLeast, equal.Verdict, open.Verdict, open.PHolm = unknown, Equivalent, Inconclusive, 0.2
+	apart := open
+	apart.PHolm = 0.01
 	for want, of := range map[string]Comparison{
-		"head is worse than base: at least 4.1 % (estimate 6.3 %)":                       c.Mirror(),
-		"base is better than head: at least 4.1 % (estimate 6.3 %)":                      c,
-		"head is worse than base, by an amount this run does not bound":                  unbound.Mirror(),
-		"head is equivalent to base: within 3 %, a tie":                                  equal.Mirror(),
-		"inconclusive: head and base are not told apart; about 14 blocks would tell 3 %": open.Mirror(),
+		"head is worse than base: at least 4.1 % (estimate 6.3 %)":                            c.Mirror(),
+		"base is better than head: at least 4.1 % (estimate 6.3 %)":                           c,
+		"head is worse than base, by an amount this run does not bound":                       unbound.Mirror(),
+		"head is equivalent to base: within 3 %, a tie":                                       equal.Mirror(),
+		"inconclusive: head and base are not told apart; about 14 blocks would tell 3 %":      open.Mirror(),
+		"inconclusive: head and base are different, but not shown to differ by more than 3 %": apart.Mirror(),
 	} {
 		if got := r.Subject(of); got != want {
 			t.Errorf("%q, not %q", got, want)
@@ -76,7 +90,9 @@ func TestSignFlipWords(t *testing.T) {
 	alone.P, alone.Blocks = unknown, 1
 	twenty := pair
 	twenty.PSignFlipLeast, twenty.Blocks = 2./(1<<20), 20
-	const says = "sign flips, which assume no shape of the noise, give p <= 0.05 for "
+	weak, unseen := pair, open
+	weak.PSignFlip, unseen.PSignFlip = 0.04, unknown
+	const says = "sign flips, which assume no shape of the noise, give p <= 0.05 (Holm) for "
 	for _, c := range []struct {
 		comparisons []Comparison
 		want        string
@@ -89,6 +105,9 @@ func TestSignFlipWords(t *testing.T) {
 		{[]Comparison{pair, open, open}, says + "the pair called better"},
 		{[]Comparison{pair, open, pair}, says + "all 2 pairs called better"},
 		{[]Comparison{pair, other, pair}, says + "2 of 3 pairs called better, not for a and c (0.078)"},
+		{[]Comparison{pair, unseen, unseen}, says + "the pair called better"},
+		{[]Comparison{weak, weak}, says + "0 of 2 pairs called better, not for a and b (0.08) and a and b (0.08)"},
+		{[]Comparison{weak, open, pair}, says + "all 2 pairs called better"},
 	} {
 		if got := (Result{Comparisons: c.comparisons}).SignFlips(); got != c.want {
 			t.Errorf("%q, not %q", got, c.want)
@@ -154,6 +173,57 @@ func TestHead(t *testing.T) {
 		if got != c.want && !(strings.HasSuffix(c.want, " ") && strings.HasPrefix(got, c.want)) {
 			t.Errorf("%q, not %q", got, c.want)
 		}
+	}
+}
+
+// The closest is the one whose estimate is nearest, with its own bound; where another one's bound is smaller, that is said of each.
+func TestHeadNamesTheClosest(t *testing.T) {
+	logs := func(mean, by float64) []float64 { // 100 exp(-mean), up and down by
+		out := make([]float64, 8)
+		for i := range out {
+			out[i] = 100 * math.Exp(-mean+by*float64(1-2*(i%2)))
+		}
+		return out
+	}
+	for want, values := range map[string]map[string][]float64{
+		"a is better than every other; than b, the closest, at least 4.4 % (estimate 5.1 %), than each at least 4.1 %": {
+			"a": logs(0, 0), "b": logs(0.05, 0.00529), "c": logs(0.15, 0.0926),
+		},
+		"a is better than every other; than b, the closest, at least 4.4 % (estimate 5.1 %)": {
+			"a": logs(0, 0), "b": logs(0.05, 0.00529), "c": logs(0.15, 0.02),
+		},
+	} {
+		if got := judge(t, values, Options{Delta: 0.03}).Head(); got != want {
+			t.Errorf("%q, not %q", got, want)
+		}
+		for _, of := range values { // the same of times
+			for i := range of {
+				of[i] = 1 / of[i]
+			}
+		}
+		if got := judge(t, values, Options{Delta: 0.03, Better: Lower}).Head(); got != want {
+			t.Errorf("of times %q, not %q", got, want)
+		}
+	}
+}
+
+// A pair may be shown to differ, and neither by more than the margin nor by less.
+func TestDifferentWithinTheMargin(t *testing.T) {
+	a := make([]float64, 8)
+	for i := range a {
+		a[i] = 100 * math.Exp([]float64{0.05246, -0.00046}[i%2])
+	}
+	r := judge(t, map[string][]float64{"a": a, "b": slices.Repeat([]float64{100}, 8)}, Options{Delta: 0.03})
+	c := r.Comparisons[0]
+	if want := "a and b are different, but not shown to differ by more than 3 %"; c.Verdict != Inconclusive || c.P > 0.05 || c.Low < 1 || r.Head() != want {
+		t.Errorf("%q, not %q: %+v", r.Head(), want, c)
+	}
+	for i := range a { // twice as far from block to block
+		a[i] = 100 * math.Exp([]float64{0.07846, -0.02646}[i%2])
+	}
+	r = judge(t, map[string][]float64{"a": a, "b": slices.Repeat([]float64{100}, 8)}, Options{Delta: 0.03})
+	if got := r.Head(); !strings.HasPrefix(got, "a and b are not told apart; about ") {
+		t.Errorf("%q: %+v", got, r.Comparisons[0])
 	}
 }
 

@@ -53,7 +53,7 @@ func Spoiled(t *testing.T) string {
 	begun, err := w.BeginTrial(3, 3, "fastapi", 1)
 	check(t, err)
 	check(t, begun.Abandon("interrupted"))
-	check(t, w.Finish(record.Aborted, "interrupted"))
+	check(t, w.Finish(record.Aborted, "the run took longer than --max-time 4m0s"))
 	return w.Dir()
 }
 
