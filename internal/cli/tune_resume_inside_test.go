@@ -46,7 +46,7 @@ func TestTuneResumed(t *testing.T) {
 
 // What an older tuning of the same plan measured is no part of the one that is resumed, though it came to the same settings.
 func TestTuneResumesTheNewest(t *testing.T) {
-	text := fmt.Sprintf(swept, abFolder(t, "app"), "{workers: [3, 4, 7, 12]}")
+	text := fmt.Sprintf(swept, abFolder(t, "app"), "{workers: [2, 4, 7, 12]}")
 	synctest.Test(t, func(t *testing.T) {
 		w, dir := tuneWorld(t, 1, text, peak(0.2)), memoryDir(t)
 		older := w.tunedIn(t, t.Context(), dir, tuneFlags{json: true}, text)
