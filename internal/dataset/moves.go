@@ -268,7 +268,10 @@ func (w *Workload) Moved(stream, n uint64, status int, body []byte) (after, exis
 	if got.judge(then != 0, then) == "" {
 		return true, then != 0, ""
 	}
-	return false, before != 0, got.judge(before != 0, before)
+	if class = got.judge(before != 0, before); class != "" && before == 0 {
+		class = got.judge(true, then) // as "wrong id" where it says that there is a row
+	}
+	return false, before != 0, class
 }
 
 // answers are the ids that are right before and after; 0: the name does not exist.

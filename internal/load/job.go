@@ -334,6 +334,9 @@ func (j *Job) judge(r *result, length int64, body []byte) {
 		r.checked = j.checks(r.stream, r.n) // the body was kept in any case
 		if r.wrong = r.class != "" && j.rightStatus(r.status); r.wrong {
 			r.words = fmt.Sprintf("right neither before the row changed nor after it: got %.200q", body)
+			if j.explains != nil {
+				r.words = j.explains.Explain(r.stream, r.n, length, body) + ", which is right neither before the row changed nor after it"
+			}
 		}
 		return
 	}

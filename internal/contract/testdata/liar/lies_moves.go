@@ -75,7 +75,7 @@ func untilChange(l lie) lie {
 	stretch := stretches()
 	var of, changed atomic.Int64 // the number of a stretch of requests, and of the last one in which a row changed
 	var last atomic.Int64        // when the last request came
-	return where(l, func(t *server, _ string) bool {
+	return where(l, func(t *server, name string) bool {
 		number, takes := stretch()
 		if last.Store(time.Now().UnixNano()); takes < 300*time.Millisecond {
 			return false
@@ -92,7 +92,7 @@ func untilChange(l lie) lie {
 				}
 			}()
 		}
-		return changed.Load() != int64(number)
+		return changed.Load() != int64(number) && strings.Trim(name, letters) == ""
 	})
 }
 
