@@ -213,7 +213,7 @@ func TestKubeFaultAPIAway(t *testing.T) {
 
 // A namespace that is deleted under a run ends it; what is finished is here, and can be resumed.
 func TestKubeFaultNamespaceDeleted(t *testing.T) {
-	c := faulty(t, fault{blocks: 2})
+	c := faulty(t, fault{blocks: 2, takes: 80 * time.Second})
 	e, _ := c.underLoad()
 	e.await("block 2 of 2", 1)
 	c.kubectl("delete", "namespace", c.namespace, "--wait=false")
@@ -228,7 +228,7 @@ func TestKubeFaultNamespaceDeleted(t *testing.T) {
 // A target that crashes at its start ends the run before anything is measured, with what it has said last.
 func TestKubeFaultCrashLoop(t *testing.T) {
 	django := os.Getenv("BAKEOFF_KUBE_REGISTRY") + "/django:" + cmp.Or(os.Getenv("BAKEOFF_KUBE_TAG"), "1")
-	c := faulty(t, fault{target: "flask", images: `, flask: "` + django + `"`})
+	c := faulty(t, fault{target: "flask", images: `, flask: "` + django + `"`, takes: 40 * time.Second})
 	began := time.Now()
 	e := c.start("run", "p.yaml", "--platform", "kubernetes", "--namespace", c.namespace)
 	e.wantStatus(1, 4*time.Minute)
@@ -241,7 +241,7 @@ func TestKubeFaultCrashLoop(t *testing.T) {
 
 // A second run in the namespace of one that is under way is refused, and does not touch it.
 func TestKubeFaultTwoAtOnce(t *testing.T) {
-	inTime(t, 2*time.Minute)
+	inTime(t, time.Minute)
 	c := newCluster(t)
 	first, second := c.begin("--out", "one"), c.begin("--out", "two")
 	first.wantEnd(5 * time.Minute)
