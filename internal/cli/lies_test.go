@@ -28,9 +28,10 @@ type fate struct {
 func processFates() map[string]fate {
 	runs := func(s *scene) string { return s.path("runs") }
 	out := map[string]fate{
-		"ghost":      {code: record.CodeGhost, text: "(server)"},
-		"late-ghost": {code: record.CodeGhost, text: "(server)"},
-		"rewrite":    {code: record.CodeRewritten, text: "load.jsonl", argument: runs},
+		"ghost":       {code: record.CodeGhost, text: "(server)"},
+		"late-ghost":  {code: record.CodeGhost, text: "(server)"},
+		"ready-ghost": {code: record.CodeGhost, text: "(server)"},
+		"rewrite":     {code: record.CodeRewritten, text: "load.jsonl", argument: runs},
 	}
 	if os.Geteuid() == 0 { // targets run under other accounts
 		out["rewrite"] = fate{log: "0 files shortened", argument: runs}

@@ -66,6 +66,7 @@ type Replica struct {
 	tail    tail
 	seen    map[int]bool    // processes of the tree while waiting
 	probed  []record.Worker // of a replica that was ready by probe
+	claimed []record.Worker // those that had said they are ready when it was waited for
 	forget  func() error    // removes its HOME; nil: it has none of its own
 }
 
@@ -228,6 +229,7 @@ func (r *Replica) recipeEnv() map[string]string {
 // requires is missing.
 func (r *Replica) Ready(ctx context.Context) ([]record.Worker, error) {
 	workers, err := r.await(ctx)
+	r.claimed = workers
 	if err == nil && !r.recipe.Probed() {
 		err = r.checkWorkers(workers)
 	}
@@ -382,21 +384,18 @@ func (r *Replica) end(ctx context.Context, grace time.Duration) error {
 	return r.left()
 }
 
-// left fails where processes outlived the replica that are none of its workers: those that said they are ready are a part of it,
-// also where their master does not wait for them. It is ErrUnclaimed where all of them may be others'.
+// left fails where processes outlived the replica that are none of its workers: those that had said they are ready before the load are
+// a part of it, also where their master does not wait for them. What says so later is not. It is ErrUnclaimed where all of them may be
+// others'.
 func (r *Replica) left() error {
 	guest, ok := r.process.(platform.Guest)
 	if !ok {
 		return nil
 	}
-	workers, err := r.tail.workers()
-	if err != nil {
-		return nil // it has not come so far as to be measured
-	}
 	var left []string
 	why := ErrUnclaimed
 	for _, l := range guest.Left() {
-		if slices.ContainsFunc(workers, func(w record.Worker) bool { return w.PID == l.PID }) {
+		if slices.ContainsFunc(r.claimed, func(w record.Worker) bool { return w.PID == l.PID }) {
 			continue
 		}
 		if left = append(left, l.String()); !l.Unclaimed {

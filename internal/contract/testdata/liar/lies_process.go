@@ -16,9 +16,18 @@ import (
 func processLies() map[string]lie {
 	return map[string]lie{
 		// A process that works on after the server has ended, without anything by which it is known.
-		"ghost": {begin: func(*server) error { return spawn("orphan") }},
+		"ghost": {begin: func(*server) error { _, err := spawn("orphan"); return err }},
 		// The same, started only when the server is asked to end.
-		"late-ghost": {end: func(*server) { log.Print("late ghost: ", spawn("orphan")) }},
+		"late-ghost": {end: func(*server) {
+			_, err := spawn("orphan")
+			log.Print("late ghost: ", err)
+		}},
+		// The same, which is said to be a worker that is ready, and then comes a line that nobody can read.
+		"ready-ghost": {end: func(*server) {
+			pid, err := spawn("ghost")
+			fmt.Printf("bakeoff: ready {\"pid\": %d, \"pool\": 1, \"protocol\": %q}\nbakeoff: ready {\n", pid, os.Getenv("PROTOCOL"))
+			log.Print("ready ghost: ", err)
+		}},
 		// The record is made shorter when the trial ends. LIE_ARG is the folder of the runs.
 		"rewrite": {end: func(t *server) {
 			changed, err := shorten(t.argument)
@@ -35,15 +44,18 @@ func processLies() map[string]lie {
 }
 
 // spawn starts this program again in a session of its own, with an empty environment.
-func spawn(as string) error {
+func spawn(as string) (pid int, err error) {
 	self, err := os.Executable()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	cmd := exec.Command(self, as)
 	cmd.Env, cmd.Dir = []string{}, "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	return cmd.Start()
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	return cmd.Process.Pid, nil
 }
 
 // realtimeLimit is RLIMIT_RTTIME: children inherit it.
@@ -58,7 +70,7 @@ func haunt(as string) {
 		_ = syscall.Setrlimit(realtimeLimit, &limit)
 	}
 	if as == "orphan" {
-		if err := spawn("ghost"); err != nil {
+		if _, err := spawn("ghost"); err != nil {
 			log.Fatal(err)
 		}
 		return
