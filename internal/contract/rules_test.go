@@ -427,6 +427,15 @@ func TestCountsAreEntered(t *testing.T) {
 			t.Errorf("%+v: %+v", c, checks)
 		}
 	}
+	for kind, protocol := range map[string]string{"execute_sql": "text", "execute_immediate": "text", "stmt_execute": "prepared"} {
+		s := inspect(t, Contract{Protocol: protocol}, 1, http.NotFound)
+		if s.reads, s.others[kind] = 5, 5; protocol == "prepared" { // by the SQL statement EXECUTE
+			s.others["execute_sql"] = 5
+		}
+		if err := s.checkProtocol(t.Context()); err != nil || s.findings.checks()[0].OK {
+			t.Errorf("%s: %v, %+v", kind, err, s.findings.checks())
+		}
+	}
 }
 
 // The lengths of bodies and the statements per request are what all answers have in common.

@@ -380,6 +380,48 @@ func others(t *testing.T, s *Server) (stop func()) {
 	return func() { cancel(); reading.Wait() }
 }
 
+// Ends of statements are counted where these touch a table, and otherwise at most one for each that may end a transaction: the gate's bound
+// on them rests on this.
+func TestEndsOfStatements(t *testing.T) {
+	s, d := shared(t)
+	const n = 10
+	name := names(t, d, 1)[0]
+	db := asTarget(t, s.Access(), true)
+	db.SetMaxOpenConns(1)
+	prepare := "PREPARE p FROM 'SELECT id, name FROM demo_data WHERE name = ? ORDER BY id LIMIT 1'"
+	for kinds, c := range map[string]struct {
+		statements  []string
+		least, most int64 // ends that are counted of each round
+	}{
+		"variables":             {[]string{"SELECT @@version", "SELECT 1"}, 0, 0},
+		"SET and SHOW":          {[]string{"SET sql_auto_is_null = 0", "SHOW VARIABLES LIKE 'version'"}, 0, 2},
+		"rolled back":           {[]string{"START TRANSACTION", "SELECT id FROM demo_data WHERE name = '" + name + "'", "ROLLBACK"}, 1, 1},
+		"committed":             {[]string{"START TRANSACTION", "SELECT id FROM demo_data WHERE name = '" + name + "'", "COMMIT"}, 2, 2},
+		"prepared in SQL":       {[]string{prepare, "SET @n = '" + name + "'", "EXECUTE p USING @n", "DEALLOCATE PREPARE p"}, 1, 1},
+		"nothing, of the table": {[]string{"SELECT id FROM demo_data WHERE 0 = 1"}, 1, 1},
+	} {
+		before, err := s.Counters(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range n {
+			for _, statement := range c.statements {
+				if _, err := db.ExecContext(t.Context(), statement); err != nil {
+					t.Fatalf("%s: %v", statement, err)
+				}
+			}
+		}
+		got := settle(t, s, before)
+		if ends := got.Touched.Commits; ends < c.least*n || ends > c.most*n {
+			t.Errorf("%s: %d ends counted, want %d to %d (%v)", kinds, ends, c.least*n, c.most*n, got.Others)
+		}
+		// EXECUTE is counted among the executions of prepared statements too.
+		if kinds == "prepared in SQL" && (got.Others["execute_sql"] != n || got.Others["stmt_execute"] != n) {
+			t.Errorf("%s: %v", kinds, got.Others)
+		}
+	}
+}
+
 // TestCounterReason wants said why a way of counting was not taken, and that a time zone the server does
 // not know distorts the count.
 func TestCounterReason(t *testing.T) {

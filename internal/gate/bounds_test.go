@@ -177,7 +177,7 @@ func TestBoundsOfDeclared(t *testing.T) {
 		reads, executed int64
 		right           bool
 	}{{"prepared", 0, 0, true}, {"prepared", 1, 0, false}, {"prepared", 1, 1, true}, {"text", 1, 0, true}, {"text", 1, 1, false}, {"", 1, 1, true}} {
-		if text := protocol(c.declared, c.reads, c.executed); (text == "") != c.right {
+		if text := protocol(c.declared, c.reads, map[string]int64{"stmt_execute": c.executed}); (text == "") != c.right {
 			t.Errorf("%+v: %q", c, text)
 		}
 	}

@@ -84,7 +84,7 @@ func (p *Phase) otherwise(sum stats.Totals) []record.Reason {
 	if p.held.most > 0 && !p.Warmup {
 		say("database connections: %d were open, %d are declared (replicas x workers x pool)", p.held.most, p.held.may)
 	}
-	if text := protocol(d.Protocol, p.Witness.DatabaseReads, p.Witness.DatabaseOthers["stmt_execute"]); text != "" {
+	if text := protocol(d.Protocol, p.Witness.DatabaseReads, p.Witness.DatabaseOthers); text != "" {
 		say("%s", text)
 	}
 	if lines := p.Witness.LogLines; lines != nil && !d.AccessLog && *lines > max(fewLines, sum.Books.Answered()/lineShare) {
@@ -94,13 +94,15 @@ func (p *Phase) otherwise(sum stats.Totals) []record.Reason {
 }
 
 // protocol says how executions of prepared statements contradict a declared protocol, or "". With prepared statements
-// each read is one; in the text protocol there is none.
-func protocol(declared string, reads, executed int64) string {
+// each read is one over the binary protocol; in the text protocol there is none. The server counts the SQL statement EXECUTE twice: as
+// such, and among all executions.
+func protocol(declared string, reads int64, others map[string]int64) string {
+	executed, bySQL := others["stmt_execute"], others["execute_sql"]+others["execute_immediate"]
 	switch {
-	case declared == preparedProtocol && reads > 0 && executed != reads:
-		return fmt.Sprintf("protocol: prepared is declared, but %d of %d reads were executions of prepared statements", executed, reads)
-	case declared == textProtocol && executed > 0:
-		return fmt.Sprintf("protocol: text is declared, but %d prepared statements were executed for %d reads", executed, reads)
+	case declared == preparedProtocol && reads > 0 && executed-bySQL != reads:
+		return fmt.Sprintf("protocol: prepared is declared, but %d of %d reads were executions of prepared statements over the binary protocol", executed-bySQL, reads)
+	case declared == textProtocol && max(executed, bySQL) > 0:
+		return fmt.Sprintf("protocol: text is declared, but %d prepared statements were executed for %d reads", max(executed, bySQL), reads)
 	}
 	return ""
 }

@@ -42,30 +42,37 @@ func (p *Phase) indexReads(sum stats.Totals) string {
 	return ""
 }
 
-// statements compares those that touched a table with the requests. The server counts their ends, and those of transactions: where
-// there were any, or statements for something else, there may be more.
+// statements compares those that touched a table with the requests. The server counts their ends, and those of transactions: there may
+// be one more for each statement that may have ended one.
 func (p *Phase) statements(sum stats.Totals) string {
 	n := p.Witness.Statements
 	if n == nil {
 		return ""
 	}
-	count := *n
-	if p.others() > 0 {
-		count = min(count, sum.Books.Sent-sum.Unwritten)
+	count, ends := *n, p.ends()
+	if most := sum.Books.Sent - sum.Unwritten; count > most {
+		count = max(most, count-ends)
 	}
 	if text := disagree(sum.Books, sum.Unwritten, count); text != "" {
-		return fmt.Sprintf("the database counted %d statements that touched a table, %s", *n, text)
+		also := ""
+		if ends > 0 {
+			also = fmt.Sprintf(" and %d that may each have ended a transaction", ends)
+		}
+		return fmt.Sprintf("the database counted %d statements that touched a table%s, %s", *n, also, text)
 	}
 	return ""
 }
 
-// harmless are kinds of statements that touch no table and end no transaction.
-var harmless = []string{"stmt_prepare", "stmt_execute", "stmt_close", "stmt_reset", "admin_commands", "change_db"}
+// endless are kinds of statements whose end is not counted where they touch no table, and which commit no transaction.
+var endless = []string{
+	"select", "rollback", "stmt_prepare", "stmt_execute", "stmt_close", "stmt_reset", "prepare_sql", "execute_sql", "execute_immediate", "dealloc_sql",
+	"admin_commands", "change_db",
+}
 
-// others are the statements that may be counted too and are no lookups.
-func (p *Phase) others() (n int64) {
+// ends are how many statements that were no lookups may have ended a transaction.
+func (p *Phase) ends() (n int64) {
 	for kind, times := range p.Witness.DatabaseOthers {
-		if !slices.Contains(harmless, kind) && times > 0 {
+		if !slices.Contains(endless, kind) && times > 0 {
 			n += times
 		}
 	}

@@ -69,9 +69,22 @@ func TestLookups(t *testing.T) {
 		{"always the same key", clean, 60, 40, func(w *record.Witness) { w.RowsByName = new(int64(100)) }, "100 rows by the index"},
 		{"more index reads than the digests say", clean, 60, 40, func(w *record.Witness) { w.Lookups = new(int64(101)) }, "101 index reads"},
 		{"statements of sessions", clean, 60, 40, func(w *record.Witness) { w.Statements = new(int64(101)) }, "101 statements"},
-		{"variables of the server", clean, 60, 40, func(w *record.Witness) {
-			w.Statements, w.DatabaseOthers = new(int64(104)), map[string]int64{"select": 3}
+		{"variables of the server", clean, 60, 40, by("select", 3), ""},
+		{"other SELECT statements that touch the table", clean, 60, 40, func(w *record.Witness) {
+			w.Statements, w.DatabaseOthers = new(int64(103)), map[string]int64{"select": 3}
+		}, "103 statements"},
+		{"one SET, and a second statement for each", clean, 60, 40, func(w *record.Witness) {
+			w.Statements, w.DatabaseOthers = new(int64(200)), map[string]int64{"select": 100, "set_option": 1}
+		}, "200 statements that touched a table and 1 that may each"},
+		{"a SET that ends a transaction", clean, 60, 40, func(w *record.Witness) {
+			w.Statements, w.DatabaseOthers = new(int64(101)), map[string]int64{"set_option": 1}
 		}, ""},
+		{"a SHOW, and more than its end", clean, 60, 40, func(w *record.Witness) {
+			w.Statements, w.DatabaseOthers = new(int64(102)), map[string]int64{"show_variables": 1}
+		}, "102 statements"},
+		{"a second statement for each, and transactions that come to nothing", clean, 60, 40, func(w *record.Witness) {
+			w.Statements, w.DatabaseOthers = new(int64(200)), map[string]int64{"select": 100, "rollback": 100}
+		}, "200 statements"},
 		{"variables instead of lookups", clean, 60, 40, func(w *record.Witness) {
 			w.Statements, w.DatabaseOthers = new(int64(90)), map[string]int64{"select": 10}
 		}, "90 statements"},
