@@ -81,6 +81,11 @@ func movesFates() map[string]fate {
 	}
 }
 
+// turnsFates are those of the lies that are for the next one's turn.
+func turnsFates() map[string]fate {
+	return map[string]fate{"afterwards": {code: record.CodeWitness, or: record.CodeLookups}}
+}
+
 // shortFates are those of the lies that need short names.
 func shortFates() map[string]fate {
 	return map[string]fate{"short": {code: record.CodeStale}}
@@ -229,7 +234,7 @@ func TestLiesAreDocumented(t *testing.T) {
 // allFates are those of all lies.
 func allFates() map[string]fate {
 	all := map[string]fate{}
-	for _, family := range []map[string]fate{answerFates(), processFates(), databaseFates(), movesFates(), shortFates()} {
+	for _, family := range []map[string]fate{answerFates(), processFates(), databaseFates(), movesFates(), shortFates(), turnsFates()} {
 		maps.Copy(all, family)
 	}
 	return all
@@ -254,7 +259,7 @@ func TestLiesInTurns(t *testing.T) {
 		t.Skip("SKIPPED: make test-lies sets BAKEOFF_LIES")
 	}
 	all, s := allFates(), newScene(t)
-	names := []string{"cheap", "lock", "leftover", "rare"}
+	names := []string{"cheap", "lock", "leftover", "rare", "afterwards"}
 	if os.Geteuid() == 0 {
 		names = append(names, "ghost") // else its process may be any target's, and all are refused
 	}

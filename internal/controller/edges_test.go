@@ -80,7 +80,7 @@ func TestServersAreChecked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sum, err := d.account(t.Context(), true)
+	sum, err := d.account(t.Context())
 	if err != nil || sum.turn(t.Context(), true) != nil {
 		t.Error(err)
 	}

@@ -127,6 +127,7 @@ type act struct {
 	intact   error
 	stop     error
 	stopping func() // called in each stop
+	freezing func() // likewise, before it is frozen
 	still    error  // of Freeze and Thaw
 	redraw   error
 }

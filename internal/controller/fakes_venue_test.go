@@ -294,6 +294,9 @@ func (r *running) Redraw(context.Context) error {
 func (r *running) hold(name string, still bool) error {
 	err := cmp.Or(r.world.act(r.name).still, r.world.call(name))
 	if err == nil {
+		if began := r.world.act(r.name).freezing; still && began != nil {
+			began()
+		}
 		r.world.frozen[r.name] = still
 	}
 	return err

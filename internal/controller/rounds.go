@@ -77,6 +77,9 @@ func (b *block) rounds(ctx context.Context, sampler venue.Sampler, phase load.Ph
 		return err
 	}
 	defer ts.thawAll(ctx)
+	if err := ts.accounts[0].still(ctx); err != nil {
+		return err
+	}
 	if err := m.ahead(ctx); err != nil {
 		return fmt.Errorf("phase %s: %w", phase.Name, err)
 	}
@@ -120,14 +123,14 @@ func (ts *turns) announcement(n int, length time.Duration) string {
 
 // begin makes the tasks, and begins what is counted and watched of each target.
 func (ts *turns) begin(ctx context.Context) (tasks []fleet.Task, err error) {
-	for i, t := range ts.up {
+	for _, t := range ts.up {
 		longest := t.checked(ts.phase)
 		longest.Duration += ts.spare
 		task, err := t.task(longest)
 		if err != nil {
 			return nil, err
 		}
-		account, err := t.d.account(ctx, i == 0)
+		account, err := t.d.account(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -295,10 +298,19 @@ func (ts *turns) slice(ctx context.Context, under Turns, i int, length, runIn ti
 	if err := ts.accounts[i].turn(ctx, cut); err != nil {
 		return err
 	}
-	if ts.frozen[i] {
-		return t.d.freeze(ctx)
+	return ts.endTurn(ctx, i)
+}
+
+// endTurn freezes the target if it can be, and gives it what it has had the database do since its turn was counted: what it began before
+// it was frozen would be counted, and felt, in the next turn.
+func (ts *turns) endTurn(ctx context.Context, i int) error {
+	if !ts.frozen[i] {
+		return nil
 	}
-	return nil
+	if err := ts.up[i].d.freeze(ctx); err != nil {
+		return err
+	}
+	return ts.accounts[i].turn(ctx, false)
 }
 
 // freezeAll freezes every target that can be frozen.

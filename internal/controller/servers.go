@@ -222,10 +222,11 @@ func (s *server) count(context.Context) (witnessCount, error) {
 }
 
 // account counts nothing.
-func (s *server) account(context.Context, bool) (account, error) { return noAccount{}, nil }
+func (s *server) account(context.Context) (account, error) { return noAccount{}, nil }
 
 type noAccount struct{}
 
+func (noAccount) still(context.Context) error      { return nil }
 func (noAccount) turn(context.Context, bool) error { return nil }
 func (noAccount) total(context.Context) (record.Witness, error) {
 	return record.Witness{DatabaseReads: gate.NotCounted, BalancerTotal: gate.NotCounted, Connections: gate.NotCounted}, nil

@@ -75,10 +75,9 @@ type deployment interface {
 	seen(ctx context.Context, checks []record.Check) ([]Seen, error)
 	// task is where requests go and what is asked; the phase, seed and engine are left to the caller.
 	task(phase load.Phase) (fleet.Task, error)
-	// count begins to count the requests, once nothing is under way; account does where targets take turns: the first of
-	// them waits for that.
+	// count begins to count the requests, once nothing is under way; account does where targets take turns.
 	count(ctx context.Context) (witnessCount, error)
-	account(ctx context.Context, first bool) (account, error)
+	account(ctx context.Context) (account, error)
 	// freeze holds the target still until thaw; venue.ErrNoFreezing where that cannot be had.
 	freeze(ctx context.Context) error
 	thaw(ctx context.Context) error
@@ -135,7 +134,10 @@ type witnessCount func(ctx context.Context, sent int64) (record.Witness, error)
 // An account is what others than the agents have counted of one target while several take turns. A count that
 // comes late is another target's: then neither agrees with its agents.
 type account interface {
-	// turn gives the target all that was counted since anybody's last turn ended; cut says that
+	// still waits until nothing of any target is under way, and begins to count from there for all of them: once a phase, for the
+	// first of them, when all are frozen.
+	still(ctx context.Context) error
+	// turn gives the target all that was counted since this was last called for anybody; cut says that
 	// requests were cut short, so that statements may still be under way.
 	turn(ctx context.Context, cut bool) error
 	// total is what the target was given.

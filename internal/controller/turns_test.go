@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"bakeoff/internal/database"
 	"bakeoff/internal/figures"
 	"bakeoff/internal/fleet"
 	"bakeoff/internal/load"
@@ -244,6 +245,72 @@ func TestTurnsCatchLateStatements(t *testing.T) {
 			if !strings.Contains(reason.Text, "the database counted 997 row-reading statements") && !strings.Contains(reason.Text, "the database counted 1003 ") {
 				t.Errorf("reason %+v", reason)
 			}
+		}
+	})
+}
+
+// What a target has the database do between the count of its turn and its freeze is its own: reads are its reason, a statement is waited
+// for, and one that does not end is its reason too. The next target has nothing of it, in any order.
+func TestTurnsEndWithTheFreeze(t *testing.T) {
+	const at = 20 // the freeze in which it happens
+	for name, c := range map[string]struct {
+		began func(w *world)
+		code  string
+	}{
+		"reads": {func(w *world) { w.counters.Reads += 3; w.count(phaseFaked{}) }, record.CodeWitness},
+		"a statement": {func(w *world) {
+			w.under = []database.Session{{ID: 5, User: w.users["flask"], Statement: "SELECT BENCHMARK(1, 1)"}}
+			time.AfterFunc(200*time.Millisecond, func() { w.mu.Lock(); defer w.mu.Unlock(); w.under = nil })
+		}, ""},
+		"a statement without an end": {func(w *world) {
+			w.under = []database.Session{{ID: 5, User: w.users["flask"], Statement: "SELECT SLEEP(1000)"}}
+		}, record.CodeLeftBehind},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			freezes, alone := 0, 0
+			w.script["flask"] = []act{{freezing: func() {
+				if freezes++; freezes == at {
+					c.began(w)
+				}
+			}}}
+			w.script["fastapi"] = slices.Repeat([]act{{phase: func(*phaseFaked) {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				if alone++; len(w.under) > 0 {
+					t.Errorf("%s: a statement of flask runs in the turn of fastapi", name)
+				}
+			}}}, 3)
+			dir, _ := conducted(t, w.options(t, "blocks: 1\nturns: 250ms\n"+twoTargets+closedOnly))
+			w.wantNoMistake(t)
+			if c.code == "" {
+				wantList(t, "trials", attemptsOf(t, dir), "1 fastapi", "1 flask")
+			} else {
+				wantList(t, "trials", attemptsOf(t, dir), "1 fastapi block", "1 flask "+c.code, "2 fastapi", "2 flask")
+			}
+			if freezes < at || alone < at {
+				t.Errorf("%s: %d freezes, %d turns", name, freezes, alone)
+			}
+		})
+	}
+}
+
+// What a target has the database do before all are frozen for a phase is in nobody's turn.
+func TestTurnsBeginWithTheFreeze(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		phases := 0
+		w.script["flask"] = []act{{freezing: func() {
+			if last := w.notes[len(w.notes)-1]; last != "fresh flask" && !strings.HasPrefix(last, "turn flask") {
+				phases++
+				w.counters.Reads += 3
+				w.count(phaseFaked{})
+			}
+		}}}
+		dir, _ := conducted(t, w.options(t, "blocks: 1\nturns: 250ms\n"+twoTargets+closedOnly))
+		wantList(t, "trials", attemptsOf(t, dir), "1 fastapi", "1 flask")
+		if phases == 0 {
+			t.Error("flask was never frozen before a phase")
 		}
 	})
 }

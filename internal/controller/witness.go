@@ -143,15 +143,8 @@ type turnAccount struct {
 	sum   database.Counters
 }
 
-// account begins once the database stands still, for which the first of those that take turns waits.
-func (d *replicated) account(ctx context.Context, first bool) (account, error) {
-	if first {
-		now, _, err := contract.Idle(ctx, d.stage.db)
-		if err != nil {
-			return nil, fmt.Errorf("database counters: %w", err)
-		}
-		d.stage.counted = now
-	}
+// account begins with what others than the database have counted so far; still is for that.
+func (d *replicated) account(ctx context.Context) (account, error) {
 	a := &turnAccount{d: d}
 	var err error
 	if a.begin.balancer, err = d.at.Requests(ctx); err != nil {
@@ -159,6 +152,20 @@ func (d *replicated) account(ctx context.Context, first bool) (account, error) {
 	}
 	a.begin.lines, err = d.at.LogLines()
 	return a, err
+}
+
+func (a *turnAccount) still(ctx context.Context) error {
+	now, _, err := contract.Idle(ctx, a.d.stage.db)
+	if err == nil && now.Running > 0 {
+		var last count
+		last, err = a.d.still(ctx, "before the phase")
+		now = last.db
+	}
+	if err != nil {
+		return fmt.Errorf("database counters: %w", err)
+	}
+	a.d.stage.counted = now
+	return nil
 }
 
 func (a *turnAccount) turn(ctx context.Context, cut bool) error {

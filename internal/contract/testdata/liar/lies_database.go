@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -39,6 +40,8 @@ func databaseLies() map[string]lie {
 		})},
 		// Under load far more connections are open than were granted.
 		"pool": {answer: hoard()},
+		// Once nothing is asked any more, in turns before the target is frozen, rows are read.
+		"afterwards": {answer: afterwards("SELECT name FROM demo_data WHERE id = 1")},
 		// Work goes on in the database after the last answer.
 		"leftover": {end: func(t *server) {
 			for range 2 {
@@ -111,6 +114,27 @@ func once(what func(t *server)) func(ctx context.Context, t *server, name string
 	return func(ctx context.Context, t *server, name string) (answer, error) {
 		first.Do(func() { what(t) })
 		return t.look(ctx, name)
+	}
+}
+
+// afterwards has a statement run whenever no request has come for 3 ms; all answers are honest.
+func afterwards(statement string) func(ctx context.Context, t *server, name string) (answer, error) {
+	var first sync.Once
+	var last atomic.Int64
+	watch := func(t *server) {
+		for done := int64(0); ; time.Sleep(time.Millisecond) {
+			if at := last.Load(); at != done && time.Since(time.Unix(0, at)) > 3*time.Millisecond {
+				var name string
+				_ = t.db.QueryRow(statement).Scan(&name)
+				done = at
+			}
+		}
+	}
+	return func(ctx context.Context, t *server, name string) (answer, error) {
+		found, err := t.look(ctx, name)
+		last.Store(time.Now().UnixNano())
+		first.Do(func() { go watch(t) })
+		return found, err
 	}
 }
 
