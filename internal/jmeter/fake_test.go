@@ -53,7 +53,7 @@ func fakeServer(behaviour string) int {
 	return 0
 }
 
-const fakeHeader = "timeStamp,elapsed,label,responseCode,responseMessage,threadName,success,bytes,sentBytes,SampleCount,\"n\",\"key\",\"id\",\"replica\""
+const fakeHeader = "timeStamp,elapsed,label,responseCode,responseMessage,threadName,success,bytes,sentBytes,SampleCount,\"n\",\"key\",\"id\",\"exists\",\"replica\""
 
 func fakeMaster(behaviour, jtl string, servers []string) int {
 	out, err := os.OpenFile(jtl, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
@@ -82,12 +82,12 @@ func fakeMaster(behaviour, jtl string, servers []string) int {
 			continue
 		}
 		for n := range 2 {
-			fmt.Fprintf(out, "%d,3,request,200,OK,%s-load 1-%d,true,160,136,%d,%d,warm,1,flask-1\n", begin+int64(n), server, n, samples, n)
+			fmt.Fprintf(out, "%d,3,request,200,OK,%s-load 1-%d,true,160,136,%d,%d,warm,1,true,flask-1\n", begin+int64(n), server, n, samples, n)
 		}
 	}
 	switch behaviour {
 	case "disk full":
-		for line := fmt.Appendf(nil, "%d,3,request,200,OK,%s-load 1-1,true,160,136,1,0,warm,1,flask-1\n", begin, servers[0]); ; counted++ {
+		for line := fmt.Appendf(nil, "%d,3,request,200,OK,%s-load 1-1,true,160,136,1,0,warm,1,true,flask-1\n", begin, servers[0]); ; counted++ {
 			if _, err := out.Write(line); err != nil {
 				counted++ // it was sent all the same
 				break
@@ -101,12 +101,12 @@ func fakeMaster(behaviour, jtl string, servers []string) int {
 			}
 		}
 		counted += 2
-		fmt.Fprintf(out, "%d,3,other,302,Found,%s-a 1-1,true,160,136,1,null,-,-,-\n", begin, servers[0])
-		fmt.Fprintf(out, "%d,3,other,200,OK,%s-a 1-1,false,160,136,1,null,-,-,-\n", begin, servers[0])
+		fmt.Fprintf(out, "%d,3,other,302,Found,%s-a 1-1,true,160,136,1,null,-,-,-,-\n", begin, servers[0])
+		fmt.Fprintf(out, "%d,3,other,200,OK,%s-a 1-1,false,160,136,1,null,-,-,-,-\n", begin, servers[0])
 	case "appended":
 		fmt.Fprintln(out, fakeHeader)
 	case "stranger":
-		fmt.Fprintf(out, "%d,3,request,200,OK,10.0.0.1:1-load 1-1,true,160,136,1,0,warm,1,flask-1\n", begin)
+		fmt.Fprintf(out, "%d,3,request,200,OK,10.0.0.1:1-load 1-1,true,160,136,1,0,warm,1,true,flask-1\n", begin)
 	case "killed":
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	case "exits early":
