@@ -52,7 +52,7 @@ func TestResultFileWithoutColumn(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	j = &jtl{path: "x", captures: []string{"key", "id"}}
-	err := j.take([]byte(fakeHeader+"\nx,3,request,200,OK,a:1-load,true,1,1,1,0,w,1,r\n"), nil)
+	err := j.take([]byte(fakeHeader+"\nx,3,request,200,OK,a:1-load,true,1,1,1,0,w,1,true,r\n"), nil)
 	if err == nil || !strings.Contains(err.Error(), `row 1: timeStamp is "x", no number`) {
 		t.Errorf("%v", err)
 	}
