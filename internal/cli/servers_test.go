@@ -153,7 +153,7 @@ func TestServers(t *testing.T) {
 			t.Errorf("the report of running servers speaks of %q:\n%s", no, text)
 		}
 	}
-	if text := e.stderr.String(); strings.Contains(text, "starting") || strings.Contains(text, "stopping") || strings.Contains(text, "bakeoff: ") {
+	if text := e.stderr.String(); strings.Contains(text, "starting") || strings.Contains(text, "stopping") || complaints(text) != "" {
 		t.Errorf("something was started, or it complains:\n%s", text)
 	}
 	private(t, s.theRun())
