@@ -6,7 +6,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"bakeoff/internal/figures"
 	"bakeoff/internal/load"
 	"bakeoff/internal/record"
 )
@@ -54,14 +53,7 @@ func TestCalibratedCeiling(t *testing.T) {
 						t.Errorf("%+v", w)
 					}
 				}
-				r, err := record.Open(dir)
-				if err != nil {
-					t.Fatal(err)
-				}
-				s, err := figures.Build(r)
-				if err != nil {
-					t.Fatal(err)
-				}
+				s := summaryOf(t, dir)
 				marked := strings.Contains(strings.Join(s.Marks, "\n"), "NEAR THE CEILING of the agents in phase closed: ")
 				if (len(warnings) > 0) != c.limit || marked != c.limit {
 					t.Errorf("warnings %+v, marks %q", warnings, s.Marks)
