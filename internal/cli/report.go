@@ -197,7 +197,7 @@ type resultLine struct {
 type reportFile struct{ name, format string }
 
 func reportFiles() []reportFile {
-	return []reportFile{{"summary.json", "json"}, {"report.md", "markdown"}, {"report.html", "html"}}
+	return []reportFile{{figures.SummaryFile, "json"}, {"report.md", "markdown"}, {"report.html", "html"}}
 }
 
 // keepReports writes every form of the report into the run directory.

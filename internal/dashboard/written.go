@@ -20,7 +20,7 @@ var errNoSummary = errors.New("no summary of this version")
 // written is what a finished run itself wrote at its end, which costs next to nothing to read: the page of the run computes it from
 // the record, and `bakeoff audit` compares the two.
 func written(dir string, v version) (headline, error) {
-	path := filepath.Join(dir, "summary.json")
+	path := filepath.Join(dir, figures.SummaryFile)
 	info, err := os.Lstat(path)
 	if err != nil {
 		return headline{}, err

@@ -17,8 +17,11 @@ import (
 	"bakeoff/internal/stats"
 )
 
-// SummaryVersion is the version of summary.json.
-const SummaryVersion = 1
+// SummaryFile is where a run directory holds its Summary, SummaryVersion the version of it.
+const (
+	SummaryFile    = "summary.json"
+	SummaryVersion = 1
+)
 
 // Percents are the percentiles of every distribution shown.
 func Percents() []float64 { return []float64{50, 90, 95, 99, 99.9, 99.99} }
