@@ -202,8 +202,20 @@ func (e *execution) wantStatus(status int, within time.Duration) {
 // first is printed.
 func (e *execution) await(text string, n int) {
 	e.scene.t.Helper()
+	e.until(text, n, func() int { return max(strings.Count(e.stderr.String(), text), e.recorded(text)) })
+}
+
+// awaitPrinted waits until stderr itself holds text: a step is in the record before it is printed.
+func (e *execution) awaitPrinted(text string) {
+	e.scene.t.Helper()
+	e.until(text, 1, func() int { return strings.Count(e.stderr.String(), text) })
+}
+
+// until waits until the execution has said text n times, by count.
+func (e *execution) until(text string, n int, count func() int) {
+	e.scene.t.Helper()
 	deadline := time.Now().Add(3 * time.Minute)
-	for max(strings.Count(e.stderr.String(), text), e.recorded(text)) < n {
+	for count() < n {
 		select {
 		case <-e.done:
 			e.scene.t.Fatalf("%v ended before it said %q (%d times)\nstderr:\n%s", e.cmd.Args[1:], text, n, e.stderr)

@@ -23,8 +23,9 @@ func TestSecretAndKeep(t *testing.T) {
 	s := newScene(t)
 	s.write("p.yaml", planText("flask", 1, "warmup: 0s"))
 	e := s.start("run", "--keep", "p.yaml")
-	e.await("is left running until you interrupt", 1)
-	e.await("nginx -", 1)
+	for _, part := range []string{"is left running until you interrupt", "env -i ", "mariadbd --defaults", "nginx -"} {
+		e.awaitPrinted(part)
+	}
 	line := lineWith(t, e.stderr.String(), "env -i ")
 	file := regexp.MustCompile(`DATABASE_PASSWORD="\$\(cat ([^)]+)\)"`).FindStringSubmatch(line)
 	if file == nil {
