@@ -183,7 +183,8 @@ func TestBacklogBoundInVirtualTime(t *testing.T) {
 	})
 }
 
-// Time-outs end at the time-out, and the arrivals behind them are served by the connection opened in its place.
+// Time-outs end at the time-out, between two arrivals, and the arrivals behind them are served by the connection opened in
+// its place.
 func TestTimeoutsInVirtualTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := &virtual{handle: func(n int) {
@@ -194,7 +195,7 @@ func TestTimeoutsInVirtualTime(t *testing.T) {
 		start := time.Now()
 		sum := collect(t, v.engine(), Job{
 			URLs: []string{"http://virtual"}, Workload: echoWork{}, Start: start, Share: Share{0, 1},
-			Phase: Phase{Model: Open, Connections: 4, Rate: 1, Arrivals: Constant, Duration: 20 * time.Second, Timeout: 2 * time.Second},
+			Phase: Phase{Model: Open, Connections: 4, Rate: 1, Arrivals: Constant, Duration: 20 * time.Second, Timeout: 2500 * ms},
 		})
 		if took := time.Since(start); took != 20*time.Second {
 			t.Errorf("took %v", took)
@@ -203,7 +204,7 @@ func TestTimeoutsInVirtualTime(t *testing.T) {
 		if b.Planned != 20 || b.OK != 18 || b.Timeout != 2 || sum.Opened != 4 {
 			t.Errorf("books %+v, %d opened", b, sum.Opened)
 		}
-		if sum.Outcomes["timeout"] != 2 || sum.Service.Over() != 2 || math.Abs(sum.ErrorTime-4) > 1e-6 {
+		if sum.Outcomes["timeout"] != 2 || sum.Service.Over() != 2 || math.Abs(sum.ErrorTime-5) > 1e-6 {
 			t.Errorf("outcomes %v, %d over, %v s", sum.Outcomes, sum.Service.Over(), sum.ErrorTime)
 		}
 		v.wait.Wait()
