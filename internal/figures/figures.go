@@ -83,7 +83,7 @@ type Facts struct {
 	Bakeoff     string `json:"bakeoff"`
 	Status      string `json:"status"`
 	Reason      string `json:"reason,omitempty"`
-	Stopped     bool   `json:"stopped,omitempty"` // a person ended it; whether that was before its last block, its trials say
+	Stopped     bool   `json:"stopped,omitempty"` // a person ended it, or may have; whether that was before its last block, its trials say
 	Platform    string `json:"platform"`
 	Machines    int    `json:"machines,omitempty"` // of a cluster, that pods of the run were on
 	Seed        uint64 `json:"seed"`

@@ -77,8 +77,9 @@ func (s *Summary) judge(live bool) (err error) {
 	return err
 }
 
-// stopped reports whether a person ended the run before its last block was whole. The blocks that it has may be as many as
-// it took until they pleased, so nothing is claimed of them. A time limit or a crash looks at no figure.
+// stopped reports whether a person ended the run before its last block was whole, or may have: a run that was killed has no
+// reason. The blocks that it has may be as many as it took until they pleased, so nothing is claimed of them. A time limit
+// that was set before it began, and an error, look at no figure.
 func (s *Summary) stopped() bool { return s.Run.Stopped && s.blocksDone() < s.Run.Blocks }
 
 // Standing is how the targets compare where no verdict is made of them: while the run is under way, in a part of a search, in a run that

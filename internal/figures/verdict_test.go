@@ -146,6 +146,21 @@ func TestNoVerdict(t *testing.T) {
 	}
 }
 
+// killed is the directory of a run of seven blocks whose controller was killed when that many of them were whole, and the
+// digest of its plan.
+func killed(t *testing.T, blocks int) (dir, digest string) {
+	t.Helper()
+	r := quick(7, 0.5, "a", "b")
+	w := r.Begin(t)
+	for _, p := range r.Head.Order {
+		if p.Block <= blocks {
+			r.Trial(t, w, p.Block, p.Position, p.Target, 1, nil)
+		}
+	}
+	check(t, w.Close())
+	return w.Dir(), r.Head.PlanDigest
+}
+
 // ended is a run of seven blocks that ends as aborted, for a reason, when that many of them are whole.
 func ended(t *testing.T, blocks int, reason string, change func(*recordtest.Run)) *Summary {
 	t.Helper()
@@ -190,6 +205,18 @@ func TestNoVerdictOnARunThatWasStopped(t *testing.T) {
 		}
 		if !slices.ContainsFunc(s.Marks, func(m string) bool { return strings.HasPrefix(m, "ABORTED: ") }) {
 			t.Errorf("%q is no mark: %q", c.reason, s.Marks)
+		}
+	}
+	for blocks, claimed := range map[int]bool{6: false, 7: true} {
+		dir, digest := killed(t, blocks)
+		if s := build(t, dir); (s.Verdict != nil) != claimed {
+			t.Errorf("killed after %d of 7 blocks: %+v, %q", blocks, s.Verdict, s.NoVerdict)
+		}
+		again, _, err := record.Resume(dir, digest, recordtest.Epoch())
+		check(t, err)
+		check(t, again.Finish(record.Aborted, "the run took longer than --max-time 1s"))
+		if s := open(t, again); (s.Verdict != nil) != claimed {
+			t.Errorf("cut short when it was resumed, after %d of 7 blocks: %+v, %q", blocks, s.Verdict, s.NoVerdict)
 		}
 	}
 	two := ended(t, 6, "interrupted", func(r *recordtest.Run) {

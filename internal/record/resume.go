@@ -87,6 +87,7 @@ func (w *Writer) takeUp(planDigest string, now time.Time) ([]Place, error) {
 	}
 	w.run = r.run
 	w.run.Status, w.run.Reason, w.run.Ended = Incomplete, "", time.Time{}
+	w.run.Resumed++
 	if err := w.clean(r); err != nil {
 		return nil, err
 	}

@@ -52,7 +52,8 @@ type Run struct {
 	Seed       uint64          `json:"seed"`
 	Salt       string          `json:"salt,omitempty"` // drawn at random: which answers are checked and the order of keys depend on it; empty in runs from before
 	Status     string          `json:"status"`
-	Reason     string          `json:"reason,omitempty"` // why aborted
+	Reason     string          `json:"reason,omitempty"`  // why aborted
+	Resumed    int             `json:"resumed,omitempty"` // how many times it went on after it had ended or was killed
 	Started    time.Time       `json:"started"`
 	Ended      time.Time       `json:"ended,omitzero"`
 	Short      bool            `json:"short,omitempty"`
@@ -84,10 +85,11 @@ type Run struct {
 	Wall     float64 `json:"wall_s"`
 }
 
-// Stopped reports whether a person ended the run: by Ctrl-C, or by what means the same.
+// Stopped reports whether a person ended the run, or may have: by Ctrl-C, by what means the same, by killing it, or by a time
+// limit for the rest of it when it was resumed.
 func (r Run) Stopped() bool {
 	first, _, _ := strings.Cut(r.Reason, "\n")
-	return r.Status == Aborted && first == Interrupted
+	return r.Status == Incomplete || r.Status == Aborted && (first == Interrupted || r.Resumed > 0)
 }
 
 // Machines is how many machines the nodes of a cluster are: those with the same kernel are one. It is 1 where no node is known.

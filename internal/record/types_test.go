@@ -137,13 +137,18 @@ func TestFoldersOfTrials(t *testing.T) {
 	}
 }
 
-// A person ended a run if the first line of its reason says so; on how many machines it was, its nodes say.
+// A person ended a run if the first line of its reason says so, and may have killed it or cut its rest short; on how many machines it was, its nodes say.
 func TestWhatARunSays(t *testing.T) {
 	for want, runs := range map[bool][]Run{
-		true: {{Status: Aborted, Reason: "interrupted"}, {Status: Aborted, Reason: "interrupted\na replica did not end"}},
+		true: {
+			{Status: Aborted, Reason: "interrupted"},
+			{Status: Aborted, Reason: "interrupted\na replica did not end"},
+			{Status: Incomplete},
+			{Status: Aborted, Reason: "the run took longer than --max-time 1s", Resumed: 1},
+		},
 		false: {
 			{Status: Complete, Reason: "interrupted"},
-			{Status: Incomplete},
+			{Status: Complete, Resumed: 2},
 			{Status: Aborted},
 			{Status: Aborted, Reason: "the disk was full\ninterrupted"},
 			{Status: Aborted, Reason: "interrupted by nobody"},
