@@ -3,6 +3,7 @@
 package local_test
 
 import (
+	"fmt"
 	"os/exec"
 	"strconv"
 	"syscall"
@@ -96,6 +97,43 @@ func TestUnclaimed(t *testing.T) {
 	}
 	if n := len(innocent.Left()) + len(hider.Left()); n != 1 || listening(port) {
 		t.Errorf("%d processes left behind, want the daemon", n)
+	}
+}
+
+// A guest's process that carries the mark of another tree, or of none, is the guest's: it is ended with it, and named where its parents
+// have ended.
+func TestForgedMarks(t *testing.T) {
+	for _, c := range []struct {
+		mark string // whose it is
+		lost bool   // its parents end at once
+	}{{"neighbour", false}, {"neighbour", true}, {"nobody", false}, {"nobody", true}} {
+		t.Run(fmt.Sprintf("%s's, its parents have ended: %v", c.mark, c.lost), func(t *testing.T) {
+			p := openWith(t, local.Options{}.WithoutGroups())
+			neighbour, _ := start(t, p, "prefork.py", "1")
+			whose, option := "0", "stays"
+			if c.mark == "neighbour" {
+				whose = strconv.Itoa(neighbour.PID())
+			}
+			if c.lost {
+				option = "lost"
+			}
+			forger, port := startGuest(t, p, "forger.py", whose, option)
+			if n := len(neighbour.PIDs()); n != 2 {
+				t.Errorf("%d processes of the neighbour, not 2", n)
+			}
+			if n := len(forger.PIDs()); !c.lost && n != 2 {
+				t.Errorf("%d processes of the guest, not 2", n)
+			}
+			if err := forger.Stop(t.Context(), time.Second); err != nil {
+				t.Fatal(err)
+			}
+			if left := forger.Left(); len(left) != 1 || left[0].Unclaimed {
+				t.Errorf("left behind: %v, want the one that carried another mark", left)
+			}
+			if listening(port) || len(neighbour.PIDs()) != 2 {
+				t.Errorf("after the stop somebody listens: %v, the neighbour has %d processes", listening(port), len(neighbour.PIDs()))
+			}
+		})
 	}
 }
 

@@ -40,18 +40,22 @@ func (g *guard) leftBehind(t *tree) []platform.Leftover {
 	return out
 }
 
-// guestOf is the tree of a process that runs under an account that only one guest has; g.mu is held.
-func (g *guard) guestOf(pid int) (int, bool) {
+// guestOf is the tree of a process that runs under an account of guests. Where several replicas share the account it is of the one that
+// its mark names, or else of the first: they are one target's. g.mu is held.
+func (g *guard) guestOf(pid, marked int) (int, bool) {
 	uid, ok := userOf(pid)
 	if !ok || uid == 0 {
 		return 0, false
 	}
 	number := 0
 	for _, t := range g.trees {
-		if t.guest && t.uid == uid {
-			if number != 0 {
-				return 0, false // replicas share an account
-			}
+		if !t.guest || t.uid != uid {
+			continue
+		}
+		if t.number == marked {
+			return marked, true
+		}
+		if number == 0 || t.number < number {
 			number = t.number
 		}
 	}

@@ -16,7 +16,8 @@ import (
 // CPU time. That limit binds only threads scheduled as realtime and is set
 // to more than 100,000 years, so it never bites; but the kernel hands it to
 // every descendant, through fork, exec, a new session and an emptied
-// environment alike, and anyone may read it in /proc/PID/limits.
+// environment alike, and anyone may read it in /proc/PID/limits. A process can
+// change its own: a guest's mark decides nothing that anything else can.
 const (
 	markVariable = "BAKEOFF_PROCESS"
 	markLimit    = 15 // RLIMIT_RTTIME, in microseconds

@@ -46,7 +46,7 @@ func (g *guard) members(number int, age time.Duration) []proc {
 }
 
 // attribute says which tree every living descendant belongs to: as seen
-// before, else by its control group, its account, its mark, its parent, its session. What says none of these is
+// before, else by its control group, its parent, its account, its session, its mark. What says none of these is
 // of tree 0 and is ended with the next guest without a group, or when the guard ends.
 func (g *guard) attribute(table map[int]proc) map[int][]proc {
 	g.mu.Lock()
@@ -78,19 +78,45 @@ func (g *guard) attribute(table map[int]proc) map[int][]proc {
 	return found
 }
 
-// treeOf says which tree a process belongs to that is seen for the first time; its parent and its session belong to those.
+// treeOf says which tree a process belongs to that is seen for the first time; its parent and its session belong to those. Nothing
+// can change its control group or who its parent is, but each process can change its mark: that says something only of one whose
+// parents have ended.
 func (g *guard) treeOf(p proc, ofParent, ofSession int) int {
 	if number, grouped := g.groups.numberOf(p.PID); grouped {
 		return number
 	}
-	if number, owned := g.guestOf(p.PID); owned {
-		return number
-	}
-	if m, marked := markOf(p.PID); marked && m.token == g.hello.Token {
-		return m.number
-	}
 	if ofParent != 0 {
 		return ofParent
 	}
-	return ofSession
+	marked := 0
+	if m, ok := markOf(p.PID); ok && m.token == g.hello.Token {
+		marked = m.number
+	}
+	if number, owned := g.guestOf(p.PID, marked); owned {
+		return number
+	}
+	if ofSession != 0 {
+		return ofSession
+	}
+	if g.believed(p.PID, marked) {
+		return marked
+	}
+	return 0
+}
+
+// believed reports whether the mark of a process says to which tree it belongs: that of a tree of bakeoff's own does where no guest runs
+// that could have forged it, since it has the same account; g.mu is held.
+func (g *guard) believed(pid, marked int) bool {
+	t := g.trees[marked]
+	if t == nil || t.guest {
+		return t != nil
+	}
+	uid, ok := userOf(pid)
+	own := !ok || int(uid) == os.Geteuid()
+	for _, o := range g.trees {
+		if o.guest && (o.uid == 0 && own || o.uid != 0 && o.uid == uid) {
+			return false
+		}
+	}
+	return true
 }
