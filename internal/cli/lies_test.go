@@ -66,6 +66,7 @@ func databaseFates() map[string]fate {
 		"underway":  {code: record.CodeLeftBehind},
 		"leftover":  {code: record.CodeLeftBehind},
 		"pool":      {code: record.CodeDeclared, text: "database connections: "},
+		"half-pool": {code: record.CodeDeclared, text: "database connections: "},
 		"password":  {log: "password: "}, // it ends with its account
 		"lock":      {code: record.CodeLocks},
 	}

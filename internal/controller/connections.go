@@ -170,6 +170,9 @@ func (d *replicated) claimed(line record.Series) record.Series {
 	maps.DeleteFunc(values, func(name string, _ float64) bool { return strings.HasPrefix(name, database.ConnectionsOf("")) })
 	if d.ownUser != "" {
 		values[record.OwnConnections] = line.Values[database.ConnectionsOf(d.ownUser)]
+		if _, known := line.Values[database.LastingConnections]; known {
+			values[record.OwnLasting] = line.Values[database.LastingOf(d.ownUser)]
+		}
 	}
 	line.Values = values
 	return line

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 )
@@ -364,9 +365,24 @@ const TargetConnections = "target_connections"
 // ConnectionsOf is the name of Status for those of an account that was made for one trial; it lacks accounts without any.
 func ConnectionsOf(account string) string { return TargetConnections + " of " + account }
 
+// LastingConnections is the name of Status for those of them that have been open for a second.
+const LastingConnections = "lasting_connections"
+
+// LastingOf is the name of Status for those of one account, likewise.
+func LastingOf(account string) string { return ConnectionsOf(account) + ", lasting" }
+
+// lasts is how long a connection is open that lasts: a second, less the unrest of samples.
+const lasts = 900 * time.Millisecond
+
+// connection is one that a target has open.
+type connection struct {
+	id   int64
+	user string
+}
+
 // Status reads figures for the series of each second, by their server names
-// in lower case, and how many connections the targets have open, in all and by account. They are the server's, our own statements
-// included.
+// in lower case, and how many connections the targets have open, in all and by account, and how many of them were there in a sample of
+// a second ago. They are the server's, our own statements included.
 func (s *Server) Status(ctx context.Context) (map[string]float64, error) {
 	values := map[string]float64{}
 	err := s.peek(ctx, func(c *sql.Conn) error {
@@ -378,12 +394,8 @@ func (s *Server) Status(ctx context.Context) (map[string]float64, error) {
 			return err
 		}
 		open, err := s.openConnections(ctx, c)
-		values[TargetConnections] = 0
-		for user, n := range open {
-			values[TargetConnections] += float64(n)
-			if strings.HasPrefix(user, trialPrefix) {
-				values[ConnectionsOf(user)] = float64(n)
-			}
+		if err == nil {
+			s.gauge(values, open, time.Now())
 		}
 		return err
 	})
@@ -391,6 +403,30 @@ func (s *Server) Status(ctx context.Context) (map[string]float64, error) {
 		return nil, fmt.Errorf("database: status: %w", err)
 	}
 	return values, nil
+}
+
+// gauge adds how many connections are open, and how many last; s.mu is held.
+func (s *Server) gauge(values map[string]float64, open []connection, now time.Time) {
+	values[TargetConnections], values[LastingConnections] = 0, 0
+	met := make(map[connection]time.Time, len(open))
+	for _, c := range open {
+		first, before := s.met[c]
+		if !before {
+			first = now
+		}
+		met[c] = first
+		lasting := 0.0
+		if now.Sub(first) >= lasts {
+			lasting = 1
+		}
+		values[TargetConnections]++
+		values[LastingConnections] += lasting
+		if strings.HasPrefix(c.user, trialPrefix) {
+			values[ConnectionsOf(c.user)]++
+			values[LastingOf(c.user)] += lasting
+		}
+	}
+	s.met = met
 }
 
 // ConnectionCount is how many connections the targets have open.
@@ -404,8 +440,12 @@ func (s *Server) ConnectionCount(ctx context.Context) (n int, err error) {
 
 // Connections are how many connections the targets have open, by account.
 func (s *Server) Connections(ctx context.Context) (open map[string]int, err error) {
-	err = s.peek(ctx, func(c *sql.Conn) (err error) {
-		open, err = s.openConnections(ctx, c)
+	err = s.peek(ctx, func(c *sql.Conn) error {
+		all, err := s.openConnections(ctx, c)
+		open = map[string]int{}
+		for _, one := range all {
+			open[one.user]++
+		}
 		return err
 	})
 	if err != nil {
@@ -415,19 +455,18 @@ func (s *Server) Connections(ctx context.Context) (open map[string]int, err erro
 }
 
 // openConnections has one row for each connection: the server would group them by index reads, which are counted.
-func (s *Server) openConnections(ctx context.Context, c *sql.Conn) (map[string]int, error) {
-	rows, err := c.QueryContext(ctx, "SELECT p.USER FROM information_schema.PROCESSLIST p WHERE "+ofTargets, s.access.User)
+func (s *Server) openConnections(ctx context.Context, c *sql.Conn) (open []connection, err error) {
+	rows, err := c.QueryContext(ctx, "SELECT p.ID, p.USER FROM information_schema.PROCESSLIST p WHERE "+ofTargets, s.access.User)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	open := map[string]int{}
 	for rows.Next() {
-		var user string
-		if err := rows.Scan(&user); err != nil {
+		var one connection
+		if err := rows.Scan(&one.id, &one.user); err != nil {
 			return nil, err
 		}
-		open[user]++
+		open = append(open, one)
 	}
 	return open, rows.Err()
 }

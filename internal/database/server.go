@@ -77,6 +77,7 @@ type Server struct {
 	adopted       bool             // the table is somebody else's
 	resting       int64            // statements that run while no target does
 	moved         int64            // rows that we changed by their ids, which the server counts as read
+	met           map[connection]time.Time // when Status saw each open connection of a target first
 	accountReason string           // why trials share one account; empty: they do not
 	movesReason   string           // why no rows can change; empty: they can
 	table         *dataset.Dataset // whose rows are in place; nil before the fill

@@ -160,6 +160,37 @@ func TestLastingConnections(t *testing.T) {
 	}
 }
 
+// Connections that have been open for a second are held against the declared ones alone, however many others are opened and closed:
+// only a request that was cut allows one more.
+func TestLastingConnections(t *testing.T) {
+	for _, c := range []struct {
+		own     bool
+		lasting []float64
+		cut     int64
+		refused bool
+	}{
+		{true, []float64{16, 16, 16}, 0, false},
+		{true, []float64{0, 17, 0}, 0, true},
+		{true, []float64{0, 17, 0}, 1, false},
+		{true, []float64{18, 17, 0}, 1, true},
+		{false, []float64{48, 48}, 0, false},
+		{false, []float64{49, 0}, 0, true},
+	} {
+		p := NewPhase(record.Phase{Number: 1})
+		p.Declare(&record.Declared{Connections: 16, Together: 48})
+		for i, n := range c.lasting {
+			values := map[string]float64{record.TargetConnections: 90, record.TargetLasting: n, "connections": float64(1000 * i)}
+			if c.own {
+				values[record.TargetLasting], values[record.OwnConnections], values[record.OwnLasting] = 48, 24, n
+			}
+			p.Series(record.Series{Phase: 1, Tier: "database", At: time.Unix(int64(i), 0), Values: values})
+		}
+		if found := p.otherwise(stats.Totals{Window: stats.Window{Books: stats.Books{Timeout: c.cut}}}); (len(found) > 0) != c.refused {
+			t.Errorf("%+v: %+v", c, found)
+		}
+	}
+}
+
 // Five lines are allowed whatever was answered, and one execution of a prepared statement is enough.
 func TestBoundsOfDeclared(t *testing.T) {
 	for _, c := range []struct {

@@ -9,9 +9,10 @@ import (
 )
 
 const (
-	// lasting is how long more connections than declared must be open to count: a second, less the unrest of samples.
+	// lasting is how long more connections than declared must be open to count, where nobody knows the age of each: a second, less the
+	// unrest of samples.
 	lasting = 900 * time.Millisecond
-	// closingShare bounds what is taken for connections that are just closing, as a part of the declared ones.
+	// closingShare bounds what is taken for connections that are just closing, as a part of the declared ones, likewise.
 	closingShare = 2
 	// fewLines and lineShare are how many lines a log that is off may get in a phase: warnings, not accesses.
 	fewLines  = 5
@@ -27,6 +28,7 @@ const (
 // connections follows the database connections of targets over a phase's samples.
 type connections struct {
 	may    int       // how many are declared
+	aged   bool      // the samples have those that have been open for a second: most is the most of them
 	most   int       // the greatest excess that lasted
 	high   int       // of the excess under way
 	from   time.Time // when it was first seen; zero: there is none
@@ -43,9 +45,32 @@ func heldBy(s record.Series, d *record.Declared) (n, may int, counted bool) {
 	return int(all), d.Together, counted
 }
 
-// add takes a sample. Targets that open a connection for each request have some that are just closing: as many as were
+// lastingOf are those of them that have been open for a second; known is false in a sample of an earlier version.
+func lastingOf(s record.Series, d *record.Declared) (n, may int, known bool) {
+	if _, own := s.Values[record.OwnConnections]; own {
+		lasting, known := s.Values[record.OwnLasting]
+		return int(lasting), d.Connections, known
+	}
+	lasting, known := s.Values[record.TargetLasting]
+	return int(lasting), d.Together, known
+}
+
+// exceed reports whether there were more than declared. A request that was cut may have left one that its handler still uses.
+func (c *connections) exceed(sum stats.Totals) bool {
+	if !c.aged {
+		return c.most > 0
+	}
+	return int64(c.most) > int64(c.may)+sum.Books.Timeout+sum.Books.Error
+}
+
+// add takes a sample. Those that have been open for a second are held against the declared ones alone. Where their age is not known
+// there is some allowance: targets that open a connection for each request have some that are just closing: as many as were
 // opened since the last sample are allowed on top of the declared ones, but never more than half of those.
 func (c *connections) add(s record.Series, d *record.Declared) {
+	if n, may, known := lastingOf(s, d); known {
+		c.aged, c.may, c.most = true, may, max(c.most, n)
+		return
+	}
 	n, may, counted := heldBy(s, d)
 	if !counted {
 		return
@@ -81,7 +106,7 @@ func (p *Phase) otherwise(sum stats.Totals) []record.Reason {
 	say := func(format string, args ...any) {
 		out = append(out, record.Reason{Code: record.CodeDeclared, Text: fmt.Sprintf(format, args...)})
 	}
-	if p.held.most > 0 && !p.Warmup {
+	if p.held.exceed(sum) && !p.Warmup {
 		say("database connections: %d were open, %d are declared (replicas x workers x pool)", p.held.most, p.held.may)
 	}
 	if text := protocol(d.Protocol, p.Witness.DatabaseReads, p.Witness.DatabaseOthers); text != "" {

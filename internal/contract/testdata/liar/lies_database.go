@@ -40,6 +40,8 @@ func databaseLies() map[string]lie {
 		})},
 		// Under load far more connections are open than were granted.
 		"pool": {answer: hoard()},
+		// Half as many more are, and as many others are opened and closed, as if those were closing.
+		"half-pool": {answer: once(func(t *server) { go surplus(t.db.Stats().MaxOpenConnections / 2) })},
 		// Once nothing is asked any more, in turns before the target is frozen, rows are read.
 		"afterwards": {answer: afterwards("SELECT name FROM demo_data WHERE id = 1")},
 		// Work goes on in the database after the last answer.
@@ -213,6 +215,26 @@ func hoard() func(ctx context.Context, t *server, name string) (answer, error) {
 			log.Print("pool: ", err)
 		})
 		return t.look(ctx, name)
+	}
+}
+
+// surplus opens n connections and keeps them, and then opens and closes n others again and again.
+func surplus(n int) {
+	for kept := false; ; kept = true {
+		more, err := open(n)
+		for range n {
+			if err == nil {
+				_, err = more.Conn(context.Background())
+			}
+		}
+		if err != nil {
+			log.Print("surplus: ", err)
+			return
+		}
+		if kept {
+			_ = more.Close()
+			time.Sleep(300 * time.Millisecond)
+		}
 	}
 }
 
