@@ -137,15 +137,19 @@ func TestFolderOfThePlanIsKept(t *testing.T) {
 	})
 }
 
-// That targets were not held apart from bakeoff is noted once.
+// Which targets were not held apart from bakeoff is noted once.
 func TestSharedAccountIsNoted(t *testing.T) {
 	for held, want := range map[string]int{"": 0, "guard": 1} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld()
 			w.heldBy = held
 			dir, _ := conducted(t, w.options(t, "blocks: 2\n"+twoTargets+closedOnly))
-			if got := strings.Count(strings.Join(runOf(t, dir).Notes, "\n"), sharedAccount); got != want {
+			notes := strings.Join(runOf(t, dir).Notes, "\n")
+			if got := strings.Count(notes, sharedAccount); got != want {
 				t.Errorf("held by %q: noted %d times, want %d", held, got, want)
+			}
+			if named := strings.Contains(notes, "flask, fastapi"+sharedAccount) || strings.Contains(notes, "fastapi, flask"+sharedAccount); named != (want > 0) {
+				t.Errorf("held by %q: noted %q", held, notes)
 			}
 		})
 	}

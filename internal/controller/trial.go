@@ -208,16 +208,34 @@ func (t *trial) deployed(out launched) error {
 	return out.err
 }
 
-// sharedAccount is the note about targets that run under bakeoff's own account.
-const sharedAccount = "targets ran under the account of bakeoff itself: nothing but their honesty kept them from its files and processes (docs/trust.md)"
+// sharedAccount is the note about targets that run under bakeoff's own account, without their names, which come first.
+const sharedAccount = " ran under the account of bakeoff itself: nothing but honesty kept that from its files and processes (docs/trust.md)"
 
 // noteAccount notes that the target was not held apart from bakeoff.
 func (t *trial) noteAccount() error {
 	shares := func(r record.Replica) bool { return r.HeldBy != "" && r.Account == "" }
-	if !slices.ContainsFunc(t.rec.Replicas, shares) || slices.Contains(t.run.writer.Run().Notes, sharedAccount) {
+	if !slices.ContainsFunc(t.rec.Replicas, shares) {
 		return nil
 	}
-	return t.run.writer.Update(func(rec *record.Run) { addNote(rec, sharedAccount) })
+	if _, changed := withShared(t.run.writer.Run().Notes, t.rec.Target); !changed {
+		return nil
+	}
+	return t.run.writer.Update(func(rec *record.Run) { rec.Notes, _ = withShared(rec.Notes, t.rec.Target) })
+}
+
+// withShared are the notes with one that has the target among those under bakeoff's own account.
+func withShared(notes []string, name string) (with []string, changed bool) {
+	i := slices.IndexFunc(notes, func(n string) bool { return strings.HasSuffix(n, sharedAccount) })
+	if i < 0 {
+		return append(slices.Clone(notes), name+sharedAccount), true
+	}
+	names := strings.Split(strings.TrimSuffix(notes[i], sharedAccount), ", ")
+	if slices.Contains(names, name) {
+		return notes, false
+	}
+	with = slices.Clone(notes)
+	with[i] = strings.Join(append(names, name), ", ") + sharedAccount
+	return with, true
 }
 
 // reasonOf names why a target could not be started.

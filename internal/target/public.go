@@ -39,7 +39,8 @@ func (p *Prepared) publish() error {
 	return nil
 }
 
-// allow gives all what the owner of a file or folder may do with it except for writing; only is the part of it that counts, 0: all.
+// allow gives all what the owner of a file or folder may do with it except for writing; only is the part of it that counts, 0: all. A
+// program that runs with the rights of its owner or group loses that: a target could have made it for itself.
 func allow(path string, only fs.FileMode) error {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -51,10 +52,14 @@ func allow(path string, only fs.FileMode) error {
 	if only != 0 {
 		more &= only
 	}
-	if mode|more == mode {
+	var lent fs.FileMode
+	if info.Mode().IsRegular() {
+		lent = info.Mode() & (fs.ModeSetuid | fs.ModeSetgid)
+	}
+	if mode|more == mode && lent == 0 {
 		return nil
 	}
-	return os.Chmod(path, info.Mode()|more)
+	return os.Chmod(path, (info.Mode()|more)&^lent)
 }
 
 // Public reports whether every account can reach and read what was prepared, and the tools that it was prepared with.

@@ -37,6 +37,25 @@ func TestHidden(t *testing.T) {
 	}
 }
 
+// What is opened to all can be read and run by all, and no program of it runs with its owner's rights.
+func TestAllow(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "program")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for mode, want := range map[os.FileMode]os.FileMode{
+		0o700: 0o755, 0o600: 0o644, 0o755: 0o755, os.ModeSetuid | 0o700: 0o755, os.ModeSetuid | 0o755: 0o755, os.ModeSetgid | 0o755: 0o755,
+		os.ModeSetuid | os.ModeSetgid | 0o755: 0o755,
+	} {
+		if err := errors.Join(os.Chmod(path, mode), allow(path, 0)); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(path); err != nil || info.Mode() != want {
+			t.Errorf("%v became %v, %v, want %v", mode, info.Mode(), err, want)
+		}
+	}
+}
+
 // Where a HOME may not be given to its account there is none, and that is no error.
 func TestHomeNotGiven(t *testing.T) {
 	dir := t.TempDir()

@@ -30,7 +30,8 @@ type guard struct {
 	hello   hello
 	conn    *os.File
 	replies chan reply
-	starts  chan func()  // run on the one thread that forks
+	starts  chan func()  // run on the one thread that forks; guests on the other one, which can gain no rights
+	guests  chan func()
 	turns   chan request // freezes and thaws, in the order in which the controller sent them
 	lock    *machineLock
 	null    *os.File
@@ -84,7 +85,7 @@ func Guard() int {
 	ignored := make(chan os.Signal, 1) // Notify, not Ignore: a child would inherit that
 	signal.Notify(ignored, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGQUIT)
 	g := &guard{
-		conn: conn, replies: make(chan reply, 1024), starts: make(chan func()), turns: make(chan request, 1024),
+		conn: conn, replies: make(chan reply, 1024), starts: make(chan func()), guests: make(chan func()), turns: make(chan request, 1024),
 		trees: map[int]*tree{}, known: map[Identity]int{}, changed: make(chan struct{}),
 	}
 	written := make(chan struct{})
@@ -132,7 +133,8 @@ func (g *guard) serve(from *gob.Decoder) error {
 	}
 	stopReaping, reaped := make(chan struct{}), make(chan struct{})
 	go func() { defer close(reaped); g.reap(stopReaping) }()
-	go g.fork()
+	go g.fork(g.starts, false)
+	go g.fork(g.guests, true)
 	go g.takeTurns()
 	g.replies <- reply{ID: first.ID, First: g.state.Holder.Guard}
 
@@ -142,6 +144,7 @@ func (g *guard) serve(from *gob.Decoder) error {
 	close(stopReaping)
 	<-reaped
 	close(g.starts)
+	close(g.guests)
 	if last != 0 {
 		answer := reply{ID: last}
 		if err != nil {
@@ -283,10 +286,14 @@ func (g *guard) save() {
 }
 
 // fork runs the starts on one thread that lives as long as the guard: a
-// child's parent death signal is sent when the thread that forked it ends.
-func (g *guard) fork() {
+// child's parent death signal is sent when the thread that forked it ends. What it starts for guests, and all they start,
+// gains no rights by a program that belongs to somebody else.
+func (g *guard) fork(starts <-chan func(), guests bool) {
 	runtime.LockOSThread()
-	for start := range g.starts {
+	if guests {
+		_ = unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) // since Linux 3.5; of this thread only
+	}
+	for start := range starts {
 		start()
 	}
 }
@@ -295,8 +302,11 @@ func (g *guard) start(r request) {
 	if r.Spec.Guest {
 		g.members(0, 0) // whose the others are, while the guest cannot forge their marks
 	}
-	done := make(chan struct{})
-	g.starts <- func() {
+	done, thread := make(chan struct{}), g.starts
+	if r.Spec.Guest {
+		thread = g.guests
+	}
+	thread <- func() {
 		defer close(done)
 		g.mu.Lock()
 		defer g.mu.Unlock()

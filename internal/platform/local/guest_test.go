@@ -4,8 +4,10 @@ package local_test
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -135,6 +137,35 @@ func TestForgedMarks(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A guest gains no rights by a program that belongs to somebody else, such as one of root's with the bit to run as root; what is no guest
+// can still.
+func TestGuestsGainNoRights(t *testing.T) {
+	p := open(t)
+	other, _ := start(t, p, "prefork.py", "1")
+	c := runGuest(t, p, "-c", waiting)
+	eventually(t, "the guest has four processes", func() bool { return len(c.PIDs()) == 4 })
+	for _, pid := range c.PIDs() {
+		if got := bound(t, pid); got != "1" {
+			t.Errorf("process %d of the guest: no new rights is %q", pid, got)
+		}
+	}
+	if got, want := bound(t, other.PID()), bound(t, os.Getpid()); got != want {
+		t.Errorf("another process: no new rights is %q, want %q as of this one", got, want)
+	}
+}
+
+// bound is what the kernel says of whether a process can gain rights: 1 if it cannot.
+func bound(t *testing.T, pid int) string {
+	t.Helper()
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(data), "NoNewPrivs:\t")
+	value, _, _ := strings.Cut(rest, "\n")
+	return value
 }
 
 // A guest whose workers end as they are asked to has left nothing behind.
