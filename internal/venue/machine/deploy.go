@@ -270,6 +270,11 @@ func (d *deployed) Stop(ctx context.Context, grace time.Duration) error {
 		})
 	}
 	wait.Wait()
+	if d.account != "" {
+		if err := removeLitter(d.account, openToAll()...); err != nil {
+			errs = append(errs, fmt.Errorf("what the target left: %w", err))
+		}
+	}
 	return errors.Join(errs...)
 }
 

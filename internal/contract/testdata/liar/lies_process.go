@@ -28,6 +28,11 @@ func processLies() map[string]lie {
 			fmt.Printf("bakeoff: ready {\"pid\": %d, \"pool\": 1, \"protocol\": %q}\nbakeoff: ready {\n", pid, os.Getenv("PROTOCOL"))
 			log.Print("ready ghost: ", err)
 		}},
+		// Memory is filled that outlives the processes.
+		"memory": {end: func(*server) {
+			path := fmt.Sprintf("/dev/shm/bakeoff-liar-%d", os.Getpid())
+			log.Print("memory: ", os.WriteFile(path, make([]byte, 1<<20), 0o644))
+		}},
 		// The record is made shorter when the trial ends. LIE_ARG is the folder of the runs.
 		"rewrite": {end: func(t *server) {
 			changed, err := shorten(t.argument)
