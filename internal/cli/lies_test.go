@@ -31,6 +31,7 @@ func processFates() map[string]fate {
 		"ghost":       {code: record.CodeGhost, text: "(server)"},
 		"late-ghost":  {code: record.CodeGhost, text: "(server)"},
 		"ready-ghost": {code: record.CodeGhost, text: "(server)"},
+		"late-log":    {code: record.CodeLeftBehind, text: "access log: off is declared"},
 		"rewrite":     {code: record.CodeRewritten, text: "load.jsonl", argument: runs},
 	}
 	if os.Geteuid() == 0 { // targets run under other accounts

@@ -139,6 +139,36 @@ func TestShortStatements(t *testing.T) {
 	})
 }
 
+// Lines that a target writes when it is stopped are an access log that it kept, where there are far more of them than workers need to say
+// that they end.
+func TestLateLogLines(t *testing.T) {
+	for name, c := range map[string]struct {
+		lines   int64
+		plan    string
+		refused bool
+	}{
+		"some":          {100, "", false},
+		"a log":         {2000, "", true},
+		"a log, in turns": {2000, "turns: 250ms\n", true},
+		"a declared log": {2000, "deployment: {access_log: true}\n", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				w.script["flask"] = []act{{stopping: func() { w.lines["flask"] += c.lines }}}
+				dir, _ := conducted(t, w.options(t, "blocks: 1\nseed: 1\n"+c.plan+twoTargets+closedOnly))
+				text := leftReasons(t, dir, "flask")
+				if refused := strings.Contains(text, "access log: off is declared, but the target wrote 2000 lines after the last phase"); refused != c.refused {
+					t.Errorf("reasons %q", text)
+				}
+				if text := leftReasons(t, dir, "fastapi"); strings.Contains(text, "access log") {
+					t.Errorf("fastapi: %q", text)
+				}
+			})
+		})
+	}
+}
+
 // leftReasons are the texts of all trials of a target.
 func leftReasons(t *testing.T, dir, name string) string {
 	t.Helper()

@@ -40,7 +40,9 @@ type replicated struct {
 	stood   bool                      // still, for some time
 	idle    *contract.IdleConnections // from the check before the load to that after it
 	login   database.Account          // by which it reaches the database
-	found   []record.Reason           // by the database; guarded by the stage
+	found   []record.Reason           // by the database, and in the logs at its end; guarded by the stage
+	served  int64                     // requests of its phases; 0: none has been counted yet
+	lines   int64                     // of its logs at the end of the last one
 }
 
 // start starts the targets side by side; each has its own error.
@@ -356,8 +358,24 @@ func (d *replicated) stop(ctx context.Context) error {
 	var err error
 	if d.at != nil {
 		err = d.at.Stop(ctx, patience)
+		d.lateLines()
 	}
 	return errors.Join(err, d.dismiss(ctx))
+}
+
+// lateLinesPerWorker are how many lines each worker may write while it ends, such as what it was busy with.
+const lateLinesPerWorker = 100
+
+// lateLines accuses a target whose access log is declared off of lines that it wrote only after its last phase: it may have kept them.
+// Nothing is known where its logs have ended with it.
+func (d *replicated) lateLines() {
+	lines, err := d.at.LogLines()
+	if err != nil || d.served == 0 || d.entrant.AccessLog {
+		return
+	}
+	if late := lines - d.lines; late > int64(lateLinesPerWorker*max(1, d.workers()))+d.served/100 {
+		d.accuse("", record.CodeLeftBehind, fmt.Sprintf("access log: off is declared, but the target wrote %d lines after the last phase, for %d requests in all of them", late, d.served))
+	}
 }
 
 func newNonce() string {

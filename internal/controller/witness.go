@@ -86,6 +86,7 @@ func (d *replicated) difference(ctx context.Context, before count, sent int64) (
 		agree := w.DatabaseReads == sent && (w.BalancerTotal < 0 || w.BalancerTotal == sent)
 		still := round > 0 && now.db.Reads == earlier.db.Reads && now.balancer == earlier.balancer
 		if agree || still || time.Now().After(deadline) {
+			d.note(w, now.lines)
 			return w, nil
 		}
 		earlier = now
@@ -196,5 +197,13 @@ func (a *turnAccount) total(ctx context.Context) (record.Witness, error) {
 		return record.Witness{}, err
 	}
 	lines, err := a.d.at.LogLines()
-	return a.d.minus(count{a.sum, requests, lines}, a.begin), err
+	w := a.d.minus(count{a.sum, requests, lines}, a.begin)
+	a.d.note(w, lines)
+	return w, err
+}
+
+// note keeps what lines that come later are held against.
+func (d *replicated) note(w record.Witness, lines int64) {
+	d.served += max(w.BalancerTotal, w.DatabaseReads, 0)
+	d.lines = lines
 }

@@ -17,7 +17,7 @@ const (
 	CodeNotReady         = "not-ready"         // the target could not be started
 	CodeConnections      = "connections"       // after its start the target held more database connections than the plan gives it
 	CodeNoOverlap        = "no-overlap"        // workers could not show two statements running at once
-	CodeLeftBehind       = "left-behind"       // statements of the target ran in the database while nothing was asked of it
+	CodeLeftBehind       = "left-behind"       // statements of the target ran in the database while nothing was asked of it, or it wrote its access log only at its end
 	CodeLocks            = "locks"             // the target held locks on rows of the table
 	CodeAccount          = "account"           // the target changed its account in the database
 	CodeWorkerGone       = "worker-gone"       // a worker ended during the load or a check

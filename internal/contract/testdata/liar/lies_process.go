@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"log"
 	"os"
@@ -28,6 +29,15 @@ func processLies() map[string]lie {
 			fmt.Printf("bakeoff: ready {\"pid\": %d, \"pool\": 1, \"protocol\": %q}\nbakeoff: ready {\n", pid, os.Getenv("PROTOCOL"))
 			log.Print("ready ghost: ", err)
 		}},
+		// The access log is off, but its lines are kept, and written when the server is asked to end.
+		"late-log": {
+			answer: func(ctx context.Context, t *server, name string) (answer, error) { return t.look(ctx, name) },
+			end: func(t *server) {
+				for range t.answered.Load() {
+					fmt.Println("GET /demo 200")
+				}
+			},
+		},
 		// Memory is filled that outlives the processes.
 		"memory": {end: func(*server) {
 			path := fmt.Sprintf("/dev/shm/bakeoff-liar-%d", os.Getpid())
