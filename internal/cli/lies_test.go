@@ -2,7 +2,9 @@ package cli_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -36,10 +38,15 @@ func processFates() map[string]fate {
 	}
 	if os.Geteuid() == 0 { // targets run under other accounts
 		out["rewrite"] = fate{log: "0 files shortened", argument: runs}
-		out["memory"] = fate{log: "memory: <nil>"} // it is removed
+		out["memory"] = fate{log: "memory: <nil>", argument: inMemory} // it is removed
 		out["spy"] = fate{log: "0 environments read, 0 processes may be signalled, HOME: <nil>"}
 	}
 	return out
+}
+
+// inMemory is a file of the scene's own that only memory holds.
+func inMemory(s *scene) string {
+	return "/dev/shm/" + strings.ReplaceAll(strings.Trim(s.path("memory"), "/"), "/", "-")
 }
 
 // answerFates are those of the lies about answers.
@@ -177,8 +184,8 @@ func (s *scene) lieIn(dataset string, fates map[string]fate, loaded string, more
 func (s *scene) fates(fates map[string]fate) (crowded []string) {
 	t := s.t
 	t.Helper()
-	if left, _ := filepath.Glob("/dev/shm/bakeoff-liar-*"); os.Geteuid() == 0 && len(left) > 0 {
-		t.Errorf("left in memory: %q", left)
+	if _, err := os.Stat(inMemory(s)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s is left: %v", inMemory(s), err)
 	}
 	last := ofBlocks(lastAttempts(t, s.open()))
 	if len(last) != len(fates) {

@@ -162,7 +162,7 @@ func TestLastingConnections(t *testing.T) {
 
 // Connections that have been open for a second are held against the declared ones alone, however many others are opened and closed:
 // only a request that was cut allows one more.
-func TestLastingConnections(t *testing.T) {
+func TestConnectionsByAge(t *testing.T) {
 	for _, c := range []struct {
 		own     bool
 		lasting []float64

@@ -38,11 +38,8 @@ func processLies() map[string]lie {
 				}
 			},
 		},
-		// Memory is filled that outlives the processes.
-		"memory": {end: func(*server) {
-			path := fmt.Sprintf("/dev/shm/bakeoff-liar-%d", os.Getpid())
-			log.Print("memory: ", os.WriteFile(path, make([]byte, 1<<20), 0o644))
-		}},
+		// Memory is filled that outlives the processes. LIE_ARG is the file.
+		"memory": {end: func(t *server) { log.Print("memory: ", os.WriteFile(t.argument, make([]byte, 1<<20), 0o644)) }},
 		// The record is made shorter when the trial ends. LIE_ARG is the folder of the runs.
 		"rewrite": {end: func(t *server) {
 			changed, err := shorten(t.argument)
