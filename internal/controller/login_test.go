@@ -147,10 +147,10 @@ func TestLateLogLines(t *testing.T) {
 		plan    string
 		refused bool
 	}{
-		"some":          {100, "", false},
-		"a log":         {2000, "", true},
+		"some":            {100, "", false},
+		"a log":           {2000, "", true},
 		"a log, in turns": {2000, "turns: 250ms\n", true},
-		"a declared log": {2000, "deployment: {access_log: true}\n", false},
+		"a declared log":  {2000, "deployment: {access_log: true}\n", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -74,13 +74,13 @@ type Server struct {
 	counterReason string
 	rows          rowSource
 	meanings      Meanings
-	adopted       bool             // the table is somebody else's
-	resting       int64            // statements that run while no target does
-	moved         int64            // rows that we changed by their ids, which the server counts as read
+	adopted       bool                     // the table is somebody else's
+	resting       int64                    // statements that run while no target does
+	moved         int64                    // rows that we changed by their ids, which the server counts as read
 	met           map[connection]time.Time // when Status saw each open connection of a target first
-	accountReason string           // why trials share one account; empty: they do not
-	movesReason   string           // why no rows can change; empty: they can
-	table         *dataset.Dataset // whose rows are in place; nil before the fill
+	accountReason string                   // why trials share one account; empty: they do not
+	movesReason   string                   // why no rows can change; empty: they can
+	table         *dataset.Dataset         // whose rows are in place; nil before the fill
 }
 
 // Less is what a server is not asked for that it usually does for the trust in targets.

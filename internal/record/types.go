@@ -358,11 +358,11 @@ type Shares struct {
 
 // Names of values in series.jsonl.
 const (
-	TargetConnections = "target_connections" // database: the connections that targets have open
-	OwnConnections    = "own_connections"    // database: those of the trial's own target, by its account; not there where all share one
+	TargetConnections = "target_connections"      // database: the connections that targets have open
+	OwnConnections    = "own_connections"         // database: those of the trial's own target, by its account; not there where all share one
 	TargetLasting     = "lasting_connections"     // those of TargetConnections that have been open for a second
 	OwnLasting        = "own_lasting_connections" // those of OwnConnections, likewise
-	InTurn            = "in_turn"            // database, where targets take turns: 1 where it was this target's turn at the sample
+	InTurn            = "in_turn"                 // database, where targets take turns: 1 where it was this target's turn at the sample
 	// Of a replica, a worker and the balancer. Both are of the busiest thread between each sample and the next, added up.
 	BusiestThreadNS     = "busiest_thread_ns"      // for which it ran
 	BusiestThreadWaitNS = "busiest_thread_wait_ns" // for which it was ready and had no core

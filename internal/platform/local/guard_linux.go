@@ -30,7 +30,7 @@ type guard struct {
 	hello   hello
 	conn    *os.File
 	replies chan reply
-	starts  chan func()  // run on the one thread that forks; guests on the other one, which can gain no rights
+	starts  chan func() // run on the one thread that forks; guests on the other one, which can gain no rights
 	guests  chan func()
 	turns   chan request // freezes and thaws, in the order in which the controller sent them
 	lock    *machineLock
