@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -357,8 +358,7 @@ func (d *replicated) stop(ctx context.Context) error {
 	d.idle.Close()
 	var err error
 	if d.at != nil {
-		err = d.at.Stop(ctx, patience)
-		d.lateLines()
+		err = errors.Join(d.at.Stop(ctx, patience), d.lateLines())
 	}
 	return errors.Join(err, d.dismiss(ctx))
 }
@@ -368,14 +368,18 @@ const lateLinesPerWorker = 100
 
 // lateLines accuses a target whose access log is declared off of lines that it wrote only after its last phase: it may have kept them.
 // Nothing is known where its logs have ended with it.
-func (d *replicated) lateLines() {
-	lines, err := d.at.LogLines()
-	if err != nil || d.served == 0 || d.entrant.AccessLog {
-		return
+func (d *replicated) lateLines() error {
+	if d.served == 0 || d.entrant.AccessLog {
+		return nil
 	}
-	if late := lines - d.lines; late > int64(lateLinesPerWorker*max(1, d.workers()))+d.served/100 {
+	lines, err := d.at.LogLines()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if late := lines - d.lines; err == nil && late > int64(lateLinesPerWorker*max(1, d.workers()))+d.served/100 {
 		d.accuse("", record.CodeLeftBehind, fmt.Sprintf("access log: off is declared, but the target wrote %d lines after the last phase, for %d requests in all of them", late, d.served))
 	}
+	return err
 }
 
 func newNonce() string {

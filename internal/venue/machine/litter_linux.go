@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,7 +33,7 @@ func removeLitter(account string, folders ...string) error {
 	}
 	for kind, remove := range map[string]func(id int) error{"shm": removeSegment, "msg": removeQueue, "sem": removeSemaphores} {
 		for _, id := range systemV(kind, account) {
-			if err := remove(id); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.EIDRM) { // it is gone
+			if err := unlessGone(remove(id)); err != nil {
 				errs = append(errs, fmt.Errorf("%s %d of account %s: %w", kind, id, account, err))
 			}
 		}
@@ -44,27 +43,58 @@ func removeLitter(account string, folders ...string) error {
 
 // removeOwned removes what the account owns in a folder, and in those below it that all may write to.
 func removeOwned(dir string, account uint32) error {
-	entries, err := os.ReadDir(dir)
+	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil // it is not there, or was removed
 	}
+	defer root.Close()
+	return removeIn(root, account)
+}
+
+// removeIn removes within a folder that is open: what somebody puts in its place meanwhile is let be.
+func removeIn(root *os.Root, account uint32) error {
+	entries, err := fs.ReadDir(root.FS(), ".")
+	if err != nil {
+		return nil // it was removed
+	}
 	var errs []error
 	for _, entry := range entries {
-		path := filepath.Join(dir, entry.Name())
-		info, err := os.Lstat(path)
+		info, err := root.Lstat(entry.Name())
 		if err != nil {
 			continue
 		}
 		switch stat, ok := info.Sys().(*syscall.Stat_t); {
 		case ok && stat.Uid == account:
-			if err := os.RemoveAll(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				errs = append(errs, err)
-			}
+			errs = append(errs, unlessGone(root.RemoveAll(entry.Name())))
 		case info.IsDir() && info.Mode().Perm()&0o002 != 0:
-			errs = append(errs, removeOwned(path, account))
+			errs = append(errs, removeBelow(root, info, account))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// removeBelow is removeIn for a folder in it, unless another one has its name by now.
+func removeBelow(root *os.Root, was fs.FileInfo, account uint32) error {
+	below, err := root.OpenRoot(was.Name())
+	if err != nil {
+		return nil // it was removed
+	}
+	defer below.Close()
+	if is, err := below.Stat("."); err != nil || !os.SameFile(was, is) {
+		return nil
+	}
+	return removeIn(below, account)
+}
+
+// unlessGone is the error of a removal, except that there is nothing any more, or that bakeoff may not remove it, as root of a container:
+// neither is the target's fault.
+func unlessGone(err error) error {
+	for _, none := range []error{fs.ErrNotExist, fs.ErrPermission, unix.EINVAL, unix.EIDRM} {
+		if errors.Is(err, none) {
+			return nil
+		}
+	}
+	return err
 }
 
 // systemV are the ids of the System V objects of a kind, as /proc/sysvipc calls it, that the account made or owns.
