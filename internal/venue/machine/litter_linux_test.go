@@ -68,6 +68,45 @@ func TestRemoveLitter(t *testing.T) {
 	}
 }
 
+// Where another folder has the name by the time that it is opened nothing of that is removed.
+func TestRemoveLitterOfAnotherFolder(t *testing.T) {
+	dir, here := t.TempDir(), uint32(os.Geteuid())
+	path := func(name string) string { return filepath.Join(dir, name) }
+	if err := errors.Join(os.Mkdir(path("open"), 0o700), os.Mkdir(path("other"), 0o700), os.WriteFile(path("other/file"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	was, err := os.Lstat(path("open"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Rename(path("open"), path("moved")), os.Symlink("other", path("open"))); err != nil {
+		t.Fatal(err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	if err := removeBelow(root, was, here); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(path("other/file")); err != nil {
+		t.Errorf("removed by another name: %v", err)
+	}
+	if err := errors.Join(os.Remove(path("open")), os.Rename(path("other"), path("open"))); err != nil {
+		t.Fatal(err)
+	}
+	if was, err = os.Lstat(path("open")); err != nil {
+		t.Fatal(err)
+	}
+	if err := removeBelow(root, was, here); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(path("open/file")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("left: %v", err)
+	}
+}
+
 // segment is a System V segment that an account owns.
 func segment(t *testing.T, account uint32) int {
 	t.Helper()
