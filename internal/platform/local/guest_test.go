@@ -105,25 +105,21 @@ func TestUnclaimed(t *testing.T) {
 // A guest's process that carries the mark of another tree, or of none, is the guest's: it is ended with it, and named where its parents
 // have ended.
 func TestForgedMarks(t *testing.T) {
-	for _, c := range []struct {
-		mark string // whose it is
-		lost bool   // its parents end at once
-	}{{"neighbour", false}, {"neighbour", true}, {"nobody", false}, {"nobody", true}} {
-		t.Run(fmt.Sprintf("%s's, its parents have ended: %v", c.mark, c.lost), func(t *testing.T) {
+	for _, c := range []struct{ mark, how string }{
+		{"neighbour", "stays"}, {"neighbour", "apart"}, {"neighbour", "lost"}, {"nobody", "stays"}, {"nobody", "lost"},
+	} {
+		t.Run(c.mark+"'s, "+c.how, func(t *testing.T) {
 			p := openWith(t, local.Options{}.WithoutGroups())
 			neighbour, _ := start(t, p, "prefork.py", "1")
-			whose, option := "0", "stays"
+			whose := "0"
 			if c.mark == "neighbour" {
 				whose = strconv.Itoa(neighbour.PID())
 			}
-			if c.lost {
-				option = "lost"
-			}
-			forger, port := startGuest(t, p, "forger.py", whose, option)
+			forger, port := startGuest(t, p, "forger.py", whose, c.how)
 			if n := len(neighbour.PIDs()); n != 2 {
 				t.Errorf("%d processes of the neighbour, not 2", n)
 			}
-			if n := len(forger.PIDs()); !c.lost && n != 2 {
+			if n := len(forger.PIDs()); c.how != "lost" && n != 2 {
 				t.Errorf("%d processes of the guest, not 2", n)
 			}
 			if err := forger.Stop(t.Context(), time.Second); err != nil {
@@ -136,6 +132,26 @@ func TestForgedMarks(t *testing.T) {
 				t.Errorf("after the stop somebody listens: %v, the neighbour has %d processes", listening(port), len(neighbour.PIDs()))
 			}
 		})
+	}
+}
+
+// What has lost its parents is of that replica whose mark it has, where several share an account.
+func TestReplicasShareAnAccount(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED: not root")
+	}
+	p := openWith(t, local.Options{}.WithoutGroups())
+	replica := func(script string) platform.Process {
+		c, err := p.Start(t.Context(), platform.Spec{Name: "replica", Dir: "/", Argv: []string{"/bin/sh", "-c", script}, Guest: true, User: "61190"})
+		if err != nil {
+			t.Skipf("SKIPPED: nothing can be started under another account: %v", err)
+		}
+		return c
+	}
+	first, second := replica("exec sleep 600"), replica("(setsid sleep 600 &); exec sleep 600")
+	eventually(t, "the second replica has two processes", func() bool { return len(second.PIDs()) == 2 })
+	if n := len(first.PIDs()); n != 1 {
+		t.Errorf("%d processes of the first replica, not 1", n)
 	}
 }
 

@@ -1,6 +1,7 @@
 """A server whose process carries a mark that is not its own: forger.py PORT PID HOW. The mark is that of the process
-PID, or with 0 one that nobody has. HOW is "stays": the first process goes on until it is asked to end, or
-"lost": between it and the server there is one that ends at once."""
+PID, or with 0 one that nobody has. HOW is "stays": the first process goes on until it is asked to end,
+"apart": so it does, and the server has a session of its own, or "lost": so it has, and between the two there was
+one process that ended at once."""
 
 import os
 import re
@@ -25,10 +26,10 @@ if os.fork() > 0:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     while True:
         time.sleep(0.05)
-if how == "lost":
+if how != "stays":
     os.setsid()
-    if os.fork() > 0:
-        os._exit(0)
+if how == "lost" and os.fork() > 0:
+    os._exit(0)
 for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
     signal.signal(number, signal.SIG_IGN)
 listener = socket.socket()
