@@ -51,7 +51,7 @@ func removeOwned(dir string, account uint32) error {
 	return removeIn(root, account)
 }
 
-// removeIn removes within a folder that is open: what somebody puts in its place meanwhile is let be.
+// removeIn removes within a folder that is open: what somebody puts in its place after that is let be.
 func removeIn(root *os.Root, account uint32) error {
 	entries, err := fs.ReadDir(root.FS(), ".")
 	if err != nil {

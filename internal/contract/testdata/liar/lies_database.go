@@ -220,22 +220,37 @@ func hoard() func(ctx context.Context, t *server, name string) (answer, error) {
 
 // surplus opens n connections and keeps them, and then opens and closes n others again and again.
 func surplus(n int) {
-	for kept := false; ; kept = true {
-		more, err := open(n)
-		for range n {
-			if err == nil {
-				_, err = more.Conn(context.Background())
-			}
-		}
+	for first := true; ; first = false {
+		held, err := connect(n)
 		if err != nil {
 			log.Print("surplus: ", err)
 			return
 		}
-		if kept {
-			_ = more.Close()
-			time.Sleep(300 * time.Millisecond)
+		if first {
+			continue
 		}
+		for _, one := range held {
+			_ = one.Close()
+		}
+		time.Sleep(300 * time.Millisecond)
 	}
+}
+
+// connect opens n connections, each of which ends when it is closed.
+func connect(n int) (held []*sql.Conn, err error) {
+	more, err := open(n)
+	if err != nil {
+		return nil, err
+	}
+	more.SetMaxIdleConns(-1)
+	for range n {
+		one, err := more.Conn(context.Background())
+		if err != nil {
+			return nil, err
+		}
+		held = append(held, one)
+	}
+	return held, nil
 }
 
 // asked is a request that waits for the next statement.
