@@ -41,7 +41,7 @@ func databaseLies() map[string]lie {
 		// Under load far more connections are open than were granted.
 		"pool": {answer: hoard()},
 		// Half as many more are, and as many others are opened and closed, as if those were closing.
-		"half-pool": {answer: once(func(t *server) { go surplus(t.db.Stats().MaxOpenConnections / 2) })},
+		"half-pool": {answer: once(func(t *server) { go surplus(t) })},
 		// Once nothing is asked any more, in turns before the target is frozen, rows are read.
 		"afterwards": {answer: afterwards("SELECT name FROM demo_data WHERE id = 1")},
 		// Work goes on in the database after the last answer.
@@ -218,39 +218,41 @@ func hoard() func(ctx context.Context, t *server, name string) (answer, error) {
 	}
 }
 
-// surplus opens n connections and keeps them, and then opens and closes n others again and again.
-func surplus(n int) {
-	for first := true; ; first = false {
-		held, err := connect(n)
-		if err != nil {
-			log.Print("surplus: ", err)
-			return
-		}
-		if first {
-			continue
-		}
-		for _, one := range held {
-			_ = one.Close()
-		}
+// surplus has all connections of the pool open, and half as many more. As many others are opened and closed again and again.
+func surplus(t *server) {
+	most := t.db.Stats().MaxOpenConnections
+	more, err := open(most)
+	if err != nil {
+		log.Print("surplus: ", err)
+		return
+	}
+	release(connect(t.db, most)) // into the pool, which keeps them
+	connect(more, most/2)
+	more.SetMaxIdleConns(-1)
+	for {
+		release(connect(more, most/2))
 		time.Sleep(300 * time.Millisecond)
 	}
 }
 
-// connect opens n connections, each of which ends when it is closed.
-func connect(n int) (held []*sql.Conn, err error) {
-	more, err := open(n)
-	if err != nil {
-		return nil, err
-	}
-	more.SetMaxIdleConns(-1)
+// connect takes n connections at the same time.
+func connect(db *sql.DB, n int) (taken []*sql.Conn) {
 	for range n {
-		one, err := more.Conn(context.Background())
+		one, err := db.Conn(context.Background())
 		if err != nil {
-			return nil, err
+			log.Print("connect: ", err)
+			continue
 		}
-		held = append(held, one)
+		taken = append(taken, one)
 	}
-	return held, nil
+	return taken
+}
+
+// release gives them back: they stay open if their pool keeps idle ones.
+func release(taken []*sql.Conn) {
+	for _, one := range taken {
+		_ = one.Close()
+	}
 }
 
 // asked is a request that waits for the next statement.
