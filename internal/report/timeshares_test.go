@@ -14,8 +14,9 @@ import (
 	"bakeoff/internal/record/recordtest"
 )
 
-// Every form of the report has the shares of the time, and says of a driver that it is no server; the ranking does not have it.
-func TestTimeSharesShown(t *testing.T) {
+// withShares are the figures of a run with a driver, and a phase that asks the replicas themselves.
+func withShares(t *testing.T) *figures.Summary {
+	t.Helper()
 	r := recordtest.Of(6, "flask", "driver", "fastapi")
 	r.Rate = func(target string, _ int) int {
 		return map[string]int{"flask": 1000, "driver": 4000, "fastapi": 1200}[target]
@@ -27,7 +28,12 @@ func TestTimeSharesShown(t *testing.T) {
 		p := &tr.Phases[i]
 		p.Name, p.Model, p.Rate, p.Arrivals, p.Connections, p.Direct = "closed-direct", "closed", 0, "", 32, true
 	}
-	s := build(t, r.Write(t))
+	return build(t, r.Write(t))
+}
+
+// Every form of the report has the shares of the time, and says of a driver that it is no server; the ranking does not have it.
+func TestTimeSharesShown(t *testing.T) {
+	s := withShares(t)
 	var page bytes.Buffer
 	check(t, WriteHTML(&page, s, figures.Others{}))
 	forms := map[string]string{"text": asText(t, s), "Markdown": asMarkdown(t, s), "page": words(must[*html.Node](t)(html.Parse(bytes.NewReader(page.Bytes()))))}

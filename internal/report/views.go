@@ -37,13 +37,29 @@ func WriteRunView(w io.Writer, s *figures.Summary, others figures.Others, standi
 	if standing != nil {
 		out = append(out, standingSection(s, standing))
 	}
-	out = append(out, rankingSection(s, others), blocksSection(s), section{title: "While the load ran", figures: overTime(s), tables: stallTables(s), folded: true})
+	out = append(out, rankingSection(s, others))
+	out = append(out, soFar(s, capacityOfPage(s))...)
+	out = append(out, thresholdSection(s)...)
+	out = append(out, blocksSection(s), section{title: "While the load ran", figures: overTime(s), tables: stallTables(s), folded: true})
+	out = append(out, limitSection(s)...)
+	out = append(out, costSection(s)...)
+	out = append(out, timeShareSection(s)...)
 	out = append(out, booksSection(s)...)
 	out = append(out, notUsed(s)...)
 	out = append(out, warned(s)...)
 	out = append(out, pilot(s)...)
 	out = append(out, around(s), notShown(s))
 	return writeParts(w, out)
+}
+
+// soFar says in sections with intervals why no verdict is made of them, such as that the run is under way.
+func soFar(s *figures.Summary, sections []section) []section {
+	for i := range sections {
+		if s.NoVerdict != "" {
+			sections[i].paras = append(sections[i].paras, upper(s.NoVerdict)+".")
+		}
+	}
+	return sections
 }
 
 // WriteTargetView writes what a page shows of one target; false where the run has no such target.
