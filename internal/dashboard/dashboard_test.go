@@ -531,7 +531,15 @@ func TestCanariesStayText(t *testing.T) {
 			}
 		}
 	}
-	for _, path := range []string{base(name), base(name) + "target?name=" + url.QueryEscape(names[0]), base(name) + "tiers", "/history", "/compare?run=" + name + "&run=" + plain, "/compare?run=" + url.QueryEscape(all[0]) + "&run=x", base(name) + "target?name=" + url.QueryEscape(all[1]), "/run/" + url.PathEscape("<script>alert(1)") + "/"} {
+	turned := "turned\u202e\x1b\u009b"
+	check(t, os.CopyFS(filepath.Join(root, turned), os.DirFS(filepath.Join(root, plain))))
+	check(t, os.Mkdir(filepath.Join(root, "half"+turned), 0o700))
+	check(t, os.WriteFile(filepath.Join(root, "half"+turned, "trials"), nil, 0o600))
+	paths := []string{base("half"+turned) + "state.json", base(turned), base(turned) + "target", "/compare?" + url.Values{"run": {plain, turned}}.Encode(), base("none" + turned), base("none"+turned) + "state.json"}
+	for _, target := range names {
+		paths = append(paths, base(name)+"target?name="+url.QueryEscape(target))
+	}
+	for _, path := range append(paths, base(name), base(name)+"tiers", "/history", "/compare?run="+name+"&run="+plain, "/compare?run="+url.QueryEscape(all[0])+"&run=x", base(name)+"target?name="+url.QueryEscape(all[1]), "/run/"+url.PathEscape("<script>alert(1)")+"/") {
 		_, body := get(t, s, path)
 		for n := range must[*html.Node](t)(html.Parse(strings.NewReader(body))).Descendants() {
 			if n.Type != html.ElementNode {
@@ -549,6 +557,22 @@ func TestCanariesStayText(t *testing.T) {
 		if strings.ContainsAny(body, "\x1b\u009b\u202e") {
 			t.Errorf("%s has control characters", path)
 		}
+	}
+	_, form := get(t, s, "/compare")
+	value := url.PathEscape(turned)
+	if _, body := get(t, s, "/compare?"+url.Values{"run": {plain, value}}.Encode()); !strings.Contains(form, `value="`+value+`"`) || !strings.Contains(body, "2 runs compared") || strings.Count(body, " checked>") != 2 {
+		t.Errorf("the form of a folder whose name cannot be shown does not choose it: %s", body)
+	}
+	if _, body := get(t, s, base(name)+"target?name="+url.QueryEscape(names[1])); !strings.Contains(body, `data-target="`+url.PathEscape(names[1])+`"`) {
+		t.Error("the script of the page does not know the name of its target")
+	}
+	for _, f := range s.strip("", record.Listed{Name: "x", Status: turned}) {
+		if show.Inert(f.Text) != f.Text {
+			t.Errorf("the strip has %s %q", f.Key, f.Text)
+		}
+	}
+	if row := s.row(record.Listed{Dir: turned, Name: turned, Status: turned}, time.Time{}, s.shelf.turn()); show.Inert(row.Name+row.Folder+row.Status) != row.Name+row.Folder+row.Status {
+		t.Errorf("the history has %+v", row)
 	}
 	if _, body := get(t, s, base(name)); !strings.Contains(body, "document.title=&#39;hacked&#39;") {
 		t.Error("the canary of a note is not on the page as text")

@@ -58,7 +58,8 @@ type frame struct {
 	Title   string
 	View    string
 	Run     string // its folder's name; empty: the page is of no run
-	Target  string
+	Target  string // as it can be shown
+	Named   string // the target as a part of an address, which every character survives
 	Base    string // address of the run
 	Live    bool
 	Strip   []fact
@@ -79,7 +80,8 @@ type link struct {
 }
 
 type historyRow struct {
-	Name, Folder, To, Started, Status, Valid, Verdict string
+	Name, Folder, To, Started, Status, Valid, Verdict string // as they can be shown
+	Value                                             string // what a form says for the folder
 	Live, Comparable                                  bool
 }
 
@@ -144,22 +146,24 @@ func (s *Server) view(view string) http.HandlerFunc {
 			return
 		}
 		listed := record.Glance(dir)
-		f := frame{Title: cmp.Or(show.Inert(listed.Name), name), View: view, Run: name, Base: base(name), Live: listed.Live, Target: r.URL.Query().Get("name")}
+		f := frame{Title: show.Inert(cmp.Or(listed.Name, name)), View: view, Run: name, Base: base(name), Live: listed.Live}
 		if listed.Name == "" {
 			s.failed(w, http.StatusOK, fmt.Errorf("%s: %s", name, cmp.Or(listed.Problem, "no run here")))
 			return
 		}
-		if !slices.Contains(listed.Targets, f.Target) {
-			f.Target = ""
+		target := r.URL.Query().Get("name")
+		if !slices.Contains(listed.Targets, target) {
+			target = ""
 		}
-		if f.Target == "" && view == viewTarget && len(listed.Targets) > 0 {
-			f.Target = listed.Targets[0]
+		if target == "" && view == viewTarget && len(listed.Targets) > 0 {
+			target = listed.Targets[0]
 		}
+		f.Target, f.Named = show.Inert(target), url.PathEscape(target)
 		for _, t := range listed.Targets {
-			f.Targets = append(f.Targets, link{show.Inert(t), f.Base + "target?" + url.Values{"name": {t}}.Encode(), t == f.Target})
+			f.Targets = append(f.Targets, link{show.Inert(t), f.Base + "target?" + url.Values{"name": {t}}.Encode(), t == target})
 		}
 		f.Strip = s.strip(dir, listed)
-		f.Body, f.Problem = s.body(dir, view, f.Target, -1)
+		f.Body, f.Problem = s.body(dir, view, target, -1)
 		s.write(w, http.StatusOK, f)
 	}
 }
@@ -178,7 +182,7 @@ func (s *Server) strip(dir string, l record.Listed) []fact {
 			}
 		}
 	}
-	doing, status := idle(now.Status), now.Status
+	doing, status := idle(now.Status), show.Inert(now.Status)
 	if l.Live {
 		doing, status = show.Inert(now.Text), "under way"
 	}
@@ -431,7 +435,7 @@ func (s *Server) history(w http.ResponseWriter, _ *http.Request) {
 // row is a run of the history; its figures are computed while there is time.
 func (s *Server) row(l record.Listed, until time.Time, t *turn) historyRow {
 	name := filepath.Base(l.Dir)
-	row := historyRow{Name: show.Inert(l.Name), Folder: show.Inert(name), To: base(name), Live: l.Live, Status: l.Status}
+	row := historyRow{Name: show.Inert(l.Name), Folder: show.Inert(name), To: base(name), Live: l.Live, Status: show.Inert(l.Status)}
 	if l.Name == "" {
 		row.Status, row.Verdict = "damaged", show.Inert(l.Problem)
 		return row
@@ -481,15 +485,19 @@ func (s *Server) compare(w http.ResponseWriter, r *http.Request) {
 	for _, l := range slices.Backward(runs) {
 		if l.Name != "" && !l.Live {
 			name := filepath.Base(l.Dir)
-			f.History = append(f.History, historyRow{Name: show.Inert(l.Name), Folder: name, Started: l.Started.UTC().Format("2006-01-02 15:04"), Status: l.Status})
+			f.History = append(f.History, historyRow{Name: show.Inert(l.Name), Folder: show.Inert(name), Value: formValue(name), Started: l.Started.UTC().Format("2006-01-02 15:04"), Status: show.Inert(l.Status)})
 		}
 	}
 	var asked []string
-	for _, name := range r.URL.Query()["run"] {
-		if !f.Chosen[name] { // one that is chosen twice is one
+	for _, value := range r.URL.Query()["run"] {
+		name := value
+		if i := slices.IndexFunc(runs, func(l record.Listed) bool { return formValue(filepath.Base(l.Dir)) == value }); i >= 0 {
+			name = filepath.Base(runs[i].Dir)
+		}
+		if !f.Chosen[formValue(name)] { // one that is chosen twice is one
 			asked = append(asked, name)
 		}
-		f.Chosen[name] = true
+		f.Chosen[formValue(name)] = true
 	}
 	if len(asked) > 0 {
 		if f.Body, err = s.compared(asked); err != nil {
@@ -497,6 +505,14 @@ func (s *Server) compare(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	s.write(w, http.StatusOK, f)
+}
+
+// formValue is what a form says for a folder: its name, or that with escapes where it cannot stand on a page.
+func formValue(name string) string {
+	if show.Inert(name) != name {
+		return url.PathEscape(name)
+	}
+	return name
 }
 
 func (s *Server) compared(names []string) (template.HTML, error) {

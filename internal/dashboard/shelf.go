@@ -15,6 +15,7 @@ import (
 	"bakeoff/internal/figures"
 	"bakeoff/internal/live"
 	"bakeoff/internal/record"
+	"bakeoff/internal/show"
 )
 
 const (
@@ -42,7 +43,7 @@ func (s *Server) folder(name string) (string, error) {
 		return "", errNoSuchRun
 	}
 	if info, err := os.Lstat(filepath.Join(dir, "trials")); err == nil && !info.IsDir() {
-		return "", fmt.Errorf("trials of %s is no folder", name)
+		return "", fmt.Errorf("trials of %s is no folder", show.Inert(name))
 	}
 	return dir, nil
 }

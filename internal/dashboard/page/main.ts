@@ -12,6 +12,7 @@ export { clock, count, number, seconds, share } from "./show"; // for the test t
 
 const page = document.body.dataset;
 const base = page.base ?? "";
+const target = decodeURIComponent(page.target ?? "");
 
 // Watched is a run under way, and the strip that says so.
 class Watched implements Taker {
@@ -76,7 +77,7 @@ class Page extends Watched {
 
   constructor() {
     super();
-    this.view = page.view === "tiers" ? tiersView(this.tables) : page.view === "target" ? targetView(page.target ?? "", this.tables) : runView();
+    this.view = page.view === "tiers" ? tiersView(this.tables) : page.view === "target" ? targetView(target, this.tables) : runView();
     const group = element("div", { class: "group" }, ...this.view.charts.map(c => c.figure));
     document.getElementById("charts")!.replaceChildren(group);
     schemes.addEventListener("change", () => this.draw());
@@ -136,7 +137,7 @@ class Page extends Watched {
     this.wanted = want;
     this.asked = performance.now();
     const mine = ++this.asks;
-    const q = new URLSearchParams({ after: String(have), name: page.target ?? "" });
+    const q = new URLSearchParams({ after: String(have), name: target });
     const answer = await ask("part/" + page.view + "?" + q);
     if (!answer?.ok) return false;
     const fresh = element("template");
