@@ -200,7 +200,7 @@ func (p *progress) following(columns int) []string {
 	out := []string{run}
 	if last := now.Last; last != nil {
 		rate := show.Number(last.OK) + "/s answered"
-		if p.open(last.Phase) {
+		if last.Open {
 			rate += " of " + show.Number(last.Offered) + "/s due"
 		}
 		out = append(out,
@@ -209,15 +209,6 @@ func (p *progress) following(columns int) []string {
 			"  not ok   "+show.Percent(last.NotOK)+"; agents: "+lateInWords(last.Late))
 	}
 	return append(out, p.medians(columns)...)
-}
-
-func (p *progress) open(phase int) bool {
-	for _, one := range p.state.Head().Phases {
-		if one.Number == phase {
-			return one.Model == "open"
-		}
-	}
-	return false
 }
 
 // lateInWords is the share of the requests that the agents took up late, where that is measured.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"math/rand/v2"
 	"regexp"
 	"strings"
 	"testing"
@@ -99,6 +100,33 @@ func TestTerminalShowsTheRecord(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("lacks %q:\n%s", want, text)
 		}
+	}
+}
+
+// A stage of a search is open, although the plan has no such phase: what is due in it is drawn.
+func TestTerminalShowsStages(t *testing.T) {
+	r := recordtest.Of(1, "flask")
+	r.Plan("capacity", `"phases":[{"name":"closed","model":"closed","duration":"4s"}]`)
+	w := r.Begin(t)
+	rate := func(phase int) string {
+		t.Helper()
+		l := recordtest.Window(rand.New(rand.NewPCG(1, 1)), record.Phase{Number: phase, Started: recordtest.Epoch()}, 0, 0, 700, []record.Replica{{Name: "flask-1"}})
+		l.Books.Planned = 900
+		tw, err := w.BeginTrial(1, 1, "flask", phase)
+		if err == nil {
+			err = errors.Join(w.Progress(record.Progress{Block: 1, Attempt: phase, Target: "flask", Text: "stage", Stage: &record.StageBegun{Phase: 2000, Name: "stage-1", DurationS: 10, Rates: map[string]float64{"flask": 900}}}), tw.Load(l))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &progress{now: time.Now, state: followedState(t, w.Dir())}
+		return strings.Join(p.following(80), "\n")
+	}
+	if text := rate(2000); !strings.Contains(text, "flask: 700/s answered of 900/s due") {
+		t.Errorf("a stage:\n%s", text)
+	}
+	if text := rate(1); !strings.Contains(text, "flask: 700/s answered\n") {
+		t.Errorf("the closed phase:\n%s", text)
 	}
 }
 

@@ -436,7 +436,7 @@ func (s *State) newest() *Last {
 		if !b.whole() {
 			continue
 		}
-		out := &Last{Target: b.trial.target, Phase: p.number, Point: b.now()}
+		out := &Last{Target: b.trial.target, Phase: p.number, Open: !p.closed, Point: b.now()}
 		out.CPU = p.perAnswer(b)
 		if p.times != nil {
 			out.SoFar, out.SoFarOver = percentiles(p.times)

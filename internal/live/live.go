@@ -103,6 +103,7 @@ type Now struct {
 type Last struct {
 	Target string `json:"target"`
 	Phase  int    `json:"phase"`
+	Open   bool   `json:"open"` // requests are due at the times of a schedule: what is offered says something
 	Point
 	// SoFar are the percentiles of the phase so far; like those of the point null where too few requests support them, and like
 	// those with what is among time-outs.

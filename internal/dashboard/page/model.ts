@@ -20,7 +20,7 @@ export interface Head { name: string; targets: string[] | null; blocks: number; 
 
 export interface Objective { text: string; phase?: string; target?: string; p: number; seconds: number }
 
-export interface Last extends Point { target: string; phase: number; so_far: (number | null)[] | null }
+export interface Last extends Point { target: string; phase: number; open: boolean; so_far: (number | null)[] | null }
 
 export interface Now {
   at: string; status: string; live: boolean; block: number; blocks: number; trial: number; trials: number; attempt?: number;

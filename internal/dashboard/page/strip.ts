@@ -17,7 +17,7 @@ export function strip(m: Model, at: number): void {
   } else stripOver(now.status);
   set("left", !now.live ? none : now.ends ? "about " + clock(-since(now.ends)) : "known after the first block");
   const last = now.last;
-  set("rate", last ? (open(m, last.phase) ? number(last.offered) : none) + " / " + number(last.ok) + " per s" : none);
+  set("rate", last ? (last.open ? number(last.offered) : none) + " / " + number(last.ok) + " per s" : none);
   set("notok", last ? share(last.not_ok) : none);
   const late = !last ? none : last.late === null ? unmeasured : share(last.late) + (last.lateness === null ? "" : ", p99 " + seconds(last.lateness));
   set("late", (m.agents.length || m.head.agents) + ", " + late);
@@ -27,8 +27,4 @@ export function strip(m: Model, at: number): void {
 export function stripOver(status: string): void {
   set("status", inert(status));
   set("doing", status === "incomplete" ? "nothing: nobody writes the run, and it has not ended" : "nothing: the run has ended");
-}
-
-function open(m: Model, phase: number): boolean {
-  return [...(m.head.phases ?? []), ...[...m.series.values()].map(s => s.phase)].some(p => p.number === phase && p.model === "open");
 }
