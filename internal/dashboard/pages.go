@@ -507,7 +507,7 @@ func (s *Server) compare(w http.ResponseWriter, r *http.Request) {
 	s.write(w, http.StatusOK, f)
 }
 
-// formValue is what a form says for a folder: its name, or that with escapes where it cannot stand on a page.
+// formValue is what a form says for a folder: its name, or that with escapes where it cannot be shown.
 func formValue(name string) string {
 	if show.Inert(name) != name {
 		return url.PathEscape(name)
