@@ -54,6 +54,7 @@ func TestLateFromAMillisecond(t *testing.T) {
 
 // An arrival that waits for a connection is given up one time-out after its time, then and not at the end, and that is the server's doing.
 func TestBacklogBound(t *testing.T) {
+	t.Parallel()
 	onPlain(t, func(t *testing.T, e Engine) {
 		t.Parallel()
 		s := newHostile(t, &hostile{fate: func(s *hostile, c peer, _ int64, name string) bool {

@@ -369,6 +369,7 @@ func stallAtTheEnd(t *testing.T, stall time.Duration, want string) func() {
 
 // The run can be cut: nothing is awaited, what is in flight is an error of a class of its own.
 func TestInterrupted(t *testing.T) {
+	t.Parallel()
 	onAll(t, func(t *testing.T, e Engine) {
 		for _, model := range []string{Open, Closed} {
 			s := serverFor(t, e, &hostile{fate: func(_ *hostile, c peer, _ int64, _ string) bool { drain(c); return false }})

@@ -147,13 +147,6 @@ func BenchmarkRawRequest(b *testing.B) {
 	}
 }
 
-// The benchmark's assertion is a test as well.
-func TestRawRequestDoesNotAllocate(t *testing.T) {
-	if r := testing.Benchmark(func(b *testing.B) { BenchmarkRawRequest(b) }); r.AllocsPerOp() != 0 || r.N == 0 {
-		t.Errorf("%d allocations per request in %d requests", r.AllocsPerOp(), r.N)
-	}
-}
-
 // socketPair is a connection of a loop that is not running, and the other end.
 func socketPair(t testing.TB, job *Job) (*rawConn, int) {
 	t.Helper()

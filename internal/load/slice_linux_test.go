@@ -46,6 +46,7 @@ func sliceOf(t *testing.T, s Slices, begin, length, runIn time.Duration) []stats
 // Two phases take turns in one process: each slice's books are exact, nothing is sent out of turn,
 // connections stay open, and the windows of a phase fit together as if there had been no pause.
 func TestSlicesTakeTurns(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		engine Slicer
 		Phase

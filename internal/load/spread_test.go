@@ -148,6 +148,7 @@ func TestConnectionsAsNeeded(t *testing.T) {
 
 // A socket of this machine is as good as an address, and takes no port.
 func TestUnixSocket(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "s")
 	l, err := net.Listen("unix", path)
 	if err != nil {

@@ -209,6 +209,7 @@ func stoppedFor(t *testing.T, d, after time.Duration, engine string, job Job) to
 
 // A process that is stopped while nothing is due, and each answer takes long, says so all the same.
 func TestStoppedWhileNothingIsDue(t *testing.T) {
+	t.Parallel()
 	for name := range engines {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -227,8 +228,10 @@ func TestStoppedWhileNothingIsDue(t *testing.T) {
 // A process that is stopped over the end of a phase sends late what came due during that time, and loses
 // none of it. It takes more than one try where the machine misses the moment.
 func TestStoppedOverTheEnd(t *testing.T) {
+	t.Parallel()
 	for name := range engines {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := newHostile(t, &hostile{fate: fates[0].fate})
 			job := openJob(100, 1000, 1500*ms, s.url())
 			job.Phase.Arrivals = Constant
