@@ -72,15 +72,15 @@ func TestScriptGotest(t *testing.T) {
 	}{
 		{
 			`PACKAGES=b\nb/internal/balancer\nb/internal/plan\nb/internal/report\nb/internal/target\nb/internal/load\nb/internal/venue/machine\n`,
-			"-p 2 -v -short b/internal/report b/internal/plan\n-p 2 -v -short b/internal/target b/internal/venue/machine b/internal/balancer\n-p 1 -v -short b b/internal/load\n", true,
+			"-p 2 -v -short b/internal/report b/internal/plan\n-p 3 -v -short b/internal/target b/internal/venue/machine b/internal/balancer\n-p 1 -v -short b b/internal/load\n", true,
 		},
 		{`PACKAGES=b/internal/plan\nb/internal/target\nb/internal/load\n|LIST=1`, "", false},
 		{"PACKAGES=", "", false},
 		{`PACKAGES=b/internal/plan\nb/internal/target\n`, "", false},
 		{`PACKAGES=b/internal/plan\nb/internal/load\n`, "", false},
 		{`PACKAGES=b/internal/target\nb/internal/load\n`, "", false},
-		{`PACKAGES=b/internal/plan\nb/internal/target\nb/internal/load\n|FAILS=plan`, "-p 2 -v -short b/internal/plan\n-p 2 -v -short b/internal/target\n-p 1 -v -short b/internal/load\n", false},
-		{`PACKAGES=b/internal/plan\nb/internal/target\nb/internal/load\n|FAILS=target`, "-p 2 -v -short b/internal/plan\n-p 2 -v -short b/internal/target\n-p 1 -v -short b/internal/load\n", false},
+		{`PACKAGES=b/internal/plan\nb/internal/target\nb/internal/load\n|FAILS=plan`, "-p 2 -v -short b/internal/plan\n-p 3 -v -short b/internal/target\n-p 1 -v -short b/internal/load\n", false},
+		{`PACKAGES=b/internal/plan\nb/internal/target\nb/internal/load\n|FAILS=target`, "-p 2 -v -short b/internal/plan\n-p 3 -v -short b/internal/target\n-p 1 -v -short b/internal/load\n", false},
 	} {
 		out, tests, ok := c.run(t, one.env, "gotest", "-short", "./...")
 		if tests = strings.ReplaceAll(tests, "test -count=1 -vet=off ", ""); tests != one.tests || ok != one.ok {

@@ -32,18 +32,19 @@ type stage struct {
 // Every shipped target, every variant and every server of it is prepared and started for
 // real; the preparation lies where the program itself keeps it.
 func TestShippedTargets(t *testing.T) {
-	s := &stage{platform: openPlatform(t)}
-	s.server, s.data = openDatabase(t, s.platform)
 	names, err := target.List(os.DirFS("../../targets"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := shipped(t, name, "")
 			if missing := r.Missing(t.Context()); len(missing) > 0 {
 				t.Skipf("SKIPPED: this machine lacks %v", missing)
 			}
+			s := &stage{platform: openPlatform(t)} // what a database of their own counts is theirs
+			s.server, s.data = openDatabase(t, s.platform)
 			t.Run("plain", func(t *testing.T) { s.testPlain(t, r) })
 			t.Run("no database", func(t *testing.T) { s.testNoDatabase(t, name) })
 			for _, v := range r.Variants() {
