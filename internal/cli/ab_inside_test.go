@@ -41,6 +41,7 @@ func abCount(t *testing.T, head float64) map[string]int {
 
 // A version that is 8 % slower is found.
 func TestABFindsSlower(t *testing.T) {
+	t.Parallel()
 	if got := abCount(t, 1/1.08); got["worse"] < 19 {
 		t.Errorf("8 %% slower, of 20: %v", got)
 	}
@@ -48,6 +49,7 @@ func TestABFindsSlower(t *testing.T) {
 
 // A version that is the same is not called worse.
 func TestABLeavesEqual(t *testing.T) {
+	t.Parallel()
 	if got := abCount(t, 1); got["worse"] > 1 {
 		t.Errorf("no difference, of 20: %v", got)
 	}
@@ -81,6 +83,7 @@ func TestABLabels(t *testing.T) {
 
 // The exit status is 3 exactly when head is worse, and 4 where too few blocks count; one that is lost is no reason.
 func TestABStatus(t *testing.T) {
+	t.Parallel()
 	base, head := abFolder(t, "one"), abFolder(t, "two")
 	for name, c := range map[string]struct {
 		head    float64

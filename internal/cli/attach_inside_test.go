@@ -44,6 +44,7 @@ func carryOut(t *testing.T, w *record.Writer, screen *progress) {
 
 // attach shows, from the beginning, what the run showed, clock included, and ends as the run does.
 func TestAttachShowsWhatTheRunShows(t *testing.T) {
+	t.Parallel()
 	for status, want := range map[string]string{
 		record.Complete: "", record.Aborted: "the run was aborted: no reason", record.Incomplete: "its controller is gone",
 	} {

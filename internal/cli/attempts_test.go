@@ -114,18 +114,26 @@ func (e *execution) wantDone(within time.Duration) (last []attempt, crowded int)
 	return last, crowded
 }
 
+// tried runs the program on a plan whose targets are all as they should be. It returns the last attempts of the trials. They are
+// valid, or refused for what a busy machine did and nothing else: crowded is how many are.
+func (s *scene) tried(args ...string) (e *execution, last []attempt, crowded int) {
+	s.t.Helper()
+	e = s.start(args...)
+	last, crowded = e.wantDone(4 * time.Minute)
+	for _, a := range last {
+		if a.said.Status != record.Valid && !busy(a.said) {
+			s.t.Fatalf("%s: %s, %+v\nstderr:\n%s", a.Folder, a.said.Status, a.said.Reasons, e.stderr)
+		}
+	}
+	return e, last, crowded
+}
+
 // measured runs the program on a plan whose targets are all as they should be, until a run has a valid trial in
 // every place. It must end with status 0; where the machine was too busy for that it runs again.
 func (s *scene) measured(args ...string) (*execution, *record.Reader, []attempt) {
 	s.t.Helper()
 	for range 3 {
-		e := s.start(args...)
-		last, crowded := e.wantDone(4 * time.Minute)
-		for _, a := range last {
-			if a.said.Status != record.Valid && !busy(a.said) {
-				s.t.Fatalf("%s: %s, %+v\nstderr:\n%s", a.Folder, a.said.Status, a.said.Reasons, e.stderr)
-			}
-		}
+		e, last, crowded := s.tried(args...)
 		if crowded == 0 {
 			return e, s.open(), last
 		}

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	}
 	if strings.HasSuffix(os.Args[0], ".test") {
-		_ = flag.Set("test.parallel", "3") // whole runs mostly wait
+		_ = flag.Set("test.parallel", "4") // whole runs mostly wait
 	}
 	testscript.Main(m, map[string]func(){"bakeoff": func() {
 		os.Exit(cli.Main(context.Background(), cli.Env{

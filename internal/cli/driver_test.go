@@ -7,13 +7,13 @@ import (
 )
 
 // TestDriver takes a driver through a whole run next to a target: in turns, after a pilot, with a phase through the balancer and
-// without it, and one of pings. The database counts of both what the agents sent, nobody is ranked against the driver, and the
+// without it, and one of pings. TestRun has an open phase of both. The database counts of both what the agents sent, nobody is ranked against the driver, and the
 // report has the shares of the time, which are those of a whole.
 func TestDriver(t *testing.T) {
-	s := aloneScene(t) // see TestRun
+	s := newScene(t)
 	text := planText("go-nethttp, {kind: driver}", 1, "pilot: 500ms", "warmup: 500ms", "turns: 150ms")
 	text = strings.Replace(text, "duration: 1s}]",
-		"duration: 1500ms, pair: direct}, {name: ping, model: closed, connections: 4, duration: 1500ms, ask: ping}, {name: open, model: open, rate: 300, duration: 1500ms}]", 1)
+		"duration: 900ms, pair: direct}, {name: ping, model: closed, connections: 4, duration: 900ms, ask: ping}]", 1)
 	s.write("p.yaml", text)
 	e, r, last := s.measured("run", "p.yaml")
 	e.nothingLeft(0)
@@ -72,7 +72,7 @@ func TestDriver(t *testing.T) {
 	if got := summary.Verdict.Targets; len(got) != 1 || got[0].Name != "go-nethttp" {
 		t.Errorf("ranked: %+v", got)
 	}
-	if len(summary.Shares) != 2 || summary.Shares[0].Phase != "closed" || summary.Shares[0].Target != "go-nethttp" {
+	if len(summary.Shares) != 1 || summary.Shares[0].Phase != "closed" || summary.Shares[0].Target != "go-nethttp" {
 		t.Fatalf("%+v", summary.Shares)
 	}
 	if one := summary.Shares[0]; !(one.Database.Median > 0.01 && one.Database.Median < 1.5 && one.Pinged.Median > 0.01 && one.Pinged.Median < 1.5) || one.Balancer.N != 1 || one.Balancer.Median > 0.95 {

@@ -13,28 +13,30 @@ import (
 	"bakeoff/internal/record"
 )
 
-// TestRun takes one target of each kind through a whole run in which they take turns, and reads what it left. It runs alone, as do
-// the other runs with an open phase: next to others the agents come too late, and all of it is done again.
+// TestRun takes one target of each kind, and the driver, through a whole run in which they take turns, and reads what it left. It
+// runs alone, as does the other run with an open phase: next to others the agents come too late, and all of it is done again. A
+// machine that is busy all the same may have the last attempt refused, too: what is checked here holds of such a block as well.
 func TestRun(t *testing.T) {
 	s := aloneScene(t)
-	s.write("p.yaml", turnsText("flask, fastapi, go-nethttp"))
-	e, r, last := s.measured("run", "p.yaml")
+	s.write("p.yaml", turnsText("flask, fastapi, go-nethttp, {kind: driver}"))
+	e, last, crowded := s.tried("run", "p.yaml")
+	r := s.open()
 	e.nothingLeft(time.Second)
 	s.noFiles()
 	if processes, sockets := e.watcher.counts(); processes < 12 || sockets < 6 {
 		t.Errorf("the watcher saw %d processes and %d listening sockets: too few to prove anything", processes, sockets)
 	}
-	wantAll(t, "stdout", e.stdout.String(), "e2e, answers per second on 4 connections: ", "flask", "fastapi", "go-nethttp", "3 planned, ", "bakeoff report "+s.theRun()+" --full\n")
+	wantAll(t, "stdout", e.stdout.String(), "e2e, answers per second on 4 connections: ", "flask", "fastapi", "go-nethttp", "4 planned, ", "bakeoff report "+s.theRun()+" --full\n")
 	wantAll(t, "stderr", e.stderr.String(), "] block 1 of 1, flask, starting\n")
-	if len(last) != 3 {
-		t.Fatalf("%d trials, want one of each of 3 targets", len(last))
+	if len(last) != 4 {
+		t.Fatalf("%d trials, want one of each of 4 targets", len(last))
 	}
 	attempts := last[0].Attempt // a busy machine has the block repeated
-	if printed, recorded := startsOnly(e.stderr.String()), e.recorded("closed: 4 connections for 1.5s, in turns with the others: "); printed != 3*attempts || recorded != attempts {
-		t.Errorf("%d lines of 3 trials in %d attempts, %d recorded steps of their load\n%s", printed, attempts, recorded, e.stderr)
+	if printed, recorded := startsOnly(e.stderr.String()), e.recorded("closed: 4 connections for 900ms, in turns with the others: "); printed != 4*attempts || recorded != attempts {
+		t.Errorf("%d lines of 4 trials in %d attempts, %d recorded steps of their load\n%s", printed, attempts, recorded, e.stderr)
 	}
 	const few = "bakeoff: warning: no verdict is possible: 3 targets take at least 7 blocks, and the plan has 1\n"
-	if text := complaints(e.stderr.String()); text != few {
+	if text := complaints(e.stderr.String()); crowded == 0 && text != few {
 		t.Errorf("a good run complains of more than %q, or not of that:\n%s", few, e.stderr)
 	}
 	if run := r.Run(); run.Status != record.Complete || !run.Shared || len(run.Baselines) != 1 {
@@ -124,7 +126,7 @@ func readers(t *testing.T, s *scene) {
 	}
 	s.run(2, "report", "--html", "--json", dir)
 	trials, err := filepath.Glob(filepath.Join(dir, "trials", "*", "trial.json"))
-	if err != nil || len(trials) < 3 { // a busy machine has blocks repeated
+	if err != nil || len(trials) < 4 { // a busy machine has blocks repeated
 		t.Errorf("%d trials, %v", len(trials), err)
 	}
 	wantAll(t, "audit", s.run(0, "audit", dir).stdout.String(), fmt.Sprintf("judged again: %d trials", len(trials)), "computed again: summary.json, report.md and report.html", "0 findings")

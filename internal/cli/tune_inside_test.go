@@ -138,6 +138,7 @@ func foundOf(t *testing.T, sweep string, step float64) (found, better int) {
 
 // A best setting that is 5 % ahead of the next is found in at least 19 of 20 tunings, and shown to be better than the plan's own.
 func TestTuneFindsTheBest(t *testing.T) {
+	t.Parallel()
 	if found, better := foundOf(t, "{workers: [2, 7], pool: [5, 20]}", 0.05); found < 19 || better < 19 {
 		t.Errorf("of 20: found %d times, confirmed %d times", found, better)
 	}
