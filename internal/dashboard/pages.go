@@ -320,7 +320,7 @@ func (s *Server) state(w http.ResponseWriter, r *http.Request) {
 	if record.Glance(dir).Live {
 		watch := s.watches.open(dir)
 		if watch == nil {
-			http.Error(w, "too many runs are watched", http.StatusServiceUnavailable)
+			http.Error(w, errManyRuns.Error(), http.StatusServiceUnavailable)
 			return
 		}
 		select {
@@ -346,27 +346,15 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	listed := record.Glance(dir)
-	var watch *watch
-	if listed.Live {
-		if watch = s.watches.open(dir); watch == nil {
-			http.Error(w, "too many runs are watched", http.StatusServiceUnavailable)
-			return
-		}
-	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	switch {
 	case r.Method == http.MethodHead:
 		return
-	case watch == nil:
+	case !listed.Live:
 		past(w, listed)
 		return
 	}
-	select {
-	case <-watch.ready:
-	case <-r.Context().Done():
-		return
-	}
-	c, err := watch.join(cmp.Or(r.Header.Get("Last-Event-ID"), r.URL.Query().Get("after")))
+	watch, c, err := s.watches.join(r.Context(), dir, cmp.Or(r.Header.Get("Last-Event-ID"), r.URL.Query().Get("after")))
 	if err != nil {
 		w.Header().Del("Content-Type")
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)

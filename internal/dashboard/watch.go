@@ -25,6 +25,8 @@ const (
 	beatEvery   = 15 * time.Second
 	// failedFor is how long a run that could not be followed is not followed again: each time the record is read from its beginning.
 	failedFor = 30 * time.Second
+	// unwatchedFor is how long a run is followed although no page listens: one that was cut off comes back by then.
+	unwatchedFor = 30 * time.Second
 )
 
 // message is one event of a stream: what has changed, behind a position in the record.
@@ -55,12 +57,13 @@ func (w *watches) close() {
 	w.wait.Wait()
 }
 
-// open is the watch of a run, which begins with the first page; nil where too many runs are watched, or the server is closed. One
-// that has failed is the watch of its run for a while.
+// open is the watch of a run, which begins with the first page, and ends with the last; nil where too many runs are watched, or the
+// server is closed. One that has failed is the watch of its run for a while.
 func (w *watches) open(dir string) *watch {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if one := w.of[dir]; one != nil && !one.gone() {
+		one.touch()
 		return one
 	}
 	for other, one := range w.of {
@@ -74,8 +77,20 @@ func (w *watches) open(dir string) *watch {
 	one := newWatch()
 	one.closing = w.ctx.Done()
 	w.of[dir] = one
-	w.wait.Go(func() { one.follow(dir, record.Follow(w.ctx, dir, record.Position{})) })
+	w.wait.Go(func() {
+		one.follow(dir, record.Follow(w.ctx, dir, record.Position{}))
+		w.forget(dir, one)
+	})
 	return one
+}
+
+// forget lets go of a watch that has ended, with all that it knows of its run.
+func (w *watches) forget(dir string, one *watch) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.of[dir] == one && one.gone() {
+		delete(w.of, dir)
+	}
 }
 
 // watch follows one run for all pages that show it.
@@ -93,6 +108,8 @@ type watch struct {
 	clients map[*client]bool
 	err     error     // why the run is followed no longer although it may be under way
 	failed  time.Time // when that happened
+	asked   time.Time // when a page was last there, or asked for the watch
+	left    bool      // nobody looks at the run any more: no page joins
 }
 
 // client is one page. Its queue is bounded, and nobody who fills it waits.
@@ -102,7 +119,7 @@ type client struct {
 }
 
 func newWatch() *watch {
-	return &watch{ended: make(chan struct{}), ready: make(chan struct{}), state: live.New(), clients: map[*client]bool{}}
+	return &watch{ended: make(chan struct{}), ready: make(chan struct{}), state: live.New(), clients: map[*client]bool{}, asked: time.Now()}
 }
 
 func (w *watch) over() bool {
@@ -114,17 +131,30 @@ func (w *watch) over() bool {
 	}
 }
 
-// gone reports whether the watch has ended and another one may take its place.
+// gone reports whether the watch has ended, or is about to, and another one may take its place.
 func (w *watch) gone() bool {
-	if !w.over() {
-		return false
-	}
+	over := w.over()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.err == nil || time.Since(w.failed) > failedFor
+	return w.left || over && (w.err == nil || time.Since(w.failed) > failedFor)
 }
 
-// follow takes in what the record yields until the run has ended, or cannot be followed any more.
+// touch notes that a page asks for the watch.
+func (w *watch) touch() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asked = time.Now()
+}
+
+// unwatched reports whether no page has been there for a while; then none joins any more.
+func (w *watch) unwatched() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.left = len(w.clients) == 0 && time.Since(w.asked) > unwatchedFor
+	return w.left
+}
+
+// follow takes in what the record yields until the run has ended, cannot be followed any more, or nobody looks at it.
 func (w *watch) follow(dir string, items func(func(record.Item, error) bool)) {
 	ready := sync.OnceFunc(func() { close(w.ready) })
 	if err := w.read(dir, items, ready); err != nil {
@@ -159,7 +189,7 @@ func (w *watch) read(dir string, items func(func(record.Item, error) bool), read
 		} else if err := w.publish(item.Position.String()); err != nil {
 			return err
 		}
-		if !item.Pause.Live {
+		if !item.Pause.Live || w.unwatched() {
 			break
 		}
 	}
@@ -183,11 +213,11 @@ func (w *watch) fail(err error) {
 	w.err, w.failed = err, time.Now()
 }
 
-// begin forgets what has changed up to now: every page begins with the whole state.
+// begin forgets what has changed up to now: every page begins with the whole state. Pages that have waited for it join now.
 func (w *watch) begin(id string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.id = id
+	w.id, w.asked = id, time.Now()
 	w.state.Changed()
 }
 
@@ -223,14 +253,41 @@ func (c *client) put(m message) {
 	c.skipped++
 }
 
-// errTooMany is that no further page is served.
-var errTooMany = errors.New("too many pages watch this run")
+// errTooMany is that no further page is served, errManyRuns that no further run is watched.
+var (
+	errTooMany  = errors.New("too many pages watch this run")
+	errManyRuns = errors.New("too many runs are watched")
+)
+
+// errLeft is that a watch ends since nobody has looked at its run: a page begins another one.
+var errLeft = errors.New("nobody has watched this run")
+
+// join adds a page to the watch of a run, once that knows all there was.
+func (w *watches) join(ctx context.Context, dir, last string) (*watch, *client, error) {
+	for {
+		one := w.open(dir)
+		if one == nil {
+			return nil, nil, errManyRuns
+		}
+		select {
+		case <-one.ready:
+		case <-ctx.Done():
+			return nil, nil, context.Cause(ctx)
+		}
+		if c, err := one.join(last); !errors.Is(err, errLeft) {
+			return one, c, err
+		}
+	}
+}
 
 // join adds a page that has what is behind last; where that is not known any more it gets everything.
 func (w *watch) join(last string) (*client, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.clients) >= mostClients {
+	switch {
+	case w.left:
+		return nil, errLeft
+	case len(w.clients) >= mostClients:
 		return nil, errTooMany
 	}
 	c := &client{queue: make(chan message, mostQueued)}
@@ -254,6 +311,7 @@ func (w *watch) leave(c *client) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.clients, c)
+	w.asked = time.Now()
 }
 
 // since are the messages behind an identifier, and whether it is known.

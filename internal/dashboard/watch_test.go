@@ -394,6 +394,82 @@ func TestFailureIsKept(t *testing.T) {
 	}
 }
 
+// A run is followed for its pages: when the last one has gone, and none has come back for a while, its record is read no further. A
+// page that comes then does not join what has ended.
+func TestWatchEndsWithItsLastPage(t *testing.T) {
+	w := newWatch()
+	long := func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.asked = w.asked.Add(-2 * unwatchedFor)
+	}
+	var c *client
+	last := 0
+	long() // all there was took long to read
+	w.follow("", windows(100, func(second int) {
+		last = second
+		switch second {
+		case 10:
+			c = must[*client](t)(w.join(""))
+			long()
+		case 20:
+			long()
+			w.leave(c)
+		case 30:
+			long()
+			w.touch() // a page asks for it
+		case 40:
+			long()
+		}
+	}))
+	if last != 40 {
+		t.Errorf("it was followed for %d s", last)
+	}
+	if _, err := w.join(""); !errors.Is(err, errLeft) || !w.gone() || !w.over() {
+		t.Errorf("a page joins it: %v, gone %t, over %t", err, w.gone(), w.over())
+	}
+}
+
+// Runs that nobody looks at any more leave their places to others, and what was known of them is let go.
+func TestUnwatchedRunsLeaveTheirPlaces(t *testing.T) {
+	root := t.TempDir()
+	var dirs []string
+	for range mostWatched + 1 {
+		r := recordtest.Of(1, "flask")
+		r.Root = root
+		w := r.Begin(t)
+		defer func() { check(t, w.Finish(record.Aborted, "test")) }()
+		dirs = append(dirs, w.Dir())
+	}
+	w := newWatches()
+	defer w.close()
+	var all []*watch
+	for _, dir := range dirs[:mostWatched] {
+		all = append(all, w.open(dir))
+		<-all[len(all)-1].ready
+	}
+	if _, _, err := w.join(t.Context(), dirs[mostWatched], ""); !errors.Is(err, errManyRuns) {
+		t.Errorf("one more is watched: %v", err)
+	}
+	_, c, err := w.join(t.Context(), dirs[0], "")
+	check(t, err)
+	for _, one := range all {
+		one.mu.Lock()
+		one.asked = one.asked.Add(-2 * unwatchedFor)
+		one.mu.Unlock()
+	}
+	for _, one := range all[1:] {
+		<-one.ended
+	}
+	one, _, err := w.join(t.Context(), dirs[mostWatched], "")
+	check(t, err)
+	again, _, err := w.join(t.Context(), dirs[1], "") // of a run that was followed before
+	check(t, err)
+	if one.over() || again.over() || again == all[1] || all[0].over() || c == nil {
+		t.Errorf("over: %t, %t, the watch with a page %t", one.over(), again.over(), all[0].over())
+	}
+}
+
 // No watch begins while the watches are closed: nobody would wait for it.
 func TestNoWatchBeginsAtTheEnd(t *testing.T) {
 	w := newWatches()
