@@ -230,7 +230,7 @@ func (s *Server) body(dir, view, target string, after int) (body template.HTML, 
 	turn := s.shelf.turn()
 	defer turn.end()
 	b := s.shelf.open(dir, after, turn)
-	if errors.Is(b.err, errResting) {
+	if errors.Is(b.err, errResting) || errors.Is(b.err, errLarge) {
 		return template.HTML(`<p class="note">The figures of this run are ` + template.HTMLEscapeString(b.err.Error()) + `.</p>`), ""
 	}
 	if b.summary == nil {
@@ -243,6 +243,9 @@ func (s *Server) body(dir, view, target string, after int) (body template.HTML, 
 	fmt.Fprintf(&out, `<div class="part" data-finished="%d" data-standing="%t" data-live="%t">`, b.finished, b.standing != nil, b.reader.Live())
 	if b.reader.Live() {
 		fmt.Fprintf(&out, `<p class="note">Figures of finished trials, computed at %s UTC. <span class="under-way">The run is under way.</span></p>`, b.read.UTC().Format("15:04:05"))
+	}
+	if view == viewRun && b.alone() {
+		out.WriteString(`<p class="note">What other runs of this plan say is not computed while a run of this folder is under way.</p>`)
 	}
 	if view != viewTarget {
 		fmt.Fprintf(&out, `<p class="headline">%s</p>`, template.HTMLEscapeString(show.Inert(b.summary.Headline)))
@@ -404,7 +407,7 @@ const historyTime = 2 * time.Second
 
 // history is the list of the runs of the folder, the newest first.
 func (s *Server) history(w http.ResponseWriter, _ *http.Request) {
-	runs, err := record.List(s.root)
+	runs, err := s.shelf.runs.list()
 	if err != nil {
 		s.failed(w, http.StatusInternalServerError, err)
 		return
@@ -440,11 +443,14 @@ func (s *Server) row(l record.Listed, until time.Time, t *turn) historyRow {
 	row.Comparable = true
 	now := versionIn(l)
 	h, known := s.shelf.headline(l.Dir, now)
+	large := false
 	if !known && time.Now().Before(until) {
-		s.shelf.open(l.Dir, -1, t)
+		large = errors.Is(s.shelf.open(l.Dir, -1, t).err, errLarge)
 		h, known = s.shelf.headline(l.Dir, now)
 	}
 	switch {
+	case large:
+		row.Verdict = "not computed yet: a run is under way, and this one has too many lines; load this page again when that run has ended"
 	case !known && t.asked && !t.has:
 		row.Verdict = "not computed yet: a run is under way; load this page again in a minute"
 	case !known:
@@ -463,7 +469,7 @@ const mostCompared = 12
 
 // compare is finished runs against the first of them.
 func (s *Server) compare(w http.ResponseWriter, r *http.Request) {
-	runs, err := record.List(s.root)
+	runs, err := s.shelf.runs.list()
 	if err != nil {
 		s.failed(w, http.StatusInternalServerError, err)
 		return

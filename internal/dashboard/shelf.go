@@ -18,17 +18,7 @@ import (
 	"bakeoff/internal/show"
 )
 
-const (
-	mostKept = 16 // runs whose figures are kept, apart from those that are under way
-	// restAfter is how many times as long as figures took to compute none are computed while a run of the folder is under way: the
-	// machine is being measured.
-	restAfter = 20
-	// lookEvery is for how long it is believed that no run of the folder is under way.
-	lookEvery = 5 * time.Second
-)
-
-// errResting is that figures are not computed now.
-var errResting = errors.New("not computed yet: a run of this folder is under way, and figures are computed at most for a twentieth of the time; load this page again in a minute")
+const mostKept = 16 // runs whose figures are kept, apart from those that are under way
 
 // errNoSuchRun is that there is no run of that name in the folder.
 var errNoSuchRun = errors.New("there is no such run in this folder")
@@ -61,6 +51,10 @@ type book struct {
 	finished int // trials that ended, valid or not
 }
 
+// alone reports whether what other runs of its plan say is not known of a finished run, since another one was under way when it was
+// read.
+func (b *book) alone() bool { return b.reader != nil && !b.reader.Live() && b.reader.OnOneCore() }
+
 // version is what the figures of a run depend on.
 type version struct {
 	events   int64 // bytes
@@ -71,8 +65,9 @@ type version struct {
 
 // shelf keeps the figures of the runs that were looked at last, and of those that are under way.
 type shelf struct {
-	root  string
+	runs  *runs
 	pause pause
+	most  int64 // bytes of lines that are read of a finished run while another one is under way
 
 	mu    sync.Mutex
 	order []string // by directory, what was looked at last at the end
@@ -96,7 +91,8 @@ type headline struct {
 }
 
 func newShelf(root string) *shelf {
-	return &shelf{root: root, kept: map[string]*entry{}, lines: map[string]headline{}, pause: pause{root: root}}
+	all := newRuns(root)
+	return &shelf{runs: all, kept: map[string]*entry{}, lines: map[string]headline{}, pause: pause{runs: all}, most: mostBeside}
 }
 
 // entry is the place of a run.
@@ -152,99 +148,11 @@ func (s *shelf) note(dir string, b *book) {
 	s.lines[dir] = h
 }
 
-// pause keeps figures from being computed too often while a run of the folder is under way.
-type pause struct {
-	root string
-
-	mu    sync.Mutex
-	busy  int       // turns
-	until time.Time // nothing is computed before that
-	alive string    // a run that was under way; empty: none was
-	seen  time.Time // when all runs of the folder were looked at
-}
-
-// claim begins a turn of computing; where it returns more than 0, it is so long until the next attempt and no turn.
-func (p *pause) claim(live bool) time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	wait := time.Until(p.until)
-	if p.busy > 0 {
-		wait = max(wait, time.Second)
-	}
-	if wait > 0 && (live || p.lives()) {
-		return wait
-	}
-	p.busy++
-	return 0
-}
-
-// spent ends a turn.
-func (p *pause) spent(begun time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.busy--
-	now := time.Now()
-	if until := now.Add(restAfter * now.Sub(begun)); until.After(p.until) {
-		p.until = until
-	}
-}
-
-// saw notes a run that is under way.
-func (p *pause) saw(dir string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.alive = dir
-}
-
-// lives reports whether a run of the folder is under way.
-func (p *pause) lives() bool {
-	if p.alive != "" && record.Glance(p.alive).Live {
-		return true
-	}
-	p.alive = ""
-	if time.Since(p.seen) < lookEvery {
-		return false
-	}
-	runs, err := record.List(p.root)
-	if err != nil {
-		return false // nothing is there that could be disturbed
-	}
-	p.seen = time.Now()
-	for _, l := range runs {
-		if l.Live {
-			p.alive = l.Dir
-		}
-	}
-	return p.alive != ""
-}
-
-// turn is the time that one page may take to compute figures. It begins with the first that have to be.
-type turn struct {
-	pause *pause
-	asked bool
-	has   bool
-	begun time.Time
-}
-
 func (s *shelf) turn() *turn { return &turn{pause: &s.pause} }
 
-// take reports whether figures may be computed.
-func (t *turn) take(live bool) bool {
-	if !t.asked {
-		t.asked, t.has, t.begun = true, t.pause.claim(live) == 0, time.Now()
-	}
-	return t.has
-}
-
-func (t *turn) end() {
-	if t.has {
-		t.pause.spent(t.begun)
-	}
-}
-
 // open is a run with its figures, as it is now. Where it is under way, they are computed again when a trial has ended, or more have
-// than after, and restAfter times what that takes has passed. Where it is not the time to compute they are those of before, or
-// missing with errResting.
+// than after, and restAfter times what that takes has passed. While a run is under way they are computed on one core, and of a finished
+// run only if it is small. Where it is not the time to compute they are those of before, or missing with errResting or errLarge.
 func (s *shelf) open(dir string, after int, t *turn) *book {
 	e := s.entry(dir)
 	e.mu.Lock()
@@ -256,19 +164,22 @@ func (s *shelf) open(dir string, after int, t *turn) *book {
 	}
 	if b := e.book; b != nil {
 		switch {
-		case b.version == now:
+		case b.version == now && (!b.alone() || s.pause.beside()):
 			return b
 		case now.live && b.version.live && (b.version.finished == now.finished && b.finished > after || time.Since(b.read) < restAfter*b.took):
 			return b
 		}
 	}
 	if !t.take(now.live) {
-		if e.book != nil && now.live {
+		if e.book != nil && (now.live || e.book.version == now) {
 			return e.book
 		}
 		return &book{version: now, err: errResting}
 	}
-	e.book, e.whole = read(dir, now), nil
+	if t.beside && !now.live && bytesIn(dir) > s.most {
+		return &book{version: now, err: errLarge}
+	}
+	e.book, e.whole = read(dir, now, t.beside), nil
 	if !now.live {
 		s.note(dir, e.book)
 	}
@@ -285,17 +196,21 @@ func versionIn(l record.Listed) version {
 	return v
 }
 
-// read computes the figures of a run. Whatever its record holds, no page ends by it.
-func read(dir string, v version) (b *book) {
-	b = &book{version: v, read: time.Now()}
+// read computes the figures of a run, with beside on one core: then those of other runs are not read. Whatever its record holds, no
+// page ends by it.
+func read(dir string, v version, beside bool) (b *book) {
+	b = &book{version: v}
+	clock, open := begin(), record.Open
+	if beside {
+		open = record.OpenOnOneCore
+	}
 	defer func() {
-		b.took = time.Since(b.read)
-		b.read = time.Now()
+		b.took, b.read = clock.spent(), time.Now()
 		if p := recover(); p != nil {
 			b.err = fmt.Errorf("the record cannot be read: %v", p)
 		}
 	}()
-	if b.reader, b.err = record.Open(dir); b.err != nil {
+	if b.reader, b.err = open(dir); b.err != nil {
 		return b
 	}
 	if b.summary, b.err = figures.Build(b.reader); b.err != nil {
@@ -306,28 +221,35 @@ func read(dir string, v version) (b *book) {
 			b.finished++
 		}
 	}
-	if b.reader.Live() {
+	switch {
+	case b.reader.Live():
 		b.standing, b.err = b.summary.Standing()
-		return b
+	case !b.alone():
+		b.others, b.err = figures.OtherRuns(b.reader, b.summary)
 	}
-	b.others, b.err = figures.OtherRuns(b.reader, b.summary)
 	return b
 }
 
-// past is a run that nobody writes, as it was live. While another run is under way it waits for its turn.
+// past is a run that nobody writes, as it was live. While another run is under way it waits for its turn, and has one only if it is
+// small.
 func (s *shelf) past(ctx context.Context, dir string, block int) (live.Update, error) {
 	e := s.entry(dir)
 	if u, known := e.past(block); known {
 		return u, nil
 	}
-	for wait := s.pause.claim(false); wait > 0; wait = s.pause.claim(false) {
+	turn := s.turn()
+	for !turn.take(false) {
 		select {
-		case <-time.After(wait):
+		case <-time.After(turn.wait):
 		case <-ctx.Done():
 			return live.Update{}, context.Cause(ctx)
 		}
+		turn = s.turn()
 	}
-	defer s.pause.spent(time.Now())
+	defer turn.end()
+	if turn.beside && bytesIn(dir) > s.most {
+		return live.Update{}, errLarge
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.whole == nil {

@@ -49,6 +49,17 @@ func decodeAhead[T any](in iter.Seq[line], decode func([]byte) (T, error)) iter.
 	}
 }
 
+// decodeAsked is decodeAhead on the core of who asks, a line at a time.
+func decodeAsked[T any](in iter.Seq[line], decode func([]byte) (T, error)) iter.Seq[decoded[T]] {
+	return func(yield func(decoded[T]) bool) {
+		for l := range in {
+			if !yield(decodeOne(l, decode)) {
+				return
+			}
+		}
+	}
+}
+
 // chunks yields the lines in batches, as copies that last.
 func chunks(in iter.Seq[line]) iter.Seq[[]line] {
 	return func(yield func([]line) bool) {
@@ -72,11 +83,15 @@ func chunks(in iter.Seq[line]) iter.Seq[[]line] {
 func decodeAll[T any](batch []line, decode func([]byte) (T, error)) []decoded[T] {
 	out := slices.Grow([]decoded[T](nil), len(batch))
 	for _, l := range batch {
-		d := decoded[T]{number: l.number, err: l.err}
-		if d.err == nil {
-			d.value, d.err = decode(l.record)
-		}
-		out = append(out, d)
+		out = append(out, decodeOne(l, decode))
 	}
 	return out
+}
+
+func decodeOne[T any](l line, decode func([]byte) (T, error)) decoded[T] {
+	d := decoded[T]{number: l.number, err: l.err}
+	if d.err == nil {
+		d.value, d.err = decode(l.record)
+	}
+	return d
 }

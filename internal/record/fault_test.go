@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -285,6 +286,62 @@ func TestReadingAheadEnds(t *testing.T) {
 				t.Errorf("%d lines, want %d", n, most)
 			}
 		})
+	}
+}
+
+// On one core nothing is decoded before it is asked for; otherwise lines are, ahead of who asks. Both yield the same, bad lines too.
+func TestOneCoreDecodesWhatIsAsked(t *testing.T) {
+	var file []byte
+	for i := range 300 {
+		text := fmt.Append(nil, i)
+		if i == 7 {
+			text = []byte("bad")
+		}
+		file = append(file, frame(text)...)
+	}
+	dir := t.TempDir()
+	check(t, os.WriteFile(filepath.Join(dir, loadFile), file, fileMode))
+	var want []string
+	for _, oneCore := range []bool{false, true} {
+		var calls atomic.Int64
+		var got []string
+		ahead := int64(0)
+		for v, err := range records(TrialState{dir: dir, oneCore: oneCore}, loadFile, func(raw []byte) (int, error) {
+			calls.Add(1)
+			return decode[int](raw)
+		}) {
+			got = append(got, fmt.Sprint(v, err))
+			ahead = max(ahead, calls.Load()-int64(len(got)))
+		}
+		if oneCore != (ahead == 0) || len(got) != 300 || !strings.Contains(got[7], ":8: ") {
+			t.Errorf("on one core %t: %d lines, one is %q, up to %d decoded ahead", oneCore, len(got), got[7], ahead)
+		}
+		if want == nil {
+			want = got
+		}
+		if !slices.Equal(want, got) {
+			t.Error("the lines differ")
+		}
+	}
+}
+
+// Every trial of a run that is opened on one core is read on one core.
+func TestOpenOnOneCore(t *testing.T) {
+	dir := smallRunIn(t, true)
+	for _, one := range []struct {
+		open    func(string) (*Reader, error)
+		oneCore bool
+	}{{Open, false}, {OpenOnOneCore, true}} {
+		r, err := one.open(dir)
+		check(t, err)
+		if len(r.Trials()) == 0 || r.OnOneCore() != one.oneCore {
+			t.Errorf("%d trials, on one core %t", len(r.Trials()), r.OnOneCore())
+		}
+		for _, state := range r.Trials() {
+			if state.oneCore != one.oneCore {
+				t.Errorf("trial %s is read on one core: %t", state.Folder, state.oneCore)
+			}
+		}
 	}
 }
 

@@ -48,6 +48,7 @@ type Reader struct {
 	log      eventLog
 	intact   int64 // bytes of events.jsonl up to the end of its last line that has one
 	live     bool
+	oneCore  bool
 	trials   []TrialState
 	problems []Problem
 }
@@ -57,11 +58,18 @@ type Reader struct {
 // digest named in events.jsonl. Damage is no error but a Problem, and never keeps other trials from being
 // read. Open fails with ErrNoRun where there is no run, with a VersionError where its
 // format is another one.
-func Open(dir string) (*Reader, error) {
+func Open(dir string) (*Reader, error) { return open(dir, false) }
+
+// OpenOnOneCore is Open for a reader next to what is being measured: lines are decoded when they are asked for, on the core of who asks,
+// and not ahead on every core.
+func OpenOnOneCore(dir string) (*Reader, error) { return open(dir, true) }
+
+func open(dir string, oneCore bool) (*Reader, error) {
 	r, err := openRun(dir)
 	if err != nil {
 		return nil, fmt.Errorf("record: %s: %w", dir, err)
 	}
+	r.oneCore = oneCore
 	for _, s := range r.files {
 		if what := s.proves(dir); what != "" {
 			r.problem(s.Path, what)
@@ -242,6 +250,9 @@ func (r *Reader) Run() Run    { return r.run }
 // Live reports whether a process was writing the run when it was opened.
 func (r *Reader) Live() bool { return r.live }
 
+// OnOneCore reports whether it was opened by OpenOnOneCore.
+func (r *Reader) OnOneCore() bool { return r.oneCore }
+
 // Problems is the damage found, in the order it was found.
 func (r *Reader) Problems() []Problem { return slices.Clone(r.problems) }
 
@@ -282,7 +293,7 @@ func (r *Reader) readTrials() {
 }
 
 func (r *Reader) trialState(place Place, attempt int, folder string) TrialState {
-	return TrialState{Place: place, Attempt: attempt, Folder: folder, format: r.run.Format, dir: filepath.Join(r.dir, trialsFolder, folder)}
+	return TrialState{Place: place, Attempt: attempt, Folder: folder, format: r.run.Format, oneCore: r.oneCore, dir: filepath.Join(r.dir, trialsFolder, folder)}
 }
 
 func (p Place) compare(o Place) int {
@@ -305,9 +316,10 @@ type TrialState struct {
 	Proved  string    // the status that events.jsonl gives it; empty: none
 	Damage  []Problem // what is wrong, files relative to the trial's folder
 
-	trial  Trial
-	format int // of the run
-	dir    string
+	trial   Trial
+	format  int // of the run
+	oneCore bool
+	dir     string
 }
 
 // prove compares the folder with the proof and the seals.
@@ -392,7 +404,7 @@ func (t TrialState) Trial() (Trial, error) {
 // LineError and the rest follows. It reads unfinished and damaged trials too:
 // what their lines say is then proven line by line only.
 func (t TrialState) Loads() iter.Seq2[Load, error] {
-	return records(t.dir, loadFile, loadDecoder(t.format))
+	return records(t, loadFile, loadDecoder(t.format))
 }
 
 // loadDecoder is what reads the records of load.jsonl in a run of that format.
@@ -405,7 +417,7 @@ func loadDecoder(format int) func([]byte) (Load, error) {
 
 // Series yields the lines of series.jsonl like Loads.
 func (t TrialState) Series() iter.Seq2[Series, error] {
-	return records(t.dir, seriesFile, decode[Series])
+	return records(t, seriesFile, decode[Series])
 }
 
 func decode[T any](raw []byte) (T, error) {
@@ -414,17 +426,21 @@ func decode[T any](raw []byte) (T, error) {
 	return v, err
 }
 
-// records yields the records of a framed file.
-func records[T any](dir, name string, decode func([]byte) (T, error)) iter.Seq2[T, error] {
+// records yields the records of a framed file of a trial.
+func records[T any](of TrialState, name string, decode func([]byte) (T, error)) iter.Seq2[T, error] {
+	decoder := decodeAhead[T]
+	if of.oneCore {
+		decoder = decodeAsked[T]
+	}
 	return func(yield func(T, error) bool) {
-		path := filepath.Join(dir, name)
+		path := filepath.Join(of.dir, name)
 		f, err := openRegular(path)
 		if err != nil {
 			yield(*new(T), fmt.Errorf("record: %w", err))
 			return
 		}
 		defer f.Close() // opened for reading
-		for d := range decodeAhead(lines(f), decode) {
+		for d := range decoder(lines(f), decode) {
 			if d.err != nil {
 				d.err = &LineError{File: path, Line: d.number, What: d.err.Error()}
 			}
