@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -270,20 +271,27 @@ func TestBrowserKeepsTheReadersPlace(t *testing.T) {
 	until(t, b, "the next second", values+`.startsWith("seconds of load on the target 2: ")`)
 }
 
-// No two lines of a chart look the same, however many targets there are.
+// No two lines of a chart look the same, however many targets there are. Each has a page with its figures, whatever it is called.
 func TestBrowserLines(t *testing.T) {
 	root := t.TempDir()
 	var names []string
 	for i := range 17 {
 		names = append(names, fmt.Sprint("target-", i))
 	}
+	names[3] = "%41+\u202e\x1b&"
 	r := recordtest.Of(1, names...)
 	r.Root, r.ClosedS, r.OpenS = root, 1, 1
 	r.Plan("throughput", `"phases":[{"name":"closed","model":"closed","duration":"1s"},{"name":"open","model":"open","duration":"1s","rate":600}]`)
 	s := serving(t, Options{Root: root})
 	b := chromium(t, s)
-	b.open(t, base(filepath.Base(r.Write(t))), media()[0])
+	at := base(filepath.Base(r.Write(t)))
+	b.open(t, at+"target?"+url.Values{"name": {names[3]}}.Encode(), media()[0])
+	until(t, b, "the books of the target", `document.getElementById("tables").innerText.includes("planned")`)
+	b.open(t, at, media()[0])
 	until(t, b, "the chart", drawn)
+	if text := eval[string](t, b, "document.body.innerText"); strings.ContainsAny(text, "\u202e\x1b") || !strings.Contains(text, "%41+") {
+		t.Error("the name of a target is not inert on the page, or is not there")
+	}
 	for id, want := range map[string]int{"times": 17, "rates": 34} {
 		looks := eval[[]string](t, b, fmt.Sprintf(`[...document.querySelectorAll("#%s .legend line")].map(l => ["stroke", "stroke-dasharray", "stroke-width"].map(a => l.getAttribute(a)).join(" "))`, id))
 		slices.Sort(looks)

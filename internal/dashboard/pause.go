@@ -18,15 +18,15 @@ const (
 	restAfter = 20
 	// lookEvery is for how long it is believed that no run of the folder is under way.
 	lookEvery = 5 * time.Second
-	// mostBeside is how many bytes of lines are read of a finished run while another one is under way: that takes one core a second or
+	// mostMeanwhile is how many bytes of lines are read of a finished run while another one is under way: that takes one core a second or
 	// two, and nobody can interrupt it.
-	mostBeside = 32 << 20
+	mostMeanwhile = 32 << 20
 )
 
 // errResting is that figures are not computed now, errLarge that they are not computed at all while a run is under way.
 var (
 	errResting = errors.New("not computed yet: a run of this folder is under way, and figures are computed at most for a twentieth of the time; load this page again in a minute")
-	errLarge   = fmt.Errorf("not computed now: a run of this folder is under way, and this one has more than %d MB of lines to read; load this page again when that run has ended", mostBeside>>20)
+	errLarge   = fmt.Errorf("not computed now: a run of this folder is under way, and this one has more than %d MB of lines to read; load this page again when that run has ended", mostMeanwhile>>20)
 )
 
 // pause keeps figures from being computed too often while a run of the folder is under way.
@@ -42,10 +42,10 @@ type pause struct {
 
 // claim begins a turn of computing, and says whether a run is under way, so that the turn is one of one core; where wait is more than
 // 0, it is so long until the next attempt and no turn.
-func (p *pause) claim(live bool) (wait time.Duration, beside bool) {
+func (p *pause) claim(live bool) (wait time.Duration, measured bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if beside = live || p.lives(); beside {
+	if measured = live || p.lives(); measured {
 		wait = max(0, time.Until(p.until))
 		if p.busy > 0 {
 			wait = max(wait, time.Second)
@@ -54,7 +54,7 @@ func (p *pause) claim(live bool) (wait time.Duration, beside bool) {
 	if wait == 0 {
 		p.busy++
 	}
-	return wait, beside
+	return wait, measured
 }
 
 // spent ends a turn.
@@ -74,14 +74,14 @@ func (p *pause) saw(dir string) {
 	p.alive = dir
 }
 
-// beside reports whether a run of the folder is under way.
-func (p *pause) beside() bool {
+// measured reports whether a run of the folder is under way: the machine is being measured.
+func (p *pause) measured() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.lives()
 }
 
-// lives is beside for a caller that holds mu.
+// lives is measured for a caller that holds mu.
 func (p *pause) lives() bool {
 	if p.alive != "" && record.Glance(p.alive).Live {
 		return true
@@ -130,14 +130,14 @@ type turn struct {
 	asked  bool
 	has    bool
 	wait   time.Duration // until the next attempt, if it has no time
-	beside bool          // a run is under way
+	measured bool         // a run is under way
 	work   work
 }
 
 // take reports whether figures may be computed.
 func (t *turn) take(live bool) bool {
 	if !t.asked {
-		t.wait, t.beside = t.pause.claim(live)
+		t.wait, t.measured = t.pause.claim(live)
 		t.asked, t.has, t.work = true, t.wait == 0, begin()
 	}
 	return t.has

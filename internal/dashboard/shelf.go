@@ -92,7 +92,7 @@ type headline struct {
 
 func newShelf(root string) *shelf {
 	all := newRuns(root)
-	return &shelf{runs: all, kept: map[string]*entry{}, lines: map[string]headline{}, pause: pause{runs: all}, most: mostBeside}
+	return &shelf{runs: all, kept: map[string]*entry{}, lines: map[string]headline{}, pause: pause{runs: all}, most: mostMeanwhile}
 }
 
 // entry is the place of a run.
@@ -164,7 +164,7 @@ func (s *shelf) open(dir string, after int, t *turn) *book {
 	}
 	if b := e.book; b != nil {
 		switch {
-		case b.version == now && (!b.alone() || s.pause.beside()):
+		case b.version == now && (!b.alone() || s.pause.measured()):
 			return b
 		case now.live && b.version.live && (b.version.finished == now.finished && b.finished > after || time.Since(b.read) < restAfter*b.took):
 			return b
@@ -176,10 +176,10 @@ func (s *shelf) open(dir string, after int, t *turn) *book {
 		}
 		return &book{version: now, err: errResting}
 	}
-	if t.beside && !now.live && bytesIn(dir) > s.most {
+	if t.measured && !now.live && bytesIn(dir) > s.most {
 		return &book{version: now, err: errLarge}
 	}
-	e.book, e.whole = read(dir, now, t.beside), nil
+	e.book, e.whole = read(dir, now, t.measured), nil
 	if !now.live {
 		s.note(dir, e.book)
 	}
@@ -196,12 +196,12 @@ func versionIn(l record.Listed) version {
 	return v
 }
 
-// read computes the figures of a run, with beside on one core: then those of other runs are not read. Whatever its record holds, no
-// page ends by it.
-func read(dir string, v version, beside bool) (b *book) {
+// read computes the figures of a run. While the machine is being measured it uses one core, and reads no other runs. Whatever the record
+// holds, no page ends by it.
+func read(dir string, v version, measured bool) (b *book) {
 	b = &book{version: v}
 	clock, open := begin(), record.Open
-	if beside {
+	if measured {
 		open = record.OpenOnOneCore
 	}
 	defer func() {
@@ -247,7 +247,7 @@ func (s *shelf) past(ctx context.Context, dir string, block int) (live.Update, e
 		turn = s.turn()
 	}
 	defer turn.end()
-	if turn.beside && bytesIn(dir) > s.most {
+	if turn.measured && bytesIn(dir) > s.most {
 		return live.Update{}, errLarge
 	}
 	e.mu.Lock()
