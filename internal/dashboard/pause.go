@@ -126,12 +126,12 @@ func collected() time.Duration {
 
 // turn is the time that one page may take to compute figures. It begins with the first that have to be.
 type turn struct {
-	pause  *pause
-	asked  bool
-	has    bool
-	wait   time.Duration // until the next attempt, if it has no time
-	measured bool         // a run is under way
-	work   work
+	pause    *pause
+	asked    bool
+	has      bool
+	wait     time.Duration // until the next attempt, if it has no time
+	measured bool          // a run is under way
+	work     work
 }
 
 // take reports whether figures may be computed.
