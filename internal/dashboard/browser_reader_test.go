@@ -197,9 +197,7 @@ func atOnce(s *Server, dir string) {
 		e.book.took = 0
 	}
 	e.mu.Unlock()
-	s.shelf.pause.mu.Lock()
-	s.shelf.pause.until = time.Time{}
-	s.shelf.pause.mu.Unlock()
+	rested(s)
 }
 
 // Whatever comes in, the place of a reader stays: what is unfolded, chosen and sorted, where the keyboard is, and the cursor of a

@@ -245,7 +245,7 @@ func (s *Server) body(dir, view, target string, after int) (body template.HTML, 
 		fmt.Fprintf(&out, `<p class="note">Figures of finished trials, computed at %s UTC. <span class="under-way">The run is under way.</span></p>`, b.read.UTC().Format("15:04:05"))
 	}
 	if view == viewRun && b.alone() {
-		out.WriteString(`<p class="note">What other runs of this plan say is not computed while a run of this folder is under way.</p>`)
+		out.WriteString(`<p class="note">What other runs of this plan say is not computed while a run of this folder is under way; load this page again when that run has ended.</p>`)
 	}
 	if view != viewTarget {
 		fmt.Fprintf(&out, `<p class="headline">%s</p>`, template.HTMLEscapeString(show.Inert(b.summary.Headline)))
