@@ -146,7 +146,8 @@ func (w *watch) touch() {
 	w.asked = time.Now()
 }
 
-// unwatched reports whether no page has been there for a while; then none joins any more.
+// unwatched reports whether no page has been there for a while; then none joins any more. It is asked when the record has grown: to
+// look whether one that does not grow does costs next to nothing.
 func (w *watch) unwatched() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -434,12 +434,13 @@ func TestWatchEndsWithItsLastPage(t *testing.T) {
 func TestUnwatchedRunsLeaveTheirPlaces(t *testing.T) {
 	root := t.TempDir()
 	var dirs []string
+	var writers []*record.Writer
 	for range mostWatched + 1 {
 		r := recordtest.Of(1, "flask")
 		r.Root = root
 		w := r.Begin(t)
 		defer func() { check(t, w.Finish(record.Aborted, "test")) }()
-		dirs = append(dirs, w.Dir())
+		dirs, writers = append(dirs, w.Dir()), append(writers, w)
 	}
 	w := newWatches()
 	defer w.close()
@@ -457,6 +458,9 @@ func TestUnwatchedRunsLeaveTheirPlaces(t *testing.T) {
 		one.mu.Lock()
 		one.asked = one.asked.Add(-2 * unwatchedFor)
 		one.mu.Unlock()
+	}
+	for _, w := range writers[:mostWatched] {
+		check(t, w.Progress(record.Progress{Block: 1, Target: "flask", Text: "it goes on"}))
 	}
 	for _, one := range all[1:] {
 		<-one.ended
