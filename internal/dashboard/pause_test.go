@@ -29,7 +29,7 @@ func TestOneCoreWhileARunIsUnderWay(t *testing.T) {
 	w := r.Begin(t)
 	r.Trial(t, w, 1, 1, "django", 1, nil)
 	s := serving(t, Options{Root: root})
-	const note = "What other runs of this plan say is not computed while"
+	const note = "What other runs of this plan say is not computed while a run of this folder is under way; load this page again when that run has ended."
 	ofSmall, ofLarge := base(filepath.Base(small)), base(filepath.Base(large))
 	if _, body := get(t, s, ofSmall); !strings.Contains(body, note) || !strings.Contains(body, "1,420") {
 		t.Error("the page of a finished run does not say what it lacks, or has no figures")
