@@ -472,6 +472,9 @@ func TestUnwatchedRunsLeaveTheirPlaces(t *testing.T) {
 	if one.over() || again.over() || again == all[1] || all[0].over() || c == nil {
 		t.Errorf("over: %t, %t, the watch with a page %t", one.over(), again.over(), all[0].over())
 	}
+	if w.close(); len(w.of) > 0 {
+		t.Errorf("%d watches that have ended are kept", len(w.of))
+	}
 }
 
 // No watch begins while the watches are closed: nobody would wait for it.
