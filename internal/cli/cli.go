@@ -48,9 +48,11 @@ every tier, stops all of it, and reports what was measured.
 exit status: 0 done; 1 failed (or a check failed); 2 wrong usage or plan; 3 a requirement was
 missed, or a regression found; 4 finished, but a target lacks enough valid trials; 5 a
 prerequisite is missing; 130 interrupted`,
+		Version:       version(),
 		SilenceErrors: true, SilenceUsage: true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetArgs(env.Args)
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
@@ -177,6 +179,9 @@ func readPlan(env Env, path string) (name string, data []byte, err error) {
 		return "", nil, misused(carriedHint(env), "plan: %w", err)
 	}
 	defer file.Close()
+	if info, err := file.Stat(); err == nil && info.IsDir() {
+		return "", nil, misused("a plan is a file, such as "+filepath.Clean(path)+".yaml; bakeoff verify takes a target's folder", "plan: %s is a folder", path)
+	}
 	data, err = readBounded(file, path)
 	return path, data, err
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"bakeoff/internal/controller"
 	"bakeoff/internal/figures"
 	"bakeoff/internal/record"
 	"bakeoff/internal/report"
@@ -133,6 +132,9 @@ func (f *compareFlags) expect(w io.Writer, dir string) error {
 	return unexpected(e)
 }
 
+// errNoBaseline is returned when a run cannot be compared with the earlier ones of a folder.
+var errNoBaseline = errors.New("no baseline")
+
 // unexpected is the error for a run with a target that is worse than predicted, or that cannot be compared.
 func unexpected(e figures.Expected) error {
 	first := func(outcome string) int {
@@ -147,9 +149,9 @@ func unexpected(e figures.Expected) error {
 	}
 	if t := e.Targets[i]; t.Earlier < e.Fewest {
 		return fmt.Errorf("%w: %s is not comparable: %s of this plan on this machine with a figure of it, a prediction needs %d",
-			controller.ErrTooFewValid, t.Name, show.Plural(t.Earlier, "earlier run"), e.Fewest)
+			errNoBaseline, t.Name, show.Plural(t.Earlier, "earlier run"), e.Fewest)
 	}
-	return fmt.Errorf("%w: %s is not comparable: it has no figure in this run", controller.ErrTooFewValid, e.Targets[i].Name)
+	return fmt.Errorf("%w: %s is not comparable: it has no figure in this run", errNoBaseline, e.Targets[i].Name)
 }
 
 // finishedRun reads a run that is not being written.

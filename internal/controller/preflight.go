@@ -126,7 +126,11 @@ func finding(i int, err error) (plan.Finding, bool) {
 	case err == nil || errors.As(err, &problems):
 		return plan.Finding{}, false
 	case errors.As(err, &unknown):
-		return plan.Finding{Path: at + unknown.Key, Hint: unknown.Hint(), Text: fmt.Sprintf("unknown %s %q", unknown.What, unknown.Name)}, true
+		hint := unknown.Hint()
+		if unknown.Key == "recipe" && strictyaml.Suggest(unknown.Name, unknown.Known) == "" {
+			hint += "; a folder of yours is ./" + unknown.Name
+		}
+		return plan.Finding{Path: at + unknown.Key, Hint: hint, Text: fmt.Sprintf("unknown %s %q", unknown.What, unknown.Name)}, true
 	}
 	return plan.Finding{Path: at + "recipe", Text: err.Error()}, true
 }

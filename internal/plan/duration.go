@@ -91,7 +91,7 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil
 func (d *Duration) UnmarshalText(text []byte) error {
 	word := string(text)
 	if number.MatchString(word) {
-		return &textError{strconv.Quote(word) + " has no unit", "write " + word + "s"}
+		return &textError{strconv.Quote(word) + " has no unit", "write " + word + "s or " + word + "ms"}
 	}
 	x, err := time.ParseDuration(word)
 	if err != nil {

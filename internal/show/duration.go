@@ -2,6 +2,7 @@ package show
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -28,8 +29,14 @@ func Seconds(s float64) string {
 // Millis writes seconds in ms, whatever their size, so that they can be compared: 0.78 ms, 1,200 ms.
 func Millis(s float64) string { return Number(s*1e3) + " ms" }
 
-// Span writes a chosen time in seconds with all its digits: 8 s, 2.5 s.
-func Span(s float64) string { return strconv.FormatFloat(s, 'f', -1, 64) + " s" }
+// Span writes a chosen time in seconds with all its digits: 8 s, 2.5 s. From a second on, those below a millisecond are
+// of a division, not chosen: 6.217 s.
+func Span(s float64) string {
+	if s >= 1 {
+		s = math.Round(s*1000) / 1000
+	}
+	return strconv.FormatFloat(s, 'f', -1, 64) + " s"
+}
 
 // Clock writes how long something has been going on as 03:21, and from an hour on as 1:03:21.
 func Clock(d time.Duration) string {

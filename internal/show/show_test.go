@@ -119,6 +119,7 @@ func TestDurations(t *testing.T) {
 		{"1,200 ms", Millis(1.2)},
 		{"8 s", Span(8)},
 		{"2.5 s", Span(2.5)},
+		{"6.217 s", Span(6.216666664)},
 		{"03:21", Clock(201 * time.Second)},
 		{"1:01:00", Clock(61 * time.Minute)},
 		{"[####################]", Bar(9, 4)},

@@ -27,7 +27,7 @@ type Problem struct {
 
 // String is the problem in the manner of compilers:
 //
-//	plan.yaml:12:15: phases[1].duration: "5" has no unit (write 5s)
+//	plan.yaml:12:15: phases[1].duration: "5" has no unit (write 5s or 5ms)
 //	   12 |     duration: 5
 //	      |               ^
 func (p Problem) String() string {

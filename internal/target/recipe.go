@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"bakeoff/internal/record"
@@ -246,7 +247,7 @@ func (e *UnknownError) Hint() string {
 	if hint := strictyaml.Suggest(e.Name, e.Known); hint != "" {
 		return hint
 	}
-	return fmt.Sprintf("known are %v", e.Known)
+	return "known are " + strings.Join(e.Known, ", ")
 }
 
 // with returns s with a variant applied.

@@ -197,9 +197,9 @@ func TestLoadRefusesNames(t *testing.T) {
 		{"Tiny", "", "is not the name of a target"},
 		{strings.Repeat("a", 64), "", "is not the name of a target"},
 		{"tiyn", "", `did you mean`},
-		{"elephant", "", "known are [tiny]"},
+		{"elephant", "", "known are tiny"},
 		{"tiny", "slwo", "did you mean"},
-		{"tiny", "elephant", "known are [short slow]"},
+		{"tiny", "elephant", "known are short, slow"},
 	} {
 		if r, err := target.Load(files, c.name, c.variant); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q %q: got %v, %v, want an error with %q", c.name, c.variant, r, err, c.want)
