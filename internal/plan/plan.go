@@ -167,6 +167,7 @@ const (
 
 // Agents generate the load.
 type Agents struct {
+	// Count of agents: the processes that share the load.
 	Count int `json:"count" yaml:"count" jsonschema:"minimum=1,maximum=64,default=2"`
 	// Engine: native runs its own event loop on Linux, http is built on Go's net/http, jmeter is a JMeter master with one server per agent.
 	Engine string `json:"engine" yaml:"engine" jsonschema:"enum=native,enum=http,enum=jmeter,default=native"`
@@ -178,6 +179,7 @@ type Agents struct {
 
 // Deployment is how every target is deployed unless it says otherwise.
 type Deployment struct {
+	// Replicas of each target, behind the balancer.
 	Replicas int `json:"replicas" yaml:"replicas" jsonschema:"minimum=1,maximum=100,default=1"`
 	// Workers: serving processes per replica.
 	Workers int `json:"workers" yaml:"workers" jsonschema:"minimum=1,maximum=256,default=2"`
@@ -284,6 +286,7 @@ type Storage struct {
 
 // Volume is asked of the cluster and removed with the run.
 type Volume struct {
+	// Size of the volume, such as 20Gi.
 	Size Bytes `json:"size" yaml:"size" jsonschema:"required"`
 	// Class of the storage; the cluster's default where it is left out.
 	Class string `json:"class,omitempty" yaml:"class,omitempty" jsonschema:"pattern=^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$,maxLength=253"`
@@ -355,8 +358,10 @@ type Target struct {
 
 // Sweep has the values that a target is to be tried with; each key is an axis.
 type Sweep struct {
+	// Workers: numbers of serving processes per replica.
 	Workers []int `json:"workers,omitempty" yaml:"workers,omitempty" jsonschema:"minItems=1,maxItems=100,uniqueItems=true"`
-	Pool    []int `json:"pool,omitempty" yaml:"pool,omitempty" jsonschema:"minItems=1,maxItems=100,uniqueItems=true"`
+	// Pool: numbers of database connections per worker.
+	Pool []int `json:"pool,omitempty" yaml:"pool,omitempty" jsonschema:"minItems=1,maxItems=100,uniqueItems=true"`
 	// Variant: names of variants of the recipe; none is the recipe as it stands.
 	Variant []string `json:"variant,omitempty" yaml:"variant,omitempty" jsonschema:"minItems=1,maxItems=100,uniqueItems=true"`
 	// Server: names of servers of the recipe; none is the recipe's own.
@@ -394,8 +399,9 @@ type Phase struct {
 	// Model: closed: each connection sends when its last answer came; open: arrivals come by a schedule.
 	Model string `json:"model" yaml:"model" jsonschema:"required,enum=closed,enum=open"`
 	// Connections over all agents together; open: the upper bound, 256 by default.
-	Connections int      `json:"connections" yaml:"connections" jsonschema:"minimum=1,maximum=100000"`
-	Duration    Duration `json:"duration" yaml:"duration" jsonschema:"required"`
+	Connections int `json:"connections" yaml:"connections" jsonschema:"minimum=1,maximum=100000"`
+	// Duration of the measurement; where targets take turns, of each of them.
+	Duration Duration `json:"duration" yaml:"duration" jsonschema:"required"`
 	// Ramp, closed: the time over which the connections begin, within the duration.
 	Ramp Duration `json:"ramp,omitempty" yaml:"ramp,omitempty"`
 	// Think, closed: the pause after an answer.

@@ -9,22 +9,24 @@ import (
 	"bakeoff/internal/plan"
 )
 
-// The plan of docs/method.md is one, too.
-func TestPlanOfMethod(t *testing.T) {
-	method, err := os.ReadFile("../../docs/method.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(method), -1)
-	if len(blocks) != 1 {
-		t.Fatalf("%d plans found", len(blocks))
-	}
-	p, err := plan.Load("method.md", []byte(blocks[0][1]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !p.Asks() {
-		t.Error("it asks for no capacity")
+// The plans of docs/method.md and docs/plan.md are plans, too, and only the first asks for a capacity.
+func TestPlansOfDocuments(t *testing.T) {
+	for name, capacity := range map[string]bool{"method.md": true, "plan.md": false} {
+		text, err := os.ReadFile("../../docs/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(text), -1)
+		if len(blocks) != 1 {
+			t.Fatalf("%s: %d plans found", name, len(blocks))
+		}
+		p, err := plan.Load(name, []byte(blocks[0][1]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Asks() != capacity {
+			t.Errorf("%s: it asks for a capacity: %v", name, p.Asks())
+		}
 	}
 }
 
