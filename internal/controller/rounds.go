@@ -180,6 +180,15 @@ func (ts *turns) all(ctx context.Context, under Turns, length, runIn time.Durati
 // until is where a target's phase ends as far as is known: rounds that were left out are made up for.
 func (ts *turns) until(i int) time.Duration { return ts.phase.Duration + ts.again[i] }
 
+// mayEnd is where a target's phase ends as far as is known when its next slice is that long: a warm-up that waits for steady targets may
+// end with each, and then has all of its times.
+func (ts *turns) mayEnd(i int, length time.Duration) time.Duration {
+	if ts.run.settles(ts.phase) {
+		return ts.at[i] + length
+	}
+	return ts.until(i)
+}
+
 // remains is how much of the phase a target still has to have: not what rounding leaves.
 func (ts *turns) remains(i int) time.Duration {
 	if left := ts.until(i) - ts.at[i]; left > load.SliceRest {
@@ -279,7 +288,7 @@ func (ts *turns) slice(ctx context.Context, under Turns, i int, length, runIn ti
 	began := time.Now()
 	sliced, err := under.Slice(ctx, i, fleet.Slice{
 		Begin: ts.at[i], Length: length, RunIn: min(runIn, length/2), Stall: ts.stall[i], Fresh: ts.fresh[i],
-		Parts: ts.run.parts(ts.phase, length, min(runIn, length/2)), Until: ts.until(i),
+		Parts: ts.run.parts(ts.phase, length, min(runIn, length/2)), Until: ts.mayEnd(i, length),
 	})
 	ts.fresh[i] = false
 	ts.on[i] += time.Since(began)

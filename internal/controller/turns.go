@@ -124,8 +124,9 @@ func (r *run) pace(p load.Phase) (n int, length, runIn time.Duration) {
 	if p.Model == load.Closed {
 		runIn = max(leastRunIn, runInMedians*slowest)
 	}
-	length = max(cmp.Or(time.Duration(r.o.Plan.Turns), aloneSlice), sliceMedians*slowest, 2*runIn, r.leastSlice())
-	n = max(1, int((p.Duration+length/2)/length))
+	least := max(sliceMedians*slowest, 2*runIn, r.leastSlice())
+	length = max(cmp.Or(time.Duration(r.o.Plan.Turns), aloneSlice), least)
+	n = max(1, min(int((p.Duration+length/2)/length), int(p.Duration/max(least, 1)))) // the nearest number, but none shorter than the least
 	length = p.Duration / time.Duration(n)
 	return n, length, min(runIn, length/2)
 }

@@ -153,6 +153,9 @@ func TestPace(t *testing.T) {
 		{load.Closed, 15 * ms, 3900 * ms, 16, 243750 * time.Microsecond, 50 * ms},
 		{load.Closed, 15 * ms, 100 * ms, 1, 100 * ms, 50 * ms},
 		{load.Closed, 1000 * ms, 4000 * ms, 1, 4000 * ms, 2000 * ms},
+		// The nearest number of slices would make them shorter than ten medians.
+		{load.Closed, 37 * ms, 5500 * ms, 14, 5500 * ms / 14, 74 * ms},
+		{load.Open, 160 * ms, 4000 * ms, 2, 2000 * ms, 0},
 	} {
 		r := &run{o: &Options{Plan: &plan.Plan{Turns: plan.Turns(250 * ms)}}, pilot: &record.Pilot{MedianNS: map[string]int64{"a": int64(c.median), "b": 0}}}
 		n, length, runIn := r.pace(load.Phase{Model: c.model, Duration: c.duration})

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -10,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"bakeoff/internal/fleet"
+	"bakeoff/internal/load"
 	"bakeoff/internal/record"
 	"bakeoff/internal/stats"
 )
@@ -220,6 +223,62 @@ func TestMediansAreThoseOfTheWarm(t *testing.T) {
 		dir, _ := conducted(t, w.options(t, "blocks: 1\npilot: 5s\ntargets: [flask]\n"+untilSteady+closedOnly))
 		if got := time.Duration(runOf(t, dir).Pilot.MedianNS["flask"]); got < 4*time.Millisecond || got > 6*time.Millisecond {
 			t.Errorf("a median of %v is kept", got)
+		}
+	})
+}
+
+// hoarding are agents that hand times on with the last slice of a phase alone, as far as they know which that is.
+type hoarding struct{ *loading }
+
+func (l *hoarding) Turns(ctx context.Context, tasks []fleet.Task, sink func(int, fleet.Snapshot)) (Turns, error) {
+	h := &hoard{kept: make([]*stats.Histogram, len(tasks))}
+	for i := range h.kept {
+		h.kept[i] = stats.NewHistogram()
+	}
+	under, err := l.loading.Turns(ctx, tasks, func(i int, s fleet.Snapshot) {
+		h.kept[i].Merge(s.Window.Service)
+		s.Window.Service = stats.NewHistogram()
+		if s.Window.End() >= h.slice.Until-load.SliceRest {
+			s.Window.Service, h.kept[i] = h.kept[i], stats.NewHistogram()
+		}
+		sink(i, s)
+	})
+	h.Turns = under
+	return h, err
+}
+
+// hoard is a phase of such agents.
+type hoard struct {
+	Turns
+	slice fleet.Slice        // under way
+	kept  []*stats.Histogram // by task
+}
+
+func (h *hoard) Slice(ctx context.Context, i int, s fleet.Slice) (fleet.Sliced, error) {
+	h.slice = s
+	return h.Turns.Slice(ctx, i, s)
+}
+
+// A warm-up that ends before its maximum has the times of all its answers: without them it would be refused by Little's law.
+func TestWarmupHasItsTimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.script["flask"], w.script["fastapi"] = []act{quiet(level)}, []act{quiet(level)}
+		o := w.options(t, "blocks: 1\ntargets: [flask, fastapi]\nturns: 250ms\n"+untilSteady+closedOnly)
+		o.Load = func(context.Context, string, func(string)) (Loader, error) { return &hoarding{&loading{w}}, nil }
+		dir, _ := conducted(t, o)
+		wantList(t, "trials", attemptsOf(t, dir), "1 fastapi", "1 flask")
+		for _, state := range openRecord(t, dir).Trials() {
+			trial, err := state.Trial()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, phase := range trial.Phases {
+				sum, err := totalsOf(state, phase)
+				if err != nil || sum.Books.OK == 0 || sum.Service.Count() != sum.Books.OK || phase.Warmup && phase.DurationS > 11 {
+					t.Errorf("%s, %s, %v s: %d answers, times of %d, %v", trial.Target, phase.Name, phase.DurationS, sum.Books.OK, sum.Service.Count(), err)
+				}
+			}
 		}
 	})
 }
