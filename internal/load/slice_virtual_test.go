@@ -375,3 +375,53 @@ func TestSlicesMeetAStall(t *testing.T) {
 		}
 	})
 }
+
+// pausing is a server of eight places that stands still for as long, now and then: after 1.1 s of work on average.
+func pausing(pause time.Duration) *virtual {
+	const each = 5 * ms
+	places := make(chan struct{}, served)
+	rng := rand.New(rand.NewPCG(7, 8))
+	next := 0
+	var mu sync.Mutex
+	var until time.Time
+	return &virtual{handle: func(n int) {
+		places <- struct{}{}
+		mu.Lock()
+		if n >= next {
+			until = time.Now().Add(pause)
+			next = n + 1000 + rng.IntN(1520) // 8 places have 1600/s
+		}
+		wait := time.Until(until)
+		mu.Unlock()
+		time.Sleep(max(wait, 0) + each)
+		<-places
+	}}
+}
+
+// In the closed model a slice ends at its time: what of a server's pause comes after that is in no rate. Pauses that are no longer
+// than the run-in cost what they do in a whole phase, as many begin in one run-in and last into the counted time as are cut off by an
+// end; of those of 200 ms a quarter is missing.
+func TestSlicesAndPauses(t *testing.T) {
+	for _, c := range []struct {
+		pause       time.Duration
+		least, most float64 // in turns compared with a whole phase
+	}{
+		{40 * ms, 0.985, 1.015},
+		{200 * ms, 1.02, 1.07},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			phase := Phase{Model: Closed, Connections: 32, Duration: 40*time.Second + 2, Timeout: 10 * time.Second}
+			in := inTurns(t, phase, 250*ms, 50*ms, turned{pausing(c.pause), func(int) {}})
+			v := pausing(c.pause)
+			whole := collectAll(t, v.engine(), 1, Job{
+				URLs: []string{"http://virtual"}, Workload: echoWork{}, Seed: 3, Share: Share{0, 1}, Phase: phase, Start: time.Now(),
+			})
+			v.wait.Wait()
+			is, want := in[0].Goodput(), float64(whole.Books.OK)/phase.Duration.Seconds()
+			t.Logf("pauses of %v: %.1f/s in turns, %.1f/s in a whole phase, %+.2f %%", c.pause, is, want, 100*(is/want-1))
+			if is < c.least*want || is > c.most*want {
+				t.Errorf("pauses of %v: %.1f/s in turns, %.1f/s in a whole phase: %.3f of it, want %.3f to %.3f", c.pause, is, want, is/want, c.least, c.most)
+			}
+		})
+	}
+}
