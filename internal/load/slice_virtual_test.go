@@ -425,3 +425,41 @@ func TestSlicesAndPauses(t *testing.T) {
 		})
 	}
 }
+
+// mixed is a server without a queue. Nine of ten answers take 5 ms, and the others as long as is said.
+func mixed(long time.Duration) *virtual {
+	rng := rand.New(rand.NewPCG(1, 2))
+	var mu sync.Mutex
+	return &virtual{handle: func(int) {
+		mu.Lock()
+		takes := 5 * ms
+		if rng.Float64() < 0.1 {
+			takes = long
+		}
+		mu.Unlock()
+		time.Sleep(takes)
+	}}
+}
+
+// Run-in and slice go by the median. In the closed model answers that take much longer are too few in slices that are no longer than
+// they: each slice begins without any under way, and those under way at its end count in none.
+func TestSlicesAndLongAnswers(t *testing.T) {
+	for _, c := range []struct {
+		long, length time.Duration
+		least, most  float64 // in turns compared with the truth
+	}{
+		{60 * ms, 250 * ms, 0.97, 1.01},
+		{300 * ms, 250 * ms, 0.7, 0.8},
+		{300 * ms, 3 * time.Second, 0.97, 1.03},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			phase := Phase{Model: Closed, Connections: 32, Duration: 30*time.Second + 2, Timeout: 10 * time.Second}
+			is := inTurns(t, phase, c.length, 50*ms, turned{mixed(c.long), func(int) {}})[0].Goodput()
+			truth := 32 / (0.9*0.005 + 0.1*c.long.Seconds())
+			t.Logf("every tenth answer takes %v, in slices of %v: %.1f/s, the truth is %.1f/s: %+.2f %%", c.long, c.length, is, truth, 100*(is/truth-1))
+			if is < c.least*truth || is > c.most*truth {
+				t.Errorf("every tenth answer takes %v, in slices of %v: %.1f/s, the truth is %.1f/s: %.3f of it, want %.3f to %.3f", c.long, c.length, is, truth, is/truth, c.least, c.most)
+			}
+		})
+	}
+}
