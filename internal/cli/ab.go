@@ -169,7 +169,7 @@ func (f *abFlags) outcome(s *figures.Summary) error {
 	case claim == verdict.Worse:
 		return fmt.Errorf("%w: %s", errWorse, s.AB.Line)
 	case claim == "":
-		return fmt.Errorf("%w: %s", controller.ErrTooFewValid, s.AB.TooFew)
+		return fmt.Errorf("%w: %s", controller.ErrTooFewValid, tooFew(s))
 	case missed(s, false) != nil:
 		return missed(s, false)
 	case claim == verdict.Inconclusive && f.strict:
@@ -178,6 +178,14 @@ func (f *abFlags) outcome(s *figures.Summary) error {
 		return fmt.Errorf("%w: %w", errInconclusive, missed(s, true))
 	}
 	return nil
+}
+
+// tooFew says why there is no verdict, and what ended the run, if anything did: --max-time may do so before the first block.
+func tooFew(s *figures.Summary) string {
+	if s.Run.Reason == "" {
+		return s.AB.TooFew
+	}
+	return s.AB.TooFew + "; " + s.Run.Reason
 }
 
 // failure is what is left of a run's error without that it has fewer blocks than planned, since those that it has decide: what

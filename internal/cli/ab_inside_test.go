@@ -213,6 +213,10 @@ func TestABOutcome(t *testing.T) {
 			t.Errorf("%s: status %d (%v), want %d", name, exitStatus(err), err, c.status)
 		}
 	}
+	cut := figures.Summary{AB: &figures.AB{TooFew: "2 of 6"}, Run: figures.Facts{Reason: "the run took longer than --max-time 30s"}}
+	if err := (&abFlags{}).outcome(&cut); err == nil || !strings.HasSuffix(err.Error(), ": 2 of 6; the run took longer than --max-time 30s") {
+		t.Errorf("a run that was cut short: %v", err)
+	}
 }
 
 // Nobody has to read what is printed: the verdict is the exit status all the same, and the files are whole.

@@ -75,7 +75,7 @@ func checkPlan(ctx context.Context, env Env, f runFlags, path string) error {
 	if p.Running() {
 		targets, rows = "running servers", ""
 	}
-	fmt.Fprintf(env.Stdout, "plan %s: %d %s, %d blocks, %d trials%s\n", p.Name, len(p.Targets), targets, p.Blocks, len(p.Trials()), rows)
+	fmt.Fprintf(env.Stdout, "plan %s: %d %s, %d blocks, %s%s\n", p.Name, len(p.Targets), targets, p.Blocks, trialsInWords(p), rows)
 	fmt.Fprintf(env.Stdout, "digest: %s\n", p.Digest())
 	if text := o.TooFewBlocks(); text != "" {
 		fmt.Fprintln(env.Stdout, text)
@@ -100,6 +100,16 @@ func checkPlan(ctx context.Context, env Env, f runFlags, path string) error {
 			capacity.MostSearch, capacity.MostStages, p.Objective.Stage, p.Objective.Meets().Requests())
 	}
 	return nil
+}
+
+// trialsInWords counts the trials of a plan as its reports do, which leave the pilot out: "24 trials and 3 of the pilot".
+func trialsInWords(p *plan.Plan) string {
+	blocks := p.Blocks * len(p.Targets)
+	out := show.Plural(blocks, "trial")
+	if pilot := len(p.Trials()) - blocks; pilot > 0 {
+		out += fmt.Sprintf(" and %d of the pilot", pilot)
+	}
+	return out
 }
 
 func verifyCommand(env Env) *cobra.Command {

@@ -14,7 +14,7 @@ func TestCheckSweep(t *testing.T) {
 	s := newScene(t)
 	skipMissing(t, s, "sweep")
 	wantAll(t, "stdout", s.run(0, "check", "sweep").stdout.String(),
-		"plan sweep: 6 targets, 10 blocks, 66 trials", "settings of flask: 6: workers 2, 4 or 7; pool 5 or 20", "database connections of flask-w7-pool20: 1 replica x 140 = 140",
+		"plan sweep: 6 targets, 10 blocks, 60 trials and 6 of the pilot", "settings of flask: 6: workers 2, 4 or 7; pool 5 or 20", "database connections of flask-w7-pool20: 1 replica x 140 = 140",
 		"budget for each target: 140 connections to the database and 7 workers", "connections and workers differ within the budget: flask-w2-pool5 10 and 2, ",
 		"expected duration: about ", "bakeoff tune, without --max-time: search 6 targets x 3 blocks ", "; confirm 2 targets x 10 blocks ", " in all")
 	wantAll(t, "stderr", s.run(2, "check", "sweep", "--max-time", "1m").stderr.String(),
