@@ -149,17 +149,17 @@ var lead = regexp.MustCompile(`^([A-Z][A-Za-z0-9]*)(: | is | are |, (?:for|open|
 
 // meaning is a field's comment without the name that the field has in Go.
 func meaning(key, comment string) string {
+	field := strings.ReplaceAll(key, "_", "")
 	m := lead.FindStringSubmatch(comment)
-	if m == nil || !strings.EqualFold(m[1], strings.ReplaceAll(key, "_", "")) {
+	if m == nil || !strings.EqualFold(m[1], field) {
+		if name, rest, _ := strings.Cut(comment, " "); name != "" && field != key && strings.EqualFold(name, field) {
+			return "`" + key + "` " + rest
+		}
 		return comment
 	}
-	return strings.TrimPrefix(m[2], ", ")[min(len(m[2]), skip(m[2])):] + comment[len(m[0]):]
-}
-
-// skip is how much of a lead's end is not part of the meaning.
-func skip(end string) int {
-	if strings.HasPrefix(end, ", ") {
-		return 0
+	clause, _ := strings.CutPrefix(m[2], ", ")
+	if clause == m[2] {
+		clause = ""
 	}
-	return len(end)
+	return clause + comment[len(m[0]):]
 }
