@@ -76,6 +76,20 @@ func loadText(text, variant string) (*target.Recipe, error) {
 	return target.Load(fstest.MapFS{"tiny/target.yaml": {Data: []byte(text)}}, "tiny", variant)
 }
 
+// The recipe that docs/targets.md shows as a whole one is one.
+func TestDocumentedRecipe(t *testing.T) {
+	text, err := os.ReadFile("../../docs/targets.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n## target.yaml\n")
+	_, recipe, _ := strings.Cut(section, "```yaml\n")
+	recipe, _, _ = strings.Cut(recipe, "```")
+	if r, err := target.Load(fstest.MapFS{"mine/target.yaml": {Data: []byte(recipe)}}, "mine", ""); err != nil || r.Name != "mine" {
+		t.Errorf("%v\n%s", err, recipe)
+	}
+}
+
 func TestRecipeMistakes(t *testing.T) {
 	if _, err := loadText(good, ""); err != nil {
 		t.Fatalf("the good one: %v", err)
