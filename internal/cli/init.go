@@ -27,7 +27,8 @@ func initTarget(env Env) *cobra.Command {
 		Use:   "target NAME",
 		Short: "create a target: a folder that keeps the contract, for you to change",
 		Long: `init target creates the folder NAME in the working folder: a copy of a built-in target,
-which passes verify as it is. NAME may be a path; its last part is the target's name.`,
+which passes verify as it is. NAME may be a path; its last part is the target's name. A plan
+names a target of yours by its path from the plan's file, which begins with ./, ../ or /.`,
 		Args: exactly(1, "one name"),
 		RunE: func(_ *cobra.Command, args []string) error { return beginTarget(env, args[0], from) },
 	}
