@@ -5,6 +5,7 @@ import (
 
 	"bakeoff/internal/controller"
 	"bakeoff/internal/platform/local"
+	"bakeoff/internal/record"
 )
 
 // hintOf is what the user can do about an error, or nothing.
@@ -26,6 +27,8 @@ func hintOf(err error) string {
 		return lost.hint
 	case errors.As(err, &busy):
 		return "wait for it, or run at the same time with --share-machine, which marks both"
+	case errors.Is(err, record.ErrNoRun):
+		return "name the directory of one run; bakeoff list --out FOLDER shows those in a folder"
 	case errors.As(err, &disk) && disk.Begun:
 		return "free some space there, then resume with: bakeoff run --resume " + disk.Dir
 	case errors.As(err, &disk):

@@ -307,6 +307,9 @@ func (f *runFlags) plan(env Env, path string) (planFile, error) {
 		load = folderPlan
 	}
 	p, err := load(env, path)
+	if f.folders && errors.Is(err, fs.ErrNotExist) {
+		err = misused("a target of yours is named by its folder, such as ./mine; "+carriedHint(env), "%w", err)
+	}
 	if err == nil && f.short {
 		p.Plan = p.Short()
 	}
