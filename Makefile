@@ -93,7 +93,7 @@ test-long-lies: test-deps ## 40 short trials of the shipped targets on a quiet m
 test-long-kill: test-deps ## 50 kills of the controller, and of whole runs
 	$(LONG) -run 'LongKill' ./internal/platform/local ./internal/cli
 
-test-long-jmeter: test-deps ## the same, and a short run of plans/seed-jmeter.yaml
+test-long-jmeter: test-deps ## make test-jmeter, and a short run of plans/seed-jmeter.yaml
 	@BAKEOFF_LONG=1 GO=$(GO) scripts/test-jmeter
 
 test-long-data: test-deps ## 20 interrupted fills
