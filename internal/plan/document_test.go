@@ -157,8 +157,8 @@ func meaning(key, comment string) string {
 		}
 		return comment
 	}
-	clause, _ := strings.CutPrefix(m[2], ", ")
-	if clause == m[2] {
+	clause, found := strings.CutPrefix(m[2], ", ")
+	if !found {
 		clause = ""
 	}
 	return clause + comment[len(m[0]):]
