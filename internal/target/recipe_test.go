@@ -85,7 +85,9 @@ func TestDocumentedRecipe(t *testing.T) {
 	_, section, _ := strings.Cut(string(text), "\n## target.yaml\n")
 	_, recipe, _ := strings.Cut(section, "```yaml\n")
 	recipe, _, _ = strings.Cut(recipe, "```")
-	if r, err := target.Load(fstest.MapFS{"mine/target.yaml": {Data: []byte(recipe)}}, "mine", ""); err != nil || r.Name != "mine" {
+	if r, err := target.Load(fstest.MapFS{
+		"mine/target.yaml": {Data: []byte(recipe)}, "mine/package.json": {}, "mine/package-lock.json": {},
+	}, "mine", ""); err != nil || r.Name != "mine" {
 		t.Errorf("%v\n%s", err, recipe)
 	}
 }
