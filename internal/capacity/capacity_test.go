@@ -49,8 +49,11 @@ func TestStagesAreAsLongAsTheirRequestsNeed(t *testing.T) {
 }
 
 func TestJudge(t *testing.T) {
-	failed := stage(1000, 0)
-	failed.Batches[3].Failed = 11 // of 10,000: 0.11 %
+	failed, seldom, once := stage(1000, 0), stage(1000, 0), stage(1000, 0)
+	for i := range failed.Batches {
+		failed.Batches[i].Failed = 2 // of 1,000
+	}
+	seldom.Batches[3].Failed, once.Batches[3].Failed = 9, 11 // of 10,000: 0.09 and 0.11 %
 	few := stage(50, 0)
 	for _, c := range []struct {
 		says  string
@@ -63,7 +66,9 @@ func TestJudge(t *testing.T) {
 		{"twice as much, always", stage(1000, 0.02), capacity.Fails, false},
 		{"all slow answers in one second", uneven(1000, 0, 0, 0, 0, 0, 80, 0, 0, 0, 0), capacity.Undecided, true},
 		{"more than allowed, in one second", uneven(1000, 0, 0, 0, 0, 0, 300, 0, 0, 0, 0), capacity.Undecided, false},
-		{"too many errors", failed, capacity.Fails, false},
+		{"too many errors, always", failed, capacity.Fails, false},
+		{"too many errors, in one second", once, capacity.Undecided, false},
+		{"as many errors as are allowed, in one second", seldom, capacity.Undecided, true},
 		{"too few requests", few, capacity.Undecided, true},
 		{"no answers at all", capacity.Stage{Rate: 5}, capacity.Fails, false},
 		{"one second", uneven(2000, 30), capacity.Undecided, false},
@@ -214,7 +219,7 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// A search cut short, or one whose generator is limited from the start, has no centre.
+// A search cut short has no centre.
 func TestUnfinishedSearch(t *testing.T) {
 	s := capacity.Search{Objective: objective, Start: 100, Ceiling: math.Inf(1)}
 	if r := s.Result(nil); r.Outcome != capacity.Unfinished || r.Centre != 0 {
@@ -224,31 +229,112 @@ func TestUnfinishedSearch(t *testing.T) {
 	if r.Outcome != capacity.Unfinished || r.Lower != 150 || r.Upper != 0 {
 		t.Errorf("cut short: %+v", r)
 	}
-	limited := stage(100, 0)
-	limited.Limited = true
-	if r := s.Result([]capacity.Stage{limited}); r.Outcome != capacity.Unfinished {
-		t.Errorf("limited: %+v", r)
+}
+
+// unkept is a stage whose rate the generator did not keep.
+func unkept(rate float64) capacity.Stage {
+	out := stage(rate, 0)
+	out.Limited = true
+	return out
+}
+
+// searched is a search to its end: what each rate finds, when it is asked for the n-th time.
+func searched(s capacity.Search, finds func(rate float64, n int) capacity.Stage) (rates []float64, stages []capacity.Stage) {
+	seen := map[float64]int{}
+	for len(stages) < 2*capacity.MostSearch {
+		rate, more := s.Next(stages)
+		if !more {
+			break
+		}
+		seen[rate]++
+		rates, stages = append(rates, rate), append(stages, finds(rate, seen[rate]))
 	}
-	if rate, more := s.Next([]capacity.Stage{limited}); more {
-		t.Errorf("goes on at %v", rate)
+	return rates, stages
+}
+
+// A rate that the generator did not keep is no end of the search: between it and the rates that met the objective, or below it where
+// none did, there may be a capacity, and else the greatest rate that can be kept.
+func TestLimitedGenerator(t *testing.T) {
+	s := capacity.Search{Objective: objective, Start: 100, Ceiling: math.Inf(1)}
+	for _, c := range []struct {
+		says       string
+		good, kept float64 // up to which rates the server meets the objective, and the generator keeps them
+		rates      []float64
+		want       capacity.Result
+	}{
+		{"a capacity below", 450, 500, []float64{100, 150, 338, 1352, 676, 478, 402, 402}, capacity.Result{Outcome: capacity.Found, Centre: 438, Lower: 402, Upper: 478}},
+		{"none below", 5000, 500, []float64{100, 150, 338, 1352, 676, 478, 568}, capacity.Result{Outcome: capacity.AtLeast, Lower: 478}},
+		{"the first rate is too much", 5000, 60, []float64{100, 66.67, 29.63, 44.45, 54.44, 60.25}, capacity.Result{Outcome: capacity.AtLeast, Lower: 54.44}},
+		{"each rate is", 5000, 0, []float64{100, 66.67, 29.63, 7.41, 5}, capacity.Result{Outcome: capacity.Unfinished}},
+		{"an impossible objective below", 0, 60, []float64{100, 66.67, 29.63, 7.41, 5}, capacity.Result{Outcome: capacity.Impossible, Upper: 5}},
+	} {
+		rates, stages := searched(s, func(rate float64, _ int) capacity.Stage {
+			switch {
+			case rate > c.kept:
+				return unkept(rate)
+			case rate > c.good:
+				return stage(rate, 0.5)
+			}
+			return stage(rate, 0)
+		})
+		if r := s.Result(stages); !slices.Equal(rates, c.rates) || r != c.want {
+			t.Errorf("%s: %v came to %+v, want %v and %+v", c.says, rates, r, c.rates, c.want)
+		}
+		if r := s.Result(stages[:4]); c.want.Outcome == capacity.AtLeast && (r.Outcome != capacity.AtLeast || r.Lower > c.want.Lower) {
+			t.Errorf("%s, cut short: %+v", c.says, r)
+		}
+	}
+}
+
+// An upper bound that one stall has made is looked at a second time, and both looks are added up: so a stall bounds nothing, and
+// a server that is too slow there still does.
+func TestUpperBoundIsLookedAtAgain(t *testing.T) {
+	s := capacity.Search{Objective: objective, Start: 700, Ceiling: math.Inf(1)}
+	for _, c := range []struct {
+		says   string
+		second capacity.Stage
+		rates  []float64
+		want   capacity.Result
+	}{
+		{
+			"a stall", stage(700, 0), []float64{700, 467, 572, 633, 633, 317, 700, 1050, 857, 949, 857},
+			capacity.Result{Outcome: capacity.Found, Centre: 902, Lower: 857, Upper: 949},
+		},
+		{
+			"two", uneven(700, 0, 0, 0, 0, 0, 120, 0, 0, 0, 0), []float64{700, 467, 572, 633, 633, 317, 700},
+			capacity.Result{Outcome: capacity.Found, Centre: 666, Lower: 633, Upper: 700},
+		},
+	} {
+		rates, stages := searched(s, func(rate float64, n int) capacity.Stage {
+			switch {
+			case rate == 700 && n == 1:
+				return uneven(rate, 0, 0, 0, 0, 0, 120, 0, 0, 0, 0)
+			case rate == 700:
+				return c.second
+			case rate > 900:
+				return stage(rate, 0.5)
+			}
+			return stage(rate, 0)
+		})
+		if r := s.Result(stages); !slices.Equal(rates, c.rates) || r != c.want {
+			t.Errorf("%s: %v came to %+v, want %v and %+v", c.says, rates, r, c.rates, c.want)
+		}
+		if r := s.Result(stages[:6]); r.Outcome != capacity.Found || r.Upper != 700 { // as in records of searches that had no second look
+			t.Errorf("%s, without the second look: %+v", c.says, r)
+		}
 	}
 }
 
 // A stage that the generator did not keep, below a rate that failed, is no ceiling: its rate is asked for again.
 func TestLimitedBelowAFailure(t *testing.T) {
 	s := capacity.Search{Objective: objective, Start: 100, Ceiling: math.Inf(1)}
-	limited := func(rate float64) capacity.Stage {
-		out := stage(rate, 0)
-		out.Limited = true
-		return out
-	}
 	for _, stages := range [][]capacity.Stage{{stage(100, 0), stage(150, 0.5)}, {stage(100, 0.5)}} {
 		want, _ := s.Next(stages)
 		for len(stages) < capacity.MostSearch {
 			if rate, more := s.Next(stages); rate != want || !more || s.Result(stages).Outcome != capacity.Unfinished {
 				t.Fatalf("after %d stages: %v, %v, want %v; %+v", len(stages), rate, more, want, s.Result(stages))
 			}
-			stages = append(stages, limited(want))
+			stages = append(stages, unkept(want))
 		}
 		if rate, more := s.Next(stages); more || s.Result(stages).Outcome != capacity.Unfinished {
 			t.Errorf("goes on at %v: %+v", rate, s.Result(stages))

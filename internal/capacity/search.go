@@ -1,6 +1,9 @@
 package capacity
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 const (
 	// closeEnough is the quotient of two bounds at which a search ends: their middle is within 10 % of both.
@@ -34,10 +37,10 @@ type Outcome string
 // The outcomes.
 const (
 	Found        Outcome = "found"        // both bounds, and blocks may follow
-	AtLeast      Outcome = "at least"     // met at the generator's ceiling
+	AtLeast      Outcome = "at least"     // met up to what the generator can be trusted with
 	Impossible   Outcome = "impossible"   // not met even almost without load
 	Unrepeatable Outcome = "unrepeatable" // after an overload it was twice not met where it had been
-	Unfinished   Outcome = "unfinished"   // not so close after the most stages that a search has, or cut short
+	Unfinished   Outcome = "unfinished"   // not so close after the most stages that a search has, cut short, or the generator kept no rate
 )
 
 // Result is what a search came to.
@@ -60,19 +63,19 @@ func (s Search) Next(stages []Stage) (rate float64, more bool) {
 	return rate, true
 }
 
-// Result is what the stages came to; those of a search under way are Unfinished.
+// Result is what the stages came to; those of a search under way are mostly Unfinished.
 func (s Search) Result(stages []Stage) Result {
 	st := s.replay(stages)
 	_, outcome := st.next()
 	r := Result{Outcome: outcome, Lower: st.lower, Hysteresis: st.hysteresis, Inverted: st.inverted}
 	if outcome == "" {
-		r.Outcome = Unfinished
+		r.Outcome = st.soFar()
 	}
-	if !math.IsInf(st.upper, 1) {
-		r.Upper = st.upper
+	if upper := st.upper(); !math.IsInf(upper, 1) {
+		r.Upper = upper
 	}
-	if outcome == Found {
-		r.Centre = Round(math.Sqrt(st.lower * st.upper))
+	if r.Outcome == Found {
+		r.Centre = Round(math.Sqrt(st.lower * st.upper()))
 	}
 	return r
 }
@@ -80,34 +83,50 @@ func (s Search) Result(stages []Stage) Result {
 // state is a search under way.
 type state struct {
 	Search
-	lower, upper float64 // 0 and infinite: not found yet
+	lower        float64 // 0: not found yet
+	missed       []miss  // rates that did not meet the objective, each below the one before
+	unkept       float64 // the smallest rate that the generator could not keep, before any was missed; infinite: it kept all
 	steps        int     // away from the start, or from where the search began again
 	easy         float64 // the smallest rate that met the objective since then
 	confirmed    bool    // the lower bound met the objective a second time, after rates that did not
 	checked      bool    // and so did half of it
-	limited      bool    // by the generator
 	hysteresis   bool
 	inverted     bool
 	unrepeatable bool
 }
 
+// miss is a rate that did not meet the objective.
+type miss struct {
+	sum  Stage // of the stages at it
+	sure bool  // it fails, or was looked at twice
+}
+
 func (s Search) replay(stages []Stage) *state {
-	st := &state{Search: s, upper: math.Inf(1), easy: math.Inf(1)}
+	st := &state{Search: s, unkept: math.Inf(1), easy: math.Inf(1)}
 	for _, stage := range stages {
 		st.add(stage)
 	}
 	return st
 }
 
+// upper is the smallest rate that was missed; infinite: none was.
+func (st *state) upper() float64 {
+	if len(st.missed) == 0 {
+		return math.Inf(1)
+	}
+	return st.missed[len(st.missed)-1].sum.Rate
+}
+
 // add takes what a stage found into account.
 func (st *state) add(s Stage) {
-	if s.Limited && !math.IsInf(st.upper, 1) { // a greater rate was kept: this one is asked for again
+	upper := st.upper()
+	if s.Limited && !math.IsInf(upper, 1) { // a greater rate was kept: this one is asked for again
 		return
 	}
 	found := st.Judge(s)
 	switch {
 	case s.Limited:
-		st.limited = true
+		st.unkept = min(st.unkept, s.Rate)
 	case s.Rate == st.lower:
 		st.confirm(found)
 	case s.Rate < st.lower:
@@ -115,12 +134,14 @@ func (st *state) add(s Stage) {
 			st.inverted = true
 			st.restart(s.Rate)
 		}
+	case s.Rate == upper:
+		st.again(s)
 	case found.Meets():
 		st.lower, st.easy = s.Rate, min(st.easy, s.Rate)
-	default:
-		st.upper = min(st.upper, s.Rate)
+	case s.Rate < upper:
+		st.missed = append(st.missed, miss{s, found.Class == Fails})
 	}
-	if st.lower == 0 || math.IsInf(st.upper, 1) {
+	if st.lower == 0 || math.IsInf(st.upper(), 1) {
 		st.steps++
 	}
 }
@@ -138,40 +159,80 @@ func (st *state) confirm(again Finding) {
 
 // restart begins again below a rate that fails. What was found below it before counts no more.
 func (st *state) restart(upper float64) {
-	st.lower, st.upper, st.easy, st.steps = 0, upper, math.Inf(1), 0 // add counts this one
+	st.lower, st.missed, st.easy, st.steps = 0, []miss{{Stage{Rate: upper}, true}}, math.Inf(1), 0 // add counts this one
 	st.confirmed, st.checked = false, false
+}
+
+// again adds a second look at the upper bound to the first one. If both together meet the objective, what the first one saw was
+// something that passed, such as a stall, and the search goes on above it.
+func (st *state) again(s Stage) {
+	last := len(st.missed) - 1
+	upper := &st.missed[last]
+	upper.sum.Batches, upper.sure = slices.Concat(upper.sum.Batches, s.Batches), true
+	if st.Judge(upper.sum).Meets() {
+		st.missed = st.missed[:last]
+		st.lower, st.easy, st.steps, st.confirmed = s.Rate, min(st.easy, s.Rate), 0, false
+	}
 }
 
 // next is the next rate, or how the search has ended.
 func (st *state) next() (rate float64, ended Outcome) {
-	floor := floorPart * st.Start
+	upper := st.upper()
 	switch {
 	case st.unrepeatable:
 		return 0, Unrepeatable
-	case st.limited && st.lower == 0:
-		return 0, Unfinished
-	case st.limited:
-		return 0, AtLeast
-	case st.lower == 0 && math.IsInf(st.upper, 1):
-		return Round(min(st.Start, st.Ceiling)), ""
-	case math.IsInf(st.upper, 1):
-		if st.lower >= Round(st.Ceiling) {
-			return 0, AtLeast
-		}
-		return Round(min(st.Ceiling, st.lower*st.factor())), ""
 	case st.lower == 0:
-		if st.upper <= Round(floor) {
-			return 0, Impossible
-		}
-		return Round(max(floor, st.upper/st.factor())), ""
-	case st.upper/st.lower > closeEnough:
-		return Round(math.Sqrt(st.lower * st.upper)), ""
+		return st.down(min(upper, st.unkept))
+	case math.IsInf(upper, 1):
+		return st.up()
+	case upper/st.lower > closeEnough:
+		return Round(math.Sqrt(st.lower * upper)), ""
 	case !st.confirmed:
 		return st.lower, ""
-	case !st.checked && st.easy > 0.6*st.lower && st.lower/2 > floor:
+	case !st.checked && st.easy > 0.6*st.lower && st.lower/2 > floorPart*st.Start:
 		return Round(st.lower / 2), ""
+	case !st.missed[len(st.missed)-1].sure:
+		return upper, ""
 	}
 	return 0, Found
+}
+
+// down is the next rate where none has met the objective: below all that were missed, or that the generator could not keep.
+func (st *state) down(below float64) (rate float64, ended Outcome) {
+	floor := floorPart * st.Start
+	switch {
+	case math.IsInf(below, 1):
+		return Round(min(st.Start, st.Ceiling)), ""
+	case below > Round(floor):
+		return Round(max(floor, below/st.factor())), ""
+	case len(st.missed) == 0:
+		return 0, Unfinished
+	}
+	return 0, Impossible
+}
+
+// up is the next rate where none was missed: towards the ceiling, or a rate that the generator could not keep.
+func (st *state) up() (rate float64, ended Outcome) {
+	switch {
+	case st.lower >= Round(st.Ceiling), st.unkept/st.lower <= closeEnough:
+		return 0, AtLeast
+	case math.IsInf(st.unkept, 1):
+		return Round(min(st.Ceiling, st.lower*st.factor())), ""
+	}
+	return Round(math.Sqrt(st.lower * st.unkept)), ""
+}
+
+// soFar is what a search has come to that has not ended. A second look at the upper bound may be lacking.
+func (st *state) soFar() Outcome {
+	upper := st.upper()
+	rate, _ := st.next()
+	switch {
+	case st.lower > 0 && math.IsInf(upper, 1) && !math.IsInf(st.unkept, 1):
+		return AtLeast
+	case st.lower > 0 && rate == upper && upper/st.lower <= closeEnough:
+		return Found
+	}
+	return Unfinished
 }
 
 // factor is by how much the next step leads away from the last one.

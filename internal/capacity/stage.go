@@ -57,20 +57,26 @@ type Finding struct {
 // Meets reports whether the objective is met by the shares themselves, decided or not.
 func (f Finding) Meets() bool { return f.Misses <= 1 }
 
-// Judge holds a stage against the objective. Answers that wait in one queue are not independent, so the interval is that
-// of batches, not of a binomial distribution.
+// counted is what a batch counted, and of how many.
+type counted func(Batch) (n, of int64)
+
+func slowAnswers(b Batch) (n, of int64)    { return b.Slow, b.Answers }
+func failedRequests(b Batch) (n, of int64) { return b.Failed, b.Planned }
+
+// Judge holds a stage against the objective. Answers that wait in one queue are not independent, and errors come in groups, so the
+// intervals are those of batches, not of a binomial distribution.
 func (o Objective) Judge(s Stage) Finding {
 	sum := s.Sum()
-	f := Finding{Rate: s.Rate, Slow: part(sum.Slow, sum.Answers), Errors: part(sum.Failed, sum.Planned), Class: Undecided}
-	half := s.halfWidth(f.Slow)
+	f := Finding{Rate: s.Rate, Slow: part(slowAnswers(sum)), Errors: part(failedRequests(sum)), Class: Undecided}
+	half, halfErrors := s.halfWidth(slowAnswers), s.halfWidth(failedRequests)
 	f.Low, f.High = max(0, f.Slow-half), min(1, f.Slow+half)
 	f.Misses = max(f.Slow/o.Allowed(), f.Errors/o.Errors)
 	switch {
 	case sum.Answers == 0:
 		f.Slow, f.Low, f.High, f.Misses, f.Class = 1, 1, 1, 1/o.Allowed(), Fails
-	case f.Errors > o.Errors || f.Low > o.Allowed():
+	case f.Low > o.Allowed() || f.Errors-halfErrors > o.Errors:
 		f.Class = Fails
-	case sum.Answers >= int64(o.Requests()) && f.High <= o.Allowed():
+	case sum.Answers >= int64(o.Requests()) && f.High <= o.Allowed() && f.Errors+halfErrors <= o.Errors:
 		f.Class = Passes
 	}
 	return f
@@ -84,22 +90,25 @@ func part(n, of int64) float64 {
 }
 
 // halfWidth is half the 95 % interval of a share, by Student's t over the batches; 1 where there are fewer than two.
-func (s Stage) halfWidth(share float64) float64 {
-	variance, batches := s.variance(share)
+func (s Stage) halfWidth(count counted) float64 {
+	variance, batches := s.variance(count)
 	if batches < 2 {
 		return 1
 	}
 	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: float64(batches - 1)}.Quantile(0.975)
-	return t * math.Sqrt(variance) / float64(s.Sum().Answers)
+	_, of := count(s.Sum())
+	return t * math.Sqrt(variance) / float64(of)
 }
 
-// variance is that of the number of slow answers, from the batches that have answers.
-func (s Stage) variance(share float64) (variance float64, batches int) {
+// variance is that of a number, from the batches that have any of it.
+func (s Stage) variance(count counted) (variance float64, batches int) {
+	share := part(count(s.Sum()))
 	for _, b := range s.Batches {
-		if b.Answers == 0 {
+		n, of := count(b)
+		if n == 0 && of == 0 {
 			continue
 		}
-		apart := float64(b.Slow) - share*float64(b.Answers)
+		apart := float64(n) - share*float64(of)
 		variance += apart * apart
 		batches++
 	}

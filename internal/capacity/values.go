@@ -152,7 +152,7 @@ func (o Objective) fit(sums []Stage, unit float64) fit {
 		if s.Rate > b.Upper && (b.Inverted || found.Misses > saturated) {
 			continue
 		}
-		variance, _ := s.variance(found.Slow)
+		variance, _ := s.variance(slowAnswers)
 		slow := answers * min(1, found.Misses*o.Allowed())
 		f.points = append(f.points, point{s.Rate / unit, answers, slow, variance})
 	}

@@ -199,7 +199,7 @@ func TestCapacityWithoutBlocks(t *testing.T) {
 		errors []string
 	}{
 		{"impossible", upTo(0), capacity.Impossible, "flask is in no block: the objective is not met even almost without load", nil},
-		{"above the ceiling", limited, capacity.AtLeast, "flask is in no block: at least 105 requests per second, which is what the agents can be trusted with", nil},
+		{"above the ceiling", limited, capacity.AtLeast, "flask is in no block: at least 192 requests per second, which is what the agents can be trusted with", nil},
 		{"no pilot", wrong, "", "flask is in no block: its trial of the pilot was invalid, and nothing is known of its capacity", []string{"flask has none in 2 of 2 blocks"}},
 	} {
 		synctest.Test(t, func(t *testing.T) {
