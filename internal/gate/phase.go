@@ -100,7 +100,8 @@ func (p *Phase) Judge(rest *record.Baseline) Judgement {
 	}
 	j.Reasons = slices.Concat(j.Reasons, p.limited(), p.leftOut())
 	if near := p.nearCeiling(sum); p.Phase.Stage != nil {
-		j.stage(near)
+		j.Limited = len(near) > 0 || p.missedByAgents(sum)
+		j.stage()
 	} else {
 		j.Warnings = append(j.Warnings, near...)
 	}

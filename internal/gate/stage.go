@@ -51,12 +51,22 @@ func (p *Phase) StageFound() capacity.Stage {
 }
 
 // stage takes from what would refuse a phase what is no fault of a stage: that its target was overloaded and was not steady
-// is what it is to find out, and that an agent could not keep the rate makes it limited. So does a rate near their ceiling.
-func (j *Judgement) stage(near []record.Reason) {
-	j.Limited = len(near) > 0
+// is what it is to find out, and that an agent could not keep the rate makes it limited.
+func (j *Judgement) stage() {
 	j.Reasons = slices.DeleteFunc(j.Reasons, func(r record.Reason) bool {
 		limited := r.Code == record.CodeGeneratorLimited
 		j.Limited = j.Limited || limited
 		return limited
 	})
+}
+
+// missedByAgents reports whether a stage misses the objective only by answers that the agents took up later than its bound: those
+// say nothing of the target. Their lateness may be within its own bounds all the same.
+func (p *Phase) missedByAgents(sum stats.Totals) bool {
+	o, stage := p.Phase.Stage.Objective(), p.StageFound()
+	late, found := sum.Lateness.Slower(o.Bound), o.Judge(stage)
+	if late == 0 || found.Meets() || found.Errors > o.Errors {
+		return false
+	}
+	return found.Slow-float64(late)/float64(stage.Sum().Answers) <= o.Allowed()
 }

@@ -78,3 +78,19 @@ func TestStagesAreNotRefused(t *testing.T) {
 		}
 	}
 }
+
+// A stage that misses the objective only by answers that the agents took up later than its bound says nothing of the target, though
+// the agents' lateness is within its own bounds. One that meets it, or misses it without them as well, is judged.
+func TestStagesMissedByAgents(t *testing.T) {
+	for slow, limited := range map[int64]bool{9: false, 15: true, 20: true, 21: false} {
+		rec := stageOf(1000)
+		rec.Witness = record.Witness{DatabaseReads: NotCounted, BalancerTotal: NotCounted}
+		p := NewPhase(rec)
+		for i := range 10 {
+			p.Load(0, stageWindow(time.Duration(i)*time.Second, 1000-slow, slow, 0)) // ten of them were late
+		}
+		if found := p.Judge(nil); found.Limited != limited || len(found.Reasons) > 0 {
+			t.Errorf("%d slow answers of 1,000, 10 of them by the agents: limited %v, %v", slow, found.Limited, found.Reasons)
+		}
+	}
+}
