@@ -177,7 +177,7 @@ func wantStages(t *testing.T, name string, phases []record.Phase, centre float64
 		if rest := p.Started.Sub(phases[i].Ended); rest < 2*time.Second {
 			t.Errorf("%s: %v between stage %d and what was before", name, rest, i+1)
 		}
-		if (p.Turns != nil) != turns {
+		if (p.Turns != nil) != turns || turns && p.Turns.SliceS < 1 {
 			t.Errorf("%s: stage %d in turns: %v", name, i+1, p.Turns)
 		}
 	}

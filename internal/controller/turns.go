@@ -125,6 +125,9 @@ func (r *run) pace(p load.Phase) (n int, length, runIn time.Duration) {
 		runIn = max(leastRunIn, runInMedians*slowest)
 	}
 	least := max(sliceMedians*slowest, 2*runIn, r.leastSlice())
+	if r.isStage(p) {
+		least = max(least, plan.StageSlice)
+	}
 	length = max(cmp.Or(time.Duration(r.o.Plan.Turns), aloneSlice), least)
 	n = max(1, min(int((p.Duration+length/2)/length), int(p.Duration/max(least, 1)))) // the nearest number, but none shorter than the least
 	length = p.Duration / time.Duration(n)

@@ -11,6 +11,9 @@ import (
 // Coolest is how long targets are left alone between two stages of a search for their capacity.
 const Coolest = 2 * time.Second
 
+// StageSlice is how long the slices of a stage last at least: each begins with nothing under way, so that a queue needs time to build up.
+const StageSlice = time.Second
+
 const (
 	leastBound  = time.Millisecond
 	mostErrors  = 0.1
@@ -138,5 +141,7 @@ func (p *Plan) stagesTogether(o Overhead) time.Duration {
 	if !p.Asks() {
 		return 0
 	}
-	return capacity.MostStages * (p.rounds(o, p.Objective.Stage) + Coolest)
+	long := *p
+	long.Turns = max(p.Turns, Turns(StageSlice))
+	return capacity.MostStages * (long.rounds(o, p.Objective.Stage) + Coolest)
 }

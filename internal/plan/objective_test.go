@@ -76,7 +76,7 @@ func TestExpectedWithStages(t *testing.T) {
 	o := Overhead{Trial: 5 * time.Second, Together: 5 * time.Second, Phase: time.Second, Turns: true, Slice: 10 * time.Millisecond}
 	without := small(t, 3, "pilot: 3s\nturns: 250ms\n")
 	with := small(t, 3, "turns: 250ms\n"+withObjective)
-	stage := 3*(10*time.Second+40*10*time.Millisecond) + time.Second + Coolest
+	stage := 3*(10*time.Second+10*10*time.Millisecond) + time.Second + Coolest // in slices of 1 s
 	if got, want := with.Block(o)-without.Block(o), 4*stage; got != want {
 		t.Errorf("a block takes %v longer, want %v", got, want)
 	}

@@ -7,64 +7,84 @@ import (
 	"strconv"
 )
 
-// uncap withdraws what cannot be claimed of targets that something else held back. What such a target shows is the least that it
-// can do. So it may be better than another one, but nothing is worse because it was held back, and no two are equal because the
-// same thing held both.
+// uncap withdraws what cannot be claimed of targets whose figures are only bounds. What a target shows that something else held back
+// is the least that it can do. So it may be better than another one, but nothing is worse because it was held back, and no two are
+// equal because the same thing held both. Of a target that can do its figure at most, it is the other way round.
 func (r *Result) uncap(t *Table, o Options) {
 	for i := range r.Comparisons {
 		c := &r.Comparisons[i]
-		a, b := o.Capped[c.A], o.Capped[c.B]
-		loser := map[Claim]string{Better: b, Worse: a}[c.Verdict]
-		decided := c.Verdict == Better || c.Verdict == Worse
-		if c.Verdict == Inconclusive {
-			loser, decided = o.apparent(*c)
-		}
-		if c.Blocks < r.FewestBlocks || a == "" && b == "" || decided && loser == "" { // with too few blocks that alone is the reason
+		by, most := o.forbidden(*c)
+		if c.Blocks < r.FewestBlocks || by == "" { // with too few blocks that alone is the reason
 			continue
 		}
-		var figures []float64
-		if a != "" {
-			figures = append(figures, float64(t.mean(c.A)))
+		c.CappedBy, c.Verdict, c.AtLeast = by, Inconclusive, unknown
+		bounds, high := o.Capped, o.Better == Lower
+		if most {
+			bounds, high = o.AtMost, !high
 		}
-		if b != "" {
-			figures = append(figures, float64(t.mean(c.B)))
+		figure := t.boundOf(*c, bounds, high)
+		if c.Above = figure; most {
+			c.Above, c.Below = 0, figure
 		}
-		c.Above = slices.Min(figures)
-		if o.Better == Lower {
-			c.Above = slices.Max(figures)
-		}
-		c.CappedBy = cmp.Or(loser, a, b)
-		c.Verdict, c.AtLeast = Inconclusive, unknown
 	}
 }
 
-// apparent is what held back the target of an inconclusive pair that looks worse; false: neither does.
-func (o Options) apparent(c Comparison) (by string, one bool) {
-	switch d := o.sign() * math.Log(float64(c.Ratio)); {
-	case d < 0:
-		return o.Capped[c.A], true
-	case d > 0:
-		return o.Capped[c.B], true
+// boundOf is the lower figure of those targets of a pair whose figures are bounds, or the higher one.
+func (t *Table) boundOf(c Comparison, bounds map[string]string, high bool) float64 {
+	var figures []float64
+	for _, name := range []string{c.A, c.B} {
+		if bounds[name] != "" {
+			figures = append(figures, float64(t.mean(name)))
+		}
 	}
-	return "", false
+	if high {
+		return slices.Max(figures)
+	}
+	return slices.Min(figures)
+}
+
+// forbidden is what forbids a claim about a pair, or would forbid what it looks like, and whether that bounds what the better one can do
+// at most; empty: nothing does.
+func (o Options) forbidden(c Comparison) (by string, most bool) {
+	d := o.sign() * math.Log(float64(c.Ratio))
+	switch {
+	case c.Verdict == Better, c.Verdict == Inconclusive && d > 0:
+		return o.forbids(c.A, c.B)
+	case c.Verdict == Worse, c.Verdict == Inconclusive && d < 0:
+		return o.forbids(c.B, c.A)
+	}
+	if by, most = o.forbids(c.B, c.A); by != "" {
+		return by, most
+	}
+	return o.forbids(c.A, c.B)
+}
+
+// forbids is what forbids to call a target better than another one.
+func (o Options) forbids(better, than string) (by string, most bool) {
+	if by = o.Capped[than]; by != "" {
+		return by, false
+	}
+	by = o.AtMost[better]
+	return by, by != ""
 }
 
 // beyond is the figure from which on the targets of a pair are not distinguishable: "above 812 answers/s".
 func (r Result) beyond(c Comparison) string {
-	text := thousands(strconv.FormatFloat(c.Above, 'f', 0, 64))
-	if c.Above < 100 {
-		text = strconv.FormatFloat(c.Above, 'g', 3, 64)
+	figure := cmp.Or(c.Above, c.Below)
+	text := thousands(strconv.FormatFloat(figure, 'f', 0, 64))
+	if figure < 100 {
+		text = strconv.FormatFloat(figure, 'g', 3, 64)
 	}
 	if r.Unit != "" {
 		text += " " + r.Unit
 	}
-	if r.Better == Lower {
+	if (r.Better == Lower) != (c.Below > 0) {
 		return "below " + text
 	}
 	return "above " + text
 }
 
-// capped names the pairs without a claim because other tiers were the limit, for the verdict on all targets.
+// capped names the pairs without a claim because their figures are bounds, for the verdict on all targets.
 func (r Result) capped() string {
 	var pairs []Comparison
 	for _, c := range r.Comparisons {
@@ -78,9 +98,10 @@ func (r Result) capped() string {
 	case 1:
 		return "; " + r.Sentence(pairs[0])
 	}
-	first := slices.MinFunc(pairs, func(a, b Comparison) int { return cmp.Compare(a.Above, b.Above) })
+	byFigure := func(a, b Comparison) int { return cmp.Compare(cmp.Or(a.Above, a.Below), cmp.Or(b.Above, b.Below)) }
+	first := slices.MinFunc(pairs, byFigure)
 	if r.Better == Lower {
-		first = slices.MaxFunc(pairs, func(a, b Comparison) int { return cmp.Compare(a.Above, b.Above) })
+		first = slices.MaxFunc(pairs, byFigure)
 	}
 	return "; " + plural(len(pairs), "pair") + " not distinguishable " + r.beyond(first) + ": the " + first.CappedBy + " was the limit there"
 }

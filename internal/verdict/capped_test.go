@@ -152,3 +152,39 @@ func TestCappedWithFewBlocks(t *testing.T) {
 		}
 	}
 }
+
+// A target that can do its figure at most is better than none and equal to none; another one may be better than it.
+func TestAtMost(t *testing.T) {
+	for name, c := range map[string]struct {
+		a, b   float64
+		atMost string
+		better Direction
+		want   string
+	}{
+		"the winner":                {1000, 800, "a", Higher, "a and bb are not distinguishable below 1,000 requests/s: the lowest stage was the limit there"},
+		"the winner, the other way": {800, 1000, "bb", Higher, "a and bb are not distinguishable below 1,000 requests/s: the lowest stage was the limit there"},
+		"the loser":                 {1000, 800, "bb", Higher, "a is better than bb: at least "},
+		"equal":                     {1000, 1000, "bb", Higher, "not distinguishable below 1,000 requests/s: the lowest stage"},
+		"lower is better":           {0.02, 0.05, "a", Lower, "not distinguishable above 0.02 requests/s: the lowest stage"},
+	} {
+		o := Options{Delta: 0.03, Better: c.better, AtMost: map[string]string{c.atMost: "lowest stage"}, Unit: "requests/s"}
+		r, err := Judge(steadyTable(t, map[string]float64{"a": c.a, "bb": c.b}), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		one := r.Comparisons[0]
+		if got := r.Head(); !strings.Contains(got, c.want) || (one.CappedBy == "") != strings.Contains(c.want, "is better") || one.Above != 0 {
+			t.Errorf("%s: %q, want %q; %+v", name, got, c.want, one)
+		}
+	}
+	both := Options{Delta: 0.03, Capped: map[string]string{"a": "highest stage"}, AtMost: map[string]string{"a": "lowest stage"}}
+	for other, above := range map[float64]bool{2000: true, 500: false} { // neither better than another one nor worse
+		r, err := Judge(steadyTable(t, map[string]float64{"a": 1000, "bb": other}), both)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if one := r.Comparisons[0]; one.Verdict != Inconclusive || (one.Above > 0) != above || (one.Below > 0) == above {
+			t.Errorf("against %v: %+v", other, one)
+		}
+	}
+}

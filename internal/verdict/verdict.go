@@ -38,9 +38,11 @@ type Options struct {
 	Delta  float64   // the smallest difference that matters, as a fraction: 0.03; above 0, below 1
 	Better Direction // "" is Higher
 	Seed   uint64    // of the sign flips that are drawn where there are more than 20 blocks
-	// Capped are targets that something else held back, and what: their figures are the least that they can do. Unit is that of
+	// Capped are targets that something else held back, and what: their figures are the least that they can do. AtMost are those whose
+	// figures are the most that they can do, and what bounds them. Unit is that of
 	// figures, for words about them.
 	Capped map[string]string
+	AtMost map[string]string
 	Unit   string
 }
 
@@ -121,10 +123,11 @@ type Comparison struct {
 	Verdict        Claim  `json:"verdict"`           // a's
 	Blocks         int    `json:"blocks"`            // with a figure of both
 	BlocksNeeded   Needed `json:"blocks_needed"`     // that would show delta, by the spread seen here
-	// CappedBy is what held a target of the pair back, so that nothing is claimed of it; empty: nothing did. Above is the figure
+	// CappedBy is what held a target of the pair back, so that nothing is claimed of it; empty: nothing did. Above, or Below, is the figure
 	// from which on they are not distinguishable.
 	CappedBy string  `json:"capped_by,omitempty"`
 	Above    float64 `json:"above,omitempty"`
+	Below    float64 `json:"below,omitempty"`
 }
 
 // Needed is a number of blocks; null in JSON where it is not known (0).
