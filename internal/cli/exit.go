@@ -74,7 +74,7 @@ func exitStatus(err error) int {
 		return exitUsage
 	case errors.As(err, &missing):
 		return exitPrerequisite
-	case errors.Is(err, controller.ErrTooFewValid), errors.Is(err, calibrate.ErrDisturbed), errors.Is(err, errInvalidLoad), errors.Is(err, errInconclusive), errors.Is(err, errNoBaseline):
+	case errors.Is(err, controller.ErrTooFewValid), errors.Is(err, calibrate.ErrDisturbed), errors.Is(err, errInvalidLoad), errors.Is(err, errInconclusive), errors.Is(err, errNoBaseline), errors.Is(err, errCeiling):
 		return exitTooFew
 	case errors.Is(err, errMissed), errors.Is(err, errWorse), errors.Is(err, errMisled), only(err, errThreshold):
 		return exitMissed

@@ -45,7 +45,8 @@ The same command with --resume resumes a tuning that was interrupted. Its runs i
 count as they are, and one that is not is resumed.
 
 exit status: 0 done; 1 failed; 2 wrong usage or plan; 3 the setting that was found is shown to be
-worse; 4 too few valid trials (with --fail-on-inconclusive: or nothing is shown); 5 a prerequisite
+worse; 4 too few valid trials, or a capacity above the ceiling of the agents (with
+--fail-on-inconclusive: or nothing is shown); 5 a prerequisite
 is missing; 130 interrupted`
 
 const tuneExamples = `  bakeoff tune sweep

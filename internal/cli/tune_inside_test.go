@@ -14,10 +14,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"bakeoff/internal/capacity"
 	"bakeoff/internal/controller"
 	"bakeoff/internal/figures"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/record"
+	"bakeoff/internal/record/recordtest"
 	"bakeoff/internal/tune"
 	"bakeoff/internal/verdict"
 )
@@ -409,4 +411,42 @@ func TestTuneInterrupted(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Of capacities a bound counts where a block has no more, and a setting that no agent could bound from above ends the search: left
+// out, the best one would come last.
+func TestTuneCapacity(t *testing.T) {
+	for _, c := range []struct {
+		says   string
+		second capacity.Result
+		values int // of both settings; 0: the search ends
+	}{
+		{"each block is bounded", capacity.Result{Outcome: capacity.Found, Centre: 300}, 14},
+		{"above the ceiling", capacity.Result{Outcome: capacity.AtLeast, Lower: 900}, 0},
+		{"impossible", capacity.Result{Outcome: capacity.Impossible, Upper: 25}, 7},
+	} {
+		r := recordtest.Of(7, "app-w2", "app-w4")
+		r.ClosedS, r.Head.Search = 1, "stage 1 of 1"
+		r.WithCapacity(map[string]float64{"app-w2": 400, "app-w4": 500})
+		r.Head.Pilot.Capacity["app-w4"] = c.second
+		if c.second.Outcome != capacity.Found {
+			r.Head.Order = slices.DeleteFunc(r.Head.Order, func(p record.Place) bool { return p.Target == "app-w4" })
+		}
+		reader, err := record.Open(r.Write(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := figures.Build(reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var search tuning
+		err = search.take(1, s)
+		if ended := exitStatus(err) == exitTooFew && strings.Contains(err.Error(), "the agents are the limit: app-w4 met the objective up to their ceiling"); ended != (c.values == 0) {
+			t.Errorf("%s: %v", c.says, err)
+		}
+		if len(search.values) != c.values {
+			t.Errorf("%s: %d values: %+v", c.says, len(search.values), search.values)
+		}
+	}
 }

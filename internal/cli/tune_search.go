@@ -15,6 +15,9 @@ import (
 	"bakeoff/internal/tune"
 )
 
+// errCeiling is returned where the agents cannot find out what a setting is capable of.
+var errCeiling = errors.New("the agents are the limit")
+
 // tooFewTrials is the verdict where there are too few valid trials for any.
 const tooFewTrials = "too few valid trials"
 
@@ -100,20 +103,24 @@ func (t *tuning) cutShort(err error) error {
 	for _, run := range made {
 		fmt.Fprintf(t.env.Stderr, "bakeoff: a run of it, without a result of the search: %s\n", run.Dir)
 	}
-	if len(made) > 0 && !errors.Is(err, controller.ErrTooFewValid) {
+	if len(made) > 0 && !errors.Is(err, controller.ErrTooFewValid) && !errors.Is(err, errCeiling) {
 		fmt.Fprintln(t.env.Stderr, "bakeoff: the same command with --resume continues from what is there")
 	}
 	return err
 }
 
-// take remembers the figures of a stage; nothing is claimed of them.
+// take remembers the figures of a stage; nothing is claimed of them. A capacity that is only bounded counts with its bound. A setting
+// that meets the objective up to the ceiling of the agents ends the search: it may be the best, and has no figure.
 func (t *tuning) take(stage int, s *figures.Summary) error {
+	if above := s.AboveCeiling(); len(above) > 0 {
+		return fmt.Errorf("%w: %s met the objective up to their ceiling, so its capacity cannot be compared with another one", errCeiling, above[0])
+	}
 	found, err := s.Standing()
 	if found == nil {
 		return err
 	}
 	t.result.Unit, t.result.Better = found.Unit, found.Better
-	for _, v := range found.Values {
+	for _, v := range append(slices.Clone(found.Values), s.Bounded()...) {
 		t.values = append(t.values, tune.Value{Stage: stage, Block: v.Block, Setting: v.Target, Value: v.Value})
 	}
 	return nil

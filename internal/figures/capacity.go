@@ -3,6 +3,7 @@ package figures
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -19,7 +20,8 @@ const capacityPhase = -1
 type Capacity struct {
 	Percentile float64          `json:"percentile"` // of the objective, in percent
 	BoundS     float64          `json:"bound_s"`
-	Errors     float64          `json:"errors"` // share of planned requests that may lack a right answer
+	Errors     float64          `json:"errors"`            // share of planned requests that may lack a right answer
+	SliceS     float64          `json:"slice_s,omitempty"` // how long the slices of stages lasted at most, where targets took turns
 	Targets    []CapacityTarget `json:"targets"`
 }
 
@@ -27,7 +29,7 @@ type Capacity struct {
 type CapacityTarget struct {
 	Target   string           `json:"target"`
 	Search   *capacity.Result `json:"search,omitempty"` // nil: no valid trial of the pilot
-	Estimate verdict.Estimate `json:"estimate"`         // over the blocks that have a value
+	Estimate verdict.Estimate `json:"estimate"`         // over the blocks, with bounds in the place of values that are not known
 	Values   []CapacityValue  `json:"values"`           // one for each valid trial
 	Lower    float64          `json:"lower"`            // the greatest rate that passes in the stages of all blocks together, below Upper; 0: none
 	Upper    float64          `json:"upper"`            // the smallest that fails; 0: none
@@ -58,6 +60,7 @@ type StageFigures struct {
 
 	batches   *gate.Batches
 	objective capacity.Objective
+	sliceS    float64 // of turns; 0: none
 }
 
 func newStage(p record.Phase) StageFigures {
@@ -65,8 +68,16 @@ func newStage(p record.Phase) StageFigures {
 	figures.stage = true
 	return StageFigures{
 		PhaseFigures: figures, Rate: p.Rate, Search: p.Stage.Search, Limited: p.Stage.Limited,
-		batches: gate.NewBatches(p), objective: p.Stage.Objective(),
+		batches: gate.NewBatches(p), objective: p.Stage.Objective(), sliceS: sliceOf(p),
 	}
+}
+
+// sliceOf is how long the slices of a phase in turns were to last; 0: there were none.
+func sliceOf(p record.Phase) float64 {
+	if p.Turns == nil {
+		return 0
+	}
+	return p.Turns.SliceS
 }
 
 // found is the stage as it is judged.
@@ -116,6 +127,7 @@ func (s *Summary) capacityOf(name string) (CapacityTarget, []PhaseFigures) {
 		var stages []capacity.Stage
 		for _, f := range t.Stages {
 			stages, used = append(stages, f.found()), append(used, f.PhaseFigures)
+			s.Capacity.SliceS = max(s.Capacity.SliceS, f.sliceS)
 		}
 		blocks = append(blocks, stages)
 		out.Values = append(out.Values, CapacityValue{Block: t.Block})
@@ -151,8 +163,14 @@ func (t *CapacityTarget) value(blocks [][]capacity.Stage, all []StageFigures, to
 	for i, v := range o.Values(blocks) {
 		t.Values[i].Value = v
 	}
-	if values := t.known(); len(values) > 0 {
+	if values := t.bounded(); len(values) > 0 {
 		t.Estimate = verdict.MeanOf(values, together)
+		if t.AtLeast() {
+			t.Estimate.High = verdict.Number(math.Inf(1))
+		}
+		if t.AtMost() {
+			t.Estimate.Low = 0
+		}
 	}
 	bounds := o.Bounds(slices.Concat(blocks...))
 	if t.Lower = bounds.Lower; bounds.Upper < 1e300 {
@@ -171,7 +189,28 @@ func (t CapacityTarget) known() (out []float64) {
 	return out
 }
 
-// value is a target's figure in a block, or why there is none that can be compared.
+// bounded are the values of blocks, and what bounds those that are not known: to leave these out would leave out the highest, or the
+// lowest.
+func (t CapacityTarget) bounded() (out []float64) {
+	for _, v := range t.Values {
+		if v.Rate > 0 {
+			out = append(out, v.Rate)
+		}
+	}
+	return out
+}
+
+// AtLeast reports whether a block only shows that the capacity is at least a rate, so that the estimate is the least that it is.
+func (t CapacityTarget) AtLeast() bool { return t.has(capacity.NotBelow) }
+
+// AtMost reports whether a block only shows that the capacity is below a rate.
+func (t CapacityTarget) AtMost() bool { return t.has(capacity.NotAbove) }
+
+func (t CapacityTarget) has(kind capacity.Kind) bool {
+	return slices.ContainsFunc(t.Values, func(v CapacityValue) bool { return v.Kind == kind })
+}
+
+// value is a target's figure in a block. Where it is not known, it says why, and the figure is what bounds it; 0: nothing does.
 func (c *Capacity) value(target string, block int) (value float64, why string) {
 	for _, t := range c.Targets {
 		for _, v := range t.Values {
@@ -181,7 +220,7 @@ func (c *Capacity) value(target string, block int) (value float64, why string) {
 			if v.Kind == capacity.Rate {
 				return v.Rate, ""
 			}
-			return 0, ValueInWords(v.Value)
+			return v.Rate, ValueInWords(v.Value)
 		}
 	}
 	return 0, "it has no stages"

@@ -2,6 +2,7 @@ package figures_test
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"bakeoff/internal/capacity"
@@ -115,5 +116,54 @@ func TestCapacityWithoutValue(t *testing.T) {
 	}
 	if len(texts) != 8 || len(want) > 0 {
 		t.Errorf("%q; missing %v", texts, want)
+	}
+}
+
+// Figures that are only bounds are no claim: a target whose stages all met the objective is not worse by that, and one that met it in
+// none is not better. To leave such blocks out would leave out the highest values, or the lowest.
+func TestCapacityBounds(t *testing.T) {
+	for _, c := range []struct {
+		centre, figure float64
+		head           string
+	}{
+		{300, 338, "django and flask are not distinguishable above 338 requests/s: the highest stage was the limit there"},
+		{900, 799, "django and flask are not distinguishable below 799 requests/s: the lowest stage was the limit there"},
+	} {
+		s := withCapacity(t, func(r *recordtest.Run) {
+			r.Head.Pilot.Capacity["flask"] = capacity.Result{Outcome: capacity.Found, Centre: c.centre}
+		})
+		flask, above := s.Capacity.Targets[1], c.centre < 500
+		if e := flask.Estimate; math.Abs(float64(e.Value)/c.figure-1) > 1e-9 || flask.AtLeast() != above || flask.AtMost() == above ||
+			math.IsInf(float64(e.High), 1) != above || (e.Low == 0) == above {
+			t.Errorf("around %v/s: %+v", c.centre, e)
+		}
+		if v := s.Verdict; v.Head != c.head || len(v.Values) != 7 || v.Comparisons[0].Blocks != 7 {
+			t.Errorf("around %v/s: %q, %d values, %+v", c.centre, v.Head, len(v.Values), v.Comparisons[0])
+		}
+	}
+}
+
+// A target that a search kept out of the blocks is named where the verdict is quoted, and a run of such targets alone says why.
+func TestCapacityNotRanked(t *testing.T) {
+	without := func(ends map[string]capacity.Result) *figures.Summary {
+		return withCapacity(t, func(r *recordtest.Run) {
+			for name, end := range ends {
+				r.Head.Pilot.Capacity[name] = end
+				r.Head.Order = slices.DeleteFunc(r.Head.Order, func(p record.Place) bool { return p.Target == name })
+			}
+		})
+	}
+	ceiling, impossible := capacity.Result{Outcome: capacity.AtLeast, Lower: 900}, capacity.Result{Outcome: capacity.Impossible, Upper: 25}
+	for end, want := range map[capacity.Result]string{
+		ceiling:    "django is alone: there is nothing to compare it with; flask is not ranked and may be better, for the objective was met up to the ceiling of the agents",
+		impossible: "django is alone: there is nothing to compare it with; flask is not ranked",
+	} {
+		if got := without(map[string]capacity.Result{"flask": end}).Verdict.Head; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	s := without(map[string]capacity.Result{"flask": ceiling, "django": impossible})
+	if want := "no target is in a block: django did not meet the objective even almost without load; flask met the objective up to the ceiling of the agents, at least 900/s"; s.Verdict != nil || s.NoVerdict != want {
+		t.Errorf("%+v, %q, want %q", s.Verdict, s.NoVerdict, want)
 	}
 }

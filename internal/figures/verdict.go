@@ -70,7 +70,7 @@ func (s *Summary) judge(live bool) (err error) {
 	case s.Run.Search != "":
 		s.NoVerdict = "a search chooses a setting: what is claimed is the verdict of the run that confirms it"
 	case !found:
-		s.NoVerdict = "no trial has a phase that the primary metric is for"
+		s.NoVerdict = cmp.Or(s.searches(), "no trial has a phase that the primary metric is for")
 	default:
 		s.Verdict, err = s.verdict(primary, s.margin)
 	}
@@ -122,19 +122,23 @@ func (s *Summary) verdict(phase Phase, margin float64) (*Verdict, error) {
 	case capacityMetric:
 		v.Unit = UnitRequests
 	}
-	o.Capped, o.Unit = foreign(s.Limits), v.Unit
+	if o.Capped, o.Unit = foreign(s.Limits), v.Unit; v.Metric == capacityMetric {
+		s.Capacity.bound(&o)
+	}
 	table, unusable := s.table(v, phase)
 	var err error
 	if v.Result, err = verdict.Judge(table, o); err != nil {
 		return nil, fmt.Errorf("figures: %w", err)
 	}
 	v.Warnings = append(v.Warnings, unusable...)
-	v.Head = v.Result.Head()
+	if v.Head = v.Result.Head(); v.Head != "" {
+		v.Head += s.notRanked()
+	}
 	v.Splits = s.splits(v, phase)
 	return v, nil
 }
 
-// table holds a value of every valid trial, and expects one of every block and target. What cannot be
+// table holds a value of every valid trial, or what bounds it, and expects one of every block and target. What cannot be
 // compared is a warning.
 func (s *Summary) table(v *Verdict, phase Phase) (*verdict.Table, []verdict.Warning) {
 	var table verdict.Table
@@ -154,7 +158,7 @@ func (s *Summary) table(v *Verdict, phase Phase) (*verdict.Table, []verdict.Warn
 		if v.Unit == UnitRequests {
 			value, why = s.Capacity.value(t.Target, t.Block)
 		}
-		if why == "" {
+		if why == "" || value > 0 { // a bound stands for the value, which is beyond it
 			if err := table.Add(verdict.Cell{Block: strconv.Itoa(t.Block), Target: t.Target, Value: value, Position: t.place()}); err != nil {
 				why = err.Error()
 			}

@@ -26,7 +26,7 @@ func capacitySection(s *figures.Summary) []section {
 	}
 	out := section{
 		title:  "Capacity: the highest rate that meets the objective",
-		paras:  []string{"Objective: " + objectiveInWords(s.Capacity) + ".", intervalsOfCapacity(len(s.Capacity.Targets))},
+		paras:  []string{"Objective: " + objectiveInWords(s.Capacity) + ".", intervalsOfCapacity(s.Capacity)},
 		tables: []show.Table{capacityTable(s), capacityBlocks(s.Capacity)},
 	}
 	for _, t := range s.Capacity.Targets {
@@ -47,12 +47,19 @@ func capacityOfPage(s *figures.Summary) []section {
 	return out
 }
 
-func intervalsOfCapacity(targets int) string {
+func intervalsOfCapacity(c *figures.Capacity) string {
 	text := "The capacity is the mean over blocks with its 95 % interval"
-	if targets > 1 {
+	if len(c.Targets) > 1 {
 		text += "; all intervals hold together with 95 %"
 	}
-	return text + ". Bounds: the greatest rate that passes and the smallest that fails, in the stages of all blocks together."
+	text += ". Bounds: the greatest rate that passes and the smallest that fails, in the stages of all blocks together."
+	if slices.ContainsFunc(c.Targets, func(t figures.CapacityTarget) bool { return boundOf(t, false) != "" }) {
+		text += " A block that only shows a bound counts with that bound: a target can do more than a figure with >=, and less than one with <; of one with ~ some blocks show the one, and some the other."
+	}
+	if c.SliceS > 0 {
+		text += fmt.Sprintf(" The load came in slices of %s, each of which began with nothing under way: without interruption a capacity may be a few per cent lower (docs/method.md).", show.Span(c.SliceS))
+	}
+	return text
 }
 
 func capacityTable(s *figures.Summary) show.Table {
@@ -71,11 +78,24 @@ func capacityTable(s *figures.Summary) show.Table {
 	return t
 }
 
+// boundOf is before an estimate that is only a bound: blocks only bound the capacity, or another tier limited it.
+func boundOf(c figures.CapacityTarget, limited bool) string {
+	switch {
+	case (c.AtLeast() || limited) && c.AtMost():
+		return "~ "
+	case c.AtLeast() || limited:
+		return ">= "
+	case c.AtMost():
+		return "< "
+	}
+	return ""
+}
+
 // capacityOf is the estimate, or the bound that the search gives in its place.
 func capacityOf(c figures.CapacityTarget) string {
 	switch {
 	case c.Estimate.Value.Known():
-		return show.Number(float64(c.Estimate.Value))
+		return boundOf(c, false) + show.Number(float64(c.Estimate.Value))
 	case c.Search != nil && c.Search.Outcome == capacity.AtLeast:
 		return ">= " + show.Number(c.Search.Lower)
 	case c.Search != nil && c.Search.Outcome == capacity.Impossible:
@@ -88,7 +108,11 @@ func estimateInterval(e verdict.Estimate, unit func(float64) string) string {
 	if !e.Known() {
 		return show.None
 	}
-	return "[" + unit(float64(e.Low)) + ", " + unit(float64(e.High)) + "]"
+	high := show.None
+	if e.High.Known() {
+		high = unit(float64(e.High))
+	}
+	return "[" + unit(float64(e.Low)) + ", " + high + "]"
 }
 
 func rateOrNone(rate float64) string {

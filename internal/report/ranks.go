@@ -112,7 +112,7 @@ func measured(s *figures.Summary, p figures.Phase, ranges bool, notes *show.Foot
 		n := spreadOf(of(p, target)).N
 		cell := fmt.Sprintf("%d of %d", n, s.Run.Blocks)
 		if n < s.Run.Blocks && s.Verdict != nil {
-			return notes.Mark(cell, "only blocks with a value of both targets of a pair count for it")
+			return notes.Mark(cell, missingBlocks(s))
 		}
 		return cell
 	}
@@ -123,13 +123,25 @@ func measured(s *figures.Summary, p figures.Phase, ranges bool, notes *show.Foot
 	return append(out, column{"blocks", blocks})
 }
 
-// atLeast is before the figure of a target that another tier limited: it can do as much at least.
+// missingBlocks says how blocks without a value count.
+func missingBlocks(s *figures.Summary) string {
+	if s.Capacity != nil {
+		return "only blocks with a value of both targets of a pair, or a bound of it, count for it"
+	}
+	return "only blocks with a value of both targets of a pair count for it"
+}
+
+// atLeast is before the figure of a target that is only a bound: another tier limited it, or blocks only bound its capacity.
 func atLeast(s *figures.Summary, target string) string {
-	limited := func(l figures.Limit) bool { return l.Target == target && l.Foreign }
+	limited := slices.ContainsFunc(s.Limits, func(l figures.Limit) bool { return l.Target == target && l.Foreign })
+	if s.Capacity != nil {
+		i := slices.IndexFunc(s.Capacity.Targets, func(c figures.CapacityTarget) bool { return c.Target == target })
+		return boundOf(s.Capacity.Targets[i], limited)
+	}
 	switch p, _ := s.Primary(); {
-	case !slices.ContainsFunc(s.Limits, limited):
+	case !limited:
 		return ""
-	case p.Model == "open" && s.Capacity == nil:
+	case p.Model == "open":
 		return "<= "
 	}
 	return ">= "
