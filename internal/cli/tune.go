@@ -46,8 +46,7 @@ count as they are, and one that is not is resumed.
 
 exit status: 0 done; 1 failed; 2 wrong usage or plan; 3 the setting that was found is shown to be
 worse; 4 too few valid trials, or a capacity above the ceiling of the agents (with
---fail-on-inconclusive: or nothing is shown); 5 a prerequisite
-is missing; 130 interrupted`
+--fail-on-inconclusive: or nothing is shown); 5 a prerequisite is missing; 130 interrupted`
 
 const tuneExamples = `  bakeoff tune sweep
   bakeoff tune my-plan.yaml --max-time 30m --markdown tuned.md

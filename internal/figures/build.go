@@ -27,6 +27,16 @@ type planned struct {
 // oneLoop reports whether each agent did its work in one thread in a phase: the native engine does.
 func (p planned) oneLoop(phase string) bool { return p.engine(phase) == "native" }
 
+// think is the pause after an answer in a phase.
+func (p planned) think(phase string) (pause duration) {
+	for _, one := range p.Phases {
+		if one.Name == phase {
+			pause = one.Think
+		}
+	}
+	return pause
+}
+
 // engine is the one that carries out a phase.
 func (p planned) engine(phase string) string {
 	engine := p.Agents.Engine
@@ -40,9 +50,10 @@ func (p planned) engine(phase string) string {
 
 // plannedPhase is what else must be known of a phase than its own record says.
 type plannedPhase struct {
-	Name      string `json:"name"`
-	Reconnect bool   `json:"reconnect"`
-	Engine    string `json:"engine"`
+	Name      string   `json:"name"`
+	Reconnect bool     `json:"reconnect"`
+	Engine    string   `json:"engine"`
+	Think     duration `json:"think"` // the pause after an answer
 }
 
 // Build computes every figure of a run, finished or not. Trials that are damaged,

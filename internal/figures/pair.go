@@ -40,7 +40,7 @@ func (b *builder) pairs(p planned) []Pair {
 // pair reports whether two phases differ in one thing: keep-alive, what they ask for, or the way.
 func (p planned) pair(first, second Phase) bool {
 	if first.Ask != "" || first.Direct || first.Model != second.Model || first.Connections != second.Connections || first.Rate != second.Rate ||
-		first.Arrivals != second.Arrivals || first.Engine != second.Engine || p.engine(first.Name) != p.engine(second.Name) {
+		first.Arrivals != second.Arrivals || first.Engine != second.Engine || p.engine(first.Name) != p.engine(second.Name) || p.think(first.Name) != p.think(second.Name) {
 		return false
 	}
 	kept, renewed := !p.reconnects(first.Name), p.reconnects(second.Name)

@@ -47,7 +47,7 @@ func (s *Summary) driver() string {
 func (b *builder) timeShares(p planned) []TimeShare {
 	var out []TimeShare
 	for _, first := range b.s.Phases {
-		if first.Ask != "" || first.Direct || p.reconnects(first.Name) {
+		if first.Ask != "" || first.Direct || p.reconnects(first.Name) || p.think(first.Name) > 0 { // a pause is no part of an answer
 			continue
 		}
 		pinged := b.second(p, first, func(second Phase) bool { return second.Ask != "" })

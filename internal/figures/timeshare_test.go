@@ -2,6 +2,7 @@ package figures
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"bakeoff/internal/record"
@@ -124,6 +125,22 @@ func TestDirectPairs(t *testing.T) {
 	} {
 		if got := p.pair(c.first, c.second); got != c.want {
 			t.Errorf("%s: %v", says, got)
+		}
+	}
+}
+
+// Where connections pause after an answer, they say nothing of what an answer takes; and phases that pause otherwise are no pair.
+func TestTimeSharesWithoutPauses(t *testing.T) {
+	for more, pairs := range map[string]int{
+		`"phases":[{"name":"closed","think":"1s"}]`: 0,
+		`"phases":[{"name":"closed","think":"1s"},{"name":"other","think":"1s"}]`:       2,
+		`"phases":[{"name":"other","think":"10s"}]`: 0,
+	} {
+		r := drivenRun(1250, func(p *record.Phase) { p.Direct = true })
+		r.Plan("throughput", more)
+		s := build(t, r.Write(t))
+		if none := strings.Contains(more, `"closed","think"`); len(s.Pairs) != pairs || (len(s.TimeShares) == 0) != none {
+			t.Errorf("%s: %d pairs, %+v", more, len(s.Pairs), s.TimeShares)
 		}
 	}
 }

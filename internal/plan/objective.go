@@ -80,6 +80,10 @@ func (c *checker) objective() {
 	if o.Errors <= 0 || o.Errors > mostErrors {
 		c.report("objective.errors", "", "must be above 0%% and at most 10%%, but is %s", o.Errors)
 	}
+	if _, bound := o.bound(); len(p.Phases) > 0 && bound >= time.Duration(p.Phases[0].Timeout) {
+		c.report("objective", "a shorter bound, or a longer timeout of the first phase",
+			"bounds the response time by %s, but the first phase has a time-out of %s: what takes longer is not waited for", Duration(bound), p.Phases[0].Timeout)
+	}
 	c.duration("objective.stage", o.Stage, capacity.LeastStage, mostStage)
 	c.connections("objective.connections", Phase{Connections: o.Connections})
 	if p.Pilot == 0 && !c.bad("pilot") {
