@@ -56,7 +56,7 @@ func TestPlansAndWallTimes(t *testing.T) {
 	}
 }
 
-// Values of a capacity: a rate, or in words why there is none.
+// Values of a capacity: a rate, or in words why there is none, and what bounds it.
 func TestValuesOfACapacity(t *testing.T) {
 	c := &Capacity{Targets: []CapacityTarget{{Target: "a", Values: []CapacityValue{
 		{1, capacity.Value{Kind: capacity.Rate, Rate: 70}},
@@ -69,12 +69,15 @@ func TestValuesOfACapacity(t *testing.T) {
 		4: "the agents could keep no rate: nothing is known of its capacity", 5: "it has no stages",
 	} {
 		value, why := c.value("a", block)
-		if why != want || value != map[bool]float64{true: 70}[block == 1] {
+		if why != want || value != map[int]float64{1: 70, 2: 80, 3: 60}[block] {
 			t.Errorf("block %d: %v, %q", block, value, why)
 		}
 	}
 	if value, why := c.value("b", 1); value != 0 || why != "it has no stages" {
 		t.Errorf("another target: %v, %q", value, why)
+	}
+	if got := c.Targets[0].bounded(); !slices.Equal(got, []float64{70, 80, 60}) {
+		t.Errorf("bounded %v", got)
 	}
 	if got := c.Targets[0].known(); !slices.Equal(got, []float64{70}) {
 		t.Errorf("known %v", got)

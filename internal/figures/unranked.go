@@ -33,7 +33,7 @@ func (s *Summary) notRanked() (out string) {
 	var better, others []string
 	for _, t := range s.Capacity.Targets {
 		switch {
-		case s.inBlocks(t.Target):
+		case s.inBlocks(t.Target) || len(t.Values) > 0:
 		case t.Search != nil && t.Search.Outcome == capacity.AtLeast:
 			better = append(better, t.Target)
 		default:
@@ -63,7 +63,7 @@ func (s *Summary) searches() string {
 	var out []string
 	for _, t := range s.Capacity.Targets {
 		switch {
-		case s.inBlocks(t.Target):
+		case s.inBlocks(t.Target) || len(t.Values) > 0:
 			return ""
 		case t.Search != nil && t.Search.Outcome == capacity.AtLeast:
 			out = append(out, fmt.Sprintf("%s met the objective up to the ceiling of the agents, at least %g/s", t.Target, t.Search.Lower))
