@@ -15,6 +15,8 @@ const (
 	awakeAge = 2 * time.Second
 	// awakePerWorker is how many answers in a row must be current, for each worker of a replica: each has its own clock.
 	awakePerWorker = 3
+	// answeringLook is how long Answering waits before it asks again.
+	answeringLook = 50 * time.Millisecond
 )
 
 // Awake waits until replicas that stood still know the time again. A server that renews its Date by a timer of its own
@@ -52,4 +54,27 @@ func Awake(ctx context.Context, replicas []Endpoint, workers int) error {
 func old(a answer) bool {
 	date, err := http.ParseTime(a.header.Get("Date"))
 	return err == nil && date.Before(a.asked.Add(-awakeAge))
+}
+
+// Answering waits until each replica answers again after a load that was too much for it; at most for 10 s in all. Like Awake it
+// judges nothing, and returns only an error of ctx.
+func Answering(ctx context.Context, replicas []Endpoint) error {
+	until := time.Now().Add(awakeMost)
+	for _, at := range replicas {
+		for time.Now().Before(until) {
+			ask := newAsker(hider(nil), awakeMost, Closed) // each has given up nothing yet
+			a := ask.ask(ctx, http.MethodGet, at.URL, "/ping")
+			ask.close()
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if a.err == nil {
+				break
+			}
+			if err := pause(ctx, answeringLook); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

@@ -1,6 +1,8 @@
 package contract
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -48,5 +50,32 @@ func TestAwakeLeavesTheRestToTheCheck(t *testing.T) {
 	t.Cleanup(undated.Close)
 	if err := Awake(t.Context(), []Endpoint{{URL: silent.URL}, {URL: undated.URL}}, 1); err != nil || asked.Load() != 3 {
 		t.Errorf("%v, asked %d times", err, asked.Load())
+	}
+}
+
+// Replicas that close connections, or refuse them, are asked until they answer; what ends the run ends that.
+func TestAnswering(t *testing.T) {
+	var asked atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked.Add(1) > 5 {
+			return
+		}
+		c, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		c.Close()
+	}))
+	t.Cleanup(server.Close)
+	if err := Answering(t.Context(), []Endpoint{{URL: server.URL}, {URL: server.URL}}); err != nil || asked.Load() != 7 {
+		t.Errorf("%v, asked %d times", err, asked.Load())
+	}
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	time.AfterFunc(200*time.Millisecond, func() { cancel(errGone) })
+	if err := Answering(ctx, []Endpoint{{URL: gone.URL}}); !errors.Is(err, errGone) {
+		t.Error(err)
 	}
 }

@@ -329,6 +329,9 @@ func (d *replicated) recovered(ctx context.Context) error {
 	if d.stage.o.Checked != nil {
 		return nil
 	}
+	if err := contract.Answering(ctx, d.endpoints()); err != nil {
+		return err
+	}
 	return contract.Awake(ctx, d.endpoints(), d.entrant.Workers)
 }
 
