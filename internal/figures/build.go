@@ -84,6 +84,9 @@ func Build(r *record.Reader) (*Summary, error) {
 	s.capacities(p.Objective)
 	if primary, found := s.Primary(); found {
 		s.Limits = b.limits(primary, run.Database, p.oneLoop(primary.Name))
+		if s.Capacity != nil {
+			s.Capacity.held(foreign(s.Limits))
+		}
 	}
 	if len(p.Thresholds) > 0 {
 		s.foreignIn = b.foreignLimits(run.Database, p)

@@ -29,6 +29,7 @@ type Capacity struct {
 type CapacityTarget struct {
 	Target   string           `json:"target"`
 	Search   *capacity.Result `json:"search,omitempty"` // nil: no valid trial of the pilot
+	HeldBy   string           `json:"held_by,omitempty"` // the tier other than its own that was the limit, so that its capacity is at least that; empty: none
 	Estimate verdict.Estimate `json:"estimate"`         // over the blocks, with bounds in the place of values that are not known
 	Values   []CapacityValue  `json:"values"`           // one for each valid trial
 	Lower    float64          `json:"lower"`            // the greatest rate that passes in the stages of all blocks together, below Upper; 0: none
@@ -102,6 +103,16 @@ func (s *Summary) capacities(o objective) {
 	}
 	if stages > 0 {
 		s.capacityPhase = &all
+	}
+}
+
+// held marks the targets that another tier limited.
+func (c *Capacity) held(by map[string]string) {
+	for i := range c.Targets {
+		t := &c.Targets[i]
+		if t.HeldBy = by[t.Target]; t.HeldBy != "" && t.Estimate.Value.Known() {
+			t.Estimate.High = verdict.Number(math.Inf(1))
+		}
 	}
 }
 
@@ -200,8 +211,9 @@ func (t CapacityTarget) bounded() (out []float64) {
 	return out
 }
 
-// AtLeast reports whether a block only shows that the capacity is at least a rate, so that the estimate is the least that it is.
-func (t CapacityTarget) AtLeast() bool { return t.has(capacity.NotBelow) }
+// AtLeast reports whether the estimate is the least that the capacity is: a block only shows that it is at least a rate, or another tier
+// was the limit.
+func (t CapacityTarget) AtLeast() bool { return t.HeldBy != "" || t.has(capacity.NotBelow) }
 
 // AtMost reports whether a block only shows that the capacity is below a rate.
 func (t CapacityTarget) AtMost() bool { return t.has(capacity.NotAbove) }

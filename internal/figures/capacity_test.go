@@ -167,3 +167,18 @@ func TestCapacityNotRanked(t *testing.T) {
 		t.Errorf("%+v, %q, want %q", s.Verdict, s.NoVerdict, want)
 	}
 }
+
+// A capacity that another tier limited is the least that the target can do, without an upper end.
+func TestCapacityHeldBack(t *testing.T) {
+	s := withCapacity(t, func(r *recordtest.Run) {
+		r.Cores["database"], r.Cores["host"] = 1.8, 1.95
+	})
+	for _, c := range s.Capacity.Targets {
+		if c.HeldBy != "database" || !c.AtLeast() || c.AtMost() || !math.IsInf(float64(c.Estimate.High), 1) || !(c.Estimate.Low > 390) {
+			t.Errorf("%s: held by %q, %+v", c.Target, c.HeldBy, c.Estimate)
+		}
+	}
+	if by := s.Verdict.Comparisons[0].CappedBy; by != "database" {
+		t.Errorf("capped by %q", by)
+	}
+}

@@ -53,8 +53,8 @@ func intervalsOfCapacity(c *figures.Capacity) string {
 		text += "; all intervals hold together with 95 %"
 	}
 	text += ". Bounds: the greatest rate that passes and the smallest that fails, in the stages of all blocks together."
-	if slices.ContainsFunc(c.Targets, func(t figures.CapacityTarget) bool { return boundOf(t, false) != "" }) {
-		text += " A block that only shows a bound counts with that bound: a target can do more than a figure with >=, and less than one with <; of one with ~ some blocks show the one, and some the other."
+	if slices.ContainsFunc(c.Targets, func(t figures.CapacityTarget) bool { return boundOf(t) != "" }) {
+		text += " A figure with >= is the least that a target can do, one with < is more than it can: some blocks only show a bound, which counts for them, or another tier was the limit. Of one with ~ blocks show both kinds of bounds."
 	}
 	if c.SliceS > 0 {
 		text += fmt.Sprintf(" The load came in slices of %s, each of which began with nothing under way: without interruption a capacity may be a few per cent lower (docs/method.md).", show.Span(c.SliceS))
@@ -79,11 +79,11 @@ func capacityTable(s *figures.Summary) show.Table {
 }
 
 // boundOf is before an estimate that is only a bound: blocks only bound the capacity, or another tier limited it.
-func boundOf(c figures.CapacityTarget, limited bool) string {
+func boundOf(c figures.CapacityTarget) string {
 	switch {
-	case (c.AtLeast() || limited) && c.AtMost():
+	case c.AtLeast() && c.AtMost():
 		return "~ "
-	case c.AtLeast() || limited:
+	case c.AtLeast():
 		return ">= "
 	case c.AtMost():
 		return "< "
@@ -95,7 +95,7 @@ func boundOf(c figures.CapacityTarget, limited bool) string {
 func capacityOf(c figures.CapacityTarget) string {
 	switch {
 	case c.Estimate.Value.Known():
-		return boundOf(c, false) + show.Number(float64(c.Estimate.Value))
+		return boundOf(c) + show.Number(float64(c.Estimate.Value))
 	case c.Search != nil && c.Search.Outcome == capacity.AtLeast:
 		return ">= " + show.Number(c.Search.Lower)
 	case c.Search != nil && c.Search.Outcome == capacity.Impossible:

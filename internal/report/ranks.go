@@ -133,13 +133,13 @@ func missingBlocks(s *figures.Summary) string {
 
 // atLeast is before the figure of a target that is only a bound: another tier limited it, or blocks only bound its capacity.
 func atLeast(s *figures.Summary, target string) string {
-	limited := slices.ContainsFunc(s.Limits, func(l figures.Limit) bool { return l.Target == target && l.Foreign })
 	if s.Capacity != nil {
 		i := slices.IndexFunc(s.Capacity.Targets, func(c figures.CapacityTarget) bool { return c.Target == target })
-		return boundOf(s.Capacity.Targets[i], limited)
+		return boundOf(s.Capacity.Targets[i])
 	}
+	limited := func(l figures.Limit) bool { return l.Target == target && l.Foreign }
 	switch p, _ := s.Primary(); {
-	case !limited:
+	case !slices.ContainsFunc(s.Limits, limited):
 		return ""
 	case p.Model == "open":
 		return "<= "
