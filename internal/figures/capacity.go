@@ -9,6 +9,7 @@ import (
 
 	"bakeoff/internal/capacity"
 	"bakeoff/internal/gate"
+	"bakeoff/internal/limit"
 	"bakeoff/internal/record"
 	"bakeoff/internal/verdict"
 )
@@ -29,7 +30,8 @@ type Capacity struct {
 type CapacityTarget struct {
 	Target   string           `json:"target"`
 	Search   *capacity.Result `json:"search,omitempty"` // nil: no valid trial of the pilot
-	HeldBy   string           `json:"held_by,omitempty"` // the tier other than its own that was the limit, so that its capacity is at least that; empty: none
+	HeldBy   string           `json:"held_by,omitempty"` // what was the limit in place of the target, so that its capacity is at least that; empty: nothing was
+	InUse    float64          `json:"in_use,omitempty"`  // the greatest share of the agents' connections in use in a stage of a block that met the objective
 	Estimate verdict.Estimate `json:"estimate"`         // over the blocks, with bounds in the place of values that are not known
 	Values   []CapacityValue  `json:"values"`           // one for each valid trial
 	Lower    float64          `json:"lower"`            // the greatest rate that passes in the stages of all blocks together, below Upper; 0: none
@@ -62,6 +64,7 @@ type StageFigures struct {
 	batches   *gate.Batches
 	objective capacity.Objective
 	sliceS    float64 // of turns; 0: none
+	most      int     // connections
 }
 
 func newStage(p record.Phase) StageFigures {
@@ -69,7 +72,7 @@ func newStage(p record.Phase) StageFigures {
 	figures.stage = true
 	return StageFigures{
 		PhaseFigures: figures, Rate: p.Rate, Search: p.Stage.Search, Limited: p.Stage.Limited,
-		batches: gate.NewBatches(p), objective: p.Stage.Objective(), sliceS: sliceOf(p),
+		batches: gate.NewBatches(p), objective: p.Stage.Objective(), sliceS: sliceOf(p), most: p.Connections,
 	}
 }
 
@@ -106,11 +109,26 @@ func (s *Summary) capacities(o objective) {
 	}
 }
 
-// held marks the targets that another tier limited.
+// mostInUse is the share of the agents' connections from which on these may be what limits a target, for arrivals vary.
+const mostInUse = 0.7
+
+// inUse is the share of the agents' connections that were in use on average in a stage that met the objective, else 0. Where it does
+// not, all of them are in use because the target is too slow.
+func (f StageFigures) inUse() float64 {
+	if f.Limited || !f.Finding.Meets() || f.most == 0 {
+		return 0
+	}
+	return f.observed.under / float64(f.most)
+}
+
+// held marks the targets that another tier limited, or the connections of the agents.
 func (c *Capacity) held(by map[string]string) {
 	for i := range c.Targets {
 		t := &c.Targets[i]
-		if t.HeldBy = by[t.Target]; t.HeldBy != "" && t.Estimate.Value.Known() {
+		if t.HeldBy = by[t.Target]; t.HeldBy == "" && t.ShortOfConnections() {
+			t.HeldBy = limit.Generator
+		}
+		if t.HeldBy != "" && t.Estimate.Value.Known() {
 			t.Estimate.High = verdict.Number(math.Inf(1))
 		}
 	}
@@ -138,7 +156,7 @@ func (s *Summary) capacityOf(name string) (CapacityTarget, []PhaseFigures) {
 		var stages []capacity.Stage
 		for _, f := range t.Stages {
 			stages, used = append(stages, f.found()), append(used, f.PhaseFigures)
-			s.Capacity.SliceS = max(s.Capacity.SliceS, f.sliceS)
+			s.Capacity.SliceS, out.InUse = max(s.Capacity.SliceS, f.sliceS), max(out.InUse, f.inUse())
 		}
 		blocks = append(blocks, stages)
 		out.Values = append(out.Values, CapacityValue{Block: t.Block})
@@ -214,6 +232,9 @@ func (t CapacityTarget) bounded() (out []float64) {
 // AtLeast reports whether the estimate is the least that the capacity is: a block only shows that it is at least a rate, or another tier
 // was the limit.
 func (t CapacityTarget) AtLeast() bool { return t.HeldBy != "" || t.has(capacity.NotBelow) }
+
+// ShortOfConnections reports whether the agents may have had too few connections.
+func (t CapacityTarget) ShortOfConnections() bool { return t.InUse > mostInUse }
 
 // AtMost reports whether a block only shows that the capacity is below a rate.
 func (t CapacityTarget) AtMost() bool { return t.has(capacity.NotAbove) }

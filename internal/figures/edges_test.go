@@ -569,3 +569,30 @@ func TestCoresAndCosts(t *testing.T) {
 		}
 	}
 }
+
+// Where a target meets the objective with most of the agents' connections in use, these may be its limit. In a stage that it misses
+// they are all in use because it is too slow.
+func TestConnectionsInUse(t *testing.T) {
+	for says, c := range map[string]struct {
+		f    StageFigures
+		want float64
+	}{
+		"met":              {StageFigures{most: 256, Finding: capacity.Finding{Misses: 1}}, 0.78125},
+		"missed":           {StageFigures{most: 256, Finding: capacity.Finding{Misses: 1.1}}, 0},
+		"limited":          {StageFigures{most: 256, Limited: true}, 0},
+		"of no number":     {StageFigures{}, 0},
+	} {
+		c.f.observed.under = 200
+		if got := c.f.inUse(); got != c.want {
+			t.Errorf("%s: %v in use, want %v", says, got, c.want)
+		}
+	}
+	one := verdict.MeanOf([]float64{100, 101}, 1)
+	c := &Capacity{Targets: []CapacityTarget{{Target: "a", InUse: 0.71, Estimate: one}, {Target: "b", InUse: 0.7, Estimate: one}, {Target: "c", InUse: 0.9, Estimate: one}}}
+	c.held(map[string]string{"c": limit.Database})
+	for i, want := range []string{limit.Generator, "", limit.Database} {
+		if got := c.Targets[i]; got.HeldBy != want || got.AtLeast() != (want != "") || math.IsInf(float64(got.Estimate.High), 1) != (want != "") {
+			t.Errorf("%+v, want to be held by %q", got, want)
+		}
+	}
+}

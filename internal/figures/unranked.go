@@ -16,7 +16,7 @@ func (c *Capacity) bound(o *verdict.Options) {
 	o.AtMost = map[string]string{}
 	for _, t := range c.Targets {
 		if t.AtLeast() {
-			o.Capped[t.Target] = cmp.Or(o.Capped[t.Target], "highest stage")
+			o.Capped[t.Target] = cmp.Or(t.HeldBy, "highest stage")
 		}
 		if t.AtMost() {
 			o.AtMost[t.Target] = "lowest stage"

@@ -30,6 +30,9 @@ func capacitySection(s *figures.Summary) []section {
 		tables: []show.Table{capacityTable(s), capacityBlocks(s.Capacity)},
 	}
 	for _, t := range s.Capacity.Targets {
+		if t.ShortOfConnections() {
+			out.paras = append(out.paras, fmt.Sprintf("%s had %s of the agents' connections in use in a stage that met the objective: with more of them (objective.connections) it may do more.", t.Target, show.Percent(t.InUse)))
+		}
 		if len(t.Load) > 0 {
 			out.tables = append(out.tables, loadTable(s.Capacity, t))
 		}

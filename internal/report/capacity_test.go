@@ -258,3 +258,29 @@ func documentedAnswers(t *testing.T) (words []string) {
 	}
 	return words
 }
+
+// A capacity that blocks only bound is marked as a bound, and so is one whose stages had too few connections.
+func TestBoundsOfCapacitiesShown(t *testing.T) {
+	for name, want := range map[string][]string{
+		"more": {">= 338", "[338, -]", "A figure with >= is the least that a target can do"},
+		"less": {"< 799", "one with < is more than it can"},
+	} {
+		text := strings.Join(strings.Fields(asText(t, ends()[name].cameTo(t, name))), " ")
+		for _, part := range want {
+			if !strings.Contains(text, part) {
+				t.Errorf("%s: no %q in\n%s", name, part, text)
+			}
+		}
+	}
+	s := withCapacity(t)
+	if text := asText(t, s); strings.Contains(text, "A figure with >=") || strings.Contains(text, "connections in use") {
+		t.Error("bounds are said where there are none")
+	}
+	s.Capacity.Targets[1].InUse, s.Capacity.SliceS = 0.9, 1
+	text := strings.Join(strings.Fields(asText(t, s)), " ")
+	for _, want := range []string{"flask had 90.0 % of the agents' connections in use in a stage that met the objective", "The load came in slices of 1 s"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+}
