@@ -10,7 +10,7 @@ import (
 	"bakeoff/internal/verdict"
 )
 
-// bound says of which targets figures are only bounds. One that met the objective in all stages of a block can do more, and one that
+// bound marks the targets whose figures are only bounds. One that met the objective in all stages of a block can do more, and one that
 // met it in none can do less: it is neither worse nor better by that.
 func (c *Capacity) bound(o *verdict.Options) {
 	o.AtMost = map[string]string{}
