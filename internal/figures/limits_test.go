@@ -211,3 +211,19 @@ func TestSharedMachineIsFullAtMost(t *testing.T) {
 		}
 	}
 }
+
+// A worker that is ready all the time is the limit, though another one, which is not, runs a little longer in every second block.
+func TestWorkersAreJoinedByWhatTheyAreJudgedBy(t *testing.T) {
+	var blocks []observed
+	for i := range 4 {
+		cold := 0.59 + 0.02*float64(i%2)
+		blocks = append(blocks, observed{host: 1.2, members: []limit.Member{
+			{Tier: limit.Target, Name: "a-1", CPU: 0.6 + cold, Thread: 0.61},
+			{Tier: limit.Target, Name: "a-1/7", Part: true, CPU: 0.6, Thread: 0.6, Waited: 0.38},
+			{Tier: limit.Target, Name: "a-1/8", Part: true, CPU: cold, Thread: cold, Waited: 0.05},
+		}})
+	}
+	if found := limit.Find(reading(blocks, 4, true)); found.Tier != limit.Target || found.What != limit.CPU || found.Member != "a-1/7" {
+		t.Errorf("%+v", found.Use)
+	}
+}

@@ -232,7 +232,8 @@ func reading(blocks []observed, cores float64, oneLoop bool) limit.Reading {
 	return r
 }
 
-// joinedMembers are the members over the blocks. Processes have other numbers in each, so they are joined by rank within their tier.
+// joinedMembers are the members over the blocks. Processes have other numbers in each, so they are joined by rank within their tier:
+// by how long their busiest thread ran or was ready to, as the rules judge them.
 func joinedMembers(blocks []observed, cores float64, oneLoop bool) []limit.Member {
 	type kind struct {
 		tier string
@@ -247,7 +248,7 @@ func joinedMembers(blocks []observed, cores float64, oneLoop bool) []limit.Membe
 		}
 		for k, all := range mine {
 			slices.SortStableFunc(all, func(a, b limit.Member) int {
-				return cmp.Or(cmp.Compare(b.Thread, a.Thread), cmp.Compare(b.CPU, a.CPU))
+				return cmp.Or(cmp.Compare(b.Thread+b.Waited, a.Thread+a.Waited), cmp.Compare(b.CPU, a.CPU))
 			})
 			for i, m := range all {
 				if i == len(ranks[k]) {
