@@ -114,9 +114,11 @@ func cell(these, first []float64, interval bool, together int) ComparedCell {
 	return out
 }
 
-// values are the block values of a target in a run.
+// values are the block values of a target in a run; none where some blocks only bound its capacity, for the others are the lower ones, or
+// the higher ones.
 func values(r Labelled, target string) (out []float64) {
-	if r.Summary.Verdict == nil {
+	bounded := func(v Value) bool { return v.Target == target }
+	if r.Summary.Verdict == nil || slices.ContainsFunc(r.Summary.Bounded(), bounded) {
 		return nil
 	}
 	for _, v := range r.Summary.Verdict.Values {

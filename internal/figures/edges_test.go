@@ -76,6 +76,10 @@ func TestValuesOfACapacity(t *testing.T) {
 	if value, why := c.value("b", 1); value != 0 || why != "it has no stages" {
 		t.Errorf("another target: %v, %q", value, why)
 	}
+	compared := Labelled{Summary: &Summary{Capacity: c, Verdict: &Verdict{Values: []Value{{1, "a", 70}, {1, "b", 50}}}}}
+	if a, b := values(compared, "a"), values(compared, "b"); a != nil || !slices.Equal(b, []float64{50}) {
+		t.Errorf("compared with other runs: %v and %v, want those of b alone", a, b)
+	}
 	if got := c.Targets[0].bounded(); !slices.Equal(got, []float64{70, 80, 60}) {
 		t.Errorf("bounded %v", got)
 	}
