@@ -297,11 +297,13 @@ func TestUpperBoundIsLookedAtAgain(t *testing.T) {
 		want   capacity.Result
 	}{
 		{
-			"a stall", stage(700, 0), []float64{700, 467, 572, 633, 633, 317, 700, 1050, 857, 949, 857},
+			"a stall", stage(700, 0),
+			[]float64{700, 467, 572, 633, 633, 317, 700, 1050, 857, 949, 857},
 			capacity.Result{Outcome: capacity.Found, Centre: 902, Lower: 857, Upper: 949},
 		},
 		{
-			"two", uneven(700, 0, 0, 0, 0, 0, 120, 0, 0, 0, 0), []float64{700, 467, 572, 633, 633, 317, 700},
+			"two", uneven(700, 0, 0, 0, 0, 0, 120, 0, 0, 0, 0),
+			[]float64{700, 467, 572, 633, 633, 317, 700},
 			capacity.Result{Outcome: capacity.Found, Centre: 666, Lower: 633, Upper: 700},
 		},
 	} {

@@ -29,14 +29,14 @@ type Capacity struct {
 // CapacityTarget is one target: what the search before block 1 found, and what the blocks did.
 type CapacityTarget struct {
 	Target   string           `json:"target"`
-	Search   *capacity.Result `json:"search,omitempty"` // nil: no valid trial of the pilot
+	Search   *capacity.Result `json:"search,omitempty"`  // nil: no valid trial of the pilot
 	HeldBy   string           `json:"held_by,omitempty"` // what was the limit in place of the target, so that its capacity is at least that; empty: nothing was
 	InUse    float64          `json:"in_use,omitempty"`  // the greatest share of the agents' connections in use in a stage of a block that met the objective
-	Estimate verdict.Estimate `json:"estimate"`         // over the blocks, with bounds in the place of values that are not known
-	Values   []CapacityValue  `json:"values"`           // one for each valid trial
-	Lower    float64          `json:"lower"`            // the greatest rate that passes in the stages of all blocks together, below Upper; 0: none
-	Upper    float64          `json:"upper"`            // the smallest that fails; 0: none
-	Load     []LoadPoint      `json:"load"`             // the response time over the rate, by rate
+	Estimate verdict.Estimate `json:"estimate"`          // over the blocks, with bounds in the place of values that are not known
+	Values   []CapacityValue  `json:"values"`            // one for each valid trial
+	Lower    float64          `json:"lower"`             // the greatest rate that passes in the stages of all blocks together, below Upper; 0: none
+	Upper    float64          `json:"upper"`             // the smallest that fails; 0: none
+	Load     []LoadPoint      `json:"load"`              // the response time over the rate, by rate
 }
 
 // CapacityValue is what the stages of one block say.

@@ -581,10 +581,10 @@ func TestConnectionsInUse(t *testing.T) {
 		f    StageFigures
 		want float64
 	}{
-		"met":              {StageFigures{most: 256, Finding: capacity.Finding{Misses: 1}}, 0.78125},
-		"missed":           {StageFigures{most: 256, Finding: capacity.Finding{Misses: 1.1}}, 0},
-		"limited":          {StageFigures{most: 256, Limited: true}, 0},
-		"of no number":     {StageFigures{}, 0},
+		"met":          {StageFigures{most: 256, Finding: capacity.Finding{Misses: 1}}, 0.78125},
+		"missed":       {StageFigures{most: 256, Finding: capacity.Finding{Misses: 1.1}}, 0},
+		"limited":      {StageFigures{most: 256, Limited: true}, 0},
+		"of no number": {StageFigures{}, 0},
 	} {
 		c.f.observed.under = 200
 		if got := c.f.inUse(); got != c.want {

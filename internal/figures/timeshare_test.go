@@ -132,9 +132,9 @@ func TestDirectPairs(t *testing.T) {
 // Where connections pause after an answer, they say nothing of what an answer takes; and phases that pause otherwise are no pair.
 func TestTimeSharesWithoutPauses(t *testing.T) {
 	for more, pairs := range map[string]int{
-		`"phases":[{"name":"closed","think":"1s"}]`: 0,
-		`"phases":[{"name":"closed","think":"1s"},{"name":"other","think":"1s"}]`:       2,
-		`"phases":[{"name":"other","think":"10s"}]`: 0,
+		`"phases":[{"name":"closed","think":"1s"}]`:                               0,
+		`"phases":[{"name":"closed","think":"1s"},{"name":"other","think":"1s"}]`: 2,
+		`"phases":[{"name":"other","think":"10s"}]`:                               0,
 	} {
 		r := drivenRun(1250, func(p *record.Phase) { p.Direct = true })
 		r.Plan("throughput", more)

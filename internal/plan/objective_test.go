@@ -46,7 +46,7 @@ func TestObjectiveMistakes(t *testing.T) {
 		"primary: capacity\npilot: 3s\nobjective: {p99: 1s, errors: 20%}\n":    "objective.errors must be above 0% and at most 10%, but is 20%",
 		"primary: capacity\npilot: 3s\nobjective: {p99: 1s, stage: 1s}\n":      "objective.stage must be 10s to 10m, but is 1s",
 		"primary: capacity\npilot: 3s\nobjective: {p99: 1s, p98: 1s}\n":        "p98",
-		"primary: capacity\npilot: 3s\nobjective: {p99: 10s}\n": "objective bounds the response time by 10s, but the first phase has a time-out of 10s",
+		"primary: capacity\npilot: 3s\nobjective: {p99: 10s}\n":                "objective bounds the response time by 10s, but the first phase has a time-out of 10s",
 		"primary: capacity\npilot: 3s\nobjective: {p99: 1s, connections: 1}\n": "objective.connections 1 connections are fewer than the 2 agents",
 	} {
 		_, err := Load("test.yaml", []byte("name: small\nblocks: 5\ntargets: [a, b]\nphases: [{model: closed, connections: 8, duration: 2s}]\n\n"+text))
