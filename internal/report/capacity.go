@@ -60,7 +60,7 @@ func intervalsOfCapacity(c *figures.Capacity) string {
 		text += " A figure with >= is the least that a target can do, one with < is more than it can: some blocks only show a bound, which counts for them, or another tier was the limit. Of one with ~ blocks show both kinds of bounds."
 	}
 	if c.SliceS > 0 {
-		text += fmt.Sprintf(" The load came in slices of %s that began with nothing under way: without interruption a capacity may be a few per cent lower (docs/method.md).", show.Span(c.SliceS))
+		text += fmt.Sprintf(" The load came in slices of %s that began with nothing under way: without interruption a capacity may be a little lower (docs/method.md).", show.Span(c.SliceS))
 	}
 	return text
 }

@@ -88,7 +88,7 @@ func TestOptionsAreChecked(t *testing.T) {
 	}
 }
 
-// What decides is in the options and nowhere else: no figure of a machine, of a calibration or of another run. Capped only takes claims back.
+// What decides is in the options and nowhere else: no figure of a machine, of a calibration or of another run. Capped and AtMost only take claims back.
 func TestOptionsAreAllThatDecides(t *testing.T) {
 	var names []string
 	for _, kind := range []any{Options{}, Cell{}} {
@@ -96,7 +96,7 @@ func TestOptionsAreAllThatDecides(t *testing.T) {
 			names = append(names, field.Name)
 		}
 	}
-	if got := strings.Join(names, " "); got != "Delta Better Seed Capped Unit Block Target Value Position" {
+	if got := strings.Join(names, " "); got != "Delta Better Seed Capped AtMost Unit Block Target Value Position" {
 		t.Errorf("a verdict depends on %s", got)
 	}
 }
