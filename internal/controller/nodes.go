@@ -3,18 +3,22 @@ package controller
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"bakeoff/internal/fleet"
+	"bakeoff/internal/platform"
 	"bakeoff/internal/record"
+	"bakeoff/internal/show"
 	"bakeoff/internal/venue"
 )
 
-// noteNodes keeps which machines of a cluster the run has been on so far, and says where several nodes are one machine.
+// noteNodes keeps which machines of a cluster the run has been on so far, also before it was resumed, and says where several nodes are
+// one machine, and where they are not alike.
 func (r *run) noteNodes(rec *record.Run) {
-	nodes := r.o.Venue.Nodes()
+	nodes := withNodes(rec.Nodes, r.o.Venue.Nodes())
 	if len(nodes) == 0 {
 		return
 	}
@@ -22,6 +26,75 @@ func (r *run) noteNodes(rec *record.Run) {
 	for _, names := range oneMachine(nodes) {
 		addNote(rec, fmt.Sprintf("the nodes %s are one machine, whose processors they share: what others use of them is a warning only", strings.Join(names, ", ")))
 	}
+	rec.Notes = slices.DeleteFunc(rec.Notes, func(n string) bool { return strings.HasPrefix(n, unlikeNote) })
+	if kinds := kindsOf(nodes); len(kinds) > 1 {
+		addNote(rec, unlikeNote+strings.Join(kinds, "; ")+
+			"; what a target can do depends on where its pods were, too (replicas in trial.json); kubernetes.pods.node_selector keeps a run on nodes of one kind")
+	}
+}
+
+// unlikeNote begins the note about nodes of several kinds.
+const unlikeNote = "the nodes are not alike: "
+
+// withNodes are the nodes that were known and those that are known now, by name; of the same name what is known now.
+func withNodes(was, now []record.Node) []record.Node {
+	all := map[string]record.Node{}
+	for _, n := range slices.Concat(was, now) {
+		all[n.Name] = n
+	}
+	var out []record.Node
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		out = append(out, all[name])
+	}
+	return out
+}
+
+// kindOf is what figures depend on of a node.
+func kindOf(n record.Node) string {
+	return fmt.Sprintf("%s, %s, %d GiB, kernel %s", n.CPU, show.Plural(n.Cores, "core"), n.MemoryBytes>>30, n.Kernel)
+}
+
+// kindsOf are the kinds of nodes, each with the names of its nodes before it.
+func kindsOf(nodes []record.Node) (out []string) {
+	names := map[string][]string{}
+	for _, n := range nodes {
+		names[kindOf(n)] = append(names[kindOf(n)], n.Name)
+	}
+	for _, kind := range slices.Sorted(maps.Keys(names)) {
+		out = append(out, strings.Join(names[kind], ", ")+" ("+kind+")")
+	}
+	return out
+}
+
+// alike reports whether all nodes of now are of kinds that were there before. A cluster may have more nodes than a run is on at a time.
+func alike(was, now []record.Node) bool {
+	known := map[string]bool{}
+	for _, n := range was {
+		known[kindOf(n)] = true
+	}
+	return len(now) > 0 && !slices.ContainsFunc(now, func(n record.Node) bool { return !known[kindOf(n)] })
+}
+
+// rememberImage keeps the image of a target's first valid trial.
+func (r *run) rememberImage(rec record.Trial) {
+	if len(rec.Replicas) == 0 || r.images[rec.Target] != "" {
+		return
+	}
+	if r.images == nil {
+		r.images = map[string]string{}
+	}
+	r.images[rec.Target] = rec.Replicas[0].Image
+}
+
+// sameImages fails where a target has another image than in its first valid trial, which may be from before the run was resumed.
+func (t *trial) sameImages() error {
+	first := t.run.images[t.rec.Target]
+	for _, r := range t.rec.Replicas {
+		if first != "" && !platform.SameImage(first, r.Image) {
+			return fmt.Errorf("%w: %s has the image %s, and had %s in its first valid trial", venue.ErrPlacement, r.Name, r.Image, first)
+		}
+	}
+	return nil
 }
 
 // oneMachine are the names of nodes that are one machine, machine by machine; none where each node is one.

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -123,5 +124,90 @@ func TestResumedOnTheSameMachine(t *testing.T) {
 			t.Errorf("%+v: %v", c, err)
 		}
 		writer.Close()
+	}
+}
+
+// A cluster may have more nodes than a run is on at a time: it is resumed on others of the kinds that it was on, and on no other kind.
+func TestResumedOnAlikeNodes(t *testing.T) {
+	node := func(name, cpu string) record.Node {
+		return record.Node{Name: name, CPU: cpu, Cores: 8, MemoryBytes: 32 << 30, Kernel: "6"}
+	}
+	for name, c := range map[string]struct {
+		was, here []record.Node
+		refused   bool
+	}{
+		"fewer of the same kind": {[]record.Node{node("a", "x"), node("b", "x"), node("c", "x")}, []record.Node{node("d", "x"), node("e", "x")}, false},
+		"one of another kind":    {[]record.Node{node("a", "x")}, []record.Node{node("a", "x"), node("d", "y")}, true},
+		"nothing is known of it": {nil, []record.Node{node("d", "x")}, true},
+		"it is on none":          {[]record.Node{node("a", "x")}, nil, true},
+	} {
+		w := newWorld()
+		w.machine, w.nodes = record.Machine{Fingerprint: "b", Hostname: "d"}, c.here
+		o := w.options(t, "blocks: 1\n"+oneTarget+closedOnly)
+		o.Apart, o.Resume = true, "runs/x"
+		writer, err := record.Create(t.TempDir(), record.Run{Name: "x", Machine: record.Machine{Fingerprint: "a", Hostname: "a"}, Nodes: c.was}, nil, nil, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := (&run{o: &o, writer: writer}).sameMachine(); (err != nil) != c.refused {
+			t.Errorf("%s: %v", name, err)
+		}
+		writer.Close()
+	}
+}
+
+// Nodes that are not alike are named with their kinds, once, however many are found; those of before a run was resumed stay known.
+func TestUnlikeNodes(t *testing.T) {
+	node := func(name, cpu string, cores int) record.Node {
+		return record.Node{Name: name, CPU: cpu, Cores: cores, MemoryBytes: 32 << 30, Kernel: "6"}
+	}
+	w := newWorld()
+	o := w.options(t, "blocks: 1\n"+oneTarget+closedOnly)
+	r, rec := &run{o: &o}, record.Run{Nodes: []record.Node{node("old", "x", 8)}}
+	for _, c := range []struct {
+		now  []record.Node
+		want string // of the note; empty: there is none
+	}{
+		{[]record.Node{node("a", "x", 8), node("b", "x", 8)}, ""},
+		{[]record.Node{node("a", "x", 8), node("b", "x", 8), node("c", "y", 8)}, "a, b, old (x, 8 cores, 32 GiB, kernel 6); c (y, 8 cores, 32 GiB, kernel 6);"},
+		{[]record.Node{node("c", "y", 8), node("d", "x", 16)}, "d (x, 16 cores, 32 GiB, kernel 6); a, b, old (x, 8 cores, 32 GiB, kernel 6); c (y,"},
+	} {
+		w.nodes = c.now
+		r.noteNodes(&rec)
+		notes := slices.DeleteFunc(slices.Clone(rec.Notes), func(n string) bool { return !strings.HasPrefix(n, unlikeNote) })
+		text, want := strings.Join(notes, "|"), c.want
+		if want != "" {
+			want = unlikeNote + want
+		}
+		if !strings.HasPrefix(text, want) || (text == "") != (want == "") || len(notes) > 1 {
+			t.Errorf("%v: %q, want %q", c.now, text, want)
+		}
+	}
+	if len(rec.Nodes) != 5 || rec.Nodes[4].Name != "old" {
+		t.Errorf("%+v", rec.Nodes)
+	}
+}
+
+// A target has one image in all valid trials of a run, also where it was resumed in between; a name of another repository is no other one.
+func TestImageOfAllTrials(t *testing.T) {
+	r := &run{}
+	trialOf := func(image string) record.Trial {
+		return record.Trial{Target: "flask", Replicas: []record.Replica{{Name: "flask-1", Image: image}}}
+	}
+	first := &trial{run: r, rec: trialOf("r/flask@sha256:1")}
+	if err := first.sameImages(); err != nil {
+		t.Errorf("the first trial: %v", err)
+	}
+	r.rememberImage(first.rec)
+	r.rememberImage(trialOf("r/flask@sha256:2")) // the first one counts
+	r.rememberImage(record.Trial{Target: "none"})
+	for image, refused := range map[string]bool{"r/flask@sha256:1": false, "mirror/flask@sha256:1": false, "r/flask@sha256:2": true} {
+		err := (&trial{run: r, rec: trialOf(image)}).sameImages()
+		if errors.Is(err, venue.ErrPlacement) != refused || refused && !strings.Contains(err.Error(), "flask-1 has the image r/flask@sha256:2, and had r/flask@sha256:1") {
+			t.Errorf("%s: %v", image, err)
+		}
+	}
+	if err := (&trial{run: r, rec: record.Trial{Target: "server"}}).sameImages(); err != nil {
+		t.Error(err)
 	}
 }

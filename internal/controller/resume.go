@@ -75,11 +75,12 @@ func (r *run) takeUp() error {
 }
 
 // sameMachine refuses to resume a run on another machine than it was begun on. Of a cluster the machine is known only once
-// pods are on its nodes.
+// pods are on its nodes; other nodes of the kinds that it was on before are no other machine.
 func (r *run) sameMachine() error {
-	rec, here := r.writer.Run().Machine, r.o.Venue.Machine()
+	begun, here := r.writer.Run(), r.o.Venue.Machine()
+	rec := begun.Machine
 	unknown := r.o.Apart && (here.Hostname == "" || rec.Hostname == "")
-	if r.o.Resume == "" || unknown || here.Fingerprint == rec.Fingerprint {
+	if r.o.Resume == "" || unknown || here.Fingerprint == rec.Fingerprint || alike(begun.Nodes, r.o.Venue.Nodes()) {
 		return nil
 	}
 	return fmt.Errorf("%s was started on another machine (%s, %d cores, kernel %s): a run cannot be resumed on another machine",

@@ -49,6 +49,8 @@ type run struct {
 	// clocksAt are the agents as they last knew the controller's clock, clockError how well at worst.
 	clocksAt   []fleet.AgentReport
 	clockError time.Duration
+	// images are, by target, those of its first valid trial in a cluster; nil: none was valid yet.
+	images map[string]string
 }
 
 // trialKey is one target in one block.
@@ -365,6 +367,7 @@ func (r *run) remember(rec record.Trial) {
 		r.valid[rec.Target] = map[int]bool{}
 	}
 	r.valid[rec.Target][rec.Block] = true
+	r.rememberImage(rec)
 }
 
 // finish writes how the run ended.

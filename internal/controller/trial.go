@@ -205,7 +205,10 @@ func (t *trial) deployed(out launched) error {
 			return err
 		}
 	}
-	return out.err
+	if out.err != nil {
+		return out.err
+	}
+	return t.sameImages()
 }
 
 // sharedAccount is the note about targets that run under bakeoff's own account, without their names, which come first.

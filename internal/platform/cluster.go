@@ -2,6 +2,7 @@ package platform
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -47,4 +48,15 @@ type Placement struct {
 	Restarts       int       // of its main container
 	Ready          time.Time // since when
 	Lapse          string    // why it was not ready for a while since it was started; empty: it always was
+}
+
+// SameImage reports whether two images, as the runtimes of nodes name them, are the same: by their digests, where both have one. A
+// runtime may name an image by any repository from which it knows that digest.
+func SameImage(a, b string) bool {
+	_, first, known := strings.Cut(a, "@")
+	_, second, too := strings.Cut(b, "@")
+	if known && too {
+		return first == second
+	}
+	return a == b
 }
