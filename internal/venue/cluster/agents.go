@@ -68,9 +68,6 @@ func (s servers) Start(ctx context.Context, name, log string) (jmeter.Remote, er
 		return nil, err
 	}
 	m, err := v.deployOne(ctx, v.b.jmeter(name), name, filepath.Dir(log))
-	if err == nil {
-		err = v.places.image(jmeterImage, m.Placement().Image)
-	}
 	if err != nil {
 		return nil, errors.Join(err, v.takeBack(ctx, name))
 	}

@@ -116,7 +116,7 @@ func (d *deployed) placed(w platform.Workload) error {
 			return fmt.Errorf("target %s: %w: two replicas are on %s", d.target, venue.ErrPlacement, p.Node)
 		}
 		nodes = append(nodes, p.Node)
-		if err := d.venue.places.image(w.Name, p.Image); err != nil {
+		if err := d.venue.places.image(w.Main.Image, p); err != nil {
 			return fmt.Errorf("target %s: %w", d.target, err)
 		}
 	}
@@ -269,11 +269,12 @@ func (d *deployed) Redraw(ctx context.Context) error {
 // lookWithin is how long a look at all pods may take: the cluster's API may be away for a minute.
 const lookWithin = 70 * time.Second
 
-// Intact implements venue.Deployed: the processes that were ready are there, in the same pods, which were never started again.
+// Intact implements venue.Deployed: the processes that were ready are there, in the same pods, which were never started again, and so is
+// the database.
 func (d *deployed) Intact() error {
 	ctx, cancel := context.WithTimeout(context.Background(), lookWithin)
 	defer cancel()
-	var errs []error
+	errs := []error{d.venue.sameServer()}
 	if d.nginx != nil {
 		_, err := same(ctx, d.nginx.Pod, d.front)
 		errs = append(errs, err)

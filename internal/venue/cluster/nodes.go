@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"bakeoff/internal/platform"
 	"bakeoff/internal/record"
 	"bakeoff/internal/sidecar"
 	"bakeoff/internal/venue"
@@ -23,13 +24,13 @@ import (
 type places struct {
 	mu       sync.Mutex
 	nodes    map[string]record.Node
-	agents   map[string]string // by name, the node of each
-	images   map[string]string // by workload, the image that it had first
-	database string            // node of it
+	agents   map[string]string             // by name, the node of each
+	images   map[string]platform.Placement // by the name that the plan has for an image, where it was seen first
+	database string                        // node of it
 }
 
 func newPlaces() *places {
-	return &places{nodes: map[string]record.Node{}, agents: map[string]string{}, images: map[string]string{}}
+	return &places{nodes: map[string]record.Node{}, agents: map[string]string{}, images: map[string]platform.Placement{}}
 }
 
 // learn finds out about the node that a pod is on, once.
@@ -119,26 +120,28 @@ func (p *places) setAgent(name, node string) {
 	p.agents[name] = node
 }
 
-// image fails where a workload has another image than it had first.
-func (p *places) image(workload, image string) error {
+// image fails where what the plan calls by that name is not the same image in all pods of the run, whatever they are there for. A
+// node does not ask again for a tag that it has, so one that was pushed again is another image there.
+func (p *places) image(name string, at platform.Placement) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	first, known := p.images[workload]
+	first, known := p.images[name]
 	if !known {
-		p.images[workload] = image
+		p.images[name] = at
 		return nil
 	}
-	if first != image {
-		return fmt.Errorf("%w: %s has the image %s, and had %s before", venue.ErrPlacement, workload, image, first)
+	if !platform.SameImage(first.Image, at.Image) {
+		return fmt.Errorf("%w: the image %s of pod %s is %s on %s, and of pod %s it was %s on %s; where a tag was pushed again, give it another one, or name the digest (kubernetes.images)",
+			venue.ErrPlacement, name, at.Pod, at.Image, at.Node, first.Pod, first.Image, first.Node)
 	}
 	return nil
 }
 
-// imageOf is the image that a workload had first; empty: it was not there yet.
-func (p *places) imageOf(workload string) string {
+// imageOf is the image that was seen first by that name; empty: there was none yet.
+func (p *places) imageOf(name string) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.images[workload]
+	return p.images[name].Image
 }
 
 // apart fails where an agent is on one of the nodes of replicas, or on the database's, unless that is permitted.

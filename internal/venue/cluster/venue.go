@@ -16,6 +16,7 @@ import (
 	"bakeoff/internal/balancer"
 	"bakeoff/internal/collect"
 	"bakeoff/internal/database"
+	"bakeoff/internal/dataset"
 	"bakeoff/internal/plan"
 	"bakeoff/internal/platform"
 	"bakeoff/internal/record"
@@ -32,6 +33,7 @@ type Venue struct {
 	members *members
 	places  *places
 	pending []pending // recipes whose images are not looked at yet
+	filled  *member   // the private database, once it is there
 }
 
 // New is the venue of a run whose workloads follow from these options; key is the one that its samplers ask for.
@@ -153,7 +155,39 @@ func (v *Venue) database(ctx context.Context, s venue.Storage) (_ *server, err e
 		return nil, err
 	}
 	v.places.setDatabase(m.Placement().Node)
+	v.filled = m
 	return &server{db, v, m}, nil
+}
+
+// sameServer fails where the private server that was filled has ended. The cluster starts one again, which finds its data and has cold
+// caches: nobody would notice.
+func (v *Venue) sameServer() error {
+	if v.filled == nil {
+		return nil
+	}
+	select {
+	case <-v.filled.Done():
+		return fmt.Errorf("%w: the database's server has ended since it was filled (%s), and the cluster may have started it again",
+			venue.ErrPlacement, v.filled.Exit())
+	default:
+		return nil
+	}
+}
+
+// Check implements venue.Database; of another server than the one that was filled it is not made.
+func (s *server) Check(ctx context.Context, rows *dataset.Dataset) error {
+	if err := s.venue.sameServer(); err != nil {
+		return err
+	}
+	return s.Server.Check(ctx, rows)
+}
+
+// Digest implements venue.Database, as Check does.
+func (s *server) Digest(ctx context.Context) (string, error) {
+	if err := s.venue.sameServer(); err != nil {
+		return "", err
+	}
+	return s.Server.Digest(ctx)
 }
 
 // takenBackWithin is how long the cluster may take to remove what is not to be used.
@@ -179,7 +213,7 @@ func (v *Venue) deployOne(ctx context.Context, w platform.Workload, name, logDir
 		return nil, fmt.Errorf("%s has %d pods", w.Name, len(pods))
 	}
 	m := v.members.add(pods[0], name, v.asked)
-	if err := v.places.image(w.Name, pods[0].Placement().Image); err != nil {
+	if err := v.places.image(w.Main.Image, pods[0].Placement()); err != nil {
 		return m, err
 	}
 	if !w.Sampled {
@@ -193,6 +227,7 @@ func (s *server) Stop(ctx context.Context, grace time.Duration) error {
 	if s.member == nil {
 		return s.Server.Stop(ctx, grace)
 	}
+	s.venue.filled = nil
 	s.venue.members.drop(s.member)
 	return errors.Join(s.Server.Stop(ctx, grace), s.venue.cluster.Remove(ctx, databaseName))
 }
@@ -216,7 +251,7 @@ func (v *Venue) rollOut(ctx context.Context, p pending, access database.Access, 
 	}
 	pods, err := v.cluster.Deploy(ctx, w, logDir)
 	if err == nil {
-		if err = v.looks(ctx, p.prepared, w.Name, pods); err != nil {
+		if err = v.looks(ctx, p.prepared, w.Main.Image, pods); err != nil {
 			err = fmt.Errorf("target %s: %w", r.Name, err)
 		}
 	}
@@ -242,8 +277,8 @@ func (v *Venue) workload(ctx context.Context, t plan.Target, r *target.Recipe, l
 	return v.b.replicas(t, r, l, from)
 }
 
-// looks reads the image of each pod, which is to be made of the recipe as this program has it.
-func (v *Venue) looks(ctx context.Context, p *target.Prepared, workload string, pods []platform.Pod) error {
+// looks reads the image of each pod, by that name in the plan, which is to be made of the recipe as this program has it.
+func (v *Venue) looks(ctx context.Context, p *target.Prepared, name string, pods []platform.Pod) error {
 	for _, pod := range pods {
 		m := v.members.add(pod, pod.Name(), v.asked)
 		defer v.members.drop(m)
@@ -251,7 +286,7 @@ func (v *Venue) looks(ctx context.Context, p *target.Prepared, workload string, 
 			return err
 		}
 		where := pod.Placement()
-		if err := v.places.image(workload, where.Image); err != nil {
+		if err := v.places.image(name, where); err != nil {
 			return err
 		}
 		image, err := v.asked.image(ctx, pod)
@@ -287,7 +322,7 @@ func (v *Venue) Programs(_ context.Context, p *plan.Plan, version string) ([]rec
 		return nil, fmt.Errorf("program bakeoff: %w", err)
 	}
 	all := []record.Program{{Name: "bakeoff", Path: self, Version: version, SHA256: sum}}
-	if image := v.places.imageOf(databaseName); image != "" && !p.Running() {
+	if image := v.places.imageOf(v.b.k.Image("database")); image != "" && !p.Running() {
 		all = append(all, imageProgram("database", image))
 	}
 	return all, nil
