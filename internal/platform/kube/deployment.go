@@ -38,16 +38,27 @@ type deployment struct {
 	removing atomic.Bool
 }
 
-// apply applies the objects in their order.
+// apply applies the objects in their order. After an error the deployment has those alone that may have been made: another object may
+// have the name of one that was not.
 func (d *deployment) apply(ctx context.Context) error {
-	for _, o := range d.objects {
+	for i, o := range d.objects {
 		value, err := o.JSON()
 		if err != nil {
+			d.objects = d.objects[:i]
 			return err
 		}
 		var made meta.PartialObjectMetadata
-		err = d.run.insist(ctx, func(ctx context.Context) error { return d.run.api.applied(ctx, o.at(), value, &made) })
+		unknown := false // whether it was made: an answer was lost
+		err = d.run.insist(ctx, func(ctx context.Context) error {
+			err := d.run.api.applied(ctx, o.at(), value, &made)
+			unknown = unknown || err != nil && !answers(err)
+			return err
+		})
 		if err != nil {
+			if unknown {
+				i++
+			}
+			d.objects = d.objects[:i]
 			return d.refused(o, err)
 		}
 		d.run.mu.Lock()
@@ -75,10 +86,10 @@ func (d *deployment) wait(ctx context.Context) ([]*core.Pod, error) {
 			return nil, err
 		}
 		pods := slices.DeleteFunc(d.run.view.of(d.object), func(p *core.Pod) bool { return p.DeletionTimestamp != nil })
-		if len(pods) == d.workload.Pods() && !slices.ContainsFunc(pods, func(p *core.Pod) bool { return !ready(p) }) {
-			return pods, nil
-		}
 		c := situation{d.run.scope, d.workload, pods, d.run.view.since(d.mark)}
+		if len(pods) == d.workload.Pods() && !slices.ContainsFunc(pods, func(p *core.Pod) bool { return !ready(p) }) {
+			return pods, c.limited()
+		}
 		if reason, final := seen.final(c.reasons(), time.Now()); final {
 			return nil, reason
 		}

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"fmt"
+	"path"
 	"strings"
 	"time"
 
@@ -135,10 +136,20 @@ func imageOf(pod *core.Pod, c core.ContainerStatus) string {
 // push is the line that pushes an image: bakeoff's own needs no other program.
 func (s situation) push(c core.ContainerStatus, image string) string {
 	own := s.workload.Role == platform.RoleController || s.workload.Role == platform.RoleAgent
-	if own || c.Name == samplerName {
+	switch {
+	case c.Name == samplerName, own && !hasJMeter(image):
 		return "bakeoff image --push " + image
+	case own:
+		return "bakeoff image --jmeter IMAGE-WITH-JAVA --push " + image
 	}
 	return "docker push " + image
+}
+
+// hasJMeter reports whether an image has JMeter next to bakeoff, by the name that such images have unless the plan says otherwise.
+func hasJMeter(image string) bool {
+	name, _, _ := strings.Cut(path.Base(image), "@")
+	name, _, _ = strings.Cut(name, ":")
+	return name == "jmeter"
 }
 
 // ended is why a container has ended before it was ready.
@@ -274,6 +285,9 @@ func (s situation) forbidden(text string) Reason {
 	switch {
 	case has("violates PodSecurity"):
 		r.after, r.Line = atOnce, "kubectl get namespace "+ns+" --show-labels"
+	case has("must specify limits"):
+		r.Hint = "name limits of cpu and memory that equal its requests in " + resourcesOf(s.workload) + ", and run without --short: the container next to it has some then, too"
+		r.Line = "kubectl describe quota -n " + ns
 	case has("exceeded quota", "failed quota"):
 		r.Hint, r.Line = "lower "+resourcesOf(s.workload)+", or raise the quota", "kubectl describe quota -n "+ns
 	case has("usage per Container", "usage per Pod", "limit to request ratio"):

@@ -82,6 +82,11 @@ func agent(w *platform.Workload) {
 	}
 }
 
+func jmeterServer(w *platform.Workload) {
+	agent(w)
+	w.Name, w.Main.Image = "jmeter-server-0", "r/jmeter:1"
+}
+
 // alone is unplaced for a workload of one pod.
 func alone(message string) func(int, *core.Pod) {
 	return func(_ int, p *core.Pod) { unplaced(3, message)(0, p) }
@@ -123,6 +128,20 @@ func placesExplained() map[string]explained {
 			nil, 10 * time.Second,
 			[]string{"agent-0: it has no node: 3 of 3 carry pods that it must keep away from; another node, or a reason in kubernetes.allow_colocated (kubectl get pods -o wide -n ns)"},
 		},
+		"a node that is not well": {
+			asIs, unplaced(3, "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint {node.kubernetes.io/disk-pressure: }. preemption: none"),
+			nil, 10 * time.Second,
+			[]string{"of 2 nodes, 1 has less than 0.52 cores free for it, 1 has a taint that the cluster itself sets on a node that is not well (node.kubernetes.io/disk-pressure); lower kubernetes.resources.target (kubectl describe nodes)"},
+		},
+		"a server of JMeter": {
+			jmeterServer, alone("0/3 nodes are available: 3 Insufficient cpu. preemption: none"), nil, 10 * time.Second,
+			[]string{"jmeter-server-0: it has no node: 3 of 3 have less than 1 core free for it; lower kubernetes.resources.jmeter"},
+		},
+		"a node that is brought and does not come": {
+			asIs, unplaced(1, "0/2 nodes are available: 2 node(s) didn't match pod anti-affinity rules. preemption: none"),
+			said("Pod", "bakeoff-target-django-2", "TriggeredScaleUp", "pod triggered scale-up: [{pool 2->3 (max: 5)}]"), 391 * time.Second,
+			[]string{"replica 3 of 3 has no node: 2 of 2 carry one already; the cluster brings a node, as it says, and none has come (TriggeredScaleUp: pod triggered scale-up: [{pool 2->3 (max: 5)}]); "},
+		},
 		"no node at all": {asIs, unplaced(3, "no nodes available to schedule pods"), nil, 10 * time.Second, []string{"has no node: no nodes available to schedule pods (kubectl get nodes)"}},
 		"no default storage class": {
 			database, alone("0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found, preemption: not helpful"),
@@ -146,6 +165,11 @@ func rulesExplained() map[string]explained {
 			asIs, nothing, said("ReplicaSet", "bakeoff-target-django-5d8f", "FailedCreate", `Error creating: pods "bakeoff-target-django-5d8f-x" is forbidden: exceeded quota: small, requested: pods=1, used: pods=2, limited: pods=2`),
 			10 * time.Second,
 			[]string{"target django: the namespace ns refuses its pods: exceeded quota: small, requested: pods=1, used: pods=2, limited: pods=2; lower kubernetes.resources.target, or raise the quota (kubectl describe quota -n ns)"},
+		},
+		"a quota that asks for limits": {
+			asIs, nothing, said("ReplicaSet", "bakeoff-target-django-5d8f", "FailedCreate", `Error creating: pods "x" is forbidden: failed quota: small: must specify limits.cpu for: main,sampler; limits.memory for: main,sampler`),
+			10 * time.Second,
+			[]string{"limits.memory for: main,sampler; name limits of cpu and memory that equal its requests in kubernetes.resources.target, and run without --short", "(kubectl describe quota -n ns)"},
 		},
 		"limit range": {
 			database, nothing, said("StatefulSet", "bakeoff-database", "FailedCreate", `create Pod bakeoff-database-0 in StatefulSet bakeoff-database failed error: pods "bakeoff-database-0" is forbidden: maximum cpu usage per Container is 1, but limit is 2`),
@@ -185,6 +209,11 @@ func imagesExplained() map[string]explained {
 			agent, func(_ int, p *core.Pod) { waiting("ErrImagePull", "r/bakeoff/bakeoff:1: not found")(1, p) },
 			nil, time.Second,
 			[]string{"agent-0: the image r/bakeoff/bakeoff:1 is not in its registry (node-3); push it (bakeoff image --push r/bakeoff/bakeoff:1)"},
+		},
+		"missing image of JMeter": {
+			jmeterServer, func(_ int, p *core.Pod) { waiting("ErrImagePull", "r/jmeter:1: not found")(1, p) },
+			nil, time.Second,
+			[]string{"jmeter-server-0: the image r/jmeter:1 is not in its registry (node-3); push it (bakeoff image --jmeter IMAGE-WITH-JAVA --push r/jmeter:1)"},
 		},
 		"a registry that does not answer": {
 			asIs, waiting("ErrImagePull", "dial tcp 10.0.0.1:5000: connection refused"), nil, 31 * time.Second,
@@ -320,6 +349,32 @@ func TestExplainWaits(t *testing.T) {
 			t.Fatalf("%v, %v", pods, err)
 		}
 	})
+}
+
+// A node that the cluster's autoscaler says it brings is waited for, which takes minutes.
+func TestExplainWaitsForANode(t *testing.T) {
+	for _, reason := range []string{"TriggeredScaleUp", "Nominated"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := django()
+			s := newSite(t, w)
+			s.shape = unplaced(1, "0/2 nodes are available: 2 node(s) didn't match pod anti-affinity rules. preemption: none")
+			r := s.run(t, Options{})
+			defer r.Close()
+			time.AfterFunc(6*time.Second, func() {
+				e := said("Pod", "bakeoff-target-django-2", reason, "a node comes")[0]
+				e.Name, e.Namespace, e.UID = "scaler", "ns", "scaler"
+				if err := s.Tracker().Create(eventsResource, &e, "ns"); err != nil {
+					t.Error(err)
+				}
+			})
+			time.AfterFunc(2*time.Minute, func() {
+				s.change(t, "bakeoff-target-django-2", func(p *core.Pod) { *p = *podOf(w, 2) })
+			})
+			if pods, err := r.Deploy(t.Context(), w, ""); err != nil || len(pods) != 3 {
+				t.Errorf("%s: %v, %v", reason, pods, err)
+			}
+		})
+	}
 }
 
 // A matter has to last; one that comes again begins again.

@@ -145,6 +145,45 @@ func TestRemoveNamespaceOfTwo(t *testing.T) {
 	}
 }
 
+// A run's own namespace stays with what is not bakeoff's in it, which is named; what the run has made goes. Objects that clusters put into
+// every namespace, and those that others own, keep none.
+func TestRemoveNamespaceWithTheirs(t *testing.T) {
+	a, l := opened(t)
+	ns, theirs := "/api/v1/namespaces/n", "/apis/apps/v1/namespaces/n/deployments/theirs"
+	a.Put(ns, of("r", nil))
+	a.Put(inN+"services/bakeoff-controller", of("r", nil))
+	a.Put(inN+"configmaps/kube-root-ca.crt", map[string]any{})
+	a.Put(theirs, map[string]any{})
+	owned := map[string]any{"metadata": map[string]any{"ownerReferences": []any{map[string]any{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "theirs-1", "uid": "x"}}}}
+	a.Put(inN+"pods/theirs-1-x", owned)
+	want := []string{ns, inN + "configmaps/kube-root-ca.crt", inN + "pods/theirs-1-x", theirs}
+	if err := l.Remove(t.Context()); err == nil || !strings.Contains(err.Error(), "namespace n is run r's own, but holds what is not bakeoff's, and stays: Deployment theirs") ||
+		!slices.Equal(a.Objects(), slices.Sorted(slices.Values(want))) {
+		t.Errorf("%v, left %q", err, a.Objects())
+	}
+	a.Drop(theirs)
+	if err := l.Remove(t.Context()); err != nil || len(a.Objects()) > 0 {
+		t.Errorf("without them: %v, left %q", err, a.Objects())
+	}
+}
+
+// Who may not list namespaces is told how to look into one.
+func TestFindWithoutRights(t *testing.T) {
+	a, l := opened(t)
+	a.Before = func(method, path string) int {
+		if path == "/api/v1/namespaces" {
+			return http.StatusForbidden
+		}
+		return 0
+	}
+	if _, err := l.Find(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "where it is named: --namespace") {
+		t.Errorf("%v", err)
+	}
+	if found, err := l.Find(t.Context(), "n"); err != nil || len(found) > 0 {
+		t.Errorf("%v, %v", found, err)
+	}
+}
+
 // The logs of all pods of the run, of containers that were started, and the events of bakeoff's objects are kept.
 func TestEvidence(t *testing.T) {
 	a, l := opened(t)

@@ -6,11 +6,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	core "k8s.io/api/core/v1"
 
 	"bakeoff/internal/platform"
 )
+
+// scalerHeard is how long the cluster's autoscaler may take to say that it brings a node: the usual one looks every 10 s.
+const scalerHeard = 7 * time.Second
 
 // ofPlaces is why a pod has no node.
 func (s situation) ofPlaces() []Reason {
@@ -32,9 +36,25 @@ func (s situation) ofPlaces() []Reason {
 		who = fmt.Sprintf("replica %d of %d", placed+1, all)
 	}
 	text, hints, line := s.nodes(why)
-	r := s.reason("places", settled, "%s has no node: %s", who, text)
+	after := scalerHeard
+	if said := s.scaler(); said != "" {
+		after, text = never, text+"; the cluster brings a node, as it says, and none has come ("+said+")"
+	}
+	r := s.reason("places", after, "%s has no node: %s", who, text)
 	r.Hint, r.Line, r.err = strings.Join(hints, ", or "), line, platform.ErrNoRoom
 	return []Reason{r}
+}
+
+// scaler is what an autoscaler says of a pod that has no node, for which it brings one; empty: there is none, or it has said nothing.
+func (s situation) scaler() string {
+	said := ""
+	for _, n := range s.notes {
+		waits := slices.ContainsFunc(s.pods, func(p *core.Pod) bool { return p.Name == n.object && p.Spec.NodeName == "" })
+		if n.kind == "Pod" && waits && (n.reason == "TriggeredScaleUp" || n.reason == "Nominated") { // of cluster-autoscaler, and of Karpenter
+			said = n.reason + ": " + brief(n.text)
+		}
+	}
+	return said
 }
 
 // What the scheduler says: "0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient cpu. preemption: ...".
@@ -92,6 +112,8 @@ func (s situation) node(said string) (what, hint, line string) {
 		return "carry one already", "fewer replicas, another node, or kubernetes.spread: any", ""
 	case has("anti-affinity rules"):
 		return "carry pods that it must keep away from", s.apart(), "kubectl get pods -o wide -n " + s.scope.Namespace
+	case has("taint {node.kubernetes.io/"):
+		return "have a taint that the cluster itself sets on a node that is not well" + taint(said), "", "kubectl describe nodes"
 	case has("untolerated taint"), has("had taints"):
 		return "have a taint that it does not tolerate" + taint(said), "kubernetes.pods.tolerations",
 			"kubectl get nodes -o custom-columns=NODE:.metadata.name,TAINTS:.spec.taints"

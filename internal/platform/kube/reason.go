@@ -92,10 +92,13 @@ func who(w platform.Workload) string {
 	return w.Name
 }
 
-// resourcesOf is the key of a plan that says what a workload asks for.
+// resourcesOf is the key of a plan that says what a workload asks for. Servers of JMeter are agents with a key of their own.
 func resourcesOf(w platform.Workload) string {
-	if w.Role == platform.RoleCollector {
+	switch {
+	case w.Role == platform.RoleCollector:
 		return "kubernetes.resources." + w.Name
+	case strings.HasPrefix(w.Name, "jmeter-"):
+		return "kubernetes.resources.jmeter"
 	}
 	return "kubernetes.resources." + w.Role
 }

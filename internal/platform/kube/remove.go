@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -42,7 +43,8 @@ func (c *Cluster) objects(ctx context.Context, k kind, namespace string, labels 
 }
 
 // Remove removes every object of the run, its namespace where it is the run's own, and returns once nothing is left. What
-// is not there is no error. A namespace in which another run has objects stays as it is, which is an error.
+// is not there is no error. A namespace in which another run has objects stays as it is, and one that holds what is not bakeoff's stays
+// with that, which are errors.
 func (l *Laptop) Remove(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, removeWithin, fmt.Errorf("the cluster has not removed everything within %v", removeWithin))
 	defer cancel()
@@ -54,17 +56,53 @@ func (l *Laptop) Remove(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if own {
-		if err := l.alone(ctx); err != nil {
-			return err
-		}
-		return l.removeAll(ctx, []kind{{"Namespace", "", "namespaces"}}, "")
+	if !own {
+		return l.removeOurs(ctx)
 	}
-	// The controller makes others: it goes first, and what it owns with it.
+	theirs, err := l.theirs(ctx)
+	switch {
+	case err != nil:
+		return err
+	case len(theirs) > 0:
+		stays := fmt.Errorf("kube: namespace %s is run %s's own, but holds what is not bakeoff's, and stays: %s", l.Namespace, l.Run, strings.Join(theirs, ", "))
+		return errors.Join(l.removeOurs(ctx), stays)
+	}
+	return l.removeAll(ctx, []kind{{"Namespace", "", "namespaces"}}, "")
+}
+
+// removeOurs removes the objects of the run alone. The controller makes others: it goes first, and what it owns with it.
+func (l *Laptop) removeOurs(ctx context.Context) error {
 	if err := l.removeAll(ctx, removable()[:1], l.Namespace); err != nil {
 		return err
 	}
 	return l.removeAll(ctx, removable(), l.Namespace)
+}
+
+// theirs are objects in the run's own namespace that nobody has made for it and that nothing owns, of the kinds that only users make: of
+// the others clusters put some into every namespace. It fails where another run has objects there.
+func (l *Laptop) theirs(ctx context.Context) (out []string, err error) {
+	if err := l.alone(ctx); err != nil {
+		return nil, err
+	}
+	for _, k := range removable() {
+		if slices.Contains([]string{"ConfigMap", "Secret", "RoleBinding", "Role", "ServiceAccount"}, k.name) {
+			continue
+		}
+		var all []listed
+		err := insist(ctx, func(ctx context.Context) (err error) {
+			all, err = l.objects(ctx, k, l.Namespace, nil)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range all {
+			if o.Labels[labelManager] != platform.Manager && len(o.OwnerReferences) == 0 && o.DeletionTimestamp == nil {
+				out = append(out, k.name+" "+o.Name)
+			}
+		}
+	}
+	return out, nil
 }
 
 // owns reports whether the namespace is the run's own; it is not where who asks may not see it.
@@ -189,6 +227,9 @@ func (c *Cluster) Find(ctx context.Context, namespace string) ([]Found, error) {
 	seen := map[Found]time.Time{} // when the last object of each was made
 	if namespace == "" {
 		all, err := c.objects(ctx, kind{"Namespace", "", "namespaces"}, "", ours)
+		if apierrors.IsForbidden(err) {
+			return nil, fmt.Errorf("%w (a namespace is looked at without that right where it is named: --namespace)", err)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -49,6 +49,7 @@ type Run struct {
 
 	mu       sync.Mutex
 	secrets  map[string]string      // which secret has the newest values of one
+	numbers  map[string]int         // how many of a name there are
 	deployed map[string]*deployment // by the workload's name
 	copies   map[types.UID]*started
 	lost     error
@@ -62,7 +63,7 @@ func (c *Cluster) Run(ctx context.Context, s platform.Scope, o Options) (*Run, e
 	}
 	r := &Run{
 		api: c.api, scope: s, options: o,
-		secrets: map[string]string{}, deployed: map[string]*deployment{}, copies: map[types.UID]*started{},
+		secrets: map[string]string{}, numbers: map[string]int{}, deployed: map[string]*deployment{}, copies: map[types.UID]*started{},
 	}
 	r.ctx, r.stop = context.WithCancel(ctx)
 	r.view = newView(r.see)
@@ -190,7 +191,10 @@ func answers(err error) bool {
 
 // Secret implements platform.Cluster. New values are in a new object: a right to change one would be a right to read it.
 func (r *Run) Secret(ctx context.Context, name string, values map[string]string) error {
-	for n := 1; ; n++ {
+	r.mu.Lock()
+	last := r.numbers[name] // the controller may not look which are there
+	r.mu.Unlock()
+	for n := last + 1; ; n++ {
 		as := name
 		if n > 1 {
 			as = fmt.Sprintf("%s-%d", name, n)
@@ -203,7 +207,7 @@ func (r *Run) Secret(ctx context.Context, name string, values map[string]string)
 			return denied(err)
 		}
 		r.mu.Lock()
-		r.secrets[name] = as
+		r.secrets[name], r.numbers[name] = as, n
 		r.mu.Unlock()
 		return nil
 	}

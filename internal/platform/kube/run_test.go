@@ -19,6 +19,7 @@ import (
 	batch "k8s.io/api/batch/v1"
 	core "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -280,6 +281,98 @@ func TestRemoveByUID(t *testing.T) {
 	})
 }
 
+// What the cluster has refused to make is not removed either: an object of that name would be another's.
+func TestRemoveOnlyMade(t *testing.T) {
+	for name, c := range map[string]struct {
+		refusal error
+		removed []string
+	}{
+		"refused": {apierrors.NewConflict(schema.GroupResource{Group: "apps", Resource: "deployments"}, "x", errors.New("another manager has it")), nil},
+		"no answer": {
+			errors.New("connection refused"), []string{"/apis/apps/v1/namespaces/ns/deployments/bakeoff-target-django"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := django()
+				s := newSite(t, w)
+				var removed []string
+				s.refuse = func(r *http.Request) error {
+					switch {
+					case r.Method == http.MethodDelete:
+						removed = append(removed, r.URL.Path)
+					case r.Method == http.MethodPatch && strings.Contains(r.URL.Path, "/deployments/"):
+						return c.refusal
+					}
+					return nil
+				}
+				r := s.run(t, Options{})
+				defer r.Close()
+				if _, err := r.Deploy(t.Context(), w, ""); err == nil {
+					t.Fatal("deployed")
+				}
+				if err := r.Remove(t.Context(), w.Name); err != nil {
+					t.Error(err)
+				}
+				if want := append(c.removed, "/api/v1/namespaces/ns/services/bakeoff-target-django"); !slices.Equal(removed, want) {
+					t.Errorf("removed %q, want %q", removed, want)
+				}
+			})
+		})
+	}
+}
+
+// Pods that the cluster has limited by itself are not used, whatever the plan limits.
+func TestLimited(t *testing.T) {
+	amount := func(cpu, memory string) core.ResourceList {
+		out := core.ResourceList{}
+		for name, text := range map[core.ResourceName]string{core.ResourceCPU: cpu, core.ResourceMemory: memory} {
+			if text != "" {
+				out[name] = resource.MustParse(text)
+			}
+		}
+		return out
+	}
+	for name, c := range map[string]struct {
+		plan platform.Amounts
+		is   core.ResourceList
+		want string // of the error; empty: there is none
+	}{
+		"none":           {platform.Amounts{}, nil, ""},
+		"as asked for":   {platform.Amounts{MilliCPU: 1500, Bytes: 64 << 20}, amount("1500m", "64Mi"), ""},
+		"of other kinds": {platform.Amounts{}, core.ResourceList{core.ResourceEphemeralStorage: resource.MustParse("1Gi")}, ""},
+		"a default": {
+			platform.Amounts{}, amount("500m", "512Mi"),
+			"target django: the cluster has given the pod bakeoff-target-django-1 limits of its own, cpu 500m memory 512Mi; the plan gives none: a LimitRange, or what else changes pods there; " +
+				"name limits in kubernetes.resources.target and run without --short, or use a namespace that gives none (kubectl describe limitrange -n ns)",
+		},
+		"one more": {platform.Amounts{Bytes: 64 << 20}, amount("500m", "64Mi"), "cpu 500m memory 64Mi; the plan gives memory 64Mi"},
+		"another":  {platform.Amounts{MilliCPU: 1000}, amount("2", ""), "cpu 2; the plan gives cpu 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := django()
+				w.Main.Limits = c.plan
+				s := newSite(t, w)
+				s.shape = func(i int, p *core.Pod) {
+					if p.Spec.Containers[0].Resources.Limits = amounts(c.plan); i == 1 {
+						p.Spec.Containers[0].Resources.Limits = c.is
+					}
+				}
+				r := s.run(t, Options{})
+				defer r.Close()
+				_, err := r.Deploy(t.Context(), w, "")
+				if _, ok := asReason(err); ok != (c.want != "") || ok && !strings.Contains(err.Error(), c.want) {
+					t.Errorf("got  %v\nwant %s", err, c.want)
+				}
+				if err := r.Remove(t.Context(), w.Name); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
 // removed fails when something of a workload is left, or was not removed in the foreground.
 func (s *site) removed(t *testing.T) {
 	t.Helper()
@@ -464,10 +557,17 @@ func TestSecretAgain(t *testing.T) {
 		if err != nil || secret.StringData["a"] != "2" || secret.OwnerReferences[0].UID != "uid-1" || !*secret.Immutable {
 			t.Errorf("%+v, %v", secret, err)
 		}
+		created := 0
 		for _, a := range s.Actions() {
+			if a.GetResource().Resource == "secrets" && a.GetVerb() == "create" {
+				created++
+			}
 			if a.GetResource().Resource == "secrets" && a.GetVerb() != "create" && a.GetVerb() != "get" {
 				t.Errorf("a secret: %v", a)
 			}
+		}
+		if created != 3 {
+			t.Errorf("asked %d times for 3 secrets", created)
 		}
 	})
 }
