@@ -263,7 +263,7 @@ func (a *away) preflight(ctx context.Context, d described) error {
 		for _, m := range missing {
 			lines = append(lines, m.String())
 		}
-		return missingError{errors.New(strings.Join(slices.Compact(lines), "\n")), "docs/kubernetes.md has a Role with all that a run needs"}
+		return missingError{errors.New(strings.Join(slices.Compact(lines), "\n")), roleHint(missing)}
 	}
 	if d.scope.Own {
 		return nil
@@ -279,6 +279,15 @@ func (a *away) preflight(ctx context.Context, d described) error {
 		return errors.Join(err, a.ownedBy(owner))
 	}
 	return nil
+}
+
+// roleHint is what helps who lacks rights. No Role gives one to make namespaces.
+func roleHint(missing []kube.Missing) string {
+	hint := "docs/kubernetes.md has a Role with all that a run needs"
+	if slices.ContainsFunc(missing, func(m kube.Missing) bool { return m.Resource == "namespaces" }) {
+		hint += "; without rights to namespaces, --namespace names one that is there"
+	}
+	return hint
 }
 
 // ownedBy says that the namespace is removed together with another run; empty: it is not.

@@ -265,3 +265,20 @@ func TestFlagsOfPlaces(t *testing.T) {
 		t.Errorf("asked the cluster: %q", asked)
 	}
 }
+
+// Who may not make a namespace is told that one which is there will do; a Role would not help.
+func TestRunAwayWithoutNamespaces(t *testing.T) {
+	for namespace, hinted := range map[string]bool{"": true, "n": false} {
+		c := newConductor(t, func(*conductor) remote.Outcome { t.Error("conducted"); return remote.Outcome{} })
+		c.api.Denied = map[string]bool{"create namespaces": true, "create roles": true}
+		args := []string{"run", c.planFile(), "--platform", "kubernetes", "--out", c.out}
+		if namespace != "" {
+			args = append(args, "--namespace", namespace)
+		}
+		status, _ := c.command(t.Context(), args...)
+		said := c.stderr.String()
+		if status != exitPrerequisite || !strings.Contains(said, "has a Role with all") || strings.Contains(said, "--namespace names one that is there") != hinted || len(c.api.Objects()) > 0 {
+			t.Errorf("in %q: status %d, %q:\n%s", namespace, status, c.api.Objects(), said)
+		}
+	}
+}

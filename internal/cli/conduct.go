@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -91,6 +92,17 @@ func thisPod(env Env) (at controllerPod, err error) {
 	return at, nil
 }
 
+// reached fails where the pods of a cluster are asked for at addresses at which what a run starts in them does not listen.
+func (at controllerPod) reached() error {
+	if address, err := netip.ParseAddr(at.address); err != nil || address.Unmap().Is4() {
+		return nil
+	}
+	return missingError{
+		fmt.Errorf("pods of this cluster have IPv6 addresses, such as %s, and what a run starts in them listens at IPv4 addresses", at.address),
+		"a run needs a cluster whose pods have IPv4 addresses, or both with those of IPv4 first",
+	}
+}
+
 // conduct conducts the run, and keeps its directory until it was fetched.
 func conduct(ctx context.Context, env Env, f conductFlags, path string, at controllerPod) error {
 	root, err := filepath.Abs(f.out)
@@ -141,6 +153,9 @@ func (f conductFlags) linger(ctx context.Context, fetched <-chan struct{}) {
 
 // conductRun is the run itself.
 func conductRun(ctx context.Context, env Env, f conductFlags, path string, at controllerPod, server *remote.Server) error {
+	if err := at.reached(); err != nil {
+		return err
+	}
 	if f.takeUp {
 		within, cancel := context.WithTimeout(ctx, arrivesWithin)
 		defer cancel()

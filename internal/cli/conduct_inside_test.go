@@ -34,6 +34,16 @@ func TestThisPod(t *testing.T) {
 	}
 }
 
+// In a cluster whose pods are asked for at IPv6 addresses nothing is started: what a run starts would not be reached.
+func TestReached(t *testing.T) {
+	for address, reached := range map[string]bool{"10.0.0.1": true, "::ffff:10.0.0.1": true, "fd00::5": false} {
+		err := conductRun(t.Context(), Env{}, conductFlags{}, "no-such-plan.yaml", controllerPod{address: address}, nil)
+		if err == nil || strings.Contains(err.Error(), "IPv6") == reached || !reached && exitStatus(err) != exitPrerequisite {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
 // The controller's pod stays until everything was fetched, for an hour, or for a day where nobody waits; and ends when it is asked to.
 func TestLinger(t *testing.T) {
 	fetched := make(chan struct{})
