@@ -105,9 +105,6 @@ func runAway(ctx context.Context, env Env, f runFlags, path string) error {
 		return err
 	}
 	p, err := f.planAway(env, path)
-	if err == nil {
-		err = f.fits(env, p) // by what runs cost on one machine: in a cluster they take longer
-	}
 	if err != nil {
 		return err
 	}
@@ -152,6 +149,14 @@ func runAway(ctx context.Context, env Env, f runFlags, path string) error {
 	return a.result(err, f.strict, f.json)
 }
 
+// pulls refuses a plan whose images need a Secret for which the namespace would have to be there before the run.
+func (p place) pulls(of *plan.Plan) error {
+	if secret := of.Kubernetes.PullSecret; secret != "" && p.namespace == "" {
+		return misused("--namespace names the one that has it", "kubernetes.pull_secret: the namespace that is made for the run has no Secret %s", secret)
+	}
+	return nil
+}
+
 // dsnOf reads how the external database of a plan is reached, and refuses one that the plan does not allow to be talked to, and
 // this machine's, which nobody in a cluster would reach by that name.
 func dsnOf(p *plan.Plan) (string, error) {
@@ -180,8 +185,20 @@ func (a *away) root() string {
 	return a.out
 }
 
-// planAway is the plan of a run in a cluster; that of a run to resume is in its directory.
+// planAway is the plan of a run in a cluster, which nothing that is known here speaks against.
 func (f *runFlags) planAway(env Env, path string) (planFile, error) {
+	p, err := f.readAway(env, path)
+	if err != nil {
+		return p, err
+	}
+	if err := f.fits(env, p); err != nil { // by what runs cost on one machine: in a cluster they take longer
+		return p, err
+	}
+	return p, f.pulls(p.Plan)
+}
+
+// readAway reads that plan; that of a run to resume is in its directory.
+func (f *runFlags) readAway(env Env, path string) (planFile, error) {
 	p, err := f.plan(env, path)
 	if err != nil || p.given != nil {
 		return p, err

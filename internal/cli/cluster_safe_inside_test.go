@@ -282,3 +282,21 @@ func TestRunAwayWithoutNamespaces(t *testing.T) {
 		}
 	}
 }
+
+// A Secret for the registry is in a namespace that is there; one that is made for the run has none.
+func TestRunAwayPullSecret(t *testing.T) {
+	c := newConductor(t, func(*conductor) remote.Outcome { t.Error("conducted"); return remote.Outcome{} })
+	file := c.planFile()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := strings.Replace(string(text), "\nkubernetes:", "\nkubernetes:\n  pull_secret: mine", 1)
+	if err := os.WriteFile(file, []byte(with), 0o600); err != nil || with == string(text) {
+		t.Fatal(err, with)
+	}
+	status, _ := c.command(t.Context(), "run", file, "--platform", "kubernetes", "--out", c.out)
+	if said := c.stderr.String(); status != exitUsage || !strings.Contains(said, "has no Secret mine") || !strings.Contains(said, "hint: --namespace names") || len(c.api.Requests()) > 0 {
+		t.Errorf("status %d, asked %q:\n%s", status, c.api.Requests(), said)
+	}
+}
