@@ -266,7 +266,7 @@ func TestFlagsOfPlaces(t *testing.T) {
 	}
 }
 
-// Who may not make a namespace is told that one which is there will do; a Role would not help.
+// Who may not make a namespace is shown that one which is there will do; a Role would not help.
 func TestRunAwayWithoutNamespaces(t *testing.T) {
 	for namespace, hinted := range map[string]bool{"": true, "n": false} {
 		c := newConductor(t, func(*conductor) remote.Outcome { t.Error("conducted"); return remote.Outcome{} })

@@ -14,8 +14,6 @@ import (
 
 	core "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-
-	"bakeoff/internal/platform"
 )
 
 // Evidence is what a cluster has to say of a run, as far as it is in a folder.
@@ -187,7 +185,7 @@ func (l *Laptop) events(ctx context.Context) ([]core.Event, error) {
 		return nil, denied(err)
 	}
 	ours := slices.DeleteFunc(list.Items, func(e core.Event) bool {
-		return !strings.HasPrefix(e.InvolvedObject.Name, platform.Manager+"-")
+		return !isOurs(e.InvolvedObject.Name)
 	})
 	slices.SortStableFunc(ours, func(a, b core.Event) int { return happened(a).Compare(happened(b)) })
 	return ours, nil

@@ -11,6 +11,8 @@ import (
 
 	core "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 
 	"bakeoff/internal/platform"
@@ -143,11 +145,28 @@ func (l *Laptop) situation(ctx context.Context, w platform.Workload) (situation,
 			s.pods = append(s.pods, &pods[i])
 		}
 	}
+	job, err := l.job(ctx, platform.ObjectName(w.Name))
+	if err != nil {
+		return s, err
+	}
 	events, err := l.events(ctx)
 	for i, e := range events {
+		if about := e.InvolvedObject; about.Kind == "Job" && about.UID != job {
+			continue // that of an earlier run in this namespace
+		}
 		s.notes = append(s.notes, note{i + 1, e.ResourceVersion, e.InvolvedObject.Kind, e.InvolvedObject.Name, e.Reason, strings.Join(strings.Fields(e.Message), " ")})
 	}
 	return s, err
+}
+
+// job is the UID of the Job of that name; empty: it is not there.
+func (l *Laptop) job(ctx context.Context, name string) (types.UID, error) {
+	var job meta.PartialObjectMetadata
+	err := l.api.get(ctx, where("batch", l.Namespace, "jobs", name), nil, &job)
+	if apierrors.IsNotFound(err) {
+		return "", nil
+	}
+	return job.UID, denied(err)
 }
 
 // Gone says why the pod of the controller cannot answer any more; nil while it may, or while the cluster does not answer either.

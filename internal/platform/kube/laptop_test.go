@@ -167,7 +167,7 @@ func TestRemoveNamespaceWithTheirs(t *testing.T) {
 	}
 }
 
-// Who may not list namespaces is told how to look into one.
+// Who may not list namespaces is shown how to look into one.
 func TestFindWithoutRights(t *testing.T) {
 	a, l := opened(t)
 	a.Before = func(method, path string) int {
@@ -196,7 +196,7 @@ func TestEvidence(t *testing.T) {
 		"containerStatuses": []any{map[string]any{"name": "main", "state": map[string]any{"waiting": map[string]any{"reason": "ErrImagePull"}}}},
 	}}))
 	a.Put(inN+"pods/theirs", of("other", map[string]any{"status": map[string]any{"containerStatuses": []any{map[string]any{"name": "main", "state": running}}}}))
-	for name, about := range map[string]string{"e1": "bakeoff-agent-0-x", "e2": "theirs"} {
+	for name, about := range map[string]string{"e1": "bakeoff-agent-0-x", "e2": "theirs", "e3": "storage-bakeoff-database-0"} {
 		a.Put(inN+"events/"+name, map[string]any{
 			"type": "Warning", "reason": "Failed", "message": "no\nimage", "lastTimestamp": "2026-11-28T12:00:00Z",
 			"involvedObject": map[string]any{"kind": "Pod", "name": about},
@@ -219,7 +219,8 @@ func TestEvidence(t *testing.T) {
 		t.Errorf("%q", names)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "events.txt"))
-	if err != nil || string(text) != "2026-11-28T12:00:00Z Warning Pod/bakeoff-agent-0-x Failed: no image\n" {
+	if err != nil || string(text) != "2026-11-28T12:00:00Z Warning Pod/bakeoff-agent-0-x Failed: no image\n"+
+		"2026-11-28T12:00:00Z Warning Pod/storage-bakeoff-database-0 Failed: no image\n" {
 		t.Errorf("%q, %v", text, err)
 	}
 	a.Before = func(_, path string) int {
@@ -327,6 +328,30 @@ func TestController(t *testing.T) {
 	var reason kube.Reason
 	if !errors.As(err, &reason) || !strings.Contains(err.Error(), "r.example/bakeoff:1 is not in its registry") {
 		t.Errorf("%v", err)
+	}
+}
+
+// What the cluster has said of the Job of an earlier run, which had the same name, is no reason of this one.
+func TestControllerAfterAnother(t *testing.T) {
+	for uid, refused := range map[string]bool{"before": false, "now": true} {
+		a, l := opened(t)
+		a.Put(jobs+"bakeoff-controller", map[string]any{"metadata": map[string]any{"uid": "now"}})
+		a.Put(inN+"events/e", map[string]any{
+			"reason": "FailedCreate", "message": `pods "x" is forbidden: violates PodSecurity "restricted:latest"`,
+			"involvedObject": map[string]any{"kind": "Job", "name": "bakeoff-controller", "uid": uid},
+		})
+		looks := 0
+		a.Before = func(_, path string) int {
+			if strings.HasSuffix(path, "/pods") {
+				if looks++; looks == 2 {
+					a.Put(inN+"pods/bakeoff-controller-x", conducting("Running", map[string]any{"running": map[string]any{}}))
+				}
+			}
+			return 0
+		}
+		if _, err := l.Controller(t.Context(), controller()); (err != nil) != refused || refused && !strings.Contains(err.Error(), "violates PodSecurity") {
+			t.Errorf("of the Job %s: %v", uid, err)
+		}
 	}
 }
 

@@ -121,9 +121,14 @@ func (v *view) putPod(pod *core.Pod, gone bool) {
 	v.turn()
 }
 
+// isOurs reports whether an object of that name is one of bakeoff's, or a claim of one.
+func isOurs(name string) bool {
+	return strings.HasPrefix(strings.TrimPrefix(name, storageName+"-"), platform.Manager+"-")
+}
+
 // putEvent takes an event of an object of ours.
 func (v *view) putEvent(e *core.Event, gone bool) {
-	if ours := strings.TrimPrefix(e.InvolvedObject.Name, storageName+"-"); !strings.HasPrefix(ours, platform.Manager+"-") {
+	if !isOurs(e.InvolvedObject.Name) {
 		return
 	}
 	n, fresh := v.keep(e, gone)

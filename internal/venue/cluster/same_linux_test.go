@@ -33,7 +33,7 @@ func TestDatabaseStartedAgain(t *testing.T) {
 	}
 }
 
-// What the plan calls by one name is one image in a run, whoever has it: agents, the balancers of all targets, targets of one recipe.
+// What the plan calls by one name is one image in a run, whatever it is there for: agents, balancers of all targets, targets of one recipe.
 func TestOneImage(t *testing.T) {
 	start := map[string]func(v *Venue, d venue.Deployment) error{
 		"agents": func(v *Venue, d venue.Deployment) error {
