@@ -271,6 +271,9 @@ func secrets(all map[string]map[string]string) (token string) {
 // preflight refuses what the cluster would refuse later, or what would meet another run. It changes nothing.
 func (a *away) preflight(ctx context.Context, d described) error {
 	a.say("looking at what may be done in the cluster")
+	if err := a.at.Old(ctx); err != nil {
+		return missingError{err, ""}
+	}
 	missing, err := a.at.Missing(ctx, d.workloads, d.scope.Own)
 	if err != nil {
 		return err

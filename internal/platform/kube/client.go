@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -49,6 +50,23 @@ func open(config *rest.Config) (*Cluster, error) {
 		return nil, err
 	}
 	return &Cluster{a, seen}, nil
+}
+
+// leastMinor is the first Kubernetes 1.x that knows containers next to the main one from its start to its end. Earlier ones take the
+// sampler for one that has to end before the main one begins, and no pod with it ever gets ready.
+const leastMinor = 29
+
+// Old fails where the cluster is too old for the pods of a run. One that does not say what it is, is not.
+func (c *Cluster) Old(ctx context.Context) error {
+	var is struct{ Major, Minor, GitVersion string }
+	if err := c.api.get(ctx, "/version", nil, &is); err != nil {
+		return nil // what else cannot be read says more
+	}
+	minor, err := strconv.Atoi(strings.TrimRight(is.Minor, "+"))
+	if err != nil || is.Major != "1" || minor >= leastMinor {
+		return nil // it does not say, or is new enough
+	}
+	return fmt.Errorf("the cluster is of Kubernetes %s.%s (%s), and a run needs 1.%d or later", is.Major, is.Minor, is.GitVersion, leastMinor)
 }
 
 // warnings are what the API says with an answer that is a success: of a pod that breaks a rule of the namespace it

@@ -331,6 +331,19 @@ func TestController(t *testing.T) {
 	}
 }
 
+// A cluster that does not know containers next to others is refused by its version; one that does not say what it is, is not.
+func TestOld(t *testing.T) {
+	for minor, old := range map[string]bool{"28": true, "28+": true, "29": false, "37+": false, "": false} {
+		a, l := opened(t)
+		if minor != "" {
+			a.Put("/version", map[string]any{"major": "1", "minor": minor, "gitVersion": "v1." + minor})
+		}
+		if err := l.Old(t.Context()); (err != nil) != old || old && !strings.Contains(err.Error(), "a run needs 1.29 or later") {
+			t.Errorf("1.%s: %v", minor, err)
+		}
+	}
+}
+
 // What the cluster has said of the Job of an earlier run, which had the same name, is no reason of this one.
 func TestControllerAfterAnother(t *testing.T) {
 	for uid, refused := range map[string]bool{"before": false, "now": true} {
