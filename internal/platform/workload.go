@@ -235,8 +235,8 @@ func (s Scope) ask(w Workload) Total {
 	return Total{Pods: int(n), MilliCPU: n * pod.MilliCPU, Bytes: n * pod.Bytes, Storage: w.Storage.Bytes}
 }
 
-// Nodes is how many nodes the workloads need at least: copies that must not share one, and one more for those that must keep
-// away from them.
+// Nodes is how many nodes the workloads need: copies that must not share one, and one more for each pod that must keep away from them, as a
+// cluster gives these nodes of their own where it can, before the copies are there.
 func Nodes(workloads []Workload) int {
 	nodes, apart := 1, 0
 	for _, w := range workloads {
@@ -244,7 +244,7 @@ func Nodes(workloads []Workload) int {
 			nodes = max(nodes, w.Copies)
 		}
 		if w.MustKeep {
-			apart = 1
+			apart += w.Pods()
 		}
 	}
 	return nodes + apart
