@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"runtime"
 	"slices"
 	"strings"
@@ -44,7 +45,7 @@ func (p *places) learn(ctx context.Context, m *member) error {
 	}
 	u, err := firstUsage(ctx, m)
 	if err != nil {
-		return err
+		return unreached(err)
 	}
 	node := record.Node{Name: name, BootID: u.BootID, Kernel: u.Kernel, Cores: u.CPUs}
 	if u.Host != nil {
@@ -54,6 +55,14 @@ func (p *places) learn(ctx context.Context, m *member) error {
 	defer p.mu.Unlock()
 	p.nodes[name] = node
 	return nil
+}
+
+// unreached adds to a time-out of the first question to a pod what is usual about it.
+func unreached(err error) error {
+	if late := net.Error(nil); errors.As(err, &late) && late.Timeout() {
+		return fmt.Errorf("%w; it runs, so a NetworkPolicy may keep pods of this namespace apart (docs/kubernetes.md says what they need)", err)
+	}
+	return err
 }
 
 // listensWithin is how long a sampler may take from its start until it listens: its pod runs as soon as it was started.

@@ -2,9 +2,11 @@ package cluster
 
 import (
 	"errors"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"bakeoff/internal/database"
 	"bakeoff/internal/platform"
@@ -65,5 +67,21 @@ func TestOneImage(t *testing.T) {
 				t.Errorf("%s, %s: %v", name, image, err)
 			}
 		}
+	}
+}
+
+// A pod that runs, and does not answer at all, may be behind a policy of the network; one that refuses is not.
+func TestUnreached(t *testing.T) {
+	f, all := newFake(t), &members{}
+	silent := &fakePod{of: f, done: make(chan struct{}), address: newAddress(), placement: platform.Placement{Pod: "x", Node: "node-0"}}
+	silent.listen(samplerPort, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	asked := samplers{"secret", &http.Client{Timeout: 50 * time.Millisecond}}
+	if err := newPlaces().learn(t.Context(), all.add(silent, "agent-0", asked)); err == nil || !strings.Contains(err.Error(), "sampler of x") || !strings.Contains(err.Error(), "NetworkPolicy") {
+		t.Errorf("%v", err)
+	}
+	gone := &fakePod{of: f, done: make(chan struct{}), address: newAddress(), placement: platform.Placement{Pod: "y", Node: "node-1"}}
+	close(gone.done)
+	if err := newPlaces().learn(t.Context(), all.add(gone, "agent-1", asked)); err == nil || strings.Contains(err.Error(), "NetworkPolicy") {
+		t.Errorf("%v", err)
 	}
 }
