@@ -342,7 +342,8 @@ func TestLimited(t *testing.T) {
 		"as asked for":   {platform.Amounts{MilliCPU: 1500, Bytes: 64 << 20}, amount("1500m", "64Mi"), ""},
 		"of other kinds": {platform.Amounts{}, core.ResourceList{core.ResourceEphemeralStorage: resource.MustParse("1Gi")}, ""},
 		"a default": {
-			platform.Amounts{}, amount("500m", "512Mi"),
+			platform.Amounts{},
+			amount("500m", "512Mi"),
 			"target django: the cluster has given the pod bakeoff-target-django-1 limits of its own, cpu 500m memory 512Mi; the plan gives none: a LimitRange, or what else changes pods there; " +
 				"name limits in kubernetes.resources.target and run without --short, or use a namespace that gives none (kubectl describe limitrange -n ns)",
 		},

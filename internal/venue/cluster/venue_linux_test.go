@@ -349,15 +349,15 @@ func TestPlacement(t *testing.T) {
 		"an agent next to the database": {
 			before: func(v *Venue, _ *fake) { v.places.setAgent("agent-1", "node-9"); v.places.setDatabase("node-9") }, want: "agent-1 is on node-9, as the database is",
 		},
-		"an agent that is gone":     {before: func(v *Venue, _ *fake) { v.places.setAgent("a", "node-1"); v.places.dropAgent("a") }},
-		"an agent, permitted":       {lines: "  allow_colocated: there are only three nodes\n", before: func(v *Venue, _ *fake) { v.places.setAgent("agent-0", "node-1") }},
+		"an agent that is gone": {before: func(v *Venue, _ *fake) { v.places.setAgent("a", "node-1"); v.places.dropAgent("a") }},
+		"an agent, permitted":   {lines: "  allow_colocated: there are only three nodes\n", before: func(v *Venue, _ *fake) { v.places.setAgent("agent-0", "node-1") }},
 		"another image than before": {
 			before: func(v *Venue, _ *fake) {
 				_ = v.places.image(v.b.k.Image("flask"), platform.Placement{Pod: "x", Node: "node-7", Image: "r/image@sha256:0"})
 			}, want: "of pod target-flask-x0 is r/image@sha256:1 on node-0, and of pod x it was r/image@sha256:0 on node-7",
 		},
-		"a restart":                 {after: func(p []*fakePod) { p[1].placement.Restarts = 1 }, want: "was started again, 1 times"},
-		"a restart, explained":      {after: func(p []*fakePod) { p[1].ends("OOMKilled at its limit"); p[1].placement.Restarts = 1 }, want: "started again, 1 times so far: OOMKilled at"},
+		"a restart":            {after: func(p []*fakePod) { p[1].placement.Restarts = 1 }, want: "was started again, 1 times"},
+		"a restart, explained": {after: func(p []*fakePod) { p[1].ends("OOMKilled at its limit"); p[1].placement.Restarts = 1 }, want: "started again, 1 times so far: OOMKilled at"},
 		"gone, explained": {
 			after: func(p []*fakePod) { p[1].ends("the pod was deleted"); p[1].gone = errors.New("not there") }, want: "not there: the pod was deleted", other: true,
 		},
