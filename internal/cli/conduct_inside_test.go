@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -37,7 +38,7 @@ func TestThisPod(t *testing.T) {
 // In a cluster whose pods are asked for at IPv6 addresses nothing is started: what a run starts would not be reached.
 func TestReached(t *testing.T) {
 	for address, reached := range map[string]bool{"10.0.0.1": true, "::ffff:10.0.0.1": true, "fd00::5": false} {
-		err := conductRun(t.Context(), Env{}, conductFlags{}, "no-such-plan.yaml", controllerPod{address: address}, nil)
+		err := conductRun(t.Context(), Env{Assets: os.DirFS("../.."), Getenv: func(string) string { return "" }}, conductFlags{}, "no-such-plan.yaml", controllerPod{address: address}, nil)
 		if err == nil || strings.Contains(err.Error(), "IPv6") == reached || !reached && exitStatus(err) != exitPrerequisite {
 			t.Errorf("%s: %v", address, err)
 		}

@@ -137,7 +137,7 @@ func podOf(w platform.Workload, i int) *core.Pod {
 	return &core.Pod{
 		ObjectMeta: meta.ObjectMeta{Name: name, Namespace: "ns", UID: types.UID("uid-" + name), Labels: map[string]string{labelRun: "seed-1", labelName: object}},
 		Spec: core.PodSpec{
-			NodeName: fmt.Sprintf("node-%d", 3-i), Containers: []core.Container{{Name: mainName, Image: w.Main.Image}},
+			NodeName: fmt.Sprintf("node-%d", 3-i), Containers: []core.Container{{Name: mainName, Image: w.Main.Image, Resources: core.ResourceRequirements{Limits: amounts(w.Main.Limits)}}},
 			InitContainers: []core.Container{{Name: samplerName, Image: "r/bakeoff:1"}},
 		},
 		Status: core.PodStatus{

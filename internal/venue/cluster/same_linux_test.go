@@ -54,7 +54,7 @@ func TestOneImage(t *testing.T) {
 	}
 	for name, begin := range start {
 		for image, refused := range map[string]bool{"mirror/image@sha256:1": false, "r/image@sha256:2": true} {
-			v, f, d := scene(t, "  allow_colocated: a test\n")
+			v, f, d := scene(t, "  allow_colocated: a test on few nodes\n")
 			_, err := v.Agents().Start(t.Context(), platform.Spec{Name: "agent-0", Log: filepath.Join(d.LogDir, "agent-0.log")})
 			if err == nil {
 				_, err = v.Deploy(t.Context(), d)
