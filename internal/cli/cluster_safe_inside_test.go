@@ -300,3 +300,13 @@ func TestRunAwayPullSecret(t *testing.T) {
 		t.Errorf("status %d, asked %q:\n%s", status, c.api.Requests(), said)
 	}
 }
+
+// A cluster that is too old for a run is refused before anything is made.
+func TestRunAwayOld(t *testing.T) {
+	c := newConductor(t, func(*conductor) remote.Outcome { t.Error("conducted"); return remote.Outcome{} })
+	c.api.Put("/version", map[string]any{"major": "1", "minor": "28", "gitVersion": "v1.28.3"})
+	status, _ := c.command(t.Context(), "run", c.planFile(), "--platform", "kubernetes", "--out", c.out)
+	if said := c.stderr.String(); status != exitPrerequisite || !strings.Contains(said, "Kubernetes 1.28 (v1.28.3), and a run needs 1.29") || !slices.Equal(c.api.Objects(), []string{"/version"}) {
+		t.Errorf("status %d, %q:\n%s", status, c.api.Objects(), said)
+	}
+}

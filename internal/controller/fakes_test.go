@@ -117,6 +117,7 @@ func (w *world) call(name string) error {
 // act is what goes wrong with one deployment; the zero value is a good one.
 type act struct {
 	deploy   error
+	image    string // of its replicas
 	open     int    // database connections after the start
 	drops    bool   // it closes every connection after its answer
 	held     int    // database connections under load

@@ -254,7 +254,7 @@ func (r *running) Replicas() []record.Replica {
 	if out != nil {
 		return out
 	}
-	return []record.Replica{{Name: r.name + "-1", Address: "127.0.0.1:1", Workers: []record.Worker{worker}, HeldBy: r.world.heldBy, Others: r.world.containers}}
+	return []record.Replica{{Name: r.name + "-1", Address: "127.0.0.1:1", Workers: []record.Worker{worker}, HeldBy: r.world.heldBy, Others: r.world.containers, Image: r.world.act(r.name).image}}
 }
 
 func (r *running) Requests(context.Context) (int64, error) {

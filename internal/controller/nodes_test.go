@@ -211,3 +211,13 @@ func TestImageOfAllTrials(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A trial of another image than in the first valid trial is refused, and repeated.
+func TestAnotherImageInATrial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.script["flask"] = []act{{image: "r/flask@sha256:1"}, {image: "r/flask@sha256:2"}, {image: "mirror/flask@sha256:1"}}
+		dir, _ := conducted(t, w.options(t, "blocks: 2\n"+oneTarget+closedOnly))
+		wantList(t, "trials", attemptsOf(t, dir), "1 flask", "1 flask placement", "2 flask")
+	})
+}
