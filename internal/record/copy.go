@@ -45,7 +45,7 @@ func (c *Copy) Dir() string { return c.dir }
 
 // Close releases the folder.
 func (c *Copy) Close() error {
-	if err := c.events.Close(); err != nil {
+	if err := errors.Join(unlock(c.events), c.events.Close()); err != nil {
 		return fmt.Errorf("record: copy: %w", err)
 	}
 	return nil

@@ -16,11 +16,10 @@ var ErrInUse = errors.New("another process writes this run")
 // openSafely are flags with which a pipe does not block and a link is not followed.
 const openSafely = unix.O_NONBLOCK | unix.O_NOFOLLOW
 
-// lock takes the run for this open file until it is closed or its process
+// lock takes the run for this open file until it is unlocked or its process
 // ends, however it ends (an open file description lock, fcntl(2)).
 func lock(f *os.File) error {
-	l := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
-	err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &l)
+	err := setLock(f, unix.F_WRLCK)
 	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
 		return ErrInUse
 	}
@@ -28,6 +27,19 @@ func lock(f *os.File) error {
 		return fmt.Errorf("lock %s: %w", f.Name(), err)
 	}
 	return nil
+}
+
+// unlock gives the run free. To close the file is not enough: a process that is being started has all open files until its
+// program begins.
+func unlock(f *os.File) error {
+	if err := setLock(f, unix.F_UNLCK); err != nil {
+		return fmt.Errorf("unlock %s: %w", f.Name(), err)
+	}
+	return nil
+}
+
+func setLock(f *os.File, kind int16) error {
+	return unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: kind, Whence: io.SeekStart})
 }
 
 // locked reports whether a writer holds the file, without taking it.

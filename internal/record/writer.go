@@ -306,7 +306,7 @@ func (w *Writer) close() error {
 	if w.events == nil {
 		return nil
 	}
-	if err := w.events.close(); err != nil {
+	if err := errors.Join(unlock(w.events.os), w.events.close()); err != nil {
 		return fmt.Errorf("record: %s: %w", eventsFile, err)
 	}
 	return nil
