@@ -107,7 +107,9 @@ func eval[T any](t *testing.T, b *tab, expression string) T {
 func until(t *testing.T, b *tab, what, expression string) {
 	t.Helper()
 	holds := "(() => { try { return !!(" + expression + "); } catch { return false; } })()" // a page that is loaded has no parts yet
-	for end := time.Now().Add(30 * time.Second); !eval[bool](t, b, holds); {
+	// Figures that took a second to compute are not computed again for twenty.
+	end := time.Now().Add(100 * time.Second)
+	for !eval[bool](t, b, holds) {
 		if time.Now().After(end) {
 			t.Fatalf("%s never holds: %s", what, eval[string](t, b, "document.body.innerText.slice(0, 2000)"))
 		}
