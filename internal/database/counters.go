@@ -78,10 +78,11 @@ func (s *Server) Counters(ctx context.Context) (Counters, error) {
 		if err != nil {
 			return err
 		}
-		s.last = maps.Clone(own)
+		s.note(maps.Clone(own))
 		own["Com_show_status"]-- // this session statement is not in the global figures yet
 		counters = s.others(all, own)
-		counters.Touched.ByName, counters.Touched.ByOther = rows.ByName, rows.ByOther-s.moved
+		s.strayed = rows.ByOther - s.moved
+		counters.Touched.ByName, counters.Touched.ByOther = rows.ByName, s.strayed
 		if s.counter == ByDigest {
 			counters.Reads, err = digestReads(ctx, c)
 		}

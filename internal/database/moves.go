@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 
@@ -94,36 +95,25 @@ func (s *Server) BeginMoves(ctx context.Context, moves []dataset.Move) error {
 	return nil
 }
 
-// Move changes rows, all of them at once or none. Where locks are in the way, which ErrLocked says, rows may have been read, and are taken
-// off the counts as well.
+// noteEvery is how old what we know of our own session may get while rows change. The server reads all of its figures for that, which
+// takes it as long as some ten changes of a row. It matters where our connection is lost before they are read again.
+const noteEvery = time.Second
+
+// Move changes rows, all of them at once or none. It asks the server for as little as can be: targets are measured on it. Where locks are
+// in the way, which ErrLocked says, rows may have been read, and are taken off the counts as well.
 func (s *Server) Move(ctx context.Context, moves ...dataset.Move) error {
-	err := s.use(ctx, func(c *sql.Conn) error {
-		var before, after Touched
-		if err := s.countRows(ctx, c, &before); err != nil {
-			return err
-		}
-		tx, err := c.BeginTx(ctx, nil)
+	err := s.peek(ctx, func(c *sql.Conn) error {
+		read, err := moveRows(ctx, c, moves)
 		if err != nil {
+			s.moveFailed(ctx, c, read)
 			return err
 		}
-		read := int64(0)
-		for _, m := range moves {
-			if err = moveRow(ctx, tx, m); err != nil {
-				break
-			}
-			if m.Kind != dataset.Inserted {
-				read++
-			}
+		if s.moved += read; time.Since(s.noted) < noteEvery {
+			return nil
 		}
+		own, err := status(ctx, c, "SESSION")
 		if err == nil {
-			if err = tx.Commit(); err == nil {
-				s.moved += read
-			}
-			return err
-		}
-		err = errors.Join(locked(err), tx.Rollback())
-		if s.countRows(ctx, c, &after) == nil {
-			s.moved += min(max(after.ByOther-before.ByOther, 0), read+1)
+			s.note(own)
 		}
 		return err
 	})
@@ -131,6 +121,32 @@ func (s *Server) Move(ctx context.Context, moves ...dataset.Move) error {
 		return fmt.Errorf("database: move: %w", err)
 	}
 	return nil
+}
+
+// moveRows changes rows in one transaction, and says how many it has read for that.
+func moveRows(ctx context.Context, c *sql.Conn, moves []dataset.Move) (read int64, err error) {
+	tx, err := c.BeginTx(ctx, nil)
+	if err != nil {
+		return 0, err
+	}
+	for _, m := range moves {
+		if err := moveRow(ctx, tx, m); err != nil {
+			return read, errors.Join(locked(err), tx.Rollback())
+		}
+		if m.Kind != dataset.Inserted {
+			read++
+		}
+	}
+	return read, tx.Commit()
+}
+
+// moveFailed takes off the counts what was read for nothing: rows before the one that was locked, and that one too where only its change
+// had to wait. They are what is read by now and nobody had read when it was last counted. Where that cannot be asked, the counts stay.
+func (s *Server) moveFailed(ctx context.Context, c *sql.Conn, read int64) {
+	var now Touched
+	if s.countRows(ctx, c, &now) == nil {
+		s.moved += min(max(now.ByOther-s.moved-s.strayed, 0), read+1)
+	}
 }
 
 // moveRow changes one row. Generated names need no quoting.

@@ -1,11 +1,13 @@
 package database
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"bakeoff/internal/dataset"
 )
@@ -60,6 +62,74 @@ func TestMoves(t *testing.T) {
 		if digest, err := s.Digest(ctx); err != nil || digest != d.Digest() {
 			t.Errorf("digest %s, %v", digest, err)
 		}
+	}
+}
+
+// TestMovesAskForLittle wants nothing asked of the server for a change of rows but the change, and once a second what our session has
+// done: targets are measured meanwhile.
+func TestMovesAskForLittle(t *testing.T) {
+	s, d := shared(t)
+	moves := d.Moves(dataset.MoveSpec{Secret: "8", Count: 30})
+	if err := s.BeginMoves(t.Context(), moves); err != nil {
+		t.Fatal(err)
+	}
+	before, began := ours(t, s), time.Now()
+	for _, m := range moves {
+		if err := s.Move(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	asked := ours(t, s)
+	for name, n := range before {
+		asked[name] -= n
+	}
+	looks := 2 + int64(time.Since(began)/noteEvery) // that of before is one, and one may have been due
+	if n := asked["Com_show_status"]; n > looks || asked["Com_select"] != 0 || asked["Com_begin"] != 30 || asked["Com_commit"] != 30 {
+		t.Errorf("30 moves asked %d times for the status (at most %d), %+v", n, looks, asked)
+	}
+	if err := s.UndoMoves(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ours is what our session has done.
+func ours(t *testing.T, s *Server) (own map[string]int64) {
+	t.Helper()
+	err := s.peek(t.Context(), func(c *sql.Conn) (err error) {
+		own, err = status(t.Context(), c, "SESSION")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return own
+}
+
+// TestMovesOnALostConnection wants what moves did on a connection that is lost taken off the counts, once it was noted.
+func TestMovesOnALostConnection(t *testing.T) {
+	s, d := shared(t)
+	before, err := s.Counters(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	moves := d.Moves(dataset.MoveSpec{Secret: "9", Count: 3})
+	if err := s.BeginMoves(t.Context(), moves); err != nil {
+		t.Fatal(err)
+	}
+	s.mu.Lock()
+	s.noted = time.Time{} // longer ago than noteEvery
+	s.mu.Unlock()
+	if err := s.Move(t.Context(), moves...); err != nil {
+		t.Fatal(err)
+	}
+	s.mu.Lock()
+	s.dropConn()
+	s.mu.Unlock()
+	if got := settle(t, s, before); got.Reads != 0 || got.Touched != (Touched{}) {
+		t.Errorf("counted of our moves: %+v", got)
+	}
+	if err := s.UndoMoves(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 }
 

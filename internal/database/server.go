@@ -69,6 +69,7 @@ type Server struct {
 	conn    *sql.Conn
 	base    map[string]int64 // status of our sessions that ended
 	last    map[string]int64 // status of the session, as last seen
+	noted   time.Time        // when that was
 	counter string
 	// counterReason says why counter is not the first choice, and what distorts it; empty: nothing.
 	counterReason string
@@ -77,6 +78,7 @@ type Server struct {
 	adopted       bool                     // the table is somebody else's
 	resting       int64                    // statements that run while no target does
 	moved         int64                    // rows that we changed by their ids, which the server counts as read
+	strayed       int64                    // rows that others read by another index than name, as last counted
 	met           map[connection]time.Time // when Status saw each open connection of a target first
 	accountReason string                   // why trials share one account; empty: they do not
 	movesReason   string                   // why no rows can change; empty: they can
@@ -227,11 +229,14 @@ func (s *Server) use(ctx context.Context, f func(*sql.Conn) error) error {
 		}
 		own, err := status(ctx, c, "SESSION")
 		if err == nil {
-			s.last = own
+			s.note(own)
 		}
 		return err
 	})
 }
+
+// note keeps what our session has done so far; s.mu is held.
+func (s *Server) note(own map[string]int64) { s.last, s.noted = own, time.Now() }
 
 // peek is use for what touches no table.
 func (s *Server) peek(ctx context.Context, f func(*sql.Conn) error) error {
