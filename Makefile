@@ -164,7 +164,7 @@ bench-report: ## a run of 10^9 requests, and one of 20 targets in 30 blocks: eac
 bench-turns: test-deps ## the demo's targets one after another, in turns, in turns, one after another (20 minutes on a quiet machine); into docs/method.md
 	$(BENCH) -run TestBenchTurns ./internal/cli
 
-bench-trust: test-deps ## what the checks of the targets' honesty cost: 16 runs with and without them (15 minutes on a quiet machine); into docs/trust.md
+bench-trust: test-deps ## what the checks of the targets' honesty cost: 32 runs with, without some, and without them (15 minutes on a quiet machine); into docs/trust.md and internal/figures
 	$(BENCH) -run TestBenchTrust ./internal/cli
 
 bench-redraws: test-deps ## does redrawing connections narrow the spread of the ratio? redrawn, kept, kept, redrawn (20 minutes on a quiet machine)

@@ -72,7 +72,8 @@ func Build(r *record.Reader) (*Summary, error) {
 		Dataset: p.Dataset, Notes: run.Notes, Found: run.Pilot, Problems: r.Problems(),
 		Baselines: run.Baselines, Calibration: run.Calibration, margin: float64(p.Delta),
 	}
-	b := builder{s: s, steps: map[string]float64{}, whole: run.Salt == "" && len(run.ChecksLeftOut) == 0}
+	s.checked = run.Salt != "" || len(run.ChecksLeftOut) > 0
+	b := builder{s: s, steps: map[string]float64{}, whole: !s.checked}
 	for _, state := range r.Trials() {
 		b.add(state)
 	}

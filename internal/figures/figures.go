@@ -70,7 +70,8 @@ type Summary struct {
 
 	capacityPhase *Phase // stands for the stages of all blocks; nil: there are none
 
-	still map[string][]string // why no rows changed, to the names of the phases in which they did not
+	checked bool                // targets' honesty was checked: the run is of a version that does it
+	still   map[string][]string // why no rows changed, to the names of the phases in which they did not
 
 	foreignIn map[int]map[string]string // by phase, which tier limited which target where that was another one's; for thresholds
 

@@ -47,7 +47,11 @@ func costSection(s *figures.Summary) []section {
 	if len(tables) == 0 {
 		return nil
 	}
-	return []section{{title: "What the answers cost", tables: tables}}
+	out := section{title: "What the answers cost", tables: tables}
+	if checks := s.ChecksCost(); checks != "" {
+		out.paras = []string{checks}
+	}
+	return []section{out}
 }
 
 func costTable(s *figures.Summary) show.Table {
