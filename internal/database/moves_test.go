@@ -66,7 +66,7 @@ func TestMoves(t *testing.T) {
 }
 
 // TestMovesAskForLittle wants nothing asked of the server for a change of rows but the change, and once a second what our session has
-// done: targets are measured meanwhile.
+// done: targets are measured at the same time.
 func TestMovesAskForLittle(t *testing.T) {
 	s, d := shared(t)
 	moves := d.Moves(dataset.MoveSpec{Secret: "8", Count: 30})
@@ -154,37 +154,51 @@ func TestMovesLeaveSettings(t *testing.T) {
 	same("afterwards")
 }
 
-// TestMoveOfALockedRow wants the row that a move reads, and then may not change, taken off the counts of what others do.
+// TestMoveOfALockedRow wants what a move reads, and then may not change, taken off the counts of what others do: the row that would be
+// renamed where the place of its new name in the index is locked, and none where the row itself is, or the place of one that is inserted.
 func TestMoveOfALockedRow(t *testing.T) {
 	s, d := shared(t)
 	ctx := t.Context()
 	moves := d.Moves(dataset.MoveSpec{Secret: "10", Count: 3})
-	at := slices.IndexFunc(moves, func(m dataset.Move) bool { return m.Kind == dataset.Renamed })
-	a, c := opened(t, s)
-	for _, statement := range []string{"SET autocommit = 0", fmt.Sprintf("SELECT id FROM demo_data WHERE id = %d LOCK IN SHARE MODE", moves[at].ID)} {
-		if _, err := c.ExecContext(ctx, statement); err != nil {
+	of := func(kind string) int {
+		return slices.IndexFunc(moves, func(m dataset.Move) bool { return m.Kind == kind })
+	}
+	renamed := moves[of(dataset.Renamed)]
+	for kind, lock := range map[string]struct {
+		at    int
+		where string
+	}{
+		"the row":             {of(dataset.Renamed), fmt.Sprintf("id = %d", renamed.ID)},
+		"the place of a name": {of(dataset.Renamed), "name = '" + renamed.New + "'"},
+		"behind the last row": {of(dataset.Inserted), fmt.Sprintf("id = %d", d.Rows()+1000)},
+	} {
+		at := lock.at
+		a, c := opened(t, s)
+		for _, statement := range []string{"SET autocommit = 0", "SELECT id FROM demo_data WHERE " + lock.where + " LOCK IN SHARE MODE"} {
+			if _, err := c.ExecContext(ctx, statement); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.BeginMoves(ctx, moves); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if err := s.BeginMoves(ctx, moves); err != nil {
-		t.Fatal(err)
-	}
-	before, err := s.Counters(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Move(ctx, moves[at]); !errors.Is(err, ErrLocked) {
-		t.Errorf("a locked row: %v", err)
-	}
-	after, err := s.Counters(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := after.Sub(before); got.Reads != 0 || got.Touched != (Touched{}) {
-		t.Errorf("counted of our move: %+v", got)
-	}
-	if err := errors.Join(s.Retire(ctx, a), s.UndoMoves(ctx), s.Check(ctx, d)); err != nil {
-		t.Error(err)
+		before, err := s.Counters(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Move(ctx, moves[at]); !errors.Is(err, ErrLocked) {
+			t.Errorf("%s, a locked row: %v", kind, err)
+		}
+		after, err := s.Counters(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := after.Sub(before); got.Reads != 0 || got.Touched != (Touched{}) {
+			t.Errorf("%s, counted of our move: %+v", kind, got)
+		}
+		if err := errors.Join(s.Retire(ctx, a), s.UndoMoves(ctx), s.Check(ctx, d)); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
