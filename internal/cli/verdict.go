@@ -54,7 +54,9 @@ The file is CSV. Its first line names the columns block, target and value, in an
 block is one stretch of time in which every target was measured once, in random order. A
 value is above 0: a rate, a time, a size. A block counts for a pair only when it has values
 of both targets. With a column position (the place of the target in its block, from 1), the
-effect of the position is estimated too.
+effect of the position is estimated too. With a column bound, a value may say that it only
+bounds what was measured: "at least", "at most", or "about" where it may be either. It
+counts, but what only such a value shows is not claimed.
 
 Ratios are compared within blocks, by Student's paired t-test on their logarithms, adjusted
 over all pairs by Holm's method. "better" also needs an estimate above --delta. What is

@@ -16,6 +16,15 @@ import (
 	"bakeoff/internal/verdict"
 )
 
+// unvalued are the valid trials that have no figure of the primary metric, and no bound of it, beside what could not be read.
+func unvalued(r *record.Reader, s *figures.Summary) []record.Problem {
+	out := r.Problems()
+	for _, text := range s.WithoutValue() {
+		out = append(out, record.Problem{File: "block values", What: text})
+	}
+	return out
+}
+
 // judged are the figures of a run with the block values of its primary metric. A run without them, and one that is not over, is
 // refused. A part of a search, and a run that a person stopped, have values though nothing is claimed of them.
 func judged(r *record.Reader) (*figures.Summary, error) {
@@ -34,21 +43,26 @@ func judged(r *record.Reader) (*figures.Summary, error) {
 	return s, nil
 }
 
-// Blocks writes the value of each target in each block as CSV, in the columns that bakeoff verdict reads.
+// Blocks writes the value of each target in each block as CSV, in the columns that bakeoff verdict reads. A target that is in no block
+// is a problem: it was not judged with the others.
 func Blocks(_ context.Context, w io.Writer, r *record.Reader) ([]record.Problem, error) {
 	s, err := judged(r)
 	if err != nil {
 		return nil, err
 	}
 	out := csv.NewWriter(w)
-	rows := [][]string{{"block", "target", "value"}}
-	for _, v := range s.Verdict.Values {
-		rows = append(rows, []string{strconv.Itoa(v.Block), cellText(v.Target), exact(v.Value)})
+	problems, rows := unvalued(r, s), [][]string{{"block", "target", "value", "bound"}}
+	for _, v := range s.BlockValues() {
+		if v.Block == 0 {
+			problems = append(problems, record.Problem{File: "search before block 1", What: fmt.Sprintf("%s %s %g", v.Target, v.Bound, v.Value)})
+			continue
+		}
+		rows = append(rows, []string{strconv.Itoa(v.Block), cellText(v.Target), exact(v.Value), string(v.Bound)})
 	}
 	if err := out.WriteAll(rows); err != nil {
 		return nil, fmt.Errorf("export: %w", err)
 	}
-	return r.Problems(), nil
+	return problems, nil
 }
 
 // cellText keeps a spreadsheet from reading a formula out of a name, and bakeoff verdict from refusing it.
@@ -67,7 +81,8 @@ func cellText(name string) string {
 
 func exact(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
 
-// GoBench writes the block values in the format of Go's benchmarks, which benchstat reads: one line a block.
+// GoBench writes the block values in the format of Go's benchmarks, which benchstat reads: one line a block. A value
+// that is only a bound says so in the name, so that it is not taken together with others.
 func GoBench(_ context.Context, w io.Writer, r *record.Reader) ([]record.Problem, error) {
 	s, err := judged(r)
 	if err != nil {
@@ -82,11 +97,18 @@ func GoBench(_ context.Context, w io.Writer, r *record.Reader) ([]record.Problem
 	}
 	out := bufio.NewWriter(w)
 	fmt.Fprintf(out, "run: %s\nUnit %s better=%s\n", plainWord(s.Run.Name), unit, better)
-	for _, v := range s.Verdict.Values {
-		fmt.Fprintf(out, "Benchmark/target=%s 1 %s %s\n", plainWord(v.Target), exact(v.Value), unit)
+	for _, v := range s.BlockValues() {
+		bound := ""
+		if v.Bound != "" {
+			bound = "/bound=" + dashed(v.Bound)
+		}
+		fmt.Fprintf(out, "Benchmark/target=%s%s 1 %s %s\n", plainWord(v.Target), bound, exact(v.Value), unit)
 	}
-	return r.Problems(), flushed(out)
+	return unvalued(r, s), flushed(out)
 }
+
+// dashed is a bound as one word.
+func dashed(b verdict.Bound) string { return strings.ReplaceAll(string(b), " ", "-") }
 
 // plainWord is a name without what a format of words and lines gives a meaning to.
 func plainWord(name string) string {
@@ -105,7 +127,8 @@ func flushed(out *bufio.Writer) error {
 	return nil
 }
 
-// OpenMetrics writes the block values as a text exposition of OpenMetrics 1.0: one gauge, one sample a block and target.
+// OpenMetrics writes the block values as a text exposition of OpenMetrics 1.0: one gauge, one sample a block and
+// target. One that is only a bound has the label bound; block 0 is the search of a target that is in no block.
 func OpenMetrics(_ context.Context, w io.Writer, r *record.Reader) ([]record.Problem, error) {
 	s, err := judged(r)
 	if err != nil {
@@ -124,11 +147,15 @@ func OpenMetrics(_ context.Context, w io.Writer, r *record.Reader) ([]record.Pro
 	if at.IsZero() {
 		at = s.Run.Started
 	}
-	for _, v := range s.Verdict.Values {
-		fmt.Fprintf(out, "%s{plan=%s,target=%s,block=\"%d\",phase=%s} %s %d\n", name, labelText(s.Run.Name), labelText(v.Target), v.Block, labelText(s.Verdict.Phase), exact(v.Value), at.Unix())
+	for _, v := range s.BlockValues() {
+		bound := ""
+		if v.Bound != "" {
+			bound = ",bound=" + labelText(string(v.Bound))
+		}
+		fmt.Fprintf(out, "%s{plan=%s,target=%s,block=\"%d\",phase=%s%s} %s %d\n", name, labelText(s.Run.Name), labelText(v.Target), v.Block, labelText(s.Verdict.Phase), bound, exact(v.Value), at.Unix())
 	}
 	fmt.Fprint(out, "# EOF\n")
-	return r.Problems(), flushed(out)
+	return unvalued(r, s), flushed(out)
 }
 
 // labelText is the value of a label, quoted.
@@ -144,6 +171,7 @@ type bencherMeasure struct {
 }
 
 // Bencher writes the geometric mean of each target over its blocks, with the 95 % interval of Student's t, as Bencher's JSON.
+// One that is only a bound is another measure, without the end of its interval that is not known.
 func Bencher(_ context.Context, w io.Writer, r *record.Reader) ([]record.Problem, error) {
 	s, err := judged(r)
 	if err != nil {
@@ -156,23 +184,37 @@ func Bencher(_ context.Context, w io.Writer, r *record.Reader) ([]record.Problem
 	case figures.UnitSeconds:
 		measure = "response-time-p99-seconds"
 	}
-	values := map[string][]float64{}
-	for _, v := range s.Verdict.Values {
+	all, values := s.BlockValues(), map[string][]float64{}
+	for _, v := range all {
 		values[v.Target] = append(values[v.Target], v.Value)
 	}
 	out := map[string]map[string]bencherMeasure{}
 	for target, of := range values {
-		i := verdict.BetweenRuns(of, []float64{1, 1}, 1) // with a constant 1 it is the mean itself
-		m := bencherMeasure{Value: float64(i.Ratio)}
-		if low, high := float64(i.Low), float64(i.High); !math.IsNaN(low) && !math.IsInf(high, 0) {
-			m.Lower, m.Upper = &low, &high
+		name, bound := measure, figures.MeanBound(all, target)
+		if bound != "" {
+			name += "-" + dashed(bound)
 		}
-		out[target] = map[string]bencherMeasure{measure: m}
+		out[target] = map[string]bencherMeasure{name: bencherOf(of, bound)}
 	}
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	if err := enc.Encode(out); err != nil {
 		return nil, fmt.Errorf("export: %w", err)
 	}
-	return r.Problems(), nil
+	return unvalued(r, s), nil
+}
+
+// bencherOf is the mean of a target.
+func bencherOf(values []float64, bound verdict.Bound) bencherMeasure {
+	i := verdict.BetweenRuns(values, []float64{1, 1}, 1) // with a constant 1 it is the mean itself
+	m := bencherMeasure{Value: float64(i.Ratio)}
+	low, high := float64(i.Low), float64(i.High)
+	known := !math.IsNaN(low) && !math.IsInf(high, 0)
+	if known && (bound == "" || bound == verdict.AtLeast) {
+		m.Lower = &low
+	}
+	if known && (bound == "" || bound == verdict.AtMost) {
+		m.Upper = &high
+	}
+	return m
 }

@@ -164,7 +164,7 @@ func (s *Summary) table(v *Verdict, phase Phase) (*verdict.Table, []verdict.Warn
 			}
 		}
 		if why != "" {
-			unusable = append(unusable, verdict.Warning{Code: WarnNoValue, Text: fmt.Sprintf("block %d of %s: %s", t.Block, t.Target, why)})
+			unusable = append(unusable, verdict.Warning{Code: WarnNoValue, Text: trialOf(t.Block, t.Target) + why})
 			continue
 		}
 		v.Values = append(v.Values, Value{t.Block, t.Target, value})
@@ -180,6 +180,9 @@ func (t Trial) place() int {
 	}
 	return t.Position
 }
+
+// trialOf begins a warning about a valid trial.
+func trialOf(block int, target string) string { return fmt.Sprintf("block %d of %s: ", block, target) }
 
 // WarnNoValue is the code of the warning that a valid trial has no value to compare.
 const WarnNoValue = "no-value"

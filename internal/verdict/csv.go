@@ -13,13 +13,13 @@ import (
 	"unicode/utf8"
 )
 
-// columns are what a file holds: in any order, each once; the last one may be missing.
-var columns = []string{"block", "target", "value", "position"}
+// columns are what a file holds: in any order, each once; those after the first three may be missing.
+var columns = []string{"block", "target", "value", "position", "bound"}
 
 const required = 3 // of the columns
 
-// ReadCSV reads figures with the columns block, target and value, and, if there is one, position, as RFC 4180 has it; the
-// name is for messages.
+// ReadCSV reads figures with the columns block, target and value, and, where there are such, position and bound, as
+// RFC 4180 has it; the name is for messages.
 // A byte order mark, line ends of any kind, quoted fields, blank lines and space around fields are let be. Anything
 // else that is not as expected is refused with its line: unknown, missing and repeated columns, values that are no
 // decimal number above 0, a second value for a block and target.
@@ -97,8 +97,10 @@ func places(header []string) ([]int, error) {
 // addRow puts one line's figure in.
 func (t *Table) addRow(row []string, place []int) error {
 	fields := required
-	if place[required] >= 0 {
-		fields++
+	for _, at := range place[required:] {
+		if at >= 0 {
+			fields++
+		}
 	}
 	if len(row) != fields {
 		hint := ""
@@ -115,6 +117,11 @@ func (t *Table) addRow(row []string, place []int) error {
 	if at := place[required]; at >= 0 {
 		if c.Position, err = strconv.Atoi(strings.TrimSpace(row[at])); err != nil || c.Position < 1 {
 			return fmt.Errorf("position %q is not a whole number from 1 on", row[at])
+		}
+	}
+	if at := place[required+1]; at >= 0 {
+		if c.Bound = Bound(strings.TrimSpace(row[at])); !slices.Contains(bounds, c.Bound) {
+			return fmt.Errorf("bound %q is none of: %s, %s, %s, or nothing where the value is known", row[at], AtLeast, AtMost, About)
 		}
 	}
 	for _, name := range []string{c.Block, c.Target} {

@@ -47,7 +47,7 @@ func TestReadCSVRefuses(t *testing.T) {
 		{"\n\n", "x.csv: the file is empty"},
 		{"\ufeff", "x.csv: the file is empty"},
 		{head, "x.csv: there is no line below the columns"},
-		{"1,a,10\n", `x.csv:1: unknown column "1" (there are: block, target, value, position)`},
+		{"1,a,10\n", `x.csv:1: unknown column "1" (there are: block, target, value, position, bound)`},
 		{"block,target,value,host\n", `x.csv:1: unknown column "host"`},
 		{"Block,target,value\n", `x.csv:1: unknown column "Block"`},
 		{"block,target\n", `x.csv:1: there is no column "value"`},

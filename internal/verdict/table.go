@@ -15,6 +15,7 @@ type Cell struct {
 	Value  float64 // above 0 and finite
 	// Position is where in its block the target ran: 1 for the first, 0 where that is not known or means nothing, as in turns.
 	Position int
+	Bound    Bound
 }
 
 // Table holds the figures to be judged. The zero value is empty and ready. The order in which cells are added means nothing.

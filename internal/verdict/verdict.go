@@ -208,6 +208,7 @@ func Judge(t *Table, o Options) (Result, error) {
 	if o.Better == "" {
 		o.Better = Higher
 	}
+	o = o.withBounds(t)
 	names, blocks := t.targets(), t.blocks()
 	pairs := len(names) * (len(names) - 1) / 2
 	r := Result{

@@ -96,7 +96,7 @@ func TestOptionsAreAllThatDecides(t *testing.T) {
 			names = append(names, field.Name)
 		}
 	}
-	if got := strings.Join(names, " "); got != "Delta Better Seed Capped AtMost Unit Block Target Value Position" {
+	if got := strings.Join(names, " "); got != "Delta Better Seed Capped AtMost Unit Block Target Value Position Bound" {
 		t.Errorf("a verdict depends on %s", got)
 	}
 }
