@@ -83,8 +83,11 @@ func TestBencherOfBounds(t *testing.T) {
 		value           float64
 		low, high       bool
 	}{
-		{"known", "capacity", 400, true, true}, {"more", "capacity-at-least", 338, true, false}, {"less", "capacity-at-most", 799, false, true},
-		{"ceiling", "capacity-at-least", 950, false, false}, {"hopeless", "capacity-at-most", 25, false, false},
+		{"known", "capacity", 400, true, true},
+		{"more", "capacity-at-least", 338, true, false},
+		{"less", "capacity-at-most", 799, false, true},
+		{"ceiling", "capacity-at-least", 950, false, false},
+		{"hopeless", "capacity-at-most", 25, false, false},
 	}
 	for _, w := range want {
 		m := got[w.target][w.measure]
