@@ -27,7 +27,7 @@ attach then also fetches the run directory into --out, and at the end removes wh
 in the cluster.
 
 exit status: 0 the run is complete; 1 it was aborted, or its controller is gone;
-130 interrupted`,
+2 there is no run; 130 interrupted`,
 		Args: exactly(1, "one run directory, or the name of a run in a cluster"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := p.sane(); err != nil {

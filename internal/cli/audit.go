@@ -48,9 +48,6 @@ var errDiffers = errors.New("not as it was recorded")
 
 func auditRun(w io.Writer, dir string, asJSON bool) error {
 	reader, err := record.Open(dir)
-	if errors.Is(err, record.ErrNoRun) {
-		return usageError{err}
-	}
 	if err != nil {
 		return err
 	}

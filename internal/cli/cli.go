@@ -57,7 +57,7 @@ prerequisite is missing; 130 interrupted`,
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{ownWords(err)} })
 	root.AddCommand(
 		runCommand(env), attachCommand(env), checkCommand(env), verifyCommand(env), reportCommand(env), listCommand(env), exportCommand(env), importCommand(env), collectorCommand(env),
 		dataCommand(env), schemaCommand(env), initCommand(env), doctorCommand(env), cleanCommand(env), versionCommand(env),

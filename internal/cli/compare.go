@@ -157,9 +157,6 @@ func unexpected(e figures.Expected) error {
 // finishedRun reads a run that is not being written.
 func finishedRun(dir string) (*record.Reader, *figures.Summary, error) {
 	r, err := record.Open(dir)
-	if errors.Is(err, record.ErrNoRun) {
-		return nil, nil, usageError{err}
-	}
 	if err != nil {
 		return nil, nil, err
 	}

@@ -16,6 +16,7 @@ import (
 
 	"bakeoff/internal/calibrate"
 	"bakeoff/internal/controller"
+	"bakeoff/internal/record"
 	"bakeoff/internal/show"
 )
 
@@ -70,7 +71,7 @@ func exitStatus(err error) int {
 		return cmp.Or(ended.Exit, exitFailed)
 	case errors.Is(err, controller.ErrInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case errors.As(err, &usage), isCobraUsage(err):
+	case errors.As(err, &usage), errors.Is(err, record.ErrNoRun), isCobraUsage(err):
 		return exitUsage
 	case errors.As(err, &missing):
 		return exitPrerequisite

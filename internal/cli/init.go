@@ -71,6 +71,7 @@ a path; its last part is the plan's name.`,
 		RunE: func(_ *cobra.Command, args []string) error { return beginPlan(env, trimYAML(args[0]), from) },
 	}
 	cmd.Flags().StringVar(&from, "from", "demo", "the built-in plan to copy")
+	helpWithPlans(env, cmd)
 	return cmd
 }
 

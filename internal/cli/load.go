@@ -42,7 +42,7 @@ func loadCommand(env Env) *cobra.Command {
 		},
 	}
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
-		return misused("'bakeoff load --help' explains the flags", "%w", err)
+		return misused("'bakeoff load --help' explains the flags", "%w", ownWords(err))
 	})
 	f.register(cmd.Flags())
 	return cmd

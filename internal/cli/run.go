@@ -84,6 +84,7 @@ undecided); 4 finished, but a target lacks enough valid trials; 5 a prerequisite
 	flags.DurationVar(&f.maxTime, "max-time", 0, "run as many blocks as fit into this time, by the pilot, and end the run after it (0: no limit)")
 	f.place.register(flags)
 	flags.BoolVar(&f.detach, "detach", false, "in a cluster: leave once the run has begun, and print the line that follows it")
+	helpWithPlans(env, cmd)
 	return cmd
 }
 
