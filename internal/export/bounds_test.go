@@ -113,7 +113,7 @@ func TestBoundsOfAnotherTier(t *testing.T) {
 			t.Errorf("%s is %q, want %q", target, got, want)
 		}
 	}
-	both := []figures.BlockValue{{1, "a", 1, verdict.AtLeast}, {1, "b", 1, ""}, {2, "a", 1, ""}, {3, "a", 1, verdict.AtMost}}
+	both := []figures.BlockValue{{Target: "a", Bound: verdict.AtLeast}, {Target: "b"}, {Target: "a"}, {Target: "a", Bound: verdict.AtMost}}
 	if got := figures.MeanBound(both, "a"); got != verdict.About {
 		t.Errorf("of both bounds %q", got)
 	}
