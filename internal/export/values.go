@@ -16,7 +16,7 @@ import (
 	"bakeoff/internal/verdict"
 )
 
-// unvalued are the valid trials that have no figure of the primary metric, and no bound of it, beside what could not be read.
+// unvalued are the valid trials that have no figure of the primary metric, and no bound of it, and what could not be read.
 func unvalued(r *record.Reader, s *figures.Summary) []record.Problem {
 	out := r.Problems()
 	for _, text := range s.WithoutValue() {

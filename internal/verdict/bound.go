@@ -18,7 +18,7 @@ var bounds = []Bound{"", AtLeast, AtMost, About}
 // measurement is what limits a figure that a table has as a bound, where nobody says more of it.
 const measurement = "measurement"
 
-// withBounds adds the targets of which a figure is only a bound.
+// withBounds adds the targets that have a figure which is only a bound.
 func (o Options) withBounds(t *Table) Options {
 	capped, most := maps.Clone(o.Capped), maps.Clone(o.AtMost)
 	mark := func(of *map[string]string, target string) {
