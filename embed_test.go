@@ -55,7 +55,7 @@ func TestCarriedTargetsAreThoseOfTheFolder(t *testing.T) {
 // be inside, and a new target that must.
 func TestWhatABuildCarries(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"targets", "plans"} {
+	for _, name := range []string{"targets", "plans", "internal"} {
 		if err := os.CopyFS(filepath.Join(dir, name), os.DirFS(name)); err != nil {
 			t.Fatal(err)
 		}
@@ -96,6 +96,36 @@ func TestWhatABuildCarries(t *testing.T) {
 	}
 	if len(carried) < 40 {
 		t.Errorf("%d files are carried", len(carried))
+	}
+}
+
+// TestMeasuredSourcesAreCarried: every source file of what a calibration measures, with all of this module that it is made of, and
+// no test.
+func TestMeasuredSourcesAreCarried(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "-f", `{{if not .Standard}}{{.ImportPath}}{{end}}`, "./internal/fleet", "./internal/null").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var parts []string
+	for _, name := range strings.Fields(string(out)) {
+		folder, inside := strings.CutPrefix(name, "bakeoff/")
+		if !inside || folder == "internal/platform" || folder == "internal/yardstick" { // interfaces; a piece of work that no ceiling has in it
+			continue
+		}
+		parts = append(parts, folder)
+		there, err := filepath.Glob(folder + "/*.go")
+		if err != nil {
+			t.Fatal(err)
+		}
+		there = slices.DeleteFunc(there, func(name string) bool { return strings.HasSuffix(name, "_test.go") })
+		carried, err := fs.Glob(assets, folder+"/*.go")
+		if err != nil || !slices.Equal(carried, there) || len(there) == 0 {
+			t.Errorf("of %s are carried %v (%v), there are %v: name them in main.go", folder, carried, err, there)
+		}
+	}
+	entries, err := fs.ReadDir(assets, "internal")
+	if err != nil || len(entries) != len(parts) || len(parts) < 4 {
+		t.Errorf("%d packages are carried (%v), there are %v", len(entries), err, parts)
 	}
 }
 

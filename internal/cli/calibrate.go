@@ -101,6 +101,7 @@ func known(env Env, cache, fingerprint string) *record.Calibration {
 	if c == nil {
 		return nil
 	}
+	c.Same = c.Program != "" && c.Program == loadingProgram(env.Assets)
 	if why := c.Void(time.Now(), version()); why != "" {
 		fmt.Fprintf(env.Stderr, "bakeoff: warning: the calibration of %s is %s, and its ceiling decides nothing: bakeoff calibrate makes a new one\n",
 			c.At.UTC().Format("2006-01-02"), show.Inert(why))
@@ -199,6 +200,7 @@ func (c *calibration) run(ctx context.Context, short bool) (out record.Calibrati
 		Progress: func(text string, expect time.Duration) { c.progress.show(record.Progress{Text: text, Expect: expect}) },
 	}, short)
 	out.Bakeoff, out.Fingerprint, out.Engine, out.Agents, out.Rest = version(), c.here.Machine().Fingerprint, engine, calibrators, w.rest
+	out.Program = loadingProgram(c.env.Assets)
 	return out, err
 }
 

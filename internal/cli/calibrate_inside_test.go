@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"bakeoff/internal/calibrate"
@@ -18,7 +19,7 @@ import (
 func TestCalibrationLasts(t *testing.T) {
 	cache, here := t.TempDir(), new(machine.Venue).Machine().Fingerprint
 	var stdout, stderr bytes.Buffer
-	env := Env{Stdout: &stdout, Stderr: &stderr, Getenv: func(name string) string { return map[string]string{"BAKEOFF_CACHE": cache}[name] }}
+	env := Env{Stdout: &stdout, Stderr: &stderr, Assets: fstest.MapFS{}, Getenv: func(name string) string { return map[string]string{"BAKEOFF_CACHE": cache}[name] }}
 	for age, old := range map[time.Duration]bool{record.CalibrationLasts - time.Hour: false, record.CalibrationLasts + time.Hour: true} {
 		stderr.Reset()
 		if _, err := calibrate.Keep(cache, record.Calibration{Fingerprint: here, Bakeoff: version(), At: time.Now().Add(-age)}); err != nil {
@@ -42,6 +43,37 @@ func TestCalibrationLasts(t *testing.T) {
 	}
 	if got := known(env, cache, here); got != nil {
 		t.Errorf("forgotten: %+v", got)
+	}
+}
+
+// A calibration of another version counts in a run of the same agents, and a change of a source file that is no test makes them others.
+func TestCalibrationOfTheSameAgents(t *testing.T) {
+	source := func(engine, test string) fstest.MapFS {
+		out := fstest.MapFS{}
+		for _, part := range programParts() {
+			out[part+"/x.go"] = &fstest.MapFile{Data: []byte("package x")}
+		}
+		out["internal/load/engine.go"], out["internal/load/engine_test.go"] = &fstest.MapFile{Data: []byte(engine)}, &fstest.MapFile{Data: []byte(test)}
+		return out
+	}
+	was := loadingProgram(source("one", "one"))
+	if was == "" || loadingProgram(fstest.MapFS{}) != "" {
+		t.Fatalf("the digest is %q, of nothing %q", was, loadingProgram(fstest.MapFS{}))
+	}
+	cache, here := t.TempDir(), new(machine.Venue).Machine().Fingerprint
+	for _, c := range []struct {
+		program, engine, test string
+		void                  bool
+	}{{was, "one", "one", false}, {was, "one", "two", false}, {was, "two", "one", true}, {"", "one", "one", true}} {
+		var stderr bytes.Buffer
+		env := Env{Stderr: &stderr, Assets: source(c.engine, c.test)}
+		if _, err := calibrate.Keep(cache, record.Calibration{Fingerprint: here, Bakeoff: "an earlier one", Program: c.program, At: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		got := known(env, cache, here)
+		if got == nil || (stderr.Len() > 0) != c.void || (got.Void(time.Now(), version()) != "") != c.void {
+			t.Errorf("%+v: %+v\n%s", c, got, stderr.String())
+		}
 	}
 }
 

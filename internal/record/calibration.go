@@ -14,13 +14,16 @@ const (
 // Calibration is what this machine's agents can do, and how true their figures are, measured with servers that look
 // nothing up. It decides nothing but what is close to the ceiling.
 type Calibration struct {
-	At          time.Time `json:"at"`
-	Seconds     float64   `json:"seconds"` // that it took
-	Bakeoff     string    `json:"bakeoff"` // version of the program
-	Fingerprint string    `json:"fingerprint"`
-	Short       bool      `json:"short,omitempty"` // to see that everything works: it is not kept
-	Engine      string    `json:"engine"`
-	Agents      int       `json:"agents"`
+	At      time.Time `json:"at"`
+	Seconds float64   `json:"seconds"` // that it took
+	Bakeoff string    `json:"bakeoff"` // version of the program
+	// Program is a digest of its parts that were measured. Same is set in a run whose program has the same parts.
+	Program     string `json:"program,omitempty"`
+	Same        bool   `json:"same_program,omitempty"`
+	Fingerprint string `json:"fingerprint"`
+	Short       bool   `json:"short,omitempty"` // to see that everything works: it is not kept
+	Engine      string `json:"engine"`
+	Agents      int    `json:"agents"`
 	// Rest is the machine before anything was loaded: without it others may have made everything look slower than it is.
 	Rest Baseline `json:"rest,omitzero"`
 	// Ceilings is how many answers per second the agents get from a server that does nothing, by path.
@@ -35,12 +38,12 @@ type Calibration struct {
 const CalibrationLasts = 30 * 24 * time.Hour
 
 // Void says why the ceiling decides nothing in a run of that version of bakeoff that began then: agents of another version may be
-// faster or slower. It is empty where the ceiling counts.
+// faster or slower, unless they are the same. It is empty where the ceiling counts.
 func (c Calibration) Void(began time.Time, version string) string {
 	switch {
 	case began.Sub(c.At) > CalibrationLasts:
 		return fmt.Sprintf("older than %.0f days", CalibrationLasts.Hours()/24)
-	case c.Bakeoff != version:
+	case c.Bakeoff != version && !c.Same:
 		return "made by another version of bakeoff, " + c.Bakeoff
 	}
 	return ""
