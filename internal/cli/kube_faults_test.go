@@ -162,6 +162,23 @@ func TestKubeFaultOutOfMemory(t *testing.T) {
 	c.outlived(e, []string{record.CodePlacement, record.CodeWorkerGone}, "OOMKilled at its limit of 96Mi")
 }
 
+// A database that is killed is started again by the cluster, with cold caches: the run ends, and says why. Whoever notices first, the
+// trial under way does not count.
+func TestKubeFaultDatabaseKilled(t *testing.T) {
+	c := faulty(t, fault{blocks: 2, takes: 90 * time.Second})
+	e, _ := c.underLoad()
+	const kill = `for p in /proc/[0-9]*; do read -r name <$p/comm; case $name in mariadbd|mysqld) kill -9 ${p#/proc/}; esac; done`
+	c.kubectl("exec", c.pod("database"), "-c", "main", "--", "sh", "-c", kill)
+	e.wantStatus(1, 4*time.Minute)
+	if said := e.stderr.String(); !strings.Contains(said, "database") || !strings.Contains(said, "ended by SIGKILL") {
+		t.Errorf("%s", said)
+	}
+	if r := c.open(); r.Run().Status != record.Aborted || len(measured(t, r)) > 0 {
+		t.Errorf("%s, measured are %v", r.Run().Status, measured(t, r))
+	}
+	c.nothing()
+}
+
 // node sends a signal to the kubelet of a node, or to the API server: the test's owner says how.
 func (c *cluster) node(signal, name string) {
 	c.t.Helper()
