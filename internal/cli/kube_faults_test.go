@@ -168,7 +168,9 @@ func TestKubeFaultDatabaseKilled(t *testing.T) {
 	c := faulty(t, fault{blocks: 2, takes: 90 * time.Second})
 	e, _ := c.underLoad()
 	const kill = `for p in /proc/[0-9]*; do read -r name <$p/comm; case $name in mariadbd|mysqld) kill -9 ${p#/proc/}; esac; done`
-	c.kubectl("exec", c.pod("database"), "-c", "main", "--", "sh", "-c", kill)
+	if out, err := exec.Command("kubectl", "exec", "-n", c.namespace, c.pod("database"), "-c", "main", "--", "sh", "-c", kill).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
 	e.wantStatus(1, 4*time.Minute)
 	if said := e.stderr.String(); !strings.Contains(said, "database") || !strings.Contains(said, "ended by SIGKILL") {
 		t.Errorf("%s", said)
