@@ -162,8 +162,8 @@ func TestKubeFaultOutOfMemory(t *testing.T) {
 	c.outlived(e, []string{record.CodePlacement, record.CodeWorkerGone}, "OOMKilled at its limit of 96Mi")
 }
 
-// A database that is killed is started again by the cluster, with cold caches: the run ends, and says why. Whoever notices first, the
-// trial under way does not count.
+// A database that is killed is started again by the cluster, with cold caches: the run ends, and says why. The
+// trial in progress does not count, no matter which part of bakeoff notices first.
 func TestKubeFaultDatabaseKilled(t *testing.T) {
 	c := faulty(t, fault{blocks: 2, takes: 90 * time.Second})
 	e, _ := c.underLoad()
