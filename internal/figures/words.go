@@ -176,6 +176,7 @@ func (s *Summary) unproven() (out []string) {
 		add("ONE DATABASE ACCOUNT for all trials: what a trial leaves in the database may reach the next one%s; %s", more, d.AccountReason)
 	}
 	s.markStill(add)
+	s.markUnequal(add)
 	return out
 }
 
