@@ -493,7 +493,6 @@ func TestSlicesAndLongAnswers(t *testing.T) {
 
 // What a long request adds to the counted time and takes from it, averaged over the connections of the phase, is in the counted window.
 func TestLongRequestsOfASlice(t *testing.T) {
-	const from, to = 150 * ms, 300 * ms
 	for name, c := range map[string]struct {
 		sent, ended, long, think, want time.Duration
 	}{
