@@ -377,8 +377,8 @@ func TestSlicesMeetAStall(t *testing.T) {
 	})
 }
 
-// pausing is a server of two places, each of which takes 5 ms, that stands still for as long, now and then: after 1.1 s of work on
-// average, whenever the last time was.
+// pausing is a server of two places that stands still for as long, now and then: after 1.1 s of work on average, whenever the last
+// time was. A request takes 5 ms.
 type pausing struct {
 	*virtual
 	pause  time.Duration
@@ -508,7 +508,7 @@ func TestLongRequestsOfASlice(t *testing.T) {
 		"of the run-in, one that thinks": {120 * ms, 210 * ms, 50 * ms, 20 * ms, -68 * ms},
 	} {
 		b := newBook(&Job{Phase: Phase{Model: Closed, Connections: 8, Duration: time.Second, Timeout: time.Second, Think: c.think}}, func() use { return use{} })
-		for range 2 { // the second one begins anew
+		for range 2 { // the second one begins from scratch
 			b.begin(Slice{Begin: 50 * ms, Length: 250 * ms, RunIn: 100 * ms, Long: c.long})
 			for _, at := range []time.Duration{150 * ms, 250 * ms} { // 2 and 6 ms: 4 ms are usual
 				b.sent(int64(at))
