@@ -85,7 +85,7 @@ func TestDemo(t *testing.T) {
 	phase := func(name, model string, connections int, long time.Duration) Phase {
 		return Phase{Name: name, Model: model, Connections: connections, Duration: Duration(long), Timeout: Duration(10 * time.Second), CheckShare: 0.1, Lookups: "client"}
 	}
-	open := phase("open", "open", 128, 3500*time.Millisecond)
+	open := phase("open", "open", 128, 5*time.Second)
 	open.RateOfPilot, open.Arrivals = 0.6, "poisson"
 	want := &Plan{
 		Name: "demo", Description: p.Description, Seed: 1, Blocks: 8, Primary: Throughput, Delta: 0.03,
@@ -100,7 +100,7 @@ func TestDemo(t *testing.T) {
 			{Name: "fastapi", Recipe: "fastapi"},
 		},
 		Warmup: Warmup{Duration(500 * time.Millisecond), Duration(time.Second)}, Pilot: Duration(2 * time.Second), Turns: Turns(250 * time.Millisecond),
-		Phases: []Phase{phase("closed", "closed", 16, 7*time.Second), open},
+		Phases: []Phase{phase("closed", "closed", 16, 5500*time.Millisecond), open},
 	}
 	if diff := cmp.Diff(want, p); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
