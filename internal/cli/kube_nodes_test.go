@@ -82,7 +82,36 @@ func (n nodes) whole(runs string) *record.Reader {
 	if problems := r.Problems(); len(problems) > 0 || r.Run().Status != record.Complete {
 		n.t.Fatalf("%s: %v", r.Run().Status, problems)
 	}
+	for _, state := range r.Trials() {
+		if trial, err := state.Trial(); err == nil && len(notMachine(trial.Reasons)) > 0 {
+			n.complaints(filepath.Join(found[0], "trials", state.Folder, "logs"))
+		}
+	}
 	return r
+}
+
+// complaints shows the last error in each log of a trial that was refused: the folder goes with the test.
+func (n nodes) complaints(logs string) {
+	n.t.Helper()
+	files, err := filepath.Glob(filepath.Join(logs, "*"))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		last := ""
+		for line := range strings.Lines(string(text)) {
+			if strings.Contains(line, "Error") || strings.Contains(line, "error") {
+				last = line
+			}
+		}
+		if last != "" {
+			n.t.Logf("%s: %s", file, last)
+		}
+	}
 }
 
 // A run in a cluster leaves the same run directory as one on one machine: every trial is checked and counted as there, three replicas are on
