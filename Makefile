@@ -133,7 +133,7 @@ test-long-capacity: ## 100 simulated runs of each kind of server whose capacity 
 	$(LONG) ./internal/capacity
 
 test-long-turns: test-deps ## turns: servers of known throughput, the record of an hour with 20 targets, 8 real targets and their pauses
-	$(LONG) -run 'SlicesSayTheTruth|SlicesAnd' ./internal/load
+	$(LONG) -run SlicesSayTheTruth ./internal/load
 	$(LONG) -run RecordOfAnHour ./internal/controller
 	$(LONG) -run 'Freeze|Frozen' ./internal/platform/local
 	$(LONG) -run LongTurns ./internal/cli

@@ -41,8 +41,8 @@ const calibrateHelp = `calibrate measures this machine with servers of its own t
 The result is kept in the cache folder for this machine, hardware and kernel, and copied into
 every later run. A run is not decided by it, with one exception: if a target answers more
 than 70 % of the ceiling in any trial, the agents may be the limit, and its figures are
-lower bounds. The ceiling decides nothing if it is older than 30 days or of another version
-of bakeoff, and runs warn of that. --forget removes it.
+lower bounds. The ceiling decides nothing if it is older than 30 days, or if the agents or
+the compiler have changed since, and runs warn of that. --forget removes it.
 
 The machine has to be at rest: it is watched for 5 s before anything is loaded. All of it
 takes about 3 minutes, and at most 6: phases that others disturb are repeated. With --short

@@ -491,6 +491,9 @@ func (a *away) close() error {
 	err := a.copy.Close()
 	a.copy = nil
 	r, oerr := record.Open(a.dir)
+	if oerr != nil {
+		oerr = errors.New(oerr.Error()) // the folder is ours: no wrong usage
+	}
 	if err := errors.Join(err, oerr); err != nil {
 		return err
 	}

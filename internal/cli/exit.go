@@ -71,10 +71,12 @@ func exitStatus(err error) int {
 		return cmp.Or(ended.Exit, exitFailed)
 	case errors.Is(err, controller.ErrInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case errors.As(err, &usage), errors.Is(err, record.ErrNoRun), isCobraUsage(err):
+	case errors.As(err, &usage), isCobraUsage(err):
 		return exitUsage
 	case errors.As(err, &missing):
 		return exitPrerequisite
+	case errors.Is(err, record.ErrNoRun):
+		return exitUsage
 	case errors.Is(err, controller.ErrTooFewValid), errors.Is(err, calibrate.ErrDisturbed), errors.Is(err, errInvalidLoad), errors.Is(err, errInconclusive), errors.Is(err, errNoBaseline), errors.Is(err, errCeiling):
 		return exitTooFew
 	case errors.Is(err, errMissed), errors.Is(err, errWorse), errors.Is(err, errMisled), only(err, errThreshold):

@@ -15,12 +15,13 @@ import (
 
 // helpWithPlans has the help of a command list the plans that the program carries, with what each is for.
 func helpWithPlans(env Env, cmd *cobra.Command) {
+	long := cmd.Long
 	cmd.SetHelpFunc(func(cmd *cobra.Command, args []string) {
 		table := show.Table{Left: 1, Words: 1}
 		for _, name := range carriedPlans(env) {
 			table.Rows = append(table.Rows, []string{"  " + name, carriedDescription(env, name)})
 		}
-		cmd.Long += "\n\nBuilt-in plans:\n" + table.Text(show.Columns(env.Stdout))
+		cmd.Long = long + "\n\nBuilt-in plans:\n" + table.Text(show.Columns(env.Stdout))
 		cmd.Parent().HelpFunc()(cmd, args)
 	})
 }
@@ -51,9 +52,9 @@ func ownWords(err error) error {
 	case "duration":
 		return durationWords(name, invalid.GetValue())
 	case "int", "int64":
-		return fmt.Errorf("%s: %s is not a whole number", name, value)
+		return fmt.Errorf("%s: %s is not a whole number that fits", name, value)
 	case "uint64":
-		return fmt.Errorf("%s: %s is not a whole number from 0 on", name, value)
+		return fmt.Errorf("%s: %s is not a whole number from 0 on that fits", name, value)
 	case "float64":
 		return fmt.Errorf("%s: %s is not a number", name, value)
 	case "bool":

@@ -69,8 +69,8 @@ func TestFlagsInOwnWords(t *testing.T) {
 		{"load --timeout 30 http://127.0.0.1:1/", `--timeout: "30" has no unit: write 30s or 30ms`},
 		{"load -d 5 http://127.0.0.1:1/", `--duration: "5" has no unit: write 5s or 5ms`},
 		{"load --rate fast http://127.0.0.1:1/", `--rate: "fast" is not a number`},
-		{"load --connections 1.5 http://127.0.0.1:1/", `--connections: "1.5" is not a whole number`},
-		{"verdict --seed -1 x.csv", `--seed: "-1" is not a whole number from 0 on`},
+		{"load --connections 1.5 http://127.0.0.1:1/", `--connections: "1.5" is not a whole number that fits`},
+		{"verdict --seed -1 x.csv", `--seed: "-1" is not a whole number from 0 on that fits`},
 		{"run --short=perhaps demo", `--short: "perhaps" is neither true nor false`},
 	} {
 		status, out, errs := commanded(t, strings.Fields(c.args)...)

@@ -27,7 +27,7 @@ const (
 	noisyFrom = 0.08
 )
 
-// turnsBench is the demo without its open phase: the same measured seconds for each target, in turns and one after another.
+// turnsBench has the targets of the demo, on 32 connections, without an open phase: the same measured seconds for each target, in turns and one after another.
 const turnsBench = `name: bench-turns
 blocks: %d
 deployment: {replicas: 3, workers: 2, pool: 8}

@@ -6,7 +6,7 @@ import (
 )
 
 // ceiling is how many requests per second the agents can send at most in the phase, by the calibration that there was when the
-// run began; 0: it was for other agents or another way, too old or of another version, or there was none.
+// run began; 0: it was for other agents or another way, too old or of agents that have changed since, or there was none.
 func (r *run) ceiling(p load.Phase) float64 {
 	rec, agents := r.writer.Run(), r.o.Plan.Agents
 	c := rec.Calibration

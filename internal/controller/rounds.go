@@ -288,7 +288,6 @@ func (ts *turns) slice(ctx context.Context, under Turns, i int, length, runIn ti
 	began := time.Now()
 	sliced, err := under.Slice(ctx, i, fleet.Slice{
 		Begin: ts.at[i], Length: length, RunIn: min(runIn, length/2), Stall: ts.stall[i], Fresh: ts.fresh[i],
-		Long:  ts.run.long(ts.phase, t.rec.Target),
 		Parts: ts.run.parts(ts.phase, length, min(runIn, length/2)), Until: ts.mayEnd(i, length),
 	})
 	ts.fresh[i] = false

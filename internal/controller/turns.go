@@ -146,8 +146,7 @@ func (r *run) spare(p load.Phase, rounds int, length time.Duration) time.Duratio
 	return time.Duration(max(1, rounds/sparePart)) * length
 }
 
-// leastStall and stallMedians are from when on a request takes long: in the open model it extends a slice while it is under way, and in
-// the closed one it belongs to where it began.
+// leastStall and stallMedians are from when on a request that is under way extends a slice of the open model.
 const (
 	leastStall   = 50 * time.Millisecond
 	stallMedians = 4
@@ -159,14 +158,6 @@ func (r *run) stall(p load.Phase, name string) time.Duration {
 		return 0
 	}
 	return max(leastStall, stallMedians*time.Duration(r.pilot.MedianNS[name]))
-}
-
-// long is from when on a target's request takes long in the closed model; 0: none does, since nobody knows yet what is usual.
-func (r *run) long(p load.Phase, name string) time.Duration {
-	if median := r.pilot.MedianNS[name]; p.Model == load.Closed && median > 0 {
-		return max(leastStall, stallMedians*time.Duration(median))
-	}
-	return 0
 }
 
 // together measures all targets of a block in turns, and again, all of them, where a trial of the block is

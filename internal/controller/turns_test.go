@@ -401,14 +401,6 @@ func TestTurnsExtended(t *testing.T) {
 	if got := r.stall(load.Phase{Model: load.Closed}, "a"); got != 0 {
 		t.Errorf("a slice of the closed model is extended from %v on", got)
 	}
-	for name, want := range map[string]time.Duration{"a": 50 * time.Millisecond, "b": 80 * time.Millisecond, "unknown": 0} {
-		if got := r.long(load.Phase{Model: load.Closed}, name); got != want {
-			t.Errorf("a request of %s takes long from %v on, want %v", name, got, want)
-		}
-		if got := r.long(load.Phase{Model: load.Open}, name); got != 0 {
-			t.Errorf("open model: a request of %s takes long from %v on", name, got)
-		}
-	}
 }
 
 // What ends turns early: everything is thawed before it is stopped, and each trial says why.

@@ -238,7 +238,7 @@ func (s *Server) use(ctx context.Context, f func(*sql.Conn) error) error {
 // note keeps what our session has done so far; s.mu is held.
 func (s *Server) note(own map[string]int64) { s.last, s.noted = own, time.Now() }
 
-// peek is use for what touches no table.
+// peek is use without a note of what our session has done.
 func (s *Server) peek(ctx context.Context, f func(*sql.Conn) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

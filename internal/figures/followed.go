@@ -29,7 +29,7 @@ func (f *Followed) Add(l *record.Load) {
 		f.phases[l.Phase] = p
 	}
 	p.sum.Add(l.Window)
-	p.correct = append(p.correct, stats.Window{Begin: l.Begin, Length: l.Length, Aside: l.Aside, Beyond: l.Beyond, Books: stats.Books{OK: l.Books.OK}})
+	p.correct = append(p.correct, stats.Window{Begin: l.Begin, Length: l.Length, Aside: l.Aside, Books: stats.Books{OK: l.Books.OK}})
 }
 
 // goodput is that of windows for which only times and correct answers are kept.

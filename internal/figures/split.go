@@ -25,7 +25,6 @@ type stretches map[time.Duration]*stretch
 type stretch struct {
 	ok      int64
 	seconds float64
-	beyond  float64 // by how much more the answers took
 }
 
 func (s stretches) add(w stats.Window, sending time.Duration) {
@@ -37,7 +36,6 @@ func (s stretches) add(w stats.Window, sending time.Duration) {
 	}
 	s[w.Begin].ok += w.Books.OK
 	s[w.Begin].seconds = max(s[w.Begin].seconds, w.Length.Seconds())
-	s[w.Begin].beyond += w.Beyond.Seconds()
 }
 
 // rates are the right answers per second in each stretch, by its number; one without any is left out.
@@ -45,12 +43,12 @@ func (s stretches) rates() map[int]float64 {
 	sums := map[int]stretch{}
 	for begin, one := range s {
 		at := int(begin / stretchOf)
-		sums[at] = stretch{sums[at].ok + one.ok, sums[at].seconds + one.seconds, sums[at].beyond + one.beyond}
+		sums[at] = stretch{sums[at].ok + one.ok, sums[at].seconds + one.seconds}
 	}
 	out := map[int]float64{}
 	for at, sum := range sums {
-		if took := sum.seconds + sum.beyond; sum.ok > 0 && took > 0 {
-			out[at] = float64(sum.ok) / took
+		if sum.ok > 0 {
+			out[at] = float64(sum.ok) / sum.seconds
 		}
 	}
 	return out

@@ -26,18 +26,6 @@ func turned(target string, block int, rates ...float64) Trial {
 	return Trial{Block: block, Target: target, Used: true, turns: true, Phases: []PhaseFigures{f}}
 }
 
-// What the answers of a second took beyond its windows, on all agents, is in its rate.
-func TestStretchBeyond(t *testing.T) {
-	s := stretches{}
-	for _, beyond := range []time.Duration{300 * time.Millisecond, -100 * time.Millisecond} {
-		s.add(stats.Window{Length: 800 * time.Millisecond, Beyond: beyond, Books: stats.Books{OK: 50}}, 3*time.Second)
-	}
-	s.add(stats.Window{Begin: time.Second, Length: 100 * time.Millisecond, Beyond: -time.Second, Books: stats.Books{OK: 50}}, 3*time.Second)
-	if got := s.rates(); len(got) != 1 || math.Abs(got[0]-100) > 1e-9 {
-		t.Errorf("rates %v, want 100 answers in a second, and none of what took no time", got)
-	}
-}
-
 // The spread of blocks is taken apart from the counted answers of each second, pair by pair.
 func TestSplits(t *testing.T) {
 	s := &Summary{Run: Facts{Blocks: 3}, Time: Time{Steps: nil}}

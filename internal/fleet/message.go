@@ -110,7 +110,6 @@ type slice struct {
 	RunIn  time.Duration `json:"run_in_ns,omitempty"`
 	Parts  int           `json:"parts,omitempty"`    // windows of what is behind it; 0: one
 	Fresh  bool          `json:"fresh,omitempty"`    // on connections of its own
-	Long   time.Duration `json:"long_ns,omitempty"`  // from when on a request takes long; 0: none does
 	Stall  time.Duration `json:"stall_ns,omitempty"` // 0: the agent says nothing of what is stuck
 	Until  time.Duration `json:"until_ns,omitempty"` // where the phase ends as far as is known; 0: at its duration
 }

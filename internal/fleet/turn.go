@@ -87,7 +87,7 @@ func (a *agent) takeTurn(ctx context.Context, t *turn, s *slice) {
 	if s.Stall > 0 {
 		go a.watchStall(running, t, s, at)
 	}
-	err := t.slices.Run(running, s.stretch(at), func(w stats.Window) {
+	err := t.slices.Run(running, load.Slice{Start: at, Begin: s.Begin, Length: s.Length, RunIn: s.RunIn, Parts: s.Parts, Fresh: s.Fresh, Until: s.Until}, func(w stats.Window) {
 		a.sequence++
 		t.done.Windows++
 		t.done.Books.Add(w.Books)
@@ -103,11 +103,6 @@ func (a *agent) takeTurn(ctx context.Context, t *turn, s *slice) {
 		end.Late = max(end.Late, s.Length)
 	}
 	a.post(ctx, message{Sliced: end})
-}
-
-// stretch is the slice as the engine knows it.
-func (s *slice) stretch(at time.Time) load.Slice {
-	return load.Slice{Start: at, Begin: s.Begin, Length: s.Length, RunIn: s.RunIn, Parts: s.Parts, Long: s.Long, Fresh: s.Fresh, Until: s.Until}
 }
 
 func (a *agent) setTurn(t *turn) {

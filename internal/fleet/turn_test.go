@@ -107,8 +107,8 @@ func TestTakeTurn(t *testing.T) {
 		a, s := inTurn(), &scripted{}
 		one := &turn{run: 3, slices: s, done: *newDone(3)}
 		at := time.Now().Add(-7 * time.Millisecond)
-		a.takeTurn(t.Context(), one, &slice{Run: 3, At: at.UnixNano(), Begin: time.Second, Length: 100 * time.Millisecond, RunIn: 20, Parts: 3, Long: 30, Fresh: true, Until: time.Minute})
-		if len(s.asked) != 1 || !s.asked[0].Start.Equal(at) || s.asked[0] != (load.Slice{Start: s.asked[0].Start, Begin: time.Second, Length: 100 * time.Millisecond, RunIn: 20, Parts: 3, Long: 30, Fresh: true, Until: time.Minute}) {
+		a.takeTurn(t.Context(), one, &slice{Run: 3, At: at.UnixNano(), Begin: time.Second, Length: 100 * time.Millisecond, RunIn: 20, Parts: 3, Fresh: true, Until: time.Minute})
+		if len(s.asked) != 1 || !s.asked[0].Start.Equal(at) || s.asked[0] != (load.Slice{Start: s.asked[0].Start, Begin: time.Second, Length: 100 * time.Millisecond, RunIn: 20, Parts: 3, Fresh: true, Until: time.Minute}) {
 			t.Errorf("asked %+v", s.asked)
 		}
 		all := a.said()

@@ -61,7 +61,6 @@ type Slice struct {
 	Fresh                bool // on connections opened in it
 	// Until is where the phase ends as far as is known; 0: at the task's duration, which is the most it may last.
 	Until time.Duration
-	Long  time.Duration // closed model; see load.Slice
 	// Stall, when above 0: the slice goes on, with its arrivals, while a request has been in flight or an
 	// arrival has waited for so long, at most for the phase's time-out: so a stall is met by all that a phase
 	// at a stretch would have sent into it.
@@ -94,8 +93,7 @@ func (t *Turns) Slice(ctx context.Context, task int, s Slice) (Sliced, error) {
 		m.sliced = false
 	}
 	p.tell(message{Slice: &slice{
-		Run: p.number, At: at.UnixNano(), Begin: s.Begin, Length: s.Length, RunIn: s.RunIn, Parts: s.Parts, Long: s.Long, Stall: s.Stall, Fresh: s.Fresh,
-		Until: s.Until,
+		Run: p.number, At: at.UnixNano(), Begin: s.Begin, Length: s.Length, RunIn: s.RunIn, Parts: s.Parts, Stall: s.Stall, Fresh: s.Fresh, Until: s.Until,
 	}})
 	p.loop(ctx, p.allSliced)
 	out := Sliced{Late: p.late, Length: p.until - s.Begin}

@@ -48,12 +48,12 @@ func TestSlice(t *testing.T) {
 		})
 		for n := range 2 {
 			at := time.Now().Add(5 * time.Millisecond)
-			s := Slice{Begin: time.Duration(n+1) * time.Second, Length: 250 * time.Millisecond, RunIn: 50, Long: 55, Stall: 60, Fresh: n > 0, Until: 70}
+			s := Slice{Begin: time.Duration(n+1) * time.Second, Length: 250 * time.Millisecond, RunIn: 50, Stall: 60, Fresh: n > 0, Until: 70}
 			got, err := turns.Slice(t.Context(), 0, s)
 			if err != nil || got != (Sliced{Late: 1, Length: 250 * time.Millisecond}) {
 				t.Errorf("%+v, %v", got, err)
 			}
-			want := slice{Run: 3, At: at.UnixNano(), Begin: s.Begin, Length: s.Length, RunIn: 50, Long: 55, Stall: 60, Fresh: n > 0, Until: 70}
+			want := slice{Run: 3, At: at.UnixNano(), Begin: s.Begin, Length: s.Length, RunIn: 50, Stall: 60, Fresh: n > 0, Until: 70}
 			if len(asked) != 2*(n+1) || asked[2*n] != want || asked[2*n+1] != want {
 				t.Errorf("asked %+v, want %+v", asked, want)
 			}

@@ -89,7 +89,7 @@ func (s *State) load(folder string, l *record.Load) {
 		p.closed = l.Response == nil
 	}
 	p.sum.Add(l.Books)
-	p.right.Add(stats.Window{Begin: l.Begin, Length: l.Length, Aside: l.Aside, Beyond: l.Beyond, Books: stats.Books{OK: l.Books.OK}})
+	p.right.Add(stats.Window{Begin: l.Begin, Length: l.Length, Aside: l.Aside, Books: stats.Books{OK: l.Books.OK}})
 	p.count(l)
 	b := p.bin(l.Begin)
 	if b == nil {

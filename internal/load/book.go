@@ -18,19 +18,17 @@ const (
 // book keeps the books of one loop, window by window. Times are
 // nanoseconds since the phase's start. It is not safe for concurrent use; see ledger.
 type book struct {
-	timeout     time.Duration
-	sending     time.Duration // how long the phase sends
-	think       time.Duration // of a connection between two requests
-	connections int           // of the phase, over all agents
-	measure     func() use
-	window      stats.Window   // under way; its histograms are made when it is closed
-	closed      []stats.Window // full ones nobody has taken yet
-	inFlight    int
-	held        float64 // integral of inFlight over the current window, seconds
-	since       int64   // up to when it is integrated
-	used        use
-	statuses    [1000]int64 // of the current window's answers
-	slice       *sliced     // nil: a window per second
+	timeout  time.Duration
+	sending  time.Duration // how long the phase sends
+	measure  func() use
+	window   stats.Window   // under way; its histograms are made when it is closed
+	closed   []stats.Window // full ones nobody has taken yet
+	inFlight int
+	held     float64 // integral of inFlight over the current window, seconds
+	since    int64   // up to when it is integrated
+	used     use
+	statuses [1000]int64 // of the current window's answers
+	slice    *sliced     // nil: a window per second
 
 	response, service, lateness *stats.Recorder
 	badResponse, badService     *stats.Histogram       // of the current window; nil: no bad answer
@@ -42,7 +40,7 @@ type book struct {
 func newBook(j *Job, measure func() use) book {
 	p := j.Phase
 	b := book{
-		explain: j.explain, timeout: p.Timeout, sending: p.Duration, think: p.Think, connections: p.Connections, measure: measure, used: measure(), window: windowFrom(0, p.Duration),
+		explain: j.explain, timeout: p.Timeout, sending: p.Duration, measure: measure, used: measure(), window: windowFrom(0, p.Duration),
 		response: stats.NewRecorder(), service: stats.NewRecorder(), lateness: stats.NewRecorder(),
 	}
 	if j.byURL != nil && len(j.URLs) > 1 {
@@ -155,9 +153,6 @@ func (b *book) finished(r *result) {
 	w.Written += r.sentBytes
 	if b.urls != nil && r.origin != nil {
 		b.url(r)
-	}
-	if b.slice != nil {
-		b.slice.weigh(r)
 	}
 	service := time.Duration(r.ended - r.sent)
 	switch {

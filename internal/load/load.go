@@ -196,8 +196,6 @@ type Slice struct {
 	RunIn time.Duration `json:"run_in_ns"`
 	// Parts is into how many windows of equal length the time behind the run-in is cut; 0: it is one. A slice that is extended has one.
 	Parts int `json:"parts,omitempty"`
-	// Long, closed model: a request that takes longer belongs to the slice in which it began, with all its time; 0: none does.
-	Long time.Duration `json:"long_ns,omitempty"`
 	// Fresh: the connections of the slices before are closed first, and new ones are opened as they are needed.
 	Fresh bool `json:"fresh,omitempty"`
 	// Until is where the phase ends as far as is known: the last slice hands on all histograms. 0: at its duration.

@@ -24,12 +24,6 @@ type sliced struct {
 	edges    []int64        // where each of the latter begins, and where the last one ends
 	passed   int            // how many edges are behind
 	unloaded time.Duration
-
-	long   int64 // from when on a request is one that takes long; 0: none is
-	think  int64
-	beyond int64 // what those took more of the connections' time than the slice has of it
-	usual  int64 // how long all others took
-	others int64 // how many they were
 }
 
 // current is the place of the current window: behind the last edge it is the one aside again.
@@ -38,9 +32,8 @@ func (s *sliced) current() int { return s.passed % len(s.windows) }
 // begin begins a slice; the one before must be over.
 func (b *book) begin(s Slice) {
 	if b.slice == nil {
-		b.slice = &sliced{think: int64(b.think)}
+		b.slice = &sliced{}
 	}
-	b.slice.long, b.slice.beyond = int64(s.Long), 0
 	b.slice.windows = []stats.Window{{Begin: s.Begin, Length: s.RunIn, Aside: true}}
 	b.slice.edges, b.slice.passed = nil, 0
 	parts := time.Duration(max(s.Parts, 1))
@@ -69,29 +62,6 @@ func (b *book) turnTo(now int64) {
 		b.pass(1)
 	}
 	b.integrate(now)
-}
-
-// weigh says what a request that took long adds to the counted time of its slice, and takes from it. Each slice begins with no request
-// in flight, and ends when the last one is answered: so the part that is behind the end would be in no rate, and fewer would be under way when
-// the run-in ends than in a phase at a stretch. Therefore a long request belongs to where it began, with all its time: what of it is behind the end
-// is added to the counted time, and what of one that began in the run-in is behind that is taken off, each without what
-// is left of a usual request at any moment, half of it.
-func (s *sliced) weigh(r *result) {
-	took := r.ended - r.intended
-	if s.long == 0 || took <= s.long {
-		s.usual, s.others = s.usual+took, s.others+1
-		return
-	}
-	from, to := s.edges[0], s.edges[len(s.edges)-1]
-	half := (s.usual/max(s.others, 1) - s.think) / 2
-	switch early, late := r.intended < from, r.ended > to; {
-	case early && late:
-		s.beyond -= to - from
-	case early && r.ended > from:
-		s.beyond -= r.ended - from - half
-	case !early && late:
-		s.beyond += r.ended - to - half
-	}
 }
 
 // pass makes the window current that is behind that many more edges; with -1 the one before.
@@ -130,7 +100,6 @@ func (b *book) over(now int64, last bool) []stats.Window {
 		}
 	}
 	counted := &windows[len(windows)-1]
-	counted.Beyond = time.Duration(b.slice.beyond / int64(max(b.connections, 1)))
 	if last || counted.End()-b.slice.unloaded >= unloadEvery {
 		b.unload(counted)
 		b.slice.unloaded = counted.End()

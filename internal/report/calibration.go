@@ -36,7 +36,7 @@ func calibrated(c record.Calibration) string {
 		show.Percent(c.Noise.Detects), c.Noise.Blocks, show.Seconds(c.Noise.PhaseS), c.At.UTC().Format("2006-01-02"))
 }
 
-// void warns of a calibration whose ceiling decided nothing in a run: it was too old when that began, or of another version.
+// void warns of a calibration whose ceiling decided nothing in a run: it was too old when that began, or its agents have changed since.
 func void(c record.Calibration, run figures.Facts) string {
 	if why := c.Void(run.Started, run.Bakeoff); why != "" {
 		return "; it was " + why + ", so that its ceiling decided nothing"

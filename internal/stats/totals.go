@@ -12,7 +12,6 @@ type Totals struct {
 
 	inTime  int64                           // ok answers in the windows that lie wholly within Sending and are not aside
 	covered time.Duration                   // up to the end of the last of those
-	beyond  time.Duration                   // what their answers took more
 	aside   map[time.Duration]time.Duration // length of each stretch aside by its start: it is the same for all agents
 }
 
@@ -27,7 +26,6 @@ func (t *Totals) Add(w Window) {
 	default:
 		t.inTime += w.Books.OK
 		t.covered = max(t.covered, w.End())
-		t.beyond += w.Beyond
 	}
 }
 
@@ -47,7 +45,6 @@ func (t *Totals) Merge(o Totals) {
 	t.Windows += o.Windows
 	t.inTime += o.inTime
 	t.covered = max(t.covered, o.covered)
-	t.beyond += o.beyond
 	for begin, length := range o.aside {
 		t.setAside(begin, length)
 	}
@@ -71,17 +68,13 @@ func (t *Totals) join(w Window) {
 // Goodput is the number of correct answers received per second of the phase's
 // sending time. Answers that come after sending has ended do not count: they took
 // longer than the time they would be divided by. A window that reaches beyond the end is left out
-// with its time; where every window does, all answers count. The time of slices has that in it which their long answers took beyond
-// them. 0 where Sending is not known.
+// with its time; where every window does, all answers count. 0 where Sending is not known.
 func (t *Totals) Goodput() float64 {
 	over := min(t.covered, t.Sending)
 	for begin, length := range t.aside {
 		if begin < t.covered {
 			over -= length
 		}
-	}
-	if over > 0 {
-		over += t.beyond
 	}
 	switch {
 	case over > 0:

@@ -11,12 +11,9 @@ import (
 // What the loader does not measure is left out and not 0: its histogram or pointer is nil. A sum
 // whose parts were not all measured was not measured either, since it would not be the sum.
 type Window struct {
-	Begin  time.Duration `json:"begin_ns"` // since the phase's start
-	Length time.Duration `json:"length_ns"`
-	Aside  bool          `json:"aside,omitempty"` // of a slice: its run-in and what came after its end; booked, but in no rate
-	// Beyond is by how much more time the answers of a counted window of slices took than its length, where answers take unusually long: one
-	// belongs to where it began, with all of its time, as an average over the connections of the phase. It may be below 0.
-	Beyond    time.Duration    `json:"beyond_ns,omitempty"`
+	Begin     time.Duration    `json:"begin_ns"` // since the phase's start
+	Length    time.Duration    `json:"length_ns"`
+	Aside     bool             `json:"aside,omitempty"` // of a slice: its run-in and what came after its end; booked, but in no rate
 	Books     Books            `json:"books"`
 	Outcomes  map[string]int64 `json:"outcomes,omitempty"`  // class of each answer or failure that is not ok, such as "reset", "refused", "status 500", "wrong id"
 	Status    map[int]int64    `json:"status,omitempty"`    // whole answers by status code
@@ -93,7 +90,6 @@ func (w *Window) Merge(o Window) {
 	w.Begin = min(w.Begin, o.Begin)
 	w.Length = end - w.Begin
 	w.Aside = w.Aside && o.Aside
-	w.Beyond += o.Beyond
 	w.Books.Add(o.Books)
 	addNamed(&w.Outcomes, o.Outcomes)
 	addCounts(&w.Status, o.Status)

@@ -79,7 +79,7 @@ func TestTotalsAreTheSumInAnyOrder(t *testing.T) {
 func TestNoFieldIsForgotten(t *testing.T) {
 	one := func() *Histogram { return histogramOf([]sample{{1e6, false}}) }
 	w := Window{
-		Begin: 3 * time.Second, Length: time.Second, Aside: true, Beyond: 38, Books: Books{1, 2, 3, 4, 5, 6, 7, 8, 9},
+		Begin: 3 * time.Second, Length: time.Second, Aside: true, Books: Books{1, 2, 3, 4, 5, 6, 7, 8, 9},
 		Outcomes: map[string]int64{"reset": 1}, Status: map[int]int64{200: 2}, Lost: map[string]int64{"loop": 3},
 		Unwritten: 4, Checked: 5, Wrong: 34, Hits: 6, Misses: 7, Opened: 8, Response: one(), Service: one(), Lateness: one(),
 		Moves:    map[int]MoveSeen{2: {34, 35, 36, 37}},
