@@ -177,6 +177,7 @@ func (s *Summary) unproven() (out []string) {
 	}
 	s.markStill(add)
 	s.markUnequal(add)
+	s.markCutOff(add)
 	return out
 }
 
