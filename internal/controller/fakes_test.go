@@ -101,6 +101,7 @@ type world struct {
 	behind     func() int64        // statements that the database has not counted yet; nil: none
 	less       database.Less
 	trust      plan.Trust              // of the last deployment
+	logDir     string                  // likewise
 	called     func(name string) error // what is asked of the world ends with; nil: nothing goes wrong
 	temporary  string                  // the folder that was made
 	containers []string                // of others, in each pod

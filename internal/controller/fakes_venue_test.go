@@ -195,7 +195,7 @@ func (w *world) Deploy(ctx context.Context, d venue.Deployment) (venue.Deployed,
 	w.mu.Lock()
 	w.at[name]++
 	w.luck = append(w.luck, d.Luck)
-	w.users[name], w.trust = d.Database.User, d.Trust
+	w.users[name], w.trust, w.logDir = d.Database.User, d.Trust, d.LogDir
 	w.mu.Unlock()
 	w.note("start %s", name)
 	if err := w.call("deploy"); err != nil {

@@ -7,8 +7,9 @@ import (
 	"bakeoff/internal/record"
 )
 
-// watch makes a phase the one that samples belong to.
+// watch makes a phase the one that samples, and new lines of the logs, belong to.
 func (t *trial) watch(p *gate.Phase) {
+	t.markLogs()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.watched = p
@@ -38,7 +39,10 @@ func (t *trial) judge(rec record.Phase) {
 	t.mu.Unlock()
 	for _, reason := range found.Reasons {
 		t.refuse(reason.Code, errors.New(reason.Text))
-		t.rec.Reasons[len(t.rec.Reasons)-1].Cause = reason.Cause
+		last := &t.rec.Reasons[len(t.rec.Reasons)-1]
+		if last.Cause = reason.Cause; reason.Code == record.CodeWrongAnswers && ownFailure.MatchString(reason.Text) {
+			last.Wrote = t.wrote()
+		}
 	}
 	t.rec.Warnings = append(t.rec.Warnings, found.Warnings...)
 }

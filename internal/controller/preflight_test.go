@@ -262,3 +262,29 @@ func TestCounterOfAnExternalDatabase(t *testing.T) {
 		}
 	}
 }
+
+// The server of a run has room for connections that are just closing, where each request has one of its own.
+func TestRoomForClosingConnections(t *testing.T) {
+	const bounded = "{recipe: django, settings: {DATABASE_BOUND: semaphore}}"
+	for _, c := range []struct {
+		lines          string
+		inFlight, want int
+	}{
+		{"targets: [flask]\n", 32, 48},
+		{"targets: [django]\n", 32, 32 + closingConnections},
+		{"targets: [django]\n", 500, 500 + 500},
+		{"targets: [" + bounded + "]\n", 500, 48 + closingConnections},
+		{"targets: [flask, " + bounded + "]\n", 32, 48 + closingConnections},
+		{"targets: [flask, " + bounded + "]\nturns: 250ms\n", 32, 48 + 48 + closingConnections},
+	} {
+		o := planOf(t, c.lines)
+		o.Plan.Phases[0].Connections = c.inFlight
+		entrants, err := o.resolve()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := o.connectionsNeeded(entrants); got != c.want+spareConnections {
+			t.Errorf("%q, %d in flight: %d connections, want %d", c.lines, c.inFlight, got, c.want+spareConnections)
+		}
+	}
+}

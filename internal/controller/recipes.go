@@ -229,12 +229,13 @@ func (s *recipes) close(ctx context.Context) error {
 // connectionsNeeded is the number of database connections that the greediest target may
 // open, or all together where they take turns, with some to spare.
 func (o *Options) connectionsNeeded(entrants []*entrant) int {
-	if o.inTurns() == nil {
-		return o.together(entrants)
-	}
-	most := 0
+	most, sum := 0, 0
 	for _, e := range entrants {
-		most = max(most, e.connections(o.Plan.InFlight()))
+		n := e.counted(o.Plan.InFlight())
+		most, sum = max(most, n), sum+n
+	}
+	if o.inTurns() == nil {
+		return sum + spareConnections
 	}
 	return most + spareConnections
 }
@@ -258,6 +259,20 @@ func (e *entrant) connections(inFlight int) int {
 	}
 	return e.Replicas * e.recipe.Connections(e.Workers, e.Pool, inFlight)
 }
+
+// counted is how many connections of the target the server of a run may count at once. One that is opened for each request is
+// replaced as soon as the target has closed it. The server counts the old one until its thread has ended, which takes as long
+// as others hold what that thread has to wait for, such as the lock of MySQL's status figures while these are read.
+func (e *entrant) counted(inFlight int) int {
+	n := e.connections(inFlight)
+	if e.recipe.PerRequest() {
+		n += max(n, closingConnections)
+	}
+	return n
+}
+
+// closingConnections are the least that may be just closing where each request has a connection of its own.
+const closingConnections = 128
 
 // sources are the process trees that outlive trials.
 func (s *recipes) sources() []collect.Source {

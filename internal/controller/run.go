@@ -333,7 +333,7 @@ func (r *run) note(rec record.Trial) {
 		}
 	}
 	for _, reason := range rec.Reasons {
-		r.tellLasting(rec, rec.Status+": "+reason.Code+": "+reason.Text)
+		r.tellLasting(rec, rec.Status+": "+reason.Words())
 	}
 	for _, warning := range rec.Warnings {
 		r.tellLasting(rec, "warning: "+warning.Code+": "+warning.Text)

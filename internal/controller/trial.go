@@ -39,7 +39,8 @@ type trial struct {
 
 	shares []int // of the load that the agents take, from 1; nil: that of their places
 	memory peak
-	locked bool // rows that changed could not be put back
+	locked bool             // rows that changed could not be put back
+	logged map[string]int64 // by replica: bytes of its log when the phase began
 
 	mu      sync.Mutex  // guards the use of watched: samples come from a goroutine of their own
 	watched *gate.Phase // the phase under way or the last one; nil before the first

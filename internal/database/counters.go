@@ -355,6 +355,7 @@ func (c probing) probe(ctx context.Context) error {
 var watched = map[string]bool{
 	"Threads_connected": true, "Threads_running": true, "Threads_created": true, "Questions": true, "Connections": true,
 	"Aborted_connects": true, "Aborted_clients": true, "Bytes_received": true, "Bytes_sent": true,
+	"Connection_errors_max_connections": true, "Max_used_connections": true,
 	"Innodb_row_lock_waits": true, "Innodb_row_lock_time": true, "Innodb_buffer_pool_reads": true,
 	"Innodb_buffer_pool_read_requests": true, "Innodb_data_reads": true, "Innodb_data_writes": true, "Innodb_rows_read": true,
 	"Handler_read_key": true, "Created_tmp_disk_tables": true, "Slow_queries": true,

@@ -146,7 +146,7 @@ func summaryPoints(run string, t figures.Trial, ended time.Time, ends map[int]ti
 		valid = 1
 	}
 	for _, r := range t.Reasons {
-		text += "; " + r.Code + ": " + r.Text
+		text += "; " + r.Words()
 	}
 	out := []Point{{measureEvents, []Tag{{"kind", "trial"}, {"run", run}, {"target", t.Target}}, []Field{
 		{"title", t.Status}, {"text", "block " + strconv.Itoa(t.Block) + ", " + t.Target + ": " + text}, {"block_number", int64(t.Block)},

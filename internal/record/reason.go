@@ -6,6 +6,17 @@ type Reason struct {
 	Text string `json:"text"`
 	// Cause says why an agent was the limit: one of the Cause constants; empty for other codes.
 	Cause string `json:"cause,omitempty"`
+	// Wrote is what a replica wrote to its log of it, such as "django-2 wrote: KeyError: 'x'"; empty: nothing is known.
+	Wrote string `json:"wrote,omitempty"`
+}
+
+// Words are the code, the text, and what a replica wrote.
+func (r Reason) Words() string {
+	words := r.Code + ": " + r.Text
+	if r.Wrote != "" {
+		words += "; " + r.Wrote
+	}
+	return words
 }
 
 // Codes of reasons. This is the whole table; docs/format.md explains each, and

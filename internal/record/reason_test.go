@@ -107,3 +107,15 @@ func ownCode(n ast.Node) *ast.BasicLit {
 	}
 	return nil
 }
+
+// What a replica wrote follows the text.
+func TestWordsOfReasons(t *testing.T) {
+	r := Reason{Code: CodeWrongAnswers, Text: "one of 2"}
+	if got := r.Words(); got != "wrong-answers: one of 2" {
+		t.Error(got)
+	}
+	r.Wrote = "django-2 wrote: KeyError"
+	if got := r.Words(); got != "wrong-answers: one of 2; django-2 wrote: KeyError" {
+		t.Error(got)
+	}
+}

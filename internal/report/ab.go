@@ -165,7 +165,8 @@ func abDetails(s *figures.Summary) []detail {
 func reasons(u figures.Unusable) string {
 	var out []string
 	for _, r := range u.Reasons {
-		out = append(out, r.Code+": "+show.Clip(r.Text, screenText))
+		r.Text = show.Clip(r.Text, screenText)
+		out = append(out, r.Words())
 	}
 	return cmp.Or(strings.Join(out, "; "), u.Status)
 }

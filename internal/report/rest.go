@@ -111,7 +111,7 @@ func texts(reasons []record.Reason, status string) string {
 			out = append(out, r.Text)
 			continue
 		}
-		out = append(out, r.Code+": "+r.Text)
+		out = append(out, r.Words())
 	}
 	return strings.Join(out, "; ")
 }

@@ -372,6 +372,9 @@ func (r *Recipe) Bounded() bool {
 	return r.spec.Pool.Kind == poolBounded || r.env()[r.spec.Pool.BoundedBy] != ""
 }
 
+// PerRequest reports whether a connection is opened for each request and closed after it, whether or not their number has a limit.
+func (r *Recipe) PerRequest() bool { return r.spec.Pool.Kind == poolPerRequest }
+
 // Connections is the greatest number of database connections of a replica
 // with that many workers of so large a pool, and at most inFlight requests in it at once.
 func (r *Recipe) Connections(workers, pool, inFlight int) int {
