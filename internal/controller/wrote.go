@@ -29,7 +29,9 @@ func (t *trial) markLogs() {
 	}
 }
 
-func (t *trial) logOf(r record.Replica) string { return filepath.Join(t.writer.LogDir(), r.Name+".log") }
+func (t *trial) logOf(r record.Replica) string {
+	return filepath.Join(t.writer.LogDir(), r.Name+".log")
+}
 
 // wrote is the last exception that a replica has written to its log since markLogs, of the first replica that wrote any. It is empty
 // where none did.

@@ -19,13 +19,15 @@ func TestPausesCutOff(t *testing.T) {
 		change func(s *Summary)
 		want   string
 	}{
-		"above":               {func(*Summary) {}, want},
-		"hardly above":        {func(s *Summary) { s.Trials[1].Phases[0].Goodput = 1000 }, ""},
-		"not in turns":        {func(s *Summary) { s.Trials[0].turns, s.Trials[1].turns = false, false }, ""},
-		"not valid":           {func(s *Summary) { s.Trials[0].Used, s.Trials[1].Used = false, false }, ""},
-		"open":                {func(s *Summary) { s.Phases[0].Model = "open" }, ""},
-		"by another engine":   {func(s *Summary) { s.Phases[0].Engine = "jmeter" }, ""},
-		"in flight not known": {func(s *Summary) { s.Trials[0].Phases[0].totals.InFlight, s.Trials[1].Phases[0].totals.InFlight = nil, nil }, ""},
+		"above":             {func(*Summary) {}, want},
+		"hardly above":      {func(s *Summary) { s.Trials[1].Phases[0].Goodput = 1000 }, ""},
+		"not in turns":      {func(s *Summary) { s.Trials[0].turns, s.Trials[1].turns = false, false }, ""},
+		"not valid":         {func(s *Summary) { s.Trials[0].Used, s.Trials[1].Used = false, false }, ""},
+		"open":              {func(s *Summary) { s.Phases[0].Model = "open" }, ""},
+		"by another engine": {func(s *Summary) { s.Phases[0].Engine = "jmeter" }, ""},
+		"in flight not known": {func(s *Summary) {
+			s.Trials[0].Phases[0].totals.InFlight, s.Trials[1].Phases[0].totals.InFlight = nil, nil
+		}, ""},
 	} {
 		s := &Summary{Run: Facts{Blocks: 2}, Phases: []Phase{{Number: 1, Name: "closed", Model: "closed", Connections: 10, Targets: []PhaseTarget{{Target: "a"}}}}}
 		s.Trials = []Trial{trial(1, 1010), trial(2, 1050)}
