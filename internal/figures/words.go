@@ -177,7 +177,6 @@ func (s *Summary) unproven() (out []string) {
 	}
 	s.markStill(add)
 	s.markUnequal(add)
-	s.markCutOff(add)
 	return out
 }
 
