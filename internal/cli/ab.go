@@ -145,7 +145,7 @@ func (f *abFlags) conclude(env Env, dir string, err error) error {
 	err = failure(err)
 	reader, openErr := record.Open(dir)
 	if openErr != nil {
-		return errors.Join(err, errors.New(openErr.Error())) // the folder is ours: no wrong usage
+		return errors.Join(err, fmt.Errorf("the run cannot be read: %v", openErr)) //nolint:errorlint // the folder is ours: no wrong usage
 	}
 	s, buildErr := figures.Build(reader)
 	if buildErr != nil {

@@ -48,25 +48,25 @@ func TestCalibrationLasts(t *testing.T) {
 
 // A calibration of another version counts in a run of the same agents, and a change of a source file that is no test makes them others.
 func TestCalibrationOfTheSameAgents(t *testing.T) {
-	source := func(engine, test string) fstest.MapFS {
-		out := fstest.MapFS{}
-		for _, part := range programParts() {
-			out[part+"/x.go"] = &fstest.MapFile{Data: []byte("package x")}
-		}
+	source := func(engine, test, template string) fstest.MapFS {
+		out := fstest.MapFS{"internal/balancer/nginx.conf.tmpl": &fstest.MapFile{Data: []byte(template)}}
 		out["internal/load/engine.go"], out["internal/load/engine_test.go"] = &fstest.MapFile{Data: []byte(engine)}, &fstest.MapFile{Data: []byte(test)}
 		return out
 	}
-	was := loadingProgram(source("one", "one"))
+	was := loadingProgram(source("one", "one", "one"))
 	if was == "" || loadingProgram(fstest.MapFS{}) != "" {
 		t.Fatalf("the digest is %q, of nothing %q", was, loadingProgram(fstest.MapFS{}))
 	}
 	cache, here := t.TempDir(), new(machine.Venue).Machine().Fingerprint
 	for _, c := range []struct {
-		program, engine, test string
-		void                  bool
-	}{{was, "one", "one", false}, {was, "one", "two", false}, {was, "two", "one", true}, {"", "one", "one", true}} {
+		program, engine, test, template string
+		void                            bool
+	}{
+		{was, "one", "one", "one", false}, {was, "one", "two", "one", false}, {was, "two", "one", "one", true}, {was, "one", "one", "two", true},
+		{"", "one", "one", "one", true},
+	} {
 		var stderr bytes.Buffer
-		env := Env{Stderr: &stderr, Assets: source(c.engine, c.test)}
+		env := Env{Stderr: &stderr, Assets: source(c.engine, c.test, c.template)}
 		if _, err := calibrate.Keep(cache, record.Calibration{Fingerprint: here, Bakeoff: "an earlier one", Program: c.program, At: time.Now()}); err != nil {
 			t.Fatal(err)
 		}

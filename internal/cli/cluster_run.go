@@ -492,7 +492,7 @@ func (a *away) close() error {
 	a.copy = nil
 	r, oerr := record.Open(a.dir)
 	if oerr != nil {
-		oerr = errors.New(oerr.Error()) // the folder is ours: no wrong usage
+		oerr = fmt.Errorf("what was fetched of the run cannot be read: %v", oerr) //nolint:errorlint // the folder is ours: no wrong usage
 	}
 	if err := errors.Join(err, oerr); err != nil {
 		return err

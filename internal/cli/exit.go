@@ -75,12 +75,12 @@ func exitStatus(err error) int {
 		return exitUsage
 	case errors.As(err, &missing):
 		return exitPrerequisite
-	case errors.Is(err, record.ErrNoRun):
-		return exitUsage
 	case errors.Is(err, controller.ErrTooFewValid), errors.Is(err, calibrate.ErrDisturbed), errors.Is(err, errInvalidLoad), errors.Is(err, errInconclusive), errors.Is(err, errNoBaseline), errors.Is(err, errCeiling):
 		return exitTooFew
 	case errors.Is(err, errMissed), errors.Is(err, errWorse), errors.Is(err, errMisled), only(err, errThreshold):
 		return exitMissed
+	case only(err, record.ErrNoRun): // a run that failed before it had one has no wrong usage
+		return exitUsage
 	default:
 		return exitFailed
 	}

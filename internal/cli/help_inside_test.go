@@ -2,6 +2,8 @@ package cli
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,7 +12,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"bakeoff/internal/controller"
 	"bakeoff/internal/plan"
+	"bakeoff/internal/record"
 )
 
 // commanded runs a command with the plans of the program; it returns its status and what it wrote.
@@ -126,6 +130,24 @@ func TestNoRunIsWrongUsage(t *testing.T) {
 			if status != exitUsage || out != "" || !strings.Contains(errs, "bakeoff: hint: ") {
 				t.Errorf("%v: status %d, %q, %q", args, status, out, errs)
 			}
+		}
+	}
+}
+
+// A folder without a run is wrong usage where it was named; a failure that left no run keeps its own status.
+func TestNoRunOfAFailure(t *testing.T) {
+	_, noRun := record.Open(t.TempDir())
+	for name, c := range map[string]struct {
+		err    error
+		status int
+	}{
+		"named":       {fmt.Errorf("report: %w", noRun), exitUsage},
+		"interrupted": {errors.Join(controller.ErrInterrupted, noRun), exitInterrupted},
+		"failed":      {errors.Join(errors.New("the database does not start"), noRun), exitFailed},
+		"missed":      {errors.Join(errThreshold, noRun), exitFailed},
+	} {
+		if got := exitStatus(c.err); got != c.status {
+			t.Errorf("%s: exit status %d, not %d", name, got, c.status)
 		}
 	}
 }

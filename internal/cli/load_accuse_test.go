@@ -382,8 +382,8 @@ func TestLoadAccuses(t *testing.T) {
 			t.Log(a)
 			counts := k.judge(t, b, a)
 			usual[n] = b
-			// Where the collector was the trouble, p99 was 40 times as high and higher.
-			if k.name == "collector" && counts && *a.Valid && b.usual.quiet() && apart(a, b.usual) > 2 {
+			// Where the collector was the trouble, p99 was 40 times as high and higher; a moment of a host's other work has made it 4 times.
+			if k.name == "collector" && counts && *a.Valid && b.usual.quiet() && apart(a, b.usual) > 9 {
 				t.Errorf("not flagged, and p99 is not that of the undisturbed one: %v, %v", a, b.usual)
 			}
 		})

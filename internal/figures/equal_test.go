@@ -3,6 +3,7 @@ package figures
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 // Targets of a block that had unequal times of a phase are named; up to 1 % more is equal, and only trials in turns are compared.
@@ -34,6 +35,23 @@ func TestUnequalTimes(t *testing.T) {
 		c.change(s)
 		if got := strings.Join(s.unproven(), "\n"); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+// A block is as long as what counts in it, whatever rounds were left out and made up in some of the trials.
+func TestBlocksAreAsLongAsWhatCounts(t *testing.T) {
+	trial := func(seconds, leftOut float64) Trial {
+		return Trial{Used: true, Block: 1, Target: "a", Phases: []PhaseFigures{{Number: 1, DurationS: seconds, leftOutS: leftOut}}}
+	}
+	for want, trials := range map[time.Duration][]Trial{
+		12 * time.Second: nil,
+		8 * time.Second:  {trial(8, 0), trial(9, 1), trial(9.5, 1.5)},
+		9 * time.Second:  {trial(9, 0), {Block: 1, Target: "a", Phases: []PhaseFigures{{Number: 1, DurationS: 1}}}},
+	} {
+		s := &Summary{Phases: []Phase{{Number: 1, DurationS: 12}}, Trials: trials}
+		if got := s.length(); got != want {
+			t.Errorf("%v, not %v", got, want)
 		}
 	}
 }

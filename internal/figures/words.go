@@ -221,11 +221,29 @@ func (s *Summary) Here() bool {
 	})
 }
 
-// length is how long a trial measures: the sum of its measured phases.
+// length is how long a trial measures: the sum of its measured phases, each as long as it counts in half of the valid trials. Rounds
+// that were made up extend some of them.
 func (s *Summary) length() time.Duration {
 	var total float64
 	for _, p := range s.Phases {
-		total += p.DurationS
+		total += s.counted(p)
 	}
 	return asDuration(total + s.stagesLength())
+}
+
+// counted is how long a phase counts in a valid trial, in seconds: the median. Without one it is as long as planned.
+func (s *Summary) counted(p Phase) float64 {
+	var each []float64
+	for _, t := range s.Trials {
+		for _, f := range t.measured() {
+			if t.Used && f.Number == p.Number {
+				each = append(each, f.DurationS-f.leftOutS)
+			}
+		}
+	}
+	if len(each) == 0 {
+		return p.DurationS
+	}
+	slices.Sort(each)
+	return each[len(each)/2]
 }

@@ -103,7 +103,7 @@ func openRun(dir string) (*Reader, error) {
 		return r, nil
 	}
 	if !r.runFromEvents() {
-		return nil, fmt.Errorf("%w: %s: %w", ErrNoRun, runFile, err)
+		return nil, fmt.Errorf("%w: %s: %v", ErrNoRun, runFile, err) //nolint:errorlint // whatever it was, there is no run
 	}
 	r.problem(runFile+r.lineOfRun(content), err.Error()+"; read from "+eventsFile+" instead")
 	return r, nil
