@@ -72,7 +72,8 @@ func cleanAway(ctx context.Context, env Env, p place, out string) error {
 	var errs []error
 	for _, f := range found {
 		if f.InProgress && p.namespace == "" {
-			fmt.Fprintf(env.Stdout, "left alone, in progress: run %s in namespace %s\n", f.Run, f.Namespace)
+			fmt.Fprintf(env.Stdout, "left alone, as it may be in progress: run %s in namespace %s (bakeoff clean %s ends, fetches and removes it)\n", f.Run, f.Namespace,
+				place{context: p.context, namespace: f.Namespace}.flags())
 			alone++
 			continue
 		}

@@ -520,7 +520,23 @@ func TestPodLapses(t *testing.T) {
 		s.change(t, pod, func(p *core.Pod) {
 			p.Status.Conditions[0] = core.PodCondition{Type: core.PodReady, Status: core.ConditionTrue, LastTransitionTime: meta.Unix(1000, 0)}
 		})
-		for i, want := range []string{"NodeLost", ""} {
+		silent := func(ready bool) func(p *core.Pod) {
+			return func(p *core.Pod) {
+				p.Status.Conditions[0] = core.PodCondition{Type: core.PodReady, Status: core.ConditionFalse}
+				for i := range p.Status.ContainerStatuses {
+					p.Status.ContainerStatuses[i].Ready = ready
+				}
+			}
+		}
+		for i, change := range []func(p *core.Pod){silent(true), silent(false)} {
+			pod := pods[i+1].Placement().Pod
+			s.change(t, pod, change)
+			synctest.Wait()
+			s.change(t, pod, func(p *core.Pod) {
+				p.Status.Conditions[0] = core.PodCondition{Type: core.PodReady, Status: core.ConditionTrue, LastTransitionTime: meta.Unix(1000, 0)}
+			})
+		}
+		for i, want := range []string{"NodeLost", "the cluster does not hear of its node any more, where it was ready", "no reason is given"} {
 			now, err := pods[i].Look(t.Context())
 			if err != nil || now.Lapse != want || !now.Ready.Equal(pods[i].Placement().Ready) {
 				t.Errorf("%s: %+v, %v, want the lapse %q", pods[i].Name(), now, err, want)

@@ -154,10 +154,14 @@ func (s *started) Look(ctx context.Context) (platform.Placement, error) {
 	return now, nil
 }
 
-// notReady is why a pod that runs is not ready, such as a node that does not answer.
+// notReady is why a pod that runs is not ready. The cluster gives no reason when it has not heard of the node for too long.
 func notReady(pod *core.Pod) string {
 	c := condition(pod, core.PodReady)
-	return strings.TrimSpace(cmp.Or(c.Reason, "no reason is given") + " " + c.Message)
+	reason := "no reason is given"
+	if c.Status == core.ConditionFalse && mainOf(pod).Ready {
+		reason = "the cluster does not hear of its node any more, where it was ready"
+	}
+	return strings.TrimSpace(cmp.Or(c.Reason, reason) + " " + c.Message)
 }
 
 // see takes the pod as it is now.
