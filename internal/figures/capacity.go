@@ -340,17 +340,3 @@ func (s *Summary) withoutBlocks() (n int) {
 func (s *Summary) inBlocks(target string) bool {
 	return s.Capacity == nil || s.Found == nil || s.Found.Capacity[target].Outcome == capacity.Found
 }
-
-// stagesLength is how long the stages of a block last: those of the first trial that counts.
-func (s *Summary) stagesLength() (sum float64) {
-	for _, t := range s.Trials {
-		if !t.Used {
-			continue
-		}
-		for _, f := range t.Stages {
-			sum += f.DurationS
-		}
-		return sum
-	}
-	return 0
-}

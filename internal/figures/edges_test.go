@@ -100,11 +100,11 @@ func TestValuesOfACapacity(t *testing.T) {
 		t.Errorf("%d are in no block", s.withoutBlocks())
 	}
 	s.Trials = []Trial{{Stages: []StageFigures{{PhaseFigures: PhaseFigures{DurationS: 99}}}}, {Used: true, Stages: []StageFigures{{PhaseFigures: PhaseFigures{DurationS: 3}}, {PhaseFigures: PhaseFigures{DurationS: 4}}}}}
-	if got := s.stagesLength(); got != 7 {
-		t.Errorf("stages of %v s", got)
+	if got := s.length(); got != 7*time.Second {
+		t.Errorf("stages of %v", got)
 	}
-	if got := new(Summary).stagesLength(); got != 0 {
-		t.Errorf("no trial: %v s", got)
+	if got := new(Summary).length(); got != 0 {
+		t.Errorf("no trial: %v", got)
 	}
 	if _, found := s.SearchAgain("a"); found {
 		t.Error("a search without a pilot")

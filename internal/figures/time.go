@@ -88,7 +88,7 @@ func (t Trial) steps() []taken {
 	named := map[string]string{
 		"start": timeStarts, "table": timeChecks, "verify-before": timeChecks, "verify-after": timeChecks, "warmup": timeWarmup, "stop": timeStops,
 	}
-	out, phases := make([]taken, len(t.timeline)), t.Phases
+	out, phases := make([]taken, len(t.timeline)), t.measured()
 	checked := slices.IndexFunc(t.timeline, func(s record.Step) bool { return s.Name == "verify-before" })
 	for i, step := range t.timeline {
 		out[i].kind = named[step.Name]

@@ -14,6 +14,7 @@ func TestSharesOfNames(t *testing.T) {
 		phases []PhaseFigures
 		steps  []record.Step
 		want   map[string]float64
+		stages []StageFigures
 	}{
 		{
 			[]PhaseFigures{{Name: "start", DurationS: 10}, {Name: "stop", DurationS: 20}, {Name: "table", DurationS: 30}, {Name: "verify-after", DurationS: 40}},
@@ -29,20 +30,26 @@ func TestSharesOfNames(t *testing.T) {
 				{Name: "verify-after", Seconds: 5},
 				{Name: "stop", Seconds: 6},
 			},
-			map[string]float64{timeChecks: 9, timeStarts: 2, timeWarmup: 4, timePauses: 4, timeStops: 6},
+			map[string]float64{timeChecks: 9, timeStarts: 2, timeWarmup: 4, timePauses: 4, timeStops: 6}, nil,
+		},
+		{
+			[]PhaseFigures{{Name: "closed", DurationS: 2}},
+			[]record.Step{{Name: "verify-before", Seconds: 3}, {Name: "closed", Seconds: 2.5}, {Name: "stage-1", Seconds: 10.5}, {Name: "stage-2", Seconds: 21}},
+			map[string]float64{timeChecks: 3, timePauses: 2},
+			[]StageFigures{{PhaseFigures: PhaseFigures{Name: "stage-1", DurationS: 10}}, {PhaseFigures: PhaseFigures{Name: "stage-2", DurationS: 20}}},
 		},
 		{
 			[]PhaseFigures{{Name: "warmup", DurationS: 10}},
 			[]record.Step{{Name: "verify-before", Seconds: 3}, {Name: "warmup", Seconds: 4}, {Name: "warmup", Seconds: 12}},
-			map[string]float64{timeChecks: 3, timeWarmup: 4, timePauses: 2},
+			map[string]float64{timeChecks: 3, timeWarmup: 4, timePauses: 2}, nil,
 		},
 		{
 			[]PhaseFigures{{Name: "warmup", DurationS: 10, leftOutS: 1}},
 			[]record.Step{{Name: "verify-before", Seconds: 3}, {Name: "warmup", Seconds: 12}},
-			map[string]float64{timeChecks: 3, timePauses: 2, timeLeftOut: 1},
+			map[string]float64{timeChecks: 3, timePauses: 2, timeLeftOut: 1}, nil,
 		},
 	} {
-		s := &Summary{Time: Time{WallS: 1000}, Trials: []Trial{{Block: 1, Used: true, Phases: c.phases, timeline: c.steps}}}
+		s := &Summary{Time: Time{WallS: 1000}, Trials: []Trial{{Block: 1, Used: true, Phases: c.phases, Stages: c.stages, timeline: c.steps}}}
 		for _, one := range s.shares() {
 			if one.Name != timeSetUp && one.Seconds != c.want[one.Name] {
 				t.Errorf("%s: %v s, want %v", one.Name, one.Seconds, c.want[one.Name])

@@ -221,29 +221,26 @@ func (s *Summary) Here() bool {
 	})
 }
 
-// length is how long a trial measures: the sum of its measured phases, each as long as it counts in half of the valid trials. Rounds
-// that were made up extend some of them.
+// length is how long a trial measures: its measured phases and stages, as far as they count. Rounds that were made up extend some
+// trials, and stages have a length of their own, so it is the median of the valid ones. Without one it is what was planned.
 func (s *Summary) length() time.Duration {
-	var total float64
-	for _, p := range s.Phases {
-		total += s.counted(p)
-	}
-	return asDuration(total + s.stagesLength())
-}
-
-// counted is how long a phase counts in a valid trial, in seconds: the median. Without one it is as long as planned.
-func (s *Summary) counted(p Phase) float64 {
 	var each []float64
 	for _, t := range s.Trials {
+		var sum float64
 		for _, f := range t.measured() {
-			if t.Used && f.Number == p.Number {
-				each = append(each, f.DurationS-f.leftOutS)
-			}
+			sum += f.DurationS - f.leftOutS
+		}
+		if t.Used {
+			each = append(each, sum)
 		}
 	}
-	if len(each) == 0 {
-		return p.DurationS
+	if len(each) > 0 {
+		slices.Sort(each)
+		return asDuration(each[len(each)/2])
 	}
-	slices.Sort(each)
-	return each[len(each)/2]
+	var planned float64
+	for _, p := range s.Phases {
+		planned += p.DurationS
+	}
+	return asDuration(planned)
 }
