@@ -230,7 +230,7 @@ func (s *Summary) length() time.Duration {
 		for _, f := range t.measured() {
 			sum += f.DurationS - f.leftOutS
 		}
-		if t.Used {
+		if t.Used && sum > 0 {
 			each = append(each, sum)
 		}
 	}
