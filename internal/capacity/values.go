@@ -20,7 +20,20 @@ const (
 	saturated = 20
 )
 
-// Next is the rate of the next stage of a block around the centre that a search found; false when it has all. A stage that
+// Centre is the rate around which the next block has its stages: where those of the blocks before came to, on average, or where the
+// search did. A search is one trial of its own, which may be 10 % off; what the machine does between two blocks may be more.
+func Centre(found float64, reached []float64) float64 {
+	if len(reached) == 0 {
+		return found
+	}
+	var sum float64
+	for _, rate := range reached {
+		sum += math.Log(rate)
+	}
+	return Round(math.Exp(sum / float64(len(reached))))
+}
+
+// Next is the rate of the next stage of a block around a centre; false when it has all. A stage that
 // the generator limited leads down, as one that did not meet the objective. The ceiling is repeated where it is met.
 func (o Objective) Next(centre, ceiling float64, stages []Stage) (rate float64, more bool) {
 	if len(stages) >= MostStages {

@@ -78,6 +78,27 @@ func (t *trial) search() capacity.Search {
 	return t.run.o.Plan.Objective.Meets().After(pilot.Goodput(), t.run.usable())
 }
 
+// centre is the rate around which a trial has its stages.
+func (r *run) centre(rec record.Trial) float64 {
+	var reached []float64
+	for block := 1; block < rec.Block; block++ {
+		if rate := r.reached[trialKey{block, rec.Target}]; rate > 0 {
+			reached = append(reached, rate)
+		}
+	}
+	return capacity.Centre(r.pilot.Capacity[rec.Target].Centre, reached)
+}
+
+// reachedRate is the rate of a trial's last stage that the agents kept; 0: it has none.
+func reachedRate(rec record.Trial) (rate float64) {
+	for _, p := range rec.Phases {
+		if p.Stage != nil && !p.Stage.Limited {
+			rate = p.Rate
+		}
+	}
+	return rate
+}
+
 // nextRate is that of the trial's next stage; false: there is none.
 func (t *trial) nextRate() (rate float64, more bool) {
 	p := t.run.o.Plan
@@ -85,7 +106,7 @@ func (t *trial) nextRate() (rate float64, more bool) {
 		return 0, false
 	}
 	if t.rec.Block > 0 {
-		return p.Objective.Meets().Next(t.run.pilot.Capacity[t.rec.Target].Centre, t.run.usable(), t.stages)
+		return p.Objective.Meets().Next(t.run.centre(t.rec), t.run.usable(), t.stages)
 	}
 	if s := t.search(); s.Start > 0 {
 		return s.Next(t.stages)

@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -98,9 +100,9 @@ func TestCapacity(t *testing.T) {
 				if searched[0].Name != "pilot" || searched[1].Name != "search-1" || searched[1].Rate != 70 || searched[1].Stage == nil || !searched[1].Stage.Search {
 					t.Errorf("%s: the pilot's phases begin with %+v", of.name, searched[:2])
 				}
-				for block := 1; block <= 2; block++ {
-					wantStages(t, of.name, phasesIn(t, dir, block, of.name), found.Centre, turns != "")
-				}
+				first := phasesIn(t, dir, 1, of.name)
+				wantStages(t, of.name, first, found.Centre, turns != "")
+				wantStages(t, of.name, phasesIn(t, dir, 2, of.name), first[len(first)-1].Rate, turns != "")
 				got := s.Capacity.Targets[i]
 				if got.Target != of.name || len(got.Values) != 2 || got.Lower > of.most || got.Upper <= of.most {
 					t.Errorf("figures of %s: %+v", of.name, got)
@@ -267,6 +269,31 @@ func TestCapacityResumed(t *testing.T) {
 		}
 		if found := runOf(t, dir).Pilot.Capacity; len(found) != 2 || found[first].Outcome != capacity.Found {
 			t.Errorf("%+v", found)
+		}
+	})
+}
+
+// A run that is resumed in its second block has its stages around where the first one came to, which is not where the search did.
+func TestCapacityResumedInABlock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		o := w.options(t, "blocks: 2\nturns: 250ms\n"+twoTargets+capacityPlan)
+		w.script["flask"], w.script["fastapi"] = upTo(90), upTo(130)
+		w.script["flask"][1], w.script["fastapi"][1] = upTo(80)[0], upTo(115)[0]
+		ctx, cancel := context.WithCancelCause(t.Context())
+		w.script["flask"][2].phase = func(*phaseFaked) { cancel(ErrInterrupted) } // of the pilot, block 1 and block 2
+		dir, err := Run(ctx, o)
+		if o.Resume = dir; !errors.Is(err, ErrInterrupted) {
+			t.Fatalf("the run ends with %v", err)
+		}
+		w.script["flask"], w.script["fastapi"], w.notes = upTo(90), upTo(130), nil
+		conducted(t, o)
+		for name, found := range runOf(t, dir).Pilot.Capacity {
+			first, second := phasesIn(t, dir, 1, name), phasesIn(t, dir, 2, name)
+			reached := first[len(first)-1].Rate
+			if got := second[len(second)-capacity.MostStages].Rate; got != reached || reached == found.Centre {
+				t.Errorf("%s: the stages are around %v, block 1 came to %v, and the search to %v", name, got, reached, found.Centre)
+			}
 		}
 	})
 }

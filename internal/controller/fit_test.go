@@ -190,7 +190,7 @@ func TestBlockTakes(t *testing.T) {
 // A block of targets in turns is warmed up as long as the slowest of them: each trial counts with the longest warm-up of the pilot.
 func TestBlocksCountTheLongestWarmup(t *testing.T) {
 	o := newWorld().options(t, "blocks: 5\npilot: 2s\nturns: 250ms\ntargets: [flask, fastapi]\n"+untilSteady+"phases: [{model: closed, connections: 32, duration: 10s}]\n")
-	r := &run{o: &o, stage: o.stage(), tried: map[trialKey]int{}, last: map[int]int{}, valid: map[string]map[int]bool{}, warmups: warmups{}}
+	r := &run{o: &o, stage: o.stage(), tried: map[trialKey]int{}, reached: map[trialKey]float64{}, last: map[int]int{}, valid: map[string]map[int]bool{}, warmups: warmups{}}
 	for name, warmup := range map[string]float64{"flask": 3, "fastapi": 9} {
 		began := time.Now()
 		r.remember(record.Trial{

@@ -46,7 +46,7 @@ func TestThePilotFindsTheReportsGoodput(t *testing.T) {
 	if live := sum.Goodput(); math.Abs(live-want) > 1e-9 {
 		t.Errorf("live: %v/s, want %v", live, want)
 	}
-	r := &run{writer: w, valid: map[string]map[int]bool{}, pilot: &record.Pilot{Throughput: map[string]float64{}}, tried: map[trialKey]int{}, last: map[int]int{}}
+	r := &run{writer: w, valid: map[string]map[int]bool{}, pilot: &record.Pilot{Throughput: map[string]float64{}}, tried: map[trialKey]int{}, reached: map[trialKey]float64{}, last: map[int]int{}}
 	if err := r.recall(); err != nil {
 		t.Fatal(err)
 	}

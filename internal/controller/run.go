@@ -32,10 +32,11 @@ type run struct {
 	planned int         // blocks
 	pilots  []pilotTook // by each valid trial of the pilot
 	memory  memory
-	piloted bool             // what the pilot found is kept
-	tried   map[trialKey]int // attempts that ended, valid or not
-	last    map[int]int      // block to the greatest position in use
-	left    []record.Place   // that no trial held when the run began or was taken up
+	piloted bool                 // what the pilot found is kept
+	tried   map[trialKey]int     // attempts that ended, valid or not
+	reached map[trialKey]float64 // the rate of the last stage of valid trials
+	last    map[int]int          // block to the greatest position in use
+	left    []record.Place       // that no trial held when the run began or was taken up
 	started time.Time
 	valid   map[string]map[int]bool // target to blocks with a valid trial
 	// measured is the time spent in measured phases of blocks from 1.
@@ -73,7 +74,7 @@ func Run(ctx context.Context, o Options) (dir string, err error) {
 	}
 	r := &run{
 		o: &o, stage: on, started: time.Now(), valid: map[string]map[int]bool{},
-		planned: o.Plan.Blocks, pilot: &record.Pilot{Throughput: map[string]float64{}}, tried: map[trialKey]int{}, last: map[int]int{}, warmups: warmups{}, spread: spread{},
+		planned: o.Plan.Blocks, pilot: &record.Pilot{Throughput: map[string]float64{}}, tried: map[trialKey]int{}, reached: map[trialKey]float64{}, last: map[int]int{}, warmups: warmups{}, spread: spread{},
 	}
 	if err := r.openRecord(); err != nil {
 		return "", err
@@ -367,6 +368,7 @@ func (r *run) remember(rec record.Trial) {
 		r.valid[rec.Target] = map[int]bool{}
 	}
 	r.valid[rec.Target][rec.Block] = true
+	r.reached[at] = reachedRate(rec)
 	r.rememberImage(rec)
 }
 
