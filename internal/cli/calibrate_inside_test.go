@@ -62,7 +62,10 @@ func TestCalibrationOfTheSameAgents(t *testing.T) {
 		program, engine, test, template string
 		void                            bool
 	}{
-		{was, "one", "one", "one", false}, {was, "one", "two", "one", false}, {was, "two", "one", "one", true}, {was, "one", "one", "two", true},
+		{was, "one", "one", "one", false},
+		{was, "one", "two", "one", false},
+		{was, "two", "one", "one", true},
+		{was, "one", "one", "two", true},
 		{"", "one", "one", "one", true},
 	} {
 		var stderr bytes.Buffer

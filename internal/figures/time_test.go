@@ -30,7 +30,8 @@ func TestSharesOfNames(t *testing.T) {
 				{Name: "verify-after", Seconds: 5},
 				{Name: "stop", Seconds: 6},
 			},
-			map[string]float64{timeChecks: 9, timeStarts: 2, timeWarmup: 4, timePauses: 4, timeStops: 6}, nil,
+			map[string]float64{timeChecks: 9, timeStarts: 2, timeWarmup: 4, timePauses: 4, timeStops: 6},
+			nil,
 		},
 		{
 			[]PhaseFigures{{Name: "closed", DurationS: 2}},
@@ -41,12 +42,14 @@ func TestSharesOfNames(t *testing.T) {
 		{
 			[]PhaseFigures{{Name: "warmup", DurationS: 10}},
 			[]record.Step{{Name: "verify-before", Seconds: 3}, {Name: "warmup", Seconds: 4}, {Name: "warmup", Seconds: 12}},
-			map[string]float64{timeChecks: 3, timeWarmup: 4, timePauses: 2}, nil,
+			map[string]float64{timeChecks: 3, timeWarmup: 4, timePauses: 2},
+			nil,
 		},
 		{
 			[]PhaseFigures{{Name: "warmup", DurationS: 10, leftOutS: 1}},
 			[]record.Step{{Name: "verify-before", Seconds: 3}, {Name: "warmup", Seconds: 12}},
-			map[string]float64{timeChecks: 3, timePauses: 2, timeLeftOut: 1}, nil,
+			map[string]float64{timeChecks: 3, timePauses: 2, timeLeftOut: 1},
+			nil,
 		},
 	} {
 		s := &Summary{Time: Time{WallS: 1000}, Trials: []Trial{{Block: 1, Used: true, Phases: c.phases, Stages: c.stages, timeline: c.steps}}}
