@@ -382,12 +382,30 @@ func TestLoadAccuses(t *testing.T) {
 			t.Log(a)
 			counts := k.judge(t, b, a)
 			usual[n] = b
-			// Where the collector was the trouble, p99 was 40 times as high and higher; a moment of a host's other work has made it 4 times.
-			if k.name == "collector" && counts && *a.Valid && b.usual.quiet() && apart(a, b.usual) > 9 {
-				t.Errorf("not flagged, and p99 is not that of the undisturbed one: %v, %v", a, b.usual)
+			if k.name == "collector" && counts && b.usual.quiet() {
+				wantAlike(t, k, b, a)
 			}
 		})
 	}
+}
+
+// wantAlike wants a measurement that is not flagged to have the p99 of an undisturbed one. Where the collector was the trouble, it
+// was 40 times as high and higher, each time. What a host does for a moment is not there in each of a few pairs: one that counts must do.
+func wantAlike(t *testing.T, k kind, b *bench, a accused) {
+	t.Helper()
+	for counts, pairs := true, 1; ; pairs++ {
+		if counts && (!*a.Valid || apart(a, b.usual) <= 2) {
+			return
+		}
+		t.Logf("pair %d, which counts: %t: not flagged, and p99 is not that of the undisturbed one: %v, %v", pairs, counts, a, b.usual)
+		if pairs == 5 {
+			break
+		}
+		b.usual = b.measure(t, nil, nil)
+		a = k.do(t, b)
+		counts = k.judge(t, b, a) && b.usual.quiet()
+	}
+	t.Errorf("%s: not flagged, and p99 is that of the undisturbed one in no pair", k.name)
 }
 
 // repeats is how many of each kind the long tests make.

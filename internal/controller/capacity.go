@@ -19,7 +19,7 @@ import (
 )
 
 // Where the plan asks for a capacity, a trial of the pilot continues with a search for it, stage by stage, and each block has
-// a few stages around what the search found behind the plan's own phases.
+// a few stages behind the plan's own phases, around what the search found, or where the blocks before came to.
 
 // searchPhase is the number of the first stage of a search; those of a block follow the plan's phases.
 const searchPhase = 2000
