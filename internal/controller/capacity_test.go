@@ -297,3 +297,26 @@ func TestCapacityResumedInABlock(t *testing.T) {
 		}
 	})
 }
+
+// The stages of a block are around the mean of where all blocks before it came to, stages that an agent did not keep aside.
+func TestCentreOfABlock(t *testing.T) {
+	r := &run{pilot: &record.Pilot{Capacity: map[string]capacity.Result{"flask": {Outcome: capacity.Found, Centre: 300}}}, reached: map[trialKey]float64{}}
+	for block, c := range []struct {
+		want float64
+		last []record.Phase
+	}{
+		{300, nil}, // no stages
+		{300, []record.Phase{{Rate: 90, Stage: &record.Stage{}}, {Rate: 100, Stage: &record.Stage{}}, {Rate: 999, Stage: &record.Stage{Limited: true}}}},
+		{100, []record.Phase{{Rate: 400, Stage: &record.Stage{}}, {Rate: 999}}},
+		{200, []record.Phase{{Rate: 200, Stage: &record.Stage{}}}},
+		{200, []record.Phase{{Rate: 201, Stage: &record.Stage{}}}},
+		{capacity.Round(math.Pow(100*400*200*201, 1.0/4)), nil},
+	} {
+		rec := record.Trial{Block: block + 1, Target: "flask", Phases: c.last}
+		if got := r.centre(rec); got != c.want {
+			t.Errorf("block %d is around %v, want %v", rec.Block, got, c.want)
+		}
+		r.reached[trialKey{rec.Block, rec.Target}] = reachedRate(rec)
+		r.reached[trialKey{rec.Block, "django"}] = 1
+	}
+}

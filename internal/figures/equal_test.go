@@ -46,7 +46,7 @@ func TestBlocksAreAsLongAsWhatCounts(t *testing.T) {
 	}
 	for want, trials := range map[time.Duration][]Trial{
 		12 * time.Second: nil,
-		8 * time.Second:  {trial(8, 0), trial(9, 1), trial(9.5, 1.5)},
+		8 * time.Second:  {trial(9, 0), trial(9.5, 1.5), trial(8, 1)},
 		9 * time.Second:  {trial(9, 0), {Block: 1, Target: "a", Phases: []PhaseFigures{{Number: 1, DurationS: 1}}}},
 	} {
 		s := &Summary{Phases: []Phase{{Number: 1, DurationS: 12}}, Trials: trials}
