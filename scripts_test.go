@@ -110,6 +110,7 @@ func TestScriptTestKube(t *testing.T) {
 	c := newScripts(t, "test-kube", "gotest")
 	c.write(t, "bin/kubectl", "#!/bin/sh\nprintf 'a Ready\\nb Ready\\nc Ready\\n'\n")
 	c.write(t, "bin/kube/bakeoff", "#!/bin/sh\n")
+	c.write(t, "bin/curl", "#!/bin/sh\ncase \"$*\" in *://r.example/v2/) [ -z \"${AWAY:-}\" ] ;; *) exit 7 ;; esac\n")
 	const (
 		compile = "test -c -vet=off -o /dev/null ./internal/cli\n"
 		cluster = "KUBECONFIG=k|BAKEOFF_KUBE_REGISTRY=r.example|BAKEOFF_KUBE_TAG=1"
@@ -122,6 +123,7 @@ func TestScriptTestKube(t *testing.T) {
 	}{
 		{"KUBECONFIG=", "", "", "SKIPPED: test-kube: KUBECONFIG names no cluster"},
 		{"KUBECONFIG=k|BAKEOFF_KUBE_REGISTRY=", "", "", "SKIPPED: test-kube: BAKEOFF_KUBE_REGISTRY names no registry"},
+		{cluster + "|AWAY=1", "", "", "SKIPPED: test-kube: the registry r.example does not answer"},
 		{cluster, "", compile + seed + pods + rest, ""},
 		{cluster + "|BAKEOFF_KUBE_MINUTES=0", "", compile + seed + rest, "SKIPPED TestNodes: it takes a minute"},
 		{cluster, "KubeLaptop", compile + "-timeout 60m -run KubeLaptop ./internal/cli\n", ""},

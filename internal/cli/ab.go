@@ -65,7 +65,7 @@ func abCommand(env Env) *cobra.Command {
 	flags.StringVar(&f.target, "target", "", "folder of the target in a git repository: BASE and HEAD name commits of it")
 	flags.StringVar(&f.plan, "plan", "", "plan of one target, in whose place both versions are run")
 	flags.StringVar(&f.delta, "delta", "", "the smallest difference that matters (default 3%, or the plan's)")
-	flags.StringVar(&f.out, "out", "runs", "folder in which to create the run directory")
+	flags.StringVar(&f.out, "out", runsFolder, "folder in which to create the run directory")
 	flags.DurationVar(&f.maxTime, "max-time", 5*time.Minute, "run as many blocks as fit into this time, and end the run after it (0: no limit)")
 	flags.StringVar(&f.markdown, "markdown", "", "write Markdown for a comment on a pull request into this file")
 	flags.StringVar(&f.junit, "junit", "", "write a JUnit report into this file")

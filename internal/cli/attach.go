@@ -39,7 +39,7 @@ exit status: 0 the run is complete; 1 it was aborted, or its controller is gone;
 			return attachAway(cmd.Context(), env, p, out, args[0])
 		},
 	}
-	cmd.Flags().StringVar(&out, "out", "runs", "of a run in a cluster: folder in which to create the run directory")
+	cmd.Flags().StringVar(&out, "out", runsFolder, "of a run in a cluster: folder in which to create the run directory")
 	p.register(cmd.Flags())
 	return cmd
 }

@@ -147,6 +147,9 @@ func cacheDir(env Env) (string, error) {
 	return filepath.Join(dir, "bakeoff"), nil
 }
 
+// runsFolder is where run directories are, unless a flag says otherwise.
+const runsFolder = "runs"
+
 const cacheHint = "name a folder of your own with BAKEOFF_CACHE"
 
 // writableCache is cacheDir, made, and tried by writing a file.

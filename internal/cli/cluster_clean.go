@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -26,12 +27,30 @@ func attachAway(ctx context.Context, env Env, p place, out, run string) error {
 	if err != nil {
 		return err
 	}
+	if err := over(ctx, api, p, run); err != nil {
+		return err
+	}
 	err = a.watch(ctx)
 	a.screen.close()
 	if ctx.Err() != nil {
 		return err
 	}
 	return a.result(err, false, false)
+}
+
+// over fails where the run has ended so long ago that its controller has, too. Who may not see that finds out by asking.
+func over(ctx context.Context, api *kube.Cluster, p place, run string) error {
+	found, err := api.Find(ctx, p.namespace)
+	if err != nil {
+		return nil //nolint:nilerr // see above
+	}
+	for _, f := range found {
+		if f.Run == run && !f.Answers && !f.InProgress {
+			return fmt.Errorf("run %s has ended, and so has its controller, which kept the run directory for a day or until it was fetched; bakeoff clean %s removes what is left of it",
+				run, p.flags())
+		}
+	}
+	return nil
 }
 
 // takeUp is a run in a cluster that was started before.
@@ -96,6 +115,9 @@ func cleanRun(ctx context.Context, env Env, api *kube.Cluster, f kube.Found, of,
 	}
 	defer a.screen.close()
 	var ended endedError
+	if _, err := os.Stat(filepath.Join(a.out, f.Run)); err != nil && !f.Answers {
+		a.warn(fmt.Sprintf("the run directory of %s cannot be fetched any more: its controller has ended", f.Run))
+	}
 	if f.Answers {
 		if err := a.finish(ctx); err != nil && !errors.As(err, &ended) {
 			return fmt.Errorf("nothing was removed, since its controller does not give the run: %w", err)

@@ -417,14 +417,14 @@ func TestRunAwayDetached(t *testing.T) {
 		}
 		return remote.Outcome{}
 	})
-	status, stdout := c.command(t.Context(), "run", c.planFile(), "--platform", "kubernetes", "--detach", "--out", c.out)
+	status, stdout := c.command(t.Context(), "run", c.planFile(), "--platform", "kubernetes", "--detach", "--cleanup", "success", "--out", c.out)
 	line := strings.Fields(stdout)
-	if status != exitDone || len(line) != 5 || line[1] != "attach" || len(c.api.Objects()) == 0 {
+	if status != exitDone || len(line) != 9 || line[1] != "attach" || !slices.Equal(line[5:], []string{"--cleanup", "success", "--out", c.out}) || len(c.api.Objects()) == 0 {
 		t.Fatalf("status %d, %q:\n%s", status, stdout, c.stderr)
 	}
 	close(attached)
 	removed := c.inOrder(2)
-	status, stdout = c.command(t.Context(), append(line[1:], "--out", c.out)...)
+	status, stdout = c.command(t.Context(), line[1:]...)
 	if status != exitDone || !*removed || len(c.api.Objects()) > 0 || !strings.Contains(stdout, "direct") {
 		t.Errorf("status %d, left %q:\n%s", status, c.api.Objects(), c.stderr)
 	}
@@ -517,12 +517,12 @@ func TestAttachUnheard(t *testing.T) {
 	})
 	status, stdout := c.command(t.Context(), "run", c.planFile(), "--platform", "kubernetes", "--detach", "--out", c.out)
 	line := strings.Fields(stdout)
-	if status != exitDone || len(line) != 5 {
+	if status != exitDone || len(line) != 7 {
 		t.Fatalf("status %d, %q:\n%s", status, stdout, c.stderr)
 	}
 	there := c.api.Objects()
 	c.api.Proxy = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no proxy for you", http.StatusForbidden) })
-	status, _ = c.command(t.Context(), append(line[1:], "--out", c.out)...)
+	status, _ = c.command(t.Context(), line[1:]...)
 	said := c.stderr.String()
 	if status != exitFailed || !strings.Contains(said, "no proxy for you") || !strings.Contains(said, "nothing was removed") || !slices.Equal(c.api.Objects(), there) {
 		t.Errorf("status %d, left %q of %q:\n%s", status, c.api.Objects(), there, said)

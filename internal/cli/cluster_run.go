@@ -77,6 +77,18 @@ func (p place) flags() string {
 	return shell.Line(append(out, "--namespace", p.namespace))
 }
 
+// attachFlags are those with which attach ends the run as the command that started it would have.
+func (f runFlags) attachFlags() string {
+	line := f.flags()
+	if f.cleanup != cleanAlways {
+		line += " " + shell.Line([]string{"--cleanup", f.cleanup})
+	}
+	if f.out != runsFolder {
+		line += " " + shell.Line([]string{"--out", f.out})
+	}
+	return line
+}
+
 // away is a run that is conducted in a cluster, as it is seen from here.
 type away struct {
 	env    Env
@@ -96,6 +108,7 @@ type away struct {
 	dir    string       // of the copy; empty likewise
 	began  bool         // the run has begun
 	ended  bool         // the controller has nothing more to give
+	acked  bool         // it knows that all was fetched, and ends
 }
 
 // runAway runs a plan in a cluster.
@@ -110,7 +123,7 @@ func runAway(ctx context.Context, env Env, f runFlags, path string) error {
 	}
 	d, err := describe(env, p, cluster.Options{
 		Short: f.short, Run: newClusterRun(p.Plan, time.Now()), Namespace: f.namespace,
-		Starting: cluster.Starting{Resume: resume != "", Detached: f.detach, MaxTime: f.maxTime},
+		Starting: cluster.Starting{Resume: resume != "", MaxTime: f.maxTime},
 	})
 	if err != nil {
 		return err
@@ -143,7 +156,7 @@ func runAway(ctx context.Context, env Env, f runFlags, path string) error {
 	err = a.run(ctx, d, f.detach)
 	a.screen.close()
 	if f.detach && err == nil {
-		_, err = fmt.Fprintf(env.Stdout, "bakeoff attach %s %s\n", d.scope.Run, f.flags())
+		_, err = fmt.Fprintf(env.Stdout, "bakeoff attach %s %s\n", d.scope.Run, f.attachFlags())
 		return err
 	}
 	return a.result(err, f.strict, f.json)
@@ -439,6 +452,8 @@ func (a *away) leave(ctx context.Context, err error) error {
 	if a.ended {
 		if err := a.client.Ack(ctx); err != nil {
 			a.warn("the controller does not hear that all was fetched: " + err.Error())
+		} else {
+			a.acked = true
 		}
 	}
 	if a.place.cleanup == cleanNever || a.place.cleanup == cleanSuccess && err != nil {
@@ -452,8 +467,12 @@ func (a *away) leave(ctx context.Context, err error) error {
 // still says what is left in the cluster.
 func (a *away) still() {
 	a.screen.clear()
-	fmt.Fprintf(a.env.Stderr, "bakeoff: run %s is still in namespace %s, for a day after its end; bakeoff clean %s fetches and removes it\n",
-		a.at.Run, a.at.Namespace, a.place.flags())
+	what := "fetches and removes it"
+	if a.acked {
+		what = "removes it"
+	}
+	fmt.Fprintf(a.env.Stderr, "bakeoff: run %s is still in namespace %s, for a day after its end; bakeoff clean %s %s\n",
+		a.at.Run, a.at.Namespace, a.place.flags(), what)
 }
 
 func (a *away) warn(text string) {

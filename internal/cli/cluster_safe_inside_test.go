@@ -214,6 +214,35 @@ func TestCleanEmptyNamespace(t *testing.T) {
 	}
 }
 
+// A run that was fetched and is kept is removed by clean, which has nothing more to fetch.
+func TestKept(t *testing.T) {
+	c := newConductor(t, whole)
+	status, _ := c.command(t.Context(), "run", c.planFile(), "--platform", "kubernetes", "--cleanup", "never", "--out", c.out)
+	if said := c.stderr.String(); status != exitDone || !strings.Contains(said, "is still in namespace bakeoff-direct-") || !strings.Contains(said, ", for a day after its end; bakeoff clean --namespace ") || !strings.Contains(said, " removes it\n") || strings.Contains(said, "fetches") {
+		t.Errorf("status %d:\n%s", status, said)
+	}
+}
+
+// Who comes when the controller has ended, too, hears so: attach has nothing to follow, and clean nothing to fetch.
+func TestTooLate(t *testing.T) {
+	c := newConductor(t, whole)
+	c.api.Put("/api/v1/namespaces/bakeoff-old", labelled("old"))
+	pod := labelled("old")
+	labels, _ := pod["metadata"].(map[string]any)["labels"].(map[string]any)
+	labels["bakeoff/role"], labels["bakeoff/name"] = "controller", "bakeoff-controller"
+	pod["status"] = map[string]any{"phase": "Succeeded"}
+	c.api.Put("/api/v1/namespaces/bakeoff-old/pods/bakeoff-controller-x", pod)
+	there := c.api.Objects()
+	status, _ := c.command(t.Context(), "attach", "old", "--namespace", "bakeoff-old", "--out", c.out)
+	if said := c.stderr.String(); status != exitFailed || !strings.Contains(said, "run old has ended, and so has its controller") || !strings.Contains(said, "bakeoff clean --namespace bakeoff-old") || !slices.Equal(c.api.Objects(), there) {
+		t.Errorf("status %d, left %q:\n%s", status, c.api.Objects(), said)
+	}
+	status, stdout := c.command(t.Context(), "clean", "--context", "test", "--out", c.out)
+	if said := c.stderr.String(); status != exitDone || !strings.Contains(stdout, "removed: run old") || !strings.Contains(said, "the run directory of old cannot be fetched any more: its controller has ended") || slices.Contains(c.api.Objects(), there[0]) {
+		t.Errorf("status %d, left %q:\n%s%s", status, c.api.Objects(), stdout, said)
+	}
+}
+
 // A controller that cannot come up has measured nothing: what was made for it is removed.
 func TestNeverUp(t *testing.T) {
 	c := newConductor(t, func(*conductor) remote.Outcome { return remote.Outcome{} })

@@ -236,7 +236,7 @@ has the digest of the plan.`,
 			return report.WriteList(env.Stdout, runs, show.Columns(env.Stdout))
 		},
 	}
-	cmd.Flags().StringVar(&root, "out", "runs", "folder of runs")
+	cmd.Flags().StringVar(&root, "out", runsFolder, "folder of runs")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -292,7 +292,7 @@ progress is left alone, unless --namespace names its namespace: then it is stopp
 	flags.BoolVar(&cached, "cache", false, "also remove prepared targets and filled tables")
 	flags.StringVar(&p.context, "context", "", "remove what runs left in the cluster of this context of the kubeconfig")
 	flags.StringVar(&p.namespace, "namespace", "", "remove what runs left in this namespace of a cluster")
-	flags.StringVar(&out, "out", "runs", "of a cluster: folder into which the runs are fetched")
+	flags.StringVar(&out, "out", runsFolder, "of a cluster: folder into which the runs are fetched")
 	return cmd
 }
 

@@ -24,15 +24,15 @@ import (
 	"bakeoff/internal/platform/kube"
 	"bakeoff/internal/platform/local"
 	"bakeoff/internal/remote"
+	"bakeoff/internal/show"
 	"bakeoff/internal/venue/cluster"
 )
 
 // conductFlags are those of the controller of a run in a cluster.
 type conductFlags struct {
 	runFlags
-	takeUp   bool // a run to resume arrives from the laptop
-	detached bool
-	planDir  string // of the plan's file, where the run was started
+	takeUp  bool   // a run to resume arrives from the laptop
+	planDir string // of the plan's file, where the run was started
 }
 
 // arrivesWithin is how long a run to resume may take to arrive.
@@ -60,7 +60,6 @@ func conductCommand(env Env) *cobra.Command {
 	flags.BoolVar(&f.short, "short", false, "as of run")
 	flags.DurationVar(&f.maxTime, "max-time", 0, "as of run")
 	flags.BoolVar(&f.takeUp, "resume", false, "wait for a run to resume")
-	flags.BoolVar(&f.detached, "detached", false, "keep the run directory for a day")
 	flags.StringVar(&f.planDir, "plan-dir", "", "folder of the plan's file where the run was started")
 	return cmd
 }
@@ -127,7 +126,7 @@ func conduct(ctx context.Context, env Env, f conductFlags, path string, at contr
 	go func() { served <- server.Serve(serving, listener) }()
 	err = conductRun(running, env, f, path, at, server)
 	server.Ended(outcome(err))
-	f.linger(ctx, server.Acked())
+	linger(ctx, server.Acked())
 	end()
 	return errors.Join(err, <-served)
 }
@@ -141,8 +140,8 @@ func outcome(err error) remote.Outcome {
 }
 
 // linger waits until everything was fetched, for some time, or until the pod is to end.
-func (f conductFlags) linger(ctx context.Context, fetched <-chan struct{}) {
-	timer := time.NewTimer(cluster.Starting{Detached: f.detached}.Keeps())
+func linger(ctx context.Context, fetched <-chan struct{}) {
+	timer := time.NewTimer(cluster.KeptFor)
 	defer timer.Stop()
 	select {
 	case <-fetched:
@@ -181,7 +180,9 @@ func conductRun(ctx context.Context, env Env, f conductFlags, path string, at co
 		return err
 	}
 	scope.Owner = platform.Owner{Name: cluster.Controller(), UID: at.job}
-	objects, err := api.Run(context.WithoutCancel(ctx), scope, kube.Options{})
+	objects, err := api.Run(context.WithoutCancel(ctx), scope, kube.Options{Note: func(line string) { // the cluster forgets events, after an hour as a rule
+		fmt.Fprintln(env.Stderr, "bakeoff: event:", show.Inert(line))
+	}})
 	if err != nil {
 		return err
 	}

@@ -45,26 +45,24 @@ func TestReached(t *testing.T) {
 	}
 }
 
-// The controller's pod stays until everything was fetched, for an hour, or for a day where nobody waits; and ends when it is asked to.
+// The controller's pod stays until everything was fetched, for a day at most, and ends when it is asked to.
 func TestLinger(t *testing.T) {
 	fetched := make(chan struct{})
 	close(fetched)
 	ended, end := context.WithCancel(t.Context())
 	end()
 	for name, c := range map[string]struct {
-		ctx      context.Context
-		fetched  <-chan struct{}
-		detached bool
-		want     time.Duration
+		ctx     context.Context
+		fetched <-chan struct{}
+		want    time.Duration
 	}{
-		"fetched":     {t.Context(), fetched, true, 0},
-		"asked to":    {ended, nil, true, 0},
-		"not fetched": {context.Background(), nil, false, time.Hour},
-		"detached":    {context.Background(), nil, true, 24 * time.Hour},
+		"fetched":     {t.Context(), fetched, 0},
+		"asked to":    {ended, nil, 0},
+		"not fetched": {context.Background(), nil, 24 * time.Hour},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			began := time.Now()
-			conductFlags{detached: c.detached}.linger(c.ctx, c.fetched)
+			linger(c.ctx, c.fetched)
 			if took := time.Since(began); took != c.want {
 				t.Errorf("%s: %v, want %v", name, took, c.want)
 			}

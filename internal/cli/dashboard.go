@@ -47,12 +47,12 @@ Nothing is encrypted: use a tunnel where others can read the network.`,
 			if cmd.Flags().Changed("context") || p.namespace != "" {
 				return dashboardAway(cmd.Context(), env, p, out, at, listen)
 			}
-			at = cmp.Or(at, "runs")
+			at = cmp.Or(at, runsFolder)
 			return serveDashboard(cmd.Context(), env, at, listen)
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", dashboard.Loopback, "host and port; port 0: any that is free")
-	cmd.Flags().StringVar(&out, "out", "runs", "of a run in a cluster: folder in which to create the run directory")
+	cmd.Flags().StringVar(&out, "out", runsFolder, "of a run in a cluster: folder in which to create the run directory")
 	p.find(cmd.Flags())
 	return cmd
 }

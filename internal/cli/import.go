@@ -34,7 +34,7 @@ exit status: 0 done; 1 the file cannot be read; 2 wrong usage`,
 		RunE: func(_ *cobra.Command, args []string) error { return bringJTL(env, o, args[0]) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.Root, "out", "runs", "folder in which to create the run directory")
+	flags.StringVar(&o.Root, "out", runsFolder, "folder in which to create the run directory")
 	flags.StringVar(&o.Name, "name", "", "name of the run, of lower-case letters, digits and - (default: that of the file)")
 	return cmd
 }

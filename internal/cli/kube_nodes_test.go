@@ -140,7 +140,9 @@ func TestKubeNodesRun(t *testing.T) {
 					t.Fatal(err)
 				}
 				n.placed(trial)
+				n.proportional(state)
 			}
+			n.eventsIn(runs)
 			for _, want := range []string{"flask", "fastapi", "kubernetes"} {
 				if !strings.Contains(stdout, want) {
 					t.Errorf("the report does not name %s", want)
@@ -174,6 +176,36 @@ func (n nodes) placed(trial record.Trial) {
 		if !c.OK {
 			n.t.Errorf("%s: %s %s: %s", at, c.When, c.Name, c.Detail)
 		}
+	}
+}
+
+// proportional wants the memory of each replica in some sample with shared pages divided among its processes.
+func (n nodes) proportional(state record.TrialState) {
+	n.t.Helper()
+	found := map[string]bool{}
+	for line, err := range state.Series() {
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		if line.Tier == "target" && line.PSSBytes > 0 && line.PSSBytes < line.RSSBytes && !strings.Contains(line.Name, "/") {
+			found[line.Name] = true
+		}
+	}
+	if len(found) != 3 {
+		n.t.Errorf("%s: proportional memory of %v", state.Folder, found)
+	}
+}
+
+// eventsIn wants what the controller heard of the cluster in its log, as the cluster itself forgets it.
+func (n nodes) eventsIn(runs string) {
+	n.t.Helper()
+	logs, err := filepath.Glob(filepath.Join(runs, "*", "cluster", "bakeoff-controller-*-main.log"))
+	if err != nil || len(logs) != 1 {
+		n.t.Fatalf("logs of the controller: %q, %v", logs, err)
+	}
+	text, err := os.ReadFile(logs[0])
+	if err != nil || strings.Count(string(text), "bakeoff: event: ") < 6 { // each replica gets a node, and is started
+		n.t.Errorf("%v: events in %q", err, text)
 	}
 }
 

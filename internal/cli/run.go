@@ -72,7 +72,7 @@ undecided); 4 finished, but a target lacks enough valid trials; 5 a prerequisite
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.out, "out", "runs", "folder in which to create the run directory")
+	flags.StringVar(&f.out, "out", runsFolder, "folder in which to create the run directory")
 	flags.StringVar(&f.resume, "resume", "", "resume the run in this directory instead of starting a new one")
 	flags.StringVar(&f.platform, "platform", onThisMachine, "where processes run: local, or kubernetes: in a cluster")
 	flags.BoolVar(&f.short, "short", false, "20,000 rows, 2 blocks, 1 worker, short phases: to try out the plan, not to measure")

@@ -63,7 +63,7 @@ func tuneCommand(env Env) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.out, "out", "runs", "folder in which to create the run directories")
+	flags.StringVar(&f.out, "out", runsFolder, "folder in which to create the run directories")
 	flags.StringVar(&f.delta, "delta", "", "the smallest difference that matters (default the plan's)")
 	flags.DurationVar(&f.maxTime, "max-time", 0, "the most time for all runs together: fewer blocks, or a refusal (0: no limit)")
 	flags.StringVar(&f.markdown, "markdown", "", "write the result as Markdown into this file")

@@ -309,6 +309,16 @@ func Tree(ctx context.Context, source Source) ([]record.Series, error) {
 	return out, nil
 }
 
+// Proportional is the memory of a process with shared pages divided among their users (PSS), in bytes; 0 where not readable, as of
+// another user's processes.
+func Proportional(pid int) int64 {
+	machine, err := thisMachine()
+	if err != nil {
+		return 0
+	}
+	return machine.proportional(pid)
+}
+
 // Host is this machine as a line of the series has it: busy time of its CPUs, memory in use, and values.
 func Host() (record.Series, error) {
 	machine, err := thisMachine()

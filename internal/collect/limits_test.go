@@ -3,6 +3,7 @@ package collect
 import (
 	"context"
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -135,5 +136,14 @@ func TestListenDrops(t *testing.T) {
 	m.file("IpExt: InNoRoutes ListenDrops\nIpExt: 5 6\nTcpExt: SyncookiesSent ListenOverflows ListenDrops X\nTcpExt: 1 2 37 4\n", "proc", "net", "netstat")
 	if _, _, values, err := k.host(); err != nil || values[record.ListenDrops] != 37 {
 		t.Errorf("%v drops, want 37 (%v)", values[record.ListenDrops], err)
+	}
+}
+
+func TestProportional(t *testing.T) {
+	if own := Proportional(os.Getpid()); own < 1<<20 {
+		t.Errorf("this process has %d bytes", own)
+	}
+	if none := Proportional(1 << 30); none != 0 {
+		t.Errorf("no process has %d bytes", none)
 	}
 }

@@ -92,6 +92,28 @@ func TestNoRoom(t *testing.T) {
 	})
 }
 
+// Where there was no room for any target yet a run ends; later its trial is repeated, as a node may have been lost for a while.
+func TestNeverRoom(t *testing.T) {
+	full := act{deploy: fmt.Errorf("%w: replica 3 of 3 has no node", venue.ErrNoRoom)}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.script["flask"] = []act{full}
+		dir, err := Run(t.Context(), w.options(t, "blocks: 1\n"+oneTarget+closedOnly))
+		if err == nil || !strings.Contains(err.Error(), "there has been no room for any target: no room: replica 3 of 3 has no node") {
+			t.Errorf("%v", err)
+		}
+		if rec := runOf(t, dir); rec.Status != record.Aborted {
+			t.Errorf("%s", rec.Status)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.script["flask"] = []act{{}, full}
+		dir, _ := conducted(t, w.options(t, "blocks: 2\n"+oneTarget+closedOnly))
+		wantList(t, "trials", attemptsOf(t, dir), "1 flask", "1 flask not-ready", "2 flask")
+	})
+}
+
 // A run is resumed on the machine that it was begun on. What a cluster is, is not known before pods are on its nodes.
 func TestResumedOnTheSameMachine(t *testing.T) {
 	a, b, none := record.Machine{Fingerprint: "a", Hostname: "a"}, record.Machine{Fingerprint: "b", Hostname: "b"}, record.Machine{Fingerprint: "none"}

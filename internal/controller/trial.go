@@ -149,6 +149,9 @@ func (t *trial) body(ctx context.Context) error {
 		return fmt.Errorf("before block %d, %s: %w", t.rec.Block, t.rec.Target, err)
 	}
 	if err := t.deploy(ctx); err != nil {
+		if errors.Is(err, venue.ErrNoRoom) && len(t.run.valid) == 0 { // later a node may have been lost for a while
+			return fmt.Errorf("there has been no room for any target: %w", err)
+		}
 		t.refuse(reasonOf(err), err)
 		return nil
 	}

@@ -269,6 +269,9 @@ func ending(p platform.Process) string {
 	return text
 }
 
+// healWithin is how long lost agents may take to end, so that they can be replaced. A pod whose node is lost never does.
+const healWithin = 5 * time.Minute
+
 // Heal replaces every lost agent by a fresh process of a new epoch and
 // returns when all are connected. The old processes are killed; should one
 // come back all the same, it is refused.
@@ -288,7 +291,9 @@ func (f *Fleet) Heal(ctx context.Context) error {
 		}
 	}
 	f.mu.Unlock()
-	if err := killAll(ctx, old); err != nil {
+	ending, cancel := context.WithTimeout(ctx, healWithin)
+	defer cancel()
+	if err := killAll(ending, old); err != nil {
 		return fmt.Errorf("fleet: %w", err)
 	}
 	if err := f.launchAll(ctx, missing); err != nil {

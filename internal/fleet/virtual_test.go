@@ -363,6 +363,9 @@ func TestHealing(t *testing.T) {
 	if err := f.Heal(t.Context()); err == nil || err.Error() != "fleet: agent-2: kill: fake" || len(l.specs) != 1 {
 		t.Errorf("%v, %d starts", err, len(l.specs))
 	}
+	if stuck.within <= 0 || stuck.within > healWithin {
+		t.Errorf("it may take %v to end", stuck.within)
+	}
 	f.slots = f.slots[:1]
 	if err := f.Heal(t.Context()); err != nil {
 		t.Errorf("nobody is lost: %v", err)

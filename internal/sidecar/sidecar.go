@@ -61,6 +61,9 @@ type Pod struct {
 	Self int    // process id of this program there
 	// Connections counts those that each process holds to a port; see collect.Connections.
 	Connections func(port int, pids []int) (map[int]int, error)
+	// Proportional is the memory of a process with shared pages divided among their users, in bytes; 0: not readable. See
+	// collect.Proportional. Serve reads it less often than the rest.
+	Proportional func(pid int) int64
 	// Host reads the node's counters; see collect.Host.
 	Host func() (record.Series, error)
 	// Hang sends SIGHUP to a process.
@@ -76,6 +79,7 @@ func Serve(ctx context.Context, l net.Listener, public, pod string, p Pod) error
 	if len(public) != hex.EncodedLen(ed25519.PublicKeySize) || pod == "" {
 		return errors.New("sidecar: no public key of the run, or no UID of the pod")
 	}
+	proportional := &memory{read: p.Proportional}
 	routes := http.NewServeMux()
 	routes.HandleFunc("GET /usage", func(w http.ResponseWriter, r *http.Request) {
 		port, err := strconv.Atoi(r.FormValue("port"))
@@ -84,6 +88,7 @@ func Serve(ctx context.Context, l net.Listener, public, pod string, p Pod) error
 			return
 		}
 		usage, err := p.Usage(port, r.FormValue("host") != "")
+		proportional.into(usage.Processes, usage.At)
 		answer(w, usage, err)
 	})
 	routes.HandleFunc("GET /clock", func(w http.ResponseWriter, _ *http.Request) {

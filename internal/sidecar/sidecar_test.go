@@ -130,6 +130,7 @@ func TestImage(t *testing.T) {
 // Only what is signed for this pod is answered; a pod whose container has no process yet is not ready.
 func TestServe(t *testing.T) {
 	p, _ := pod(t, 1)
+	p.Proportional = func(pid int) int64 { return int64(pid) }
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -157,7 +158,7 @@ func TestServe(t *testing.T) {
 	signed := func(r *http.Request) { Sign(r, "secret", "uid-1") }
 	status, body := ask("/usage?port=8080", signed)
 	var u Usage
-	if err := json.Unmarshal([]byte(body), &u); status != http.StatusOK || err != nil || len(u.Processes) != 2 {
+	if err := json.Unmarshal([]byte(body), &u); status != http.StatusOK || err != nil || len(u.Processes) != 2 || u.Processes[1].PSSBytes != 21 {
 		t.Errorf("%d %s: %v", status, body, err)
 	}
 	by := func(key, pod string) func(*http.Request) { return func(r *http.Request) { Sign(r, key, pod) } }

@@ -59,6 +59,8 @@ type Process struct {
 	Command  string `json:"command"`
 	CPUNS    int64  `json:"cpu_ns"`
 	RSSBytes int64  `json:"rss_bytes"`
+	// PSSBytes is its memory with shared pages divided among their users, as of at most 10 s ago; 0: not readable.
+	PSSBytes int64 `json:"pss_bytes,omitempty"`
 	// Connections are those that it holds to the port that was asked for; nil: none was, or they cannot be read.
 	Connections *int `json:"connections,omitempty"`
 }

@@ -116,9 +116,23 @@ func (s situation) image(pod *core.Pod, c core.ContainerStatus, w core.Container
 		r.Hint, r.Line = "push it", s.push(c, image)
 		return r
 	}
-	r := s.reason(key, pullAgain, "%s cannot get the image %s: %s", node, image, brief(w.Message))
+	after := pullAgain
+	if refusedPull(w.Message) {
+		after = settled
+	}
+	r := s.reason(key, after, "%s cannot get the image %s: %s", node, image, brief(w.Message))
 	r.Hint, r.Line = "kubernetes.pull_secret is for a registry that asks who it is", s.describe(pod.Name)
 	return r
+}
+
+// refusedPull reports whether a registry refuses to say whether it has an image: asked again it would refuse again.
+func refusedPull(message string) bool {
+	for _, text := range []string{"pull access denied", "insufficient_scope", "401 Unauthorized", "403 Forbidden", "authentication required"} {
+		if strings.Contains(message, text) {
+			return true
+		}
+	}
+	return false
 }
 
 // imageOf is the image of a container as the workload names it.

@@ -219,6 +219,10 @@ func imagesExplained() map[string]explained {
 			asIs, waiting("ErrImagePull", "dial tcp 10.0.0.1:5000: connection refused"), nil, 31 * time.Second,
 			[]string{"target django: node-2 cannot get the image r/django:1: dial tcp 10.0.0.1:5000: connection refused; kubernetes.pull_secret is for"},
 		},
+		"a registry that refuses": {
+			asIs, waiting("ErrImagePull", "pull access denied, repository does not exist or may require authorization: server message: insufficient_scope"), nil, 6 * time.Second,
+			[]string{"target django: node-2 cannot get the image r/django:1: pull access denied, repository does not exist or may require authorization: server message: insufficient_scope; kubernetes.pull_secret is for"},
+		},
 		"no name of an image": {asIs, waiting("InvalidImageName", "x"), nil, time.Second, []string{`"r/django:1" is not the name of an image; kubernetes.registry, tag or images of the plan`}},
 		"a secret that is not there": {
 			asIs, waiting("CreateContainerConfigError", `secret "bakeoff-run" not found`), nil, 10 * time.Second,

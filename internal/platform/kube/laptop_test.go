@@ -154,14 +154,20 @@ func TestRemoveNamespaceWithTheirs(t *testing.T) {
 	a.Put(inN+"services/bakeoff-controller", of("r", nil))
 	a.Put(inN+"configmaps/kube-root-ca.crt", map[string]any{})
 	a.Put(theirs, map[string]any{})
+	cron := "/apis/batch/v1/namespaces/n/cronjobs/nightly"
+	a.Put(cron, map[string]any{})
 	owned := map[string]any{"metadata": map[string]any{"ownerReferences": []any{map[string]any{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "theirs-1", "uid": "x"}}}}
 	a.Put(inN+"pods/theirs-1-x", owned)
-	want := []string{ns, inN + "configmaps/kube-root-ca.crt", inN + "pods/theirs-1-x", theirs}
+	want := []string{ns, inN + "configmaps/kube-root-ca.crt", inN + "pods/theirs-1-x", theirs, cron}
 	if err := l.Remove(t.Context()); err == nil || !strings.Contains(err.Error(), "namespace n is run r's own, but holds what is not bakeoff's, and stays: Deployment theirs") ||
 		!slices.Equal(a.Objects(), slices.Sorted(slices.Values(want))) {
 		t.Errorf("%v, left %q", err, a.Objects())
 	}
 	a.Drop(theirs)
+	if err := l.Remove(t.Context()); err == nil || !strings.Contains(err.Error(), "and stays: CronJob nightly") || len(a.Objects()) != len(want)-1 {
+		t.Errorf("%v, left %q", err, a.Objects())
+	}
+	a.Drop(cron)
 	if err := l.Remove(t.Context()); err != nil || len(a.Objects()) > 0 {
 		t.Errorf("without them: %v, left %q", err, a.Objects())
 	}
@@ -433,26 +439,39 @@ func TestToken(t *testing.T) {
 	}
 }
 
-// The runs of a namespace are found by any object, those that have a namespace of their own by that.
+// The runs of a namespace are found by any object, those that have a namespace of their own by that, those in others by their Jobs.
 func TestFind(t *testing.T) {
 	a, l := opened(t)
 	a.Put("/api/v1/namespaces/own", of("mine", nil))
 	a.Put("/api/v1/namespaces/theirs", map[string]any{"metadata": map[string]any{"labels": map[string]any{"app.kubernetes.io/managed-by": "helm"}}})
 	a.Put(inN+"secrets/bakeoff-run", of("left", nil))
 	a.Put(inN+"pods/bakeoff-controller-x", conducting("Running", nil))
+	a.Put("/apis/batch/v1/namespaces/theirs/jobs/bakeoff-controller", of("guest", nil))
+	a.Put("/apis/batch/v1/namespaces/theirs/jobs/other", map[string]any{"metadata": map[string]any{"labels": map[string]any{"app.kubernetes.io/managed-by": "helm"}}})
+	guest := kube.Found{Namespace: "theirs", Run: "guest"}
 	for namespace, want := range map[string][]kube.Found{
-		"": {{Namespace: "own", Run: "mine"}}, "n": {{Namespace: "n", Run: "left"}, {Namespace: "n", Run: "r", Answers: true, InProgress: true}}, "theirs": nil,
+		"": {{Namespace: "own", Run: "mine"}, guest}, "n": {{Namespace: "n", Run: "left"}, {Namespace: "n", Run: "r", Answers: true, InProgress: true}}, "theirs": {guest}, "else": nil,
 	} {
 		if got, err := l.Find(t.Context(), namespace); err != nil || !slices.Equal(got, want) {
 			t.Errorf("%q: %+v, %v", namespace, got, err)
 		}
+	}
+	a.Before = func(_, path string) int {
+		if path == "/apis/batch/v1/jobs" {
+			return http.StatusForbidden
+		}
+		return 0
+	}
+	if got, err := l.Find(t.Context(), ""); err != nil || len(got) != 1 || got[0].Run != "mine" {
+		t.Errorf("without the right to list all Jobs: %+v, %v", got, err)
 	}
 }
 
 // A run is in progress until its controller has ended, and while it may just be starting.
 func TestFindInProgress(t *testing.T) {
 	for name, c := range map[string]struct {
-		phase               string // of the controller's pod; empty: there is none
+		phase               string        // of the controller's pod; empty: there is none
+		ending              time.Duration // since when it was to have ended; 0: it is not to end
 		age                 time.Duration
 		answers, inProgress bool
 	}{
@@ -463,6 +482,8 @@ func TestFindInProgress(t *testing.T) {
 		"out of reach":     {phase: "Unknown", age: time.Hour, inProgress: true},
 		"has ended":        {phase: "Succeeded", age: time.Minute},
 		"has failed":       {phase: "Failed", age: time.Minute},
+		"is ending":        {phase: "Running", ending: 10 * time.Second, age: time.Hour, answers: true, inProgress: true},
+		"its node is lost": {phase: "Running", ending: 2 * time.Minute, age: time.Hour},
 	} {
 		made := time.Now().Add(-c.age).UTC().Format(time.RFC3339)
 		for namespace, at := range map[string]string{"": "/api/v1/namespaces/n", "n": inN + "secrets/bakeoff-run"} {
@@ -471,7 +492,11 @@ func TestFindInProgress(t *testing.T) {
 			object["metadata"].(map[string]any)["creationTimestamp"] = made
 			a.Put(at, object)
 			if c.phase != "" {
-				a.Put(inN+"pods/bakeoff-controller-x", conducting(c.phase, nil))
+				pod := conducting(c.phase, nil)
+				if c.ending > 0 {
+					pod["metadata"].(map[string]any)["deletionTimestamp"] = time.Now().Add(-c.ending).UTC().Format(time.RFC3339)
+				}
+				a.Put(inN+"pods/bakeoff-controller-x", pod)
 			}
 			want := []kube.Found{{Namespace: "n", Run: "r", Answers: c.answers, InProgress: c.inProgress}}
 			if got, err := l.Find(t.Context(), namespace); err != nil || !slices.Equal(got, want) {

@@ -58,8 +58,8 @@ func (r *renderer) pod(w platform.Workload) core.PodSpec {
 	return spec
 }
 
-// affinity keeps copies of one workload, and roles, on nodes of their own. A spread constraint would not: on two
-// nodes it places three copies as two and one, and says nothing.
+// affinity keeps copies of one workload, and roles, on nodes of their own, and those that load on different ones where there are enough.
+// A spread constraint would not: on two nodes it places three copies as two and one, and says nothing.
 func (r *renderer) affinity(w platform.Workload) *core.Affinity {
 	var anti core.PodAntiAffinity
 	if w.OnePerNode {
@@ -72,10 +72,15 @@ func (r *renderer) affinity(w platform.Workload) *core.Affinity {
 			MatchLabels:      map[string]string{labelRun: r.scope.Run},
 			MatchExpressions: []meta.LabelSelectorRequirement{{Key: labelRole, Operator: meta.LabelSelectorOpIn, Values: w.AwayFrom}},
 		}}
+		like := core.PodAffinityTerm{TopologyKey: onHost, LabelSelector: &meta.LabelSelector{
+			MatchLabels: map[string]string{labelRun: r.scope.Run, labelRole: w.Role},
+		}}
+		anti.PreferredDuringSchedulingIgnoredDuringExecution = []core.WeightedPodAffinityTerm{{Weight: 10, PodAffinityTerm: like}}
 		if w.MustKeep {
 			anti.RequiredDuringSchedulingIgnoredDuringExecution = append(anti.RequiredDuringSchedulingIgnoredDuringExecution, others)
 		} else {
-			anti.PreferredDuringSchedulingIgnoredDuringExecution = []core.WeightedPodAffinityTerm{{Weight: 100, PodAffinityTerm: others}}
+			anti.PreferredDuringSchedulingIgnoredDuringExecution = append(anti.PreferredDuringSchedulingIgnoredDuringExecution,
+				core.WeightedPodAffinityTerm{Weight: 100, PodAffinityTerm: others})
 		}
 	}
 	if anti.RequiredDuringSchedulingIgnoredDuringExecution == nil && anti.PreferredDuringSchedulingIgnoredDuringExecution == nil {

@@ -25,12 +25,23 @@ type listed struct {
 	meta.ObjectMeta
 }
 
+// brought are the kinds of workloads that no run has, but that others may have brought into its namespace.
+func brought() []kind {
+	return []kind{{"DaemonSet", "apps", "daemonsets"}, {"ReplicaSet", "apps", "replicasets"}, {"CronJob", "batch", "cronjobs"}}
+}
+
+// mayMiss reports whether a kind is left out where it cannot be listed: who starts a run with an Ingress or a route needs the right to
+// list them, and a cluster that has none does not know the kind; what nobody made for a run needs no rights.
+func mayMiss(k kind) bool {
+	return k.group == groupIngress || k.group == groupRoute || slices.Contains(brought(), k)
+}
+
 // objects are those of a kind with these labels.
 func (c *Cluster) objects(ctx context.Context, k kind, namespace string, labels url.Values) ([]listed, error) {
 	var list meta.PartialObjectMetadataList
 	err := c.api.get(ctx, where(k.group, namespace, k.plural), labels, &list)
-	if asked := k.group == groupIngress || k.group == groupRoute; asked && (apierrors.IsForbidden(err) || apierrors.IsNotFound(err)) {
-		return nil, nil // who starts a run with one needs the right to list them, and a cluster that has none does not know the kind
+	if mayMiss(k) && (apierrors.IsForbidden(err) || apierrors.IsNotFound(err)) {
+		return nil, nil
 	}
 	if err != nil {
 		return nil, denied(err)
@@ -70,9 +81,12 @@ func (l *Laptop) Remove(ctx context.Context) error {
 	return l.removeAll(ctx, []kind{{"Namespace", "", "namespaces"}}, "")
 }
 
-// removeOurs removes the objects of the run alone. The controller makes others: it goes first, and what it owns with it.
+// removeOurs removes the objects of the run alone. The controller makes others: it goes first, and what it owns with it. Where it does
+// not go, as on a node that is lost, the others are removed all the same.
 func (l *Laptop) removeOurs(ctx context.Context) error {
-	if err := l.removeAll(ctx, removable()[:1], l.Namespace); err != nil {
+	first, cancel := context.WithTimeout(ctx, removeWithin/3)
+	defer cancel()
+	if err := l.removeAll(first, removable()[:1], l.Namespace); err != nil && first.Err() == nil {
 		return err
 	}
 	return l.removeAll(ctx, removable(), l.Namespace)
@@ -84,7 +98,7 @@ func (l *Laptop) theirs(ctx context.Context) (out []string, err error) {
 	if err := l.alone(ctx); err != nil {
 		return nil, err
 	}
-	for _, k := range removable() {
+	for _, k := range append(removable(), brought()...) {
 		if slices.Contains([]string{"ConfigMap", "Secret", "RoleBinding", "Role", "ServiceAccount"}, k.name) {
 			continue
 		}
@@ -209,46 +223,81 @@ type Found struct {
 // beginsWithin is how long a run whose controller has no pod yet may just be starting.
 const beginsWithin = 15 * time.Minute
 
-// underWay says of the pods of a controller, whose run began that long ago, whether one runs, and whether the run is in progress.
-func underWay(pods []core.Pod, age time.Duration) (answers, inProgress bool) {
+// lostAfter is how long after its time a pod that is to end is believed to be ending. Then its node is lost.
+const lostAfter = time.Minute
+
+// underWay says of the pods of a controller, whose run began at that time, whether one runs, and whether the run is in progress.
+func underWay(pods []core.Pod, made, now time.Time) (answers, inProgress bool) {
 	if len(pods) == 0 {
-		return false, age < beginsWithin
+		return false, now.Sub(made) < beginsWithin
 	}
 	for _, p := range pods {
+		if d := p.DeletionTimestamp; d != nil && now.Sub(d.Time) > lostAfter {
+			continue
+		}
 		answers = answers || p.Status.Phase == core.PodRunning
 		inProgress = inProgress || p.Status.Phase != core.PodSucceeded && p.Status.Phase != core.PodFailed
 	}
 	return answers, inProgress
 }
 
-// Find finds the runs in a namespace; without one, those that have a namespace of their own.
-func (c *Cluster) Find(ctx context.Context, namespace string) ([]Found, error) {
-	ours := url.Values{"labelSelector": {labelManager + "=" + platform.Manager + "," + labelRun}}
-	seen := map[Found]time.Time{} // when the last object of each was made
-	if namespace == "" {
-		all, err := c.objects(ctx, kind{"Namespace", "", "namespaces"}, "", ours)
-		if apierrors.IsForbidden(err) {
-			return nil, fmt.Errorf("%w (a namespace is looked at without that right where it is named: --namespace)", err)
-		}
+// sightings are runs, and when the last object of each was made.
+type sightings map[Found]time.Time
+
+func (s sightings) add(f Found, made time.Time) {
+	if last, known := s[f]; !known || made.After(last) {
+		s[f] = made
+	}
+}
+
+// within are the runs in a namespace, by any object.
+func (c *Cluster) within(ctx context.Context, namespace string, ours url.Values) (sightings, error) {
+	seen := sightings{}
+	for _, k := range removable() {
+		all, err := c.objects(ctx, k, namespace, ours)
 		if err != nil {
 			return nil, err
 		}
-		for _, n := range all {
-			seen[Found{Namespace: n.Name, Run: n.Labels[labelRun]}] = n.CreationTimestamp.Time
+		for _, o := range all {
+			seen.add(Found{Namespace: namespace, Run: o.Labels[labelRun]}, o.CreationTimestamp.Time)
 		}
-	} else {
-		for _, k := range removable() {
-			all, err := c.objects(ctx, k, namespace, ours)
-			if err != nil {
-				return nil, err
-			}
-			for _, o := range all {
-				f := Found{Namespace: namespace, Run: o.Labels[labelRun]}
-				if made, known := seen[f]; !known || o.CreationTimestamp.After(made) {
-					seen[f] = o.CreationTimestamp.Time
-				}
-			}
-		}
+	}
+	return seen, nil
+}
+
+// everywhere are the runs that have a namespace of their own, by that, and those in others by their Jobs.
+func (c *Cluster) everywhere(ctx context.Context, ours url.Values) (sightings, error) {
+	seen := sightings{}
+	all, err := c.objects(ctx, kind{"Namespace", "", "namespaces"}, "", ours)
+	if apierrors.IsForbidden(err) {
+		return nil, fmt.Errorf("%w (a namespace is looked at without that right where it is named: --namespace)", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range all {
+		seen.add(Found{Namespace: n.Name, Run: n.Labels[labelRun]}, n.CreationTimestamp.Time)
+	}
+	jobs, err := c.objects(ctx, removable()[0], "", ours)
+	if err != nil && !apierrors.IsForbidden(err) {
+		return nil, err
+	}
+	for _, o := range jobs {
+		seen.add(Found{Namespace: o.Namespace, Run: o.Labels[labelRun]}, o.CreationTimestamp.Time)
+	}
+	return seen, nil
+}
+
+// Find finds the runs in a namespace; without one, those that have a namespace of their own, and those in others where who asks may
+// list Jobs in all of them.
+func (c *Cluster) Find(ctx context.Context, namespace string) ([]Found, error) {
+	look := c.everywhere
+	if namespace != "" {
+		look = func(ctx context.Context, ours url.Values) (sightings, error) { return c.within(ctx, namespace, ours) }
+	}
+	seen, err := look(ctx, url.Values{"labelSelector": {labelManager + "=" + platform.Manager + "," + labelRun}})
+	if err != nil {
+		return nil, err
 	}
 	var out []Found
 	for f, made := range seen {
@@ -256,7 +305,7 @@ func (c *Cluster) Find(ctx context.Context, namespace string) ([]Found, error) {
 		if err != nil {
 			return nil, err
 		}
-		f.Answers, f.InProgress = underWay(pods, time.Since(made))
+		f.Answers, f.InProgress = underWay(pods, made, time.Now())
 		out = append(out, f)
 	}
 	slices.SortFunc(out, func(a, b Found) int { return strings.Compare(a.Namespace+" "+a.Run, b.Namespace+" "+b.Run) })

@@ -177,8 +177,22 @@ func TestPlacement(t *testing.T) {
 	if terms := required("bakeoff-agent-0"); len(terms) != 1 || terms[0].LabelSelector.MatchLabels[labelRun] != "seed-1" || !slices.Equal(terms[0].LabelSelector.MatchExpressions[0].Values, []string{"target"}) {
 		t.Errorf("an agent that must keep away: %+v", terms)
 	}
-	if terms := all["bakeoff-agent-1"].Spec.Affinity.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution; len(required("bakeoff-agent-1")) != 0 || len(terms) != 1 {
-		t.Errorf("an agent that may not: %+v", terms)
+	preferred := func(name string) (out []string) {
+		for _, term := range all[name].Spec.Affinity.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution {
+			selector := term.PodAffinityTerm.LabelSelector
+			of := selector.MatchLabels[labelRole]
+			for _, e := range selector.MatchExpressions {
+				of += strings.Join(e.Values, " ")
+			}
+			out = append(out, fmt.Sprint(term.Weight, " ", of))
+		}
+		return out
+	}
+	if got := preferred("bakeoff-agent-1"); len(required("bakeoff-agent-1")) != 0 || !slices.Equal(got, []string{"10 agent", "100 target"}) {
+		t.Errorf("an agent that need not: %q", got)
+	}
+	if got := preferred("bakeoff-agent-0"); !slices.Equal(got, []string{"10 agent"}) {
+		t.Errorf("agents among each other: %q", got)
 	}
 	if a := all["bakeoff-nginx-django"].Spec.Affinity; a != nil {
 		t.Errorf("nginx: %+v", a)

@@ -53,26 +53,14 @@ const (
 	SamplersPublic = "public"
 )
 
-// How long a controller keeps the run directory for who fetches it, once the run has ended.
-const (
-	keptFor         = time.Hour
-	keptForDetached = 24 * time.Hour
-)
+// KeptFor is how long a controller keeps the run directory for who fetches it, once the run has ended: who started it may have lost
+// the way to the cluster until tomorrow.
+const KeptFor = 24 * time.Hour
 
-// Starting says how the controller of a run is to begin and to end; the zero value begins a new run, whose directory it keeps
-// for an hour.
+// Starting says how the controller of a run is to begin and to end; the zero value begins a new run.
 type Starting struct {
-	Resume   bool          // it waits for a run to resume
-	Detached bool          // it keeps the run directory for a day: nobody waits for the end
-	MaxTime  time.Duration // 0: no bound
-}
-
-// Keeps is how long the controller keeps the run directory.
-func (s Starting) Keeps() time.Duration {
-	if s.Detached {
-		return keptForDetached
-	}
-	return keptFor
+	Resume  bool          // it waits for a run to resume
+	MaxTime time.Duration // 0: no bound
 }
 
 // flags are those of the controller's program.
@@ -80,9 +68,6 @@ func (s Starting) flags() []string {
 	var out []string
 	if s.Resume {
 		out = append(out, "--resume")
-	}
-	if s.Detached {
-		out = append(out, "--detached")
 	}
 	if s.MaxTime > 0 {
 		out = append(out, "--max-time", s.MaxTime.String())

@@ -92,12 +92,18 @@ func ownTree(ctx context.Context, i int, source collect.Source) (out []collect.R
 func (s seen) lines(source collect.Source, quota float64) []record.Series {
 	whole := record.Series{Tier: source.Tier, Name: s.member.name}
 	var out []record.Series
+	known := true
 	for _, p := range s.usage.Processes {
 		whole.CPUNS += p.CPUNS
 		whole.RSSBytes += p.RSSBytes
+		whole.PSSBytes += p.PSSBytes
+		known = known && p.PSSBytes > 0
 		if slices.Contains(source.Workers, p.PID) {
-			out = append(out, record.Series{Tier: source.Tier, Name: s.member.name + "/" + strconv.Itoa(p.PID), CPUNS: p.CPUNS, RSSBytes: p.RSSBytes})
+			out = append(out, record.Series{Tier: source.Tier, Name: s.member.name + "/" + strconv.Itoa(p.PID), CPUNS: p.CPUNS, RSSBytes: p.RSSBytes, PSSBytes: p.PSSBytes})
 		}
+	}
+	if !known {
+		whole.PSSBytes = 0
 	}
 	if g := s.usage.Group; g.Unmeasured == "" {
 		whole.CPUNS = g.CPUNS

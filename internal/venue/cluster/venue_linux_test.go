@@ -186,7 +186,7 @@ func (p *fakePod) sample(w http.ResponseWriter, r *http.Request) {
 	case "GET/usage":
 		u := sidecar.Usage{
 			BootID: p.of.boots(p.placement.Node), Kernel: "6", CPUs: 2, Group: sidecar.Group{CPUNS: p.cpu.Load(), MemoryBytes: 9, Periods: 4, Throttled: 3, ThrottledNS: 5},
-			Processes: []sidecar.Process{{PID: 20, CPUNS: 1, RSSBytes: 100}, {PID: 21, CPUNS: 2, RSSBytes: 200}},
+			Processes: []sidecar.Process{{PID: 20, CPUNS: 1, RSSBytes: 100, PSSBytes: 60}, {PID: 21, CPUNS: 2, RSSBytes: 200, PSSBytes: 150}},
 		}
 		if r.FormValue("port") == fmt.Sprint(targetPort) {
 			u.Processes[1].Connections = new(7)
@@ -422,10 +422,10 @@ func TestSample(t *testing.T) {
 	if err := s.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	if one := lines["flask-2"]; one.Tier != "target" || one.CPUNS != 2000 || one.RSSBytes != 300 || one.Values["throttled_ns"] != 5 || one.Values["throttled_periods"] != 3 || one.Values["memory_bytes"] != 9 || one.Values[record.QuotaCores] != 1.5 {
+	if one := lines["flask-2"]; one.Tier != "target" || one.CPUNS != 2000 || one.RSSBytes != 300 || one.PSSBytes != 210 || one.Values["throttled_ns"] != 5 || one.Values["throttled_periods"] != 3 || one.Values["memory_bytes"] != 9 || one.Values[record.QuotaCores] != 1.5 {
 		t.Errorf("%+v", one)
 	}
-	if one := lines["flask-2/21"]; one.CPUNS != 2 || one.RSSBytes != 200 {
+	if one := lines["flask-2/21"]; one.CPUNS != 2 || one.RSSBytes != 200 || one.PSSBytes != 150 {
 		t.Errorf("%+v", one)
 	}
 	host := lines["host"]
@@ -639,5 +639,14 @@ func TestSamplerListensLater(t *testing.T) {
 	began := time.Now()
 	if err := known.learn(t.Context(), all.add(gone, "agent-1", newSamplers("secret"))); err == nil || time.Since(began) > listensWithin/2 {
 		t.Errorf("after %v: %v", time.Since(began), err)
+	}
+}
+
+// The proportional memory of a pod is said where that of all its processes is known, else not at all: a part of it would look small.
+func TestProportionalOfAll(t *testing.T) {
+	one := seen{member: &member{name: "flask-1"}, usage: sidecar.Usage{Processes: []sidecar.Process{{PID: 20, PSSBytes: 5}, {PID: 21, RSSBytes: 9}}}}
+	lines := one.lines(collect.Source{Tier: "target", Workers: []int{20}}, 0)
+	if whole := lines[1]; whole.Name != "flask-1" || whole.PSSBytes != 0 || whole.RSSBytes != 9 || lines[0].PSSBytes != 5 {
+		t.Errorf("%+v", lines)
 	}
 }

@@ -47,7 +47,7 @@ func (b builder) controller() platform.Workload {
 	}
 	return platform.Workload{
 		Name: controllerName, Role: platform.RoleController, Lifetime: platform.Once, Rights: true, Early: true,
-		Lifelong: b.lifelong() + b.o.Keeps(),
+		Lifelong: b.lifelong() + KeptFor,
 		Files:    files,
 		Folders:  folders,
 		Main: with(platform.Container{

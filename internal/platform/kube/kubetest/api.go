@@ -81,6 +81,9 @@ func (a *API) put(at string, object map[string]any) {
 		object["metadata"] = meta
 	}
 	meta["name"] = path.Base(at)
+	if namespace, _, ok := cutNamespace(at); ok && meta["namespace"] == nil {
+		meta["namespace"] = namespace
+	}
 	if meta["uid"] == nil {
 		meta["uid"] = fmt.Sprintf("uid-%d", a.made)
 	}
@@ -165,12 +168,25 @@ func (a *API) get(w http.ResponseWriter, r *http.Request) {
 	default:
 		items := []any{}
 		for _, at := range slices.Sorted(maps.Keys(a.objects)) {
-			if path.Dir(at) == r.URL.Path && selects(selector, labelsOf(a.objects[at])) {
+			if listed(at, r.URL.Path) && selects(selector, labelsOf(a.objects[at])) {
 				items = append(items, a.objects[at])
 			}
 		}
 		write(w, http.StatusOK, map[string]any{"metadata": map[string]any{"resourceVersion": "1"}, "items": items})
 	}
+}
+
+// cutNamespace takes the namespace out of a place: "n", and "/apis/batch/v1/jobs/j" of "/apis/batch/v1/namespaces/n/jobs/j".
+func cutNamespace(at string) (namespace, rest string, ok bool) {
+	before, after, ok := strings.Cut(at, "/namespaces/")
+	namespace, inside, deeper := strings.Cut(after, "/")
+	return namespace, path.Join(before, inside), ok && deeper
+}
+
+// listed reports whether what is at a place is in a list: in that of its namespace, and in that of all.
+func listed(at, list string) bool {
+	_, everywhere, ok := cutNamespace(at)
+	return path.Dir(at) == list || ok && path.Dir(everywhere) == list
 }
 
 // named reports whether a place is that of one object.
