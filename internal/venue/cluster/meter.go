@@ -48,7 +48,11 @@ func (m meter) Read(ctx context.Context, sources []collect.Source) []collect.Rea
 		all[i].member = one.self()
 		node := all[i].member.Placement().Node
 		all[i].host, nodes[node] = !nodes[node], true
-		wait.Go(func() { all[i].usage, all[i].err = m.asked.usage(ctx, all[i].member.Pod, 0, all[i].host) })
+		port := 0
+		if source.Tier == "target" {
+			port = targetPort
+		}
+		wait.Go(func() { all[i].usage, all[i].err = m.asked.usage(ctx, all[i].member.Pod, port, all[i].host) })
 	}
 	wait.Wait()
 	var out []collect.Reading
@@ -99,7 +103,7 @@ func (s seen) lines(source collect.Source, quota float64) []record.Series {
 		whole.PSSBytes += p.PSSBytes
 		known = known && p.PSSBytes > 0
 		if slices.Contains(source.Workers, p.PID) {
-			out = append(out, record.Series{Tier: source.Tier, Name: s.member.name + "/" + strconv.Itoa(p.PID), CPUNS: p.CPUNS, RSSBytes: p.RSSBytes, PSSBytes: p.PSSBytes})
+			out = append(out, s.worker(source.Tier, p))
 		}
 	}
 	if !known {
@@ -117,6 +121,15 @@ func (s seen) lines(source collect.Source, quota float64) []record.Series {
 		whole.Values[record.QuotaCores] = quota
 	}
 	return append(out, whole)
+}
+
+// worker is the line of one process, with the connections of clients that it holds, where they can be read.
+func (s seen) worker(tier string, p sidecar.Process) record.Series {
+	line := record.Series{Tier: tier, Name: s.member.name + "/" + strconv.Itoa(p.PID), CPUNS: p.CPUNS, RSSBytes: p.RSSBytes, PSSBytes: p.PSSBytes}
+	if p.Connections != nil {
+		line.Values = map[string]float64{"connections": float64(*p.Connections)}
+	}
+	return line
 }
 
 // together is the line of all machines that the pods are on, each once, whatever its nodes are called: times and counts are sums,

@@ -425,7 +425,7 @@ func TestSample(t *testing.T) {
 	if one := lines["flask-2"]; one.Tier != "target" || one.CPUNS != 2000 || one.RSSBytes != 300 || one.PSSBytes != 210 || one.Values["throttled_ns"] != 5 || one.Values["throttled_periods"] != 3 || one.Values["memory_bytes"] != 9 || one.Values[record.QuotaCores] != 1.5 {
 		t.Errorf("%+v", one)
 	}
-	if one := lines["flask-2/21"]; one.CPUNS != 2 || one.RSSBytes != 200 || one.PSSBytes != 150 {
+	if one := lines["flask-2/21"]; one.CPUNS != 2 || one.RSSBytes != 200 || one.PSSBytes != 150 || one.Values["connections"] != 7 {
 		t.Errorf("%+v", one)
 	}
 	host := lines["host"]
