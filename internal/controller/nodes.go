@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -31,6 +32,34 @@ func (r *run) noteNodes(rec *record.Run) {
 		addNote(rec, unlikeNote+strings.Join(kinds, "; ")+
 			"; what a target can do depends on where its pods were, too (replicas in trial.json); kubernetes.pods.node_selector keeps a run on nodes of one kind")
 	}
+}
+
+// notePrograms keeps the programs of a cluster that no pod had before the first trial, such as its nginx.
+func (r *run) notePrograms(ctx context.Context) error {
+	if !r.o.Apart {
+		return nil
+	}
+	programs, err := r.o.Venue.Programs(ctx, r.o.Plan, r.o.Version)
+	if err != nil {
+		return err
+	}
+	return r.writer.Update(func(rec *record.Run) {
+		for _, differs := range record.Differ(*rec, record.Run{Programs: programs}) {
+			addNote(rec, "resumed with "+differs)
+		}
+		rec.Programs = withPrograms(rec.Programs, programs)
+	})
+}
+
+// withPrograms are the programs that are known now, and others that were known before.
+func withPrograms(was, now []record.Program) []record.Program {
+	out := slices.Clone(now)
+	for _, p := range was {
+		if !slices.ContainsFunc(now, func(known record.Program) bool { return known.Name == p.Name }) {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // unlikeNote begins the note about nodes of several kinds.

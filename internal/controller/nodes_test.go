@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -111,6 +112,38 @@ func TestNeverRoom(t *testing.T) {
 		w.script["flask"] = []act{{}, full}
 		dir, _ := conducted(t, w.options(t, "blocks: 2\n"+oneTarget+closedOnly))
 		wantList(t, "trials", attemptsOf(t, dir), "1 flask", "1 flask not-ready", "2 flask")
+	})
+}
+
+// What no pod had before the first trial is in the record at the end, and a resumed run says where it is another one.
+func TestProgramsOfPods(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		own := record.Program{Name: "bakeoff", SHA256: "x"}
+		nginx := func(sum string) []record.Program { return []record.Program{own, {Name: "nginx", SHA256: sum}} }
+		w := newWorld()
+		o := w.options(t, "blocks: 3\n"+oneTarget+closedOnly)
+		o.Apart = true
+		w.programs = []record.Program{own}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		defer cancel(nil)
+		w.script["flask"] = []act{
+			{phase: func(*phaseFaked) { w.programs = nginx("y") }},
+			{phase: func(*phaseFaked) { time.AfterFunc(time.Second, func() { cancel(ErrInterrupted) }) }},
+		}
+		dir, err := Run(ctx, o)
+		if !errors.Is(err, ErrInterrupted) {
+			t.Fatal(err)
+		}
+		if got := runOf(t, dir).Programs; !slices.Equal(got, nginx("y")) {
+			t.Errorf("interrupted: %+v", got)
+		}
+		o.Resume, w.programs = dir, []record.Program{own}
+		w.script = map[string][]act{"flask": {{}, {}, {phase: func(*phaseFaked) { w.programs = nginx("z") }}}}
+		conducted(t, o)
+		rec := runOf(t, dir)
+		if !slices.Equal(rec.Programs, nginx("z")) || !slices.Contains(rec.Notes, "resumed with another nginx") {
+			t.Errorf("%+v, %q", rec.Programs, rec.Notes)
+		}
 	})
 }
 

@@ -148,7 +148,7 @@ func (r *run) all(ctx context.Context) error {
 		return err
 	}
 	err := r.blocks(ctx, r.remaining())
-	if noteErr := r.writer.Update(r.noteSoFar); err == nil {
+	if noteErr := errors.Join(r.writer.Update(r.noteSoFar), r.notePrograms(ctx)); err == nil {
 		err = noteErr
 	}
 	if err != nil {
@@ -443,7 +443,7 @@ func (r *run) describe(ctx context.Context) error {
 			rec.Machine = now // of a cluster it is known only now
 		}
 		r.noteNodes(rec)
-		rec.Programs = programs
+		rec.Programs = withPrograms(was.Programs, programs)
 		rec.Targets = nil
 		r.stage.describe(rec)
 		if r.o.Resume != "" {

@@ -67,6 +67,9 @@ func changed(a, b map[string]string) (names []string) {
 }
 
 func versions(a, b Program) string {
+	if a.Version == "" && b.Version == "" { // an image says none
+		return ""
+	}
 	if a.Version == b.Version {
 		return " (of the same version)"
 	}

@@ -325,6 +325,9 @@ func (v *Venue) Programs(_ context.Context, p *plan.Plan, version string) ([]rec
 	if image := v.places.imageOf(v.b.k.Image("database")); image != "" && !p.Running() {
 		all = append(all, imageProgram("database", image))
 	}
+	if image := v.places.imageOf(v.b.k.Image("nginx")); image != "" {
+		all = append(all, imageProgram("nginx", image))
+	}
 	return all, nil
 }
 

@@ -650,3 +650,30 @@ func TestProportionalOfAll(t *testing.T) {
 		t.Errorf("%+v", lines)
 	}
 }
+
+// The programs of a run are those whose pods were there: nginx from the first deployment on.
+func TestPrograms(t *testing.T) {
+	v, _, d := scene(t, "")
+	known := func() (names []string) {
+		programs, err := v.Programs(t.Context(), v.b.o.Plan, "1.0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range programs {
+			names = append(names, p.Name)
+			if p.Name == "nginx" && (p.Path != "r/image" || p.SHA256 != "1") {
+				t.Errorf("%+v", p)
+			}
+		}
+		return names
+	}
+	if got := known(); slices.Contains(got, "nginx") {
+		t.Errorf("before: %q", got)
+	}
+	if _, err := v.Deploy(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	if got := known(); !slices.Contains(got, "nginx") {
+		t.Errorf("afterwards: %q", got)
+	}
+}
