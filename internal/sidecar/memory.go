@@ -18,7 +18,8 @@ type memory struct {
 	of map[int]int64
 }
 
-// into gives each process what was last read of it. One that is new is read at once; all are read again when their time is over.
+// into gives each process what was last read of it. One that is new, or could not be read, is read at once; all are read again when
+// their time is over.
 func (m *memory) into(processes []Process, now time.Time) {
 	if m.read == nil {
 		return
@@ -30,8 +31,8 @@ func (m *memory) into(processes []Process, now time.Time) {
 	}
 	for i := range processes {
 		pid := processes[i].PID
-		bytes, known := m.of[pid]
-		if !known {
+		bytes := m.of[pid]
+		if bytes == 0 {
 			bytes = m.read(pid)
 			m.of[pid] = bytes
 		}

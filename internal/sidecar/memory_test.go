@@ -44,6 +44,11 @@ func TestProportional(t *testing.T) {
 	if reads[20] != 2 || reads[21] != 2 || reads[22] != 2 {
 		t.Errorf("read %v, want each twice", reads)
 	}
+	for i, want := range []int64{0, 623, 623} { // one that was just being started
+		if value = []int64{-23, 600, 700}[i]; look(3*proportionalEvery, 23)[0] != want {
+			t.Errorf("look %d of one that could not be read at first", i)
+		}
+	}
 	one := []Process{{PID: 20}}
 	(&memory{}).into(one, begin)
 	if one[0].PSSBytes != 0 {
