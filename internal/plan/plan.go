@@ -152,7 +152,7 @@ type Balancer struct {
 	Host string `json:"host,omitempty" yaml:"host,omitempty" jsonschema:"minLength=1,maxLength=253"`
 	// Address, for ingress and gateway: where connections are made, a host or host:port; port 80 where it is left out. Of an ingress by default that of its status, which has to be in allow_hosts.
 	Address string `json:"address,omitempty" yaml:"address,omitempty" jsonschema:"minLength=1,maxLength=300"`
-	// Annotations, for ingress and gateway, of the Ingress or the HTTPRoute: for the controller that serves it.
+	// Annotations, for ingress and gateway, of the Ingress or the HTTPRoute, and of the Service that it leads to: for the controller that serves it.
 	Annotations map[string]string `json:"annotations,omitempty" yaml:"annotations,omitempty"`
 	// EqualWithin, for service, ingress and gateway: a trial is refused if the share of a replica differs from an equal one by more, such as 2%. Without it shares are only shown.
 	EqualWithin Delta `json:"equal_within,omitempty" yaml:"equal_within,omitempty"`

@@ -86,7 +86,7 @@ type Front struct {
 	// Class is that of an Ingress, Gateway and Namespace the Gateway of an HTTPRoute; an empty one is left to the cluster: its default
 	// class, the run's namespace.
 	Class, Gateway, Namespace string
-	// Annotations are those of the Ingress or the HTTPRoute.
+	// Annotations are those of the Ingress or the HTTPRoute, and of the Service that it leads to.
 	Annotations map[string]string
 	// Address is where an Ingress or a Gateway is reached, as far as it is known beforehand.
 	Address string

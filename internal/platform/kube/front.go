@@ -47,11 +47,11 @@ func (r *renderer) front(w platform.Workload) {
 	}
 	name := platform.ObjectName(f.Name)
 	head := r.named(name, r.labelsOf(w), r.owners(w)...)
+	head.Annotations = f.Annotations // some controllers read those of the Service that they send requests to
 	r.add("Service", name, &core.Service{TypeMeta: typed("Service"), ObjectMeta: head, Spec: core.ServiceSpec{
 		Type: core.ServiceTypeClusterIP, Selector: r.selector(w),
 		Ports: []core.ServicePort{{Name: "http", Port: int32(f.Port), TargetPort: intstr.FromInt32(int32(f.Port))}},
 	}})
-	head.Annotations = f.Annotations
 	switch f.Kind {
 	case platform.FrontIngress:
 		r.add("Ingress", name, &networking.Ingress{TypeMeta: typed("Ingress"), ObjectMeta: head, Spec: ingressTo(f, name)})

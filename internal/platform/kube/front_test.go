@@ -40,7 +40,7 @@ func TestFronts(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	for _, name := range []string{"bakeoff-front-b", "bakeoff-front-c"} {
-		if s := read[core.Service](t, objects, "Service", name); len(s.Annotations) > 0 || s.Labels[labelTarget] == "" {
+		if s := read[core.Service](t, objects, "Service", name); s.Annotations["c.example/d"] != "2" || s.Labels[labelTarget] == "" {
 			t.Errorf("%s: %+v", name, s.ObjectMeta)
 		}
 	}
