@@ -60,7 +60,7 @@ func withJMeter(base v1.Image, program, home string) (v1.Image, error) {
 		return nil, fmt.Errorf("the base is for %s on %s, and the program for linux on %s", config.OS, config.Architecture, arch)
 	}
 	if len(files) > 1 { // its libraries would take the place of the base's
-		return nil, errors.New("the program is linked to libraries of this machine: build it with CGO_ENABLED=0, or name one that is with --program")
+		return nil, errors.New("the program is linked to libraries of this machine: build it with CGO_ENABLED=0, as make build does, or name one that is with --program")
 	}
 	more, err := folderFiles(home, jmeterHome)
 	if err != nil {
