@@ -109,9 +109,9 @@ func TestNeverRoom(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
-		w.script["flask"] = []act{{}, full}
-		dir, _ := conducted(t, w.options(t, "blocks: 2\n"+oneTarget+closedOnly))
-		wantList(t, "trials", attemptsOf(t, dir), "1 flask", "1 flask not-ready", "2 flask")
+		w.script["flask"] = []act{{intact: fmt.Errorf("%w: pod x was started again", venue.ErrPlacement)}, full}
+		dir, _ := conducted(t, w.options(t, "blocks: 1\n"+oneTarget+closedOnly))
+		wantList(t, "trials", attemptsOf(t, dir), "1 flask placement", "2 flask not-ready", "3 flask")
 	})
 }
 

@@ -33,6 +33,7 @@ type run struct {
 	pilots  []pilotTook // by each valid trial of the pilot
 	memory  memory
 	piloted bool                 // what the pilot found is kept
+	placed  bool                 // there was room for a target
 	tried   map[trialKey]int     // attempts that ended, valid or not
 	reached map[trialKey]float64 // the rate of the last stage of valid trials
 	last    map[int]int          // block to the greatest position in use

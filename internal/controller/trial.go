@@ -149,7 +149,7 @@ func (t *trial) body(ctx context.Context) error {
 		return fmt.Errorf("before block %d, %s: %w", t.rec.Block, t.rec.Target, err)
 	}
 	if err := t.deploy(ctx); err != nil {
-		if errors.Is(err, venue.ErrNoRoom) && len(t.run.valid) == 0 { // later a node may have been lost for a while
+		if errors.Is(err, venue.ErrNoRoom) && !t.run.placed { // later a node may have been lost for a while
 			return fmt.Errorf("there has been no room for any target: %w", err)
 		}
 		t.refuse(reasonOf(err), err)
@@ -212,6 +212,7 @@ func (t *trial) deployed(out launched) error {
 	if out.err != nil {
 		return out.err
 	}
+	t.run.placed = true
 	return t.sameImages()
 }
 
