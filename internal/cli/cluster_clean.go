@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -23,11 +22,11 @@ func attachAway(ctx context.Context, env Env, p place, out, run string) error {
 	if p.namespace == "" {
 		p.namespace = platform.ObjectName(run)
 	}
-	a, err := takeUp(env, api, p, out, run)
-	if err != nil {
+	if err := over(ctx, api, p, run); err != nil {
 		return err
 	}
-	if err := over(ctx, api, p, run); err != nil {
+	a, err := takeUp(env, api, p, out, run)
+	if err != nil {
 		return err
 	}
 	err = a.watch(ctx)
@@ -38,14 +37,14 @@ func attachAway(ctx context.Context, env Env, p place, out, run string) error {
 	return a.result(err, false, false)
 }
 
-// over fails where the run has ended so long ago that its controller has, too. Who may not see that finds out by asking.
+// over fails where the run has ended, and its controller, too, as it should. Who may not see that finds out by asking.
 func over(ctx context.Context, api *kube.Cluster, p place, run string) error {
 	found, err := api.Find(ctx, p.namespace)
 	if err != nil {
 		return nil //nolint:nilerr // see above
 	}
 	for _, f := range found {
-		if f.Run == run && !f.Answers && !f.InProgress {
+		if f.Run == run && f.Over {
 			return fmt.Errorf("run %s has ended, and so has its controller, which kept the run directory for a day or until it was fetched; bakeoff clean %s removes what is left of it",
 				run, p.flags())
 		}
@@ -115,8 +114,9 @@ func cleanRun(ctx context.Context, env Env, api *kube.Cluster, f kube.Found, of,
 	}
 	defer a.screen.close()
 	var ended endedError
-	if _, err := os.Stat(filepath.Join(a.out, f.Run)); err != nil && !f.Answers {
-		a.warn(fmt.Sprintf("the run directory of %s cannot be fetched any more: its controller has ended", f.Run))
+	if !f.Answers && !f.InProgress {
+		a.screen.clear()
+		fmt.Fprintf(env.Stderr, "bakeoff: run %s: its controller has ended or is lost: the run directory is where it was fetched before, if it was\n", f.Run)
 	}
 	if f.Answers {
 		if err := a.finish(ctx); err != nil && !errors.As(err, &ended) {

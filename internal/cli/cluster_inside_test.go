@@ -419,7 +419,7 @@ func TestRunAwayDetached(t *testing.T) {
 	})
 	status, stdout := c.command(t.Context(), "run", c.planFile(), "--platform", "kubernetes", "--detach", "--cleanup", "success", "--out", c.out)
 	line := strings.Fields(stdout)
-	if status != exitDone || len(line) != 9 || line[1] != "attach" || !slices.Equal(line[5:], []string{"--cleanup", "success", "--out", c.out}) || len(c.api.Objects()) == 0 {
+	if status != exitDone || len(line) != 9 || line[1] != "attach" || !slices.Equal(line[5:], []string{"--out", c.out, "--cleanup", "success"}) || len(c.api.Objects()) == 0 {
 		t.Fatalf("status %d, %q:\n%s", status, stdout, c.stderr)
 	}
 	close(attached)

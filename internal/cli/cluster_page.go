@@ -63,13 +63,16 @@ func (p *place) one(ctx context.Context, api *kube.Cluster, run string) (string,
 		}
 		return run, nil
 	}
-	found, err := api.Find(ctx, p.namespace)
+	all, err := api.Find(ctx, p.namespace)
 	if err != nil {
 		return "", err
 	}
+	var found []kube.Found
 	var names []string
-	for _, f := range found {
-		names = append(names, f.Run)
+	for _, f := range all {
+		if f.Answers || f.InProgress {
+			found, names = append(found, f), append(names, f.Run+" in namespace "+f.Namespace)
+		}
 	}
 	switch len(found) {
 	case 0:
@@ -78,7 +81,7 @@ func (p *place) one(ctx context.Context, api *kube.Cluster, run string) (string,
 		p.namespace = found[0].Namespace
 		return found[0].Run, nil
 	}
-	return "", misused("name one", "there are several runs in the cluster: %s", strings.Join(names, ", "))
+	return "", misused("name one, with its --namespace", "there are several runs in the cluster: %s", strings.Join(names, ", "))
 }
 
 // mirror copies the run until it has ended, and leaves it in the cluster as it is. Where another command here copies it already that

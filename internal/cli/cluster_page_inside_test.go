@@ -171,12 +171,15 @@ func TestDashboardAway(t *testing.T) {
 // Where there are several runs one has to be named; where there is none that is said.
 func TestDashboardWhich(t *testing.T) {
 	c := newConductor(t, whole)
-	for _, says := range []string{"no run is in the cluster", "several runs in the cluster: r1, r2"} {
+	c.api.Put("/api/v1/namespaces/bakeoff-old", labelled("old")) // it is over
+	for _, says := range []string{"no run is in the cluster", "several runs in the cluster: r1 in namespace bakeoff-r1, r2 in namespace bakeoff-r2"} {
 		if status, _ := c.command(t.Context(), "dashboard", "--context", "test", "--out", c.out); status != exitUsage || !strings.Contains(c.stderr.String(), says) {
 			t.Errorf("status %d, want %q:\n%s", status, says, c.stderr)
 		}
 		for _, run := range []string{"r1", "r2"} {
-			c.api.Put("/api/v1/namespaces/bakeoff-"+run, labelled(run))
+			object := labelled(run)
+			object["metadata"].(map[string]any)["creationTimestamp"] = time.Now().UTC().Format(time.RFC3339)
+			c.api.Put("/api/v1/namespaces/bakeoff-"+run, object)
 		}
 	}
 }

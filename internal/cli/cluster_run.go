@@ -77,18 +77,6 @@ func (p place) flags() string {
 	return shell.Line(append(out, "--namespace", p.namespace))
 }
 
-// attachFlags are those with which attach ends the run as the command that started it would have.
-func (f runFlags) attachFlags() string {
-	line := f.flags()
-	if f.cleanup != cleanAlways {
-		line += " " + shell.Line([]string{"--cleanup", f.cleanup})
-	}
-	if f.out != runsFolder {
-		line += " " + shell.Line([]string{"--out", f.out})
-	}
-	return line
-}
-
 // away is a run that is conducted in a cluster, as it is seen from here.
 type away struct {
 	env    Env
@@ -156,7 +144,7 @@ func runAway(ctx context.Context, env Env, f runFlags, path string) error {
 	err = a.run(ctx, d, f.detach)
 	a.screen.close()
 	if f.detach && err == nil {
-		_, err = fmt.Fprintf(env.Stdout, "bakeoff attach %s %s\n", d.scope.Run, f.attachFlags())
+		_, err = fmt.Fprintf(env.Stdout, "bakeoff attach %s %s\n", d.scope.Run, a.attachFlags())
 		return err
 	}
 	return a.result(err, f.strict, f.json)
@@ -196,6 +184,24 @@ func (a *away) root() string {
 		return filepath.Dir(a.resume)
 	}
 	return a.out
+}
+
+// flags are those that name the run's place again, in the cluster and here, in another command.
+func (a *away) flags() string {
+	line := a.place.flags()
+	if usual, err := filepath.Abs(runsFolder); err != nil || usual != a.root() {
+		line += " " + shell.Line([]string{"--out", a.root()})
+	}
+	return line
+}
+
+// attachFlags are those with which attach ends the run as the command that started it would have.
+func (a *away) attachFlags() string {
+	line := a.flags()
+	if a.place.cleanup != cleanAlways {
+		line += " " + shell.Line([]string{"--cleanup", a.place.cleanup})
+	}
+	return line
 }
 
 // planAway is the plan of a run in a cluster, which nothing that is known here speaks against.
@@ -472,7 +478,7 @@ func (a *away) still() {
 		what = "removes it"
 	}
 	fmt.Fprintf(a.env.Stderr, "bakeoff: run %s is still in namespace %s, for a day after its end; bakeoff clean %s %s\n",
-		a.at.Run, a.at.Namespace, a.place.flags(), what)
+		a.at.Run, a.at.Namespace, a.flags(), what)
 }
 
 func (a *away) warn(text string) {

@@ -266,7 +266,7 @@ external it also puts rows back that killed runs have changed there, and removes
 of their trials.
 
 With --context or --namespace it removes what runs left in a cluster instead: in that
-namespace, or all namespaces that bakeoff made. Only objects with bakeoff's labels are
+namespace, or in all that bakeoff made and others where you may list all Jobs. Only objects with bakeoff's labels are
 removed, and only after the record and every pod's log were fetched into --out. A run in
 progress is left alone, unless --namespace names its namespace: then it is stopped first.`,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -81,14 +81,11 @@ func sampleCommand(env Env) *cobra.Command {
 				return fmt.Errorf("sample: %w", err)
 			}
 			self := os.Getpid()
-			proportional := collect.Proportional
-			if collect.Quota() > 0 { // the kernel could hold us back in the middle of a walk, with the process whose pages these are
-				proportional = nil
-			}
 			return sidecar.Serve(cmd.Context(), l, public, pod, sidecar.Pod{
 				Proc: "/proc", Self: self,
 				Connections:  func(port int, pids []int) (map[int]int, error) { return collect.Connections(port, pids, self) },
-				Proportional: proportional,
+				Proportional: collect.Proportional,
+				Limited:      collect.Quota() > 0,
 				Host:         collect.Host,
 				Hang:         func(pid int) error { return syscall.Kill(pid, syscall.SIGHUP) },
 			})

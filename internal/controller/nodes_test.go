@@ -93,13 +93,15 @@ func TestNoRoom(t *testing.T) {
 	})
 }
 
-// Where there was no room for any target yet a run ends; later its trial is repeated, as a node may have been lost for a while.
+// Where there was no room for any target a run ends; where there was for one a trial is repeated, as a node may have been lost for a
+// while.
 func TestNeverRoom(t *testing.T) {
 	full := act{deploy: fmt.Errorf("%w: replica 3 of 3 has no node", venue.ErrNoRoom)}
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
-		w.script["flask"] = []act{full}
-		dir, err := Run(t.Context(), w.options(t, "blocks: 1\n"+oneTarget+closedOnly))
+		w.script["flask"], w.script["fastapi"] = []act{full}, []act{full}
+		dir, err := Run(t.Context(), w.options(t, "blocks: 1\nturns: off\n"+twoTargets+closedOnly))
+		wantList(t, "trials", attemptsOf(t, dir)[:1], "1 fastapi not-ready")
 		if err == nil || !strings.Contains(err.Error(), "there has been no room for any target: no room: replica 3 of 3 has no node") {
 			t.Errorf("%v", err)
 		}
@@ -112,6 +114,22 @@ func TestNeverRoom(t *testing.T) {
 		w.script["flask"] = []act{{intact: fmt.Errorf("%w: pod x was started again", venue.ErrPlacement)}, full}
 		dir, _ := conducted(t, w.options(t, "blocks: 1\n"+oneTarget+closedOnly))
 		wantList(t, "trials", attemptsOf(t, dir), "1 flask placement", "2 flask not-ready", "3 flask")
+	})
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.script["fastapi"] = []act{full, full}
+		dir, _ := conducted(t, w.options(t, "blocks: 1\nturns: off\n"+twoTargets+closedOnly))
+		wantList(t, "trials", attemptsOf(t, dir), "1 fastapi not-ready", "1 flask", "2 fastapi not-ready", "3 fastapi")
+	})
+	synctest.Test(t, func(t *testing.T) { // a run that is resumed has had room before
+		w := newWorld()
+		o := w.options(t, "blocks: 3\n"+oneTarget+closedOnly)
+		o.Resume = interrupted(t, w, o, "flask", 2, 1)
+		w.script["flask"] = []act{{}, {}, full}
+		dir, _ := conducted(t, o)
+		if got := strings.Join(attemptsOf(t, dir), ", "); !strings.Contains(got, "flask not-ready") {
+			t.Errorf("%s", got)
+		}
 	})
 }
 

@@ -17,6 +17,7 @@ import (
 	"bakeoff/internal/plan"
 	"bakeoff/internal/record"
 	"bakeoff/internal/show"
+	"bakeoff/internal/venue"
 )
 
 // run is one execution of a plan.
@@ -33,7 +34,8 @@ type run struct {
 	pilots  []pilotTook // by each valid trial of the pilot
 	memory  memory
 	piloted bool                 // what the pilot found is kept
-	placed  bool                 // there was room for a target
+	noted   bool                 // the programs of pods are in the record
+	full    map[string]bool      // targets for which there was no room; nil: there was for one
 	tried   map[trialKey]int     // attempts that ended, valid or not
 	reached map[trialKey]float64 // the rate of the last stage of valid trials
 	last    map[int]int          // block to the greatest position in use
@@ -75,7 +77,7 @@ func Run(ctx context.Context, o Options) (dir string, err error) {
 	}
 	r := &run{
 		o: &o, stage: on, started: time.Now(), valid: map[string]map[int]bool{},
-		planned: o.Plan.Blocks, pilot: &record.Pilot{Throughput: map[string]float64{}}, tried: map[trialKey]int{}, reached: map[trialKey]float64{}, last: map[int]int{}, warmups: warmups{}, spread: spread{},
+		planned: o.Plan.Blocks, pilot: &record.Pilot{Throughput: map[string]float64{}}, tried: map[trialKey]int{}, reached: map[trialKey]float64{}, last: map[int]int{}, warmups: warmups{}, spread: spread{}, full: map[string]bool{},
 	}
 	if err := r.openRecord(); err != nil {
 		return "", err
@@ -302,7 +304,27 @@ func (r *run) try(ctx context.Context, t plan.Trial, attempt int) (record.Trial,
 	if err := r.loader.Heal(ctx); err != nil {
 		return rec, fmt.Errorf("agents: %w", err)
 	}
-	return rec, r.noteOthers()
+	return rec, r.noteAround(ctx)
+}
+
+// noteAround notes what is around the trials so far.
+func (r *run) noteAround(ctx context.Context) error {
+	if err := r.noteOthers(); err != nil || r.noted || len(r.valid) == 0 {
+		return err
+	}
+	r.noted = true
+	return r.notePrograms(ctx)
+}
+
+// noRoom fails where there was no room for any target of the run. Once there was for one, a node may have been lost for a while.
+func (r *run) noRoom(name string, err error) error {
+	if r.full == nil || !errors.Is(err, venue.ErrNoRoom) {
+		return nil
+	}
+	if r.full[name] = true; len(r.full) < len(r.o.Plan.Targets) {
+		return nil
+	}
+	return fmt.Errorf("there has been no room for any target: %w", err)
 }
 
 // noteOthers marks the run as shared once another one came to the machine.
@@ -353,6 +375,9 @@ func (r *run) tellLasting(rec record.Trial, text string) {
 func (r *run) remember(rec record.Trial) {
 	if rec.Block == 0 && rec.Status == record.Valid {
 		r.pilots = append(r.pilots, tookOf(rec))
+	}
+	if rec.Status == record.Valid {
+		r.full = nil
 	}
 	r.starts.add(rec)
 	r.warmups.add(rec)

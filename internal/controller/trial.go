@@ -149,11 +149,8 @@ func (t *trial) body(ctx context.Context) error {
 		return fmt.Errorf("before block %d, %s: %w", t.rec.Block, t.rec.Target, err)
 	}
 	if err := t.deploy(ctx); err != nil {
-		if errors.Is(err, venue.ErrNoRoom) && !t.run.placed { // later a node may have been lost for a while
-			return fmt.Errorf("there has been no room for any target: %w", err)
-		}
 		t.refuse(reasonOf(err), err)
-		return nil
+		return t.run.noRoom(t.rec.Target, err)
 	}
 	if ok, err := t.check(ctx, before); err != nil || !ok {
 		return err
@@ -209,10 +206,12 @@ func (t *trial) deployed(out launched) error {
 			return err
 		}
 	}
+	if !errors.Is(out.err, venue.ErrNoRoom) {
+		t.run.full = nil
+	}
 	if out.err != nil {
 		return out.err
 	}
-	t.run.placed = true
 	return t.sameImages()
 }
 

@@ -227,5 +227,5 @@ func (r *run) tryTogether(ctx context.Context, places []plan.Trial, attempt int)
 	if err := r.loader.Heal(ctx); err != nil {
 		return false, fmt.Errorf("agents: %w", err)
 	}
-	return all, r.noteOthers()
+	return all, r.noteAround(ctx)
 }

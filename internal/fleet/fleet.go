@@ -291,9 +291,12 @@ func (f *Fleet) Heal(ctx context.Context) error {
 		}
 	}
 	f.mu.Unlock()
-	ending, cancel := context.WithTimeout(ctx, healWithin)
+	inTime, cancel := context.WithTimeout(ctx, healWithin)
 	defer cancel()
-	if err := killAll(ending, old); err != nil {
+	switch err := killAll(inTime, old); {
+	case err != nil && inTime.Err() != nil && ctx.Err() == nil:
+		return fmt.Errorf("fleet: agents that are lost do not end within %v: %w", healWithin, err)
+	case err != nil:
 		return fmt.Errorf("fleet: %w", err)
 	}
 	if err := f.launchAll(ctx, missing); err != nil {

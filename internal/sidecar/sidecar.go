@@ -64,6 +64,9 @@ type Pod struct {
 	// Proportional is the memory of a process with shared pages divided among their users, in bytes; 0: not readable. See
 	// collect.Proportional. Serve reads it less often than the rest.
 	Proportional func(pid int) int64
+	// Limited: this program has a limit of processor time. The kernel could hold it back in the middle of a reading of memory, with
+	// the process whose pages these are, so that samples have neither proportional memory nor connections.
+	Limited bool
 	// Host reads the node's counters; see collect.Host.
 	Host func() (record.Series, error)
 	// Hang sends SIGHUP to a process.
@@ -73,7 +76,7 @@ type Pod struct {
 // ErrNoContainer is returned while the main container has no process.
 var ErrNoContainer = errors.New("the main container has no process")
 
-// Serve answers until ctx ends: GET /usage?port=N&host=1 gives a Usage, GET /clock a Clock, GET /image an Image, POST /reload
+// Serve answers until ctx ends: GET /usage?port=N&host=1&sample=1 gives a Usage, GET /clock a Clock, GET /image an Image, POST /reload
 // nothing, once it is done. public is that of the run's key, pod the UID of this pod.
 func Serve(ctx context.Context, l net.Listener, public, pod string, p Pod) error {
 	if len(public) != hex.EncodedLen(ed25519.PublicKeySize) || pod == "" {
@@ -87,8 +90,14 @@ func Serve(ctx context.Context, l net.Listener, public, pod string, p Pod) error
 			http.Error(w, "port is not one", http.StatusBadRequest)
 			return
 		}
+		sample := r.FormValue("sample") != ""
+		if sample && p.Limited {
+			port = 0
+		}
 		usage, err := p.Usage(port, r.FormValue("host") != "")
-		proportional.into(usage.Processes, usage.At)
+		if sample && !p.Limited {
+			proportional.into(usage.Processes, usage.At)
+		}
 		answer(w, usage, err)
 	})
 	routes.HandleFunc("GET /clock", func(w http.ResponseWriter, _ *http.Request) {

@@ -156,10 +156,12 @@ func TestServe(t *testing.T) {
 		return answer.StatusCode, string(body)
 	}
 	signed := func(r *http.Request) { Sign(r, "secret", "uid-1") }
-	status, body := ask("/usage?port=8080", signed)
-	var u Usage
-	if err := json.Unmarshal([]byte(body), &u); status != http.StatusOK || err != nil || len(u.Processes) != 2 || u.Processes[1].PSSBytes != 21 {
-		t.Errorf("%d %s: %v", status, body, err)
+	for path, pss := range map[string]int64{"/usage?port=8080": 0, "/usage?port=8080&sample=1": 21} {
+		status, body := ask(path, signed)
+		var u Usage
+		if err := json.Unmarshal([]byte(body), &u); status != http.StatusOK || err != nil || len(u.Processes) != 2 || u.Processes[1].PSSBytes != pss || u.Processes[1].Connections == nil {
+			t.Errorf("%s: %d %s: %v", path, status, body, err)
+		}
 	}
 	by := func(key, pod string) func(*http.Request) { return func(r *http.Request) { Sign(r, key, pod) } }
 	heard := func(method, path string) func(*http.Request) { // who listens in the place of a sampler hears a signature
@@ -212,5 +214,39 @@ func TestServe(t *testing.T) {
 		if err := Serve(t.Context(), l, c.public, c.pod, p); err == nil {
 			t.Errorf("served with %q in the pod %q", c.public, c.pod)
 		}
+	}
+}
+
+// A sampler with a limit of its own leaves out of samples what costs it more; connections that are asked for alone it counts.
+func TestServeLimited(t *testing.T) {
+	p, _ := pod(t, 2)
+	p.Proportional, p.Limited = func(int) int64 { return 1 }, true
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- Serve(ctx, l, Public("secret"), "uid-1", p) }()
+	for path, counted := range map[string]bool{"/usage?port=8080&sample=1": false, "/usage?port=8080": true} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+l.Addr().String()+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		Sign(req, "secret", "uid-1")
+		answer, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var u Usage
+		err = json.NewDecoder(answer.Body).Decode(&u)
+		answer.Body.Close()
+		if err != nil || len(u.Processes) != 2 || u.Processes[1].PSSBytes != 0 || (u.Processes[1].Connections != nil) != counted {
+			t.Errorf("%s: %+v, %v", path, u.Processes, err)
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }

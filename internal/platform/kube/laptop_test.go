@@ -457,6 +457,18 @@ func TestFind(t *testing.T) {
 		}
 	}
 	a.Before = func(_, path string) int {
+		if path == "/api/v1/namespaces/theirs/pods" {
+			return http.StatusForbidden
+		}
+		return 0
+	}
+	if got, err := l.Find(t.Context(), ""); err != nil || len(got) != 1 || got[0].Run != "mine" {
+		t.Errorf("without rights where others are: %+v, %v", got, err)
+	}
+	if _, err := l.Find(t.Context(), "theirs"); err == nil {
+		t.Error("nothing was seen there")
+	}
+	a.Before = func(_, path string) int {
 		if path == "/apis/batch/v1/jobs" {
 			return http.StatusForbidden
 		}
@@ -474,13 +486,14 @@ func TestFindInProgress(t *testing.T) {
 		ending              time.Duration // since when it was to have ended; 0: it is not to end
 		age                 time.Duration
 		answers, inProgress bool
+		over                bool
 	}{
 		"just begun":       {age: time.Minute, inProgress: true},
 		"never got a pod":  {age: time.Hour},
 		"waits for a node": {phase: "Pending", age: time.Hour, inProgress: true},
 		"runs":             {phase: "Running", age: time.Hour, answers: true, inProgress: true},
 		"out of reach":     {phase: "Unknown", age: time.Hour, inProgress: true},
-		"has ended":        {phase: "Succeeded", age: time.Minute},
+		"has ended":        {phase: "Succeeded", age: time.Minute, over: true},
 		"has failed":       {phase: "Failed", age: time.Minute},
 		"is ending":        {phase: "Running", ending: 10 * time.Second, age: time.Hour, answers: true, inProgress: true},
 		"its node is lost": {phase: "Running", ending: 2 * time.Minute, age: time.Hour},
@@ -498,7 +511,7 @@ func TestFindInProgress(t *testing.T) {
 				}
 				a.Put(inN+"pods/bakeoff-controller-x", pod)
 			}
-			want := []kube.Found{{Namespace: "n", Run: "r", Answers: c.answers, InProgress: c.inProgress}}
+			want := []kube.Found{{Namespace: "n", Run: "r", Answers: c.answers, InProgress: c.inProgress, Over: c.over}}
 			if got, err := l.Find(t.Context(), namespace); err != nil || !slices.Equal(got, want) {
 				t.Errorf("%s, in %q: %+v, %v", name, namespace, got, err)
 			}

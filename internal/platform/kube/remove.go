@@ -218,6 +218,8 @@ type Found struct {
 	Answers bool
 	// InProgress: its controller has not ended, or was not started yet.
 	InProgress bool
+	// Over: its controller has ended as it should.
+	Over bool
 }
 
 // beginsWithin is how long a run whose controller has no pod yet may just be starting.
@@ -226,27 +228,26 @@ const beginsWithin = 15 * time.Minute
 // lostAfter is how long after its time a pod that is to end is believed to be ending. Then its node is lost.
 const lostAfter = time.Minute
 
-// underWay says of the pods of a controller, whose run began at that time, whether one runs, and whether the run is in progress.
-func underWay(pods []core.Pod, made, now time.Time) (answers, inProgress bool) {
-	if len(pods) == 0 {
-		return false, now.Sub(made) < beginsWithin
-	}
+// look says of the pods of its controller how the run is, which began at that time.
+func (f *Found) look(pods []core.Pod, made, now time.Time) {
+	f.InProgress = len(pods) == 0 && now.Sub(made) < beginsWithin
 	for _, p := range pods {
 		if d := p.DeletionTimestamp; d != nil && now.Sub(d.Time) > lostAfter {
 			continue
 		}
-		answers = answers || p.Status.Phase == core.PodRunning
-		inProgress = inProgress || p.Status.Phase != core.PodSucceeded && p.Status.Phase != core.PodFailed
+		f.Answers = f.Answers || p.Status.Phase == core.PodRunning
+		f.InProgress = f.InProgress || p.Status.Phase != core.PodSucceeded && p.Status.Phase != core.PodFailed
+		f.Over = f.Over || p.Status.Phase == core.PodSucceeded
 	}
-	return answers, inProgress
 }
 
 // sightings are runs, and when the last object of each was made.
 type sightings map[Found]time.Time
 
-func (s sightings) add(f Found, made time.Time) {
-	if last, known := s[f]; !known || made.After(last) {
-		s[f] = made
+func (s sightings) add(namespace string, o listed) {
+	f := Found{Namespace: namespace, Run: o.Labels[labelRun]}
+	if last, known := s[f]; !known || o.CreationTimestamp.After(last) {
+		s[f] = o.CreationTimestamp.Time
 	}
 }
 
@@ -259,7 +260,7 @@ func (c *Cluster) within(ctx context.Context, namespace string, ours url.Values)
 			return nil, err
 		}
 		for _, o := range all {
-			seen.add(Found{Namespace: namespace, Run: o.Labels[labelRun]}, o.CreationTimestamp.Time)
+			seen.add(namespace, o)
 		}
 	}
 	return seen, nil
@@ -276,14 +277,14 @@ func (c *Cluster) everywhere(ctx context.Context, ours url.Values) (sightings, e
 		return nil, err
 	}
 	for _, n := range all {
-		seen.add(Found{Namespace: n.Name, Run: n.Labels[labelRun]}, n.CreationTimestamp.Time)
+		seen.add(n.Name, n)
 	}
 	jobs, err := c.objects(ctx, removable()[0], "", ours)
 	if err != nil && !apierrors.IsForbidden(err) {
 		return nil, err
 	}
 	for _, o := range jobs {
-		seen.add(Found{Namespace: o.Namespace, Run: o.Labels[labelRun]}, o.CreationTimestamp.Time)
+		seen.add(o.Namespace, o)
 	}
 	return seen, nil
 }
@@ -302,10 +303,13 @@ func (c *Cluster) Find(ctx context.Context, namespace string) ([]Found, error) {
 	var out []Found
 	for f, made := range seen {
 		pods, err := c.At(f.Namespace, f.Run).pods(ctx, labelRole+"="+platform.RoleController)
+		if namespace == "" && apierrors.IsForbidden(err) {
+			continue // somebody else's
+		}
 		if err != nil {
 			return nil, err
 		}
-		f.Answers, f.InProgress = underWay(pods, made, time.Now())
+		f.look(pods, made, time.Now())
 		out = append(out, f)
 	}
 	slices.SortFunc(out, func(a, b Found) int { return strings.Compare(a.Namespace+" "+a.Run, b.Namespace+" "+b.Run) })

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -26,16 +28,30 @@ func newSamplers(key string) samplers {
 	return samplers{key, &http.Client{Timeout: askWithin, Transport: &http.Transport{MaxIdleConnsPerHost: 2, IdleConnTimeout: time.Minute}}}
 }
 
-// usage is what a pod uses, with its connections to a port, if that is not 0, and its node, if host is set.
-func (s samplers) usage(ctx context.Context, p platform.Pod, port int, host bool) (out sidecar.Usage, err error) {
-	query := ""
-	if port > 0 {
-		query = fmt.Sprintf("port=%d", port)
+// wanted is what a sampler is asked for in addition to the use of processor and memory.
+type wanted struct {
+	port   int  // whose connections; 0: none
+	host   bool // the node
+	sample bool // it is one of the samples each second; see sidecar.Serve
+}
+
+func (w wanted) query() string {
+	q := url.Values{}
+	if w.port > 0 {
+		q.Set("port", strconv.Itoa(w.port))
 	}
-	if host {
-		query += "&host=1"
+	if w.host {
+		q.Set("host", "1")
 	}
-	err = s.ask(ctx, p, http.MethodGet, "/usage?"+strings.TrimPrefix(query, "&"), &out)
+	if w.sample {
+		q.Set("sample", "1")
+	}
+	return q.Encode()
+}
+
+// usage is what a pod uses.
+func (s samplers) usage(ctx context.Context, p platform.Pod, w wanted) (out sidecar.Usage, err error) {
+	err = s.ask(ctx, p, http.MethodGet, "/usage?"+w.query(), &out)
 	return out, err
 }
 

@@ -224,7 +224,7 @@ func (d *deployed) CountConnections() error {
 	ctx, cancel := context.WithTimeout(context.Background(), askWithin)
 	defer cancel()
 	for i, r := range d.replicas {
-		usage, err := d.venue.asked.usage(ctx, r.member.Pod, targetPort, false)
+		usage, err := d.venue.asked.usage(ctx, r.member.Pod, wanted{port: targetPort})
 		if err != nil {
 			return err
 		}

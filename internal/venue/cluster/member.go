@@ -65,7 +65,7 @@ func (p inside) PID() int {
 func (p inside) PIDs() []int {
 	ctx, cancel := context.WithTimeout(context.Background(), askWithin)
 	defer cancel()
-	usage, err := p.asked.usage(ctx, p.Pod, 0, false)
+	usage, err := p.asked.usage(ctx, p.Pod, wanted{})
 	if err != nil {
 		return nil
 	}

@@ -48,11 +48,11 @@ func (m meter) Read(ctx context.Context, sources []collect.Source) []collect.Rea
 		all[i].member = one.self()
 		node := all[i].member.Placement().Node
 		all[i].host, nodes[node] = !nodes[node], true
-		port := 0
+		want := wanted{host: all[i].host, sample: true}
 		if source.Tier == "target" {
-			port = targetPort
+			want.port = targetPort
 		}
-		wait.Go(func() { all[i].usage, all[i].err = m.asked.usage(ctx, all[i].member.Pod, port, all[i].host) })
+		wait.Go(func() { all[i].usage, all[i].err = m.asked.usage(ctx, all[i].member.Pod, want) })
 	}
 	wait.Wait()
 	var out []collect.Reading

@@ -71,7 +71,7 @@ const listensWithin = 10 * time.Second
 // firstUsage is what the sampler of a pod says that may just have been started.
 func firstUsage(ctx context.Context, m *member) (sidecar.Usage, error) {
 	for began := time.Now(); ; {
-		u, err := m.asked.usage(ctx, m.Pod, 0, true)
+		u, err := m.asked.usage(ctx, m.Pod, wanted{host: true})
 		if !errors.Is(err, syscall.ECONNREFUSED) || time.Since(began) > listensWithin {
 			return u, err
 		}
