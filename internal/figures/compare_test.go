@@ -57,6 +57,15 @@ func TestCompare(t *testing.T) {
 			t.Errorf("%s on another machine: %+v", target.Name, far)
 		}
 	}
+	otherwise, err := Compare([]Labelled{labelled("a", firstR, firstS), labelled("c", farR, farS), labelled("b", slowR, slowS), labelled("d", slowR, slowS)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range otherwise.Targets { // of two runs and two targets four intervals hold together
+		if got := target.Cells[2]; float64(got.Level) != 0.9875 || got.Excludes() != -1 || target.Cells[1].Low.Known() {
+			t.Errorf("%s with the other machine before: %+v", target.Name, target.Cells)
+		}
+	}
 	for _, want := range []Change{
 		{"b", "flask: flask", "5.2.1", "9.9"}, {"b", "plan: delta", "", "5%"}, {"c", "machine: fingerprint", "ab12", "elsewhere"},
 	} {

@@ -526,6 +526,17 @@ func TestFollowWithoutBeginnings(t *testing.T) {
 	}
 }
 
+// A run whose first event is not written yet is followed: its format is not known, which is no other version.
+func TestFollowBeforeTheFirstEvent(t *testing.T) {
+	dir := memory(t)
+	check(t, os.WriteFile(filepath.Join(dir, eventsFile), nil, fileMode))
+	r := read(t, dir, Position{})
+	defer r.stop()
+	if names, live := r.untilPause(); len(names) > 0 || live {
+		t.Errorf("%q, live %v", names, live)
+	}
+}
+
 // rewriteEvents leaves those events that are kept, with new numbers.
 func rewriteEvents(t *testing.T, dir string, keep func(Event) bool) {
 	t.Helper()
