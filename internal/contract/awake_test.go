@@ -29,8 +29,12 @@ func sleeper(t *testing.T, oldAnswers int64) (Endpoint, *atomic.Int64) {
 func TestAwake(t *testing.T) {
 	for oldAnswers, want := range map[int64]int64{0: 6, 1: 2 + 6, 5: 10 + 6} {
 		replica, asked := sleeper(t, oldAnswers)
+		began := time.Now()
 		if err := Awake(t.Context(), []Endpoint{replica}, 2); err != nil {
 			t.Fatal(err)
+		}
+		if took := time.Since(began); took < time.Duration(oldAnswers)*awakeLook {
+			t.Errorf("%d old answers: asked again without a pause, %v in all", oldAnswers, took)
 		}
 		if got := asked.Load(); got != want {
 			t.Errorf("%d old answers: asked %d times, want %d", oldAnswers, got, want)

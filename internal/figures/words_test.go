@@ -162,6 +162,11 @@ func TestCurves(t *testing.T) {
 			t.Errorf("p%v is not on the curve", p)
 		}
 	}
+	many := stats.NewHistogram()
+	many.RecordN(time.Millisecond, 1e9)
+	if last := curve(many); last[len(last)-1].P > 99.9991 {
+		t.Errorf("of very many answers up to %+v", last[len(last)-1])
+	}
 	before := len(got)
 	for range 10_000 { // a third are time-outs
 		h.RecordOver(time.Second)
