@@ -188,6 +188,9 @@ func (p *fakePod) sample(w http.ResponseWriter, r *http.Request) {
 			BootID: p.of.boots(p.placement.Node), Kernel: "6", CPUs: 2, Group: sidecar.Group{CPUNS: p.cpu.Load(), MemoryBytes: 9, Periods: 4, Throttled: 3, ThrottledNS: 5},
 			Processes: []sidecar.Process{{PID: 20, CPUNS: 1, RSSBytes: 100, PSSBytes: 60}, {PID: 21, CPUNS: 2, RSSBytes: 200, PSSBytes: 150}},
 		}
+		if r.FormValue("sample") == "" {
+			u.Processes[0].PSSBytes, u.Processes[1].PSSBytes = 0, 0
+		}
 		if r.FormValue("port") == fmt.Sprint(targetPort) {
 			u.Processes[1].Connections = new(7)
 		}
