@@ -207,7 +207,16 @@ func TestCapacityWithoutBlocks(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld()
 			w.script["flask"], w.script["fastapi"] = c.script, upTo(130)
-			dir, _ := conducted(t, w.options(t, "blocks: 2\nturns: 250ms\n"+twoTargets+capacityPlan), c.errors...)
+			o, planned := w.options(t, "blocks: 2\nturns: 250ms\n"+twoTargets+capacityPlan), 0
+			o.Progress = func(p record.Progress) {
+				if p.Block == 2 {
+					planned = p.Trials
+				}
+			}
+			dir, _ := conducted(t, o, c.errors...)
+			if got := len(runOf(t, dir).Order); planned != got {
+				t.Errorf("%s: trial N of %d, and %d are planned", c.says, planned, got)
+			}
 			run, s := runOf(t, dir), summaryOf(t, dir)
 			if got := run.Pilot.Capacity["flask"].Outcome; got != c.want {
 				t.Errorf("%s: %q, want %q", c.says, got, c.want)

@@ -600,3 +600,15 @@ func TestConnectionsInUse(t *testing.T) {
 		}
 	}
 }
+
+// What bounds a target that is in no block is its search, which is of block 0.
+func TestCapacityBoundsOfSearch(t *testing.T) {
+	for found, want := range map[capacity.Result]BlockValue{
+		{Outcome: capacity.AtLeast, Lower: 900}:   {0, "a", 900, verdict.AtLeast},
+		{Outcome: capacity.Impossible, Upper: 25}: {0, "a", 25, verdict.AtMost},
+	} {
+		if got := (CapacityTarget{Target: "a", Search: &found}).bounds(); len(got) != 1 || got[0] != want {
+			t.Errorf("%+v: %+v, want %+v", found, got, want)
+		}
+	}
+}
