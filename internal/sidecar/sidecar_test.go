@@ -127,10 +127,9 @@ func TestImage(t *testing.T) {
 	}
 }
 
-// Only what is signed for this pod is answered; a pod whose container has no process yet is not ready.
-func TestServe(t *testing.T) {
-	p, _ := pod(t, 1)
-	p.Proportional = func(pid int) int64 { return int64(pid) }
+// serve is a sampler of the pod uid-1, which stop ends.
+func serve(t *testing.T, p Pod) (l net.Listener, stop func() error) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -138,6 +137,17 @@ func TestServe(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- Serve(ctx, l, Public("secret"), "uid-1", p) }()
+	return l, func() error {
+		cancel()
+		return <-done
+	}
+}
+
+// Only what is signed for this pod is answered; a pod whose container has no process yet is not ready.
+func TestServe(t *testing.T) {
+	p, _ := pod(t, 1)
+	p.Proportional = func(pid int) int64 { return int64(pid) }
+	l, stop := serve(t, p)
 	ask := func(path string, sign func(*http.Request)) (int, string) {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+l.Addr().String()+path, nil)
 		if err != nil {
@@ -206,8 +216,7 @@ func TestServe(t *testing.T) {
 	if got, _ := ask("/usage", signed); got != http.StatusServiceUnavailable {
 		t.Errorf("without a process: %d", got)
 	}
-	cancel()
-	if err := <-done; err != nil {
+	if err := stop(); err != nil {
 		t.Error(err)
 	}
 	for _, c := range []struct{ public, pod string }{{"", "uid-1"}, {"abc", "uid-1"}, {Public("secret"), ""}} {
@@ -221,13 +230,7 @@ func TestServe(t *testing.T) {
 func TestServeLimited(t *testing.T) {
 	p, _ := pod(t, 2)
 	p.Proportional, p.Limited = func(int) int64 { return 1 }, true
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- Serve(ctx, l, Public("secret"), "uid-1", p) }()
+	l, stop := serve(t, p)
 	for path, counted := range map[string]bool{"/usage?port=8080&sample=1": false, "/usage?port=8080": true} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+l.Addr().String()+path, nil)
 		if err != nil {
@@ -245,8 +248,7 @@ func TestServeLimited(t *testing.T) {
 			t.Errorf("%s: %+v, %v", path, u.Processes, err)
 		}
 	}
-	cancel()
-	if err := <-done; err != nil {
+	if err := stop(); err != nil {
 		t.Error(err)
 	}
 }
