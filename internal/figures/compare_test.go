@@ -176,8 +176,12 @@ func TestCircumstances(t *testing.T) {
 		"balancer: keepalive":               func(r *record.Run) { r.Balancer.Settings["keepalive"] = "1" },
 		"calibration":                       func(r *record.Run) { r.Calibration.Ceilings[record.PathNginx] = 10000 },
 		"django: workers":                   func(r *record.Run) { r.Targets[0].Workers = 9 },
-		"django: digest of the recipe":      func(r *record.Run) { r.Targets[0].Digest = "x" },
-		"bakeoff":                           func(r *record.Run) { r.Bakeoff = "9" },
+		"django: access log": func(r *record.Run) {
+			on := r.Targets[0].AccessLog == nil || !*r.Targets[0].AccessLog
+			r.Targets[0].AccessLog = &on
+		},
+		"django: digest of the recipe": func(r *record.Run) { r.Targets[0].Digest = "x" },
+		"bakeoff":                      func(r *record.Run) { r.Bakeoff = "9" },
 	} {
 		got := changes(first, Labelled{Label: "b", Run: head(change)})
 		if len(got) != 1 || got[0].What != want || got[0].First == got[0].This {

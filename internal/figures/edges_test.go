@@ -612,3 +612,10 @@ func TestCapacityBoundsOfSearch(t *testing.T) {
 		}
 	}
 }
+
+// A run without a verdict has no figures of blocks.
+func TestBlockValuesWithoutVerdict(t *testing.T) {
+	if got := (&Summary{Capacity: &Capacity{Targets: []CapacityTarget{{Target: "a", Values: []CapacityValue{{Block: 1}}}}}}).BlockValues(); got != nil {
+		t.Errorf("%+v", got)
+	}
+}
