@@ -25,9 +25,7 @@ type nodes struct {
 
 func newNodes(t *testing.T) nodes {
 	t.Helper()
-	if os.Getenv("BAKEOFF_KUBE_NODES") != "1" {
-		t.Skip("SKIPPED: make test-kube runs this, with a cluster of three nodes in KUBECONFIG")
-	}
+	onNodes(t)
 	n := nodes{t, os.Getenv("BAKEOFF_KUBE_PROGRAM"), os.Getenv("BAKEOFF_KUBE_REGISTRY"), os.Getenv("BAKEOFF_KUBE_IMAGE"), os.Getenv("BAKEOFF_KUBE_TAG")}
 	if n.tag == "" {
 		n.tag = "1"

@@ -25,10 +25,8 @@ type cluster struct {
 // another one.
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
+	onNodes(t)
 	registry := os.Getenv("BAKEOFF_KUBE_REGISTRY")
-	if registry == "" {
-		t.Skip("SKIPPED: BAKEOFF_KUBE_REGISTRY names no registry that the nodes of a cluster can pull images from")
-	}
 	c := &cluster{aloneScene(t), strings.ToLower("bakeoff-" + strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))}
 	c.alone = true
 	c.write("p.yaml", planText("flask", 2)+"balancer: {kind: direct}\nagents: {count: 1}\nkubernetes:\n  registry: "+registry+
@@ -38,6 +36,14 @@ func newCluster(t *testing.T) *cluster {
 		c.kubectl("delete", "namespace", c.namespace, "--wait=true", "--timeout=120s", "--ignore-not-found")
 	})
 	return c
+}
+
+// onNodes skips a test of real nodes that scripts/test-kube does not run: with the variables of that script alone it lacks images.
+func onNodes(t *testing.T) {
+	t.Helper()
+	if os.Getenv("BAKEOFF_KUBE_NODES") != "1" {
+		t.Skip("SKIPPED: make test-kube runs this, with a cluster of three nodes in KUBECONFIG")
+	}
 }
 
 // inTime skips a test that would not end within the time which is left for tests in a cluster (scripts/test-kube).
