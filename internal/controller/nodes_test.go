@@ -156,7 +156,9 @@ func TestProgramsOfPods(t *testing.T) {
 			t.Errorf("interrupted: %+v", got)
 		}
 		o.Resume, w.programs = dir, []record.Program{own}
-		w.script = map[string][]act{"flask": {{}, {}, {phase: func(*phaseFaked) { w.programs = nginx("z") }}}}
+		w.script = map[string][]act{"flask": {
+			{}, {}, {deploy: errors.New("it has no nginx yet")}, {phase: func(*phaseFaked) { w.programs = nginx("z") }},
+		}}
 		conducted(t, o)
 		rec := runOf(t, dir)
 		if !slices.Equal(rec.Programs, nginx("z")) || !slices.Contains(rec.Notes, "resumed with another nginx") {
