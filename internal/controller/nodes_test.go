@@ -140,13 +140,18 @@ func TestProgramsOfPods(t *testing.T) {
 		nginx := func(sum string) []record.Program { return []record.Program{own, {Name: "nginx", SHA256: sum}} }
 		w := newWorld()
 		o := w.options(t, "blocks: 3\n"+oneTarget+closedOnly)
-		o.Apart = true
+		var at string
+		var during []record.Program // in the second trial: a controller that is killed then has them in its record
+		o.Apart, o.Opened = true, func(dir string) { at = dir }
 		w.programs = []record.Program{own}
 		ctx, cancel := context.WithCancelCause(t.Context())
 		defer cancel(nil)
 		w.script["flask"] = []act{
 			{phase: func(*phaseFaked) { w.programs = nginx("y") }},
-			{phase: func(*phaseFaked) { time.AfterFunc(time.Second, func() { cancel(ErrInterrupted) }) }},
+			{phase: func(*phaseFaked) {
+				during = runOf(t, at).Programs
+				time.AfterFunc(time.Second, func() { cancel(ErrInterrupted) })
+			}},
 		}
 		dir, err := Run(ctx, o)
 		if !errors.Is(err, ErrInterrupted) {
@@ -154,6 +159,9 @@ func TestProgramsOfPods(t *testing.T) {
 		}
 		if got := runOf(t, dir).Programs; !slices.Equal(got, nginx("y")) {
 			t.Errorf("interrupted: %+v", got)
+		}
+		if !slices.Equal(during, nginx("y")) {
+			t.Errorf("in the second trial: %+v", during)
 		}
 		o.Resume, w.programs = dir, []record.Program{own}
 		w.script = map[string][]act{"flask": {
